@@ -1,0 +1,54 @@
+# Every target sets itself up in .venv, once. Needs Python 3.11 or newer and make, nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# Real slides for tests and benchmarks; where the folder is absent their skip is counted and printed.
+export TILEWISE_DATA ?= $(abspath ../shared/data)
+DEMO := demo
+
+.PHONY: help demo test check soak bench format clean
+
+help:
+	@echo "make demo    the whole job on a cohort it makes itself (minutes)"
+	@echo "make test    every check: format, lint, types, layers, tests"
+	@echo "make soak    the long tests: runs killed at random moments and resumed"
+	@echo "make bench   every benchmark of docs/benchmarks.md"
+	@echo "make format  put the code into shape"
+	@echo "make clean   remove .venv and $(DEMO)/"
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tilewise needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	@echo "Setting up $(VENV) (once; a minute or two) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(PIP) --editable '.[dev,fast,wsi]'
+	@touch $@
+
+demo: $(VENV)/.core
+	@$(BIN)/python scripts/demo.py $(DEMO)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check --quiet src tests benchmarks scripts
+	$(BIN)/ruff check --quiet src tests benchmarks scripts
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/pytest -n 2 -m 'not soak'
+
+soak: $(VENV)/.dev
+	$(BIN)/pytest -m soak
+
+bench: $(VENV)/.dev
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format src tests benchmarks scripts
+	$(BIN)/ruff check --fix src tests benchmarks scripts
+
+clean:
+	rm -rf $(VENV) $(DEMO)

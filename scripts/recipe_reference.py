@@ -1,0 +1,72 @@
+"""Write docs/recipe.md from the config models, so that the reference cannot drift from the code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from tilewise.recipe import Recipe
+
+TARGET = Path(__file__).parents[1] / "docs" / "recipe.md"
+HEAD = """# Recipe reference
+
+Every key of a recipe, generated from the code by `scripts/recipe_reference.py`. Any of them can be overridden on the
+command line: `--set tiles.size_px=256`. `tilewise recipes check FILE` names every unknown key and every bad value.
+"""
+
+
+def reference() -> str:
+    """The whole page."""
+    return HEAD + "".join(_sections(Recipe, ""))
+
+
+def _sections(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    rows = []
+    below = []
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            below.append((field.annotation, key))
+        else:
+            rows.append(
+                f"| `{key}` | {_allowed(model, field, name)} | {_default(field)} | {_cell(field.description)} |\n"
+            )
+    if rows:
+        title = prefix.rstrip(".") or "recipe"
+        yield f"\n## {title}\n\n| key | values | default | meaning |\n|---|---|---|---|\n" + "".join(rows)
+    for section, key in below:
+        yield from _sections(section, key + ".")
+
+
+def _allowed(model: type[BaseModel], field: FieldInfo, name: str) -> str:
+    schema = model.model_json_schema(by_alias=True)["properties"][field.alias or name]
+    return _cell(" or ".join(_one(option) for option in schema.get("anyOf", [schema])))
+
+
+def _one(schema: dict[str, object]) -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])  # type: ignore[attr-defined]
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    text = str(schema.get("type", "object"))
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema]
+    return f"{text} {', '.join(bounds)}" if bounds else text
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True, validated_data={})
+    return "required" if value is PydanticUndefined else f"`{json.dumps(value, default=str)}`"
+
+
+def _cell(text: str | None) -> str:
+    return (text or "").replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    TARGET.write_text(reference(), encoding="utf-8")

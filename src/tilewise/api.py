@@ -1,0 +1,202 @@
+"""The public verbs: what `import tilewise` and the command line offer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilewise.recipe import DEFAULT, Recipe, load_recipe, packaged_recipes
+from tilewise.runs import RunFolder
+
+if TYPE_CHECKING:
+    from tilewise.audit.cohort import AuditedCohort
+    from tilewise.cohort import Cohort
+    from tilewise.pipeline.predict import PredictionResult
+    from tilewise.pipeline.train import Run
+    from tilewise.store import Damage
+    from tilewise.synthetic.cohort import SynthSummary
+
+__all__ = [
+    "audit",
+    "encoders",
+    "evaluate",
+    "load_recipe",
+    "packaged_recipes",
+    "predict",
+    "report",
+    "synth",
+    "train",
+    "verify",
+]
+
+
+def audit(
+    cohort: Cohort,
+    recipe: Recipe | str = DEFAULT,
+    *,
+    out: Path | str | None = None,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+) -> AuditedCohort:
+    """Look for faults in a cohort; nothing in its folder is changed.
+
+    Args:
+        cohort: what was discovered.
+        recipe: a recipe, or a packaged name or YAML file; its `audit` section counts.
+        out: where `findings.parquet` and `decisions.csv` go; None writes nothing.
+        decisions: a decisions.csv that a person edited; its rows win over proposals.
+        workers: processes; None takes every processor.
+
+    Raises:
+        CohortError: the decisions have faults, or no slide is left.
+    """
+    from tilewise.audit.run import run
+
+    return run(cohort, _recipe(recipe).audit, out=_path(out), decisions=_path(decisions), workers=workers)
+
+
+def train(
+    cohort: Cohort,
+    recipe: Recipe | str = DEFAULT,
+    *,
+    out: Path | str,
+    seed: int = 0,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> Run:
+    """Audit, cut, encode, train by cross-validation, score and report; the same call resumes a stopped run.
+
+    Args:
+        cohort: what was discovered.
+        recipe: a recipe, or a packaged name or YAML file.
+        out: folder of the run; it must be new, empty, or hold this very run.
+        seed: of everything random; 0 is a seed.
+        decisions: a decisions.csv of an audit that a person edited.
+        workers: processes; None takes every processor. Results do not depend on it.
+        offline: never reach for the network.
+
+    Raises:
+        UsageError: the cohort, recipe or folder cannot be used; nothing that was computed is lost.
+        TrainingError: training could not go on.
+    """
+    from tilewise.pipeline import train as pipeline
+
+    options = pipeline.TrainOptions(Path(out), seed, _path(decisions), workers, offline)
+    return pipeline.train(cohort, _recipe(recipe), options)
+
+
+def predict(
+    run: Run | Path | str,
+    cohort: Cohort,
+    *,
+    out: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> PredictionResult:
+    """Classify the slides of a cohort with a trained run.
+
+    Args:
+        run: a run, or its folder.
+        cohort: discovered with `purpose="predict"`.
+        out: where the submission goes, its details beside it; None writes nothing.
+        workers: processes; None takes every processor.
+        offline: never reach for the network.
+
+    Raises:
+        ArtifactError: the run holds no whole classifier.
+        EncoderUnavailable: the encoder's weights are not here, or are others than in training.
+    """
+    from tilewise.inference.classifier import SlideClassifier
+    from tilewise.pipeline import predict as pipeline
+
+    folder = RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder
+    folder.read_identity()
+    classifier = SlideClassifier.load(folder.model)
+    return pipeline.predict(classifier, cohort, out=_path(out), workers=workers, offline=offline)
+
+
+def evaluate(run: Path | str) -> dict[str, Any]:
+    """Score a run's predictions again; the same numbers as in its `evaluation.json`.
+
+    Raises:
+        ArtifactError: the folder holds no finished run.
+    """
+    from tilewise.evaluation.run import evaluate_predictions
+    from tilewise.folds import Folds
+    from tilewise.inference.predictions import Predictions
+    from tilewise.recipe import parse_recipe
+
+    folder = RunFolder(Path(run))
+    identity = folder.read_identity()
+    recipe = parse_recipe(identity["recipe"], str(folder.identity))
+    predictions = Predictions.read(folder.predictions)
+    return evaluate_predictions(
+        predictions.table,
+        Folds.read(folder.folds),
+        recipe.evaluation,
+        classes=predictions.classes,
+        seed=int(identity["seed"]),
+    )
+
+
+def verify(run: Path | str) -> list[Damage]:
+    """Compare every file of a run with its manifest; an empty list means all is well.
+
+    Raises:
+        ArtifactError: the run never finished.
+    """
+    from tilewise.store import verify as verify_folder
+
+    folder = RunFolder(Path(run))
+    folder.read_identity()
+    return verify_folder(folder.root)
+
+
+def report(run: Path | str, *, out: Path | str | None = None) -> Path:
+    """Write a run's HTML report again, into the run or to `out`; returns where.
+
+    Raises:
+        ArtifactError: the folder holds no finished run.
+    """
+    from tilewise.report.gather import write_report
+
+    folder = RunFolder(Path(run))
+    folder.read_identity()
+    return write_report(folder, out=_path(out))
+
+
+def encoders() -> list[dict[str, Any]]:
+    """Every encoder of the catalogue: name, dimension, input, licence, and whether its weights are here."""
+    from tilewise.encoders import encoder_table
+
+    return encoder_table()
+
+
+def synth(out: Path | str, options: Mapping[str, Any] | None = None, *, workers: int | None = None) -> SynthSummary:
+    """Draw a synthetic cohort with known truth; `options` are fields of `SynthConfig`.
+
+    Raises:
+        UsageError: an option is unknown or out of bounds, or `out` holds something else.
+    """
+    from pydantic import ValidationError
+
+    from tilewise.errors import UsageError
+    from tilewise.synthetic.cohort import write_cohort
+    from tilewise.synthetic.config import SynthConfig
+
+    try:
+        config = SynthConfig.model_validate(options or {})
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise UsageError(f"synth: {faults}; correct these options") from error
+    return write_cohort(Path(out), config, workers=workers)
+
+
+def _recipe(recipe: Recipe | str) -> Recipe:
+    return recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+
+
+def _path(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)

@@ -1,0 +1,1 @@
+"""Find what is wrong with a cohort before anything learns from it."""

@@ -1,0 +1,63 @@
+"""The audit's tables: findings, and the slides that were kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tilewise.audit.cohort import AuditedCohort
+from tilewise.audit.finding import Finding
+from tilewise.store import read_table, write_table
+
+_FINDINGS = "tilewise.findings"
+_SLIDES = "tilewise.slides"
+_VERSION = 1
+
+
+def write_findings(path: Path, findings: Iterable[Finding]) -> None:
+    """Write findings, one row each."""
+    frame = pd.DataFrame([asdict(finding) for finding in findings], columns=list(Finding.__dataclass_fields__))
+    write_table(path, frame, schema=_FINDINGS, version=_VERSION)
+
+
+def read_findings(path: Path) -> pd.DataFrame:
+    """Read what `write_findings` wrote.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    return read_table(path, schema=_FINDINGS, version=_VERSION)[0]
+
+
+def write_slides(path: Path, audited: AuditedCohort) -> None:
+    """Write the slides that were kept: slide, path, mask, label, group, split, width, height, use_mask, notes."""
+    rows = [
+        {
+            "slide": item.slide_id,
+            "path": str(item.slide.path.resolve()),
+            "mask": str(item.slide.mask_path.resolve()) if item.slide.mask_path else None,
+            "label": item.slide.label,
+            "group": item.group,
+            "split": item.slide.split,
+            "width": item.size.width,
+            "height": item.size.height,
+            "use_mask": item.use_mask,
+            "notes": "; ".join(item.notes),
+        }
+        for item in audited.slides
+    ]
+    head = {"leakage": audited.leakage(), "dropped": list(audited.dropped)}
+    write_table(path, pd.DataFrame(rows), schema=_SLIDES, version=_VERSION, metadata=head)
+
+
+def read_slides(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read what `write_slides` wrote, and its metadata (leakage, dropped).
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    return read_table(path, schema=_SLIDES, version=_VERSION)

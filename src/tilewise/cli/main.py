@@ -1,0 +1,84 @@
+"""`tilewise`: the commands, and how errors become messages and exit codes.
+
+Exit codes: 0 done, 1 something failed (some slides, a damaged run), 2 wrong use, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from tilewise.cli import audit, encoders, evaluate, predict, recipes, report, synth, train, verify
+from tilewise.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
+from tilewise.errors import TilewiseError, UsageError
+
+# Some releases of typer bring their own click, others import it; its base error is found through typer either way.
+_PARSER_ERROR: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="tilewise",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="From a folder of slides, masks and labels to an audited cohort, an honest score and a deployable classifier.",
+    epilog="Start with: tilewise synth my_cohort && tilewise train my_cohort --out runs/first",
+)
+for module in (train, predict, evaluate, report, audit, verify, synth):
+    module.register(app)
+app.add_typer(recipes.app, name="recipes")
+app.add_typer(encoders.app, name="encoders")
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+    verbose: bool = typer.Option(False, "--verbose", help="Say more on stderr; tracebacks of failed slides as well."),
+) -> None:
+    if version:
+        from tilewise.version import __version__
+
+        typer.echo(f"tilewise {__version__}")
+        raise typer.Exit
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr
+    )
+    if verbose:
+        for name in ("matplotlib", "PIL", "h5py", "asyncio"):
+            logging.getLogger(name).setLevel(logging.INFO)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors are printed to stderr as one message."""
+    try:
+        code = typer.main.get_command(app).main(list(arguments), prog_name="tilewise", standalone_mode=False)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    except _PARSER_ERROR as error:
+        error.show(sys.stderr)
+        return EXIT_USAGE
+    except UsageError as error:
+        return _say(error, EXIT_USAGE)
+    except TilewiseError as error:
+        return _say(error, EXIT_FAILED)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on from here", err=True)
+        return EXIT_INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def _say(error: TilewiseError, code: int) -> int:
+    notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
+    typer.echo(f"error: {error}{notes}", err=True)
+    return code

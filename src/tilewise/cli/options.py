@@ -1,0 +1,28 @@
+"""Options that several commands share, and the exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, as `tilewise train --out` made it.")]
+CohortArgument = Annotated[
+    Path, typer.Argument(metavar="COHORT", help="Folder of slides, masks and labels, or a CSV or Parquet table.")
+]
+RecipeOption = Annotated[str, typer.Option("--recipe", help="A packaged recipe's name or a YAML file.")]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one recipe key; may be repeated.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random; 0 is a seed.")]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes; default: every processor there is.")
+]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Never reach for the network; weights must be local.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, no hints; errors only.")]

@@ -1,0 +1,57 @@
+"""`tilewise predict`: a run and a folder of slides in, a submission out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tilewise.cli.options import EXIT_FAILED, JsonOption, OfflineOption, QuietOption, RunArgument, WorkersOption
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("predict", epilog="Example: tilewise predict runs/first my_cohort/test_data --out submission.csv")(
+        predict
+    )
+
+
+def predict(
+    run: RunArgument,
+    slides: Annotated[
+        Path,
+        typer.Argument(metavar="SLIDES", help="Folder or table of slides; a cohort's test_data is found inside it."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The submission table; details go beside it.")],
+    workers: WorkersOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Classify slides with a trained run and write a submission with one row per slide.
+
+    Beside OUT, a file ending in .details.csv holds probabilities, number of tiles and warnings. A slide that cannot be
+    read still gets a row (the commonest class), is flagged, and makes the command end with 1.
+    """
+    from tilewise import api
+    from tilewise.cli.console import print_result, progress
+    from tilewise.cohort import Cohort
+
+    with progress(quiet=quiet):
+        result = api.predict(run, Cohort.discover(slides, purpose="predict"), out=out, workers=workers, offline=offline)
+    for warning in result.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    counts = result.counts()
+    lines = [f"{name:<20} {count}" for name, count in counts.items()]
+    text = "\n".join([f"{len(result.table)} slides", *lines, f"submission   {out}", f"details      {result.details}"])
+    payload = {
+        "submission": str(out),
+        "details": str(result.details),
+        "num_slides": len(result.table),
+        "predicted": counts,
+        "warnings": list(result.warnings),
+        "failures": [failure.__dict__ for failure in result.failures],
+    }
+    print_result(payload, text, as_json=as_json)
+    return EXIT_FAILED if result.failures else 0

@@ -1,0 +1,52 @@
+"""`tilewise recipes`: list, show and check recipes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tilewise.cli.options import JsonOption, SetOption
+
+app = typer.Typer(help="List, show and check recipes.", invoke_without_command=True, no_args_is_help=False)
+
+
+@app.callback()
+def list_recipes(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List the recipes that come with tilewise."""
+    if context.invoked_subcommand is not None:
+        return
+    from tilewise import api
+    from tilewise.cli.console import print_result
+
+    recipes = [api.load_recipe(name) for name in api.packaged_recipes()]
+    payload = {"recipes": [{"name": recipe.name, "description": recipe.description} for recipe in recipes]}
+    print_result(payload, "\n".join(f"{recipe.name:<24} {recipe.description}" for recipe in recipes), as_json=as_json)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A packaged recipe's name or a YAML file.")],
+    set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
+    as_json: JsonOption = False,
+) -> None:
+    """Print a recipe with every default filled in, as a run would use it."""
+    from tilewise import api
+    from tilewise.cli.console import print_result
+
+    recipe = api.load_recipe(name, set_)
+    print_result(recipe.model_dump(mode="json", by_alias=True), recipe.to_yaml(), as_json=as_json)
+
+
+@app.command()
+def check(
+    file: Annotated[str, typer.Argument(help="A YAML file or a packaged recipe's name.")],
+    set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
+    as_json: JsonOption = False,
+) -> None:
+    """Check a recipe: every unknown key and every value out of bounds is named."""
+    from tilewise import api
+    from tilewise.cli.console import print_result
+
+    recipe = api.load_recipe(file, set_)
+    print_result({"name": recipe.name, "valid": True}, f"{file}: a valid recipe ({recipe.name})", as_json=as_json)

@@ -1,0 +1,41 @@
+"""Scores as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_METRICS = ("macro_f1", "weighted_f1", "balanced_accuracy", "accuracy", "auroc_macro")
+
+
+def score_lines(evaluation: Mapping[str, Any], *, details: bool = False) -> Iterator[str]:
+    """The headline score with its interval and the baselines; with `details` every metric, part and class."""
+    parts = [("out of fold", evaluation["out_of_fold"])]
+    if evaluation.get("holdout"):
+        parts.append(("holdout", evaluation["holdout"]))
+    for title, scores in parts:
+        yield f"{title}: {scores['num_slides']} slides in {scores['num_groups']} groups"
+        for metric in _METRICS if details else _METRICS[:1]:
+            yield f"  {metric:<18} {_interval(scores[metric])}"
+        for name, baseline in scores["baselines"].items():
+            yield f"  guessing {name:<9} {_interval(baseline['macro_f1'])}  (macro_f1)"
+        if details:
+            yield f"  {'class':<22} {'precision':>9} {'recall':>9} {'f1':>9} {'slides':>7}"
+            for label, row in scores["per_class"].items():
+                values = " ".join(f"{_number(row[key]):>9}" for key in ("precision", "recall", "f1"))
+                yield f"  {label:<22} {values} {row['support']:>7}"
+        for note in scores.get("notes", ()):
+            yield f"  note: {note}"
+    mean = evaluation["fold_mean"]["macro_f1"]
+    if mean["num_folds"] > 1:
+        yield f"mean of {mean['num_folds']} folds: macro_f1 {_number(mean['mean'])} sd {_number(mean['std'])}"
+
+
+def _interval(score: Mapping[str, Any]) -> str:
+    return f"{_number(score['value'])}  [{_number(score['low'])}, {_number(score['high'])}]"
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = value["value"]
+    return "   -  " if value is None else f"{value:.3f}"

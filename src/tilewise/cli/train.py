@@ -1,0 +1,72 @@
+"""`tilewise train`: a cohort in, a run out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tilewise.cli.options import (
+    EXIT_FAILED,
+    CohortArgument,
+    JsonOption,
+    OfflineOption,
+    QuietOption,
+    RecipeOption,
+    SeedOption,
+    SetOption,
+    WorkersOption,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "train",
+        epilog="Examples: tilewise train my_cohort --out runs/first  |  "
+        "tilewise train my_cohort --recipe my.yaml --set tiles.size_px=256 --out runs/wide  |  "
+        "the same command again resumes a run that was stopped",
+    )(train)
+
+
+def train(
+    cohort: CohortArgument,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same folder again resumes it.")],
+    recipe: RecipeOption = "default",
+    set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
+    seed: SeedOption = 0,
+    decisions: Annotated[
+        Path | None, typer.Option("--decisions", help="A decisions.csv of an audit that a person edited.")
+    ] = None,
+    workers: WorkersOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Audit a cohort, train by cross-validation, score out of fold, and write model and report.
+
+    Ends with 1 when a slide failed (failures.csv names it): the run is whole, but not of the whole cohort.
+    """
+    from tilewise import api
+    from tilewise.cli.console import print_result, progress
+    from tilewise.cli.scores import score_lines
+    from tilewise.cohort import Cohort
+
+    chosen = api.load_recipe(recipe, set_)
+    with progress(quiet=quiet):
+        run = api.train(
+            Cohort.discover(cohort), chosen, out=out, seed=seed, decisions=decisions, workers=workers, offline=offline
+        )
+    payload = {
+        "run": str(run.folder.root),
+        "report": str(run.folder.report),
+        "failures": [failure.__dict__ for failure in run.failures],
+        **run.evaluation,
+    }
+    text = "\n".join([*score_lines(run.evaluation), f"report       {run.folder.report}"])
+    print_result(payload, text, as_json=as_json)
+    if run.failures:
+        typer.echo(f"{len(run.failures)} slides failed; {run.folder.failures} names them", err=True)
+        return EXIT_FAILED
+    return 0

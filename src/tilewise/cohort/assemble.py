@@ -1,0 +1,152 @@
+"""From a layout that fits to slides: rows meet files, files meet masks."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+from tilewise.cohort.faults import Faults, some
+from tilewise.cohort.files import Listing, MaskPairing, SlideFinder, same_file
+from tilewise.cohort.layouts import ClassFolder, Source
+from tilewise.cohort.slide import Purpose, Slide
+from tilewise.cohort.table import Row, read_table
+
+
+def assemble(source: Source, purpose: Purpose, faults: Faults) -> tuple[tuple[Slide, ...], tuple[str, ...]]:
+    """The slides of a source and what was taken for what; faults of rows and files go to `faults`.
+
+    Raises:
+        CohortError: the source's table cannot be read at all.
+    """
+    return _Assembly(source, purpose, faults).run()
+
+
+class _Assembly:
+    def __init__(self, source: Source, purpose: Purpose, faults: Faults) -> None:
+        self.source = source
+        self.purpose = purpose
+        self.faults = faults
+        self.notes = list(source.notes)
+        self.finder = SlideFinder(source.bases)
+        self.pairings: dict[Path, MaskPairing] = {}
+        self.masks_named = False
+        self.places: Counter[str] = Counter()
+
+    def run(self) -> tuple[tuple[Slide, ...], tuple[str, ...]]:
+        if self.source.classes:
+            slides = [slide for item in self.source.classes for slide in self._of_class(item)]
+            self._note_ignored([item.listing for item in self.source.classes])
+        else:
+            slides = self._of_rows_and_files()
+        self._note_masks(slides)
+        return tuple(slides), tuple(self.notes)
+
+    def _of_class(self, item: ClassFolder) -> list[Slide]:
+        return [
+            Slide(name, path, self._paired(name, path), label=item.label, split=item.split)
+            for path in item.listing.slides
+            for name in [path.relative_to(self.source.root).as_posix()]
+        ]
+
+    def _of_rows_and_files(self) -> list[Slide]:
+        rows = self._rows()
+        if not self.source.listed:
+            return [self._of_row(row, path) for row, path in rows]
+        by_file = {same_file(path): row for row, path in rows}
+        # Rows may name slides in folders below the one that is listed; those folders count as listed, too.
+        folders = {listing.folder for listing in self.source.listed} | {path.parent for _, path in rows}
+        listings = [self.finder.listing(folder) for folder in sorted(folders)]
+        self._note_ignored(listings)
+        slides = []
+        for path in (path for listing in listings for path in listing.images):
+            row = by_file.get(same_file(path))
+            if row is not None:
+                slides.append(self._of_row(row, path))
+            elif path in self.finder.listing(path.parent).slides:
+                name = path.relative_to(self.source.listed[0].folder).as_posix()
+                slides.append(Slide(name, path, self._paired(name, path)))
+        return slides
+
+    def _rows(self) -> list[tuple[Row, Path]]:
+        if self.source.table is None:
+            return []
+        table = read_table(self.source.table, need_label=self.purpose == "train", faults=self.faults)
+        self.notes += table.notes
+        self.masks_named = "mask" in table.roles
+        missing: list[str] = []
+        found: dict[str, tuple[Row, Path]] = {}
+        for row in table.rows:
+            path = self.finder.find(row.slide)
+            if isinstance(path, str):
+                missing.append(f"slide `{row.slide}` (line {row.line}): {path}")
+                continue
+            known = found.setdefault(same_file(path), (row, path))
+            if known[0] is not row:
+                self.faults.add(
+                    "same file",
+                    f"slides `{known[0].slide}` (line {known[0].line}) and `{row.slide}` (line {row.line}) are both "
+                    f"the file {path.name}; keep one row",
+                )
+        self._report_missing(missing)
+        self.notes += self.finder.notes()
+        return list(found.values())
+
+    def _report_missing(self, missing: list[str]) -> None:
+        if missing and self.purpose == "predict" and self.source.listed:
+            # The slides to predict are those of the folder; labels are a bonus.
+            self.notes.append(f"{len(missing)} labels without a slide passed over, the first: {missing[0]}")
+            return
+        for text in missing:
+            self.faults.add("no file", text)
+
+    def _of_row(self, row: Row, path: Path) -> Slide:
+        mask = self._named_mask(row, row.mask) if row.mask is not None else None
+        if not self.masks_named:
+            mask = self._paired(row.slide, path)
+        return Slide(row.slide, path, mask, row.label, row.group, row.split, dict(row.extra))
+
+    def _named_mask(self, row: Row, name: str) -> Path | None:
+        name = name.replace("\\", "/")
+        for base in self.source.bases:
+            if (base / name).is_file():
+                self.places["from the column `mask`"] += 1
+                return base / name
+        self.faults.add(
+            "no mask file",
+            f"slide `{row.slide}` (line {row.line}): its mask {row.mask} does not exist below {self.source.bases[0]}; "
+            "correct the path, or leave the cell empty",
+        )
+        return None
+
+    def _paired(self, slide_id: str, path: Path) -> Path | None:
+        folder = path.parent
+        if folder not in self.pairings:
+            self.pairings[folder] = MaskPairing(self.finder.listing(folder), self.finder.listing)
+        mask = self.pairings[folder].mask_of(slide_id, path, self.faults)
+        if mask is not None:
+            beside = mask.parent == folder
+            self.places["beside them, by name" if beside else f"from {mask.parent.name}/, by name"] += 1
+        return mask
+
+    def _note_masks(self, slides: list[Slide]) -> None:
+        for place, num in self.places.items():
+            self.notes.append(f"masks of {num} of {len(slides)} slides {place}")
+        without = [slide.slide_id for slide in slides if slide.mask_path is None]
+        if without and len(without) == len(slides):
+            self.notes.append("no masks: none is named in a table, beside a slide, or in masks/")
+        elif without:
+            self.notes.append(f"{len(without)} slides have no mask: {some(without)}")
+        unused = [path.name for pairing in self.pairings.values() for path in pairing.unused()]
+        if unused:
+            self.notes.append(f"{len(unused)} masks belong to no slide: {some(unused)}")
+
+    def _note_ignored(self, listings: list[Listing]) -> None:
+        ignored: dict[str, list[str]] = defaultdict(list)
+        for listing in listings:
+            here = f"{listing.folder.name}/"
+            ignored[here] += [path.name for path in listing.ignored if path != self.source.table]
+        for here, names in ignored.items():
+            if names:
+                self.notes.append(
+                    f"{len(names)} files in {here} ignored, for their suffix is no image's: {some(names)}"
+                )

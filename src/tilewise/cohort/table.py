@@ -1,0 +1,266 @@
+"""Read a table of slides: CSV as people's programs write it, or Parquet; cells as they are spelled."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tilewise.cohort.faults import Faults
+from tilewise.errors import CohortError
+
+TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet")
+_SLIDE_NAMES: Final = ("slide", "sample_index", "file", "filename", "image", "path")
+_GROUP_NAMES: Final = ("group", "patient", "patient_id", "case", "case_id")
+_ROLES: Final[Mapping[str, Sequence[str]]] = {
+    "slide": _SLIDE_NAMES,
+    "label": ("label",),
+    "mask": ("mask",),
+    "group": _GROUP_NAMES,
+    "split": ("split",),
+}
+_DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row; empty cells are None. `line` is the file's line (CSV) or the row from 1 (Parquet)."""
+
+    line: int
+    slide: str
+    label: str | None
+    mask: str | None
+    group: str | None
+    split: str | None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose columns have been given their roles.
+
+    Attributes:
+        path: of the file.
+        rows: in the file's order, identical repetitions left out.
+        roles: role -> the column's name in the file.
+        notes: what was taken for what.
+    """
+
+    path: Path
+    rows: tuple[Row, ...]
+    roles: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Raw:
+    columns: list[str]
+    records: list[tuple[int, list[Any]]]
+    notes: list[str]
+
+
+def read_table(path: Path, *, need_label: bool, faults: Faults) -> Table:
+    """Read a table and find out which column is what.
+
+    Args:
+        path: a CSV (any of the usual delimiters and encodings) or Parquet file.
+        need_label: whether a table without the column `label` is at fault.
+        faults: where faults of single rows go.
+
+    Raises:
+        CohortError: the file cannot be read as a table, has no rows, or lacks a column it needs.
+    """
+    try:
+        raw = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path, faults)
+    except OSError as error:
+        raise CohortError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path and its rights"
+        ) from error
+    roles, notes = _roles(path, raw.columns, need_label=need_label)
+    if not raw.records:
+        raise CohortError(f"{path}: the table has no rows below its column names; add one row per slide")
+    rows = _without_repetitions(list(_rows(raw, roles, faults)), notes, faults)
+    return Table(path, tuple(rows), roles, (*raw.notes, *notes))
+
+
+def _read_csv(path: Path, faults: Faults) -> _Raw:
+    text, remarks = _decoded(path)
+    text, delimiter = _delimiter(text)
+    if delimiter != ",":
+        remarks.append(f"{_DELIMITERS[delimiter]}-separated")
+    if "\r\n" in text:
+        remarks.append("Windows line ends")
+    lines = _split(path, text, delimiter)
+    if not lines:
+        raise CohortError(f"{path}: the table is empty; write `sample_index,label` and one row per slide")
+    columns = [name.strip() for name in lines[0][1]]
+    while columns and not columns[-1]:
+        columns.pop()
+    kept = []
+    for line, cells in lines[1:]:
+        beyond = [cell for cell in cells[len(columns) :] if cell.strip()]
+        if beyond or len(cells) < len(columns):
+            text = f"line {line}: {len(cells)} fields, but {len(columns)} column names; correct the line"
+            faults.add("fields", text)
+        else:
+            kept.append((line, cells[: len(columns)]))
+    if not kept:
+        faults.raise_if_any(path)
+    return _Raw(columns, kept, [f"{path.name}: {', '.join(remarks)}"] if remarks else [])
+
+
+def _split(path: Path, text: str, delimiter: str) -> list[tuple[int, list[Any]]]:
+    """Line numbers and cells; blank lines left out."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines: list[tuple[int, list[Any]]] = []
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                lines.append((reader.line_num, list(cells)))  # noqa: PERF401 - line_num moves with the reader
+    except csv.Error as error:
+        raise CohortError(f"{path}, line {reader.line_num}: {error}; check the quotes there") from error
+    return lines
+
+
+def _decoded(path: Path) -> tuple[str, list[str]]:
+    data = path.read_bytes()
+    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        raise CohortError(f"{path}: this is a spreadsheet, not a CSV file; save it as CSV (UTF-8) or Parquet")
+    if data.startswith(b"PAR1"):
+        raise CohortError(f"{path}: this is a Parquet file; give it the suffix .parquet")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", errors="replace"), ["UTF-16"]
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # Older spreadsheets write the code page of Western Windows; five of its bytes mean nothing.
+        return data.decode("cp1252", errors="replace"), ["read as Windows-1252, for it is not UTF-8"]
+    return text, ["UTF-8 with a byte order mark"] if data.startswith(b"\xef\xbb\xbf") else []
+
+
+def _delimiter(text: str) -> tuple[str, str]:
+    """The text below an Excel `sep=` line, and the delimiter that occurs most in the line of column names."""
+    told = re.match(r"\s*\"?sep=([,;\t|])\"?\r?\n", text)
+    if told:
+        return text[told.end() :], told[1]
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    unquoted = re.sub(r'"[^"]*"', "", first)
+    return text, max(_DELIMITERS, key=unquoted.count)
+
+
+def _read_parquet(path: Path) -> _Raw:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowException as error:
+        raise CohortError(f"{path}: cannot be read as Parquet ({error}); write it again or give a CSV") from error
+    columns = [str(name) for name in table.column_names]
+    lists = [table.column(index).to_pylist() for index in range(table.num_columns)]
+    return _Raw(columns, [(line, list(cells)) for line, cells in enumerate(zip(*lists, strict=True), start=1)], [])
+
+
+def _roles(path: Path, columns: Sequence[str], *, need_label: bool) -> tuple[dict[str, str], list[str]]:
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise CohortError(f"{path}: column `{twice[0]}` occurs twice; rename or delete one")
+    plain = {name.casefold(): name for name in reversed(columns)}
+    roles: dict[str, str] = {}
+    for role, names in _ROLES.items():
+        found = next((plain[name] for name in names if name in plain), None)
+        if found is not None:
+            roles[role] = found
+    if "slide" not in roles:
+        hint = _hint("slide", columns)
+        raise CohortError(
+            f"{path}: no column names the slides; it may be called {', '.join(_SLIDE_NAMES)}, but the first line has "
+            f"{', '.join(columns)}. {hint}"
+        )
+    if need_label and "label" not in roles:
+        raise CohortError(f"{path}: column `label` is missing; the first line has {', '.join(columns)}. "
+                          f"{_hint('label', columns)}")  # fmt: skip
+    spelled = [f"`{name}`" if name == role else f"`{name}` as {role}" for role, name in roles.items()]
+    notes = [f"{path.name}: columns {', '.join(spelled)}"]
+    further = [name for name in columns if name not in roles.values()]
+    if further:
+        notes.append(f"{path.name}: further columns kept, not used: {', '.join(further)}")
+    return roles, notes
+
+
+def _hint(role: str, columns: Sequence[str]) -> str:
+    close = difflib.get_close_matches(role, [name.casefold() for name in columns], n=1, cutoff=0.6)
+    if close:
+        return f"Rename `{next(name for name in columns if name.casefold() == close[0])}` to `{role}`"
+    return f"Rename the column that holds it to `{role}`, or add a first line with column names"
+
+
+def _rows(raw: _Raw, roles: Mapping[str, str], faults: Faults) -> Iterable[Row]:
+    place = {name: index for index, name in enumerate(raw.columns)}
+    whole_numbers = {name: _whole_numbers(cells[place[name]] for _, cells in raw.records) for name in roles.values()}
+    further = [name for name in raw.columns if name not in roles.values()]
+    for line, cells in raw.records:
+        values = {
+            role: _text(cells[place[name]], whole=whole_numbers[name]) if name in place else None
+            for role, name in roles.items()
+        }
+        slide = values["slide"]
+        if slide is None:
+            faults.add(
+                "no slide", f"line {line}: column `{roles['slide']}` is empty; name the slide or delete the line"
+            )
+            continue
+        # Groups and splits are keys, so stray spaces must not make two of one; labels stay as they are spelled.
+        group, split = (_stripped(values.get(role)) for role in ("group", "split"))
+        extra = {name: cells[place[name]] for name in further}
+        yield Row(line, slide, values.get("label"), _stripped(values.get("mask")), group, split, extra)
+
+
+def _text(cell: Any, *, whole: bool) -> str | None:
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return None
+    text = str(int(cell)) if whole and isinstance(cell, float) else str(cell)
+    return text if text.strip() else None
+
+
+def _stripped(text: str | None) -> str | None:
+    return None if text is None else text.strip()
+
+
+def _whole_numbers(cells: Iterable[Any]) -> bool:
+    """Whether a column of floats is one of integers that lost its type to a missing value."""
+    return all(cell is None or not isinstance(cell, float) or math.isnan(cell) or cell.is_integer() for cell in cells)
+
+
+def _without_repetitions(rows: list[Row], notes: list[str], faults: Faults) -> list[Row]:
+    first: dict[str, Row] = {}
+    num_repeated: dict[str, int] = {}
+    for row in rows:
+        known = first.setdefault(row.slide.strip(), row)
+        if known is row:
+            continue
+        differing = [name for name in ("label", "mask", "group", "split") if getattr(row, name) != getattr(known, name)]
+        differing += [name for name in row.extra if row.extra[name] != known.extra[name]]
+        if not differing:
+            num_repeated[row.slide] = num_repeated.get(row.slide, 1) + 1
+            continue
+        values = ", ".join(f"{name} {_value(known, name)!r} and {_value(row, name)!r}" for name in differing)
+        faults.add(
+            "conflict",
+            f"slide `{row.slide}`: lines {known.line} and {row.line} disagree ({values}); keep the right one",
+        )
+    if num_repeated:
+        repeated = ", ".join(f"`{name}` ({num} times)" for name, num in list(num_repeated.items())[:3])
+        more = f" and {len(num_repeated) - 3} more" if len(num_repeated) > 3 else ""
+        notes.append(f"identical rows taken once: {repeated}{more}")
+    return list(first.values())
+
+
+def _value(row: Row, name: str) -> Any:
+    return row.extra[name] if name in row.extra else getattr(row, name)

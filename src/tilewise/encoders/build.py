@@ -1,0 +1,66 @@
+"""Config to encoder."""
+
+from __future__ import annotations
+
+from tilewise.encoders.base import Encoder
+from tilewise.encoders.card import EncoderCard
+from tilewise.encoders.catalogue import find_card
+from tilewise.encoders.config import EncoderConfig
+from tilewise.encoders.licences import check_licence
+from tilewise.encoders.locate import find_weights
+from tilewise.encoders.runtime import prepare_runtime
+from tilewise.errors import EncoderUnavailable, UsageError
+from tilewise.store import digest_file
+
+
+def build_encoder(config: EncoderConfig, *, offline: bool = False, seed: int = 0) -> Encoder:
+    """Make the encoder a config names ready to run.
+
+    Args:
+        config: which one, with which weights, run how.
+        offline: use no network to fetch weights.
+        seed: of random weights.
+
+    Raises:
+        UsageError: there is no such encoder, or the config asks of it what it has not.
+        LicenceNotAccepted: its licence has to be read first; nothing is fetched before.
+        EncoderUnavailable: its weights are not here, cannot be fetched, or are another network's.
+    """
+    card = find_card(config.name)
+    if card.builder == "texture":
+        _check_texture(config)
+        from tilewise.encoders.texture_encoder import TextureEncoder
+
+        return TextureEncoder(card, threads=config.threads)
+    return _build_network_encoder(card, config, offline=offline, seed=seed)
+
+
+def _build_network_encoder(card: EncoderCard, config: EncoderConfig, *, offline: bool, seed: int) -> Encoder:
+    path = None
+    if config.init == "pretrained":
+        check_licence(card)
+        path = find_weights(card, config, offline=offline)
+    prepare_runtime()
+
+    from tilewise.encoders.network_encoder import NetworkEncoder
+    from tilewise.encoders.networks import create_network
+    from tilewise.encoders.plan import make_plan
+    from tilewise.encoders.weights import load_weights
+
+    plan = make_plan(card, config)
+    network = create_network(card, seed=seed)
+    if path is None:
+        return NetworkEncoder(network, card, plan, weights=f"random {seed}")
+    load_weights(network, card, path)
+    return NetworkEncoder(network, card, plan, weights=digest_file(path))
+
+
+def _check_texture(config: EncoderConfig) -> None:
+    if config.weights is not None or config.init == "random":
+        raise EncoderUnavailable(
+            "encoder texture: it is computed and has no weights; leave out encoder.weights and init"
+        )
+    asked = [name for name in ("engine", "precision") if getattr(config, name) != "auto"]
+    asked += ["batch_size"] * (config.batch_size is not None)
+    if asked:
+        raise UsageError(f"encoder texture: it is no network, so encoder.{' and encoder.'.join(asked)} have no meaning")

@@ -1,0 +1,87 @@
+"""The card of an encoder: what it is, where its weights come from, what they may be used for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Builder = Literal["texture", "timm", "cnn"]
+Pooling = Literal["network", "class_and_mean"]
+Conversion = Literal["", "transformers_vit", "kimianet"]
+Option = bool | int | float | str
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderCard:
+    """Everything about an encoder that is known before its weights are read. Pure data: no torch is needed.
+
+    Attributes:
+        name: how recipes and the command line call it.
+        family: encoders of one family behave alike when they are run in another engine or precision.
+        builder: `texture` is computed without weights, `timm` is a network of that library, `cnn` is our own.
+        architecture: the builder's name of the network.
+        options: the builder's further arguments. The words `SwiGLUPacked`, `SiLU` and `ConvStem` stand for layers.
+        source: Hugging Face hub id, or the address of one file, or of the page that offers it; empty without weights.
+        revision: commit of the hub repository, or the file's release. `main` where no commit could be established.
+        weights_file: name of the file in the hub repository; empty for the usual names.
+        sha256: of the file, where `source` is the address of one.
+        conversion: how the published keys are turned into the builder's.
+        licence: SPDX id where there is one; `tilewise.encoders.licences` holds what it says.
+        gated: the source asks for a registration first.
+        non_commercial: the licence forbids commercial use.
+        input_px: side of the square the tiles are resized to, in pixels.
+        mean: of red, green and blue, in 0..1; subtracted.
+        std: of red, green and blue, in 0..1; divided by.
+        mpp: microns per pixel the authors trained at or recommend; None where they say nothing or it does not matter.
+        dim: length of the feature vector.
+        pooling: `network` is what the network gives; `class_and_mean` joins class token and mean patch token.
+        description: one line for a table.
+        citation: the paper, or the release.
+        notes: what a user should know; ends with a full stop.
+    """
+
+    name: str
+    family: str
+    builder: Builder
+    architecture: str
+    input_px: int
+    dim: int
+    licence: str
+    description: str
+    citation: str
+    options: tuple[tuple[str, Option], ...] = ()
+    source: str = ""
+    revision: str = ""
+    weights_file: str = ""
+    sha256: str = ""
+    conversion: Conversion = ""
+    gated: bool = False
+    non_commercial: bool = False
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    mpp: float | None = None
+    pooling: Pooling = "network"
+    notes: str = ""
+
+    @property
+    def hub_id(self) -> str | None:
+        """The Hugging Face hub id; None where the source is an address or there is none."""
+        return self.source if self.source and "://" not in self.source else None
+
+    @property
+    def address(self) -> str | None:
+        """Where a person finds the weights."""
+        return f"https://huggingface.co/{self.hub_id}" if self.hub_id else self.source or None
+
+    @property
+    def file_address(self) -> str | None:
+        """Address of the one file that holds the weights; None where the source is a hub repository or a page."""
+        return self.source if self.sha256 else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The card as plain JSON data."""
+        return asdict(self)

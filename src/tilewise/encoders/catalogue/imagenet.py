@@ -1,0 +1,202 @@
+"""Cards of networks trained on everyday photographs, and of the network trained from scratch."""
+
+from __future__ import annotations
+
+from tilewise.encoders.card import HALF, EncoderCard
+
+_HUB_NOTE = "No commit of the hub repository could be established, so its main branch is taken."
+_RESNET = "He et al. 2016, Deep Residual Learning for Image Recognition, doi:10.1109/CVPR.2016.90"
+_EFFICIENTNET = "Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Networks, arXiv:1905.11946"
+_CONVNEXT = "Liu et al. 2022, A ConvNet for the 2020s, arXiv:2201.03545"
+_MOBILENET_V3 = "Howard et al. 2019, Searching for MobileNetV3, arXiv:1905.02244"
+
+
+def _resnet(depth: int, dim: int) -> EncoderCard:
+    return EncoderCard(
+        name=f"resnet{depth}",
+        family="resnet",
+        builder="timm",
+        architecture=f"resnet{depth}",
+        source=f"timm/resnet{depth}.tv_in1k",
+        revision="main",
+        licence="BSD-3-Clause",
+        input_px=224,
+        dim=dim,
+        description=f"ResNet-{depth}, ImageNet-1k (torchvision's first weights)",
+        citation=_RESNET,
+        notes=_HUB_NOTE,
+    )
+
+
+def _efficientnet(variant: str, training: str, input_px: int, dim: int) -> EncoderCard:
+    return EncoderCard(
+        name=f"efficientnet_{variant}",
+        family="efficientnet",
+        builder="timm",
+        architecture=f"efficientnet_{variant}",
+        source=f"timm/efficientnet_{variant}.{training}",
+        revision="main",
+        licence="Apache-2.0",
+        input_px=input_px,
+        dim=dim,
+        description=f"EfficientNet-{variant.upper()}, ImageNet-1k",
+        citation=_EFFICIENTNET,
+        notes=_HUB_NOTE,
+    )
+
+
+def _convnext(size: str, dim: int) -> EncoderCard:
+    return EncoderCard(
+        name=f"convnext_{size}",
+        family="convnext",
+        builder="timm",
+        architecture=f"convnext_{size}",
+        source=f"timm/convnext_{size}.fb_in1k",
+        revision="main",
+        licence="Apache-2.0",
+        input_px=224,
+        dim=dim,
+        description=f"ConvNeXt-{size.title()}, ImageNet-1k",
+        citation=_CONVNEXT,
+        notes=_HUB_NOTE,
+    )
+
+
+def _mobilenet_v3(size: str, training: str, dim: int) -> EncoderCard:
+    return EncoderCard(
+        name=f"mobilenet_v3_{size}",
+        family="mobilenet",
+        builder="timm",
+        architecture=f"mobilenetv3_{size}_100",
+        source=f"timm/mobilenetv3_{size}_100.{training}",
+        revision="main",
+        licence="Apache-2.0",
+        input_px=224,
+        dim=dim,
+        description=f"MobileNetV3-{size.title()}, ImageNet-1k",
+        citation=_MOBILENET_V3,
+        notes=_HUB_NOTE,
+    )
+
+
+CARDS = (
+    _resnet(18, 512),
+    _resnet(34, 512),
+    _resnet(50, 2048),
+    _resnet(101, 2048),
+    _resnet(152, 2048),
+    _efficientnet("b0", "ra_in1k", 224, 1280),
+    _efficientnet("b2", "ra_in1k", 256, 1408),
+    _efficientnet("b3", "ra2_in1k", 288, 1536),
+    EncoderCard(
+        name="efficientnet_v2_m",
+        family="efficientnet",
+        builder="timm",
+        architecture="tf_efficientnetv2_m",
+        source="timm/tf_efficientnetv2_m.in1k",
+        revision="main",
+        licence="Apache-2.0",
+        input_px=384,
+        mean=HALF,
+        std=HALF,
+        dim=1280,
+        description="EfficientNetV2-M, ImageNet-1k",
+        citation="Tan and Le 2021, EfficientNetV2: Smaller Models and Faster Training, arXiv:2104.00298",
+        notes=_HUB_NOTE,
+    ),
+    EncoderCard(
+        name="densenet121",
+        family="densenet",
+        builder="timm",
+        architecture="densenet121",
+        source="timm/densenet121.tv_in1k",
+        revision="main",
+        licence="Apache-2.0",
+        input_px=224,
+        dim=1024,
+        description="DenseNet-121, ImageNet-1k",
+        citation="Huang et al. 2017, Densely Connected Convolutional Networks, doi:10.1109/CVPR.2017.243",
+        notes=_HUB_NOTE,
+    ),
+    _convnext("tiny", 768),
+    _convnext("small", 768),
+    _convnext("large", 1536),
+    EncoderCard(
+        name="mobilenet_v1",
+        family="mobilenet",
+        builder="timm",
+        architecture="mobilenetv1_100",
+        source="timm/mobilenetv1_100.ra4_e3600_r224_in1k",
+        revision="main",
+        licence="Apache-2.0",
+        input_px=224,
+        mean=HALF,
+        std=HALF,
+        dim=1024,
+        description="MobileNetV1, ImageNet-1k",
+        citation="Howard et al. 2017, MobileNets: Efficient Convolutional Neural Networks, arXiv:1704.04861",
+        notes=_HUB_NOTE,
+    ),
+    _mobilenet_v3("small", "lamb_in1k", 1024),
+    _mobilenet_v3("large", "ra_in1k", 1280),
+    EncoderCard(
+        name="vgg16",
+        family="vgg",
+        builder="timm",
+        architecture="vgg16",
+        source="timm/vgg16.tv_in1k",
+        revision="main",
+        licence="BSD-3-Clause",
+        input_px=224,
+        dim=4096,
+        description="VGG-16, ImageNet-1k (second fully connected layer)",
+        citation="Simonyan and Zisserman 2015, Very Deep Convolutional Networks, arXiv:1409.1556",
+        notes=_HUB_NOTE,
+    ),
+    EncoderCard(
+        name="xception",
+        family="xception",
+        builder="timm",
+        architecture="legacy_xception",
+        source="https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-cadene/xception-43020ad28.pth",
+        revision="v0.1-cadene",
+        sha256="43020ad28",
+        licence="Apache-2.0",
+        input_px=299,
+        mean=HALF,
+        std=HALF,
+        dim=2048,
+        description="Xception, ImageNet-1k",
+        citation="Chollet 2017, Xception: Deep Learning with Depthwise Separable Convolutions, arXiv:1610.02357",
+        notes="The release names only the first digits of the file's SHA-256; they are checked.",
+    ),
+    EncoderCard(
+        name="dinov2_vits14",
+        family="vit",
+        builder="timm",
+        architecture="vit_small_patch14_dinov2",
+        options=(("img_size", 224),),
+        source="timm/vit_small_patch14_dinov2.lvd142m",
+        revision="main",
+        licence="Apache-2.0",
+        input_px=224,
+        dim=384,
+        description="DINOv2 ViT-S/14, self-supervised on 142 million photographs",
+        citation="Oquab et al. 2023, DINOv2: Learning Robust Visual Features without Supervision, arXiv:2304.07193",
+        notes=f"Position embeddings are resampled from 518 to 224 pixels. {_HUB_NOTE}",
+    ),
+    EncoderCard(
+        name="simple_cnn",
+        family="simple_cnn",
+        builder="cnn",
+        architecture="four_blocks",
+        licence="Apache-2.0",
+        input_px=224,
+        mean=HALF,
+        std=HALF,
+        dim=256,
+        description="Four blocks of convolution, ReLU and pooling, for training from scratch",
+        citation="tilewise",
+        notes="Has no trained weights: set `init` to `random`. A global mean takes the place of flattening.",
+    ),
+)

@@ -1,0 +1,107 @@
+"""Published state dicts to the names a network knows its weights by."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from tilewise.encoders.card import Conversion
+
+State = dict[str, torch.Tensor]
+
+# What training scripts put around the weights; the teacher of self-distillation is the network to use.
+_WRAPPERS = ("state_dict", "model_state_dict", "teacher", "model", "network", "net", "encoder", "backbone")
+# timm keeps the readers of foreign checkpoints beside each architecture, under one of these names.
+_READERS = ("checkpoint_filter_fn", "_filter_fn", "_filter_torchvision_pretrained")
+
+
+def unwrap(checkpoint: Any) -> State | None:
+    """The state dict inside a checkpoint; None where there is none."""
+    while isinstance(checkpoint, Mapping):
+        tensors = {str(key): value for key, value in checkpoint.items() if isinstance(value, torch.Tensor)}
+        inner = next((checkpoint[key] for key in _WRAPPERS if isinstance(checkpoint.get(key), Mapping)), None)
+        if inner is None:
+            return tensors or None
+        checkpoint = inner
+    return None
+
+
+def strip_prefix(state: State, wanted: set[str]) -> State:
+    """Take away what stands before the names of most weights, such as `module.` or `model.backbone.`.
+
+    The prefix is not guessed from a list but read off: it is the commonest of what stands before the wanted names,
+    where it explains at least half of them. Weights outside it (projection heads, a momentum copy) are left out.
+    """
+    last_words: dict[str, list[str]] = {}
+    for name in wanted:
+        last_words.setdefault(name.rpartition(".")[2], []).append(name)
+    found: Counter[str] = Counter()
+    for key in state:
+        for name in last_words.get(key.rpartition(".")[2], ()):
+            if key == name or key.endswith("." + name):
+                found[key[: len(key) - len(name)]] += 1
+    most = max(found.values(), default=0)
+    if most < len(wanted) / 2:
+        return state
+    prefix = min((text for text, count in found.items() if count == most), key=len)
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+
+def convert(state: State, conversion: Conversion) -> State:
+    """Rename the weights of one publisher; files that are named as timm does already are left alone."""
+    if conversion == "kimianet":
+        return {re.sub(r"^(module\.)?model\.0\.", "features.", key): value for key, value in state.items()}
+    if conversion == "transformers_vit" and any("attention.attention.query" in key for key in state):
+        return _from_transformers_vit(state)
+    return state
+
+
+def read_by_timm(state: State, network: nn.Module) -> State:
+    """Let timm's own reader for this architecture rename and resample what it knows."""
+    module = sys.modules[type(network).__module__]
+    reader = next((getattr(module, name) for name in _READERS if hasattr(module, name)), None)
+    if reader is None:
+        return state
+    arguments = (state, network) if reader.__name__ == "checkpoint_filter_fn" else (state,)
+    read: State = reader(*arguments)
+    return read
+
+
+_VIT_NAMES = (
+    (r"^embeddings\.cls_token$", "cls_token"),
+    (r"^embeddings\.position_embeddings$", "pos_embed"),
+    (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
+    (r"^encoder\.layer\.(\d+)\.attention\.output\.dense\.", r"blocks.\1.attn.proj."),
+    (r"^encoder\.layer\.(\d+)\.intermediate\.dense\.", r"blocks.\1.mlp.fc1."),
+    (r"^encoder\.layer\.(\d+)\.output\.dense\.", r"blocks.\1.mlp.fc2."),
+    (r"^encoder\.layer\.(\d+)\.layernorm_before\.", r"blocks.\1.norm1."),
+    (r"^encoder\.layer\.(\d+)\.layernorm_after\.", r"blocks.\1.norm2."),
+    (r"^layernorm\.", "norm."),
+)
+_VIT_QUERY = re.compile(r"^encoder\.layer\.(\d+)\.attention\.attention\.query\.(weight|bias)$")
+_VIT_UNUSED = re.compile(
+    r"^(pooler\.|classifier\.|embeddings\.mask_token$|encoder\.layer\.\d+\.attention\.attention\.)"
+)
+
+
+def _from_transformers_vit(state: State) -> State:
+    """The vision transformer of the transformers library keeps query, key and value apart; timm stacks them."""
+    state = {key.removeprefix("vit."): value for key, value in state.items()}
+    converted: State = {}
+    for key, value in state.items():
+        query = _VIT_QUERY.match(key)
+        if query:
+            parts = [value, *(state[key.replace(".query.", f".{other}.")] for other in ("key", "value"))]
+            converted[f"blocks.{query[1]}.attn.qkv.{query[2]}"] = torch.cat(parts)
+        elif not _VIT_UNUSED.match(key):
+            name = key
+            for pattern, replacement in _VIT_NAMES:
+                name = re.sub(pattern, replacement, name)
+            converted[name] = value
+    return converted

@@ -1,0 +1,155 @@
+"""Where the weights of an encoder lie: a given file, the weights folder, the hub's cache, the hub.
+
+Imports no torch, so that the table of encoders costs little.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tilewise.encoders.card import EncoderCard
+from tilewise.encoders.config import EncoderConfig
+from tilewise.errors import EncoderUnavailable
+from tilewise.store import atomic_path, cache_dir
+
+_log = logging.getLogger(__name__)
+
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".torch")
+_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+_TIMEOUT_S = 60
+_CHUNK = 1 << 20
+
+
+def weights_folders() -> tuple[Path, ...]:
+    """Folders searched for `<encoder>.safetensors` and the like: `$TILEWISE_WEIGHTS`, then `weights` in the cache."""
+    chosen = os.environ.get("TILEWISE_WEIGHTS")
+    own = cache_dir() / "weights"
+    return (Path(chosen).expanduser(), own) if chosen else (own,)
+
+
+def local_weights(card: EncoderCard) -> Path | None:
+    """The file with a card's weights on this machine, in a weights folder or the hub's cache; uses no network."""
+    for folder in weights_folders():
+        for suffix in _SUFFIXES:
+            path = folder / f"{card.name}{suffix}"
+            if path.is_file():
+                return path
+    return next(_from_hub_cache(card), None)
+
+
+def find_weights(card: EncoderCard, config: EncoderConfig, *, offline: bool = False) -> Path:
+    """The file with a card's weights: the one the config gives, else one on this machine, else fetched.
+
+    Args:
+        card: of a network.
+        config: may name a file.
+        offline: use no network; the variable `HF_HUB_OFFLINE` says the same.
+
+    Raises:
+        EncoderUnavailable: there is none, and none could be fetched. It names the file and where to put it.
+    """
+    if config.weights is not None:
+        path = config.weights.expanduser()
+        if not path.is_file():
+            raise EncoderUnavailable(f"encoder.weights: there is no file {path}; {_advice(card)}")
+        return path
+    found = local_weights(card)
+    if found is not None:
+        return found
+    if not card.source:
+        raise EncoderUnavailable(
+            f"encoder {card.name}: it has no trained weights; set encoder.init=random to train it from scratch, or "
+            "encoder.name=texture, which needs none"
+        )
+    if offline or _hub_is_off():
+        raise EncoderUnavailable(
+            f"encoder {card.name}: its weights are not here and the network is off; {_advice(card)}"
+        )
+    return _fetch(card)
+
+
+def _fetch(card: EncoderCard) -> Path:
+    try:
+        if card.hub_id:
+            return _from_hub(card)
+        if card.file_address:
+            return _from_address(card)
+    except EncoderUnavailable:
+        raise
+    except Exception as error:
+        # The hub's client and the sockets below it raise what they like; all of it means that the file is not here.
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise EncoderUnavailable(
+            f"encoder {card.name}: its weights are not here and could not be fetched ({reason}); {_advice(card)}"
+        ) from error
+    raise EncoderUnavailable(f"encoder {card.name}: its weights are not here; {_advice(card)}")
+
+
+def _from_hub(card: EncoderCard) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    names = _hub_files(card)
+    for name in names[:-1]:
+        try:
+            return Path(hf_hub_download(card.source, name, revision=card.revision))
+        except EntryNotFoundError as error:
+            # A file that is not in the cache while the network fails is another case, and ends the search.
+            if isinstance(error, FileNotFoundError):
+                raise
+    return Path(hf_hub_download(card.source, names[-1], revision=card.revision))
+
+
+def _from_hub_cache(card: EncoderCard) -> Iterator[Path]:
+    if not card.hub_id:
+        return
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in _hub_files(card):
+        found: Any = try_to_load_from_cache(card.source, name, revision=card.revision)
+        if isinstance(found, str):
+            yield Path(found)
+
+
+def _from_address(card: EncoderCard) -> Path:
+    target = cache_dir() / "weights" / f"{card.name}{Path(card.source).suffix}"
+    digest = hashlib.sha256()
+    _log.info("fetching %s", card.source)
+    with atomic_path(target) as temporary, temporary.open("wb") as stream:
+        # The address is one of the catalogue's.
+        with urllib.request.urlopen(card.source, timeout=_TIMEOUT_S) as response:  # noqa: S310
+            while chunk := response.read(_CHUNK):
+                digest.update(chunk)
+                stream.write(chunk)
+        if not digest.hexdigest().startswith(card.sha256):
+            raise EncoderUnavailable(
+                f"encoder {card.name}: {card.source} has SHA-256 {digest.hexdigest()}, not {card.sha256} as expected; "
+                "fetch it again, or give a file you trust with encoder.weights"
+            )
+    return target
+
+
+def _hub_files(card: EncoderCard) -> tuple[str, ...]:
+    return (card.weights_file,) if card.weights_file else _HUB_FILES
+
+
+def _hub_is_off() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _advice(card: EncoderCard) -> str:
+    names = (
+        " or ".join(_hub_files(card)) if card.hub_id else Path(card.revision if not card.sha256 else card.source).name
+    )
+    revision = f", revision {card.revision}" if card.hub_id else ""
+    folder = weights_folders()[0]
+    return (
+        f"fetch {names} from {card.address}{revision}, and put it into {folder} as {card.name}.safetensors (or .bin, "
+        ".pth), or name it with encoder.weights. The encoder `texture` needs no weights: encoder.name=texture"
+    )

@@ -1,0 +1,53 @@
+"""A network as an encoder."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from tilewise.encoders.card import EncoderCard
+from tilewise.encoders.engines import build_engine
+from tilewise.encoders.plan import Plan
+from tilewise.encoders.preprocess import check_tiles
+from tilewise.store import digest_config
+
+VERSION: Final = 1
+"""Raised whenever the same tile and weights would give other numbers."""
+
+# What of a card changes the features; licences and notes may be reworded without making features again.
+_COMPUTED = ("builder", "architecture", "options", "conversion", "input_px", "mean", "std", "dim", "pooling")
+
+
+class NetworkEncoder:
+    """Resizes, normalises, runs the network in one engine, always with batches of one shape."""
+
+    def __init__(self, network: nn.Module, card: EncoderCard, plan: Plan, *, weights: str) -> None:
+        self.card = card
+        self.plan = plan
+        self._weights = weights
+        self._engine = build_engine(network, card, plan)
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """Everything that changes a byte of the output; see `Encoder`."""
+        data = self.card.as_json()
+        return {
+            "card": f"{self.card.name} {digest_config({name: data[name] for name in _COMPUTED})[:12]}",
+            "weights": self._weights,
+            "code": VERSION,
+            "engine": self.plan.engine,
+            "library": self.plan.library,
+            "device": self.plan.device,
+            "instructions": self.plan.instructions,
+            "precision": self.plan.precision,
+            "threads": self.plan.threads,
+            "batch_size": self.plan.batch_size,
+        }
+
+    def encode(self, tiles_NHWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Features of shape (N, dim), row by row a function of the tile alone."""
+        check_tiles(tiles_NHWC)
+        return self._engine.encode(tiles_NHWC)

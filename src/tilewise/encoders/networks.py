@@ -1,0 +1,115 @@
+"""Cards to networks: what timm builds, what we add to it, and the network that is trained from scratch."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from tilewise.encoders.card import EncoderCard, Option
+from tilewise.torchvision_repair import import_timm
+
+
+def create_network(card: EncoderCard, *, seed: int) -> nn.Module:
+    """Build a card's network with random weights drawn from the seed, in evaluation mode.
+
+    The network takes normalised float tensors of shape (B, 3, input_px, input_px) and gives (B, dim). The global random
+    state is left as it was.
+
+    Raises:
+        ValueError: the card belongs to no network.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if card.builder == "cnn":
+            network: nn.Module = SimpleCNN(card.dim)
+        elif card.builder == "timm":
+            network = _from_timm(card)
+        else:
+            raise ValueError(f"{card.name} is not a network")
+    return network.eval()
+
+
+class SimpleCNN(nn.Module):
+    """Four blocks of convolution, ReLU and pooling, the last without pooling; then the mean over the image."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        widths = (3, dim // 8, dim // 4, dim // 2, dim)
+        blocks = [
+            nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+            for before, after in pairwise(widths[:-1])
+        ]
+        blocks.append(nn.Sequential(nn.Conv2d(widths[-2], widths[-1], 3, padding=1), nn.ReLU()))
+        self.blocks = nn.Sequential(*blocks)
+
+    def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        """Normalised images to features (B, dim)."""
+        features_BCHW: torch.Tensor = self.blocks(images_BCHW)
+        return features_BCHW.mean(dim=(2, 3))
+
+
+class ClassAndMean(nn.Module):
+    """A vision transformer's class token joined with the mean of its patch tokens; registers are left out."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        self.num_prefix_tokens = int(network.num_prefix_tokens)
+
+    def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        """Normalised images to features (B, 2 * width)."""
+        tokens_BTD = self.network.forward_features(images_BCHW)
+        return torch.cat([tokens_BTD[:, 0], tokens_BTD[:, self.num_prefix_tokens :].mean(dim=1)], dim=1)
+
+
+def bare_network(network: nn.Module) -> nn.Module:
+    """The network that weights belong to, without what pools its tokens."""
+    return cast("nn.Module", network.network) if isinstance(network, ClassAndMean) else network
+
+
+def _from_timm(card: EncoderCard) -> nn.Module:
+    timm = import_timm()
+    options = {name: _layer(value) for name, value in card.options}
+    network = cast("nn.Module", timm.create_model(card.architecture, pretrained=False, num_classes=0, **options))
+    if card.conversion == "kimianet":
+        # KimiaNet averages the last BatchNorm's output; DenseNet puts a ReLU between them.
+        network.get_submodule("features.norm5").act = nn.Identity()
+    return ClassAndMean(network) if card.pooling == "class_and_mean" else network
+
+
+def _layer(value: Option) -> Any:
+    if value == "SwiGLUPacked":
+        from timm.layers import SwiGLUPacked
+
+        return SwiGLUPacked
+    if value == "ConvStem":
+        return _conv_stem()
+    return nn.SiLU if value == "SiLU" else value
+
+
+def _conv_stem() -> type[nn.Module]:
+    """The stem of CTransPath (Wang et al. 2022): two strided convolutions, then one that mixes channels.
+
+    It is a class made when it is asked for, because its base is timm's, which is imported only then.
+    """
+    from timm.layers import PatchEmbed
+
+    class ConvStem(PatchEmbed):  # type: ignore[misc]
+        """Image to (B, H / 4, W / 4, width), where a Swin transformer has one convolution of stride 4."""
+
+        def __init__(self, *, in_chans: int = 3, embed_dim: int = 96, **options: Any) -> None:
+            super().__init__(in_chans=in_chans, embed_dim=embed_dim, **options)
+            widths = (in_chans, embed_dim // 8, embed_dim // 4)
+            layers: list[nn.Module] = []
+            for before, after in pairwise(widths):
+                layers += [
+                    nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
+                    nn.BatchNorm2d(after),
+                    nn.ReLU(),
+                ]
+            self.proj = nn.Sequential(*layers, nn.Conv2d(widths[-1], embed_dim, 1))
+
+    return ConvStem

@@ -1,0 +1,46 @@
+"""The catalogue as rows, for `tilewise encoders`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tilewise.encoders.card import EncoderCard
+from tilewise.encoders.catalogue import cards
+from tilewise.encoders.licences import licence_needed
+from tilewise.encoders.locate import local_weights
+
+
+def encoder_table() -> list[dict[str, Any]]:
+    """Every encoder in the catalogue's order, as JSON data; imports no torch and uses no network.
+
+    `weights` is `embedded` (computed, needs none), `random` (only trained from scratch), `here` or `missing`.
+    """
+    return [_row(card) for card in cards().values()]
+
+
+def _row(card: EncoderCard) -> dict[str, Any]:
+    path = local_weights(card) if card.builder != "texture" else None
+    if card.builder == "texture":
+        weights = "embedded"
+    elif path is not None:
+        weights = "here"
+    else:
+        weights = "missing" if card.source else "random"
+    return {
+        "name": card.name,
+        "family": card.family,
+        "dim": card.dim,
+        "input_px": card.input_px,
+        "mpp": card.mpp,
+        "licence": card.licence,
+        "gated": card.gated,
+        "non_commercial": card.non_commercial,
+        "licence_accepted": not licence_needed(card),
+        "weights": weights,
+        "weights_path": str(path) if path else None,
+        "source": card.address,
+        "revision": card.revision or None,
+        "description": card.description,
+        "citation": card.citation,
+        "notes": card.notes,
+    }

@@ -1,0 +1,79 @@
+"""What guessing scores on the same slides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewise.evaluation.interval import Score, score_interval
+from tilewise.evaluation.resample import METRICS, Statistics, of_confusion, weigh
+from tilewise.evaluation.sample import Floats, Integers, Sample
+
+ClassCounts = Mapping[str, int]
+
+
+def commonest_predictions(sample: Sample, training_counts: Mapping[int, ClassCounts] | None) -> Integers:
+    """The commonest class of each slide's own training labels: int64 (N,).
+
+    Args:
+        sample: the slides.
+        training_counts: slides per class that each fold learnt from, by fold number (-1: what predicted outside the
+            folds). Without it the commonest class of the sample stands in, which flatters the guesser. Of equally
+            common classes the first in the order of the classes is taken.
+    """
+    if training_counts is None:
+        counts = np.bincount(sample.truth_N, minlength=sample.num_classes)
+        return np.full(sample.num_slides, int(counts.argmax()), np.int64)
+    commonest = {
+        number: int(np.argmax([counts.get(name, 0) for name in sample.classes]))
+        for number, counts in training_counts.items()
+    }
+    return np.array([commonest[int(number)] for number in sample.fold_N], np.int64)
+
+
+def commonest(
+    sample: Sample, predicted_N: Integers, weights_RG: npt.NDArray[np.integer], *, level: float
+) -> dict[str, Score]:
+    """Scores of always guessing the commonest class; low and high are an interval as that of the classifier."""
+    confusion_GCC = sample.count_by_group(predicted_N)
+    point = of_confusion(confusion_GCC.sum(0, keepdims=True))
+    resampled = of_confusion(weigh(confusion_GCC, weights_RG))
+    return {
+        name: score_interval(
+            float(point.whole[name][0]),
+            resampled.whole[name],
+            num_units=sample.num_groups,
+            level=level,
+            # Guessing one class is right everywhere only where there is one class, and wrong everywhere likewise.
+            limit=1.0,
+        )
+        for name in METRICS
+    }
+
+
+def uniform(sample: Sample, num_guessers: int, rng: np.random.Generator, *, level: float) -> dict[str, Score]:
+    """Scores of guessing every class equally often: the mean guesser, and between low and high `level` of all guessers.
+
+    The range is that of guessers on these very slides: a classifier inside it is not told from guessing by this score.
+    """
+    guesses = simulate(sample, num_guessers, rng)
+    return {name: _range(guesses.whole[name], level) for name in METRICS}
+
+
+def simulate(sample: Sample, num_guessers: int, rng: np.random.Generator) -> Statistics:
+    """Metrics of many uniform guessers."""
+    num_cells = sample.num_classes**2
+    guesses_RN = rng.integers(sample.num_classes, size=(num_guessers, sample.num_slides))
+    cells_RN = sample.truth_N * sample.num_classes + guesses_RN + np.arange(num_guessers)[:, None] * num_cells
+    counts = np.bincount(cells_RN.ravel(), minlength=num_guessers * num_cells)
+    return of_confusion(counts.reshape(num_guessers, sample.num_classes, sample.num_classes))
+
+
+def _range(values_R: Floats, level: float) -> Score:
+    defined = values_R[~np.isnan(values_R)]
+    if defined.size == 0:
+        return {"value": None, "low": None, "high": None}
+    low, high = np.quantile(defined, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    return {"value": float(defined.mean()), "low": float(low), "high": float(high)}

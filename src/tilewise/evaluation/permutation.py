@@ -1,0 +1,91 @@
+"""Could a classifier that learnt nothing have scored as well?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from tilewise.evaluation.resample import METRICS, of_confusion
+from tilewise.evaluation.sample import Floats, Integers, Sample
+
+Scheme = Literal["between", "within"]
+
+
+def permutation_p_value(
+    sample: Sample, metric: str = "macro_f1", *, scheme: Scheme = "between", num_permutations: int = 2000, seed: int
+) -> float:
+    """Share of relabellings of the slides that the predictions fit at least as well as the true labels.
+
+    The predictions stay, the labels move (Ojala and Garriga 2010, with the observed labels counted in, so that the
+    value is never 0). What may be exchanged is the hypothesis that is tested:
+
+    - `between`: labels say nothing of the slides. The labels of each group are kept together in their order; the
+      groups' runs of labels are strung together in random order and laid over the slides. Where groups are of one
+      slide or of one size this is exact; where sizes differ, runs are cut at the borders of groups.
+    - `within`: labels say nothing of the slides beyond their group. Labels move only inside their group, so a
+      classifier that only recognises the group (the patient, the scanner) is given no credit.
+
+    Args:
+        sample: slides, labels, predictions, groups.
+        metric: one of `METRICS`.
+        scheme: see above.
+        num_permutations: random relabellings.
+        seed: of the relabellings.
+
+    Raises:
+        ValueError: no such metric.
+    """
+    if metric not in METRICS:
+        raise ValueError(f"no metric {metric!r}; known are {', '.join(METRICS)}")
+    rng = np.random.default_rng(seed)
+    relabel = _between if scheme == "between" else _within
+    truth_RN = np.stack([sample.truth_N, *(relabel(sample, rng) for _ in range(num_permutations))])
+    scores_R = _scores(sample, truth_RN, metric)
+    if np.isnan(scores_R[0]):
+        return float("nan")
+    return float(np.count_nonzero(scores_R >= scores_R[0] - 1e-12) / scores_R.size)
+
+
+def _between(sample: Sample, rng: np.random.Generator) -> Integers:
+    place_of_group = rng.permutation(sample.num_groups)
+    in_new_order = np.argsort(place_of_group[sample.group_N], kind="stable")
+    moved_N = np.empty_like(sample.truth_N)
+    moved_N[np.argsort(sample.group_N, kind="stable")] = sample.truth_N[in_new_order]
+    return moved_N
+
+
+def _within(sample: Sample, rng: np.random.Generator) -> Integers:
+    in_new_order = np.lexsort((rng.random(sample.num_slides), sample.group_N))
+    moved_N = np.empty_like(sample.truth_N)
+    moved_N[np.argsort(sample.group_N, kind="stable")] = sample.truth_N[in_new_order]
+    return moved_N
+
+
+def _scores(sample: Sample, truth_RN: Integers, metric: str) -> Floats:
+    num_cells = sample.num_classes**2
+    cells_RN = truth_RN * sample.num_classes + sample.predicted_N + np.arange(len(truth_RN))[:, None] * num_cells
+    counts = np.bincount(cells_RN.ravel(), minlength=len(truth_RN) * num_cells)
+    confusion_RCC = counts.reshape(-1, sample.num_classes, sample.num_classes)
+    auroc_RC = _class_auroc(sample, truth_RN) if metric == "auroc_macro" else None
+    return of_confusion(confusion_RCC, auroc_RC).whole[metric]
+
+
+def _class_auroc(sample: Sample, truth_RN: Integers) -> Floats:
+    """AUROC per class of many truths for the same probabilities, from their ranks (Mann and Whitney 1947)."""
+    auroc_RC = np.full((len(truth_RN), sample.num_classes), np.nan)
+    for index in range(sample.num_classes):
+        num_own = int(np.count_nonzero(sample.truth_N == index))  # moving labels does not change how many there are
+        num_pairs = num_own * (sample.num_slides - num_own)
+        if num_pairs:
+            rank_sum_R = (truth_RN == index) @ _ranks(sample.probabilities_NC[:, index])
+            auroc_RC[:, index] = (rank_sum_R - num_own * (num_own + 1) / 2) / num_pairs
+    return auroc_RC
+
+
+def _ranks(values_N: Floats) -> Floats:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, step_N, counts = np.unique(values_N, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks_N: Floats = (ends - (counts - 1) / 2)[step_N]
+    return ranks_N

@@ -1,0 +1,92 @@
+"""Metrics of many weightings of the same slides at once: what bootstrap and permutation stand on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewise import metrics
+from tilewise.evaluation.sample import Floats, Integers, Sample
+
+METRICS = ("macro_f1", "weighted_f1", "balanced_accuracy", "accuracy", "auroc_macro")
+CLASS_METRICS = ("precision", "recall", "f1", "auroc")
+_BYTES_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Metrics of R weightings: `whole[name]` is float64 (R,), `by_class[name]` float64 (R, C); nan where undefined."""
+
+    whole: dict[str, Floats]
+    by_class: dict[str, Floats]
+
+
+def draw_weights(num_units: int, num_resamples: int, rng: np.random.Generator) -> Integers:
+    """How often each unit is drawn: int64 (R, U), each row `num_units` draws with replacement (Efron 1979)."""
+    drawn_RU = rng.integers(num_units, size=(num_resamples, num_units))
+    rows_RU = drawn_RU + np.arange(num_resamples)[:, None] * num_units
+    return np.bincount(rows_RU.ravel(), minlength=num_resamples * num_units).reshape(num_resamples, num_units)
+
+
+def statistics(sample: Sample, weights_RG: npt.NDArray[np.number[Any]]) -> Statistics:
+    """Every metric for every weighting of the groups."""
+    confusion_RCC = weigh(sample.confusion_by_group, weights_RG)
+    auroc_RC = class_auroc(sample.truth_N, sample.probabilities_NC, sample.group_N, weights_RG)
+    return of_confusion(confusion_RCC, auroc_RC)
+
+
+def weigh(confusion_GCC: Integers, weights_RG: npt.NDArray[np.number[Any]]) -> Floats:
+    """Weighted sums of the groups' confusion matrices: float64 (R, C, C)."""
+    # Counts stay far below 2**53, so the faster floating-point product is exact.
+    num_classes = confusion_GCC.shape[-1]
+    flat_GK = confusion_GCC.reshape(-1, num_classes**2).astype(np.float64)
+    product: Floats = weights_RG.astype(np.float64) @ flat_GK
+    return product.reshape(-1, num_classes, num_classes)
+
+
+def class_auroc(
+    truth_N: Integers, probabilities_NC: Floats, group_N: Integers, weights_RG: npt.NDArray[np.number[Any]]
+) -> Floats:
+    """AUROC per class for every weighting of the groups: float64 (R, C), in pieces that fit the processor's cache."""
+    rows = max(1, _BYTES_AT_ONCE // (8 * max(1, truth_N.size)))
+    pieces = [
+        metrics.class_auroc_of(truth_N, probabilities_NC, weights_RG[start : start + rows, group_N])
+        for start in range(0, len(weights_RG), rows)
+    ]
+    return np.concatenate(pieces)
+
+
+def of_confusion(confusion_RCC: Floats | Integers, auroc_RC: Floats | None = None) -> Statistics:
+    """Every metric of confusion matrices. Without `auroc_RC` the AUROC is that of the bare label.
+
+    A label alone is a score of two values, whose AUROC is the mean of sensitivity and specificity.
+    """
+    if auroc_RC is None:
+        auroc_RC = 0.5 * (metrics.recall_of(confusion_RCC) + _specificity(confusion_RCC))
+    whole = {
+        "macro_f1": metrics.macro_f1_of(confusion_RCC),
+        "weighted_f1": metrics.weighted_f1_of(confusion_RCC),
+        "balanced_accuracy": metrics.balanced_accuracy_of(confusion_RCC),
+        "accuracy": metrics.accuracy_of(confusion_RCC),
+        "auroc_macro": metrics.mean_defined(auroc_RC),
+    }
+    by_class = {
+        "precision": metrics.precision_of(confusion_RCC),
+        "recall": metrics.recall_of(confusion_RCC),
+        "f1": metrics.f1_of(confusion_RCC),
+        "auroc": auroc_RC,
+    }
+    return Statistics(whole, by_class)
+
+
+def _specificity(confusion_RCC: Floats | Integers) -> Floats:
+    others_RC = confusion_RCC.sum((-2, -1))[..., None] - confusion_RCC.sum(-1)
+    hits_RC = np.diagonal(confusion_RCC, axis1=-2, axis2=-1)
+    false_RC = confusion_RCC.sum(-2) - hits_RC
+    share: Floats = np.divide(
+        others_RC - false_RC, others_RC, out=np.full(others_RC.shape, np.nan), where=others_RC > 0
+    )
+    return share

@@ -1,0 +1,116 @@
+"""Predictions in, evaluation out."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilewise.errors import ArtifactError
+from tilewise.evaluation.baselines import ClassCounts
+from tilewise.evaluation.config import EvaluationConfig
+from tilewise.evaluation.evaluation import Evaluation
+from tilewise.evaluation.resample import METRICS
+from tilewise.evaluation.sample import Sample
+from tilewise.evaluation.scores import Scores, score
+from tilewise.folds import Folds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OUTSIDE = -1  # the fold number of predictions made outside the folds
+_OUT_OF_FOLD, _HOLDOUT, _FOLD = range(3)  # first number of a seed: no two sets of slides use the same random numbers
+
+
+def evaluate_predictions(
+    table: pd.DataFrame,
+    folds: Folds,
+    config: EvaluationConfig,
+    *,
+    classes: Sequence[str],
+    seed: int,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Score the predictions of a run and, with `out`, write the evaluation there; arguments and faults of `evaluate`.
+
+    Returns:
+        The evaluation as plain data, see `Evaluation.to_json`.
+    """
+    evaluation = evaluate(table, classes, config, seed=seed, training_counts=count_training(folds))
+    if out is not None:
+        evaluation.write(out)
+    return evaluation.to_json()
+
+
+def evaluate(
+    table: pd.DataFrame,
+    classes: Sequence[str],
+    config: EvaluationConfig,
+    *,
+    seed: int,
+    training_counts: Mapping[int, ClassCounts] | None = None,
+) -> Evaluation:
+    """Score predictions: out of fold, fold by fold, and on the hold-out where there is one.
+
+    Args:
+        table: one row per slide and fold: slide, label, group (may be missing), fold (-1 outside the folds), part, a
+            column p_<class> per class, predicted. Rows of other parts than `test` and `holdout`, and rows without
+            a label, are passed over.
+        classes: every class, in the order of the confusion matrices.
+        config: level and number of resamples.
+        seed: of the resamples; the same seed gives the same numbers.
+        training_counts: slides per class each fold learnt from, by fold number; -1 for the hold-out's classifier.
+            Every fold of the table must be there. Without it the guesser of the commonest class looks at the answers.
+
+    Raises:
+        ArtifactError: no labelled test slide, or a row at fault; names the slide.
+    """
+    tests = table[(table["part"] == "test") & table["label"].notna()]
+    sample = Sample.of(tests, classes)
+    if not sample.num_slides:
+        raise ArtifactError("the predictions hold no labelled slide of a test part; run `tilewise train` again")
+    parts = [Sample.of(tests[tests["fold"] == number], classes) for number in sorted(tests["fold"].unique())]
+    per_fold = [
+        score(part, config, seed=(seed, _FOLD, number), training_counts=training_counts)
+        for number, part in enumerate(parts)
+    ]
+    out_of_fold = score(sample, config, seed=(seed, _OUT_OF_FOLD), training_counts=training_counts)
+    if len(per_fold) > 1:
+        out_of_fold["notes"].append(
+            f"AUROC compares probabilities across {len(per_fold)} models here, which can lower it; "
+            "the mean over folds compares within each."
+        )
+    outside = Sample.of(table[table["part"] == "holdout"], classes)
+    holdout = None
+    if outside.num_slides:
+        holdout = score(outside, config, seed=(seed, _HOLDOUT), training_counts=training_counts)
+    return Evaluation(
+        classes=tuple(classes),
+        out_of_fold=out_of_fold,
+        folds=tuple(per_fold),
+        fold_mean=_fold_mean(per_fold),
+        holdout=holdout,
+    )
+
+
+def count_training(folds: Folds) -> dict[int, dict[str, int]]:
+    """Slides per class in the train part of each fold, and under -1 in the train parts of all folds together."""
+    label_of = {item.slide_id: str(item.label) for item in folds.items}
+    counts = {number: dict(Counter(label_of[name] for name in fold.train)) for number, fold in enumerate(folds.folds)}
+    known = sorted({name for fold in folds.folds for name in fold.train})
+    return counts | {OUTSIDE: dict(Counter(label_of[name] for name in known))}
+
+
+def _fold_mean(per_fold: Sequence[Scores]) -> dict[str, dict[str, Any]]:
+    """Mean and sample standard deviation over the folds in which a metric is defined."""
+    means: dict[str, dict[str, Any]] = {}
+    for name in METRICS:
+        values = [scores[name]["value"] for scores in per_fold if scores[name]["value"] is not None]
+        means[name] = {
+            "mean": statistics.fmean(values) if values else None,
+            "std": statistics.stdev(values) if len(values) > 1 else None,
+            "num_folds": len(values),
+        }
+    return means

@@ -1,0 +1,145 @@
+"""All scores of one set of slides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tilewise.evaluation import baselines
+from tilewise.evaluation.config import EvaluationConfig
+from tilewise.evaluation.interval import Score, exact_limit, score_interval
+from tilewise.evaluation.resample import CLASS_METRICS, METRICS, Statistics, draw_weights, statistics
+from tilewise.evaluation.sample import Sample
+
+Scores = dict[str, Any]
+_FEW_GROUPS = 10
+_FEW_OF_CLASS = 5
+METHOD = "bootstrap standard error, Student t on the logit scale; Clopper-Pearson limit at 0 and 1"
+
+
+def score(
+    sample: Sample,
+    config: EvaluationConfig,
+    *,
+    seed: tuple[int, ...],
+    training_counts: Mapping[int, baselines.ClassCounts] | None = None,
+) -> Scores:
+    """Score a sample: every metric with its interval, per class, confusion, beside guessing.
+
+    Whole groups are resampled, so slides of one group count as the related slides they are. `seed` makes the resamples.
+
+    Returns:
+        Plain data: a `Score` (value, low, high) for each of `METRICS`; `per_class`, `confusion` (truth in the rows),
+        `baselines`, `num_slides`, `num_groups`, `interval` (how it was made), `notes`.
+    """
+    rng = np.random.default_rng(seed)
+    weights_RG = draw_weights(sample.num_groups, config.num_resamples, rng)
+    point = statistics(sample, np.ones((1, sample.num_groups)))
+    resampled = statistics(sample, weights_RG)
+    whole = {
+        name: score_interval(
+            float(point.whole[name][0]),
+            resampled.whole[name],
+            num_units=sample.num_groups,
+            level=config.level,
+            limit=_limit(sample, name, config.level),
+        )
+        for name in METRICS
+    }
+    guess_N = baselines.commonest_predictions(sample, training_counts)
+    return {
+        **whole,
+        "per_class": _per_class(sample, point, resampled, config.level),
+        "confusion": {"labels": list(sample.classes), "counts": sample.confusion_by_group.sum(0).tolist()},
+        "baselines": {
+            "commonest": baselines.commonest(sample, guess_N, weights_RG, level=config.level),
+            "random": baselines.uniform(sample, config.num_resamples, rng, level=config.level),
+        },
+        "num_slides": sample.num_slides,
+        "num_groups": sample.num_groups,
+        "interval": {
+            "level": config.level,
+            "method": METHOD,
+            "resamples": config.num_resamples,
+            "unit": sample.unit,
+        },
+        "notes": _notes(sample, whole),
+    }
+
+
+def _per_class(sample: Sample, point: Statistics, resampled: Statistics, level: float) -> dict[str, dict[str, Any]]:
+    table: dict[str, dict[str, Any]] = {}
+    for index, name in enumerate(sample.classes):
+        # A class's figure rests on its own units: three slides of a class are three, however many others there are.
+        num_units = {
+            "precision": sample.units_with(sample.predicted_N == index),
+            "recall": sample.units_with(sample.truth_N == index),
+            "f1": sample.units_with(sample.truth_N == index),
+            "auroc": _auroc_units(sample, index),
+        }
+        row: dict[str, Any] = {
+            metric: score_interval(
+                float(point.by_class[metric][0, index]),
+                resampled.by_class[metric][:, index],
+                num_units=num_units[metric],
+                level=level,
+                limit=exact_limit(num_units[metric], level),
+            )
+            for metric in CLASS_METRICS
+        }
+        table[name] = row | {"support": int((sample.truth_N == index).sum())}
+    return table
+
+
+def _limit(sample: Sample, metric: str, level: float) -> float:
+    """How low the true score may lie when all is right, as far as these units can tell.
+
+    Errors may be spread over all units, or lie in the rarest class, where they would show last: the lower of the two
+    counts for a mean over classes.
+    """
+    present = np.unique(sample.truth_N)
+    if metric == "auroc_macro":
+        units_of = {int(index): _auroc_units(sample, int(index)) for index in present}
+        all_units = max(1, sample.num_groups // 2)  # one unit of each side makes a pair
+    else:
+        units_of = {int(index): sample.units_with(sample.truth_N == index) for index in present}
+        all_units = sample.num_groups
+    spread = exact_limit(all_units, level)
+    if metric in {"accuracy", "weighted_f1"}:
+        return spread
+    in_rarest = 1.0 - (1.0 - exact_limit(min(units_of.values()), level)) / len(units_of)
+    return min(spread, in_rarest)
+
+
+def _auroc_units(sample: Sample, index: int) -> int:
+    """Pairs of a unit of the class and one of the others that share no unit."""
+    own = sample.truth_N == index
+    return min(sample.units_with(own), sample.units_with(~own))
+
+
+def _notes(sample: Sample, whole: Mapping[str, Score]) -> list[str]:
+    notes = []
+    if sample.num_groups == 1:
+        notes.append("All slides are of one group, which says nothing about other groups: intervals are 0 to 1.")
+    elif sample.num_groups < _FEW_GROUPS:
+        unit = "groups" if sample.unit == "group" else "slides"
+        notes.append(f"Only {sample.num_groups} {unit}: the intervals are wide, and rough all the same.")
+    for index, name in enumerate(sample.classes):
+        own_N = sample.truth_N == index
+        num_slides, num_units = int(own_N.sum()), sample.units_with(own_N)
+        if num_slides == 0:
+            notes.append(f"No slide of class {name}: its recall and AUROC are not known, and averages pass over it.")
+        elif num_units < _FEW_OF_CLASS:
+            of_groups = f" of {_count(num_units, 'group')}" if sample.unit == "group" else ""
+            notes.append(f"Class {name} has {_count(num_slides, 'slide')}{of_groups}: its figures rest on these alone.")
+    if any(whole[name]["value"] in {0.0, 1.0} for name in METRICS):
+        notes.append(
+            "A score of 0 or 1 does not vary between resamples: its interval ends at the Clopper-Pearson limit."
+        )
+    return notes
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Feature vectors of tiles, one bag per slide."""

@@ -1,0 +1,58 @@
+"""How a cohort is cut into folds."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class FoldsConfig(BaseModel):
+    """Which folds are made, and how large their parts are.
+
+    Every fraction is a fraction of slides, met per class as nearly as whole groups allow. An option that has no effect
+    beside the others is refused rather than passed over.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    kind: Literal["kfold", "holdout"] = Field(
+        "kfold",
+        description="kfold: every slide is tested once, over num_folds folds. holdout: one fold with one test part.",
+    )
+    num_folds: int = Field(5, ge=2, le=100, description="Number of folds (kind kfold).")
+    test_fraction: float = Field(
+        0.2, gt=0.0, le=0.8, description="Fraction of the slides in the test part (kind holdout)."
+    )
+    select_fraction: float = Field(
+        0.2,
+        ge=0.0,
+        le=0.5,
+        description="Fraction of a fold's slides outside test that stop training; 0 makes folds without a select part.",
+    )
+    holdout_fraction: float = Field(
+        0.0, ge=0.0, le=0.5, description="Fraction of the slides set apart from all folds, for the final score."
+    )
+    from_: Literal["split"] | None = Field(
+        None,
+        alias="from",
+        description=(
+            "split: one fold, from the cohort table's own split column (train, test, and where it has them select and "
+            "holdout). Left out: folds are cut from labels and groups."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _refuse_what_has_no_effect(self) -> Self:
+        if self.from_ == "split":
+            self._refuse("from: split", "kind", "num_folds", "test_fraction", "holdout_fraction")
+        elif self.kind == "holdout":
+            self._refuse("kind: holdout", "num_folds")
+        else:
+            self._refuse("kind: kfold", "test_fraction")
+        return self
+
+    def _refuse(self, beside: str, *names: str) -> None:
+        for name in names:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"folds.{name} has no effect with `{beside}`; drop one of the two")

@@ -1,0 +1,146 @@
+"""Labels and groups in, folds of three parts out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from tilewise.errors import FoldsError
+from tilewise.folds.config import FoldsConfig
+from tilewise.folds.describe import describe
+from tilewise.folds.groups import GroupTable
+from tilewise.folds.parts import Fold, FoldItem, Folds
+from tilewise.folds.table_split import read_table_split
+
+_HOLDOUT, _TEST, _SELECT = range(3)  # first number of a seed: no two cuts use the same random numbers
+
+
+def make_folds(items: Iterable[FoldItem], config: FoldsConfig, *, seed: int) -> Folds:
+    """Cut the labelled slides into folds; slides without a label are left out.
+
+    Groups never fall into two parts of a fold, and every slide outside the hold-out is tested once (kind kfold). Where
+    a class has too few groups, `train` gets it first, then `test`, then `select`, and the notes say what that means.
+    The order of the slides does not matter, and the same seed gives the same folds.
+
+    Raises:
+        FoldsError: the cohort cannot be split as asked; names the class or slide and the next step.
+    """
+    items = sorted(items, key=lambda item: item.slide_id)
+    _check_names(items)
+    labelled = tuple(item for item in items if item.label is not None)
+    num_unlabelled = len(items) - len(labelled)
+    notes = [f"{num_unlabelled} slides without a label are in no fold"] if num_unlabelled else []
+    if config.from_ == "split":
+        labelled, parts, more = read_table_split(labelled)
+        notes += more
+        _check_cohort(labelled)
+        fold = parts.fold
+        if not fold.select:
+            train, select = _carve_select(_only(labelled, fold.train), config, seed=(seed, _SELECT, 0))
+            fold = Fold(train, select, fold.test)
+        folds, holdout = [fold], parts.holdout
+    else:
+        _check_cohort(labelled)
+        inner, holdout = _set_apart(GroupTable.of(labelled), config, seed=seed)
+        folds = _kfold(inner, config, seed=seed) if config.kind == "kfold" else [_single(inner, config, seed=seed)]
+    _check_trainable(folds, labelled)
+    notes += describe(folds, holdout, labelled, config)
+    origin = {"config": config.model_dump(mode="json", by_alias=True), "seed": seed}
+    return Folds(tuple(folds), holdout, tuple(notes), labelled, origin)
+
+
+def _set_apart(table: GroupTable, config: FoldsConfig, *, seed: int) -> tuple[GroupTable, tuple[str, ...]]:
+    """The slides of the folds, and the hold-out; the folds keep two groups of each class, to train on and to test."""
+    folds_needed = config.num_folds if config.kind == "kfold" else 3
+    if table.num_groups < folds_needed:
+        raise FoldsError(
+            f"{table.num_groups} groups cannot make {config.num_folds} folds; "
+            f"use --set folds.num_folds={table.num_groups} or fewer"
+        )
+    if config.holdout_fraction == 0.0:
+        return table, ()
+    if table.num_groups <= folds_needed:
+        raise FoldsError(
+            f"{table.num_groups} groups cannot make {folds_needed} parts to test and a hold-out; "
+            "use --set folds.holdout_fraction=0"
+        )
+    inner = table.rule(1.0 - config.holdout_fraction, least=2, least_in_all=max(3, folds_needed), priority=1)
+    outer = table.rule(config.holdout_fraction, least=1, least_in_all=1, priority=0)
+    kept, holdout = table.cut((inner, outer), seed=(seed, _HOLDOUT))
+    return kept, holdout.slide_ids
+
+
+def _kfold(table: GroupTable, config: FoldsConfig, *, seed: int) -> list[Fold]:
+    # No fold may test all groups of a class, as long as there are two: it could not be learnt.
+    rule = table.rule(1.0 / config.num_folds, least=1, least_in_all=1, priority=0, spare=1)
+    tests = table.cut((rule,) * config.num_folds, seed=(seed, _TEST))
+    folds = []
+    for number, test in enumerate(tests):
+        train, select = _carve_select(table.without(test), config, seed=(seed, _SELECT, number))
+        folds.append(Fold(train, select, test.slide_ids))
+    return folds
+
+
+def _single(table: GroupTable, config: FoldsConfig, *, seed: int) -> Fold:
+    rest = 1.0 - config.test_fraction
+    rules = [
+        table.rule(rest * (1.0 - config.select_fraction), least=1, least_in_all=1, priority=2),
+        table.rule(config.test_fraction, least=1, least_in_all=1, priority=1),
+    ]
+    if config.select_fraction > 0.0:
+        rules.append(table.rule(rest * config.select_fraction, least=1, least_in_all=1, priority=0))
+    train, test, *select = table.cut(tuple(rules), seed=(seed, _TEST))
+    return Fold(train.slide_ids, select[0].slide_ids if select else (), test.slide_ids)
+
+
+def _carve_select(
+    table: GroupTable, config: FoldsConfig, *, seed: tuple[int, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Train and select, from what is not tested."""
+    if config.select_fraction == 0.0:
+        return table.slide_ids, ()
+    rules = (
+        table.rule(1.0 - config.select_fraction, least=1, least_in_all=1, priority=1),
+        table.rule(config.select_fraction, least=1, least_in_all=1, priority=0),
+    )
+    train, select = table.cut(rules, seed=seed)
+    return train.slide_ids, select.slide_ids
+
+
+def _only(items: Sequence[FoldItem], slide_ids: tuple[str, ...]) -> GroupTable:
+    wanted = set(slide_ids)
+    return GroupTable.of([item for item in items if item.slide_id in wanted])
+
+
+def _check_names(items: Sequence[FoldItem]) -> None:
+    repeated = [name for name, count in Counter(item.slide_id for item in items).items() if count > 1]
+    if repeated:
+        raise FoldsError(f"slide {repeated[0]} is in the cohort more than once; keep one row of it in the table")
+
+
+def _check_cohort(items: Sequence[FoldItem]) -> None:
+    if not items:
+        raise FoldsError("no slide has a label, so there is nothing to learn from; give a table with labels")
+    classes = {item.label for item in items}
+    if len(classes) == 1:
+        raise FoldsError(
+            f"all {len(items)} labelled slides are {items[0].label!r}; a classifier needs slides of a second class"
+        )
+    num_groups = len({item.group_key for item in items})
+    if num_groups < 3:
+        raise FoldsError(
+            f"{num_groups} groups cannot make the parts train, select and test; label slides of at least 3 groups, "
+            "or correct the group column"
+        )
+
+
+def _check_trainable(folds: Sequence[Fold], items: Sequence[FoldItem]) -> None:
+    label_of = {item.slide_id: item.label for item in items}
+    for number, fold in enumerate(folds):
+        left = {label_of[slide] for slide in fold.train}
+        if len(left) < 2:
+            missing = sorted({str(label) for label in label_of.values()} - {str(label) for label in left})
+            raise FoldsError(
+                f"fold {number} would train on one class: {', '.join(map(repr, missing))} has too few groups to be "
+                "trained on and tested; add slides of another group of it, or correct the group column"
+            )

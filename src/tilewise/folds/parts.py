@@ -1,0 +1,141 @@
+"""The nouns of the fold file: slides to be split, folds of three parts, and the file itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal
+
+from tilewise.errors import ArtifactError, FoldsError
+from tilewise.store import read_json, write_json
+
+_SCHEMA = "tilewise.folds"
+_VERSION = 1
+
+PartName = Literal["train", "select", "test"]
+PART_NAMES: tuple[PartName, ...] = ("train", "select", "test")
+
+
+@dataclass(frozen=True, order=True)
+class FoldItem:
+    """One slide as the folds see it. Slides with the same `group` stay together; None is a group of its own."""
+
+    slide_id: str
+    label: str | None
+    group: str | None = None
+    split: str | None = None
+
+    @property
+    def group_key(self) -> tuple[str, str]:
+        """What stays together; a slide without a group cannot collide with a group of the same name."""
+        return ("slide", self.slide_id) if self.group is None else ("group", self.group)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold: `train` learns, `select` stops training, `test` is predicted once. Slide ids, sorted."""
+
+    train: tuple[str, ...]
+    select: tuple[str, ...]
+    test: tuple[str, ...]
+
+    def part(self, name: PartName) -> tuple[str, ...]:
+        """The slides of one part."""
+        return {"train": self.train, "select": self.select, "test": self.test}[name]
+
+
+@dataclass(frozen=True)
+class Folds:
+    """All folds of a run, the slides set apart from them, and what could not be done as asked.
+
+    `items` are the labelled slides the folds were cut from, sorted by id; `origin` is the config and seed that made
+    the folds. Folds count from 0, as the folders of a run do.
+    """
+
+    folds: tuple[Fold, ...]
+    holdout: tuple[str, ...]
+    notes: tuple[str, ...]
+    items: tuple[FoldItem, ...]
+    origin: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        self._check()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels that occur, sorted."""
+        return tuple(sorted({str(item.label) for item in self.items}))
+
+    def write(self, path: Path) -> None:
+        """Write the fold file (JSON, atomic; the same folds give the same bytes)."""
+        payload = {
+            "origin": dict(self.origin),
+            "slides": {item.slide_id: {"label": item.label, "group": item.group} for item in self.items},
+            "folds": [{name: fold.part(name) for name in PART_NAMES} for fold in self.folds],
+            "holdout": self.holdout,
+            "notes": self.notes,
+        }
+        write_json(path, payload, schema=_SCHEMA, version=_VERSION)
+
+    @classmethod
+    def read(cls, path: Path) -> Folds:
+        """Read a fold file and check it as a new one is checked.
+
+        Raises:
+            ArtifactError: the file is missing or is no fold file.
+            FoldsError: two parts of a fold share a slide or a group, or a slide is not known.
+        """
+        data = read_json(path, schema=_SCHEMA, version=_VERSION)
+        try:
+            return cls(
+                folds=tuple(Fold(*(_names(fold[name]) for name in PART_NAMES)) for fold in data["folds"]),
+                holdout=_names(data["holdout"]),
+                notes=_names(data["notes"]),
+                items=tuple(FoldItem(name, slide["label"], slide["group"]) for name, slide in data["slides"].items()),
+                origin=dict(data["origin"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ArtifactError(f"{path} is not a whole fold file ({error!r}); delete it and run again") from error
+
+    def _check(self) -> None:
+        key_of = {item.slide_id: item.group_key for item in self.items}
+        for number, fold in enumerate(self.folds):
+            parts = {name: fold.part(name) for name in PART_NAMES} | {"holdout": self.holdout}
+            _check_parts(f"fold {number}", parts, key_of)
+        for what, names in {"holdout": self.holdout, "the test parts": self._all_tests()}.items():
+            repeated = [name for name, count in Counter(names).items() if count > 1]
+            if repeated:
+                raise FoldsError(f"{what} of the folds hold {_some(repeated)} more than once; make the folds again")
+
+    def _all_tests(self) -> list[str]:
+        return [name for fold in self.folds for name in fold.test]
+
+
+def _check_parts(where: str, parts: Mapping[str, Sequence[str]], key_of: Mapping[str, tuple[str, str]]) -> None:
+    for name, slides in parts.items():
+        unknown = [slide for slide in slides if slide not in key_of]
+        if unknown:
+            raise FoldsError(f"{where}: {name} holds {_some(unknown)}, which the cohort does not know; make them again")
+    for first, second in combinations(parts, 2):
+        shared = set(parts[first]) & set(parts[second])
+        if shared:
+            raise FoldsError(f"{where}: {_some(sorted(shared))} is in {first} and in {second}; make the folds again")
+        groups = {key_of[slide] for slide in parts[first]} & {key_of[slide] for slide in parts[second]}
+        if groups:
+            named = _some(sorted(name for _, name in groups))
+            raise FoldsError(f"{where}: group {named} is in {first} and in {second}; make the folds again")
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise TypeError(f"a list of names was expected, not {value!r:.60}")
+    return tuple(value)
+
+
+def _some(names: Sequence[str], limit: int = 5) -> str:
+    """The first names, and how many more there are."""
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more} more" if more > 0 else "")

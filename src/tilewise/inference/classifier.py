@@ -1,0 +1,114 @@
+"""The deployable classifier: fold models, their weights, and everything needed to use them again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewise.errors import ArtifactError
+from tilewise.features.bag import FeatureBag
+from tilewise.models import FoldModel
+from tilewise.store import read_json, write_json
+
+_SCHEMA = "tilewise.classifier"
+_VERSION = 1
+_FILE = "classifier.json"
+
+
+@dataclass(frozen=True)
+class SlideClassifier:
+    """An ensemble of fold models with equal or given weights.
+
+    Attributes:
+        members: fold models, all of the same classes.
+        weights: of the members, summing to 1.
+        classes: in the order of the probability columns.
+        recipe: the resolved recipe as plain data; tiles and encoder of new slides are made by it.
+        seed: of the run, for encoders with random weights.
+        encoder: the encoder's signature at training.
+        label_counts: class -> slides learned from or tested on.
+        training_slides: digest of the decoded pixels -> slide id, to recognise a training slide when it comes back.
+    """
+
+    members: tuple[FoldModel, ...]
+    weights: tuple[float, ...]
+    classes: tuple[str, ...]
+    recipe: Mapping[str, Any]
+    seed: int
+    encoder: Mapping[str, Any]
+    label_counts: Mapping[str, int]
+    training_slides: Mapping[str, str]
+
+    def predict(self, bags: Mapping[str, FeatureBag]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Mean probabilities of each slide's tiles, then the weighted mean over members.
+
+        Returns:
+            float64 (S, C), rows in the order of `bags`, and the number of tiles, int64 (S,).
+        """
+        weighted = [
+            weight * predict_bags(member, bags) for member, weight in zip(self.members, self.weights, strict=True)
+        ]
+        return np.sum(weighted, axis=0), np.array([len(bag.features_ND) for bag in bags.values()], dtype=np.int64)
+
+    @property
+    def commonest(self) -> str:
+        """The commonest class of the training cohort: what a slide without any tile is called."""
+        return max(self.classes, key=lambda name: self.label_counts.get(name, 0))
+
+    def save(self, folder: Path) -> None:
+        """Write the bundle; `classifier.json` comes last, so a bundle that has it is whole."""
+        names = [f"member-{number}" for number in range(len(self.members))]
+        for name, member in zip(names, self.members, strict=True):
+            member.save(folder / name)
+        payload = {
+            "members": [{"folder": name, "weight": w} for name, w in zip(names, self.weights, strict=True)],
+            "classes": list(self.classes),
+            "recipe": dict(self.recipe),
+            "seed": self.seed,
+            "encoder": dict(self.encoder),
+            "label_counts": dict(self.label_counts),
+            "training_slides": dict(self.training_slides),
+        }
+        write_json(folder / _FILE, payload, schema=_SCHEMA, version=_VERSION)
+
+    @classmethod
+    def load(cls, folder: Path) -> SlideClassifier:
+        """Read a bundle.
+
+        Raises:
+            ArtifactError: it is missing, not whole or damaged.
+        """
+        data = read_json(folder / _FILE, schema=_SCHEMA, version=_VERSION)
+        try:
+            members = tuple(FoldModel.load(folder / entry["folder"]) for entry in data["members"])
+            return cls(
+                members=members,
+                weights=tuple(float(entry["weight"]) for entry in data["members"]),
+                classes=tuple(data["classes"]),
+                recipe=data["recipe"],
+                seed=int(data["seed"]),
+                encoder=data["encoder"],
+                label_counts=data["label_counts"],
+                training_slides=data["training_slides"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"{folder / _FILE} is damaged ({error!r}); train the run again") from error
+
+
+def predict_bags(model: FoldModel, bags: Mapping[str, FeatureBag]) -> npt.NDArray[np.float64]:
+    """Slide probabilities of one model, float64 (S, C), rows in the order of `bags`."""
+    features_ND, tile_slide_N = stack(bags)
+    probabilities_SC, _ = model.predict_slides(features_ND, tile_slide_N, len(bags))
+    return probabilities_SC.astype(np.float64)
+
+
+def stack(bags: Mapping[str, FeatureBag]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """All tiles of several slides: features float32 (N, D), and for each tile the position of its slide, int64 (N,)."""
+    features_ND = np.concatenate([bag.features_ND for bag in bags.values()])
+    lengths = [len(bag.features_ND) for bag in bags.values()]
+    return features_ND, np.repeat(np.arange(len(lengths), dtype=np.int64), lengths)

@@ -1,0 +1,71 @@
+"""Predictions: one row per slide and fold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tilewise.store import read_table, write_table
+
+_SCHEMA = "tilewise.predictions"
+_VERSION = 1
+PREFIX = "p_"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Probabilities per slide.
+
+    Attributes:
+        table: slide, label (None where unknown), group, fold (-1 outside the folds), part (`select`, `test`,
+            `holdout`), p_<class> for every class, predicted, num_tiles.
+        classes: in the order of the probability columns.
+    """
+
+    table: pd.DataFrame
+    classes: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        slides: pd.DataFrame,
+        probabilities_SC: npt.NDArray[np.floating],
+        num_tiles_S: npt.NDArray[np.integer],
+        classes: Sequence[str],
+    ) -> Predictions:
+        """Join what is known of the slides (slide, label, group, fold, part) with their probabilities."""
+        table = slides.reset_index(drop=True).copy()
+        for column, name in enumerate(classes):
+            table[PREFIX + name] = probabilities_SC[:, column].astype(np.float64)
+        table["predicted"] = np.asarray(classes, dtype=object)[probabilities_SC.argmax(axis=1)] if len(table) else []
+        table["num_tiles"] = num_tiles_S.astype(np.int32)
+        return cls(table, tuple(classes))
+
+    @classmethod
+    def join(cls, tables: Sequence[Predictions]) -> Predictions:
+        """Stack predictions of the same classes."""
+        return cls(pd.concat([item.table for item in tables], ignore_index=True), tables[0].classes)
+
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """float64 (S, C), rows as in the table."""
+        return self.table[[PREFIX + name for name in self.classes]].to_numpy(np.float64)
+
+    def write(self, path: Path, *, inputs: str) -> None:
+        """Write the table; `inputs` is the digest of what it was made from."""
+        head = {"classes": list(self.classes), "inputs": inputs}
+        write_table(path, self.table, schema=_SCHEMA, version=_VERSION, metadata=head)
+
+    @classmethod
+    def read(cls, path: Path) -> Predictions:
+        """Read a table.
+
+        Raises:
+            ArtifactError: it is missing or damaged.
+        """
+        table, head = read_table(path, schema=_SCHEMA, version=_VERSION)
+        return cls(table, tuple(str(name) for name in head["classes"]))

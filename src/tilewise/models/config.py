@@ -1,0 +1,28 @@
+"""What stands between a tile's features and its class probabilities."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class HeadConfig(BaseModel):
+    """The head of a model on features: standardised features in, logits out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["linear", "mlp"] = Field("linear", description="linear: softmax regression. mlp: hidden ReLU layers.")
+    hidden_sizes: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
+        (128,), min_length=1, max_length=8, description="Units of each hidden layer (kind mlp)."
+    )
+    norm: Literal["none", "batch"] = Field(
+        "none", description="batch: BatchNorm before the first linear layer and before every further hidden layer."
+    )
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of inputs dropped before every linear layer.")
+
+    @model_validator(mode="after")
+    def _refuse_what_has_no_effect(self) -> Self:
+        if self.kind == "linear" and self.hidden_sizes != type(self).model_fields["hidden_sizes"].default:
+            raise ValueError("head.hidden_sizes has no effect with `kind: linear`; set head.kind=mlp or drop it")
+        return self

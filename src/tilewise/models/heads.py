@@ -1,0 +1,64 @@
+"""Heads as torch modules. All randomness comes from the generator that is handed in."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor, nn
+
+from tilewise.models.config import HeadConfig
+
+
+class SeededDropout(nn.Module):
+    """Dropout (Srivastava et al. 2014) that draws from a generator of its own instead of the global one."""
+
+    def __init__(self, probability: float, generator: torch.Generator | None) -> None:
+        super().__init__()
+        self.probability = probability
+        self.generator = generator
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Drop inputs while training, pass them on otherwise."""
+        if not self.training or self.probability == 0.0:
+            return inputs
+        kept = torch.rand(inputs.shape, generator=self.generator) >= self.probability
+        return inputs * kept / (1.0 - self.probability)
+
+
+def build_head(
+    config: HeadConfig, *, num_features: int, num_classes: int, generator: torch.Generator | None = None
+) -> nn.Sequential:
+    """A head with fresh weights: features_ND in, logits_NC out.
+
+    The last layer starts at zero, so that training starts from equal probabilities and a linear head does not depend
+    on the seed; hidden layers start uniform within 1 / sqrt(inputs), as torch has it.
+
+    Args:
+        config: what to build.
+        num_features: D.
+        num_classes: C.
+        generator: draws initial weights and dropout; only needed for training.
+    """
+    hidden_sizes = config.hidden_sizes if config.kind == "mlp" else ()
+    sizes = [num_features, *hidden_sizes, num_classes]
+    layers: list[nn.Module] = []
+    for depth, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+        last = depth == len(hidden_sizes)
+        if config.norm == "batch" and (depth == 0 or not last):
+            layers.append(nn.BatchNorm1d(inputs))
+        if config.dropout > 0.0:
+            layers.append(SeededDropout(config.dropout, generator))
+        layers.append(_linear(inputs, outputs, 0.0 if last else 1.0 / math.sqrt(inputs), generator))
+        if not last:
+            layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
+def _linear(inputs: int, outputs: int, bound: float, generator: torch.Generator | None) -> nn.Linear:
+    # Made without weights first, because the ordinary constructor draws them from the global generator.
+    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
+    for parameter in (layer.weight, layer.bias):
+        nn.init.uniform_(parameter, -bound, bound, generator=generator) if bound else nn.init.zeros_(parameter)
+    return layer

@@ -1,0 +1,26 @@
+"""A fixed number of threads and deterministic algorithms for as long as a block runs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def reproducible(num_threads: int) -> Iterator[None]:
+    """Run torch with this many threads and deterministic algorithms; afterwards both are as they were.
+
+    The order of a sum, and with it the last bits, depends on the number of threads: the same number on the same
+    machine gives the same bytes.
+    """
+    import torch
+
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.set_num_threads(num_threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)

@@ -1,0 +1,43 @@
+"""On what a run was made: enough to make it again, or to see why it cannot be."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+from tilewise.execution import default_workers
+
+_PACKAGES = (
+    "tilewise", "torch", "torchvision", "timm", "numpy", "scipy", "pandas", "scikit-learn", "scikit-image", "pillow",
+    "opencv-python-headless", "imagecodecs", "tifffile", "h5py", "safetensors", "openvino", "pyvips", "numba",
+)  # fmt: skip
+
+
+def describe_environment(encoder: dict[str, Any]) -> dict[str, Any]:
+    """Versions, machine, and how the encoder was run; no names of users, hosts or folders."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "processors": default_workers(),
+        "packages": versions,
+        "encoder": encoder,
+    }
+
+
+def _processor() -> str:
+    if os.path.exists("/proc/cpuinfo"):  # noqa: PTH110 - a pseudo file, not an artifact
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:  # noqa: PTH123
+            for line in stream:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

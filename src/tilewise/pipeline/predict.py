@@ -1,0 +1,140 @@
+"""Classifier and new slides in, predictions out."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tilewise.audit import run as audit_stage
+from tilewise.audit.cohort import AuditedCohort
+from tilewise.cohort import Cohort
+from tilewise.encoders import Encoder, build_encoder
+from tilewise.errors import EncoderUnavailable
+from tilewise.execution import Failure
+from tilewise.features import run as feature_stage
+from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.predictions import PREFIX
+from tilewise.inference.submission import write_submission
+from tilewise.recipe import parse_recipe
+from tilewise.store import write_text
+from tilewise.tiles import run as tile_stage
+from tilewise.tiles.tileset import TileSet
+
+
+@dataclass(frozen=True)
+class PredictionResult:
+    """What became of new slides.
+
+    Attributes:
+        table: one row per slide in the cohort's order: slide, predicted, p_<class>..., num_tiles, warnings (joined by
+            "; ", empty where there is nothing to say).
+        details: where the table was written; None where it was not.
+        warnings: what a person should know, slide by slide.
+        failures: slides that could not be read; they have a row all the same.
+    """
+
+    table: pd.DataFrame
+    details: Path | None
+    warnings: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+    def counts(self) -> dict[str, int]:
+        """Class -> number of slides predicted so."""
+        classes = [name.removeprefix(PREFIX) for name in self.table.columns if name.startswith(PREFIX)]
+        found = Counter(self.table["predicted"])
+        return {name: found[name] for name in classes}
+
+
+def predict(
+    classifier: SlideClassifier, cohort: Cohort, *, out: Path | None, workers: int | None = None, offline: bool = False
+) -> PredictionResult:
+    """Classify slides by the recipe the classifier was trained with.
+
+    Every slide gets a row. One that cannot be read or yields no tile is given the share of each class in the training
+    cohort as its probabilities, and a warning.
+
+    Raises:
+        EncoderUnavailable: the encoder's weights are not here, or are others than in training.
+        NoTiles: not one slide yields a tile.
+    """
+    recipe = parse_recipe(classifier.recipe, "the classifier's recipe")
+    encoder = build_encoder(recipe.encoder, offline=offline, seed=classifier.seed)
+    notes = _compare_encoders(classifier, encoder)
+    # Copies among new slides are no fault: each of them is asked for.
+    keep_copies = recipe.audit.model_copy(update={"copies": "keep"})
+    audited = audit_stage.run(cohort, keep_copies, out=None, workers=workers)
+    tiles, tile_failures = tile_stage.run(audited, recipe.tiles, out=None, workers=workers)
+    bags, feature_failures = feature_stage.run(audited, tiles, encoder, recipe.features)
+    failures = (*audited.failures, *tile_failures, *feature_failures)
+
+    prior = np.array([classifier.label_counts.get(name, 0) for name in classifier.classes], dtype=np.float64)
+    rows = dict.fromkeys((slide.slide_id for slide in cohort.slides), prior / prior.sum())
+    num_tiles = dict.fromkeys(rows, 0)
+    if bags:
+        probabilities_SC, counts_S = classifier.predict(bags)
+        rows.update(zip(bags, probabilities_SC, strict=True))
+        num_tiles.update(zip(bags, counts_S.tolist(), strict=True))
+    warnings = _slide_warnings(classifier, audited, tiles, failures)
+    probabilities = np.stack(list(rows.values()))
+    table = pd.DataFrame(
+        {
+            "slide": list(rows),
+            "predicted": [classifier.classes[index] for index in probabilities.argmax(axis=1)],
+            **{PREFIX + name: probabilities[:, index] for index, name in enumerate(classifier.classes)},
+            "num_tiles": list(num_tiles.values()),
+            "warnings": ["; ".join(warnings.get(name, ())) for name in rows],
+        }
+    )
+    details = None if out is None else _write(out, table)
+    said = (*notes, *(f"{name}: {text}" for name, texts in warnings.items() for text in texts))
+    return PredictionResult(table, details, said, failures)
+
+
+def _compare_encoders(classifier: SlideClassifier, encoder: Encoder) -> tuple[str, ...]:
+    """Other weights make other vectors: that is refused. Another engine rounds otherwise: that is said."""
+    then, now = classifier.encoder, encoder.signature
+    different = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
+    for key in ("card", "weights"):
+        if key in different:
+            raise EncoderUnavailable(
+                f"encoder {encoder.card.name}: its {key} differs from training ({then.get(key)!r} then, "
+                f"{now.get(key)!r} now); give the file the run was trained with"
+            )
+    changes = ", ".join(f"{key} {then.get(key)!r} -> {now.get(key)!r}" for key in different)
+    return (f"the encoder runs otherwise than in training ({changes}); probabilities may differ slightly",) * bool(
+        changes
+    )
+
+
+def _slide_warnings(
+    classifier: SlideClassifier, audited: AuditedCohort, tiles: TileSet, failures: tuple[Failure, ...]
+) -> dict[str, list[str]]:
+    warnings: dict[str, list[str]] = {}
+    prior = "the training cohort's class shares stand in for a prediction"
+    for failure in failures:
+        warnings.setdefault(failure.item, []).append(f"could not be read, {prior}: {failure.message}")
+    for name, reason in tiles.skipped.items():
+        warnings.setdefault(name, []).append(f"no tile, {prior}: {reason}")
+    for name, reason in tiles.fallbacks.items():
+        warnings.setdefault(name, []).append(f"tiles not cut by its mask: {reason}")
+    for item in audited.slides:
+        twin = classifier.training_slides.get(item.pixel_digest)
+        if twin is not None:
+            text = f"all pixels equal those of the training slide {twin}; its prediction proves nothing"
+            warnings.setdefault(item.slide_id, []).append(text)
+    return warnings
+
+
+def _write(out: Path, table: pd.DataFrame) -> Path:
+    details = out.with_name(f"{out.stem}.details.csv")
+    buffer = io.StringIO()
+    table.to_csv(buffer, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n", float_format="%.6f")
+    write_text(details, buffer.getvalue())
+    write_submission(out, zip(table["slide"], table["predicted"], strict=True))
+    return details

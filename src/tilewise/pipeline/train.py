@@ -1,0 +1,225 @@
+"""Cohort and recipe in, run out."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tilewise.audit import run as audit_stage
+from tilewise.audit.cohort import AuditedCohort
+from tilewise.cohort import Cohort
+from tilewise.encoders import Encoder, build_encoder
+from tilewise.errors import ArtifactError, FoldsError
+from tilewise.evaluation.run import evaluate_predictions
+from tilewise.execution import Failure, task, write_failures
+from tilewise.features import run as feature_stage
+from tilewise.features.bag import FeatureBag
+from tilewise.folds import FoldItem, Folds, make_folds
+from tilewise.inference.classifier import SlideClassifier, predict_bags
+from tilewise.inference.predictions import Predictions
+from tilewise.models import FoldModel
+from tilewise.pipeline.environment import describe_environment
+from tilewise.recipe import Recipe
+from tilewise.report.gather import write_report
+from tilewise.runs import RunFolder
+from tilewise.store import MANIFEST_NAME, Manifest, digest_config, digest_file, write_json
+from tilewise.tiles import run as tile_stage
+from tilewise.tiles.tileset import TileSet
+from tilewise.training.fold import FoldTask, train_fold
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What a run needs beside its cohort and recipe; no part of a recipe.
+
+    Attributes:
+        out: folder of the run.
+        seed: of everything random.
+        decisions: a decisions.csv that a person edited.
+        workers: processes; None takes every processor. Results do not depend on it.
+        offline: never reach for the network.
+    """
+
+    out: Path
+    seed: int = 0
+    decisions: Path | None = None
+    workers: int | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    folder: RunFolder
+    evaluation: dict[str, Any]
+    failures: tuple[Failure, ...]
+
+    def classifier(self) -> SlideClassifier:
+        """The deployable classifier."""
+        return SlideClassifier.load(self.folder.model)
+
+    def predictions(self) -> Predictions:
+        """Predictions of the `select`, `test` and `holdout` parts."""
+        return Predictions.read(self.folder.predictions)
+
+
+def train(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> Run:
+    """Cohort and recipe in, run out. The same call goes on where a stopped one ended.
+
+    Raises:
+        UsageError: the recipe, cohort or folder cannot be used; nothing that was computed is lost.
+        TrainingError: training could not go on.
+    """
+    folder = RunFolder(options.out)
+    with folder.locked():
+        folder.claim(_identity(cohort, recipe, options), recipe.to_yaml())
+        audited = audit_stage.run(
+            cohort, recipe.audit, out=folder.audit, decisions=options.decisions, workers=options.workers
+        )
+        failed = list(audited.failures)
+        # Weights that are missing must be noticed before the long work, not after it.
+        encoder = build_encoder(recipe.encoder, offline=options.offline, seed=options.seed)
+        tiles, more = tile_stage.run(audited, recipe.tiles, out=folder.tiles, workers=options.workers)
+        failed += more
+        folds = _folds(audited, tiles, recipe, folder, options.seed)
+        bags, more = feature_stage.run(audited, tiles, encoder, recipe.features)
+        failed += more
+        if more:
+            folds = _folds(
+                audited, tiles, recipe, folder, options.seed, without=frozenset(failure.item for failure in more)
+            )
+        models = _train_folds(folds, bags, recipe, folder, options.seed)
+        classifier = _bundle(models, folds, audited, recipe, encoder, options.seed)
+        classifier.save(folder.model)
+        predictions = _predict_parts(models, classifier, folds, bags)
+        predictions.write(folder.predictions, inputs=digest_config([folds.origin, classifier.encoder]))
+        evaluation = evaluate_predictions(
+            predictions.table, folds, recipe.evaluation, classes=folds.classes, seed=options.seed, out=folder.evaluation
+        )
+        write_failures(folder.failures, tuple(failed))
+        environment = describe_environment(dict(encoder.signature))
+        write_json(folder.environment, environment, schema="tilewise.environment", version=1)
+        write_report(folder)
+        _manifest(folder, options)
+    return Run(folder, evaluation, tuple(failed))
+
+
+def _identity(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
+    return {
+        "cohort": {"root": str(cohort.root.resolve()), "layout": cohort.layout},
+        "recipe": recipe.model_dump(mode="json", by_alias=True),
+        "seed": options.seed,
+        "decisions": None if options.decisions is None else digest_file(options.decisions),
+        "notes": list(cohort.notes),
+    }
+
+
+def _folds(
+    audited: AuditedCohort,
+    tiles: TileSet,
+    recipe: Recipe,
+    folder: RunFolder,
+    seed: int,
+    without: frozenset[str] = frozenset(),
+) -> Folds:
+    """The fold file: taken as it stands where it fits these slides, labels, groups and options, else made."""
+    counts = tiles.counts()
+    items = [
+        FoldItem(item.slide_id, item.slide.label, item.group, item.slide.split)
+        for item in audited.slides
+        if counts.get(item.slide_id) and item.slide_id not in without
+    ]
+    folds = make_folds(items, recipe.folds, seed=seed)
+    if folder.folds.is_file():
+        try:
+            if Folds.read(folder.folds).folds == folds.folds:
+                return folds
+        except (ArtifactError, FoldsError) as error:
+            _log.warning("%s; it is made again", error)
+    folds.write(folder.folds)
+    return folds
+
+
+def _train_folds(
+    folds: Folds, bags: Mapping[str, FeatureBag], recipe: Recipe, folder: RunFolder, seed: int
+) -> list[FoldModel]:
+    labels = {item.slide_id: str(item.label) for item in folds.items}
+    models = []
+    with task("folds", len(folds.folds)) as bar:
+        for number, fold in enumerate(folds.folds):
+            request = FoldTask(number, fold, labels, folds.classes, recipe.head, recipe.training, seed)
+            models.append(train_fold(request, bags, out=folder.fold(number)))
+            bar.advance()
+    return models
+
+
+def _bundle(
+    models: Sequence[FoldModel], folds: Folds, audited: AuditedCohort, recipe: Recipe, encoder: Encoder, seed: int
+) -> SlideClassifier:
+    """The deployable classifier: every fold model with the same weight."""
+    inside = {item.slide_id: str(item.label) for item in folds.items if item.slide_id not in set(folds.holdout)}
+    return SlideClassifier(
+        members=tuple(models),
+        weights=(1.0 / len(models),) * len(models),
+        classes=folds.classes,
+        recipe=recipe.model_dump(mode="json", by_alias=True),
+        seed=seed,
+        encoder=dict(encoder.signature),
+        label_counts=dict(sorted(Counter(inside.values()).items())),
+        training_slides={item.pixel_digest: item.slide_id for item in audited.slides if item.slide_id in inside},
+    )
+
+
+def _predict_parts(
+    models: Sequence[FoldModel], classifier: SlideClassifier, folds: Folds, bags: Mapping[str, FeatureBag]
+) -> Predictions:
+    """`select` and `test` of every fold by its own model; the hold-out by the classifier that is deployed."""
+    tables = []
+    for number, (model, fold) in enumerate(zip(models, folds.folds, strict=True)):
+        for part in ("select", "test"):
+            names = fold.part(part)
+            if names:
+                own = {name: bags[name] for name in names}
+                tables.append(_table(folds, own, predict_bags(model, own), number, part))
+    if folds.holdout:
+        own = {name: bags[name] for name in folds.holdout}
+        tables.append(_table(folds, own, classifier.predict(own)[0], -1, "holdout"))
+    return Predictions.join(tables)
+
+
+def _table(
+    folds: Folds, bags: Mapping[str, FeatureBag], probabilities_SC: npt.NDArray[np.float64], fold: int, part: str
+) -> Predictions:
+    items = {item.slide_id: item for item in folds.items}
+    rows = pd.DataFrame(
+        {
+            "slide": list(bags),
+            "label": [items[name].label for name in bags],
+            "group": [items[name].group for name in bags],
+            "fold": np.int32(fold),
+            "part": part,
+        }
+    )
+    counts = np.array([len(bag.features_ND) for bag in bags.values()])
+    return Predictions.of(rows, probabilities_SC, counts, folds.classes)
+
+
+def _manifest(folder: RunFolder, options: TrainOptions) -> None:
+    """Every file of the run with its digest, written last: a run that has it is whole."""
+    files = [
+        path
+        for path in folder.root.rglob("*")
+        if path.is_file() and path.name != MANIFEST_NAME and not path.name.startswith(".")
+    ]
+    Manifest.of(folder.root, files, {"seed": options.seed}).write(folder.root)

@@ -1,0 +1,116 @@
+"""The first thing a reader sees: the score, how sure it is, and guessing on the same scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tilewise.report.numbers import count, interval, number
+
+METRIC_NAMES = {
+    "macro_f1": "Macro F1",
+    "weighted_f1": "Weighted F1",
+    "balanced_accuracy": "Balanced accuracy",
+    "accuracy": "Accuracy",
+    "auroc_macro": "AUROC, macro",
+}
+_HEADLINE = "macro_f1"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of an interval chart. Positions run from 0 to 1; `dots` are single folds."""
+
+    label: str
+    detail: str
+    kind: Literal["score", "baseline", "folds"]
+    value: float | None
+    low: float | None
+    high: float | None
+    dots: tuple[float, ...] = ()
+
+    @property
+    def range(self) -> str:
+        """The interval in figures."""
+        return interval({"low": self.low, "high": self.high})
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The score, what it is of, what it means, and the chart's rows."""
+
+    value: str
+    interval: str
+    level: str
+    subject: str
+    verdict: str
+    told_from_guessing: bool
+    rows: tuple[Row, ...]
+    band: tuple[float, float] | None
+
+
+def headline(evaluation: Mapping[str, Any]) -> Headline:
+    """The headline of an evaluation: its pooled out-of-fold score, beside the hold-out, the folds and guessing."""
+    pooled = evaluation["out_of_fold"]
+    verdict, told = _verdict(pooled)
+    random = pooled["baselines"]["random"][_HEADLINE]
+    return Headline(
+        value=number(pooled[_HEADLINE]["value"]),
+        interval=interval(pooled[_HEADLINE]),
+        level=f"{100 * pooled['interval']['level']:g} % interval",
+        subject=_subject(pooled),
+        verdict=verdict,
+        told_from_guessing=told,
+        rows=tuple(_rows(evaluation)),
+        band=None if random["low"] is None else (random["low"], random["high"]),
+    )
+
+
+def metric_rows(scores: Mapping[str, Any]) -> list[Row]:
+    """One row per metric of one set of slides."""
+    return [_row(title, "", "score", scores[name]) for name, title in METRIC_NAMES.items()]
+
+
+def _rows(evaluation: Mapping[str, Any]) -> list[Row]:
+    pooled, holdout = evaluation["out_of_fold"], evaluation.get("holdout")
+    rows = [_row("Out of fold, pooled", count(pooled["num_slides"], "slide"), "score", pooled[_HEADLINE])]
+    if holdout:
+        detail = f"{count(holdout['num_slides'], 'slide')} no fold saw"
+        rows.append(_row("Hold-out", detail, "score", holdout[_HEADLINE]))
+    values = (scores[_HEADLINE]["value"] for scores in evaluation["folds"])
+    dots = tuple(value for value in values if value is not None)
+    if len(dots) > 1:
+        mean = evaluation["fold_mean"][_HEADLINE]
+        detail = f"mean {number(mean['mean'])}, sd {number(mean['std'])}"
+        rows.append(Row("Each fold by itself", detail, "folds", mean["mean"], None, None, dots))
+    baselines = pooled["baselines"]
+    rows.append(_row("Guessing the commonest class", "", "baseline", baselines["commonest"][_HEADLINE]))
+    rows.append(_row("Guessing at random", "", "baseline", baselines["random"][_HEADLINE]))
+    return rows
+
+
+def _row(label: str, detail: str, kind: Literal["score", "baseline"], score: Mapping[str, Any]) -> Row:
+    return Row(label, detail, kind, score["value"], score["low"], score["high"])
+
+
+def _subject(scores: Mapping[str, Any]) -> str:
+    groups = f" of {count(scores['num_groups'], 'group')}" if scores["interval"]["unit"] == "group" else ""
+    return f"Macro F1 over {count(scores['num_slides'], 'slide')}{groups}, each predicted by a model that never saw it."
+
+
+def _verdict(scores: Mapping[str, Any]) -> tuple[str, bool]:
+    score, guessing = scores[_HEADLINE], scores["baselines"]
+    if score["value"] is None:
+        return "The score is not defined on these slides.", False
+    random = guessing["random"][_HEADLINE]
+    best_guess = max(random["high"], guessing["commonest"][_HEADLINE]["high"])
+    against = (
+        f"random guessing scores {interval(random)} on these slides, "
+        f"the commonest class {number(guessing['commonest'][_HEADLINE]['value'])}"
+    )
+    if score["low"] > best_guess:
+        return f"Better than guessing: the whole interval lies above it ({against}).", True
+    if score["value"] > best_guess:
+        return f"Not safely told from guessing: the interval reaches down to it ({against}).", False
+    return f"No better than guessing ({against}).", False

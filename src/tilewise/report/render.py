@@ -1,0 +1,61 @@
+"""Data in, one HTML file out: no script, no font, no request."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from tilewise.report import numbers
+from tilewise.report.confusion import confusion_rows
+from tilewise.report.curves import training_curves
+from tilewise.report.data import ReportInput
+from tilewise.report.headline import METRIC_NAMES, headline, metric_rows
+from tilewise.report.pictures import picture_svg
+from tilewise.report.tables import flat, fold_rows, tile_counts
+
+
+def render_report(data: ReportInput) -> str:
+    """The report as one HTML document that loads nothing. The same data gives the same text."""
+    evaluation = data.evaluation
+    view: dict[str, Any] = {
+        "data": data,
+        "style": _read("report.css"),
+        "classes": evaluation["classes"],
+        "pooled": evaluation["out_of_fold"],
+        "holdout": evaluation.get("holdout"),
+        "headline": headline(evaluation),
+        "metric_names": METRIC_NAMES,
+        "pooled_rows": metric_rows(evaluation["out_of_fold"]),
+        "confusion": confusion_rows(evaluation["confusion"]),
+        "curves": training_curves(data.histories),
+        "folds": fold_rows(data.parts),
+        "tile_counts": tile_counts(data.tiles.counts),
+        "environment": flat(data.environment),
+    }
+    return _environment().get_template("report.html").render(view)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_read),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        number=numbers.number,
+        value=numbers.value_of,
+        interval=numbers.interval,
+        mean_and_spread=numbers.mean_and_spread,
+        percent=numbers.percent,
+    )
+    environment.globals.update(count=numbers.count, picture_svg=picture_svg)
+    return environment
+
+
+def _read(name: str) -> str:
+    return (resources.files("tilewise.report") / name).read_text("utf-8")

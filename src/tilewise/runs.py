@@ -1,0 +1,158 @@
+"""The folder of a run: where everything lies, whose it is, and one writer at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from tilewise.errors import ArtifactError, UsageError
+from tilewise.store import read_json, write_json, write_text
+
+_SCHEMA = "tilewise.run"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside a run's folder."""
+
+    root: Path
+
+    @property
+    def identity(self) -> Path:
+        """What the run was made from: cohort, recipe, seed."""
+        return self.root / "run.json"
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.root / "recipe.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions and machine."""
+        return self.root / "environment.json"
+
+    @property
+    def audit(self) -> Path:
+        """The audit's folder."""
+        return self.root / "audit"
+
+    @property
+    def tiles(self) -> Path:
+        """The tile set."""
+        return self.root / "tiles.parquet"
+
+    @property
+    def folds(self) -> Path:
+        """The fold file."""
+        return self.root / "folds.json"
+
+    def fold(self, number: int) -> Path:
+        """The folder of one fold."""
+        return self.root / "folds" / str(number)
+
+    @property
+    def model(self) -> Path:
+        """The deployable classifier."""
+        return self.root / "model"
+
+    @property
+    def predictions(self) -> Path:
+        """Out-of-fold predictions."""
+        return self.root / "predictions.parquet"
+
+    @property
+    def evaluation(self) -> Path:
+        """The scores."""
+        return self.root / "evaluation.json"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.root / "report.html"
+
+    @property
+    def failures(self) -> Path:
+        """Slides that failed; only there when some did."""
+        return self.root / "failures.csv"
+
+    def read_identity(self) -> dict[str, Any]:
+        """What the run was made from.
+
+        Raises:
+            ArtifactError: this folder holds no run.
+        """
+        if not self.identity.is_file():
+            raise ArtifactError(f"{self.root} holds no run; make one with `tilewise train COHORT --out {self.root}`")
+        return read_json(self.identity, schema=_SCHEMA, version=_VERSION)
+
+    def claim(self, identity: dict[str, Any], recipe_yaml: str) -> None:
+        """Make the folder this run's, or find that it already is (then the run is resumed).
+
+        Raises:
+            UsageError: the folder holds something else; nothing in it was changed.
+        """
+        if self.identity.is_file():
+            self._compare(self.read_identity(), identity)
+            return
+        foreign = [path for path in self.root.iterdir() if path.name != _LOCK] if self.root.is_dir() else []
+        if foreign:
+            raise UsageError(f"{self.root} is not empty and holds no run ({foreign[0].name}); choose another --out")
+        write_text(self.recipe, recipe_yaml)
+        write_json(self.identity, identity, schema=_SCHEMA, version=_VERSION)
+
+    def _compare(self, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+        changed = [key for key in ("cohort", "recipe", "seed", "decisions") if found.get(key) != wanted.get(key)]
+        if changed:
+            details = "; ".join(_difference(key, found.get(key), wanted.get(key)) for key in changed)
+            raise UsageError(f"{self.root} holds another run ({details}); choose another --out, or delete that folder")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder against other writers; the lock dies with the process, however that dies.
+
+        Raises:
+            UsageError: another process writes here, or the folder cannot be made.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            stream = (self.root / _LOCK).open("w")
+        except OSError as error:
+            raise UsageError(f"--out {self.root}: cannot write here ({error}); choose another folder") from error
+        with stream:
+            if not _lock(stream):
+                raise UsageError(f"another tilewise is writing to {self.root}; wait for it, or choose another --out")
+            yield
+
+
+_LOCK = ".lock"
+
+
+def _lock(stream: IO[str]) -> bool:
+    if os.name == "nt":
+        import msvcrt
+
+        try:
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _difference(key: str, found: Any, wanted: Any) -> str:
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        inner = [name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)]
+        return "; ".join(_difference(f"{key}.{name}", found.get(name), wanted.get(name)) for name in sorted(inner))
+    return f"{key}: {found!r} there, {wanted!r} here"

@@ -1,0 +1,34 @@
+"""Pixels: open a slide, whatever its format, and read regions of it as 8-bit RGB.
+
+A reader for pyramids or for OpenSlide's formats is one more file that offers `SlideReader`, and one more line in
+`opening.open_slide`.
+"""
+
+from tilewise.slides.header import SlideHeader
+from tilewise.slides.opening import (
+    DEFAULT_MAX_PIXELS,
+    header,
+    open_slide,
+    pixel_digest,
+    read_image,
+    read_samples,
+    rgb_digest,
+)
+from tilewise.slides.reader import FlatReader, SlideReader
+from tilewise.slides.samples import Samples
+from tilewise.slides.sniff import SUFFIXES
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "SUFFIXES",
+    "FlatReader",
+    "Samples",
+    "SlideHeader",
+    "SlideReader",
+    "header",
+    "open_slide",
+    "pixel_digest",
+    "read_image",
+    "read_samples",
+    "rgb_digest",
+]

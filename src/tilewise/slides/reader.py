@@ -1,0 +1,130 @@
+"""What every reader of slides offers, and the reader that keeps a flat image in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import cv2
+import numpy as np
+
+from tilewise.slides.samples import RGB
+from tilewise.units import Box, Size
+
+_WHITE = 255
+
+
+class SlideReader(Protocol):
+    """Pixels of one slide, level 0 after rotation; a context manager. Reads from several threads are not promised.
+
+    Attributes:
+        path: of the slide's file.
+        size: of level 0.
+        mpp: microns per pixel at level 0; None where the file does not say, or not credibly.
+        notes: what was handled on the way to 8-bit RGB, in words.
+    """
+
+    @property
+    def path(self) -> Path: ...  # noqa: D102 - said above
+
+    @property
+    def size(self) -> Size: ...  # noqa: D102 - said above
+
+    @property
+    def mpp(self) -> float | None: ...  # noqa: D102 - said above
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...  # noqa: D102 - said above
+
+    def read_region(self, box: Box, *, size: Size | None = None) -> RGB:
+        """Read a box.
+
+        Args:
+            box: in level-0 pixels; what lies outside the slide is white.
+            size: of the result; the box is averaged down (or interpolated up) to it. None keeps level-0 pixels.
+
+        Returns:
+            uint8 (H, W, 3), a copy that may be written to.
+        """
+
+    def read_whole(self) -> RGB:
+        """The whole of level 0, uint8 (H, W, 3); it may be the reader's own array and cannot be written to."""
+
+    def thumbnail(self, max_side: int) -> RGB:
+        """The whole slide, averaged down so that no side is longer than `max_side`; never enlarged. uint8 (h, w, 3)."""
+
+    def close(self) -> None:
+        """Let go of file and memory; a closed reader cannot read."""
+
+    def __enter__(self) -> Self:
+        """The reader itself."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Close it."""
+
+
+class FlatReader:
+    """A slide that was decoded once and lies in memory until it is closed."""
+
+    def __init__(self, path: Path, pixels: RGB, *, mpp: float | None = None, notes: tuple[str, ...] = ()) -> None:
+        self.path = path
+        self.size = Size(pixels.shape[1], pixels.shape[0])
+        self.mpp = mpp
+        self.notes = notes
+        self._pixels: RGB | None = pixels.view()
+        self._pixels.flags.writeable = False
+
+    def read_region(self, box: Box, *, size: Size | None = None) -> RGB:
+        """As `SlideReader.read_region`."""
+        region = self._level_0(box)
+        if size is None or (box.width, box.height) == size:
+            return region
+        return resize(region, size)
+
+    def read_whole(self) -> RGB:
+        """As `SlideReader.read_whole`; no copy is made."""
+        if self._pixels is None:
+            raise ValueError(f"{self.path}: the reader is closed; read inside its `with` block")
+        return self._pixels
+
+    def thumbnail(self, max_side: int) -> RGB:
+        """As `SlideReader.thumbnail`."""
+        whole = self.read_whole()
+        scale = max_side / max(self.size)
+        if scale >= 1:
+            return whole.copy()
+        return resize(whole, Size(max(1, round(self.size.width * scale)), max(1, round(self.size.height * scale))))
+
+    def close(self) -> None:
+        """As `SlideReader.close`."""
+        self._pixels = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+    def _level_0(self, box: Box) -> RGB:
+        whole = self.read_whole()
+        if box.inside(self.size):
+            return whole[box.rows, box.columns].copy()
+        region = np.full((box.height, box.width, 3), _WHITE, dtype=np.uint8)
+        seen = box.clip(self.size)
+        if seen is not None:
+            top, left = seen.y - box.y, seen.x - box.x
+            region[top : top + seen.height, left : left + seen.width] = whole[seen.rows, seen.columns]
+        return region
+
+
+def resize(pixels: RGB, size: Size) -> RGB:
+    """Resize uint8 (H, W, 3): area averaging where it shrinks in both directions, else bilinear."""
+    height, width = pixels.shape[:2]
+    shrinks = size.width <= width and size.height <= height
+    resized: RGB = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resized

@@ -1,0 +1,26 @@
+"""Files that explain themselves: atomic writes, digests, schema versions, manifests, the cache."""
+
+from tilewise.store.artifact import read_json, read_table, write_json, write_table
+from tilewise.store.atomic import atomic_path, write_bytes, write_text
+from tilewise.store.cache import cache_dir
+from tilewise.store.digest import digest_bytes, digest_config, digest_file
+from tilewise.store.manifest import NAME as MANIFEST_NAME
+from tilewise.store.manifest import Damage, Manifest, verify
+
+__all__ = [
+    "MANIFEST_NAME",
+    "Damage",
+    "Manifest",
+    "atomic_path",
+    "cache_dir",
+    "digest_bytes",
+    "digest_config",
+    "digest_file",
+    "read_json",
+    "read_table",
+    "verify",
+    "write_bytes",
+    "write_json",
+    "write_table",
+    "write_text",
+]

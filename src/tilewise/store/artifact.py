@@ -1,0 +1,105 @@
+"""JSON and Parquet files that carry schema, version and origin."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilewise.errors import ArtifactError
+from tilewise.store.atomic import atomic_path, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_META_KEY = b"tilewise"
+
+
+def write_json(path: Path, payload: Mapping[str, Any], *, schema: str, version: int) -> None:
+    """Write `payload` with its schema's name and version. The same payload gives the same bytes; NaN becomes null."""
+    from tilewise.version import __version__
+
+    head = {"schema": schema, "schema_version": version, "tilewise_version": __version__}
+    clash = head.keys() & payload.keys()
+    if clash:
+        raise ValueError(f"payload of {path.name} uses reserved keys {sorted(clash)}")
+    write_text(path, json.dumps(head | finite(dict(payload)), indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, *, schema: str, version: int) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Raises:
+        ArtifactError: the file is missing, is not JSON, or has another schema or a newer version.
+    """
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ArtifactError(f"{path} is damaged ({error}); delete it and run again") from error
+    if not isinstance(data, dict):
+        raise ArtifactError(f"{path} is not a {schema} file; delete it and run again")
+    _check(path, data, schema, version)
+    return data
+
+
+def write_table(
+    path: Path, frame: pd.DataFrame, *, schema: str, version: int, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Write a data frame as Parquet, with schema, version and `metadata` in the file's own metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from tilewise.version import __version__
+
+    head = {"schema": schema, "schema_version": version, "tilewise_version": __version__, **(metadata or {})}
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({_META_KEY: json.dumps(finite(head), sort_keys=True).encode()})
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_table(path: Path, *, schema: str, version: int) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read what `write_table` wrote: the frame and its metadata.
+
+    Raises:
+        ArtifactError: the file is missing, damaged, or has another schema or a newer version.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        head = json.loads((table.schema.metadata or {}).get(_META_KEY, b"{}"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
+    except (OSError, pa.ArrowException, json.JSONDecodeError) as error:
+        raise ArtifactError(f"{path} is damaged ({error}); delete it and run again") from error
+    _check(path, head, schema, version)
+    return table.to_pandas(), head
+
+
+def finite(value: Any) -> Any:
+    """The same data with NaN and infinities as None, so that the JSON is valid for every reader."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:  # a NumPy scalar
+        return finite(value.item())
+    return value
+
+
+def _check(path: Path, head: Mapping[str, Any], schema: str, version: int) -> None:
+    found, found_version = head.get("schema"), head.get("schema_version")
+    if found != schema:
+        raise ArtifactError(f"{path} holds {found!r}, not {schema!r}; give the right file or delete this one")
+    if not isinstance(found_version, int) or found_version > version:
+        raise ArtifactError(
+            f"{path} has version {found_version} of {schema!r}, this tilewise reads up to {version}; update tilewise"
+        )

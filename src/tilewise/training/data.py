@@ -1,0 +1,99 @@
+"""What a head learns from: tiles of slides with labels, checked at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tilewise.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class PartData:
+    """All tiles of one part of a fold.
+
+    Attributes:
+        slide_ids: S slides.
+        labels_S: class index of each slide, int64.
+        features_ND: all their tiles, float32.
+        tile_slide_N: position of each tile's slide, int64.
+    """
+
+    slide_ids: tuple[str, ...]
+    labels_S: NDArray[np.int64]
+    features_ND: NDArray[np.float32]
+    tile_slide_N: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, bags: Mapping[str, NDArray[np.float32]], labels: Mapping[str, int]) -> PartData:
+        """Join the features of several slides, in the order of `bags`.
+
+        Raises:
+            TrainingError: a slide has no tile, a feature that is not finite, or features of another length.
+        """
+        if not bags:
+            empty = np.empty(0, dtype=np.int64)
+            return cls((), empty, np.empty((0, 0), dtype=np.float32), empty)
+        num_features = next(iter(bags.values())).shape[-1]
+        for slide_id, features_ND in bags.items():
+            _check(slide_id, features_ND, num_features)
+        return cls(
+            tuple(bags),
+            np.array([labels[slide_id] for slide_id in bags], dtype=np.int64),
+            np.concatenate(list(bags.values())).astype(np.float32, copy=False),
+            np.repeat(np.arange(len(bags), dtype=np.int64), [len(features) for features in bags.values()]),
+        )
+
+    @property
+    def num_slides(self) -> int:
+        """S."""
+        return len(self.slide_ids)
+
+    @property
+    def num_tiles_S(self) -> NDArray[np.int64]:  # noqa: N802 - carries its axis
+        """Tiles of each slide."""
+        return np.bincount(self.tile_slide_N, minlength=self.num_slides)
+
+    def name_slides(self, tiles: NDArray[np.int64], limit: int = 5) -> str:
+        """The slides these tiles are of, for a message."""
+        names = [self.slide_ids[index] for index in np.unique(self.tile_slide_N[tiles])]
+        return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+@dataclass(frozen=True)
+class FeatureData:
+    """The two parts of a fold that training sees; `select` may hold no slide.
+
+    Raises:
+        TrainingError: the train part holds fewer than two classes, or the parts differ in the length of features.
+    """
+
+    classes: tuple[str, ...]
+    train: PartData
+    select: PartData
+
+    def __post_init__(self) -> None:
+        present: Sequence[int] = np.unique(self.train.labels_S).tolist()
+        if len(present) < 2:
+            named = ", ".join(self.classes[index] for index in present) or "no class"
+            raise TrainingError(f"the train part holds {named} only; make the folds again with --set folds.num_folds=3")
+        lengths = {part.features_ND.shape[1] for part in (self.train, self.select) if part.num_slides}
+        if len(lengths) > 1:
+            raise TrainingError(f"train and select have features of lengths {sorted(lengths)}; extract them again")
+
+
+def _check(slide_id: str, features_ND: NDArray[np.float32], num_features: int) -> None:
+    again = "extract its features again, or drop the slide in decisions.csv"
+    if features_ND.ndim != 2 or len(features_ND) == 0:
+        raise TrainingError(f"slide {slide_id} has no tile to learn from (features {features_ND.shape}); {again}")
+    if features_ND.shape[1] != num_features:
+        raise TrainingError(
+            f"slide {slide_id} has features of length {features_ND.shape[1]}, others have {num_features}; {again}"
+        )
+    bad = ~np.isfinite(features_ND)
+    if bad.any():
+        tile, feature = np.argwhere(bad)[0]
+        raise TrainingError(f"slide {slide_id}: feature {feature} of tile {tile} is not finite; {again}")

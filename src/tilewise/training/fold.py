@@ -1,0 +1,138 @@
+"""One fold: features in, a trained model and its history out, both on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tilewise.errors import ArtifactError, TrainingError
+from tilewise.features.bag import FeatureBag
+from tilewise.folds import Fold
+from tilewise.models import FoldModel, HeadConfig
+from tilewise.store import digest_config
+from tilewise.training.config import TrainingConfig
+from tilewise.training.data import FeatureData, PartData
+
+_log = logging.getLogger(__name__)
+
+HISTORY_NAME = "history.csv"
+# Raised when the same inputs would train to another model: models of another number are trained again.
+_CODE = 1
+
+
+@dataclass(frozen=True)
+class FoldTask:
+    """What one fold is trained from, beside the features.
+
+    Attributes:
+        number: of the fold, from 0.
+        fold: its three parts.
+        labels: slide id -> class.
+        classes: in the order of the probability columns.
+        head: what is trained.
+        training: how.
+        seed: of the run; every fold draws its own from it.
+    """
+
+    number: int
+    fold: Fold
+    labels: Mapping[str, str]
+    classes: tuple[str, ...]
+    head: HeadConfig
+    training: TrainingConfig
+    seed: int
+
+
+def train_fold(request: FoldTask, bags: Mapping[str, FeatureBag], *, out: Path) -> FoldModel:
+    """Train one fold and write `model.safetensors`, `model.json` and `history.csv`.
+
+    A folder that already holds the model of the same inputs is left as it is, so that a stopped run goes on. The
+    model's `origin` holds the digest of its inputs, the seed, the epoch that was kept and the notes of training.
+
+    Args:
+        request: parts, labels and configs.
+        bags: slide id -> features; more slides than those of the fold do no harm. The test part is not looked at.
+        out: folder of the fold.
+
+    Raises:
+        TrainingError: a slide has no or no usable features, or training could not go on.
+    """
+    inputs = _digest(request, bags)
+    found = _finished(out, inputs)
+    if found is not None:
+        return found
+    from tilewise.training.head import train_head
+
+    name = f"fold {request.number}"
+    index = {label: position for position, label in enumerate(request.classes)}
+    labels = {slide_id: index[label] for slide_id, label in request.labels.items()}
+    try:
+        train, select = (
+            PartData.of({slide_id: bags[slide_id].features_ND for slide_id in part}, labels)
+            for part in (request.fold.train, request.fold.select)
+        )
+        data = FeatureData(request.classes, train, select)
+    except TrainingError as error:
+        raise TrainingError(f"{name}: {error}") from error
+    seed = int(np.random.SeedSequence([request.seed, request.number]).generate_state(1, np.uint64)[0] >> 1)
+    model, history = train_head(data, request.head, request.training, seed=seed, name=name)
+    for note in history.notes:
+        _log.info("%s: %s", name, note)
+    origin = {
+        "inputs": inputs,
+        "fold": request.number,
+        "seed": request.seed,
+        "training": request.training.model_dump(mode="json"),
+        "kept_epoch": history.kept_epoch,
+        "num_epochs": len(history.rows),
+        "notes": list(history.notes),
+    }
+    model = replace(model, origin=origin)
+    # The model comes last: a folder that holds it is whole.
+    history.write(out / HISTORY_NAME)
+    model.save(out)
+    return model
+
+
+def _finished(out: Path, inputs: str) -> FoldModel | None:
+    if not (out / HISTORY_NAME).is_file():
+        return None
+    try:
+        model = FoldModel.load(out)
+    except ArtifactError as error:
+        _log.info("%s; it is trained again", error)
+        return None
+    return model if model.origin.get("inputs") == inputs else None
+
+
+def _digest(request: FoldTask, bags: Mapping[str, FeatureBag]) -> str:
+    parts: Sequence[Sequence[str]] = (request.fold.train, request.fold.select)
+    missing = [slide_id for part in parts for slide_id in part if slide_id not in bags]
+    if missing:
+        raise TrainingError(
+            f"fold {request.number}: slide {missing[0]} has no features; extract them, or drop it in decisions.csv"
+        )
+    return digest_config(
+        {
+            "code": _CODE,
+            "parts": [
+                [[slide_id, request.labels[slide_id], _digest_bag(bags[slide_id])] for slide_id in part]
+                for part in parts
+            ],
+            "classes": list(request.classes),
+            "head": request.head,
+            "training": request.training,
+            "seed": [request.seed, request.number],
+        }
+    )
+
+
+def _digest_bag(bag: FeatureBag) -> str:
+    state = hashlib.blake2b(np.ascontiguousarray(bag.features_ND).data, digest_size=20)
+    state.update(repr((bag.features_ND.shape, bag.features_ND.dtype.str)).encode())
+    return state.hexdigest()

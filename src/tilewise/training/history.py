@@ -1,0 +1,53 @@
+"""What happened in each epoch, and which one was kept."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from tilewise.store import write_text
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One epoch. `select_...` are over slides and None where there is no select part.
+
+    Attributes:
+        epoch: from 1.
+        train_loss: mean weighted cross-entropy over the tiles, as they were met.
+        select_loss: class-weighted negative log of the slide probability of the true class.
+        select_macro_f1: over the slides of select.
+        learning_rate: at the start of the epoch.
+        kept: whether the model is that of this epoch.
+    """
+
+    epoch: int
+    train_loss: float
+    select_loss: float | None
+    select_macro_f1: float | None
+    learning_rate: float
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class History:
+    """All epochs, and what is to be said about them."""
+
+    rows: tuple[EpochRow, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch whose weights the model has, from 1."""
+        return next(row.epoch for row in self.rows if row.kept)
+
+    def write(self, path: Path) -> None:
+        """Write `history.csv`; None is an empty cell, `kept` is 0 or 1."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(entry.name for entry in fields(EpochRow))
+        for row in self.rows:
+            writer.writerow(int(cell) if isinstance(cell, bool) else cell for cell in astuple(row))
+        write_text(path, buffer.getvalue())

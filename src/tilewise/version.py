@@ -1,0 +1,3 @@
+"""The version of the tool; every artifact carries it."""
+
+__version__ = "0.1.0"

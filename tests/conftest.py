@@ -1,0 +1,38 @@
+"""Fixtures every test may use, and the count of tests that real slides were missing for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Time is measured in benchmarks; a busy machine must not fail a property. Examples are the same in every run.
+settings.register_profile("tilewise", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("tilewise")
+
+_MISSING = "the real slides are not there; set TILEWISE_DATA to their folder"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real slides; tests that need it are skipped, and counted, where it is absent."""
+    folder = Path(os.environ.get("TILEWISE_DATA", "../shared/data")).resolve()
+    if not folder.is_dir():
+        pytest.skip(_MISSING)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or fills the user's cache."""
+    monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say plainly how many tests on real slides did not run."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    missing = sum(_MISSING in str(report.longrepr) for report in skipped)
+    if missing:
+        terminalreporter.write_line(f"{missing} tests on real slides were skipped: {_MISSING}", yellow=True)

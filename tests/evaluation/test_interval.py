@@ -1,0 +1,117 @@
+"""Intervals against textbook values, at their edges, and their coverage."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tilewise.evaluation.config import EvaluationConfig
+from tilewise.evaluation.interval import (
+    difference_interval,
+    exact_limit,
+    score_interval,
+    standard_error,
+    student_quantile,
+)
+from tilewise.evaluation.resample import draw_weights
+from tilewise.evaluation.sample import Sample
+from tilewise.evaluation.scores import score
+
+
+@pytest.mark.parametrize("num_units", [1, 3, 15, 400])
+def test_exact_limit_is_clopper_pearsons(num_units: int) -> None:
+    expected = scipy.stats.binomtest(num_units, num_units).proportion_ci(0.95, method="exact").low
+    assert exact_limit(num_units, 0.95) == pytest.approx(expected)
+
+
+def test_student_quantile() -> None:
+    assert student_quantile(0.9, 8) == pytest.approx(scipy.stats.t.ppf(0.95, 7))
+
+
+@pytest.mark.parametrize("num_units", [2, 5, 60])
+def test_standard_error_of_a_mean(num_units: int) -> None:
+    values = np.random.default_rng(3).normal(size=num_units)
+    means = draw_weights(num_units, 20_000, np.random.default_rng(0)) @ values / num_units
+    assert standard_error(means, num_units) == pytest.approx(scipy.stats.sem(values), rel=0.03)
+
+
+def test_many_units_give_the_normal_interval() -> None:
+    rng = np.random.default_rng(0)
+    hits = rng.random(4000) < 0.6
+    resampled = rng.binomial(4000, hits.mean(), 5000) / 4000
+    found = score_interval(float(hits.mean()), resampled, num_units=4000, level=0.95, limit=0.9)
+    wilson = scipy.stats.binomtest(int(hits.sum()), 4000).proportion_ci(0.95, method="wilson")
+    assert found["low"] == pytest.approx(wilson.low, abs=5e-4)
+    assert found["high"] == pytest.approx(wilson.high, abs=5e-4)
+
+
+@given(
+    value=st.floats(0, 1),
+    resampled=st.lists(st.one_of(st.floats(0, 1), st.just(math.nan)), min_size=0, max_size=20),
+    num_units=st.integers(0, 50),
+    level=st.floats(0.51, 0.999),
+)
+def test_interval_holds_the_value_and_stays_in_range(
+    value: float, resampled: list[float], num_units: int, level: float
+) -> None:
+    found = score_interval(
+        value, np.array(resampled), num_units=num_units, level=level, limit=exact_limit(num_units, level)
+    )
+    assert found["low"] is not None
+    assert found["high"] is not None
+    assert 0.0 <= found["low"] <= value <= found["high"] <= 1.0
+    moved = difference_interval(value - 0.5, np.array(resampled), num_units=num_units, level=level)
+    assert moved["low"] is not None
+    assert moved["high"] is not None
+    assert -1.0 <= moved["low"] <= value - 0.5 <= moved["high"] <= 1.0
+
+
+def test_undefined_score_has_no_interval() -> None:
+    nothing = {"value": None, "low": None, "high": None}
+    assert score_interval(math.nan, np.zeros(3), num_units=9, level=0.95, limit=0.5) == nothing
+    assert difference_interval(math.nan, np.zeros(3), num_units=9, level=0.95) == nothing
+
+
+def test_one_unit_tells_nothing() -> None:
+    found = score_interval(0.7, np.full(100, 0.7), num_units=1, level=0.95, limit=0.025)
+    assert (found["low"], found["high"]) == (0.0, 1.0)
+
+
+def test_fewer_units_and_higher_levels_widen() -> None:
+    resampled = np.random.default_rng(0).normal(0.6, 0.05, 500)
+
+    def width(num_units: int, level: float) -> float:
+        found = score_interval(0.6, resampled, num_units=num_units, level=level, limit=0.1)
+        return float(found["high"] or 0) - float(found["low"] or 0)
+
+    assert width(4, 0.95) > width(10, 0.95) > width(500, 0.95) > width(500, 0.8)
+
+
+@pytest.mark.parametrize(("num_groups", "per_group", "spread"), [(24, 1, 0.0), (5, 8, 1.5)])
+def test_coverage(num_groups: int, per_group: int, spread: float) -> None:
+    """Small cohorts of a known population: intervals hold the true accuracy about as often as they say."""
+    rng = np.random.default_rng(7)
+    num_slides = num_groups * per_group
+    group = np.repeat(np.arange(num_groups), per_group)
+    config = EvaluationConfig(num_resamples=200)
+
+    def rates(num: int) -> np.ndarray:
+        return 1 / (1 + np.exp(-(1.0 + rng.normal(0, 1, num) * spread)))
+
+    true_accuracy = rates(200_000).mean()
+    held = 0
+    for repetition in range(150):
+        hit = rng.random(num_slides) < rates(num_groups)[group]
+        truth = rng.integers(0, 2, num_slides)
+        predicted = np.where(hit, truth, 1 - truth)
+        probabilities = np.stack([1.0 - predicted, predicted], 1).astype(float)
+        names = tuple(map(str, range(num_slides)))
+        sample = Sample(names, ("a", "b"), truth, predicted, probabilities, np.zeros(num_slides, int), group)
+        found = score(sample, config, seed=(repetition,))["accuracy"]
+        held += found["low"] <= true_accuracy <= found["high"]
+    assert 0.90 <= held / 150 <= 0.995

@@ -1,0 +1,109 @@
+"""The evaluation of a whole run and its file."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.evaluation.conftest import CLASSES, MakeTable
+
+from tilewise.errors import ArtifactError
+from tilewise.evaluation.config import EvaluationConfig
+from tilewise.evaluation.evaluation import Evaluation
+from tilewise.evaluation.resample import METRICS
+from tilewise.evaluation.run import count_training, evaluate, evaluate_predictions
+from tilewise.folds import FoldItem, Folds, FoldsConfig, make_folds
+
+CONFIG = EvaluationConfig(num_resamples=200)
+
+
+def _with_holdout(make_table: MakeTable) -> pd.DataFrame:
+    tests, outside = make_table(60), make_table(20, seed=1)
+    outside = outside.assign(slide="outer_" + outside["slide"], part="holdout", fold=-1)
+    select = tests.assign(part="select", predicted="benign", fold=(tests["fold"] + 1) % 3)
+    unlabelled = tests.iloc[:3].assign(slide=["a", "b", "c"], label=None)
+    return pd.concat([tests, select, outside, unlabelled], ignore_index=True)
+
+
+def test_parts_are_scored_apart(make_table: MakeTable) -> None:
+    evaluation = evaluate(_with_holdout(make_table), CLASSES, CONFIG, seed=0)
+    assert evaluation.out_of_fold["num_slides"] == 60
+    assert [scores["num_slides"] for scores in evaluation.folds] == [20, 20, 20]
+    assert evaluation.holdout is not None
+    assert evaluation.holdout["num_slides"] == 20
+    alone = evaluate(make_table(60), CLASSES, CONFIG, seed=0)
+    assert alone.out_of_fold == evaluation.out_of_fold
+    assert alone.holdout is None
+    assert "holdout" not in alone.to_json()
+
+
+def test_fold_mean(make_table: MakeTable) -> None:
+    evaluation = evaluate(make_table(60), CLASSES, CONFIG, seed=0)
+    values = [scores["macro_f1"]["value"] for scores in evaluation.folds]
+    assert evaluation.fold_mean["macro_f1"] == {
+        "mean": pytest.approx(statistics.mean(values)),
+        "std": pytest.approx(statistics.stdev(values)),
+        "num_folds": 3,
+    }
+    single = evaluate(make_table(20, num_folds=1), CLASSES, CONFIG, seed=0).fold_mean
+    assert single["accuracy"]["std"] is None
+    assert single["accuracy"]["num_folds"] == 1
+
+
+def test_a_fold_where_a_metric_is_not_defined_is_passed_over(make_table: MakeTable) -> None:
+    table = make_table(40, num_folds=2)
+    one_class = table[(table["fold"] == 0) | (table["label"] == "benign")]
+    evaluation = evaluate(one_class, CLASSES, CONFIG, seed=0)
+    assert evaluation.folds[1]["auroc_macro"]["value"] is None
+    assert evaluation.fold_mean["auroc_macro"]["num_folds"] == 1
+    assert evaluation.fold_mean["accuracy"]["num_folds"] == 2
+
+
+def test_file_round_trip(make_table: MakeTable, tmp_path: Path) -> None:
+    evaluation = evaluate(_with_holdout(make_table), CLASSES, CONFIG, seed=0)
+    evaluation.write(tmp_path / "evaluation.json")
+    assert Evaluation.read(tmp_path / "evaluation.json") == evaluation
+    data = json.loads((tmp_path / "evaluation.json").read_text())
+    assert data["schema"] == "tilewise.evaluation"
+    assert data["per_class"] == data["out_of_fold"]["per_class"]
+    assert data["baselines"].keys() == {"commonest", "random"}
+    for scores in (data["out_of_fold"], data["holdout"], *data["folds"]):
+        for name in METRICS:
+            assert scores[name].keys() == {"value", "low", "high"}
+    first = (tmp_path / "evaluation.json").read_bytes()
+    evaluate(_with_holdout(make_table), CLASSES, CONFIG, seed=0).write(tmp_path / "evaluation.json")
+    assert (tmp_path / "evaluation.json").read_bytes() == first
+
+
+def test_damaged_file(tmp_path: Path, make_table: MakeTable) -> None:
+    path = tmp_path / "evaluation.json"
+    evaluate(make_table(20), CLASSES, CONFIG, seed=0).write(path)
+    path.write_text(path.read_text().replace('"fold_mean"', '"mean_of_folds"'))
+    with pytest.raises(ArtifactError, match=r"not a whole evaluation.*tilewise evaluate"):
+        Evaluation.read(path)
+
+
+def test_no_test_slide(make_table: MakeTable) -> None:
+    with pytest.raises(ArtifactError, match="no labelled slide of a test part"):
+        evaluate(make_table(20).assign(part="select"), CLASSES, CONFIG, seed=0)
+
+
+def test_training_labels_come_from_the_folds(make_table: MakeTable, tmp_path: Path) -> None:
+    table = make_table(60)
+    items = [FoldItem(row.slide, row.label, row.group) for row in table.itertuples()]
+    folds = make_folds(items, FoldsConfig(num_folds=3), seed=0)
+    where = {slide: number for number, fold in enumerate(folds.folds) for slide in fold.test}
+    table["fold"] = table["slide"].map(where)
+    counts = count_training(folds)
+    assert {number: sum(count.values()) for number, count in counts.items()} == _expected_sizes(folds)
+    plain = evaluate_predictions(table, folds, CONFIG, classes=folds.classes, seed=0, out=tmp_path / "evaluation.json")
+    assert plain == evaluate(table, folds.classes, CONFIG, seed=0, training_counts=counts).to_json()
+    assert Evaluation.read(tmp_path / "evaluation.json").to_json() == plain
+
+
+def _expected_sizes(folds: Folds) -> dict[int, int]:
+    union = {slide for fold in folds.folds for slide in fold.train}
+    return {number: len(fold.train) for number, fold in enumerate(folds.folds)} | {-1: len(union)}

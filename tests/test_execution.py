@@ -1,0 +1,80 @@
+import contextlib
+import csv
+import os
+import signal
+
+import pytest
+
+from tilewise.errors import SlideUnreadable, UsageError
+from tilewise.execution import Failure, run_each, show_progress, write_failures
+
+
+def square(value):
+    if value == 3:
+        raise SlideUnreadable("three.png: truncated; fetch it again")
+    return value * value
+
+
+def die_on_two(value):
+    if value == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def wrong_use(value):
+    raise UsageError(f"not like this: {value}")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_and_failures_stand_in_the_order_of_the_items(workers):
+    items = {str(value): value for value in (5, 3, 1, 4)}
+    outcome = run_each(square, items, stage="squares", workers=workers)
+    assert list(outcome.results.items()) == [("5", 25), ("1", 1), ("4", 16)]
+    assert outcome.failures == (Failure("3", "squares", "SlideUnreadable", "three.png: truncated; fetch it again"),)
+
+
+def test_a_worker_that_dies_takes_only_its_own_item_with_it():
+    items = {f"slide-{value}": value for value in range(8)}
+    outcome = run_each(die_on_two, items, stage="read", workers=2)
+    assert sorted(outcome.results) == [f"slide-{value}" for value in (0, 1, 3, 4, 5, 6, 7)]
+    (failure,) = outcome.failures
+    assert failure.item == "slide-2"
+    assert "slide-2" in failure.message
+    assert "died" in failure.message
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_wrong_use_stops_the_batch(workers):
+    with pytest.raises(UsageError, match="not like this"):
+        run_each(wrong_use, {"a": 1, "b": 2}, stage="s", workers=workers)
+
+
+def test_nothing_to_do_is_nothing_done():
+    assert run_each(square, {}, stage="s").results == {}
+
+
+def test_progress_counts_every_item_failed_ones_too():
+    seen = []
+
+    class Counting:
+        @contextlib.contextmanager
+        def task(self, description, total):
+            seen.append((description, total))
+            yield self
+
+        def advance(self, steps=1):
+            seen.append(steps)
+
+    with show_progress(Counting()):
+        run_each(square, {str(value): value for value in range(4)}, stage="s", workers=1)
+    assert seen == [("s", 4), 1, 1, 1, 1]
+
+
+def test_failures_csv_is_written_and_a_stale_one_goes(tmp_path):
+    path = tmp_path / "failures.csv"
+    write_failures(path, (Failure("a,b.png", "read", "SlideUnreadable", 'said "no"'),))
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows == [{"item": "a,b.png", "stage": "read", "error": "SlideUnreadable", "message": 'said "no"'}]
+    write_failures(path, ())
+    assert not path.exists()

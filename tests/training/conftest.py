@@ -1,0 +1,37 @@
+"""A small cohort of features with known classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tilewise.training.data import FeatureData, PartData
+
+CLASSES = ("common", "middle", "rare")
+
+
+def part(rng: np.random.Generator, counts: tuple[int, ...], strength: float, prefix: str) -> PartData:
+    """Slides of 3 to 9 tiles whose first features hold the class."""
+    bags, labels = {}, {}
+    for label, number in enumerate(counts):
+        for index in range(number):
+            tiles = rng.normal(size=(rng.integers(3, 10), 12))
+            tiles[:, label] += strength
+            name = f"{prefix}{label}_{index}"
+            bags[name], labels[name] = (5.0 + 3.0 * tiles).astype(np.float32), label
+    return PartData.of(bags, labels)
+
+
+@pytest.fixture
+def cohort() -> Callable[..., FeatureData]:
+    """Makes train and select parts of the given numbers of slides per class."""
+
+    def make(
+        train: tuple[int, ...] = (24, 12, 6), select: tuple[int, ...] = (8, 4, 3), strength: float = 1.0, seed: int = 0
+    ) -> FeatureData:
+        rng = np.random.default_rng(seed)
+        return FeatureData(CLASSES, part(rng, train, strength, "t"), part(rng, select, strength, "s"))
+
+    return make

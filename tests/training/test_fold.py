@@ -1,0 +1,110 @@
+"""One fold on disk: what is written, and when it is trained again."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tilewise.errors import TrainingError
+from tilewise.features.bag import FeatureBag
+from tilewise.folds import Fold
+from tilewise.models import FoldModel, HeadConfig
+from tilewise.training import TrainingConfig
+from tilewise.training.fold import FoldTask, train_fold
+
+IDS = tuple(f"s{i:02d}" for i in range(20))
+TASK = FoldTask(
+    number=2,
+    fold=Fold(train=IDS[:12], select=IDS[12:16], test=IDS[16:]),
+    labels={name: "AB"[i % 2] for i, name in enumerate(IDS)},
+    classes=("A", "B"),
+    head=HeadConfig(),
+    training=TrainingConfig(epochs=4),
+    seed=7,
+)
+
+
+def bags(num_slides: int = 20, seed: int = 0) -> dict[str, FeatureBag]:
+    rng = np.random.default_rng(seed)
+    return {
+        name: FeatureBag(name, (rng.normal(size=(3, 5)) + i % 2).astype(np.float32), np.zeros((3, 4), dtype=np.int64))
+        for i, name in enumerate(IDS[:num_slides])
+    }
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_writes_a_model_that_is_the_one_returned(tmp_path: Path) -> None:
+    model = train_fold(TASK, bags(), out=tmp_path)
+    assert set(written(tmp_path)) == {"model.safetensors", "model.json", "history.csv"}
+    x = bags()["s19"].features_ND
+    assert FoldModel.load(tmp_path).predict_tiles(x).tobytes() == model.predict_tiles(x).tobytes()
+    with (tmp_path / "history.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["epoch", "train_loss", "select_loss", "select_macro_f1", "learning_rate", "kept"]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert [row["kept"] for row in rows].index("1") + 1 == model.origin["kept_epoch"]
+    assert (model.origin["fold"], model.origin["seed"], model.origin["num_epochs"]) == (2, 7, 4)
+
+
+def test_a_finished_fold_is_not_trained_again_and_a_damaged_one_is(tmp_path: Path) -> None:
+    train_fold(TASK, bags(), out=tmp_path)
+    first = written(tmp_path)
+    stamps = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    train_fold(TASK, bags(), out=tmp_path)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == stamps
+    for name in first:
+        (tmp_path / name).write_bytes(first[name][: len(first[name]) // 2])
+        if name == "history.csv":
+            (tmp_path / name).unlink()
+        train_fold(TASK, bags(), out=tmp_path)
+        assert written(tmp_path) == first, name
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 8},
+        {"number": 3},
+        {"head": HeadConfig(dropout=0.5)},
+        {"training": TrainingConfig(epochs=5)},
+        {"fold": replace(TASK.fold, train=IDS[1:12])},
+        {"labels": {**TASK.labels, "s00": "B"}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_any_other_input_trains_again(change: dict[str, object], tmp_path: Path) -> None:
+    before = train_fold(TASK, bags(), out=tmp_path)
+    after = train_fold(replace(TASK, **change), bags(), out=tmp_path)
+    assert after.origin["inputs"] != before.origin["inputs"]
+    assert FoldModel.load(tmp_path).origin == after.origin
+
+
+def test_other_features_train_again_but_those_of_test_slides_are_never_looked_at(tmp_path: Path) -> None:
+    before = train_fold(TASK, bags(), out=tmp_path)
+    without_test = train_fold(TASK, bags(num_slides=16), out=tmp_path)
+    assert without_test.origin == before.origin
+    assert train_fold(TASK, bags(seed=1), out=tmp_path).origin["inputs"] != before.origin["inputs"]
+
+
+def test_folds_draw_different_seeds(tmp_path: Path) -> None:
+    mlp = replace(TASK, head=HeadConfig(kind="mlp"))
+    first = train_fold(mlp, bags(), out=tmp_path / "2")
+    other = train_fold(replace(mlp, number=3), bags(), out=tmp_path / "3")
+    assert not np.array_equal(first.weights["0.weight"], other.weights["0.weight"])
+
+
+def test_faults_name_the_fold_and_the_slide(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="fold 2: slide s15 has no features"):
+        train_fold(TASK, bags(num_slides=15), out=tmp_path)
+    broken = bags()
+    broken["s03"].features_ND[0, 0] = np.nan
+    with pytest.raises(TrainingError, match="fold 2: slide s03: feature 0 of tile 0 is not finite"):
+        train_fold(TASK, broken, out=tmp_path)
+    assert not list(tmp_path.iterdir())
