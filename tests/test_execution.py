@@ -2,6 +2,8 @@ import contextlib
 import csv
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -47,6 +49,18 @@ def test_a_worker_that_dies_takes_only_its_own_item_with_it():
 def test_wrong_use_stops_the_batch(workers):
     with pytest.raises(UsageError, match="not like this"):
         run_each(wrong_use, {"a": 1, "b": 2}, stage="s", workers=workers)
+
+
+def test_a_script_without_a_main_guard_works_in_one_process_and_is_told_so():
+    script = (
+        "import logging; logging.basicConfig()\n"
+        "from tilewise.execution import run_each\n"
+        "from math import sqrt\n"
+        "print(run_each(sqrt, {'a': 4, 'b': 9}, stage='roots', workers=2).results)\n"
+    )
+    done = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, check=True)
+    assert done.stdout == "{'a': 2.0, 'b': 3.0}\n"
+    assert "__main__" in done.stderr
 
 
 def test_nothing_to_do_is_nothing_done():

@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
 from dataclasses import astuple, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -113,11 +114,12 @@ def run_each(
     results: dict[str, Result] = {}
     failures: dict[str, Failure] = {}
     with task(stage, len(items)) as bar:
-        done = _in_process(function, items, stage) if workers <= 1 else _in_pool(function, items, stage, workers)
+        pooled = workers > 1 and _workers_start()
+        done = _in_pool(function, items, stage, workers) if pooled else _in_process(function, items, stage)
         for name, value in done:
             if isinstance(value, Failure):
                 failures[name] = value
-                _log.warning("%s: %s", name, value.message)
+                _log.info("%s: %s", name, value.message)
             else:
                 results[name] = value
             bar.advance()
@@ -146,7 +148,8 @@ def _guarded(function: Callable[[Item], Result], name: str, item: Item, stage: s
         raise
     except Exception as error:  # noqa: BLE001 - the one boundary where a batch goes on past a bad item, and says so
         _log.debug("%s failed in %s", name, stage, exc_info=True)
-        return Failure(name, stage, type(error).__name__, str(error) or type(error).__name__)
+        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        return Failure(name, stage, type(error).__name__, (str(error) or type(error).__name__) + notes)
 
 
 def _in_process(
@@ -206,6 +209,24 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     # Forking a process in which torch or OpenCV threads run can deadlock; a fork server has none.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method), initializer=_start_worker)
+
+
+@cache
+def _workers_start() -> bool:
+    """Whether worker processes can start at all; found out once.
+
+    They import the caller's main script, which fails where that has no `if __name__ == "__main__":` or was piped in.
+    """
+    try:
+        with _pool(1) as pool:
+            pool.submit(default_workers).result()
+    except BrokenProcessPool:
+        _log.warning(
+            "worker processes cannot start, so this process does the work alone; put the calls of your script "
+            'under `if __name__ == "__main__":`'
+        )
+        return False
+    return True
 
 
 def _start_worker() -> None:

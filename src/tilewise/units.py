@@ -19,6 +19,11 @@ class Size(NamedTuple):
     width: int
     height: int
 
+    @property
+    def area(self) -> int:
+        """Pixels covered."""
+        return self.width * self.height
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Box:

@@ -12,7 +12,7 @@ from tilewise.errors import UsageError
 from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.permutation import permutation_p_value
-from tilewise.evaluation.resample import METRICS
+from tilewise.evaluation.resample import METRICS, statistics
 from tilewise.evaluation.sample import Sample
 
 CONFIG = EvaluationConfig(num_resamples=300)
@@ -65,6 +65,24 @@ def test_p_values_are_fair_when_there_is_no_difference(make_table: MakeTable) ->
         assert 0.3 < np.mean(p_values <= 0.5) < 0.7, name
         assert np.mean(p_values <= 0.1) < 0.2, name
         assert p_values.max() > 0.85, name
+
+
+def test_exchanging_takes_whole_groups(make_table: MakeTable) -> None:
+    from tilewise.evaluation.compare import _mixed
+
+    table = make_table(30, num_groups=9)
+    a, b = Sample.of(table, CLASSES), Sample.of(_as_good(table, 0), CLASSES)
+    from_a = np.array([[1] * a.num_groups, [0] * a.num_groups, [1, 0] * (a.num_groups // 2) + [1] * (a.num_groups % 2)])
+    mixed = _mixed(a, b, from_a)
+    takes_a = from_a[2][a.group_N] == 1
+    third = Sample(
+        a.slides, a.classes, a.truth_N, np.where(takes_a, a.predicted_N, b.predicted_N),
+        np.where(takes_a[:, None], a.probabilities_NC, b.probabilities_NC), a.fold_N, a.group_N,
+    )  # fmt: skip
+    for row, sample in enumerate((a, b, third)):
+        expected = statistics(sample, np.ones((1, a.num_groups)))
+        for name in METRICS:
+            assert mixed.whole[name][row] == pytest.approx(expected.whole[name][0]), (row, name)
 
 
 def _as_good(table: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -7,12 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tilewise.cohort import Slide, read_mask
-from tilewise.errors import ArtifactError, MaskError
+from tilewise.cohort import Slide, mask_digest, read_mask
+from tilewise.errors import ArtifactError, MaskError, SlideTooLarge
 from tilewise.slides import open_slide, rgb_digest
-from tilewise.store import cache_dir, digest_bytes, digest_config, digest_file, read_json, write_json
+from tilewise.store import cache_dir, digest_config, digest_file, read_json, write_json
 from tilewise.tissue import tissue_mask
 from tilewise.units import Size
 
@@ -72,7 +70,12 @@ def look(request: FactsRequest) -> SlideFacts:
 
 
 def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str | None) -> SlideFacts:
-    with open_slide(slide.path, max_pixels=max_pixels) as reader:
+    try:
+        reader = open_slide(slide.path, max_pixels=max_pixels)
+    except SlideTooLarge as error:
+        error.add_note("the limit is the recipe's: --set audit.max_megapixels=...")
+        raise
+    with reader:
         whole = reader.read_whole()
         size, mpp, notes = reader.size, reader.mpp, reader.notes
     mask, mask_fault = None, None
@@ -90,7 +93,7 @@ def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str
         notes=notes,
         tissue_share=float(tissue_mask(whole).mean()),
         mask_file_digest=mask_file_digest,
-        mask_digest=None if mask is None else digest_bytes(repr(size).encode() + np.packbits(mask).tobytes()),
+        mask_digest=None if mask is None else mask_digest(mask),
         mask_share=None if mask is None else float(mask.mean()),
         mask_fault=mask_fault,
     )

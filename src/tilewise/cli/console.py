@@ -6,16 +6,19 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tilewise.execution import Progress, Task, show_progress
+from tilewise.execution import Failure, Progress, Task, show_progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
+
+_FAILURES_SHOWN = 10
 
 
 def print_result(payload: Mapping[str, Any], text: str, *, as_json: bool) -> None:
@@ -26,6 +29,13 @@ def print_result(payload: Mapping[str, Any], text: str, *, as_json: bool) -> Non
         typer.echo(json.dumps(finite(dict(payload)), ensure_ascii=False))
     else:
         typer.echo(text)
+
+
+def print_failures(failures: Sequence[Failure], table: Path) -> None:
+    """Name the first slides that failed on stderr, and the table that names all of them."""
+    for failure in failures[:_FAILURES_SHOWN]:
+        typer.echo(f"failed: {failure.item}: {failure.message}", err=True)
+    typer.echo(f"{len(failures)} of the slides failed; {table} names each", err=True)
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ def train(
     Ends with 1 when a slide failed (failures.csv names it): the run is whole, but not of the whole cohort.
     """
     from tilewise import api
-    from tilewise.cli.console import print_result, progress
+    from tilewise.cli.console import print_failures, print_result, progress
     from tilewise.cli.scores import score_lines
     from tilewise.cohort import Cohort
 
@@ -67,6 +67,6 @@ def train(
     text = "\n".join([*score_lines(run.evaluation), f"report       {run.folder.report}"])
     print_result(payload, text, as_json=as_json)
     if run.failures:
-        typer.echo(f"{len(run.failures)} slides failed; {run.folder.failures} names them", err=True)
+        print_failures(run.failures, run.folder.failures)
         return EXIT_FAILED
     return 0

@@ -8,7 +8,7 @@ place:
 * `M_MMAP_MAX = 0`: no block, however large, is mapped on its own;
 * `M_TRIM_THRESHOLD = 2 GiB - 1`: the heap is not given back at its end.
 
-The price is that the process keeps its largest footprint until it ends. `TILEWISE_MALLOPT=0` leaves the allocator alone.
+The price is that the process keeps its largest footprint until it ends. `TILEWISE_MALLOPT=0` leaves it alone.
 Other C libraries (macOS, Windows, musl) are never touched.
 """
 

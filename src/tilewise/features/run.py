@@ -105,7 +105,6 @@ def _chunks(works: list[_Work], num_tiles: int, failures: list[Failure]) -> Iter
             try:
                 tiles_NHWC = future.result()
             except Exception as error:  # noqa: BLE001 - one slide failed; it is named and the others go on
-                _log.warning("%s: %s", work.slide.slide_id, error)
                 failures.append(Failure(work.slide.slide_id, "features", type(error).__name__, str(error)))
                 continue
             same_size = not chunk or chunk[0][1].shape[1:] == tiles_NHWC.shape[1:]
@@ -119,7 +118,8 @@ def _chunks(works: list[_Work], num_tiles: int, failures: list[Failure]) -> Iter
 
 
 def _cut(work: _Work) -> npt.NDArray[np.uint8]:
-    with open_slide(work.slide.slide.path) as reader:
+    # The audit has let this size pass.
+    with open_slide(work.slide.slide.path, max_pixels=work.slide.size.area) as reader:
         return np.stack([reader.read_region(Box(*(int(value) for value in box))) for box in work.boxes])
 
 

@@ -27,7 +27,7 @@ def thumbnail(slide: pd.Series, boxes: Boxes) -> Picture:
     Raises:
         SlideError: the slide or its mask cannot be read.
     """
-    with open_slide(Path(slide["path"])) as reader:
+    with open_slide(Path(slide["path"]), max_pixels=int(slide["width"]) * int(slide["height"])) as reader:
         rgb_HWC, size = reader.thumbnail(_SIDE), reader.size
     height, width = rgb_HWC.shape[:2]
     scale_x, scale_y = width / size.width, height / size.height

@@ -42,8 +42,8 @@ def test_crossed_halves_are_coherent_locally_and_not_overall():
 def test_the_tensor_is_scikit_images(random_tiles):
     plane = random_tiles[0, ..., 0].copy()
     xx, yy, xy = structure_tensor(plane)
-    # skimage's Sobel averages where OpenCV's sums, a factor of 8; a tiny sigma leaves its products as they are.
-    rr, rc, cc = (part * 64 for part in scikit_tensor(plane.astype(float), sigma=0.01, mode="mirror"))
+    # A tiny sigma leaves skimage's products as they are.
+    rr, rc, cc = scikit_tensor(plane.astype(float), sigma=0.01, mode="mirror")
     for ours, theirs in ((xx, cc), (yy, rr), (xy, rc)):
         assert ours == pytest.approx(theirs.reshape(8, 8, 8, 8).mean(axis=(1, 3)).ravel(), rel=1e-4, abs=1e-2)
 

@@ -82,6 +82,7 @@ def test_measures_are_scikit_images(seed, size):
     regions.sort(key=lambda region: (round(region.centroid[1], 6), round(region.centroid[0], 6)))
     assert found.area[order] == pytest.approx([region.area for region in regions])
     assert found.density[order] == pytest.approx([region.intensity_mean for region in regions])
-    assert found.eccentricity[order] == pytest.approx([region.eccentricity for region in regions], abs=1e-5)
-    ellipses = [np.pi / 4 * region.axis_major_length * region.axis_minor_length for region in regions]
-    assert found.fill[order] == pytest.approx(found.area[order] / ellipses, rel=1e-6)
+    # skimage takes pixels for points; as squares they add 1/12 to every moment of inertia.
+    axes = np.array([region.inertia_tensor_eigvals for region in regions]).reshape(-1, 2) + 1 / 12
+    assert found.eccentricity[order] == pytest.approx(np.sqrt(1 - axes[:, 1] / axes[:, 0]), abs=1e-5)
+    assert found.fill[order] == pytest.approx(found.area[order] / (4 * np.pi * np.sqrt(axes.prod(axis=1))), rel=1e-6)

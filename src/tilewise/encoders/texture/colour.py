@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -66,12 +67,12 @@ def level_statistics(counts_CL: Counts) -> Values:
 
 def correlation(first: Plane, second: Plane) -> float:
     """Pearson correlation of two planes, from exact integer sums; 0 where one of them is constant."""
-    num, sum_x, sum_y = first.size, cv2.norm(first, cv2.NORM_L1), cv2.norm(second, cv2.NORM_L1)
-    squares_x, squares_y = cv2.norm(first, cv2.NORM_L2SQR), cv2.norm(second, cv2.NORM_L2SQR)
-    products = (squares_x + squares_y - cv2.norm(first, second, cv2.NORM_L2SQR)) / 2
-    covariance = products * num - sum_x * sum_y
+    # OpenCV squares a rounded root; rounding brings the whole number back, and the differences below stay exact.
+    squares_x, squares_y = round(cv2.norm(first, cv2.NORM_L2SQR)), round(cv2.norm(second, cv2.NORM_L2SQR))
+    products = (squares_x + squares_y - round(cv2.norm(first, second, cv2.NORM_L2SQR))) // 2
+    num, sum_x, sum_y = first.size, round(cv2.norm(first, cv2.NORM_L1)), round(cv2.norm(second, cv2.NORM_L1))
     variances = (squares_x * num - sum_x * sum_x) * (squares_y * num - sum_y * sum_y)
-    return float(covariance / np.sqrt(variances)) if variances > 0 else 0.0
+    return (products * num - sum_x * sum_y) / math.sqrt(variances) if variances else 0.0
 
 
 def _percentiles(counts_CL: Counts) -> Values:

@@ -90,7 +90,9 @@ def otsu(counts: Counts) -> Threshold:
     above = total - below
     gap = sum_below / np.maximum(below, 1) - (sum_below[-1] - sum_below) / np.maximum(above, 1)
     between = below * above * gap * gap
-    level = int(between.argmax())
+    # Every level of a gap between two classes splits them alike; the middle of the gap is the least sensitive one.
+    best = np.flatnonzero(between == between.max())
+    level = int(best[0] + best[-1]) // 2
     mean = sum_below[-1] / max(total, 1)
     variance = float((counts * (levels - mean) ** 2).sum())
     if below[level] == 0 or above[level] == 0 or variance == 0:
@@ -160,10 +162,11 @@ def _peak_radii(mask: Plane) -> Values:
     """Radius in px at each peak of the distance to the background: one peak per roundish part of a component."""
     # A border of background, because a tile without any has no distance to it.
     bordered = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    # The blur merges the double peaks of ragged outlines; the 3 x 3 metric is exact to a few per cent.
-    distance = cv2.GaussianBlur(cv2.distanceTransform(bordered, cv2.DIST_L2, 3), (5, 5), 0)
-    peaks = cv2.compare(distance, cv2.dilate(distance, _square(7)), cv2.CMP_GE)
-    peaks &= cv2.compare(distance, 1.0, cv2.CMP_GE)
+    # The 3 x 3 metric is exact to a few per cent. Blurred, the double peaks of ragged outlines become one.
+    distance = cv2.distanceTransform(bordered, cv2.DIST_L2, 3)
+    smooth = cv2.GaussianBlur(distance, (5, 5), 0)
+    peaks = cv2.compare(smooth, cv2.dilate(smooth, _square(7)), cv2.CMP_GE)
+    peaks &= cv2.compare(smooth, 1.0, cv2.CMP_GE)
     num_labels, labels = cv2.connectedComponents(peaks, connectivity=8, ltype=cv2.CV_32S)
     found = np.flatnonzero(peaks.view(np.bool_))
     radii = np.zeros(num_labels, np.float64)
