@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from tilewise.synthetic.cohort import SynthSummary
 
 __all__ = [
+    "accept_licence",
     "audit",
+    "encoder",
     "encoders",
     "evaluate",
     "load_recipe",
@@ -172,6 +174,33 @@ def encoders() -> list[dict[str, Any]]:
     from tilewise.encoders import encoder_table
 
     return encoder_table()
+
+
+def encoder(name: str) -> dict[str, Any]:
+    """One row of `encoders()` with the licence's text, and where its weights are looked for.
+
+    Raises:
+        UsageError: there is no such encoder; close names are named.
+    """
+    from tilewise.encoders import encoder_table, find_card, licence_text
+    from tilewise.encoders.locate import weights_folders
+
+    card = find_card(name)
+    row = next(row for row in encoder_table() if row["name"] == card.name)
+    places = [str(folder / f"{card.name}.safetensors") for folder in weights_folders()] if card.source else []
+    return row | {"weights_looked_for": places, "licence_text": licence_text(card)}
+
+
+def accept_licence(name: str) -> Path | None:
+    """Remember that the licence of an encoder was read and accepted; returns where, None where none is asked for.
+
+    Raises:
+        UsageError: there is no such encoder.
+    """
+    from tilewise.encoders import accept_licence as accept
+    from tilewise.encoders import find_card
+
+    return accept(find_card(name))
 
 
 def synth(out: Path | str, options: Mapping[str, Any] | None = None, *, workers: int | None = None) -> SynthSummary:

@@ -45,7 +45,9 @@ def test_card_equals_its_network(card: EncoderCard) -> None:
         assert parameters * 4 == pytest.approx(FILE_MB[card.name], rel=0.005)
 
 
-@pytest.mark.parametrize("card", [card for card in NETWORKS if card.source.startswith("timm/")], ids=lambda card: card.name)
+@pytest.mark.parametrize(
+    "card", [card for card in NETWORKS if card.source.startswith("timm/")], ids=lambda card: card.name
+)
 def test_card_equals_what_timm_says_of_its_weights(card: EncoderCard) -> None:
     timm = pytest.importorskip("tilewise.torchvision_repair").import_timm()
     config = timm.get_pretrained_cfg(card.source.removeprefix("timm/"))

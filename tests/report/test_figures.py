@@ -24,6 +24,7 @@ from tilewise.report.headline import headline
 from tilewise.report.pictures import jpeg_uri, outline, picture_svg
 from tilewise.report.svg import element, path
 from tilewise.report.tables import flat, fold_rows, tile_counts
+from tilewise.report.text import with_code
 
 
 def _score(value: float, low: float, high: float) -> dict:
@@ -188,6 +189,11 @@ def test_numbers() -> None:
     assert [numbers.count(n, noun) for n, noun in ((1, "slide"), (0, "slide"), (3, "class"), (2000, "tile"))] == [
         "1 slide", "0 slides", "3 classes", "2\N{NARROW NO-BREAK SPACE}000 tiles",
     ]  # fmt: skip
+
+
+def test_backticks_become_code() -> None:
+    assert with_code("set `a<b` & go") == "set <code>a&lt;b</code> &amp; go"
+    assert with_code("an odd ` <i>") == "an odd ` &lt;i&gt;"
 
 
 def test_confident_errors_come_in_order(predictions: pd.DataFrame) -> None:

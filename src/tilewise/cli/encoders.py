@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from tilewise.cli.options import JsonOption
+from tilewise.cli.options import EXIT_FAILED, JsonOption
 
-app = typer.Typer(help="List encoders, show one, accept a licence.", invoke_without_command=True)
+app = typer.Typer(help="List encoders, show one, accept a licence.", invoke_without_command=True, no_args_is_help=False)
 
-NameArgument = Annotated[str, typer.Argument(help="An encoder's name, as `tilewise encoders` lists it.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="An encoder, as `tilewise encoders` lists it.")]
 
 
 @app.callback()
@@ -22,10 +22,50 @@ def list_encoders(context: typer.Context, as_json: JsonOption = False) -> None:
     from tilewise.cli.console import print_result
 
     rows = api.encoders()
-    head = f"{'name':<22} {'dim':>5} {'px':>4}  {'weights':<10} {'licence':<22} description"
+    width = max(len(row["licence"]) for row in rows)
+    head = f"{'name':<22} {'dim':>5} {'px':>4}  {'weights':<9} {'licence':<{width}}    description"
     lines = [
-        f"{row['name']:<22} {row['dim']:>5} {row['input_px']:>4}  {row['weights']:<10} {row['licence']:<22} "
-        f"{row['description']}"
+        f"{row['name']:<22} {row['dim']:>5} {row['input_px']:>4}  {row['weights']:<9} {row['licence']:<{width}} "
+        f"{'  ' if row['licence_accepted'] else '! '} {row['description']}"
         for row in rows
     ]
-    print_result({"encoders": rows}, "\n".join([head, *lines]), as_json=as_json)
+    foot = (
+        "weights: embedded needs none; here is on this machine; missing is fetched from the hub when it is used, or put "
+        "where `tilewise encoders show NAME` says; random is only for training from scratch.\n"
+        "!: the licence has to be read and accepted first: tilewise encoders accept NAME"
+    )
+    print_result({"encoders": rows}, "\n".join([head, *lines, "", foot]), as_json=as_json)
+
+
+@app.command(epilog="Example: tilewise encoders show resnet50")
+def show(name: NameArgument, as_json: JsonOption = False) -> None:
+    """Show one encoder: input, source and revision, licence, and where its weights are looked for."""
+    from tilewise import api
+    from tilewise.cli.console import print_result
+
+    card = api.encoder(name)
+    lines = [f"{key:<18} {value}" for key, value in card.items() if value not in (None, "") and key != "licence_text"]
+    print_result(card, "\n".join([*lines, "", str(card["licence_text"])]), as_json=as_json)
+
+
+@app.command(epilog="Example: tilewise encoders accept phikon")
+def accept(
+    name: NameArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; you have read the licence.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Show an encoder's licence and, once you agree, remember that on this machine."""
+    from tilewise import api
+    from tilewise.cli.console import print_result
+
+    card = api.encoder(name)
+    typer.echo(card["licence_text"], err=True)
+    if not card["licence_accepted"] and not yes and not typer.confirm("Do you accept this licence?", err=True):
+        typer.echo("not accepted; the encoder stays out of use", err=True)
+        return EXIT_FAILED
+    where = api.accept_licence(name)
+    said = f"accepted; remembered in {where}" if where else "this licence asks for no acceptance"
+    print_result(
+        {"name": name, "accepted": True, "remembered_in": str(where) if where else None}, said, as_json=as_json
+    )
+    return 0

@@ -14,6 +14,7 @@ from tilewise.report.data import ReportInput
 from tilewise.report.headline import METRIC_NAMES, headline, metric_rows
 from tilewise.report.pictures import picture_svg
 from tilewise.report.tables import flat, fold_rows, tile_counts
+from tilewise.report.text import with_code
 
 
 def render_report(data: ReportInput) -> str:
@@ -52,6 +53,7 @@ def _environment() -> jinja2.Environment:
         interval=numbers.interval,
         mean_and_spread=numbers.mean_and_spread,
         percent=numbers.percent,
+        with_code=with_code,
     )
     environment.globals.update(count=numbers.count, picture_svg=picture_svg)
     return environment

@@ -38,11 +38,12 @@ _STAINS_RGB: Final = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11))
 _OFFSETS: Final = (32.0, 32.0, 128.0)
 LEVELS_PER_OD: Final = 140.0
 STAIN_OFFSET: Final = 32
-# Glass is the level that only 2 % of the pixels exceed, but never darker than this; tissue is a fifth darker in some
-# channel. Relative, because light is often tinted and a fixed level calls grey or pink glass tissue.
+# Glass is the level that only 2 % of the pixels exceed, but never darker than this; tissue is 15 % darker in some
+# channel. Relative, because light is often tinted or dim, and a fixed level calls grey or pink glass tissue; bounded,
+# because a tile need not hold glass, and its palest tissue is none.
 _BRIGHT_SHARE: Final = 0.98
-_DARKEST_GLASS: Final = 150
-_TISSUE_BELOW: Final = 0.8
+_DARKEST_GLASS: Final = 200
+_TISSUE_BELOW: Final = 0.85
 
 
 @dataclass(frozen=True, slots=True)
