@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tilewise.audit.table import read_findings, read_slides
 from tilewise.errors import ArtifactError, SlideError
 from tilewise.folds import PART_NAMES, Folds
+from tilewise.report.choose import confident_errors, example_slides
 from tilewise.report.data import (
     AuditSummary,
     CohortSummary,
@@ -31,9 +33,10 @@ from tilewise.report.thumbnail import thumbnail
 from tilewise.runs import RunFolder
 from tilewise.store import read_json, write_text
 from tilewise.tiles.tileset import TileSet
+from tilewise.tiles.window import Boxes
 
-_SHOWN_PER_CLASS = 2
-_SHOWN_ERRORS = 6
+_SHOWN_PER_CLASS = 3
+_SHOWN_ERRORS = 8
 _ENCODER_RANDOM = "random"
 
 
@@ -62,9 +65,12 @@ def gather(folder: RunFolder) -> ReportInput:
     tiles, _ = TileSet.read(folder.tiles)
     slides, meta = read_slides(folder.audit / "slides.parquet")
     predictions = pd.read_parquet(folder.predictions)
-    results, errors, lost = _slides(predictions, slides, tiles)
+    boxes = tiles.boxes()
+    examples = _with_pictures(example_slides(predictions, folds.classes, per_class=_SHOWN_PER_CLASS), slides, boxes)
+    errors = _with_pictures(confident_errors(predictions, most=_SHOWN_ERRORS), slides, boxes)
+    lost = sum(result.picture is None for result in (*examples, *errors))
     return ReportInput(
-        title=f"{folder.root.name} · tilewise",
+        title=Path(str(identity["cohort"]["root"])).name,
         run=folder.root.name,
         recipe=str(recipe["name"]),
         encoder=str(recipe["encoder"]["name"]),
@@ -75,9 +81,9 @@ def gather(folder: RunFolder) -> ReportInput:
         parts=_parts(folds),
         fold_notes=folds.notes,
         histories=tuple(_history(folder.fold(number), number) for number in range(len(folds.folds))),
-        slides=results,
+        slides=examples,
         confident_errors=errors,
-        warnings=_warnings(folder, environment, folds, lost),
+        warnings=_warnings(environment, folds, lost),
         recipe_yaml=folder.recipe.read_text("utf-8"),
         environment={key: value for key, value in environment.items() if not key.startswith("schema")},
         failures=_failures(folder.failures),
@@ -150,56 +156,26 @@ def _float(cell: str) -> float | None:
     return float(cell) if cell else None
 
 
-def _slides(
-    predictions: pd.DataFrame, slides: pd.DataFrame, tiles: TileSet
-) -> tuple[tuple[SlideResult, ...], tuple[SlideResult, ...], int]:
-    """Examples of every class, the most confident errors, and how many pictures could not be made."""
-    tested = predictions[(predictions["part"] == "test") & predictions["label"].notna()].copy()
-    columns = [f"p_{name}" for name in tested["predicted"]]
-    tested["probability"] = [row[name] for (_, row), name in zip(tested.iterrows(), columns, strict=True)]
-    shown = (
-        tested.sort_values("slide").groupby("label", sort=True).head(_SHOWN_PER_CLASS).sort_values(["label", "slide"])
-    )
-    wrong = tested[tested["label"] != tested["predicted"]]
-    wrong = wrong.sort_values(["probability", "slide"], ascending=[False, True]).head(_SHOWN_ERRORS)
-    rows = slides.set_index("slide")
-    boxes = tiles.boxes()
-    lost = 0
-
-    def results(table: pd.DataFrame) -> tuple[SlideResult, ...]:
-        nonlocal lost
-        found = []
-        for _, row in table.iterrows():
-            try:
-                picture = thumbnail(rows.loc[row["slide"]], boxes.get(row["slide"], np.empty((0, 4), np.int64)))
-            except SlideError:
-                picture, lost = None, lost + 1
-            found.append(
-                SlideResult(
-                    slide=str(row["slide"]),
-                    label=str(row["label"]),
-                    predicted=str(row["predicted"]),
-                    probability=float(row["probability"]),
-                    label_probability=float(row[f"p_{row['label']}"]),
-                    fold=int(row["fold"]),
-                    num_tiles=int(row["num_tiles"]),
-                    picture=picture,
-                )
-            )
-        return tuple(found)
-
-    return results(shown), results(wrong), lost
+def _with_pictures(
+    results: Iterable[SlideResult], slides: pd.DataFrame, boxes: Mapping[str, Boxes]
+) -> tuple[SlideResult, ...]:
+    """The same results with pictures, as far as the slides are where the run found them."""
+    rows = {str(row["slide"]): row for row in slides.to_dict("records")}
+    drawn = []
+    for result in results:
+        picture = None
+        with contextlib.suppress(SlideError):
+            picture = thumbnail(rows[result.slide], boxes[result.slide])
+        drawn.append(replace(result, picture=picture))
+    return tuple(drawn)
 
 
-def _warnings(folder: RunFolder, environment: Mapping[str, Any], folds: Folds, lost: int) -> tuple[str, ...]:
+def _warnings(environment: Mapping[str, Any], folds: Folds, lost: int) -> tuple[str, ...]:
     warnings = []
     if str(environment["encoder"].get("weights", "")).startswith(_ENCODER_RANDOM):
         warnings.append(
             "The encoder has random weights: it was never trained. The scores say nothing about the method."
         )
-    num_failed = len(_failures(folder.failures))
-    if num_failed:
-        warnings.append(f"{num_failed} slides failed and took no part; they are listed at the end.")
     unselected = [str(number) for number, fold in enumerate(folds.folds) if not fold.select]
     if unselected:
         warnings.append(f"Folds {', '.join(unselected)} have no select part: training ran to its last epoch.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from tilewise.cohort import Slide, read_mask
 from tilewise.report.data import Picture
@@ -17,7 +18,7 @@ from tilewise.units import Box
 _SIDE = 480
 
 
-def thumbnail(slide: pd.Series, boxes: Boxes) -> Picture:
+def thumbnail(slide: Mapping[Hashable, Any], boxes: Boxes) -> Picture:
     """Draw one slide small.
 
     Args:
@@ -42,7 +43,7 @@ def thumbnail(slide: pd.Series, boxes: Boxes) -> Picture:
     )
     mask_HW = None
     if slide["use_mask"]:
-        source = Slide(str(slide.name), Path(slide["path"]), Path(slide["mask"]), None, None, None, {})
+        source = Slide(str(slide["slide"]), Path(slide["path"]), Path(slide["mask"]), None, None, None, {})
         mask, _ = read_mask(source, size)
         mask_HW = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
     return Picture(rgb_HWC, small, mask_HW)

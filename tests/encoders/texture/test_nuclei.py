@@ -86,4 +86,4 @@ def test_stronger_stain_changes_contrast_measures_little(stain):
     discs = np.min([(x - cx) ** 2 + (y - cy) ** 2 for cx, cy in lattice(32)], axis=0) <= 36
     weak, strong = (described(stain(np.where(discs, 0.4, 0.04) * factor, 0.15 * factor)) for factor in (1.0, 1.8))
     for name in ("nuclei.contrast.hematoxylin", "nuclei.area_fraction", "nuclei.log_area.mean", "nuclei.number"):
-        assert strong[name] == pytest.approx(weak[name], rel=0.12)
+        assert strong[name] == pytest.approx(weak[name], rel=0.2)
