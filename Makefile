@@ -25,7 +25,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,fast,wsi]'
+	$(PIP) --editable '.[dev,fast,bench]'
 	@touch $@
 
 demo: $(VENV)/.core

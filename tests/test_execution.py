@@ -51,16 +51,20 @@ def test_wrong_use_stops_the_batch(workers):
         run_each(wrong_use, {"a": 1, "b": 2}, stage="s", workers=workers)
 
 
-def test_a_script_without_a_main_guard_works_in_one_process_and_is_told_so():
+@pytest.mark.parametrize("piped", [True, False])
+def test_a_script_without_a_main_guard_runs_once_and_works_in_processes(tmp_path, piped):
     script = (
-        "import logging; logging.basicConfig()\n"
         "from tilewise.execution import run_each\n"
+        "print('started')\n"
         "from math import sqrt\n"
         "print(run_each(sqrt, {'a': 4, 'b': 9}, stage='roots', workers=2).results)\n"
     )
-    done = subprocess.run([sys.executable, "-"], input=script, capture_output=True, text=True, check=True)
-    assert done.stdout == "{'a': 2.0, 'b': 3.0}\n"
-    assert "__main__" in done.stderr
+    path = tmp_path / "script.py"
+    path.write_text(script)
+    command = [sys.executable, "-"] if piped else [sys.executable, str(path)]
+    done = subprocess.run(command, input=script, capture_output=True, text=True, check=True)
+    assert done.stdout == "started\n{'a': 2.0, 'b': 3.0}\n"
+    assert done.stderr == ""
 
 
 def test_nothing_to_do_is_nothing_done():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tilewise.recipe import DEFAULT, Recipe, load_recipe, packaged_recipes
 from tilewise.runs import RunFolder
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def audit(
-    cohort: Cohort,
+    cohort: Cohort | Path | str,
     recipe: Recipe | str = DEFAULT,
     *,
     out: Path | str | None = None,
@@ -44,7 +44,7 @@ def audit(
     """Look for faults in a cohort; nothing in its folder is changed.
 
     Args:
-        cohort: what was discovered.
+        cohort: what was discovered, or a folder or table to discover.
         recipe: a recipe, or a packaged name or YAML file; its `audit` section counts.
         out: where `findings.parquet` and `decisions.csv` go; None writes nothing.
         decisions: a decisions.csv that a person edited; its rows win over proposals.
@@ -55,14 +55,14 @@ def audit(
     """
     from tilewise.audit.run import run
 
-    return run(cohort, _recipe(recipe).audit, out=_path(out), decisions=_path(decisions), workers=workers)
+    return run(_cohort(cohort), _recipe(recipe).audit, out=_path(out), decisions=_path(decisions), workers=workers)
 
 
 def train(
-    cohort: Cohort,
+    cohort: Cohort | Path | str,
     recipe: Recipe | str = DEFAULT,
     *,
-    out: Path | str,
+    out: Path | str | None = None,
     seed: int = 0,
     decisions: Path | str | None = None,
     workers: int | None = None,
@@ -71,9 +71,9 @@ def train(
     """Audit, cut, encode, train by cross-validation, score and report; the same call resumes a stopped run.
 
     Args:
-        cohort: what was discovered.
+        cohort: what was discovered, or a folder or table to discover.
         recipe: a recipe, or a packaged name or YAML file.
-        out: folder of the run; it must be new, empty, or hold this very run.
+        out: folder of the run; it must be new, empty, or hold this very run. None takes `runs/COHORT-RECIPE`.
         seed: of everything random; 0 is a seed.
         decisions: a decisions.csv of an audit that a person edited.
         workers: processes; None takes every processor. Results do not depend on it.
@@ -85,13 +85,14 @@ def train(
     """
     from tilewise.pipeline import train as pipeline
 
-    options = pipeline.TrainOptions(Path(out), seed, _path(decisions), workers, offline)
-    return pipeline.train(cohort, _recipe(recipe), options)
+    cohort, recipe = _cohort(cohort), _recipe(recipe)
+    folder = _path(out) or Path("runs") / f"{cohort.root.stem}-{recipe.name}"
+    return pipeline.train(cohort, recipe, pipeline.TrainOptions(folder, seed, _path(decisions), workers, offline))
 
 
 def predict(
     run: Run | Path | str,
-    cohort: Cohort,
+    cohort: Cohort | Path | str,
     *,
     out: Path | str | None = None,
     workers: int | None = None,
@@ -101,29 +102,31 @@ def predict(
 
     Args:
         run: a run, or its folder.
-        cohort: discovered with `purpose="predict"`.
+        cohort: discovered with `purpose="predict"`, or a folder or table to discover so.
         out: where the submission goes, its details beside it; None writes nothing.
         workers: processes; None takes every processor.
         offline: never reach for the network.
 
     Raises:
-        ArtifactError: the run holds no whole classifier.
+        UsageError: the folder holds no finished run.
+        ArtifactError: its classifier is damaged.
         EncoderUnavailable: the encoder's weights are not here, or are others than in training.
     """
     from tilewise.inference.classifier import SlideClassifier
     from tilewise.pipeline import predict as pipeline
 
     folder = RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder
-    folder.read_identity()
+    folder.require_finished()
     classifier = SlideClassifier.load(folder.model)
-    return pipeline.predict(classifier, cohort, out=_path(out), workers=workers, offline=offline)
+    found = _cohort(cohort, purpose="predict")
+    return pipeline.predict(classifier, found, out=_path(out), workers=workers, offline=offline)
 
 
 def evaluate(run: Path | str) -> dict[str, Any]:
     """Score a run's predictions again; the same numbers as in its `evaluation.json`.
 
     Raises:
-        ArtifactError: the folder holds no finished run.
+        UsageError: the folder holds no finished run.
     """
     from tilewise.evaluation.run import evaluate_predictions
     from tilewise.folds import Folds
@@ -131,7 +134,7 @@ def evaluate(run: Path | str) -> dict[str, Any]:
     from tilewise.recipe import parse_recipe
 
     folder = RunFolder(Path(run))
-    identity = folder.read_identity()
+    identity = folder.require_finished()
     recipe = parse_recipe(identity["recipe"], str(folder.identity))
     predictions = Predictions.read(folder.predictions)
     return evaluate_predictions(
@@ -147,12 +150,12 @@ def verify(run: Path | str) -> list[Damage]:
     """Compare every file of a run with its manifest; an empty list means all is well.
 
     Raises:
-        ArtifactError: the run never finished.
+        UsageError: the folder holds no finished run.
     """
     from tilewise.store import verify as verify_folder
 
     folder = RunFolder(Path(run))
-    folder.read_identity()
+    folder.require_finished()
     return verify_folder(folder.root)
 
 
@@ -160,12 +163,12 @@ def report(run: Path | str, *, out: Path | str | None = None) -> Path:
     """Write a run's HTML report again, into the run or to `out`; returns where.
 
     Raises:
-        ArtifactError: the folder holds no finished run.
+        UsageError: the folder holds no finished run.
     """
     from tilewise.report.gather import write_report
 
     folder = RunFolder(Path(run))
-    folder.read_identity()
+    folder.require_finished()
     return write_report(folder, out=_path(out))
 
 
@@ -221,6 +224,12 @@ def synth(out: Path | str, options: Mapping[str, Any] | None = None, *, workers:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise UsageError(f"synth: {faults}; correct these options") from error
     return write_cohort(Path(out), config, workers=workers)
+
+
+def _cohort(cohort: Cohort | Path | str, *, purpose: Literal["train", "predict"] = "train") -> Cohort:
+    from tilewise.cohort import Cohort
+
+    return cohort if isinstance(cohort, Cohort) else Cohort.discover(Path(cohort), purpose=purpose)
 
 
 def _recipe(recipe: Recipe | str) -> Recipe:

@@ -11,14 +11,14 @@ import io
 import logging
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
 from dataclasses import astuple, dataclass, fields
-from functools import cache
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from tilewise.errors import UsageError
 from tilewise.store import write_text
@@ -114,8 +114,7 @@ def run_each(
     results: dict[str, Result] = {}
     failures: dict[str, Failure] = {}
     with task(stage, len(items)) as bar:
-        pooled = workers > 1 and _workers_start()
-        done = _in_pool(function, items, stage, workers) if pooled else _in_process(function, items, stage)
+        done = _in_process(function, items, stage) if workers <= 1 else _in_pool(function, items, stage, workers)
         for name, value in done:
             if isinstance(value, Failure):
                 failures[name] = value
@@ -139,6 +138,14 @@ def write_failures(path: Path, failures: tuple[Failure, ...]) -> None:
     rows.writerow(field.name for field in fields(Failure))
     rows.writerows(astuple(failure) for failure in failures)
     write_text(path, buffer.getvalue())
+
+
+def read_failures(path: Path) -> tuple[Failure, ...]:
+    """Read `failures.csv`; no file means no failure."""
+    if not path.is_file():
+        return ()
+    with path.open(encoding="utf-8", newline="") as stream:
+        return tuple(Failure(**row) for row in csv.DictReader(stream))
 
 
 def _guarded(function: Callable[[Item], Result], name: str, item: Item, stage: str) -> Result | Failure:
@@ -166,7 +173,7 @@ def _in_pool(
     waiting = list(items.items())[::-1]
     while waiting:
         suspects: list[tuple[str, Item]] = []
-        with _pool(workers) as pool:
+        with WorkerPool(workers) as pool:
             running: dict[Future[Result | Failure], tuple[str, Item]] = {}
             try:
                 while waiting or running:
@@ -194,7 +201,7 @@ def _in_pool(
 
 def _alone(function: Callable[[Item], Result], name: str, item: Item, stage: str) -> Result | Failure:
     """Run a suspect in a process of its own: whoever kills that one as well is the culprit."""
-    with _pool(1) as pool:
+    with WorkerPool(1) as pool:
         try:
             return pool.submit(_guarded, function, name, item, stage).result()
         except BrokenProcessPool:
@@ -205,28 +212,35 @@ def _alone(function: Callable[[Item], Result], name: str, item: Item, stage: str
             )  # fmt: skip
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Forking a process in which torch or OpenCV threads run can deadlock; a fork server has none.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method), initializer=_start_worker)
+class WorkerPool(ProcessPoolExecutor):
+    """Processes with one thread each that never run the caller's script.
 
-
-@cache
-def _workers_start() -> bool:
-    """Whether worker processes can start at all; found out once.
-
-    They import the caller's main script, which fails where that has no `if __name__ == "__main__":` or was piped in.
+    A new process would import the main script again, and a script without `if __name__ == "__main__":` would start its
+    whole work once more in every worker. Nothing here is defined in a main script, so it is hidden from them.
     """
+
+    def __init__(self, workers: int) -> None:
+        # Forking a process in which torch or OpenCV threads run can deadlock; a fork server has none.
+        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        super().__init__(workers, mp_context=multiprocessing.get_context(method), initializer=_start_worker)
+
+    def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
+        """As `Executor.submit`; this is where processes are started."""
+        with _hidden_main():
+            return super().submit(fn, *args, **kwargs)
+
+
+@contextlib.contextmanager
+def _hidden_main() -> Iterator[None]:
+    main = sys.modules["__main__"]
+    kept = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    for name in kept:
+        setattr(main, name, None)
     try:
-        with _pool(1) as pool:
-            pool.submit(default_workers).result()
-    except BrokenProcessPool:
-        _log.warning(
-            "worker processes cannot start, so this process does the work alone; put the calls of your script "
-            'under `if __name__ == "__main__":`'
-        )
-        return False
-    return True
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(main, name, value)
 
 
 def _start_worker() -> None:

@@ -101,10 +101,11 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key in seen:
                 raise RecipeError(f"the key {key!r} stands twice (line {key_node.start_mark.line + 1}); keep one")
-            seen.add(key)
+            if key is not None:
+                seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -113,6 +114,8 @@ def _mapping(text: str, origin: str) -> dict[str, Any]:
         data = yaml.load(text, _UniqueKeys)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise RecipeError(f"{origin} is not YAML: {error}") from error
+    except RecipeError as error:
+        raise RecipeError(f"{origin}: {error}") from error
     if not isinstance(data, dict):
         raise RecipeError(f"{origin} is not a recipe: expected keys such as `tiles:` and `encoder:`")
     return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from tilewise.errors import ArtifactError, UsageError
-from tilewise.store import read_json, write_json, write_text
+from tilewise.store import MANIFEST_NAME, read_json, write_json, write_text
+
+_log = logging.getLogger(__name__)
 
 _SCHEMA = "tilewise.run"
 _VERSION = 1
@@ -85,11 +88,35 @@ class RunFolder:
         """What the run was made from.
 
         Raises:
-            ArtifactError: this folder holds no run.
+            UsageError: this folder holds no run.
+            ArtifactError: what it says of its run is damaged.
         """
         if not self.identity.is_file():
-            raise ArtifactError(f"{self.root} holds no run; make one with `tilewise train COHORT --out {self.root}`")
-        return read_json(self.identity, schema=_SCHEMA, version=_VERSION)
+            raise UsageError(f"{self.root} holds no run; make one with `tilewise train COHORT --out {self.root}`")
+        data = read_json(self.identity, schema=_SCHEMA, version=_VERSION)
+        lacking = [key for key in ("cohort", "recipe", "seed", "decisions", "notes") if key not in data]
+        if lacking:
+            raise ArtifactError(f"{self.identity} is damaged (no {lacking[0]!r}); train into another folder")
+        return data
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run came to its end: its manifest is written last."""
+        return (self.root / MANIFEST_NAME).is_file()
+
+    def require_finished(self) -> dict[str, Any]:
+        """What a finished run was made from.
+
+        Raises:
+            UsageError: this folder holds no run, or one that was stopped.
+        """
+        identity = self.read_identity()
+        if not self.is_finished:
+            raise UsageError(
+                f"the run in {self.root} was stopped before its end; the same command goes on: "
+                f"`tilewise train {identity['cohort']['root']} --out {self.root}` with its recipe and options"
+            )
+        return identity
 
     def claim(self, identity: dict[str, Any], recipe_yaml: str) -> None:
         """Make the folder this run's, or find that it already is (then the run is resumed).
@@ -98,13 +125,21 @@ class RunFolder:
             UsageError: the folder holds something else; nothing in it was changed.
         """
         if self.identity.is_file():
-            self._compare(self.read_identity(), identity)
-            return
-        foreign = [path for path in self.root.iterdir() if path.name != _LOCK] if self.root.is_dir() else []
-        if foreign:
-            raise UsageError(f"{self.root} is not empty and holds no run ({foreign[0].name}); choose another --out")
+            found = self.read_identity()
+            # What was stopped before anything was trained is nobody's work yet.
+            if self.is_finished or (self.root / "folds").exists():
+                self._compare(found, identity)
+            identity = identity | {"created": found.get("created", identity["created"])}
+        else:
+            # Hidden files are the lock, what a killed write left, or the system's; none of them is anybody's work.
+            foreign = sorted(path.name for path in self.root.iterdir() if not path.name.startswith("."))
+            if foreign:
+                raise UsageError(f"{self.root} is not empty and holds no run ({foreign[0]}); choose another --out")
+        # The identity comes first: a folder that holds anything of a run says whose it is. That of a finished run stays,
+        # or the notes of a cohort that has changed since would stand in it.
+        if not self.is_finished:
+            write_json(self.identity, identity, schema=_SCHEMA, version=_VERSION)
         write_text(self.recipe, recipe_yaml)
-        write_json(self.identity, identity, schema=_SCHEMA, version=_VERSION)
 
     def _compare(self, found: dict[str, Any], wanted: dict[str, Any]) -> None:
         changed = [key for key in ("cohort", "recipe", "seed", "decisions") if found.get(key) != wanted.get(key)]
@@ -146,8 +181,10 @@ def _lock(stream: IO[str]) -> bool:
 
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return False
+    except OSError as error:  # some network file systems know no locks
+        _log.warning("%s cannot be locked (%s); let no other tilewise write there", stream.name, error)
     return True
 
 

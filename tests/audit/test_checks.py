@@ -31,6 +31,13 @@ def test_the_first_of_equal_slides_stays_and_the_others_go():
     assert found["b"].other == "a"
 
 
+def test_of_equal_slides_the_one_with_a_label_and_a_mask_stays():
+    slides = cohort(slide("a", None), slide("b", "A", mask=False), slide("c", "A"))
+    facts = {"a": fact("1"), "b": fact("1", mask=None, share=None), "c": fact("1")}
+    found = {item.slide: item.proposal for item in checks.copies(slides, facts, AuditConfig())}
+    assert found == {"a": "drop", "b": "drop", "c": "keep"}
+
+
 def test_equal_slides_with_conflicting_labels_all_go_because_nobody_knows_which_is_right():
     slides = cohort(slide("a", "A"), slide("b", "B"))
     found = list(checks.copies(slides, {"a": fact("1"), "b": fact("1")}, AuditConfig()))

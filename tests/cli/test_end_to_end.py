@@ -89,7 +89,7 @@ def test_a_training_slide_among_the_test_slides_is_recognised(home, tmp_path, ca
     code, _, err = output(capsys, "predict", home / "run", folder, "--out", tmp_path / "s.csv", "--quiet")
     assert code == 0
     assert "img_7777.png" in err
-    assert "training slide img_0000.png" in err
+    assert "same pixels as the training slide img_0000.png" in err
 
 
 def test_an_unreadable_test_slide_still_gets_a_row_and_exit_code_1(home, tmp_path, capsys):
@@ -102,6 +102,7 @@ def test_an_unreadable_test_slide_still_gets_a_row_and_exit_code_1(home, tmp_pat
     assert broken.name in err
     assert len((tmp_path / "s.csv").read_text().splitlines()) == 7
     details = pd.read_csv(tmp_path / "s.details.csv").set_index("slide")
+    assert "NOT CLASSIFIED" in details.loc[broken.name, "warnings"]
     assert "could not be read" in details.loc[broken.name, "warnings"]
 
 

@@ -36,7 +36,7 @@ def draw_tiles(num_tiles: int, side: int = 224, *, seed: int = 0) -> Tiles:
 
 @pytest.fixture(scope="session")
 def tiles() -> Tiles:
-    return draw_tiles(20, seed=1)
+    return draw_tiles(12, seed=1)
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +45,7 @@ def real_tiles(data_dir: Path) -> Tiles:
     import pandas as pd
 
     table = pd.read_csv(data_dir / "tiles.csv")
-    table = table[~table["file"].str.startswith("her2st")].sample(20, random_state=0)
+    table = table[~table["file"].str.startswith("her2st")].sample(12, random_state=0)
     crops = []
     for row in table.itertuples():
         image = cv2.imread(str(data_dir / row.file), cv2.IMREAD_COLOR)
@@ -94,8 +94,13 @@ def _realistic(name: str) -> Any:
             norm.momentum = None
             norm.reset_running_stats()
             norm.train()
+        # Trained residual networks add small steps; random ones of full size are chaotic, and amplify any rounding.
+        for block in network.modules():
+            last = getattr(block, "bn3", None) or (getattr(block, "bn2", None) if hasattr(block, "conv2") else None)
+            if last is not None and hasattr(block, "downsample"):
+                last.weight.uniform_(0, 0.5, generator=generator)
         mean, std = normalisation(card)
-        images = (resize_tiles(draw_tiles(16, seed=7), card.input_px).astype(np.float32) - mean) / std
+        images = (resize_tiles(draw_tiles(8, seed=7), card.input_px).astype(np.float32) - mean) / std
         if norms:
             network(torch.from_numpy(images).permute(0, 3, 1, 2))
     return network.eval()

@@ -88,10 +88,11 @@ def test_card_is_complete(card: EncoderCard) -> None:
 
 def test_every_encoder_of_the_published_systems_is_there() -> None:
     systems = (
-        "resnet18 resnet34 resnet50 resnet101 resnet152 efficientnet_b0 efficientnet_b2 efficientnet_b3 efficientnet_v2_m "
-        "densenet121 convnext_tiny convnext_small convnext_large mobilenet_v1 mobilenet_v3_small mobilenet_v3_large vgg16 "
-        "xception dinov2_vits14 simple_cnn lunit_resnet50_mocov2 lunit_resnet50_swav lunit_resnet50_bt lunit_vits16_dino "
-        "phikon uni uni2_h prov_gigapath virchow2 h_optimus_0 h_optimus_1 ctranspath retccl kimianet texture"
+        "resnet18 resnet34 resnet50 resnet101 resnet152 efficientnet_b0 efficientnet_b2 efficientnet_b3 "
+        "efficientnet_v2_m densenet121 convnext_tiny convnext_small convnext_large mobilenet_v1 "
+        "mobilenet_v3_small mobilenet_v3_large vgg16 xception dinov2_vits14 simple_cnn lunit_resnet50_mocov2 "
+        "lunit_resnet50_swav lunit_resnet50_bt lunit_vits16_dino phikon uni uni2_h prov_gigapath virchow2 "
+        "h_optimus_0 h_optimus_1 ctranspath retccl kimianet texture"
     )
     assert set(systems.split()) <= cards().keys()
 

@@ -71,7 +71,12 @@ def test_normalisation_is_on_the_scale_of_pixels() -> None:
 
 @pytest.mark.parametrize(
     "tiles",
-    [np.zeros((3, 8, 8), np.uint8), np.zeros((3, 8, 8, 4), np.uint8), np.zeros((3, 8, 8, 3)), np.zeros((3, 0, 8, 3), np.uint8)],
+    [
+        np.zeros((3, 8, 8), np.uint8),
+        np.zeros((3, 8, 8, 4), np.uint8),
+        np.zeros((3, 8, 8, 3)),
+        np.zeros((3, 0, 8, 3), np.uint8),
+    ],
     ids=str,
 )
 def test_what_is_no_stack_of_tiles(tiles: np.ndarray) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics as reference
-from tests.evaluation.conftest import CLASSES, MakeTable
 
+from tests.evaluation.conftest import CLASSES, MakeTable
 from tilewise.errors import UsageError
 from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.config import EvaluationConfig

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.evaluation.conftest import CLASSES, MakeTable
 
+from tests.evaluation.conftest import CLASSES, MakeTable
 from tilewise.errors import ArtifactError
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.evaluation import Evaluation

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics as reference
-from tests.evaluation.conftest import CLASSES, MakeTable
 
+from tests.evaluation.conftest import CLASSES, MakeTable
 from tilewise.errors import ArtifactError
 from tilewise.evaluation.baselines import commonest_predictions
 from tilewise.evaluation.config import EvaluationConfig

@@ -67,10 +67,15 @@ def report_input(predictions: pd.DataFrame, evaluation: dict) -> ReportInput:
         recipe="default",
         encoder="texture",
         evaluation=evaluation,
-        cohort=CohortSummary("my_cohort", "a table", slides, dict.fromkeys(CLASSES, 12), 2, 24, ("took cohort.csv",)),
+        cohort=CohortSummary(
+            "my_cohort", "a table, cohort.csv", slides, dict.fromkeys(CLASSES, 12), 2, 24, ("took cohort.csv",)
+        ),
         audit=AuditSummary(
             {"exact-copy": 3},
-            tuple(DecisionRow(f"img_{n:04d}.png", "exact-copy", "drop", "same pixels", "someone") for n in range(3)),
+            (
+                *(DecisionRow(f"img_{n:04d}.png", "exact-copy", "drop", "same pixels", "someone") for n in range(3)),
+                DecisionRow("img_0007.png", "mask-empty", "fix-mask", "marks no pixel", "tilewise"),
+            ),
             "48 of 48 slides share a group.",
         ),
         tiles=TileSummary(
@@ -78,6 +83,7 @@ def report_input(predictions: pd.DataFrame, evaluation: dict) -> ReportInput:
             {"img_0100.png": "no tissue"},
             {"img_0101.png": "mask is empty"},
             "Windows of 224 px.",
+            overlap=True,
         ),
         parts=(
             *(PartSummary(0, part, dict.fromkeys(CLASSES, 4), 6) for part in ("train", "select", "test")),
@@ -93,4 +99,7 @@ def report_input(predictions: pd.DataFrame, evaluation: dict) -> ReportInput:
         recipe_yaml="tiles:\n  size_px: 224\n",
         environment={"python": "3.11", "packages": {"torch": "2.13"}},
         failures=(FailureRow("img_0200.png", "tiles", "cannot be decoded; copy it again"),),
+        version="1.2.3",
+        seed=17,
+        created="2031-05-04T12:00:00Z",
     )

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from tests.report.conftest import CLASSES
 
+from tests.report.conftest import CLASSES
 from tilewise.report import numbers
 from tilewise.report.choose import confident_errors, example_slides, slide_results
 from tilewise.report.confusion import confusion_rows
@@ -23,7 +23,7 @@ from tilewise.report.data import Epoch, History, PartSummary, Picture
 from tilewise.report.headline import headline
 from tilewise.report.pictures import jpeg_uri, outline, picture_svg
 from tilewise.report.svg import element, path
-from tilewise.report.tables import flat, fold_rows, tile_counts
+from tilewise.report.tables import flat, fold_rows, fold_summary, tile_counts
 from tilewise.report.text import with_code
 
 
@@ -61,12 +61,34 @@ def test_a_strong_commonest_class_counts_as_guessing(evaluation: dict) -> None:
 def test_headline_rows(evaluation: dict) -> None:
     found = headline(evaluation)
     assert [row.label for row in found.rows] == [
-        "Out of fold, pooled", "Hold-out", "Each fold by itself", "Guessing the commonest class", "Guessing at random",
+        "Out of fold, pooled", "Hold-out", "Each fold by itself", "Always the commonest class", "Guessing at random",
     ]  # fmt: skip
     assert found.rows[0].value == evaluation["out_of_fold"]["macro_f1"]["value"]
     assert found.rows[2].dots == tuple(scores["macro_f1"]["value"] for scores in evaluation["folds"])
     assert found.rows[2].low is None
     assert "40 slides of 20 groups" in found.subject
+
+
+def test_the_weakest_class_and_the_share_that_is_right(evaluation: dict) -> None:
+    changed = deepcopy(evaluation)
+    pooled = changed["out_of_fold"]
+    pooled["confusion"]["counts"] = [[9, 0, 1], [4, 5, 3], [0, 0, 12]]
+    for row, value in zip(pooled["per_class"].values(), (0.8, 0.516, 0.9), strict=True):
+        row["f1"]["value"] = value
+    found = headline(changed)
+    assert found.right == "26 of 34 slides (76 %) were predicted right."
+    assert found.weakest == f"Weakest class: {CLASSES[1]}, F1 0.52; 5 of 12 slides found."
+    assert found.value == f"{pooled['macro_f1']['value']:.3f}"
+
+
+def test_a_class_without_slides_is_not_the_weakest(evaluation: dict) -> None:
+    changed = deepcopy(evaluation)
+    rows = list(changed["out_of_fold"]["per_class"].values())
+    rows[0].update(support=0, f1=_score(0.0, 0.0, 0.0))
+    assert CLASSES[0] not in headline(changed).weakest
+    for row in rows[1:]:
+        row["f1"]["value"] = 1.0
+    assert headline(changed).weakest == "No class is weaker than the others: each has an F1 of 1.00."
 
 
 def test_confusion_rows() -> None:
@@ -180,11 +202,20 @@ def test_fold_rows_and_flat() -> None:
     assert flat(nested) == [("a", "1"), ("b.c.d", "1, 2"), ("b.e", "None")]
 
 
+def test_fold_summary() -> None:
+    sizes = {"train": (26, 30), "select": (7, 7), "test": (8, 12)}
+    parts = [PartSummary(fold, name, {"a": both[fold]}, 1) for name, both in sizes.items() for fold in (0, 1)]
+    assert fold_summary(parts) == "2 folds; train 26–30, select 7, test 8–12 slides"
+    held = PartSummary(None, "holdout", {"a": 4, "b": 5}, 1)
+    assert fold_summary([*parts, held]).endswith("test 8–12, hold-out 9 slides")
+
+
 def test_numbers() -> None:
-    assert numbers.number(0.12345) == "0.123"
+    assert numbers.number(0.12345) == "0.12"
+    assert numbers.number(0.12345, 3) == "0.123"
     assert numbers.number(None) == "–"
-    assert numbers.interval(_score(0.5, 0.25, 0.75), 2) == "0.25 to 0.75"
-    assert numbers.mean_and_spread({"mean": 0.5, "std": None, "num_folds": 1}) == "0.500"
+    assert numbers.interval(_score(0.5, 0.25, 0.75)) == "0.25 to 0.75"
+    assert numbers.mean_and_spread({"mean": 0.5, "std": None, "num_folds": 1}) == "0.50"
     assert numbers.percent(0.456) == "46 %"
     assert [numbers.count(n, noun) for n, noun in ((1, "slide"), (0, "slide"), (3, "class"), (2000, "tile"))] == [
         "1 slide", "0 slides", "3 classes", "2\N{NARROW NO-BREAK SPACE}000 tiles",

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.report.conftest import CLASSES
 
+from tests.report.conftest import CLASSES
 from tilewise.report.data import AuditSummary, CohortSummary, ReportInput, TileSummary
 from tilewise.report.render import render_report
 
@@ -89,15 +89,18 @@ def test_every_number_is_there(report_input: ReportInput) -> None:
     pooled, holdout = report_input.evaluation["out_of_fold"], report_input.evaluation["holdout"]
     for scores in (pooled, holdout):
         value = scores["macro_f1"]
-        assert f"{value['value']:.3f} {value['low']:.3f} to {value['high']:.3f}" in words
+        assert f"{value['value']:.2f} {value['low']:.2f} to {value['high']:.2f}" in words
+    first = pooled["macro_f1"]
+    assert f"{first['value']:.3f} {first['low']:.3f} to {first['high']:.3f}" in words
     for name in ("macro_f1", "weighted_f1", "balanced_accuracy", "accuracy", "auroc_macro"):
         assert f"{pooled[name]['value']:.2f} {pooled[name]['low']:.2f} to {pooled[name]['high']:.2f}" in words
         mean = report_input.evaluation["fold_mean"][name]
-        assert f"{mean['mean']:.3f} ± {mean['std']:.3f}" in words
+        assert f"{mean['mean']:.2f} ± {mean['std']:.2f}" in words
         for baseline in pooled["baselines"].values():
-            assert f"{baseline[name]['value']:.3f} {baseline[name]['low']:.2f} to {baseline[name]['high']:.2f}" in words
-    for scores in report_input.evaluation["folds"]:
-        assert f"{scores['macro_f1']['value']:.2f} {scores['macro_f1']['low']:.2f}" in words
+            assert f"{baseline[name]['value']:.2f} {baseline[name]['low']:.2f} to {baseline[name]['high']:.2f}" in words
+    for fold, scores in enumerate(report_input.evaluation["folds"]):
+        values = " ".join(f"{scores[name]['value']:.2f}" for name in ("macro_f1", "balanced_accuracy", "auroc_macro"))
+        assert f" {fold} {scores['num_slides']} {scores['num_groups']} {values} " in words
     for name, row in pooled["per_class"].items():
         assert name in words
         for metric in ("precision", "recall", "f1", "auroc"):
@@ -115,12 +118,15 @@ def test_everything_of_the_input_is_there(report_input: ReportInput) -> None:
         "random weights", "img_0200.png tiles cannot be decoded; copy it again", "img_0100.png no tissue",
         "img_0101.png mask is empty", "Windows of 224 px.", "size_px: 224", "packages.torch 2.13", "3 exact-copy",
         "48 of 48 slides share a group.", "someone", "run first", "recipe default", "encoder texture", "my_cohort",
-        "1 slide failed", "kept epoch 5",
+        "1 slide failed", "kept epoch 5", "seed 17", "tilewise 1.2.3", "date 2031-05-04", "a table, cohort.csv",
+        "Research report. Not a medical device", "(tiles overlap)", "mask not used; tissue instead",
+        "1 fold; train 12, select 12, test 12, hold-out 6 slides",
     ):  # fmt: skip
         assert text in words, text
     for slide in (*report_input.slides, *report_input.confident_errors):
         assert slide.slide in words
-        assert f"{slide.probability:.2f}" in words
+        said = "right" if slide.right else "wrong"
+        assert f"{said}: predicted {slide.predicted}, probability {slide.probability:.2f}" in words
 
 
 def test_pictures_are_embedded_with_tiles_and_mask(report_input: ReportInput) -> None:
@@ -169,6 +175,7 @@ def test_every_text_is_escaped(report_input: ReportInput) -> None:
                 **pooled,
                 "per_class": {name + _HOSTILE: row for name, row in pooled["per_class"].items()},
                 "notes": [note + _HOSTILE for note in pooled["notes"]],
+                "confusion": {**pooled["confusion"], "labels": [name + _HOSTILE for name in CLASSES]},
             },
             "confusion": {**pooled["confusion"], "labels": [name + _HOSTILE for name in CLASSES]},
         },
@@ -221,3 +228,74 @@ def test_any_number_of_classes(report_input: ReportInput, num_classes: int) -> N
     reader = _read(render_report(replace(report_input, evaluation=evaluation)))
     cells = [found for tag, found in reader.tags if tag == "td" and (found.get("class") or "").startswith("cell")]
     assert len(cells) == num_classes**2
+
+
+def _box(reader: _Reader) -> str:
+    words = _words(reader)
+    return words.partition("What to know before reading on")[2].partition("labelled slides of")[0]
+
+
+def test_the_note_on_auroc_stands_beside_it_alone(report_input: ReportInput) -> None:
+    pooled = {**report_input.evaluation["out_of_fold"], "notes": ["AUROC compares models.", "Only 3 groups."]}
+    evaluation = {**report_input.evaluation, "out_of_fold": pooled}
+    reader = _read(render_report(replace(report_input, evaluation=evaluation)))
+    assert "Only 3 groups." in _box(reader)
+    assert "AUROC compares" not in _box(reader)
+    assert _words(reader).count("AUROC compares models.") == 1
+
+
+def test_every_heading_has_its_word_in_the_navigation(report_input: ReportInput) -> None:
+    page = render_report(report_input)
+    named = re.findall(r'<a href="#\w+">([^<]+)</a>', page.partition("<nav")[2].partition("</nav>")[0])
+    headings = re.findall(r"<section[^>]*>\s*<h2>([^<]+)</h2>", page)
+    assert named == headings
+    assert "How it was made" in headings
+
+
+def test_an_audit_without_findings_says_what_it_looked_for(report_input: ReportInput) -> None:
+    clean = replace(report_input, audit=AuditSummary({}, (), ""))
+    assert "missing labels. Nothing was found." in _words(_read(render_report(clean)))
+    assert "Nothing was found" not in _words(_read(render_report(report_input)))
+
+
+def test_the_author_is_named_where_a_person_decided(report_input: ReportInput) -> None:
+    own = tuple(replace(row, author="tilewise") for row in report_input.audit.decisions)
+    alone = replace(report_input, audit=replace(report_input.audit, decisions=own))
+    assert "<th>By</th>" in render_report(report_input)
+    assert "<th>By</th>" not in render_report(alone)
+
+
+@pytest.mark.parametrize("has_groups", [True, False])
+def test_groups_nobody_gave_are_not_counted(report_input: ReportInput, has_groups: bool) -> None:
+    cohort = CohortSummary("c", "a folder", {"a": 3}, {"a": 3}, num_groups=3, has_groups=has_groups)
+    assert ("in 3 groups" in _words(_read(render_report(replace(report_input, cohort=cohort))))) is has_groups
+
+
+def test_probabilities_below_a_half_are_not_set_off(report_input: ReportInput) -> None:
+    one = replace(report_input.slides[0], label=CLASSES[0], predicted=CLASSES[0])
+    for probability, number in ((0.49, 0), (0.5, 1)):
+        shown = replace(report_input, slides=(replace(one, probability=probability),), confident_errors=())
+        assert render_report(shown).count('class="sure"') == number
+
+
+def _luminance(colour: tuple[float, ...]) -> float:
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in colour]
+    return float(np.dot((0.2126, 0.7152, 0.0722), linear))
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_figures_of_the_confusion_are_read_on_every_shade(report_input: ReportInput, scheme: int) -> None:
+    style = render_report(report_input).partition("<style>")[2].partition("</style>")[0]
+
+    def colour(name: str) -> tuple[float, ...]:
+        text = re.findall(rf"--{name}: #(\w{{6}});", style)[scheme]
+        return tuple(int(text[start : start + 2], 16) / 255 for start in (0, 2, 4))
+
+    deepest = float(re.findall(r"--deepest: (\d+)%;", style)[scheme]) / 100
+    assert "calc(var(--share) * var(--deepest)), var(--faint))" in style
+    ink = _luminance(colour("ink"))
+    for share in np.linspace(0, deepest, 20):
+        shade = _luminance(
+            tuple(share * a + (1 - share) * b for a, b in zip(colour("accent"), colour("faint"), strict=True))
+        )
+        assert (max(ink, shade) + 0.05) / (min(ink, shade) + 0.05) >= 4.5

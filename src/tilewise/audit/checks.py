@@ -35,8 +35,13 @@ def masks(slides: Mapping[str, Slide], facts: Mapping[str, SlideFacts]) -> Itera
 
 
 def copies(slides: Mapping[str, Slide], facts: Mapping[str, SlideFacts], config: AuditConfig) -> Iterator[Finding]:
-    """Slides with exactly the same pixels, whatever their files."""
-    for names in _alike({name: fact.pixel_digest for name, fact in facts.items()}):
+    """Slides with exactly the same pixels, whatever their files. The one to keep has a label and a mask if any has."""
+
+    def usefulness(name: str) -> tuple[bool, bool, str]:
+        return slides[name].label is None, not facts[name].mask_share, name
+
+    for alike in _alike({name: fact.pixel_digest for name, fact in facts.items()}):
+        names = sorted(alike, key=usefulness)
         labels = {slides[name].label for name in names}
         conflict = len(labels - {None}) > 1
         for position, name in enumerate(names):

@@ -11,6 +11,11 @@ from tilewise.execution import Failure
 from tilewise.store import digest_config
 from tilewise.units import Size
 
+NO_GROUPS = (
+    "The table has no group column: every slide counts as its own patient. If one patient has several slides, the "
+    "score is too high and its interval too narrow; add a `group` column."
+)
+
 
 @dataclass(frozen=True)
 class AuditedSlide:
@@ -65,13 +70,22 @@ class AuditedCohort:
         """Slide -> group, for the slides that were kept."""
         return {item.slide_id: item.group for item in self.slides}
 
+    @property
+    def has_groups(self) -> bool:
+        """Whether the table says which slides belong together (to one patient, say)."""
+        return any(item.slide.group is not None for item in self.slides)
+
     def leakage(self) -> str:
-        """What would have leaked between parts had slides been split one by one, in a sentence."""
+        """What would have leaked between parts had slides been split one by one, and what still might."""
         sizes = Counter(item.group for item in self.slides)
         shared = [size for size in sizes.values() if size > 1]
-        if not shared:
-            return "No two slides share a group, so there was nothing that could leak between parts."
-        return (
-            f"{sum(shared)} of {len(self.slides)} slides share a group with another one ({len(shared)} groups); "
-            "folds drawn slide by slide would have put members of one group on both sides."
-        )
+        if shared:
+            said = (
+                f"{sum(shared)} of {len(self.slides)} slides share a group with another one ({len(shared)} groups); "
+                "folds drawn slide by slide would have put members of one group on both sides."
+            )
+        elif self.has_groups:
+            said = "Every slide has a group of its own."
+        else:
+            said = "No copies and no shared masks were found."
+        return said if self.has_groups else f"{said} {NO_GROUPS}"

@@ -38,14 +38,21 @@ def read_decisions(path: Path, slides: Mapping[str, Slide]) -> tuple[Decision, .
     """Read a table that a person may have edited.
 
     Raises:
-        CohortError: the file is missing, or a row names an unknown slide, an unknown decision, or `relabel` without
-            a value; every such row is listed.
+        CohortError: the file is missing or is no such table, or a row names an unknown slide, an unknown decision, or
+            `relabel` without a value; every such row is listed.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError) as error:
+            table = csv.DictReader(stream)
+            columns, rows = table.fieldnames or (), list(table)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CohortError(f"{path}: cannot read decisions ({error}); give the decisions.csv of an audit") from error
+    missing = [name for name in ("slide", "decision") if name not in columns]
+    if missing:
+        raise CohortError(
+            f"{path}: no column {' or '.join(map(repr, missing))}, its first line is {','.join(map(str, columns))!r}; "
+            f"give a table with commas and the columns {','.join(_COLUMNS)}"
+        )
     faults = []
     decisions = []
     for number, row in enumerate(rows, start=2):
@@ -57,7 +64,9 @@ def read_decisions(path: Path, slides: Mapping[str, Slide]) -> tuple[Decision, .
         elif action == "relabel" and not (row.get("value") or "").strip():
             faults.append(f"line {number}: {slide}: relabel needs the new label in `value`")
         else:
-            decisions.append(Decision(**{name: row.get(name) or "" for name in _COLUMNS}))  # type: ignore[arg-type]
+            cells = {name: row.get(name) or "" for name in _COLUMNS}
+            cells |= {"decision": action, "value": cells["value"].strip()}
+            decisions.append(Decision(**cells))  # type: ignore[arg-type]
     if faults:
         raise CohortError(f"{path}: correct these rows:\n  " + "\n  ".join(faults[:20]))
     return tuple(decisions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 from tilewise.cohort import Slide, mask_digest, read_mask
 from tilewise.errors import ArtifactError, MaskError, SlideTooLarge
 from tilewise.slides import open_slide, rgb_digest
-from tilewise.store import cache_dir, digest_config, digest_file, read_json, write_json
+from tilewise.store import cache_dir, cache_writes, digest_config, digest_file, read_json, write_json
 from tilewise.tissue import tissue_mask
 from tilewise.units import Size
+
+_log = logging.getLogger(__name__)
 
 _SCHEMA = "tilewise.slide-facts"
 _VERSION = 1
@@ -63,9 +66,12 @@ def look(request: FactsRequest) -> SlideFacts:
         try:
             return _from_json(read_json(cached, schema=_SCHEMA, version=_VERSION))
         except (ArtifactError, KeyError, TypeError):
-            cached.unlink(missing_ok=True)  # a damaged cache entry is made again, never trusted
+            _log.warning("%s is damaged; it is made again", cached)
     facts = _look(slide, request.max_pixels, file_digest or "", mask_file_digest)
-    write_json(cached, json.loads(json.dumps(asdict(facts))), schema=_SCHEMA, version=_VERSION)
+    # A fault of a mask is told with its path, which another slide of the same bytes does not share.
+    if facts.mask_fault is None:
+        with cache_writes():
+            write_json(cached, json.loads(json.dumps(asdict(facts))), schema=_SCHEMA, version=_VERSION)
     return facts
 
 

@@ -61,14 +61,22 @@ def run(
         write_decisions(out / "decisions.csv", taken)
     audited = replace(_apply(cohort, facts, findings, taken), failures=outcome.failures)
     if not audited.slides:
+        first = f"{findings[0].slide}: {findings[0].evidence}" if findings else "every slide was dropped by decision"
+        edit = "" if out is None else f", or edit {out / 'decisions.csv'} and give it with --decisions"
         raise CohortError(
-            f"{cohort.root}: no slide is left after the audit; {len(findings)} findings, the first: "
-            f"{findings[0].slide}: {findings[0].evidence}. Put the slides right, or edit decisions.csv and give it "
-            "with --decisions"
+            f"{cohort.root}: no slide is left after the audit; {len(findings)} findings, the first: {first}. "
+            f"Put the slides right{edit}"
         )
     if out is not None:
-        write_slides(out / "slides.parquet", audited)
+        write(out, audited)
     return audited
+
+
+def write(out: Path, audited: AuditedCohort) -> None:
+    """Write `findings.parquet`, `decisions.csv` and `slides.parquet`."""
+    write_findings(out / "findings.parquet", audited.findings)
+    write_decisions(out / "decisions.csv", audited.decisions)
+    write_slides(out / "slides.parquet", audited)
 
 
 def _apply(

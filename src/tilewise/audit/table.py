@@ -50,12 +50,12 @@ def write_slides(path: Path, audited: AuditedCohort) -> None:
         }
         for item in audited.slides
     ]
-    head = {"leakage": audited.leakage(), "dropped": list(audited.dropped)}
+    head = {"leakage": audited.leakage(), "has_groups": audited.has_groups, "dropped": list(audited.dropped)}
     write_table(path, pd.DataFrame(rows), schema=_SLIDES, version=_VERSION, metadata=head)
 
 
 def read_slides(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read what `write_slides` wrote, and its metadata (leakage, dropped).
+    """Read what `write_slides` wrote, and its metadata (leakage, has_groups, dropped).
 
     Raises:
         ArtifactError: it is missing or damaged.

@@ -26,7 +26,8 @@ def print_result(payload: Mapping[str, Any], text: str, *, as_json: bool) -> Non
     if as_json:
         from tilewise.store.artifact import finite
 
-        typer.echo(json.dumps(finite(dict(payload)), ensure_ascii=False))
+        # ASCII, because stdout may have any encoding.
+        typer.echo(json.dumps(finite(dict(payload))))
     else:
         typer.echo(text)
 

@@ -8,7 +8,12 @@ import typer
 
 from tilewise.cli.options import EXIT_FAILED, JsonOption
 
-app = typer.Typer(help="List encoders, show one, accept a licence.", invoke_without_command=True, no_args_is_help=False)
+app = typer.Typer(
+    help="List encoders, show one, accept a licence.",
+    epilog="Example: tilewise encoders --json | jq -r '.encoders[].name'",
+    invoke_without_command=True,
+    no_args_is_help=False,
+)
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="An encoder, as `tilewise encoders` lists it.")]
 
@@ -30,8 +35,8 @@ def list_encoders(context: typer.Context, as_json: JsonOption = False) -> None:
         for row in rows
     ]
     foot = (
-        "weights: embedded needs none; here is on this machine; missing is fetched from the hub when it is used, or put "
-        "where `tilewise encoders show NAME` says; random is only for training from scratch.\n"
+        "weights: embedded needs none; here is on this machine; missing is fetched from the hub when it is used, or "
+        "put where `tilewise encoders show NAME` says; random is only for training from scratch.\n"
         "!: the licence has to be read and accepted first: tilewise encoders accept NAME"
     )
     print_result({"encoders": rows}, "\n".join([head, *lines, "", foot]), as_json=as_json)

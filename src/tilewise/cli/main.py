@@ -47,9 +47,8 @@ def _root(
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr
     )
-    if verbose:
-        for name in ("matplotlib", "PIL", "h5py", "asyncio"):
-            logging.getLogger(name).setLevel(logging.INFO)
+    for name in ("matplotlib", "PIL", "h5py", "asyncio", "httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.INFO if verbose else logging.ERROR)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -57,9 +56,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = typer.main.get_command(app).main(list(arguments), prog_name="tilewise", standalone_mode=False)
     except typer.Exit as stop:
-        return stop.exit_code
-    except typer.Abort:
-        return EXIT_INTERRUPTED
+        code = stop.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        code = EXIT_INTERRUPTED
     except _PARSER_ERROR as error:
         error.show(sys.stderr)
         return EXIT_USAGE
@@ -67,9 +66,12 @@ def run(arguments: Sequence[str]) -> int:
         return _say(error, EXIT_USAGE)
     except TilewiseError as error:
         return _say(error, EXIT_FAILED)
-    except KeyboardInterrupt:
+    except OSError as error:
+        logging.getLogger(__name__).debug("this came of", exc_info=True)
+        typer.echo(f"error: {error}; check rights, room and path, then give the same command again", err=True)
+        return EXIT_FAILED
+    if code == EXIT_INTERRUPTED:  # the parser makes an exit code of Ctrl-C
         typer.echo("interrupted; the same command goes on from here", err=True)
-        return EXIT_INTERRUPTED
     return code if isinstance(code, int) else 0
 
 

@@ -9,6 +9,8 @@ import typer
 
 from tilewise.cli.options import EXIT_FAILED, JsonOption, OfflineOption, QuietOption, RunArgument, WorkersOption
 
+_WARNINGS_SHOWN = 20
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -40,16 +42,22 @@ def predict(
 
     with progress(quiet=quiet):
         result = api.predict(run, Cohort.discover(slides, purpose="predict"), out=out, workers=workers, offline=offline)
-    for warning in result.warnings:
+    for warning in result.warnings[:_WARNINGS_SHOWN]:
         typer.echo(f"warning: {warning}", err=True)
-    counts = result.counts()
-    lines = [f"{name:<20} {count}" for name, count in counts.items()]
-    text = "\n".join([f"{len(result.table)} slides", *lines, f"submission   {out}", f"details      {result.details}"])
+    if len(result.warnings) > _WARNINGS_SHOWN:
+        typer.echo(f"... and {len(result.warnings) - _WARNINGS_SHOWN} more; {result.details} has them all", err=True)
+    counts, unclassified = result.counts(), result.unclassified()
+    lines = [f"{len(result.table) - len(unclassified)} slides classified"]
+    lines += [f"  {name:<22} {count}" for name, count in counts.items()]
+    if unclassified:
+        lines.append(f"{len(unclassified)} NOT classified, filled in with the commonest class of the training cohort")
+    text = "\n".join([*lines, f"submission: {out}", f"details: {result.details}"])
     payload = {
         "submission": str(out),
         "details": str(result.details),
         "num_slides": len(result.table),
         "predicted": counts,
+        "unclassified": list(unclassified),
         "warnings": list(result.warnings),
         "failures": [failure.__dict__ for failure in result.failures],
     }

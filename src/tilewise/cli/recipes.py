@@ -8,7 +8,12 @@ import typer
 
 from tilewise.cli.options import JsonOption, SetOption
 
-app = typer.Typer(help="List, show and check recipes.", invoke_without_command=True, no_args_is_help=False)
+app = typer.Typer(
+    help="List, show and check recipes.",
+    epilog="Example: tilewise recipes --json | jq .recipes",
+    invoke_without_command=True,
+    no_args_is_help=False,
+)
 
 
 @app.callback()
@@ -24,7 +29,7 @@ def list_recipes(context: typer.Context, as_json: JsonOption = False) -> None:
     print_result(payload, "\n".join(f"{recipe.name:<24} {recipe.description}" for recipe in recipes), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: tilewise recipes show default --set tiles.size_px=256 > mine.yaml")
 def show(
     name: Annotated[str, typer.Argument(help="A packaged recipe's name or a YAML file.")],
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
@@ -38,7 +43,7 @@ def show(
     print_result(recipe.model_dump(mode="json", by_alias=True), recipe.to_yaml(), as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: tilewise recipes check mine.yaml")
 def check(
     file: Annotated[str, typer.Argument(help="A YAML file or a packaged recipe's name.")],
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it

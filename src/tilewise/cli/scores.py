@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_BASELINES = {"commonest": "commonest class", "random": "guessing at random"}
 _METRICS = ("macro_f1", "weighted_f1", "balanced_accuracy", "accuracy", "auroc_macro")
 
 
@@ -18,17 +19,32 @@ def score_lines(evaluation: Mapping[str, Any], *, details: bool = False) -> Iter
         for metric in _METRICS if details else _METRICS[:1]:
             yield f"  {metric:<18} {_interval(scores[metric])}"
         for name, baseline in scores["baselines"].items():
-            yield f"  guessing {name:<9} {_interval(baseline['macro_f1'])}  (macro_f1)"
+            yield f"  {_BASELINES.get(name, name):<18} {_interval(baseline['macro_f1'])}"
         if details:
             yield f"  {'class':<22} {'precision':>9} {'recall':>9} {'f1':>9} {'slides':>7}"
             for label, row in scores["per_class"].items():
                 values = " ".join(f"{_number(row[key]):>9}" for key in ("precision", "recall", "f1"))
                 yield f"  {label:<22} {values} {row['support']:>7}"
+        yield f"  {_in_words(scores)}"
         for note in scores.get("notes", ()):
-            yield f"  note: {note}"
+            # What is said of a metric that is not shown would only crowd out the rest.
+            if details or not note.startswith("AUROC"):
+                yield f"  note: {note}"
     mean = evaluation["fold_mean"]["macro_f1"]
     if mean["num_folds"] > 1:
         yield f"mean of {mean['num_folds']} folds: macro_f1 {_number(mean['mean'])} sd {_number(mean['std'])}"
+
+
+def _in_words(scores: Mapping[str, Any]) -> str:
+    labels, counts = scores["confusion"]["labels"], scores["confusion"]["counts"]
+    right, total = sum(row[place] for place, row in enumerate(counts)), sum(map(sum, counts))
+    tested = [name for name in labels if scores["per_class"][name]["support"]]
+    weakest = min(tested, key=lambda name: scores["per_class"][name]["f1"]["value"] or 0.0)
+    row = counts[labels.index(weakest)]
+    return (
+        f"{right} of {total} slides right; weakest class: {weakest}, "
+        f"{row[labels.index(weakest)]} of {sum(row)} slides found"
+    )
 
 
 def _interval(score: Mapping[str, Any]) -> str:

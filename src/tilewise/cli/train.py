@@ -32,7 +32,10 @@ def register(app: typer.Typer) -> None:
 
 def train(
     cohort: CohortArgument,
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run; the same folder again resumes it.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder of the run; the same again resumes it. Default: runs/COHORT-RECIPE."),
+    ] = None,
     recipe: RecipeOption = "default",
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
     seed: SeedOption = 0,
@@ -54,17 +57,23 @@ def train(
     from tilewise.cohort import Cohort
 
     chosen = api.load_recipe(recipe, set_)
+    found = Cohort.discover(cohort)
+    if not quiet:
+        typer.echo("\n".join(f"{cohort.name}: {note}" for note in found.notes), err=True)
     with progress(quiet=quiet):
-        run = api.train(
-            Cohort.discover(cohort), chosen, out=out, seed=seed, decisions=decisions, workers=workers, offline=offline
-        )
+        run = api.train(found, chosen, out=out, seed=seed, decisions=decisions, workers=workers, offline=offline)
     payload = {
         "run": str(run.folder.root),
         "report": str(run.folder.report),
+        "warnings": list(run.warnings),
         "failures": [failure.__dict__ for failure in run.failures],
         **run.evaluation,
     }
-    text = "\n".join([*score_lines(run.evaluation), f"report       {run.folder.report}"])
+    for warning in run.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    if run.was_finished and not quiet:
+        typer.echo(f"{run.folder.root} was finished already, from the same slides; nothing had to be done", err=True)
+    text = "\n".join([*score_lines(run.evaluation), f"report: {run.folder.report} (open it in a browser)"])
     print_result(payload, text, as_json=as_json)
     if run.failures:
         print_failures(run.failures, run.folder.failures)

@@ -13,13 +13,16 @@ from tilewise.errors import EncoderUnavailable, UsageError
 from tilewise.store import digest_file
 
 
-def build_encoder(config: EncoderConfig, *, offline: bool = False, seed: int = 0) -> Encoder:
+def build_encoder(
+    config: EncoderConfig, *, offline: bool = False, seed: int = 0, workers: int | None = None
+) -> Encoder:
     """Make the encoder a config names ready to run.
 
     Args:
         config: which one, with which weights, run how.
         offline: use no network to fetch weights.
         seed: of random weights.
+        workers: processes of an encoder that uses some; no byte depends on it. None takes every processor.
 
     Raises:
         UsageError: there is no such encoder, or the config asks of it what it has not.
@@ -31,7 +34,7 @@ def build_encoder(config: EncoderConfig, *, offline: bool = False, seed: int = 0
         _check_texture(config)
         from tilewise.encoders.texture_encoder import TextureEncoder
 
-        return TextureEncoder(card, threads=config.threads)
+        return TextureEncoder(card, threads=config.threads or workers)
     return _build_network_encoder(card, config, offline=offline, seed=seed)
 
 

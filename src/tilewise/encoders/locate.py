@@ -94,7 +94,10 @@ def _fetch(card: EncoderCard) -> Path:
 def _from_hub(card: EncoderCard) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub.utils import logging as hub_logging
 
+    # It would print every retry, twice; the error that ends them says it once.
+    hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     names = _hub_files(card)
     for name in names[:-1]:
         try:

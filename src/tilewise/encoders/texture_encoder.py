@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import weakref
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Final
 
@@ -17,6 +15,7 @@ from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.preprocess import check_tiles, resize_tiles
 from tilewise.encoders.runtime import instruction_set, num_processors
 from tilewise.encoders.texture import TEXTURE_DIM, VERSION, texture_features
+from tilewise.execution import WorkerPool
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ class TextureEncoder:
     def __init__(self, card: EncoderCard, *, threads: int | None = None) -> None:
         self.card = card
         self._workers = threads or num_processors()
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: WorkerPool | None = None
 
     @property
     def signature(self) -> dict[str, Any]:
@@ -67,9 +66,7 @@ class TextureEncoder:
 
     def _encode_in_processes(self, tiles_NHWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         if self._pool is None:
-            method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-            context = multiprocessing.get_context(method)
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_start_worker)
+            self._pool = WorkerPool(self._workers)
             weakref.finalize(self, self._pool.shutdown)
         parts = [tiles_NHWC[start : start + _JOB] for start in range(0, len(tiles_NHWC), _JOB)]
         features = self._pool.map(_describe, parts, [self.card.input_px] * len(parts))
@@ -85,8 +82,3 @@ def _describe(tiles_NHWC: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.fl
     elif min(height, width) < _SMALLEST_PX:
         tiles_NHWC = resize_tiles(tiles_NHWC, max(height, width, _SMALLEST_PX))
     return texture_features(tiles_NHWC)
-
-
-def _start_worker() -> None:
-    """One thread per process: the processes already take every processor."""
-    cv2.setNumThreads(1)

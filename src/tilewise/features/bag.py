@@ -14,7 +14,7 @@ from tilewise.store import atomic_path, digest_bytes
 from tilewise.tiles.window import Boxes
 
 _SCHEMA = "tilewise.feature-bag"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class FeatureBag:
             file.attrs["tilewise_version"] = __version__
             file.attrs["slide"] = self.slide_id
             file.attrs["key"] = key
-            file.attrs["digest"] = digest_bytes(np.ascontiguousarray(self.features_ND).tobytes())
+            file.attrs["digest"] = _digest(self.features_ND, self.boxes)
             file["features"] = self.features_ND
             file["boxes"] = self.boxes
 
@@ -57,14 +57,19 @@ class FeatureBag:
             with h5py.File(path, "r") as file:
                 head = dict(file.attrs)
                 features, boxes = file["features"][...], file["boxes"][...]
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:  # what HDF5 stumbles over
             raise ArtifactError(f"{path} is damaged ({error}); delete it and run again") from error
         sound = (
             head.get("schema") == _SCHEMA
             and head.get("schema_version") == _VERSION
             and head.get("key") == key
-            and head.get("digest") == digest_bytes(features.tobytes())
+            and head.get("digest") == _digest(features, boxes)
         )
         if not sound:
             raise ArtifactError(f"{path} is not the bag of {slide_id} that was asked for; delete it and run again")
         return cls(slide_id, features.astype(np.float32, copy=False), boxes.astype(np.int64, copy=False))
+
+
+def _digest(features_ND: npt.NDArray[np.float32], boxes: Boxes) -> str:
+    shapes = repr((features_ND.shape, features_ND.dtype.str, boxes.shape, boxes.dtype.str))
+    return digest_bytes(shapes.encode() + features_ND.tobytes() + boxes.tobytes())

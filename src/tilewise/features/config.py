@@ -14,5 +14,5 @@ class FeaturesConfig(BaseModel):
         True, description="Keep bags in the cache folder and take them from there when nothing changed."
     )
     chunk_tiles: int = Field(
-        256, ge=1, description="Tiles of several slides are handed to the encoder together, about this many at a time."
+        1024, ge=1, description="Tiles of several slides are handed to the encoder together, about this many at a time."
     )

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from tilewise.errors import ArtifactError
 from tilewise.features.bag import FeatureBag
 from tilewise.models import FoldModel
-from tilewise.store import read_json, write_json
+from tilewise.models.fold_model import ABOUT_NAME
+from tilewise.store import digest_file, read_json, write_json
 
 _SCHEMA = "tilewise.classifier"
 _VERSION = 1
@@ -61,12 +62,15 @@ class SlideClassifier:
         return max(self.classes, key=lambda name: self.label_counts.get(name, 0))
 
     def save(self, folder: Path) -> None:
-        """Write the bundle; `classifier.json` comes last, so a bundle that has it is whole."""
+        """Write the bundle; `classifier.json` comes last and holds digests of the members, so a mixture is noticed."""
         names = [f"member-{number}" for number in range(len(self.members))]
         for name, member in zip(names, self.members, strict=True):
             member.save(folder / name)
         payload = {
-            "members": [{"folder": name, "weight": w} for name, w in zip(names, self.weights, strict=True)],
+            "members": [
+                {"folder": name, "weight": weight, "digest": digest_file(folder / name / ABOUT_NAME)}
+                for name, weight in zip(names, self.weights, strict=True)
+            ],
             "classes": list(self.classes),
             "recipe": dict(self.recipe),
             "seed": self.seed,
@@ -85,7 +89,7 @@ class SlideClassifier:
         """
         data = read_json(folder / _FILE, schema=_SCHEMA, version=_VERSION)
         try:
-            members = tuple(FoldModel.load(folder / entry["folder"]) for entry in data["members"])
+            members = tuple(_load_member(folder / entry["folder"], entry["digest"]) for entry in data["members"])
             return cls(
                 members=members,
                 weights=tuple(float(entry["weight"]) for entry in data["members"]),
@@ -98,6 +102,13 @@ class SlideClassifier:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{folder / _FILE} is damaged ({error!r}); train the run again") from error
+
+
+def _load_member(folder: Path, digest: str) -> FoldModel:
+    member = FoldModel.load(folder)
+    if digest_file(folder / ABOUT_NAME) != digest:
+        raise ArtifactError(f"{folder} is of another training than its classifier; run `tilewise train` to its end")
+    return member
 
 
 def predict_bags(model: FoldModel, bags: Mapping[str, FeatureBag]) -> npt.NDArray[np.float64]:

@@ -15,7 +15,7 @@ from tilewise.audit import run as audit_stage
 from tilewise.audit.cohort import AuditedCohort
 from tilewise.cohort import Cohort
 from tilewise.encoders import Encoder, build_encoder
-from tilewise.errors import EncoderUnavailable
+from tilewise.errors import EncoderUnavailable, UsageError
 from tilewise.execution import Failure
 from tilewise.features import run as feature_stage
 from tilewise.inference.classifier import SlideClassifier
@@ -45,10 +45,14 @@ class PredictionResult:
     failures: tuple[Failure, ...]
 
     def counts(self) -> dict[str, int]:
-        """Class -> number of slides predicted so."""
+        """Class -> number of slides that were looked at and predicted so."""
         classes = [name.removeprefix(PREFIX) for name in self.table.columns if name.startswith(PREFIX)]
-        found = Counter(self.table["predicted"])
+        found = Counter(self.table.loc[self.table["num_tiles"] > 0, "predicted"])
         return {name: found[name] for name in classes}
+
+    def unclassified(self) -> tuple[str, ...]:
+        """Slides that were not looked at: they could not be read or yielded no tile, and were filled in."""
+        return tuple(self.table.loc[self.table["num_tiles"] == 0, "slide"])
 
 
 def predict(
@@ -60,11 +64,15 @@ def predict(
     cohort as its probabilities, and a warning.
 
     Raises:
+        UsageError: `out` is a folder.
         EncoderUnavailable: the encoder's weights are not here, or are others than in training.
+        CohortError: not one slide can be read.
         NoTiles: not one slide yields a tile.
     """
+    if out is not None and out.is_dir():
+        raise UsageError(f"--out {out} is a folder; give the file to write, {out / 'submission.csv'} say")
     recipe = parse_recipe(classifier.recipe, "the classifier's recipe")
-    encoder = build_encoder(recipe.encoder, offline=offline, seed=classifier.seed)
+    encoder = build_encoder(recipe.encoder, offline=offline, seed=classifier.seed, workers=workers)
     notes = _compare_encoders(classifier, encoder)
     # Copies among new slides are no fault: each of them is asked for.
     keep_copies = recipe.audit.model_copy(update={"copies": "keep"})
@@ -99,12 +107,23 @@ def predict(
 def _compare_encoders(classifier: SlideClassifier, encoder: Encoder) -> tuple[str, ...]:
     """Other weights make other vectors: that is refused. Another engine rounds otherwise: that is said."""
     then, now = classifier.encoder, encoder.signature
+    length = classifier.members[0].num_features
+    if encoder.card.dim != length:
+        raise EncoderUnavailable(
+            f"encoder {encoder.card.name}: it makes {encoder.card.dim} features of a tile here and made {length} in "
+            "training; use the version of tilewise that trained the run, or train again"
+        )
     different = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
-    for key in ("card", "weights"):
+    steps = {
+        "card": "use the version of tilewise that trained the run, or train again",
+        "code": "use the version of tilewise that trained the run, or train again",
+        "weights": "give the file the run was trained with",
+    }
+    for key, step in steps.items():
         if key in different:
             raise EncoderUnavailable(
                 f"encoder {encoder.card.name}: its {key} differs from training ({then.get(key)!r} then, "
-                f"{now.get(key)!r} now); give the file the run was trained with"
+                f"{now.get(key)!r} now); {step}"
             )
     changes = ", ".join(f"{key} {then.get(key)!r} -> {now.get(key)!r}" for key in different)
     return (f"the encoder runs otherwise than in training ({changes}); probabilities may differ slightly",) * bool(
@@ -116,17 +135,17 @@ def _slide_warnings(
     classifier: SlideClassifier, audited: AuditedCohort, tiles: TileSet, failures: tuple[Failure, ...]
 ) -> dict[str, list[str]]:
     warnings: dict[str, list[str]] = {}
-    prior = "the training cohort's class shares stand in for a prediction"
+    prior = f"NOT CLASSIFIED, filled in with the commonest class of the training cohort ({classifier.commonest})"
     for failure in failures:
-        warnings.setdefault(failure.item, []).append(f"could not be read, {prior}: {failure.message}")
+        warnings.setdefault(failure.item, []).append(f"{prior}: it could not be read: {failure.message}")
     for name, reason in tiles.skipped.items():
-        warnings.setdefault(name, []).append(f"no tile, {prior}: {reason}")
+        warnings.setdefault(name, []).append(f"{prior}: it yields no tile: {reason}")
     for name, reason in tiles.fallbacks.items():
         warnings.setdefault(name, []).append(f"tiles not cut by its mask: {reason}")
     for item in audited.slides:
         twin = classifier.training_slides.get(item.pixel_digest)
         if twin is not None:
-            text = f"all pixels equal those of the training slide {twin}; its prediction proves nothing"
+            text = f"the same pixels as the training slide {twin}: the classifier has seen it, ignore its prediction"
             warnings.setdefault(item.slide_id, []).append(text)
     return warnings
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import logging
+import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from tilewise.audit import run as audit_stage
-from tilewise.audit.cohort import AuditedCohort
+from tilewise.audit.cohort import NO_GROUPS, AuditedCohort
 from tilewise.cohort import Cohort
 from tilewise.encoders import Encoder, build_encoder
-from tilewise.errors import ArtifactError, FoldsError
+from tilewise.errors import UsageError
+from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.run import evaluate_predictions
-from tilewise.execution import Failure, task, write_failures
+from tilewise.execution import Failure, read_failures, task, write_failures
 from tilewise.features import run as feature_stage
 from tilewise.features.bag import FeatureBag
 from tilewise.folds import FoldItem, Folds, make_folds
@@ -30,12 +32,12 @@ from tilewise.pipeline.environment import describe_environment
 from tilewise.recipe import Recipe
 from tilewise.report.gather import write_report
 from tilewise.runs import RunFolder
-from tilewise.store import MANIFEST_NAME, Manifest, digest_config, digest_file, write_json
+from tilewise.store import MANIFEST_NAME, Manifest, digest_config, digest_file, verify, write_json
 from tilewise.tiles import run as tile_stage
 from tilewise.tiles.tileset import TileSet
 from tilewise.training.fold import FoldTask, train_fold
 
-_log = logging.getLogger(__name__)
+_FEW_SLIDES = 2
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,21 @@ class TrainOptions:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run."""
+    """A finished run.
+
+    Attributes:
+        folder: where its files lie.
+        evaluation: as in `evaluation.json`.
+        failures: slides that could not be used.
+        warnings: what a person must know before believing the score.
+        was_finished: whether it was here already, whole and of the same slides, and nothing had to be done.
+    """
 
     folder: RunFolder
     evaluation: dict[str, Any]
     failures: tuple[Failure, ...]
+    warnings: tuple[str, ...]
+    was_finished: bool = False
 
     def classifier(self) -> SlideClassifier:
         """The deployable classifier."""
@@ -82,19 +94,22 @@ def train(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> Run:
         TrainingError: training could not go on.
     """
     folder = RunFolder(options.out)
+    # Weights that are missing are noticed before the long work, and before the folder is this recipe's.
+    encoder = build_encoder(recipe.encoder, offline=options.offline, seed=options.seed, workers=options.workers)
     with folder.locked():
         folder.claim(_identity(cohort, recipe, options), recipe.to_yaml())
-        audited = audit_stage.run(
-            cohort, recipe.audit, out=folder.audit, decisions=options.decisions, workers=options.workers
-        )
+        audited = audit_stage.run(cohort, recipe.audit, out=None, decisions=options.decisions, workers=options.workers)
+        finished = _finished(folder, cohort, recipe, audited)
+        if finished is not None:
+            return finished
+        audit_stage.write(folder.audit, audited)
         failed = list(audited.failures)
-        # Weights that are missing must be noticed before the long work, not after it.
-        encoder = build_encoder(recipe.encoder, offline=options.offline, seed=options.seed)
         tiles, more = tile_stage.run(audited, recipe.tiles, out=folder.tiles, workers=options.workers)
         failed += more
         folds = _folds(audited, tiles, recipe, folder, options.seed)
         bags, more = feature_stage.run(audited, tiles, encoder, recipe.features)
         failed += more
+        write_failures(folder.failures, tuple(failed))
         if more:
             folds = _folds(
                 audited, tiles, recipe, folder, options.seed, without=frozenset(failure.item for failure in more)
@@ -103,16 +118,72 @@ def train(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> Run:
         classifier = _bundle(models, folds, audited, recipe, encoder, options.seed)
         classifier.save(folder.model)
         predictions = _predict_parts(models, classifier, folds, bags)
-        predictions.write(folder.predictions, inputs=digest_config([folds.origin, classifier.encoder]))
+        predictions.write(folder.predictions, inputs=_origin(folder, models, classifier))
         evaluation = evaluate_predictions(
             predictions.table, folds, recipe.evaluation, classes=folds.classes, seed=options.seed, out=folder.evaluation
         )
-        write_failures(folder.failures, tuple(failed))
         environment = describe_environment(dict(encoder.signature))
         write_json(folder.environment, environment, schema="tilewise.environment", version=1)
         write_report(folder)
-        _manifest(folder, options)
-    return Run(folder, evaluation, tuple(failed))
+        _manifest(folder, options, audited)
+    return Run(folder, evaluation, tuple(failed), _warnings(cohort, recipe, audited, tiles))
+
+
+def _finished(folder: RunFolder, cohort: Cohort, recipe: Recipe, audited: AuditedCohort) -> Run | None:
+    """The run that is already here, if it is whole and of these very slides."""
+    if not folder.is_finished:
+        return None
+    before = Manifest.read(folder.root).inputs.get("cohort")
+    if before != audited.digest:
+        raise UsageError(
+            f"{folder.root} holds a finished run, and slides, masks, labels or groups of {cohort.root} have changed "
+            "since; choose another --out, or delete that folder to train on the cohort as it is now"
+        )
+    if any(damage.what != "unlisted" for damage in verify(folder.root)):
+        return None  # what is missing or changed is made again
+    failures = read_failures(folder.failures)
+    if any(failure.stage != "audit" for failure in failures):
+        return None  # the slides can be read, so what failed after that may not fail again
+    evaluation = Evaluation.read(folder.evaluation).to_json()
+    tiles, _ = TileSet.read(folder.tiles)
+    return Run(folder, evaluation, failures, _warnings(cohort, recipe, audited, tiles), was_finished=True)
+
+
+def _warnings(cohort: Cohort, recipe: Recipe, audited: AuditedCohort, tiles: TileSet) -> tuple[str, ...]:
+    """What a person must know before believing the score."""
+    warnings = []
+    if not audited.has_groups:
+        warnings.append(NO_GROUPS)
+    if recipe.folds.from_ is None and any(slide.split is not None for slide in cohort.slides):
+        warnings.append(
+            "The table's `split` column is not used: all slides went into the folds. --set folds.from=split scores its "
+            "test part."
+        )
+    warnings += _typing_errors(Counter(str(item.slide.label) for item in audited.slides if item.slide.label))
+    if audited.dropped:
+        warnings.append(f"The audit dropped {len(audited.dropped)} slides; audit/decisions.csv says why.")
+    if tiles.fallbacks:
+        warnings.append(
+            f"The masks of {len(tiles.fallbacks)} slides could not be used; their tiles were cut from "
+            f"{'tissue' if recipe.tiles.fallback == 'tissue' else 'the whole slide'} instead."
+        )
+    warnings += [f"{name} yields no tile and takes no part: {reason}." for name, reason in tiles.skipped.items()]
+    return tuple(warnings)
+
+
+def _typing_errors(counts: Mapping[str, int]) -> list[str]:
+    """Classes of a slide or two that are spelled almost like a common one."""
+    found = []
+    for rare, num in counts.items():
+        if num > _FEW_SLIDES:
+            continue
+        common = [name for name in counts if counts[name] > _FEW_SLIDES * num]
+        found += [
+            f"Class {rare!r} has {num} slide(s) and is spelled almost like {name!r} with {counts[name]}; if that is a "
+            "typing error, correct the table, or relabel it in decisions.csv."
+            for name in difflib.get_close_matches(rare, common, n=1, cutoff=0.9)
+        ]
+    return found
 
 
 def _identity(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
@@ -120,9 +191,17 @@ def _identity(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> dict[str
         "cohort": {"root": str(cohort.root.resolve()), "layout": cohort.layout},
         "recipe": recipe.model_dump(mode="json", by_alias=True),
         "seed": options.seed,
-        "decisions": None if options.decisions is None else digest_file(options.decisions),
+        "decisions": None if options.decisions is None else _digest_decisions(options.decisions),
         "notes": list(cohort.notes),
+        "created": datetime.now(UTC).date().isoformat(),
     }
+
+
+def _digest_decisions(path: Path) -> str:
+    try:
+        return digest_file(path)
+    except OSError as error:
+        raise UsageError(f"--decisions {path}: cannot be read ({error}); give the decisions.csv of an audit") from error
 
 
 def _folds(
@@ -133,7 +212,7 @@ def _folds(
     seed: int,
     without: frozenset[str] = frozenset(),
 ) -> Folds:
-    """The fold file: taken as it stands where it fits these slides, labels, groups and options, else made."""
+    """Make the folds and write their file; the same slides, labels, groups, options and seed give the same bytes."""
     counts = tiles.counts()
     items = [
         FoldItem(item.slide_id, item.slide.label, item.group, item.slide.split)
@@ -141,12 +220,6 @@ def _folds(
         if counts.get(item.slide_id) and item.slide_id not in without
     ]
     folds = make_folds(items, recipe.folds, seed=seed)
-    if folder.folds.is_file():
-        try:
-            if Folds.read(folder.folds).folds == folds.folds:
-                return folds
-        except (ArtifactError, FoldsError) as error:
-            _log.warning("%s; it is made again", error)
     folds.write(folder.folds)
     return folds
 
@@ -198,6 +271,12 @@ def _predict_parts(
     return Predictions.join(tables)
 
 
+def _origin(folder: RunFolder, models: Sequence[FoldModel], classifier: SlideClassifier) -> str:
+    """Digest of what the predictions were made from: the fold file, the models and the encoder."""
+    inputs = [model.origin["inputs"] for model in models]
+    return digest_config([digest_file(folder.folds), inputs, list(classifier.weights), dict(classifier.encoder)])
+
+
 def _table(
     folds: Folds, bags: Mapping[str, FeatureBag], probabilities_SC: npt.NDArray[np.float64], fold: int, part: str
 ) -> Predictions:
@@ -215,11 +294,11 @@ def _table(
     return Predictions.of(rows, probabilities_SC, counts, folds.classes)
 
 
-def _manifest(folder: RunFolder, options: TrainOptions) -> None:
+def _manifest(folder: RunFolder, options: TrainOptions, audited: AuditedCohort) -> None:
     """Every file of the run with its digest, written last: a run that has it is whole."""
     files = [
         path
         for path in folder.root.rglob("*")
         if path.is_file() and path.name != MANIFEST_NAME and not path.name.startswith(".")
     ]
-    Manifest.of(folder.root, files, {"seed": options.seed}).write(folder.root)
+    Manifest.of(folder.root, files, {"seed": options.seed, "cohort": audited.digest}).write(folder.root)

@@ -17,13 +17,14 @@ class CohortSummary:
     """The cohort as it was discovered.
 
     Attributes:
-        root: folder, as the reader should see it.
-        layout: what the folder was taken for.
+        root: name of the folder; not its path, which would name people and machines.
+        layout: what the folder was taken for, in words.
         slides: class -> number of slides.
         groups: class -> number of groups with a slide of it.
         num_unlabelled: slides without a label.
         num_groups: groups in all, as the audit left them.
         notes: what discovery took for what.
+        has_groups: whether the table said which slides belong together.
     """
 
     root: str
@@ -33,17 +34,19 @@ class CohortSummary:
     num_unlabelled: int = 0
     num_groups: int = 0
     notes: tuple[str, ...] = ()
+    has_groups: bool = True
 
 
 @dataclass(frozen=True)
 class DecisionRow:
-    """One decision of the audit: what was found on a slide, what is done about it, and why."""
+    """One decision of the audit: what was found on a slide, what is done about it, and why; `value` is a new label."""
 
     slide: str
     finding: str
     decision: str
     reason: str
     author: str = ""
+    value: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,21 +57,27 @@ class AuditSummary:
         findings: kind -> number of findings.
         decisions: one row each.
         leakage: what would have leaked had slides been split one by one, in a sentence.
+        fallback: what tiles are cut from where a mask is not used: `tissue`, `slide` or `exclude`.
     """
 
     findings: Mapping[str, int]
     decisions: tuple[DecisionRow, ...]
     leakage: str
+    fallback: str = "tissue"
 
 
 @dataclass(frozen=True)
 class TileSummary:
-    """Tiles of the cohort: slide -> number of tiles, and why slides have none or were cut by a fallback."""
+    """Tiles of the cohort: slide -> number of tiles, and why slides have none or were cut by a fallback.
+
+    `overlap` says that tiles of one slide lie over each other.
+    """
 
     counts: Mapping[str, int]
     skipped: Mapping[str, str] = field(default_factory=dict)
     fallbacks: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+    overlap: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,6 +185,9 @@ class ReportInput:
         recipe_yaml: the resolved recipe.
         environment: versions and machine; nested mappings are shown as `a.b`.
         failures: slides that failed.
+        version: of tilewise.
+        seed: of the run.
+        created: when the run was made, as ISO 8601; the day is shown.
     """
 
     title: str
@@ -195,3 +207,6 @@ class ReportInput:
     recipe_yaml: str = ""
     environment: Mapping[str, Any] = field(default_factory=dict)
     failures: tuple[FailureRow, ...] = ()
+    version: str = ""
+    seed: int | None = None
+    created: str = ""

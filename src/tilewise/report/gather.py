@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import csv
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from tilewise.audit.cohort import NO_GROUPS
 from tilewise.audit.table import read_findings, read_slides
 from tilewise.errors import ArtifactError, SlideError
 from tilewise.folds import PART_NAMES, Folds
+from tilewise.inference.predictions import Predictions
+from tilewise.report.caveats import Facts, caveats
 from tilewise.report.choose import confident_errors, example_slides
 from tilewise.report.data import (
     AuditSummary,
@@ -28,16 +31,18 @@ from tilewise.report.data import (
     SlideResult,
     TileSummary,
 )
+from tilewise.report.describe import describe_layout, describe_tiles, overlapping
 from tilewise.report.render import render_report
+from tilewise.report.text import without_folders
 from tilewise.report.thumbnail import thumbnail
 from tilewise.runs import RunFolder
 from tilewise.store import read_json, write_text
 from tilewise.tiles.tileset import TileSet
 from tilewise.tiles.window import Boxes
+from tilewise.version import __version__
 
 _SHOWN_PER_CLASS = 3
 _SHOWN_ERRORS = 8
-_ENCODER_RANDOM = "random"
 
 
 def write_report(folder: RunFolder, *, out: Path | None = None) -> Path:
@@ -64,62 +69,85 @@ def gather(folder: RunFolder) -> ReportInput:
     folds = Folds.read(folder.folds)
     tiles, _ = TileSet.read(folder.tiles)
     slides, meta = read_slides(folder.audit / "slides.parquet")
-    predictions = pd.read_parquet(folder.predictions)
+    predictions = Predictions.read(folder.predictions).table
     boxes = tiles.boxes()
     examples = _with_pictures(example_slides(predictions, folds.classes, per_class=_SHOWN_PER_CLASS), slides, boxes)
     errors = _with_pictures(confident_errors(predictions, most=_SHOWN_ERRORS), slides, boxes)
-    lost = sum(result.picture is None for result in (*examples, *errors))
+    shown = (*examples, *errors)
+    root, has_groups = str(identity["cohort"]["root"]), bool(meta.get("has_groups", True))
+    facts = Facts(
+        root=Path(root),
+        encoder=environment["encoder"],
+        split_from=recipe["folds"]["from"],
+        has_groups=has_groups,
+        slides=slides,
+        tiles=tiles,
+        folds=folds,
+        num_lost=sum(result.picture is None for result in shown),
+    )
     return ReportInput(
-        title=Path(str(identity["cohort"]["root"])).name,
-        run=folder.root.name,
+        title=Path(root).name,
+        run=folder.root.resolve().name,
         recipe=str(recipe["name"]),
         encoder=str(recipe["encoder"]["name"]),
         evaluation=evaluation,
-        cohort=_cohort(identity, slides),
-        audit=_audit(folder, str(meta["leakage"])),
-        tiles=TileSummary(tiles.counts(), tiles.skipped, tiles.fallbacks, _describe_tiles(recipe["tiles"])),
+        cohort=_cohort(identity, slides, has_groups=has_groups),
+        audit=_audit(folder, str(meta["leakage"]), root=root, fallback=str(recipe["tiles"]["fallback"])),
+        tiles=TileSummary(
+            tiles.counts(),
+            tiles.skipped,
+            tiles.fallbacks,
+            describe_tiles(recipe["tiles"]),
+            overlap=any(overlapping(boxes[result.slide]) for result in shown),
+        ),
         parts=_parts(folds),
         fold_notes=folds.notes,
         histories=tuple(_history(folder.fold(number), number) for number in range(len(folds.folds))),
         slides=examples,
         confident_errors=errors,
-        warnings=_warnings(environment, folds, lost),
-        recipe_yaml=folder.recipe.read_text("utf-8"),
-        environment={key: value for key, value in environment.items() if not key.startswith("schema")},
-        failures=_failures(folder.failures),
+        warnings=caveats(facts),
+        recipe_yaml=without_folders(_text(folder.recipe), root),
+        environment=_public({key: value for key, value in environment.items() if not key.startswith("schema")}, root),
+        failures=_failures(folder.failures, root),
+        version=__version__,
+        seed=int(identity["seed"]),
+        created=str(identity.get("created", "")),
     )
 
 
-def _cohort(identity: Mapping[str, Any], slides: pd.DataFrame) -> CohortSummary:
+def _cohort(identity: Mapping[str, Any], slides: pd.DataFrame, *, has_groups: bool) -> CohortSummary:
+    root, notes = str(identity["cohort"]["root"]), [str(note) for note in identity["notes"]]
     labelled = slides[slides["label"].notna()]
     return CohortSummary(
-        root=str(identity["cohort"]["root"]),
-        layout=str(identity["cohort"]["layout"]),
+        root=Path(root).name,
+        layout=describe_layout(str(identity["cohort"]["layout"]), notes),
         slides={str(name): int(num) for name, num in labelled["label"].value_counts().sort_index().items()},
         groups={str(name): int(num) for name, num in labelled.groupby("label")["group"].nunique().items()},
         num_unlabelled=int(slides["label"].isna().sum()),
         num_groups=int(slides["group"].nunique()),
-        notes=tuple(str(note) for note in identity["notes"]),
+        notes=tuple(without_folders(note, root) for note in notes if not note.startswith("layout ")),
+        has_groups=has_groups,
     )
 
 
-def _audit(folder: RunFolder, leakage: str) -> AuditSummary:
+def _audit(folder: RunFolder, leakage: str, *, root: str, fallback: str) -> AuditSummary:
     findings = read_findings(folder.audit / "findings.parquet")
-    with (folder.audit / "decisions.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    decisions = tuple(
-        DecisionRow(row["slide"], row["finding"], row["decision"], row["reason"], row["author"]) for row in rows
-    )
-    return AuditSummary(dict(sorted(Counter(findings["kind"]).items())), decisions, leakage)
-
-
-def _describe_tiles(config: Mapping[str, Any]) -> str:
-    stride = config["stride_px"] or config["size_px"]
-    step = f", stride {stride} px" if config["strategy"] == "window" else ""
-    return (
-        f"{config['strategy']}: {config['size_px']} px{step}, mask covers at least {config['min_mask_ratio']:.3g} of a "
-        f"tile; fallback: {config['fallback']}"
-    )
+    path = folder.audit / "decisions.csv"
+    with _whole(path):
+        decisions = tuple(
+            DecisionRow(
+                row["slide"],
+                row["finding"],
+                row["decision"],
+                without_folders(row["reason"], root),
+                row["author"],
+                row["value"],
+            )
+            for row in _rows(path)
+        )
+    # That there are no groups stands among the warnings.
+    said = leakage.removesuffix(NO_GROUPS).strip()
+    return AuditSummary(dict(sorted(Counter(findings["kind"]).items())), decisions, said, fallback)
 
 
 def _parts(folds: Folds) -> tuple[PartSummary, ...]:
@@ -137,18 +165,19 @@ def _parts(folds: Folds) -> tuple[PartSummary, ...]:
 
 
 def _history(folder: Path, number: int) -> History:
-    with (folder / "history.csv").open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    epochs = tuple(
-        Epoch(
-            int(row["epoch"]),
-            float(row["train_loss"]),
-            _float(row["select_loss"]),
-            _float(row["select_macro_f1"]),
+    path = folder / "history.csv"
+    with _whole(path):
+        rows = _rows(path)
+        epochs = tuple(
+            Epoch(
+                int(row["epoch"]),
+                float(row["train_loss"]),
+                _float(row["select_loss"]),
+                _float(row["select_macro_f1"]),
+            )
+            for row in rows
         )
-        for row in rows
-    )
-    kept = next((int(row["epoch"]) for row in rows if row["kept"] == "1"), None)
+        kept = next((int(row["epoch"]) for row in rows if row["kept"] == "1"), None)
     return History(number, epochs, kept)
 
 
@@ -170,25 +199,41 @@ def _with_pictures(
     return tuple(drawn)
 
 
-def _warnings(environment: Mapping[str, Any], folds: Folds, lost: int) -> tuple[str, ...]:
-    warnings = []
-    if str(environment["encoder"].get("weights", "")).startswith(_ENCODER_RANDOM):
-        warnings.append(
-            "The encoder has random weights: it was never trained. The scores say nothing about the method."
-        )
-    unselected = [str(number) for number, fold in enumerate(folds.folds) if not fold.select]
-    if unselected:
-        warnings.append(f"Folds {', '.join(unselected)} have no select part: training ran to its last epoch.")
-    if lost:
-        warnings.append(f"{lost} pictures are missing because the slides are not where the run found them.")
-    return tuple(warnings)
-
-
-def _failures(path: Path) -> tuple[FailureRow, ...]:
+def _failures(path: Path, root: str) -> tuple[FailureRow, ...]:
     if not path.is_file():
         return ()
+    with _whole(path):
+        return tuple(
+            FailureRow(row["item"], row["stage"], without_folders(row["message"], root)) for row in _rows(path)
+        )
+
+
+def _public(value: Any, root: str) -> Any:
+    """The same data without absolute paths in its texts."""
+    if isinstance(value, Mapping):
+        return {key: _public(item, root) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_public(item, root) for item in value]
+    return without_folders(value, root) if isinstance(value, str) else value
+
+
+def _text(path: Path) -> str:
+    with _whole(path):
+        return path.read_text("utf-8")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Say which file of the run is missing or damaged, and what makes it again."""
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            return tuple(FailureRow(row["item"], row["stage"], row["message"]) for row in csv.DictReader(stream))
-    except (OSError, KeyError) as error:
-        raise ArtifactError(f"{path} is damaged ({error}); delete it and write the report again") from error
+        yield
+    except (OSError, UnicodeDecodeError, KeyError, ValueError, TypeError, csv.Error) as error:
+        raise ArtifactError(
+            f"{path} is missing or damaged ({error!r}); give the `tilewise train` command of the run again: it makes "
+            "what is not there and keeps the rest"
+        ) from error

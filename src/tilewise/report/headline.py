@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tilewise.report.numbers import count, interval, number
+from tilewise.report.numbers import count, interval, number, percent
 
 METRIC_NAMES = {
     "macro_f1": "Macro F1",
@@ -16,6 +16,7 @@ METRIC_NAMES = {
     "auroc_macro": "AUROC, macro",
 }
 _HEADLINE = "macro_f1"
+_QUOTED = 3  # decimals of the one figure that is quoted elsewhere
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Headline:
-    """The score, what it is of, what it means, and the chart's rows."""
+    """The score, what it is of, how many slides are right, the weakest class, what it means, and the chart's rows."""
 
     value: str
     interval: str
     level: str
     subject: str
+    right: str
+    weakest: str
     verdict: str
     told_from_guessing: bool
     rows: tuple[Row, ...]
@@ -56,10 +59,12 @@ def headline(evaluation: Mapping[str, Any]) -> Headline:
     verdict, told = _verdict(pooled)
     random = pooled["baselines"]["random"][_HEADLINE]
     return Headline(
-        value=number(pooled[_HEADLINE]["value"]),
-        interval=interval(pooled[_HEADLINE]),
+        value=number(pooled[_HEADLINE]["value"], _QUOTED),
+        interval=interval(pooled[_HEADLINE], _QUOTED),
         level=f"{100 * pooled['interval']['level']:g} % interval",
         subject=_subject(pooled),
+        right=_right(pooled["confusion"]["counts"]),
+        weakest=_weakest(pooled),
         verdict=verdict,
         told_from_guessing=told,
         rows=tuple(_rows(evaluation)),
@@ -85,7 +90,7 @@ def _rows(evaluation: Mapping[str, Any]) -> list[Row]:
         detail = f"mean {number(mean['mean'])}, sd {number(mean['std'])}"
         rows.append(Row("Each fold by itself", detail, "folds", mean["mean"], None, None, dots))
     baselines = pooled["baselines"]
-    rows.append(_row("Guessing the commonest class", "", "baseline", baselines["commonest"][_HEADLINE]))
+    rows.append(_row("Always the commonest class", "", "baseline", baselines["commonest"][_HEADLINE]))
     rows.append(_row("Guessing at random", "", "baseline", baselines["random"][_HEADLINE]))
     return rows
 
@@ -97,6 +102,26 @@ def _row(label: str, detail: str, kind: Literal["score", "baseline"], score: Map
 def _subject(scores: Mapping[str, Any]) -> str:
     groups = f" of {count(scores['num_groups'], 'group')}" if scores["interval"]["unit"] == "group" else ""
     return f"Macro F1 over {count(scores['num_slides'], 'slide')}{groups}, each predicted by a model that never saw it."
+
+
+def _right(counts: Sequence[Sequence[int]]) -> str:
+    total = sum(map(sum, counts))
+    right = sum(row[index] for index, row in enumerate(counts))
+    return f"{right} of {count(total, 'slide')} ({percent(right / total)}) were predicted right."
+
+
+def _weakest(scores: Mapping[str, Any]) -> str:
+    """The class with the lowest F1, of equals the first; what all classes have where they are equal."""
+    f1 = {name: row["f1"]["value"] for name, row in scores["per_class"].items() if row["support"]}
+    known = {name: value for name, value in f1.items() if value is not None}
+    if len(known) < 2:
+        return ""
+    name = min(known, key=lambda name: known[name])
+    if known[name] == max(known.values()):
+        return f"No class is weaker than the others: each has an F1 of {number(known[name])}."
+    index = scores["confusion"]["labels"].index(name)
+    row = scores["confusion"]["counts"][index]
+    return f"Weakest class: {name}, F1 {number(known[name])}; {row[index]} of {count(sum(row), 'slide')} found."
 
 
 def _verdict(scores: Mapping[str, Any]) -> tuple[str, bool]:

@@ -8,25 +8,25 @@ from typing import Any
 NOTHING = "–"
 
 
-def number(value: float | None, digits: int = 3) -> str:
+def number(value: float | None, digits: int = 2) -> str:
     """A number with fixed decimals; a dash for None."""
     return NOTHING if value is None else f"{value:.{digits}f}"
 
 
-def value_of(score: Mapping[str, Any], digits: int = 3) -> str:
+def value_of(score: Mapping[str, Any], digits: int = 2) -> str:
     """The value of a score."""
     return number(score["value"], digits)
 
 
-def interval(score: Mapping[str, Any], digits: int = 3) -> str:
-    """The interval of a score, as `0.512 to 0.634`."""
+def interval(score: Mapping[str, Any], digits: int = 2) -> str:
+    """The interval of a score, as `0.51 to 0.63`."""
     if score["low"] is None or score["high"] is None:
         return NOTHING
     return f"{number(score['low'], digits)} to {number(score['high'], digits)}"
 
 
-def mean_and_spread(mean: Mapping[str, Any], digits: int = 3) -> str:
-    """Mean and standard deviation over folds, as `0.512 ± 0.041`."""
+def mean_and_spread(mean: Mapping[str, Any], digits: int = 2) -> str:
+    """Mean and standard deviation over folds, as `0.51 ± 0.04`."""
     if mean["mean"] is None:
         return NOTHING
     spread = "" if mean["std"] is None else f" ± {number(mean['std'], digits)}"

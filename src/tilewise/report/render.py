@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -11,15 +12,18 @@ from tilewise.report import numbers
 from tilewise.report.confusion import confusion_rows
 from tilewise.report.curves import training_curves
 from tilewise.report.data import ReportInput
+from tilewise.report.decisions import by_others, decision_groups
 from tilewise.report.headline import METRIC_NAMES, headline, metric_rows
 from tilewise.report.pictures import picture_svg
-from tilewise.report.tables import flat, fold_rows, tile_counts
+from tilewise.report.tables import flat, fold_rows, fold_summary, tile_counts
 from tilewise.report.text import with_code
 
 
 def render_report(data: ReportInput) -> str:
     """The report as one HTML document that loads nothing. The same data gives the same text."""
     evaluation = data.evaluation
+    decisions = decision_groups(data.audit.decisions, fallback=data.audit.fallback)
+    auroc_notes, box_notes = _split_notes(evaluation["out_of_fold"]["notes"])
     view: dict[str, Any] = {
         "data": data,
         "style": _read("report.css"),
@@ -32,10 +36,21 @@ def render_report(data: ReportInput) -> str:
         "confusion": confusion_rows(evaluation["confusion"]),
         "curves": training_curves(data.histories),
         "folds": fold_rows(data.parts),
+        "fold_summary": fold_summary(data.parts),
+        "decisions": decisions,
+        "show_author": by_others(decisions),
+        "auroc_notes": auroc_notes,
+        "box_notes": box_notes,
         "tile_counts": tile_counts(data.tiles.counts),
         "environment": flat(data.environment),
     }
     return _environment().get_template("report.html").render(view)
+
+
+def _split_notes(notes: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Notes of the evaluation on the AUROC, which stand beside it, and the others, which stand in the first box."""
+    auroc = [note for note in notes if note.startswith("AUROC ")]
+    return auroc, [note for note in notes if note not in auroc]
 
 
 def _environment() -> jinja2.Environment:

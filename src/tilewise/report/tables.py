@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from tilewise.report.data import PartSummary
+from tilewise.report.numbers import count
 
 _NUM_BINS = 24
 
@@ -65,6 +66,21 @@ def fold_rows(parts: Sequence[PartSummary]) -> list[FoldRow]:
     return [
         FoldRow("Hold-out" if fold is None else f"Fold {fold}", tuple(members)) for fold, members in by_fold.items()
     ]
+
+
+def fold_summary(parts: Sequence[PartSummary]) -> str:
+    """Folds and the sizes of their parts in one line: `5 folds; train 26–30, select 7–8, test 8–12 slides`."""
+    sizes: dict[str, list[int]] = {}
+    for part in parts:
+        sizes.setdefault("hold-out" if part.fold is None else part.part, []).append(sum(part.slides.values()))
+    listed = ", ".join(f"{name} {_span(found)}" for name, found in sizes.items())
+    num_folds = len({part.fold for part in parts if part.fold is not None})
+    return f"{count(num_folds, 'fold')}; {listed} slides" if listed else count(num_folds, "fold")
+
+
+def _span(sizes: Sequence[int]) -> str:
+    low, high = min(sizes), max(sizes)
+    return str(low) if low == high else f"{low}\N{EN DASH}{high}"
 
 
 def flat(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

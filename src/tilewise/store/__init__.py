@@ -2,7 +2,7 @@
 
 from tilewise.store.artifact import read_json, read_table, write_json, write_table
 from tilewise.store.atomic import atomic_path, write_bytes, write_text
-from tilewise.store.cache import cache_dir
+from tilewise.store.cache import cache_dir, cache_writes
 from tilewise.store.digest import digest_bytes, digest_config, digest_file
 from tilewise.store.manifest import NAME as MANIFEST_NAME
 from tilewise.store.manifest import Damage, Manifest, verify
@@ -13,6 +13,7 @@ __all__ = [
     "Manifest",
     "atomic_path",
     "cache_dir",
+    "cache_writes",
     "digest_bytes",
     "digest_config",
     "digest_file",

@@ -22,11 +22,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        _flush(temporary)
+        _flush(temporary, os.O_RDWR)
         # mkstemp makes files private to the user; a run is meant to be shared as other files are.
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-        _flush(path.parent)
+        _flush(path.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -42,8 +42,8 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def _flush(path: Path) -> None:
-    flags = os.O_RDONLY
+def _flush(path: Path, flags: int) -> None:
+    # Windows flushes only what was opened for writing, and folders nowhere may be.
     try:
         descriptor = os.open(path, flags)
     except PermissionError:  # a folder cannot be opened on Windows; the rename is durable enough there

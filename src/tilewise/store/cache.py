@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+from tilewise.errors import UsageError
 
 
 def cache_dir() -> Path:
@@ -19,3 +23,19 @@ def cache_dir() -> Path:
         return Path.home() / "Library" / "Caches" / "tilewise"
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "tilewise"
+
+
+@contextlib.contextmanager
+def cache_writes() -> Iterator[None]:
+    """Say what to do about a cache that cannot be written to; what lies in it already is not lost.
+
+    Raises:
+        UsageError: something inside the block raised OSError (no rights, no room).
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"the cache in {cache_dir()} cannot be written to ({error}); set TILEWISE_CACHE to a folder that you may "
+            "write to and that has room, and run the same command again"
+        ) from error

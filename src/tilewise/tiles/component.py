@@ -47,8 +47,7 @@ def component_center_tiles(
 
 
 def _inside(own: npt.NDArray[np.bool_], x: float, y: float) -> tuple[float, float]:
-    column, row = round(x), round(y)
-    if own[row, column]:
+    if own[int(y), int(x)]:  # rounded as the box is
         return x, y
     rows, columns = np.nonzero(own)
     nearest = int(np.argmin((columns - x) ** 2 + (rows - y) ** 2))

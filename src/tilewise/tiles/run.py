@@ -12,7 +12,8 @@ from tilewise.tiles.config import TileConfig
 from tilewise.tiles.plan import TileRequest, plan_tiles
 from tilewise.tiles.tileset import TileSet
 
-_CODE_VERSION = 1
+_CODE_VERSION = 2
+_INCOMPLETE = "incomplete"
 
 
 def run(
@@ -31,7 +32,7 @@ def run(
         try:
             tiles, made_from = TileSet.read(out)
         except ArtifactError:
-            out.unlink()  # a damaged table is made again
+            out.unlink(missing_ok=True)  # a damaged table is made again
         else:
             if made_from == inputs:
                 return tiles, ()
@@ -39,11 +40,14 @@ def run(
     outcome = run_each(plan_tiles, requests, stage="tiles", workers=workers)
     tiles = TileSet.of(outcome.results)
     if tiles.table.empty:
-        name, reason = next(iter(tiles.skipped.items()), ("", "every slide failed"))
+        reasons = [f"{name}: {reason}" for name, reason in tiles.skipped.items()]
+        reasons += [f"{failure.item}: {failure.message}" for failure in outcome.failures]
+        step = "" if out is None else ". Try a smaller size or ratio, or --set tiles.fallback=slide"
         raise NoTiles(
             f"no slide yields a tile with tiles.size_px={config.size_px} and tiles.min_mask_ratio="
-            f"{config.min_mask_ratio}; {name}: {reason}. Try a smaller size or ratio, or --set tiles.fallback=slide"
+            f"{config.min_mask_ratio}; {reasons[0]}{step}"
         )
-    if out is not None and not outcome.failures:
-        tiles.write(out, inputs=inputs)
+    if out is not None:
+        # A table that lacks the slides that failed serves this run's report, but the next run cuts again.
+        tiles.write(out, inputs=inputs if not outcome.failures else _INCOMPLETE)
     return tiles, outcome.failures

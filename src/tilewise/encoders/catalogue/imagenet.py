@@ -65,7 +65,7 @@ def _convnext(size: str, dim: int) -> EncoderCard:
 def _mobilenet_v3(size: str, training: str, dim: int) -> EncoderCard:
     return EncoderCard(
         name=f"mobilenet_v3_{size}",
-        family="mobilenet",
+        family="mobilenet_v3",
         builder="timm",
         architecture=f"mobilenetv3_{size}_100",
         source=f"timm/mobilenetv3_{size}_100.{training}",
@@ -123,7 +123,7 @@ CARDS = (
     _convnext("large", 1536),
     EncoderCard(
         name="mobilenet_v1",
-        family="mobilenet",
+        family="mobilenet_v1",
         builder="timm",
         architecture="mobilenetv1_100",
         source="timm/mobilenetv1_100.ra4_e3600_r224_in1k",

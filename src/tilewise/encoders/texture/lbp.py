@@ -1,9 +1,10 @@
 """Local binary patterns, rotation invariant and uniform, at several scales, inside the tissue.
 
 Ojala, Pietikainen & Maenpaa, "Multiresolution gray-scale and rotation invariant texture classification with local
-binary patterns", IEEE TPAMI 24 (2002). Eight neighbours on a circle of one pixel; a radius of 2, 4 or 8 px on the tile
-is the same operator on a plane area-averaged that many times smaller, which smooths before it samples (Maenpaa &
-Pietikainen, SCIA 2003).
+binary patterns", IEEE TPAMI 24 (2002). Eight neighbours on a circle of one pixel; a radius of 4 or 8 px on the tile is
+the same operator on a plane area-averaged that many times smaller, which smooths before it samples (Maenpaa &
+Pietikainen, SCIA 2003). Radii of 1 and 2 px are left out: through another camera their patterns move as far as they do
+from tile to tile.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _Unsigned = TypeVar("_Unsigned", npt.NDArray[np.uint8], npt.NDArray[np.uint16])
 _NUM_NEIGHBOURS: Final = 8
 NUM_PATTERNS: Final = _NUM_NEIGHBOURS + 2
 _RING: Final = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1, 1))  # (dy, dx), one circle
-_RADII: Final = (("hematoxylin", 4), ("hematoxylin", 8), ("grey", 2), ("grey", 4), ("grey", 8))
+_RADII: Final = (("hematoxylin", 4), ("hematoxylin", 8), ("grey", 4), ("grey", 8))
 
 NAMES: Final = tuple(
     f"lbp.{plane}.radius_{radius}.{pattern}"

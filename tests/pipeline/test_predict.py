@@ -1,0 +1,128 @@
+"""New slides: with and without masks, unreadable, moved, none at all; and encoders that are not those of training."""
+
+import csv
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.drawn import draw_slide
+from tilewise import api
+from tilewise.cohort import Cohort
+from tilewise.errors import CohortError, EncoderUnavailable, UsageError
+from tilewise.inference.classifier import SlideClassifier
+from tilewise.pipeline import predict as pipeline
+
+
+@pytest.fixture
+def new(tmp_path):
+    """Three unlabelled slides with awkward names; one of them has a mask."""
+    for number, name in enumerate(("a b.png", "c,d.png", "ü.png")):
+        draw_slide(tmp_path / "new" / name, 50 + number, klass=number % 2)
+    draw_slide(tmp_path / "new/ü.png", 52, klass=0, mask=tmp_path / "new/ü_mask.png")
+    return tmp_path / "new"
+
+
+def predict(home, folder, out=None):
+    return api.predict(home / "run", Cohort.discover(folder, purpose="predict"), out=out, workers=1)
+
+
+def test_every_slide_gets_a_row_under_its_own_name(home, new, tmp_path):
+    result = predict(home, new, tmp_path / "s.csv")
+    with (tmp_path / "s.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert [row[0] for row in rows] == ["sample_index", "a b.png", "c,d.png", "ü.png"]
+    assert [row[1] for row in rows[1:]] == result.table["predicted"].tolist()
+    assert result.details == tmp_path / "s.details.csv"
+    warned = dict(zip(result.table["slide"], result.table["warnings"], strict=True))
+    assert "not cut by its mask" in warned["a b.png"]
+    assert warned["ü.png"] == ""
+
+
+def test_the_run_still_predicts_when_cohort_and_run_were_moved_and_the_folder_may_not_be_written(home, new, tmp_path):
+    expected = predict(home, new).table
+    shutil.copytree(home / "run", tmp_path / "moved/run")
+    new.chmod(0o555)
+    try:
+        found = predict(tmp_path / "moved", new).table
+    finally:
+        new.chmod(0o755)
+    assert found.equals(expected)
+
+
+def test_a_slide_without_readable_pixels_gets_the_training_cohorts_shares(home, new):
+    (new / "c,d.png").write_bytes(b"\x89PNG broken")
+    result = predict(home, new)
+    row = result.table.set_index("slide").loc["c,d.png"]
+    counts = SlideClassifier.load(home / "run/model").label_counts
+    assert row["p_A"] == pytest.approx(counts["A"] / sum(counts.values()))
+    assert row["num_tiles"] == 0
+    assert "c,d.png" in row["warnings"]
+    assert [failure.item for failure in result.failures] == ["c,d.png"]
+    others = result.table["slide"] != "c,d.png"
+    assert (result.table.loc[others, "num_tiles"] > 0).all()
+
+
+def test_a_folder_in_which_nothing_can_be_read_is_no_success(home, new, tmp_path):
+    for path in new.iterdir():
+        path.write_bytes(b"\x89PNG broken")
+    with pytest.raises(CohortError) as raised:
+        predict(home, new, tmp_path / "s.csv")
+    assert "--decisions" not in str(raised.value), "predict has no such option"
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_an_empty_folder_is_named(home, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CohortError, match="empty"):
+        predict(home, tmp_path / "empty")
+
+
+def test_copies_among_new_slides_each_get_their_row(home, new):
+    shutil.copy(new / "a b.png", new / "z.png")
+    table = predict(home, new).table.set_index("slide")
+    np.testing.assert_array_equal(table.loc["a b.png", ["p_A", "p_B"]], table.loc["z.png", ["p_A", "p_B"]])
+
+
+def test_a_slide_is_predicted_alike_alone_and_among_others(home, new):
+    together = predict(home, new).table.set_index("slide")
+    (new / "a b.png").unlink()
+    fewer = predict(home, new).table.set_index("slide")
+    assert fewer.loc["ü.png"].equals(together.loc["ü.png"])
+
+
+def test_a_folder_as_out_is_refused_before_the_work(home, new, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "build_encoder", None)
+    with pytest.raises(UsageError, match=r"submission\.csv"):
+        predict(home, new, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weights": "other"}, "its weights differs"),
+        ({"card": "other"}, "its card differs"),
+        ({"code": 99}, "its code differs"),
+    ],
+)
+def test_an_encoder_that_makes_other_vectors_is_refused(home, change, message):
+    classifier = SlideClassifier.load(home / "run/model")
+    card = SimpleNamespace(name="texture", dim=classifier.members[0].num_features)
+    now = SimpleNamespace(card=card, signature={**classifier.encoder, **change})
+    with pytest.raises(EncoderUnavailable, match=message):
+        pipeline._compare_encoders(classifier, now)
+    longer = SimpleNamespace(card=SimpleNamespace(name="texture", dim=3), signature=classifier.encoder)
+    with pytest.raises(EncoderUnavailable, match="makes 3 features"):
+        pipeline._compare_encoders(classifier, longer)
+
+
+def test_an_encoder_that_only_rounds_otherwise_is_told(home):
+    classifier = SlideClassifier.load(home / "run/model")
+    card = SimpleNamespace(name="texture", dim=classifier.members[0].num_features)
+    now = SimpleNamespace(card=card, signature=classifier.encoder)
+    assert pipeline._compare_encoders(classifier, now) == ()
+    other = replace(classifier, encoder={**classifier.encoder, "threads": 64})
+    (note,) = pipeline._compare_encoders(other, now)
+    assert "threads 64 -> None" in note

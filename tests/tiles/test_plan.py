@@ -1,0 +1,127 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tilewise.audit.cohort import AuditedSlide
+from tilewise.cohort import Slide
+from tilewise.errors import MaskError, SlideUnreadable
+from tilewise.tiles.config import TileConfig
+from tilewise.tiles.plan import TileRequest, plan_tiles
+from tilewise.units import Size
+
+TISSUE = slice(40, 120), slice(60, 180)
+
+
+@pytest.fixture
+def plan(tmp_path: Path):
+    """Plan a slide of 160 x 240 with tissue in TISSUE and the given mask (None: no mask)."""
+
+    def call(mask, *, tissue=True, **options):
+        pixels = np.full((160, 240, 3), 240, np.uint8)
+        if tissue:
+            pixels[TISSUE] = (180, 90, 160)
+        cv2.imwrite(str(tmp_path / "slide.png"), pixels)
+        mask_path = None
+        if mask is not None:
+            mask_path = tmp_path / "mask.png"
+            cv2.imwrite(str(mask_path), mask.astype(np.uint8) * 255)
+        slide = Slide("slide.png", tmp_path / "slide.png", mask_path)
+        use = mask is not None and bool(mask.any())
+        audited = AuditedSlide(slide, Size(240, 160), None, "g", use, "content", "pixels", ())
+        return plan_tiles(TileRequest(audited, TileConfig(size_px=20, **options)))
+
+    return call
+
+
+def marked(rows, columns):
+    mask = np.zeros((160, 240), bool)
+    mask[rows, columns] = True
+    return mask
+
+
+def covered(boxes):
+    seen = np.zeros((160, 240), bool)
+    for x, y, w, h in boxes:
+        seen[y : y + h, x : x + w] = True
+    return seen
+
+
+def test_a_mask_that_yields_tiles_is_used_and_nothing_is_said(plan):
+    mask = marked(slice(0, 40), slice(0, 60))
+    found = plan(mask)
+    assert (found.region, found.reason) == ("mask", "")
+    assert np.array_equal(covered(found.boxes), mask)
+    assert found.ratios.tolist() == [1.0] * 6
+
+
+def test_without_a_mask_tissue_stands_in_and_the_reason_is_told(plan):
+    found = plan(None)
+    assert found.region == "tissue"
+    assert "missing" in found.reason
+    tissue = marked(*TISSUE)
+    assert tissue[covered(found.boxes)].mean() > 0.8
+    assert covered(found.boxes)[tissue].mean() > 0.9
+
+
+def test_a_mask_too_small_for_any_tile_falls_back_and_its_share_is_told(plan):
+    found = plan(marked(slice(0, 3), slice(0, 3)))
+    assert found.region == "tissue"
+    assert "0.02%" in found.reason
+
+
+def test_without_mask_and_tissue_the_whole_slide_is_cut(plan):
+    found = plan(None, tissue=False)
+    assert found.region == "slide"
+    assert covered(found.boxes).all()
+    assert "tissue" in found.reason
+
+
+def test_the_fallback_slide_does_not_look_for_tissue(plan):
+    found = plan(None, fallback="slide")
+    assert found.region == "slide"
+    assert covered(found.boxes).all()
+
+
+def test_the_fallback_exclude_leaves_the_slide_without_tiles_and_says_why(plan):
+    found = plan(None, fallback="exclude")
+    assert found.boxes.shape == (0, 4)
+    assert found.reason
+
+
+def test_component_tiles_of_a_mask_are_centred_on_its_parts(plan):
+    mask = marked(slice(10, 30), slice(10, 30)) | marked(slice(100, 130), slice(200, 230))
+    found = plan(mask, strategy="component_center")
+    assert found.boxes.tolist() == [[10, 10, 20, 20], [205, 105, 20, 20]]
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 17, 95, 96, 500])
+def test_at_most_so_many_tiles_spread_evenly_over_the_slide(plan, most):
+    every = plan(np.ones((160, 240), bool)).boxes.tolist()
+    chosen = plan(np.ones((160, 240), bool), max_tiles=most).boxes.tolist()
+    assert len(chosen) == min(most, len(every)) == len(set(map(tuple, chosen)))
+    places = np.array([every.index(box) for box in chosen])
+    edges = np.arange(len(chosen) + 1) * len(every) / len(chosen)
+    assert ((edges[:-1] - 1 < places) & (places < edges[1:])).all(), "one tile of each equal stretch"
+    assert abs(places.mean() - (len(every) - 1) / 2) <= 1
+
+
+def test_ratios_go_with_their_boxes_where_tiles_are_limited(plan):
+    generator = np.random.default_rng(0)
+    mask = cv2.resize(generator.integers(0, 2, (8, 12), np.uint8), (240, 160), interpolation=cv2.INTER_NEAREST) > 0
+    found = plan(mask, stride_px=10, max_tiles=9)
+    for (x, y, w, h), ratio in zip(found.boxes.tolist(), found.ratios, strict=True):
+        assert ratio == pytest.approx(mask[y : y + h, x : x + w].mean())
+
+
+def test_files_that_are_gone_are_named(plan, tmp_path):
+    plan(marked(slice(0, 40), slice(0, 60)))
+    slide = Slide("slide.png", tmp_path / "slide.png", tmp_path / "none.png")
+    request = TileRequest(AuditedSlide(slide, Size(240, 160), None, "g", True, "c", "p", ()), TileConfig(size_px=20))
+    with pytest.raises(MaskError, match=r"slide\.png"):
+        plan_tiles(request)
+    gone = Slide("gone.png", tmp_path / "gone.png", None)
+    request = TileRequest(AuditedSlide(gone, Size(240, 160), None, "g", False, "c", "p", ()), TileConfig(size_px=20))
+    with pytest.raises(SlideUnreadable, match=r"gone\.png"):
+        plan_tiles(request)

@@ -1,0 +1,84 @@
+import cv2
+import numpy as np
+import pytest
+
+from tests.drawn import draw_cohort, recipe
+from tilewise.audit import run as audit_stage
+from tilewise.cohort import Cohort
+from tilewise.errors import MaskError, NoTiles
+from tilewise.tiles import run as tile_stage
+from tilewise.tiles.tileset import TileSet
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return draw_cohort(tmp_path / "cohort", num_slides=3)
+
+
+def audited(folder):
+    return audit_stage.run(Cohort.discover(folder), recipe().audit, out=None, workers=1)
+
+
+def count_plans(monkeypatch, fail=None):
+    """Count how often a slide is planned; the named one fails as a mask that vanished would."""
+    planned = []
+    original = tile_stage.plan_tiles
+
+    def counted(request):
+        planned.append(request.slide.slide_id)
+        if request.slide.slide_id == fail:
+            raise MaskError(f"{fail}: its mask vanished; put it back")
+        return original(request)
+
+    monkeypatch.setattr(tile_stage, "plan_tiles", counted)
+    return planned
+
+
+def cut(folder, out, *settings):
+    return tile_stage.run(audited(folder), recipe(*settings).tiles, out=out, workers=1)
+
+
+def test_the_table_is_taken_as_it_is_until_slides_masks_or_options_change(folder, tmp_path, monkeypatch):
+    out = tmp_path / "tiles.parquet"
+    first, _ = cut(folder, out)
+    planned = count_plans(monkeypatch)
+    again, _ = cut(folder, out)
+    assert planned == []
+    assert again.table.equals(first.table)
+    cut(folder, out, "tiles.min_mask_ratio=0.5")
+    assert len(planned) == 3
+    mask = np.zeros((96, 128), np.uint8)
+    mask[:40] = 255
+    cv2.imwrite(str(folder / "masks/mask_0001.png"), mask)
+    changed, _ = cut(folder, out, "tiles.min_mask_ratio=0.5")
+    assert len(planned) == 6
+    assert not changed.table.equals(first.table)
+
+
+def test_a_damaged_table_is_made_again(folder, tmp_path):
+    out = tmp_path / "tiles.parquet"
+    first, _ = cut(folder, out)
+    out.write_bytes(b"PAR1")
+    assert cut(folder, out)[0].table.equals(first.table)
+    assert TileSet.read(out)[0].table.equals(first.table)
+
+
+def test_a_table_without_the_slides_that_failed_is_written_but_not_taken_again(folder, tmp_path, monkeypatch):
+    out = tmp_path / "tiles.parquet"
+    planned = count_plans(monkeypatch, fail="img_0001.png")
+    tiles, failures = cut(folder, out)
+    assert [failure.item for failure in failures] == ["img_0001.png"]
+    assert TileSet.read(out)[0].table.equals(tiles.table)
+    assert cut(folder, out)[1] == failures
+    assert len(planned) == 6
+
+
+def test_where_no_slide_yields_a_tile_the_first_and_its_reason_are_named(folder, tmp_path, monkeypatch):
+    for path in (folder / "masks").iterdir():
+        path.unlink()
+    with pytest.raises(NoTiles, match=r"img_0000\.png.*missing.*tiles\.fallback=slide"):
+        cut(folder, tmp_path / "tiles.parquet", "tiles.fallback=exclude")
+    monkeypatch.undo()
+    with pytest.raises(NoTiles) as raised:
+        cut(folder, None, "tiles.fallback=exclude")
+    assert "--set" not in str(raised.value)
