@@ -79,6 +79,7 @@ def _realistic(name: str) -> Any:
 
     card = find_card(name)
     network = create_network(card, seed=0)
+    torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     with torch.no_grad():

@@ -49,7 +49,8 @@ def accepted(tmp_path_factory: pytest.TempPathFactory) -> str:
 def build(accepted: str, realistic_weights: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TILEWISE_CACHE", accepted)
 
-    def make(name: str, **options: Any):
+    def make(name: str, *, threads: int = 1, **options: Any):
+        options["threads"] = threads
         return build_encoder(EncoderConfig(name=name, weights=realistic_weights(name), **options), offline=True)
 
     return make
@@ -58,7 +59,7 @@ def build(accepted: str, realistic_weights: Callable[[str], Path], monkeypatch: 
 def assert_same_features(exact: Features, fast: Features) -> None:
     """Rounding must not show where it matters: in what tells tiles apart.
 
-    The mean of the tiles is subtracted first, because all feature vectors of one network point nearly the same way.
+    The tiles' mean is subtracted first, because feature vectors of one network all point nearly the same way.
     The nearest tile stays the nearest (of tiles equally near within a tenth, either may be), and all pairs of tiles stay
     in the order of their distances.
     """
@@ -157,7 +158,7 @@ def test_signature_holds_everything_that_changes_the_output(build, realistic_wei
         build("resnet18", engine="openvino"),
         build("resnet18", engine="torch", precision="float32"),
         build("resnet18", engine="torch", batch_size=3),
-        build("resnet18", engine="torch", threads=1),
+        build("resnet18", engine="torch", threads=2),
         build_encoder(EncoderConfig(name="resnet18", init="random", engine="torch"), seed=0),
         build_encoder(EncoderConfig(name="resnet18", init="random", engine="torch"), seed=1),
     ]
@@ -170,7 +171,7 @@ def test_torchs_thread_setting_is_put_back(build, tiles) -> None:
     import torch
 
     before = torch.get_num_threads()
-    build("resnet18", engine="torch", threads=1).encode(tiles[:2])
+    build("resnet18", engine="torch", threads=2 if before == 1 else 1).encode(tiles[:2])
     assert torch.get_num_threads() == before
 
 

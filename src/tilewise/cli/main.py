@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="From a folder of slides, masks and labels to an audited cohort, an honest score and a deployable classifier.",
-    epilog="Start with: tilewise synth my_cohort && tilewise train my_cohort --out runs/first",
+    epilog="Start with:\n\ntilewise synth my_cohort\n\ntilewise train my_cohort --out runs/first",
 )
 for module in (train, predict, evaluate, report, audit, verify, synth):
     module.register(app)

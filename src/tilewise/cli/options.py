@@ -17,9 +17,12 @@ CohortArgument = Annotated[
 ]
 RecipeOption = Annotated[str, typer.Option("--recipe", help="A packaged recipe's name or a YAML file.")]
 SetOption = Annotated[
-    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override one recipe key; may be repeated.")
+    list[str],
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override one recipe key, as in tiles.size_px=256; may be repeated."
+    ),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random; 0 is a seed.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes; default: every processor there is.")
 ]

@@ -24,9 +24,9 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command(
         "train",
-        epilog="Examples: tilewise train my_cohort --out runs/first  |  "
-        "tilewise train my_cohort --recipe my.yaml --set tiles.size_px=256 --out runs/wide  |  "
-        "the same command again resumes a run that was stopped",
+        epilog="Examples:\n\ntilewise train my_cohort --out runs/first\n\n"
+        "tilewise train my_cohort --recipe my.yaml --set tiles.size_px=256 --out runs/wide\n\n"
+        "The same command again resumes a run that was stopped.",
     )(train)
 
 

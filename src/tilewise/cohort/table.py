@@ -17,7 +17,7 @@ from tilewise.errors import CohortError
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet")
 _SLIDE_NAMES: Final = ("slide", "sample_index", "file", "filename", "image", "path")
-_GROUP_NAMES: Final = ("group", "patient", "patient_id", "case", "case_id")
+_GROUP_NAMES: Final = ("group", "patient", "patient_id", "case", "case_id", "subject", "subject_id", "donor", "block")
 _ROLES: Final[Mapping[str, Sequence[str]]] = {
     "slide": _SLIDE_NAMES,
     "label": ("label",),
