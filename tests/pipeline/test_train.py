@@ -184,7 +184,9 @@ def test_a_run_stopped_before_a_stage_ends_like_one_that_was_not(home, tmp_path,
         with pytest.raises(KeyboardInterrupt):
             train(home / "cohort", tmp_path / "run", HOLDOUT)
     train(home / "cohort", tmp_path / "run", HOLDOUT)
-    assert contents(tmp_path / "run") == contents(home / "run")
+    whole, resumed = contents(home / "run"), contents(tmp_path / "run")
+    # These three hold the day on which the run was made.
+    assert {name for name in whole if whole[name] != resumed.get(name)} <= {"report.html", "run.json", "manifest.json"}
     assert api.verify(tmp_path / "run") == []
 
 
@@ -197,7 +199,8 @@ def test_the_command_line_and_python_make_the_same_run(home, tmp_path, monkeypat
     for name in SAME:
         if name != "report.html":
             assert library[name] == line[name], name
-    assert json.loads(line["run.json"]) == json.loads(library["run.json"])
+    one, two = (json.loads(files["run.json"]) for files in (line, library))
+    assert {**one, "created": None} == {**two, "created": None}
     assert api.evaluate(tmp_path / "run") == api.evaluate(str(home / "run"))
     assert (
         command(
@@ -217,6 +220,19 @@ def test_the_command_line_and_python_make_the_same_run(home, tmp_path, monkeypat
     api.predict(home / "run", Cohort.discover("cohort", purpose="predict"), out=tmp_path / "library.csv", workers=1)
     assert (tmp_path / "line.csv").read_bytes() == (tmp_path / "library.csv").read_bytes()
     assert (tmp_path / "line.details.csv").read_bytes() == (tmp_path / "library.details.csv").read_bytes()
+
+
+def test_a_finished_run_is_left_alone_when_its_cohort_changes(home, copy, tmp_path):
+    before = contents(copy)
+    (home / "cohort/masks/mask_0003.png").rename(tmp_path / "away.png")
+    try:
+        with pytest.raises(UsageError, match="have changed"):
+            train(home / "cohort", copy, HOLDOUT)
+    finally:
+        (tmp_path / "away.png").rename(home / "cohort/masks/mask_0003.png")
+    assert contents(copy) == before
+    assert api.verify(copy) == []
+    assert train(home / "cohort", copy, HOLDOUT).was_finished
 
 
 def test_another_recipe_seed_or_decisions_in_the_same_folder_are_refused(home, copy, tmp_path):
@@ -253,3 +269,24 @@ def test_a_slide_that_fails_late_is_in_failures_csv_even_if_training_fails_after
     assert failures[["item", "stage"]].values.tolist() == [["img_0003.png", "features"]]
     folds = json.loads((tmp_path / "run/folds.json").read_text())
     assert "img_0003.png" not in folds["slides"]
+
+
+def test_a_slide_that_failed_late_is_tried_again_in_a_finished_run(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
+    original = feature_stage._open
+
+    def fail_one(work):
+        if work.name == "img_0003.png":
+            raise OSError("the disk went away")
+        return original(work)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feature_stage, "_open", fail_one)
+        first = train(home / "cohort", tmp_path / "run")
+    assert [failure.item for failure in first.failures] == ["img_0003.png"]
+    assert first.evaluation["out_of_fold"]["num_slides"] == 17
+    again = train(home / "cohort", tmp_path / "run")
+    assert again.failures == ()
+    assert again.evaluation["out_of_fold"]["num_slides"] == 18
+    assert not (tmp_path / "run/failures.csv").exists()
+    assert api.verify(tmp_path / "run") == []

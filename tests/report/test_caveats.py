@@ -24,7 +24,8 @@ def _slides(use_mask: list[bool]) -> pd.DataFrame:
 def _tiles(regions: dict[str, str], skipped: tuple[str, ...] = ()) -> TileSet:
     table = pd.DataFrame([(name, region) for name, region in regions.items() for _ in range(3)])
     table.columns = ["slide", "region"]
-    return TileSet(table, dict.fromkeys(skipped, "no mask"), {})
+    fallbacks = {name: "no mask" for name, region in regions.items() if region != "mask"}
+    return TileSet(table, dict.fromkeys(skipped, "no mask"), fallbacks)
 
 
 @pytest.fixture
@@ -64,18 +65,24 @@ def test_folds_without_a_select_part(facts: Facts) -> None:
     assert caveats(replace(facts, folds=folds)) == ("Fold 0 has no select part: training ran to its last epoch.",)
 
 
+_WHY = "no usable mask (missing, empty, at fault or too small for a tile)"
+_TISSUE = "cut from the tissue found by its colour instead"
+
+
 @pytest.mark.parametrize(
     ("use_mask", "regions", "skipped", "said"),
     [
-        ([True, True], {"s0": "mask", "s1": "tissue"}, (), None),
-        ([True, False], {"s0": "mask", "s1": "tissue"}, (), "1 slide of 2 has no usable mask (missing, empty or at "
-         "fault): tiles were cut from the tissue found by its colour instead."),
-        ([False, False, False], {"s0": "tissue", "s1": "tissue", "s2": "slide"}, (), "3 slides of 3 have no usable "
-         "mask (missing, empty or at fault): 2 cut from the tissue found by its colour, 1 cut from the whole slide."),
-        ([True, False], {"s0": "mask"}, ("s1",), "1 slide of 2 has no usable mask (missing, empty or at fault): left "
-         "out, without any tile."),
+        ([True, True], {"s0": "mask", "s1": "mask"}, (), None),
+        ([True, False], {"s0": "mask", "s1": "tissue"}, (), f"1 of 2 slides has {_WHY}: 1 {_TISSUE}."),
+        (
+            [False, False, True],
+            {"s0": "tissue", "s1": "slide", "s2": "tissue"},
+            (),
+            f"3 of 3 slides have {_WHY}: 2 {_TISSUE}, 1 cut from the whole slide instead.",
+        ),
+        ([True, False], {"s0": "mask"}, ("s1",), f"1 of 2 slides has {_WHY}: 1 left out, without any tile."),
     ],
-)  # fmt: skip
+)
 def test_slides_without_a_mask_that_can_be_used(
     use_mask: list[bool], regions: dict[str, str], skipped: tuple[str, ...], said: str | None
 ) -> None:

@@ -29,7 +29,9 @@ def plan(tmp_path: Path):
             cv2.imwrite(str(mask_path), mask.astype(np.uint8) * 255)
         slide = Slide("slide.png", tmp_path / "slide.png", mask_path)
         use = mask is not None and bool(mask.any())
-        audited = AuditedSlide(slide, Size(240, 160), None, "g", use, "content", "pixels", ())
+        audited = AuditedSlide(
+            slide, Size(240, 160), None, "g", use, "content", "pixels", (), "" if use else "it has no mask"
+        )
         return plan_tiles(TileRequest(audited, TileConfig(size_px=20, **options)))
 
     return call
@@ -59,7 +61,7 @@ def test_a_mask_that_yields_tiles_is_used_and_nothing_is_said(plan):
 def test_without_a_mask_tissue_stands_in_and_the_reason_is_told(plan):
     found = plan(None)
     assert found.region == "tissue"
-    assert "missing" in found.reason
+    assert "no mask" in found.reason
     tissue = marked(*TISSUE)
     assert tissue[covered(found.boxes)].mean() > 0.8
     assert covered(found.boxes)[tissue].mean() > 0.9

@@ -76,7 +76,7 @@ def test_a_table_without_the_slides_that_failed_is_written_but_not_taken_again(f
 def test_where_no_slide_yields_a_tile_the_first_and_its_reason_are_named(folder, tmp_path, monkeypatch):
     for path in (folder / "masks").iterdir():
         path.unlink()
-    with pytest.raises(NoTiles, match=r"img_0000\.png.*missing.*tiles\.fallback=slide"):
+    with pytest.raises(NoTiles, match=r"img_0000\.png.*no mask.*tiles\.fallback=slide"):
         cut(folder, tmp_path / "tiles.parquet", "tiles.fallback=exclude")
     monkeypatch.undo()
     with pytest.raises(NoTiles) as raised:

@@ -19,7 +19,7 @@ NO_GROUPS = (
 
 @dataclass(frozen=True)
 class AuditedSlide:
-    """A slide that was looked at and kept. `use_mask` is False where the mask is missing or at fault."""
+    """A slide that was looked at and kept. Where `use_mask` is False, `mask_fault` says why."""
 
     slide: Slide
     size: Size
@@ -29,6 +29,7 @@ class AuditedSlide:
     content: str
     pixel_digest: str
     notes: tuple[str, ...]
+    mask_fault: str = ""
 
     @property
     def slide_id(self) -> str:

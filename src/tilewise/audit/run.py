@@ -94,20 +94,33 @@ def _apply(
             dropped.append(name)
             continue
         fact = facts[name]
+        fault = _mask_fault(slide, fact, set_aside="fix-mask" in actions)
         kept.append(
             AuditedSlide(
                 slide=_relabelled(slide, by_slide[name]),
                 size=fact.size,
                 mpp=fact.mpp,
                 group=groups[name],
-                use_mask=bool(fact.mask_share) and "fix-mask" not in actions,
+                use_mask=not fault,
                 content=fact.content,
                 pixel_digest=fact.pixel_digest,
                 notes=fact.notes,
+                mask_fault=fault,
             )
         )
     classes = tuple(sorted({item.slide.label for item in kept if item.slide.label is not None} | set(cohort.classes)))
     return AuditedCohort(tuple(kept), classes, findings, decisions, tuple(dropped))
+
+
+def _mask_fault(slide: Slide, fact: SlideFacts, *, set_aside: bool) -> str:
+    """Why the mask is not used; empty where it is."""
+    if slide.mask_path is None:
+        return "it has no mask"
+    if fact.mask_fault is not None:
+        return f"its mask is of no use ({fact.mask_fault})"
+    if not fact.mask_share:
+        return "its mask is empty"
+    return "its mask was set aside by decision" if set_aside else ""
 
 
 def _relabelled(slide: Slide, decisions: list[Decision]) -> Slide:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from tilewise.tiles.tileset import TileSet
 # The schema that `tilewise synth` writes; its package stands above this one, so a test keeps the two equal.
 TRUTH_SCHEMA = "tilewise.synthetic_truth"
 _ENCODER_RANDOM = "random"
-_INSTEAD = {"tissue": "cut from the tissue found by its colour", "slide": "cut from the whole slide"}
+_INSTEAD = {"tissue": "cut from the tissue found by its colour instead", "slide": "cut from the whole slide instead"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,19 +87,17 @@ def drawn_cohort(root: Path) -> list[str]:
 
 
 def without_mask(slides: pd.DataFrame, tiles: TileSet) -> list[str]:
-    """How many slides have no mask that could be used, and what their tiles were cut from."""
+    """How many slides have no mask that tiles could be cut by, and what became of them."""
     names = {str(name) for name in slides.loc[~slides["use_mask"].astype(bool), "slide"]}
+    names |= tiles.fallbacks.keys() | tiles.skipped.keys()
+    region_of = tiles.table.drop_duplicates("slide").set_index("slide")["region"]
+    names &= set(region_of.index) | tiles.skipped.keys()  # slides that failed on the way are named elsewhere
     if not names:
         return []
-    first = tiles.table.drop_duplicates("slide").set_index("slide")["region"]
-    regions = first[first.index.isin(names)].value_counts()
-    used = [(int(regions.get(region, 0)), words) for region, words in _INSTEAD.items()]
-    used.append((len(names & tiles.skipped.keys()), "left out, without any tile"))
-    parts = [(number, words) for number, words in used if number]
-    subject = f"{count(len(names), 'slide')} of {len(slides)}"
-    verb = "has" if len(names) == 1 else "have"
-    if len(parts) == 1:
-        done = f"the slide was {parts[0][1]}" if "left out" in parts[0][1] else f"tiles were {parts[0][1]} instead"
-        return [f"{subject} {verb} no usable mask (missing, empty or at fault): {done}."]
-    listed = ", ".join(f"{number} {words}" for number, words in parts)
-    return [f"{subject} {verb} no usable mask (missing, empty or at fault): {listed}."]
+    regions = Counter(region_of[region_of.index.isin(names)])
+    parts = [f"{regions[region]} {words}" for region, words in _INSTEAD.items() if regions[region]]
+    if left_out := names & tiles.skipped.keys():
+        parts.append(f"{len(left_out)} left out, without any tile")
+    subject = f"{len(names)} of {count(len(slides), 'slide')} {'has' if len(names) == 1 else 'have'}"
+    why = "no usable mask (missing, empty, at fault or too small for a tile)"
+    return [f"{subject} {why}: {', '.join(parts)}."]

@@ -77,7 +77,7 @@ def header(path: Path) -> SlideHeader:
     Raises:
         SlideUnreadable: the file is missing, empty, damaged in its header, or of another format.
     """
-    with _named(path, "its header cannot be read"):
+    with _named(path, "the file cannot be read"):
         with path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
             if not head:

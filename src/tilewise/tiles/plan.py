@@ -55,7 +55,7 @@ def plan_tiles(request: TileRequest) -> TilePlan:
             return _limited(TilePlan(boxes, ratios, "mask", ""), config)
         reason = f"its mask covers {mask.mean():.2%} of the slide but yields no tile under tiles.{config.strategy}"
     else:
-        reason = "its mask is missing, empty or at fault"
+        reason = slide.mask_fault
     if config.fallback == "exclude":
         return TilePlan(np.empty((0, 4), np.int64), np.empty(0), "mask", reason)
     if config.fallback == "tissue":
