@@ -135,7 +135,7 @@ class RunFolder:
             foreign = sorted(path.name for path in self.root.iterdir() if not path.name.startswith("."))
             if foreign:
                 raise UsageError(f"{self.root} is not empty and holds no run ({foreign[0]}); choose another --out")
-        # The identity comes first: a folder that holds anything of a run says whose it is. A finished run keeps its own,
+        # The identity comes first: a folder that holds anything of a run says whose it is. A finished run keeps it,
         # or the notes of a cohort that has changed since would stand in it.
         if not self.is_finished:
             write_json(self.identity, identity, schema=_SCHEMA, version=_VERSION)

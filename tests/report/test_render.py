@@ -268,7 +268,9 @@ def test_the_author_is_named_where_a_person_decided(report_input: ReportInput) -
 @pytest.mark.parametrize("has_groups", [True, False])
 def test_groups_nobody_gave_are_not_counted(report_input: ReportInput, has_groups: bool) -> None:
     cohort = CohortSummary("c", "a folder", {"a": 3}, {"a": 3}, num_groups=3, has_groups=has_groups)
-    assert ("in 3 groups" in _words(_read(render_report(replace(report_input, cohort=cohort))))) is has_groups
+    words = _words(_read(render_report(replace(report_input, cohort=cohort))))
+    assert ("in 3 groups" in words) is has_groups
+    assert ("Slides of one group never fall in two parts" in words) is has_groups
 
 
 def test_probabilities_below_a_half_are_not_set_off(report_input: ReportInput) -> None:

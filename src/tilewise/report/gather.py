@@ -92,7 +92,13 @@ def gather(folder: RunFolder) -> ReportInput:
         encoder=str(recipe["encoder"]["name"]),
         evaluation=evaluation,
         cohort=_cohort(identity, slides, has_groups=has_groups),
-        audit=_audit(folder, str(meta["leakage"]), root=root, fallback=str(recipe["tiles"]["fallback"])),
+        audit=_audit(
+            folder,
+            str(meta["leakage"]),
+            grouped=has_groups or bool(slides["group"].duplicated().any()),
+            root=root,
+            fallback=str(recipe["tiles"]["fallback"]),
+        ),
         tiles=TileSummary(
             tiles.counts(),
             tiles.skipped,
@@ -130,7 +136,7 @@ def _cohort(identity: Mapping[str, Any], slides: pd.DataFrame, *, has_groups: bo
     )
 
 
-def _audit(folder: RunFolder, leakage: str, *, root: str, fallback: str) -> AuditSummary:
+def _audit(folder: RunFolder, leakage: str, *, grouped: bool, root: str, fallback: str) -> AuditSummary:
     findings = read_findings(folder.audit / "findings.parquet")
     path = folder.audit / "decisions.csv"
     with _whole(path):
@@ -145,8 +151,8 @@ def _audit(folder: RunFolder, leakage: str, *, root: str, fallback: str) -> Audi
             )
             for row in _rows(path)
         )
-    # That there are no groups stands among the warnings.
-    said = leakage.removesuffix(NO_GROUPS).strip()
+    # That there are no groups stands among the warnings; where nothing shares one, no more is left to say.
+    said = leakage.removesuffix(NO_GROUPS).strip() if grouped else ""
     return AuditSummary(dict(sorted(Counter(findings["kind"]).items())), decisions, said, fallback)
 
 
