@@ -97,6 +97,15 @@ def test_what_a_killed_first_write_left_is_nobodys_work(tmp_path, left):
     assert RunFolder(tmp_path).read_identity()["seed"] == 0
 
 
+def test_what_killed_writes_left_is_cleared_away(folder):
+    (folder.root / "audit").mkdir()
+    left = [folder.root / ".manifest.ab12.tmp.json", folder.root / "audit/.slides.ab12.tmp.parquet"]
+    for path in left:
+        path.write_text("half")
+    with folder.locked():
+        assert not any(path.exists() for path in left)
+
+
 def test_a_run_that_was_killed_between_its_first_two_files_goes_on(folder):
     # Whichever of the two is written first, the folder must be known for what it is.
     folder.recipe.unlink()

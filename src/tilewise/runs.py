@@ -162,6 +162,9 @@ class RunFolder:
         with stream:
             if not _lock(stream):
                 raise UsageError(f"another tilewise is writing to {self.root}; wait for it, or choose another --out")
+            # Nobody else writes here now, so these are what killed writes left.
+            for path in self.root.rglob(".*.tmp*"):
+                path.unlink(missing_ok=True)
             yield
 
 

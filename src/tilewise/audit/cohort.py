@@ -88,5 +88,5 @@ class AuditedCohort:
         elif self.has_groups:
             said = "Every slide has a group of its own."
         else:
-            said = "No copies and no shared masks were found."
+            said = "No two of the slides that were kept are copies of each other or share a mask."
         return said if self.has_groups else f"{said} {NO_GROUPS}"

@@ -62,7 +62,11 @@ def run(
     audited = replace(_apply(cohort, facts, findings, taken), failures=outcome.failures)
     if not audited.slides:
         first = f"{findings[0].slide}: {findings[0].evidence}" if findings else "every slide was dropped by decision"
-        edit = "" if out is None else f", or edit {out / 'decisions.csv'} and give it with --decisions"
+        edit = (
+            f"; `tilewise audit {cohort.root} --out audit` writes a decisions.csv to edit"
+            if out is None
+            else f", or edit {out / 'decisions.csv'} and give it with --decisions"
+        )
         raise CohortError(
             f"{cohort.root}: no slide is left after the audit; {len(findings)} findings, the first: {first}. "
             f"Put the slides right{edit}"
