@@ -24,7 +24,6 @@ NETWORKS = (
     "resnet18",
     "resnet50",
     "mobilenet_v3_small",
-    "densenet121",
     "convnext_tiny",
     "lunit_vits16_dino",
     "ctranspath",
@@ -49,8 +48,9 @@ def accepted(tmp_path_factory: pytest.TempPathFactory) -> str:
 def build(accepted: str, realistic_weights: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TILEWISE_CACHE", accepted)
 
-    def make(name: str, *, threads: int = 1, **options: Any):
-        options["threads"] = threads
+    def make(name: str, **given: Any):
+        # A small batch, because the last one is padded; one thread, because other tests may run beside this one.
+        options: dict[str, Any] = {"threads": 1, "batch_size": 4, **given}
         return build_encoder(EncoderConfig(name=name, weights=realistic_weights(name), **options), offline=True)
 
     return make
@@ -59,7 +59,7 @@ def build(accepted: str, realistic_weights: Callable[[str], Path], monkeypatch: 
 def assert_same_features(exact: Features, fast: Features) -> None:
     """Rounding must not show where it matters: in what tells tiles apart.
 
-    The tiles' mean is subtracted first, because feature vectors of one network all point nearly the same way.
+    The mean is subtracted first, because feature vectors of one network all point nearly the same way.
     The nearest tile stays the nearest (of tiles equally near within a tenth, either may be), and all pairs of tiles stay
     in the order of their distances.
     """
@@ -87,7 +87,7 @@ def test_the_default_and_every_engine_agree_with_float32(build, name: str, tiles
         assert_same_features(exact, build(name, engine="torch", precision="bfloat16").encode(tiles))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "lunit_vits16_dino", "ctranspath"])
+@pytest.mark.parametrize("name", ["resnet18", "lunit_vits16_dino"])
 def test_float32_is_float32_in_both_engines(build, name: str, tiles) -> None:
     exact, other = (build(name, engine=engine, precision="float32").encode(tiles[:8]) for engine in ENGINES)
     np.testing.assert_allclose(other, exact, rtol=0, atol=2e-3 * np.abs(exact).max())
