@@ -60,8 +60,8 @@ def assert_same_features(exact: Features, fast: Features) -> None:
     """Rounding must not show where it matters: in what tells tiles apart.
 
     The mean is subtracted first, because feature vectors of one network all point nearly the same way.
-    The nearest tile stays the nearest (of tiles equally near within a tenth, either may be), and all pairs of tiles stay
-    in the order of their distances.
+    The nearest tile stays the nearest (of tiles equally near within a tenth, either may be), and all pairs of tiles
+    stay in the order of their distances.
     """
     exact = exact.astype(np.float64) - exact.mean(axis=0)
     fast = fast.astype(np.float64) - fast.mean(axis=0)
