@@ -30,8 +30,8 @@ def tilewise(*arguments: str, cache: Path) -> tuple[float, str]:
 
 def line(name: str, cohort: Path, folder: Path) -> str:
     cache = folder / f"cache-{name}"
-    first, out = tilewise("train", str(cohort), "--out", str(folder / name), "--json", "--quiet", cache=cache)
-    again, _ = tilewise("train", str(cohort), "--out", str(folder / f"{name}-again"), "--quiet", cache=cache)
+    first, out = tilewise("train", str(cohort), "--out", str(folder / f"run-{name}"), "--json", "--quiet", cache=cache)
+    again, _ = tilewise("train", str(cohort), "--out", str(folder / f"again-{name}"), "--quiet", cache=cache)
     scores = json.loads(out)["out_of_fold"]
     score, guess = scores["macro_f1"], scores["baselines"]["random"]["macro_f1"]
     return (
