@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -65,6 +66,32 @@ def test_a_script_without_a_main_guard_runs_once_and_works_in_processes(tmp_path
     done = subprocess.run(command, input=script, capture_output=True, text=True, check=True)
     assert done.stdout == "started\n{'a': 2.0, 'b': 3.0}\n"
     assert done.stderr == ""
+
+
+def test_a_main_process_that_is_killed_leaves_no_worker_behind():
+    script = (
+        "import os, time\n"
+        "from tilewise.execution import WorkerPool\n"
+        "pool = WorkerPool(2)\n"
+        "print(pool.submit(os.getpid).result(), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as main:
+        worker = int(main.stdout.readline())
+        assert is_alive(worker)
+        main.kill()
+    deadline = time.monotonic() + 30
+    while is_alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(worker)
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_nothing_to_do_is_nothing_done():

@@ -12,11 +12,13 @@ import logging
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
 from dataclasses import astuple, dataclass, fields
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -244,7 +246,16 @@ def _hidden_main() -> Iterator[None]:
 
 
 def _start_worker() -> None:
-    """One thread per worker: the workers already take every processor."""
+    """One thread per worker, since the workers already take every processor; and no life after the main process."""
     import cv2
 
     cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+
+
+def _leave_with(parent: BaseProcess) -> None:
+    """A main process that is killed cannot tell its workers; they notice it themselves."""
+    parent.join()
+    os._exit(1)
