@@ -72,7 +72,7 @@ def run(
             f"Put the slides right{edit}"
         )
     if out is not None:
-        write(out, audited)
+        write_slides(out / "slides.parquet", audited)
     return audited
 
 
