@@ -1,30 +1,19 @@
 """The report in a real browser: it shows what it should, and asks the network for nothing."""
 
-import shutil
-import subprocess
-
 import pytest
 from PIL import Image
 
+from tests.browser import look, needs_chromium, title
 from tilewise.report.render import render_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
+pytestmark = needs_chromium
 
 
 @pytest.fixture
 def page(tmp_path, report_input):
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium to look at the report with")
     path = tmp_path / "report.html"
     path.write_text(render_report(report_input), encoding="utf-8")
     return path
-
-
-def look(page, *arguments):
-    profile = page.parent / "profile"
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", *arguments, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
 
 
 def test_the_page_is_drawn_and_not_blank(page):
@@ -44,6 +33,5 @@ def test_nothing_runs_out_of_the_window(page, width):
     text = text[:start] + text[text.index(">", start) + 1 :]
     script = "<script>document.title = document.documentElement.scrollWidth + ' of ' + innerWidth</script></body>"
     page.write_text(text.replace("</body>", script), encoding="utf-8")
-    out = look(page, "--dump-dom", f"--window-size={width},900").stdout
-    needed, there = out.partition("<title>")[2].partition("</title>")[0].split(" of ")
+    needed, there = title(look(page, "--dump-dom", f"--window-size={width},900").stdout).split(" of ")
     assert int(needed) <= int(there)
