@@ -1,0 +1,119 @@
+"""From pixels of tissue to a stain profile."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from tilewise.slides import SlideReader
+from tilewise.stain.config import Method
+from tilewise.stain.density import DEFAULT_GLASS, Rgb, Triple, densities, measure_glass, sample_tissue
+from tilewise.stain.lab import to_lab
+from tilewise.stain.profile import StainProfile
+from tilewise.stain.vectors import macenko_vectors, stained, vahadane_vectors
+from tilewise.tissue import tissue_mask
+from tilewise.units import Box, Size
+
+# A plane has two directions; with fewer pixels no spread can be told from noise at all.
+_FEWEST = 10
+# Less spread of density than this is no second dye; two flat colours have none.
+_FLAT = 0.01
+_WHOLE_AREA = 1 << 24
+_THUMBNAIL, _FIELD_PX, _NUM_FIELDS = 1024, 1024, 16
+_NONE: Triple = (0.0, 0.0, 0.0)
+
+
+def fit_profile(rgb: Rgb, tissue: npt.NDArray[np.bool_], method: Method) -> StainProfile:
+    """Fit a profile to the tissue of a picture.
+
+    Dyes' colours come from tissue pixels with a density of at least 0.15 in every channel; the 99th percentiles of the
+    amounts and the Lab statistics from all tissue pixels; the level of glass from what is not tissue. An even lattice
+    of at most about 32,768 tissue pixels is looked at.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        tissue: bool (H, W), in the frame of `rgb`.
+        method: `reinhard` fits Macenko's dyes beside its own statistics; see `trust`.
+    """
+    glass = measure_glass(rgb, tissue) or DEFAULT_GLASS
+    return _fit_pixels(sample_tissue(rgb, tissue), glass, method)
+
+
+def fit_slide(reader: SlideReader, method: Method) -> StainProfile:
+    """Fit a profile to a slide, whatever its size; reads at most 16 Mpx of it.
+
+    Larger slides are looked at in 16 fields of 1024 px with much tissue, spread evenly over it.
+
+    Raises:
+        SlideUnreadable: the slide's pixels are damaged.
+    """
+    size = reader.size
+    if size.area <= _WHOLE_AREA:
+        rgb = reader.read_region(Box(0, 0, size.width, size.height))
+        return fit_profile(rgb, tissue_mask(rgb), method)
+    small = reader.thumbnail(_THUMBNAIL)
+    tissue = tissue_mask(small)
+    pixels = [_tissue_of(reader.read_region(box), part) for box, part in _fields(tissue, size)]
+    sample = np.concatenate(pixels) if pixels else np.empty((0, 3), np.uint8)
+    return _fit_pixels(sample, measure_glass(small, tissue) or DEFAULT_GLASS, method)
+
+
+def _fit_pixels(pixels: Rgb, glass: Triple, method: Method) -> StainProfile:
+    kind: Literal["macenko", "vahadane"] = "vahadane" if method == "vahadane" else "macenko"
+    density_ND = densities(pixels, glass)
+    dense = stained(density_ND)
+    if len(dense) < _FEWEST:
+        return StainProfile(kind, (_NONE, _NONE), (0.0, 0.0), _NONE, _NONE, glass, len(dense), 0.0)
+    vectors, spreads = macenko_vectors(dense)
+    if kind == "vahadane":
+        vectors = vahadane_vectors(dense, vectors)
+    amounts = density_ND @ np.linalg.pinv(vectors)
+    lab = to_lab(pixels)
+    haematoxylin, eosin = (_rounded(row) for row in vectors)
+    first, second = (round(float(value), 6) for value in np.percentile(amounts, 99, axis=0))
+    return StainProfile(
+        method=kind,
+        stain_matrix=(haematoxylin, eosin),
+        concentrations=(first, second),
+        lab_mean=_rounded(lab.mean(axis=0, dtype=np.float64)),
+        lab_std=_rounded(lab.std(axis=0, dtype=np.float64)),
+        glass=glass,
+        num_pixels=len(dense),
+        off_plane=round(float(spreads[2] / spreads[1]), 6) if spreads[1] > _FLAT else 1.0,
+    )
+
+
+def _fields(tissue: npt.NDArray[np.bool_], size: Size) -> list[tuple[Box, npt.NDArray[np.bool_]]]:
+    """Boxes on level 0 with the thumbnail's tissue in them."""
+    scale_x, scale_y = tissue.shape[1] / size.width, tissue.shape[0] / size.height
+    found = []
+    for y in range(0, size.height, _FIELD_PX):
+        for x in range(0, size.width, _FIELD_PX):
+            box = Box(x, y, min(_FIELD_PX, size.width - x), min(_FIELD_PX, size.height - y))
+            rows = slice(int(y * scale_y), max(int(y * scale_y) + 1, int((y + box.height) * scale_y)))
+            columns = slice(int(x * scale_x), max(int(x * scale_x) + 1, int((x + box.width) * scale_x)))
+            part = tissue[rows, columns]
+            if part.any():
+                found.append((box, part))
+    # The fullest half, then evenly along the slide: neither only edges nor only one corner.
+    fullest = sorted(found, key=lambda item: (-item[1].mean(), item[0].y, item[0].x))
+    kept = sorted(fullest[: max(_NUM_FIELDS, len(found) // 2)], key=lambda item: (item[0].y, item[0].x))
+    if len(kept) <= _NUM_FIELDS:
+        return kept
+    return [kept[round(k * (len(kept) - 1) / (_NUM_FIELDS - 1))] for k in range(_NUM_FIELDS)]
+
+
+def _tissue_of(rgb: Rgb, part: npt.NDArray[np.bool_]) -> Rgb:
+    enlarged = cv2.resize(part.astype(np.uint8), rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    pixels = sample_tissue(rgb, enlarged.astype(bool))
+    chosen: Rgb = pixels[:: max(1, _NUM_FIELDS // 4)]
+    return chosen
+
+
+def _rounded(values: npt.NDArray[np.floating]) -> Triple:
+    # Linear algebra differs in the last digits from machine to machine; digests should not.
+    first, second, third = (round(float(value), 6) for value in values)
+    return first, second, third

@@ -1,0 +1,86 @@
+"""What slides are brought to: the cohort's median, a slide, or a stored profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewise.errors import UsageError
+from tilewise.slides import open_slide
+from tilewise.stain.config import StainConfig
+from tilewise.stain.fit import fit_slide
+from tilewise.stain.judgement import trust
+from tilewise.stain.profile import StainProfile, Triple
+
+
+def median_profile(profiles: Sequence[StainProfile]) -> StainProfile:
+    """The middle of several profiles: the median of every number, the dyes made unit vectors again.
+
+    A third of them may be odd without much effect, and their order has none. Give only profiles that `trust` passes.
+
+    Raises:
+        UsageError: there are none, or they were fitted by different methods.
+    """
+    methods = sorted({profile.method for profile in profiles})
+    if len(methods) != 1:
+        raise UsageError(
+            f"a median stain needs profiles of one method, not {' and '.join(methods) or 'none at all'}; fit them anew"
+        )
+    dyes = np.median([profile.matrix for profile in profiles], axis=0)
+    dyes /= np.maximum(np.linalg.norm(dyes, axis=1, keepdims=True), 1e-12)
+    first, second = (
+        round(float(value), 6) for value in np.median([profile.concentrations for profile in profiles], axis=0)
+    )
+    return StainProfile(
+        method=profiles[0].method,
+        stain_matrix=(_triple(dyes[0]), _triple(dyes[1])),
+        concentrations=(first, second),
+        lab_mean=_middle([profile.lab_mean for profile in profiles]),
+        lab_std=_middle([profile.lab_std for profile in profiles]),
+        glass=_middle([profile.glass for profile in profiles]),
+        num_pixels=sum(profile.num_pixels for profile in profiles),
+        off_plane=round(float(np.median([profile.off_plane for profile in profiles])), 6),
+    )
+
+
+def choose_target(config: StainConfig, profiles: Sequence[StainProfile]) -> StainProfile:
+    """The profile that the config's `target` names.
+
+    Args:
+        config: its method is not `none`.
+        profiles: of the slides that may be learnt from, for the cohort's median; those not to be believed are left out.
+
+    Raises:
+        UsageError: no profile of the cohort, or not the target's, is to be believed.
+        ArtifactError: the target is a .json file that holds no profile.
+        SlideUnreadable: the target is a slide that cannot be read.
+    """
+    if config.target == "cohort":
+        believed = [profile for profile in profiles if not trust(profile, config)]
+        if not believed:
+            raise UsageError(
+                f"stain.target is `cohort`, but of {len(profiles)} slides none has a stain estimate to be believed; "
+                "name a slide or a profile as stain.target, or set stain.method to none"
+            )
+        return median_profile(believed)
+    if config.target.suffix.lower() == ".json":
+        chosen = StainProfile.read(config.target)
+    elif config.method == "none":
+        raise UsageError("stain.method is none, so there is nothing to fit stain.target to; choose a method")
+    else:
+        with open_slide(config.target) as reader:
+            chosen = fit_slide(reader, config.method)
+    if reason := trust(chosen, config):
+        raise UsageError(f"stain.target {config.target}: {reason}; choose another slide or profile")
+    return chosen
+
+
+def _middle(values: Sequence[Triple]) -> Triple:
+    return _triple(np.median(np.asarray(values), axis=0))
+
+
+def _triple(values: npt.NDArray[np.float64]) -> Triple:
+    first, second, third = (round(float(value), 6) for value in values)
+    return first, second, third
