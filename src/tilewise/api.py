@@ -11,11 +11,14 @@ from tilewise.runs import RunFolder
 
 if TYPE_CHECKING:
     from tilewise.audit.cohort import AuditedCohort
+    from tilewise.audit.similar import Similar
     from tilewise.cohort import Cohort
+    from tilewise.execution import Failure
     from tilewise.pipeline.predict import PredictionResult
     from tilewise.pipeline.train import Run
     from tilewise.store import Damage
     from tilewise.synthetic.cohort import SynthSummary
+    from tilewise.tiles.tileset import TileSet
 
 __all__ = [
     "accept_licence",
@@ -27,7 +30,9 @@ __all__ = [
     "packaged_recipes",
     "predict",
     "report",
+    "similar",
     "synth",
+    "tiles",
     "train",
     "verify",
 ]
@@ -39,23 +44,43 @@ def audit(
     *,
     out: Path | str | None = None,
     decisions: Path | str | None = None,
+    against: Cohort | Path | str | None = None,
     workers: int | None = None,
 ) -> AuditedCohort:
     """Look for faults in a cohort; nothing in its folder is changed.
 
     Args:
-        cohort: what was discovered, or a folder or table to discover.
+        cohort: what was discovered, or a folder or table to discover; slides without labels can be audited too.
         recipe: a recipe, or a packaged name or YAML file; its `audit` section counts.
-        out: where `findings.parquet` and `decisions.csv` go; None writes nothing.
+        out: where `findings.parquet`, `decisions.csv`, `report.html` and `repaired/` go; None writes nothing.
         decisions: a decisions.csv that a person edited; its rows win over proposals.
+        against: another cohort (the test slides, say) that must share no slide with this one.
         workers: processes; None takes every processor.
 
     Raises:
         CohortError: the decisions have faults, or no slide is left.
     """
-    from tilewise.audit.run import run
+    from tilewise.audit.run import AuditOptions, run
+    from tilewise.errors import UsageError
 
-    return run(_cohort(cohort), _recipe(recipe).audit, out=_path(out), decisions=_path(decisions), workers=workers)
+    if out is not None and Path(out).is_file():
+        raise UsageError(f"--out {out} is a file; name a folder for the audit's report and tables")
+    found = _cohort_of_any_kind(cohort, "train", "predict")
+    other = None if against is None else _cohort_of_any_kind(against, "predict", "train")
+    if other is not None and {item.path.resolve() for item in found.slides} & {
+        item.path.resolve() for item in other.slides
+    }:
+        raise UsageError(
+            f"--against {other.root}: some of these are the very files that are audited; name other slides"
+        )
+    options = AuditOptions(out=_path(out), decisions=_path(decisions), against=other, workers=workers)
+    audited = run(found, _recipe(recipe).audit, options)
+    if options.out is not None:
+        from tilewise.report.audit import write_audit_report
+
+        others = None if other is None else {slide.slide_id: slide for slide in other.slides}
+        write_audit_report(options.out, audited, cohort=found, others=others, workers=workers)
+    return audited
 
 
 def train(
@@ -206,6 +231,86 @@ def accept_licence(name: str) -> Path | None:
     return accept(find_card(name))
 
 
+def similar(
+    cohort: Cohort | Path | str,
+    to: Path | str,
+    *,
+    encoder: str | None = None,
+    top: int = 12,
+    out: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> Similar:
+    """Find the slides of a cohort that look most like a slide or a picture.
+
+    Args:
+        cohort: what was discovered, or a folder or table to discover; it needs no labels.
+        to: the name of one of its slides, or the path of any picture.
+        encoder: one of the catalogue; None takes the first of `tilewise.audit.similar.PREFERRED` whose weights are
+            here, else `texture`.
+        top: how many slides.
+        out: an HTML page with their pictures; None writes nothing.
+        workers: processes; None takes every processor.
+        offline: never reach for the network.
+
+    Raises:
+        UsageError: `to` is neither a slide nor a file, or no slide can be compared.
+        SlideError: the example cannot be read.
+        EncoderUnavailable: the encoder's weights are not here.
+    """
+    from tilewise.audit.similar import choose_encoder, find_similar
+    from tilewise.encoders import EncoderConfig, build_encoder
+
+    found = _cohort_of_any_kind(cohort, "train", "predict")
+    config = EncoderConfig(name=encoder or choose_encoder())
+    built = build_encoder(config, offline=offline, workers=workers)
+    result = find_similar(found, to, encoder=built, top=top, workers=workers)
+    if out is not None:
+        from tilewise.report.similar import write_similar_report
+
+        write_similar_report(Path(out), result, cohort=found, workers=workers)
+    return result
+
+
+def tiles(
+    cohort: Cohort | Path | str,
+    recipe: Recipe | str = DEFAULT,
+    *,
+    out: Path | str | None = None,
+    preview: Path | str | None = None,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+) -> tuple[TileSet, tuple[Failure, ...]]:
+    """Audit a cohort and cut it into tiles, without encoding them; also the slides that could not be read.
+
+    Args:
+        cohort: what was discovered, or a folder or table to discover; it needs no labels.
+        recipe: a recipe, or a packaged name or YAML file; its `audit` and `tiles` sections count.
+        out: Parquet table with a row for each tile; None writes nothing.
+        preview: an HTML page with the tiles drawn on the slides; None writes nothing.
+        decisions: a decisions.csv of an audit that a person edited.
+        workers: processes; None takes every processor.
+
+    Raises:
+        CohortError: the decisions have faults, or no slide is left.
+        NoTiles: not one slide yields a tile, and no preview is asked for that would show why.
+    """
+    from tilewise.audit.run import AuditOptions
+    from tilewise.audit.run import run as run_audit
+    from tilewise.tiles.run import run as run_tiles
+
+    found, chosen = _cohort_of_any_kind(cohort, "train", "predict"), _recipe(recipe)
+    audited = run_audit(found, chosen.audit, AuditOptions(decisions=_path(decisions), workers=workers))
+    cut, failures = run_tiles(audited, chosen.tiles, out=_path(out), workers=workers, require=preview is None)
+    failures = (*audited.failures, *failures)
+    if preview is not None:
+        from tilewise.report.tiles import PreviewInput, write_tiles_preview
+
+        given = PreviewInput(audited, found.root, cut, chosen.tiles, failures)
+        write_tiles_preview(Path(preview), given, workers=workers)
+    return cut, failures
+
+
 def synth(out: Path | str, options: Mapping[str, Any] | None = None, *, workers: int | None = None) -> SynthSummary:
     """Draw a synthetic cohort with known truth; `options` are fields of `SynthConfig`.
 
@@ -230,6 +335,19 @@ def _cohort(cohort: Cohort | Path | str, *, purpose: Literal["train", "predict"]
     from tilewise.cohort import Cohort
 
     return cohort if isinstance(cohort, Cohort) else Cohort.discover(Path(cohort), purpose=purpose)
+
+
+def _cohort_of_any_kind(cohort: Cohort | Path | str, *purposes: Literal["train", "predict"]) -> Cohort:
+    """A cohort as the first of the purposes that it serves: with labels, or slides alone."""
+    from tilewise.errors import CohortError
+
+    first: CohortError | None = None
+    for purpose in purposes:
+        try:
+            return _cohort(cohort, purpose=purpose)
+        except CohortError as error:
+            first = first or error
+    raise first or ValueError("no purpose was given")
 
 
 def _recipe(recipe: Recipe | str) -> Recipe:

@@ -12,6 +12,7 @@ TilewiseError
 │   ├── SlideUnreadable
 │   ├── SlideTooLarge
 │   ├── MaskError
+│   │   └── MaskSizeError
 │   └── NoTiles
 ├── ArtifactError           a file of a run is damaged, foreign or out of date
 ├── TrainingError           training could not go on (a non-finite loss, say)
@@ -64,6 +65,10 @@ class SlideTooLarge(SlideError):
 
 class MaskError(SlideError):
     """The slide's mask is missing, unreadable or of another size."""
+
+
+class MaskSizeError(MaskError):
+    """The slide's mask is of another size than the slide."""
 
 
 class NoTiles(SlideError):

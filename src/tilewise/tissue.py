@@ -29,8 +29,10 @@ def tissue_mask(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     height, width = rgb.shape[:2]
     scale = min(1.0, _WORKING_SIDE / max(height, width))
     small_size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = rgb if scale == 1.0 else cv2.resize(rgb, small_size, interpolation=cv2.INTER_AREA)
-    density = green_density(small)
+    green = np.ascontiguousarray(rgb[:, :, 1])
+    if scale != 1.0:
+        green = np.asarray(cv2.resize(green, small_size, interpolation=cv2.INTER_AREA))
+    density = _density(green)
     density = cv2.GaussianBlur(density, (0, 0), max(0.8, 2.0 * scale * max(height, width) / 1024))
     found = (density > _threshold(density)).astype(np.uint8)
     found = _without_specks(found)
@@ -41,17 +43,20 @@ def tissue_mask(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
 
 def green_density(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Optical density of the green channel against the slide's own glass; float32 (H, W), about 0 on glass."""
-    green = np.ascontiguousarray(rgb[:, :, 1])
-    glass = glass_level(green)
-    table = np.log10((glass + 1.0) / (np.arange(256) + 1.0)).astype(np.float32)
-    density: npt.NDArray[np.float32] = cv2.LUT(green, table)
-    return density
+    return _density(np.ascontiguousarray(rgb[:, :, 1]))
 
 
 def glass_level(channel: npt.NDArray[np.uint8]) -> float:
     """The grey level of empty glass: the 99th percentile, and at least 215 for fields without any glass."""
     counts = np.cumsum(np.bincount(channel.ravel(), minlength=256))
     return max(215.0, float(np.searchsorted(counts, 0.99 * channel.size)))
+
+
+def _density(green: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    glass = glass_level(green)
+    table = np.log10((glass + 1.0) / (np.arange(256) + 1.0)).astype(np.float32)
+    density: npt.NDArray[np.float32] = cv2.LUT(green, table)
+    return density
 
 
 def _threshold(density: npt.NDArray[np.float32]) -> float:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from tilewise.audit.decisions import merge, propose, read_decisions, write_decisions
@@ -17,7 +19,10 @@ def test_what_was_proposed_is_written_and_read_again(slides, tmp_path):
     (proposed,) = propose([FINDING])
     assert (proposed.proposal, proposed.decision, proposed.author) == ("drop", "drop", "tilewise")
     write_decisions(tmp_path / "d.csv", [proposed])
-    assert read_decisions(tmp_path / "d.csv", slides) == (proposed,)
+    assert read_decisions(tmp_path / "d.csv", slides) == ()  # nobody edited it
+    edited = replace(proposed, decision="keep", author="me")
+    write_decisions(tmp_path / "d.csv", [edited])
+    assert read_decisions(tmp_path / "d.csv", slides) == (edited,)
 
 
 def test_a_table_saved_by_a_spreadsheet_is_read_with_stray_spaces_and_a_mark_at_its_start(slides, tmp_path):
@@ -35,7 +40,7 @@ def test_every_faulty_row_is_listed_with_its_line(slides, tmp_path):
     message = str(raised.value)
     assert all(f"line {number}" in message for number in (2, 3, 4))
     assert "line 5" not in message
-    assert "keep, drop, fix-mask, relabel" in message
+    assert "keep, fix-mask, repair, relabel, drop" in message
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,8 @@ def test_an_empty_mask_is_found_and_the_fallback_takes_its_place(cohort, train, 
 def test_a_mask_of_another_size_is_found_and_both_sizes_are_named(cohort, train, tmp_path):
     cv2.imwrite(str(cohort / "masks/mask_0003.png"), np.full((48, 64), 255, np.uint8))
     assert train()[0] == 0
-    reason = pd.read_csv(tmp_path / "run/audit/decisions.csv").set_index("slide").loc[name(3), "reason"]
+    decisions = pd.read_csv(tmp_path / "run/audit/decisions.csv").set_index(["slide", "finding"])
+    reason = decisions.loc[(name(3), "mask-size"), "reason"]
     assert "64 x 48" in reason
     assert "128 x 96" in reason
 

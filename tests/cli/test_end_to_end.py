@@ -140,9 +140,9 @@ def test_another_recipe_into_the_same_folder_is_refused_and_names_the_key(home, 
 
 
 def test_a_mistyped_key_is_named_with_the_right_one(home, tmp_path, capsys):
-    code, _, err = output(capsys, "train", home / "cohort", "--out", tmp_path / "r", "--set", "tiles.size=256")
+    code, _, err = output(capsys, "train", home / "cohort", "--out", tmp_path / "r", "--set", "tiles.sizepx=256")
     assert code == 2
-    assert "tiles.size: unknown key (did you mean 'size_px'?)" in err
+    assert "tiles.sizepx: unknown key (did you mean 'size_px'?)" in err
     assert not (tmp_path / "r").exists()
 
 

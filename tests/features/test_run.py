@@ -9,6 +9,7 @@ import pytest
 
 from tests.drawn import draw_cohort, draw_slide, recipe
 from tilewise.audit import run as audit_stage
+from tilewise.audit.run import AuditOptions
 from tilewise.cohort import Cohort
 from tilewise.errors import UsageError
 from tilewise.features import run as features
@@ -43,15 +44,16 @@ def folder(tmp_path):
 
 def cut(folder, *settings):
     chosen = recipe(*settings)
-    audited = audit_stage.run(Cohort.discover(folder), chosen.audit, out=None, workers=1)
+    audited = audit_stage.run(Cohort.discover(folder), chosen.audit, AuditOptions(workers=1))
     tiles, failures = tile_stage.run(audited, chosen.tiles, out=None, workers=1)
     assert not failures
     return audited, tiles
 
 
-def encode(audited, tiles, *, encoder=None, **options):
+def encode(audited, tiles, *, encoder=None, cutting=None, **options):
     encoder = encoder or MeanAndSpread()
-    bags, failures = features.run(audited, tiles, encoder, FeaturesConfig(**options))
+    cutting = cutting or recipe().tiles
+    bags, failures = features.run(audited, tiles, encoder, FeaturesConfig(**options), cutting)
     return bags, failures, encoder.given
 
 
@@ -157,16 +159,41 @@ def test_no_more_tiles_than_asked_for_are_held_and_the_vectors_do_not_depend_on_
     assert sum(given) == len(tiles.table)
 
 
-def test_tiles_of_different_sizes_are_encoded_apart_and_land_in_their_own_bags(folder):
-    # A slide smaller than the tile gives tiles as large as itself.
+def small_slide(folder):
+    """A slide smaller than a tile."""
     cv2.imwrite(str(folder / "images/img_0001.png"), np.full((20, 24, 3), 90, np.uint8))
     cv2.imwrite(str(folder / "masks/mask_0001.png"), np.full((20, 24), 255, np.uint8))
-    audited, tiles = cut(folder)
+
+
+@pytest.mark.parametrize(("fit", "mean"), [("stretch", 90.0), ("pad", 90 + 165 * (1 - 20 * 24 / 32**2))])
+def test_a_slide_smaller_than_a_tile_is_distorted_or_filled_up_as_the_recipe_says(folder, fit, mean):
+    small_slide(folder)
+    settings = ("audit.quality=keep", f"tiles.fit={fit}")
+    audited, tiles = cut(folder, *settings)
     assert tiles.boxes()["img_0001.png"].tolist() == [[0, 0, 24, 20]]
-    bags, _, given = encode(audited, tiles)
-    np.testing.assert_allclose(bags["img_0001.png"].features_ND, [[90, 90, 90, 0, 0, 0]])
-    assert 1 in given
+    bags, _, _ = encode(audited, tiles, cutting=recipe(*settings).tiles)
+    np.testing.assert_allclose(bags["img_0001.png"].features_ND[0, :3], mean, atol=1.0)
     assert set(bags) == {item.slide_id for item in audited.slides}
+
+
+def test_how_tiles_are_read_is_part_of_the_cache(folder):
+    audited, tiles = cut(folder)
+    first, _, _ = encode(audited, tiles)
+    black, _, given = encode(audited, tiles, cutting=recipe("tiles.mask_filter=black").tiles)
+    assert given
+    assert not equal(first, black)
+    darker = [black[name].features_ND[:, :3].mean() < first[name].features_ND[:, :3].mean() for name in first]
+    assert all(darker)
+
+
+def test_views_of_a_rare_class_are_kept_from_scoring_also_when_they_come_from_the_cache(tmp_path):
+    folder = draw_cohort(tmp_path / "cohort", num_slides=5)  # three of A, two of B
+    settings = ("tiles.strategy=random_views", "tiles.random_views_num=4", "tiles.random_views_balance=true")
+    audited, tiles = cut(folder, *settings)
+    for _ in range(2):
+        bags, _, _ = encode(audited, tiles, cutting=recipe(*settings).tiles)
+        assert {len(bag.features_ND) for bag in bags.values()} == {4, 6}
+        assert {len(bag.scored().features_ND) for bag in bags.values()} == {4}
 
 
 def test_large_tiles_make_smaller_chunks(folder, monkeypatch):

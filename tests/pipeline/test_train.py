@@ -123,7 +123,8 @@ def test_folds_are_taken_from_the_tables_own_split(tmp_path):
 
 
 ARTIFACTS = [
-    "audit/decisions.csv", "audit/findings.parquet", "audit/slides.parquet", "tiles.parquet", "folds.json",
+    "audit/decisions.csv", "audit/findings.parquet", "audit/slides.parquet", "audit/report.html",
+    "tiles.parquet", "folds.json",
     "folds/0/model.safetensors", "folds/0/model.json", "folds/1/history.csv", "model/classifier.json",
     "model/member-1/model.safetensors", "model/member-0/model.json", "predictions.parquet", "evaluation.json",
     "environment.json", "report.html", "recipe.yaml", "manifest.json",

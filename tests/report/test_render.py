@@ -254,7 +254,7 @@ def test_every_heading_has_its_word_in_the_navigation(report_input: ReportInput)
 
 def test_an_audit_without_findings_says_what_it_looked_for(report_input: ReportInput) -> None:
     clean = replace(report_input, audit=AuditSummary({}, (), ""))
-    assert "missing labels. Nothing was found." in _words(_read(render_report(clean)))
+    assert "missing and conflicting labels. Nothing was found." in _words(_read(render_report(clean)))
     assert "Nothing was found" not in _words(_read(render_report(report_input)))
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from tilewise.report.data import DecisionRow
 from tilewise.report.decisions import by_others, decision_groups
-from tilewise.report.describe import describe_layout, describe_tiles, overlapping
+from tilewise.report.describe import describe_layout, overlapping
 from tilewise.report.text import without_folders
+from tilewise.report.tiles_words import describe_tiling
 from tilewise.tiles.config import TileConfig
 
 
@@ -53,12 +54,12 @@ def test_layouts() -> None:
 
 
 def test_tiles() -> None:
-    assert describe_tiles(TileConfig(stride_px=64).model_dump()) == (
+    assert describe_tiling(TileConfig(stride_px=64)) == (
         "Tiles are squares of 128 px on a grid of 64 px; at least 25 % of a tile lies under the mask. "
         "Where a mask cannot be used, tissue found by its colour stands in for it."
     )
     config = TileConfig(strategy="component_center", min_mask_ratio=0, max_tiles=9, fallback="exclude")
-    assert describe_tiles(config.model_dump()) == (
+    assert describe_tiling(config) == (
         "One square tile of 128 px is centred on each region of the mask of 64 px up; the mask touches each tile. "
         "A slide has at most 9. A slide whose mask cannot be used is left out."
     )

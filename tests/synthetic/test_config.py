@@ -21,8 +21,18 @@ def test_defaults_follow_the_published_cohort() -> None:
         ({"classes": {str(k): 1.0 for k in range(9)}}, "classes"),
         ({"num_slides": 3}, "3 slides"),
         ({"signal": "colour"}, "signal"),
+        ({"faults": -1}, "faults"),
+        ({"source": "textures"}, "textures"),
+        ({"textures": "kit"}, "textures"),
     ],
 )
 def test_refuses(fields: dict[str, object], named: str) -> None:
     with pytest.raises(ValidationError, match=named.replace("(", r"\(")):
         SynthConfig(**fields)
+
+
+def test_what_is_not_used_is_not_written_down() -> None:
+    assert not {"faults", "source", "textures"} & set(SynthConfig().model_dump(mode="json"))
+    dumped = SynthConfig(faults=2, source="textures", textures="kit").model_dump(mode="json")
+    assert (dumped["faults"], dumped["source"], dumped["textures"]) == (2, "textures", "kit")
+    assert SynthConfig(**dumped).model_dump(mode="json") == dumped

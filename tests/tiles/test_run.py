@@ -4,6 +4,7 @@ import pytest
 
 from tests.drawn import draw_cohort, recipe
 from tilewise.audit import run as audit_stage
+from tilewise.audit.run import AuditOptions
 from tilewise.cohort import Cohort
 from tilewise.errors import MaskError, NoTiles
 from tilewise.tiles import run as tile_stage
@@ -16,7 +17,7 @@ def folder(tmp_path):
 
 
 def audited(folder):
-    return audit_stage.run(Cohort.discover(folder), recipe().audit, out=None, workers=1)
+    return audit_stage.run(Cohort.discover(folder), recipe().audit, AuditOptions(workers=1))
 
 
 def count_plans(monkeypatch, fail=None):
@@ -82,3 +83,22 @@ def test_where_no_slide_yields_a_tile_the_first_and_its_reason_are_named(folder,
     with pytest.raises(NoTiles) as raised:
         cut(folder, None, "tiles.fallback=exclude")
     assert "--set" not in str(raised.value)
+
+
+def test_without_need_of_a_tile_an_empty_set_says_why(folder):
+    config = recipe("tiles.strategy=component_box", "tiles.fallback=exclude", "tiles.component_box_min=9999").tiles
+    tiles, _ = tile_stage.run(audited(folder), config, out=None, workers=1, require=False)
+    assert tiles.table.empty
+    assert len(tiles.skipped) == 3
+
+
+def test_rare_classes_get_more_views_that_are_for_training_only(folder):
+    settings = ("tiles.strategy=random_views", "tiles.random_views_num=4", "tiles.min_mask_ratio=0")
+    balanced, _ = cut(folder, None, *settings, "tiles.random_views_balance=true")
+    # Two slides of class A, one of B.
+    assert balanced.counts() == {"img_0000.png": 4, "img_0001.png": 8, "img_0002.png": 4}
+    extra = balanced.table.groupby("slide")["training_only"].sum().to_dict()
+    assert extra == {"img_0000.png": 0, "img_0001.png": 4, "img_0002.png": 0}
+    plain, _ = cut(folder, None, *settings)
+    for name, boxes in plain.boxes().items():
+        assert balanced.boxes()[name][:4].tolist() == boxes.tolist()

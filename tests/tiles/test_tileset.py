@@ -3,7 +3,11 @@ import pandas as pd
 import pytest
 
 from tilewise.errors import ArtifactError
+from tilewise.store import write_table
+from tilewise.tiles.config import TileConfig
+from tilewise.tiles.fields import with_fields
 from tilewise.tiles.plan import TilePlan
+from tilewise.tiles.rows import TileRows
 from tilewise.tiles.tileset import TileSet
 
 
@@ -11,13 +15,17 @@ def boxes(*rows):
     return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
 
+def planned(found, ratios, region, reason):
+    return TilePlan(TileRows.of_boxes(found, ratios, strategy="window", region=region), reason)
+
+
 @pytest.fixture
 def tiles():
     return TileSet.of(
         {
-            "b, ünicode.png": TilePlan(boxes([0, 0, 8, 8], [8, 0, 8, 8]), np.array([1.0, 0.5]), "mask", ""),
-            "NA": TilePlan(boxes([4, 4, 8, 8]), np.array([0.25]), "tissue", "no mask"),
-            "none.png": TilePlan(boxes(), np.empty(0), "mask", "excluded"),
+            "b, ünicode.png": planned(boxes([0, 0, 8, 8], [8, 0, 8, 8]), np.array([1.0, 0.5]), "mask", ""),
+            "NA": planned(boxes([4, 4, 8, 8]), np.array([0.25]), "tissue", "no mask"),
+            "none.png": planned(boxes(), np.empty(0), "mask", "excluded"),
         }
     )
 
@@ -52,3 +60,30 @@ def test_a_damaged_table_is_named(tiles, tmp_path):
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ArtifactError, match=r"tiles\.parquet"):
         TileSet.read(path)
+
+
+def test_rows_come_back_with_all_that_reading_takes(tmp_path):
+    config = TileConfig(size_px=16, field_scales=(1.0, 4.0))
+    rows = TileRows.of_boxes(boxes([0, 0, 16, 16], [30, 8, 16, 16]), np.ones(2), strategy="grid", region="tissue")
+    rows = with_fields(rows, np.ones((40, 60), bool), config, side=16)
+    tiles = TileSet.of({"a": TilePlan(rows, "", {"blank": 3})})
+    tiles.write(tmp_path / "tiles.parquet", inputs="x")
+    back, _ = TileSet.read(tmp_path / "tiles.parquet")
+    found = back.rows()["a"]
+    for name, expected in vars(rows).items():
+        assert np.array_equal(getattr(found, name), expected), name
+        assert getattr(found, name).dtype == expected.dtype, name
+    assert back.dropped == {"a": {"blank": 3}}
+
+
+def test_a_table_of_version_1_is_read(tiles, tmp_path):
+    old = tiles.table[["slide", "tile", "x", "y", "width", "height", "mask_ratio", "region"]]
+    head = {"skipped": {"none.png": "why"}, "fallbacks": {}, "inputs": "old"}
+    write_table(tmp_path / "tiles.parquet", old, schema="tilewise.tiles", version=1, metadata=head)
+    back, inputs = TileSet.read(tmp_path / "tiles.parquet")
+    assert inputs == "old"
+    assert {name: found.tolist() for name, found in back.boxes().items()} == {
+        name: found.tolist() for name, found in tiles.boxes().items()
+    }
+    assert back.rows()["NA"].fields.tolist() == [[4, 4, 8, 8]]
+    assert back.dropped == {}

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tilewise.tiles.window import window_starts, window_tiles
+from tilewise.units import Box
 
 masks = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=60).flatmap(lambda s: hnp.arrays(bool, s))
 
@@ -61,3 +62,27 @@ def test_an_empty_mask_yields_nothing_and_one_pixel_one_tile():
     assert len(window_tiles(mask, 10, stride=10, min_ratio=0.0)[0]) == 0
     mask[29, 29] = True
     assert window_tiles(mask, 10, stride=10, min_ratio=0.0)[0].tolist() == [[20, 20, 10, 10]]
+
+
+@given(masks, st.integers(1, 20), st.integers(1, 20), st.data())
+def test_over_areas_every_pixel_of_the_mask_in_them_is_reached(mask, side, stride, data):
+    height, width = mask.shape
+    areas = []
+    for _ in range(data.draw(st.integers(1, 3))):
+        x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+        areas.append(Box(x, y, data.draw(st.integers(1, width - x)), data.draw(st.integers(1, height - y))))
+    boxes, ratios = window_tiles(mask, side, stride=min(stride, side), min_ratio=0.0, over=areas)
+    seen, wanted = np.zeros_like(mask), np.zeros_like(mask)
+    for area in areas:
+        wanted[area.rows, area.columns] = mask[area.rows, area.columns]
+    for (x, y, w, h), share in zip(boxes.tolist(), ratios, strict=True):
+        assert (w, h) == (min(side, width), min(side, height))
+        assert share == pytest.approx(mask[y : y + h, x : x + w].mean())
+        assert x >= 0
+        assert y >= 0
+        seen[y : y + h, x : x + w] = True
+    # Windows that hold no mask are left out, so what is not seen is not mask.
+    if min(side, width) == side and min(side, height) == side:
+        assert seen[wanted].all()
+    keys = [(y, x) for x, y, _, _ in boxes.tolist()]
+    assert keys == sorted(set(keys))

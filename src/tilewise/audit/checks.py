@@ -1,84 +1,101 @@
-"""The checks: pure functions from the cohort's facts to findings."""
+"""All checks in order: facts in, findings out."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from tilewise.audit.config import AuditConfig
+from tilewise.audit.copies import Pair
 from tilewise.audit.facts import SlideFacts
-from tilewise.audit.finding import Finding
+from tilewise.audit.finding import COPIES, TWIN_HERE, Finding
+from tilewise.audit.groups import infer_groups
+from tilewise.audit.histology import not_histology, other_stain
+from tilewise.audit.ink import ink_findings
+from tilewise.audit.labels import label_conflicts, labels_missing, name_families
+from tilewise.audit.masks import mask_findings
+from tilewise.audit.quality import quality as quality_findings
+from tilewise.audit.relations import Suspects, copies, sections, shared_masks
 from tilewise.cohort import Slide
 from tilewise.execution import Failure
 
-# Masks that cover nearly nothing or nearly everything are equal by chance, not because one was copied.
-_TELLING_SHARE = (1e-4, 0.98)
-
 
 def unreadable(failures: tuple[Failure, ...]) -> Iterator[Finding]:
-    """Slides whose file could not be read."""
+    """Slides whose file could not be read, or holds more pixels than may be decoded at once."""
     for failure in failures:
-        yield Finding(failure.item, "unreadable", "", "drop", 1.0, failure.message)
+        kind = "too-large" if failure.error == "SlideTooLarge" else "unreadable"
+        yield Finding(failure.item, kind, "", "drop", 1.0, failure.message)
 
 
-def masks(slides: Mapping[str, Slide], facts: Mapping[str, SlideFacts]) -> Iterator[Finding]:
-    """Masks that are missing, at fault, or empty; the tile stage's fallback looks at tissue instead."""
-    for name, fact in facts.items():
-        if slides[name].mask_path is None:
-            yield Finding(name, "mask-missing", "", "fix-mask", 1.0, "no mask; tiles come from the fallback")
-        elif fact.mask_fault is not None:
-            yield Finding(name, "mask-fault", "", "fix-mask", 1.0, fact.mask_fault)
-        elif fact.mask_share == 0.0:
-            yield Finding(
-                name, "mask-empty", "", "fix-mask", 1.0, "the mask marks no pixel; tiles come from the fallback"
-            )
+def find_all(
+    slides: Mapping[str, Slide], facts: Mapping[str, SlideFacts], pairs: Iterable[Pair], config: AuditConfig
+) -> tuple[Finding, ...]:
+    """Every finding about slides that could be read.
+
+    Args:
+        slides: of the cohort, by id.
+        facts: of those that could be read.
+        pairs: near copies and neighbouring sections among them.
+        config: what to propose.
+    """
+    pairs = tuple(pairs)
+    quality = list(quality_findings({name: fact.quality for name, fact in facts.items()}))
+    # Of a slide without tissue nobody can say what tissue it shows.
+    blank = {item.slide for item in quality if item.kind == "blank"}
+    histology = {name: fact.histology for name, fact in facts.items() if name not in blank}
+    foreign = list(not_histology(histology))
+    # The colours of a drawing, and the night of a picture without light, are no ink; and no drawing is in focus.
+    spoilt = {item.slide for item in foreign if item.proposal == "drop"}
+    quality = [item for item in quality if item.kind != "blurred" or item.slide not in spoilt]
+    spoilt |= {item.slide for item in quality if item.kind == "dark"}
+    ink = list(ink_findings({name: fact.ink for name, fact in facts.items() if name not in spoilt}))
+    stains = list(other_stain(histology))
+    inked = frozenset(item.slide for item in ink if item.kind == "ink" and item.proposal != "keep")
+    suspects = Suspects(frozenset(item.slide for item in foreign if item.proposal == "drop"), inked)
+    masked = list(shared_masks(slides, facts, suspects, AuditConfig()))
+    # Which of two copies is the better one does not depend on what the recipe does about faults.
+    grave = frozenset(item.slide for item in [*foreign, *stains, *quality, *masked] if item.proposal == "drop")
+    suspects = replace(suspects, spoilt=grave)
+    related = [
+        *copies(slides, facts, pairs, suspects, config),
+        *sections(pairs),
+        *shared_masks(slides, facts, suspects, config),
+    ]
+    # A slide that goes as a copy, or is no histology, need not be repaired.
+    going = {item.slide for item in related if item.kind in COPIES and item.proposal == "drop"}
+    gone = {item.slide: item.other for item in related if item.kind in COPIES and item.slide in going}
+    clean = {name: other for name, other in gone.items() if other not in going and other not in inked}
+    unseen = blank | {item.slide for item in quality if item.kind == "bright" and item.proposal == "drop"}
+    masks = mask_findings(
+        slides,
+        {name: fact.mask for name, fact in facts.items()},
+        {name: fact.tissue_share for name, fact in facts.items()},
+    )
+    found = [
+        # Where no tissue can be seen, no mask lies on it.
+        *(item for item in masks if item.kind != "mask-outside-tissue" or item.slide not in unseen),
+        *(_as_chosen(item, config.not_histology) for item in foreign),
+        *(_as_chosen(item, config.not_histology) for item in stains),
+        *(_ink(item, gone, clean, config) for item in ink),
+        *(_as_chosen(item, config.quality) for item in quality),
+        *related,
+        *labels_missing(slides),
+        *name_families(slides),
+    ]
+    found += label_conflicts(slides, infer_groups(slides, found))
+    return tuple(sorted(found))
 
 
-def copies(slides: Mapping[str, Slide], facts: Mapping[str, SlideFacts], config: AuditConfig) -> Iterator[Finding]:
-    """Slides with exactly the same pixels, whatever their files. The one to keep has a label and a mask if any has."""
-
-    def usefulness(name: str) -> tuple[bool, bool, str]:
-        return slides[name].label is None, not facts[name].mask_share, name
-
-    for alike in _alike({name: fact.pixel_digest for name, fact in facts.items()}):
-        names = sorted(alike, key=usefulness)
-        labels = {slides[name].label for name in names}
-        conflict = len(labels - {None}) > 1
-        for position, name in enumerate(names):
-            other = names[0] if position else names[1]
-            drop = config.copies == "drop" and (conflict or position > 0)
-            what = f"conflicting labels {sorted(map(str, labels))}" if conflict else "the same label"
-            evidence = f"all pixels equal those of {other}; {what}"
-            yield Finding(name, "exact-copy", other, "drop" if drop else "keep", 1.0, evidence)
+def _as_chosen(finding: Finding, choice: str) -> Finding:
+    return replace(finding, proposal="keep") if choice == "keep" else finding
 
 
-def shared_masks(slides: Mapping[str, Slide], facts: Mapping[str, SlideFacts]) -> Iterator[Finding]:
-    """Different slides with exactly the same mask: one is probably made from the other."""
-    low, high = _TELLING_SHARE
-    digests = {
-        name: fact.mask_digest
-        for name, fact in facts.items()
-        if fact.mask_digest is not None and low < (fact.mask_share or 0.0) < high
-    }
-    for names in _alike(digests):
-        labels = {slides[name].label for name in names} - {None}
-        what = f"labels conflict: {sorted(map(str, labels))}" if len(labels) > 1 else "same label"
-        for position, name in enumerate(names):
-            other = names[0] if position else names[1]
-            if facts[name].pixel_digest != facts[other].pixel_digest:
-                evidence = f"the mask equals that of {other} pixel for pixel; {what}"
-                yield Finding(name, "shared-mask", other, "keep", 1.0, evidence)
-
-
-def labels(slides: Mapping[str, Slide]) -> Iterator[Finding]:
-    """Slides without a label: they are kept, and no part of any fold."""
-    for name, slide in slides.items():
-        if slide.label is None:
-            yield Finding(name, "label-missing", "", "keep", 1.0, "no label; the slide takes no part in training")
-
-
-def _alike(digests: Mapping[str, str]) -> list[list[str]]:
-    sets = defaultdict(list)
-    for name, digest in digests.items():
-        sets[digest].append(name)
-    return [sorted(names) for names in sets.values() if len(names) > 1]
+def _ink(finding: Finding, gone: Mapping[str, str], clean: Mapping[str, str], config: AuditConfig) -> Finding:
+    if finding.proposal == "keep":
+        return finding
+    if finding.slide in gone:
+        what = f"{TWIN_HERE} {clean[finding.slide]} is here" if finding.slide in clean else "the slide goes as a copy"
+        return replace(finding, proposal="drop", evidence=f"{finding.evidence}; {what}, so it is not repaired")
+    if config.ink == "keep" or (config.ink == "drop" and finding.kind == "ink"):
+        return replace(finding, proposal=config.ink)
+    return finding

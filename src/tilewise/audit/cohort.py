@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from tilewise.audit.finding import Decision, Finding
+from tilewise.audit.finding import GRAVITY, Decision, Finding
 from tilewise.cohort import Slide
 from tilewise.execution import Failure
 from tilewise.store import digest_config
@@ -16,10 +18,27 @@ NO_GROUPS = (
     "score is too high and its interval too narrow; add a `group` column."
 )
 
+_TWINS = frozenset({"exact-copy", "near-copy", "shared-mask"})
+
 
 @dataclass(frozen=True)
 class AuditedSlide:
-    """A slide that was looked at and kept. Where `use_mask` is False, `mask_fault` says why."""
+    """A slide that was looked at and kept.
+
+    Attributes:
+        slide: as the table has it, relabelled where that was decided; of a repaired slide, the repaired files.
+        size: of level 0.
+        mpp: microns per pixel; None where unknown.
+        group: what it must not be parted from.
+        use_mask: whether its mask is of use; where not, `mask_fault` says why.
+        content: digest of the bytes of slide and mask, and of what was repaired.
+        pixel_digest: of the slide's pixels before any repair.
+        notes: what was handled on the way to pixels.
+        mask_fault: in words; empty where the mask is used.
+        repaired: what was repaired, in words; empty where nothing was.
+        tissue_lost: share of its tissue that went with the ink.
+        before_after: picture of the repair; None where there is none.
+    """
 
     slide: Slide
     size: Size
@@ -30,6 +49,9 @@ class AuditedSlide:
     pixel_digest: str
     notes: tuple[str, ...]
     mask_fault: str = ""
+    repaired: str = ""
+    tissue_lost: float = 0.0
+    before_after: Path | None = None
 
     @property
     def slide_id(self) -> str:
@@ -39,7 +61,17 @@ class AuditedSlide:
 
 @dataclass(frozen=True)
 class AuditedCohort:
-    """Slides that were kept, in the cohort's order, with everything that was found and decided."""
+    """Slides that were kept, in the cohort's order, with everything that was found and decided.
+
+    Attributes:
+        slides: that were kept.
+        classes: of the table, and of slides that were relabelled.
+        findings: about all slides.
+        decisions: one per slide and kind of finding.
+        dropped: slides that are not among `slides`.
+        failures: slides that could not be read or repaired.
+        groups: slide -> group, the dropped slides too.
+    """
 
     slides: tuple[AuditedSlide, ...]
     classes: tuple[str, ...]
@@ -47,6 +79,7 @@ class AuditedCohort:
     decisions: tuple[Decision, ...]
     dropped: tuple[str, ...]
     failures: tuple[Failure, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -60,16 +93,11 @@ class AuditedCohort:
 
     def actions(self) -> dict[str, str]:
         """Slide -> what is done with it: the gravest of its decisions, `keep` without any."""
-        gravity = {"keep": 0, "fix-mask": 1, "relabel": 2, "drop": 3}
         actions = {item.slide_id: "keep" for item in self.slides} | dict.fromkeys(self.dropped, "drop")
         for decision in self.decisions:
             before = actions[decision.slide]
-            actions[decision.slide] = max(before, decision.decision, key=lambda action: gravity[action])
+            actions[decision.slide] = max(before, decision.decision, key=lambda action: GRAVITY[action])
         return actions
-
-    def groups(self) -> dict[str, str]:
-        """Slide -> group, for the slides that were kept."""
-        return {item.slide_id: item.group for item in self.slides}
 
     @property
     def has_groups(self) -> bool:
@@ -82,11 +110,19 @@ class AuditedCohort:
         shared = [size for size in sizes.values() if size > 1]
         if shared:
             said = (
-                f"{sum(shared)} of {len(self.slides)} slides share a group with another one ({len(shared)} groups); "
-                "folds drawn slide by slide would have put members of one group on both sides."
+                f"{sum(shared)} of {len(self.slides)} slides share a group with another one ({len(shared)} such "
+                f"group{'s' * (len(shared) > 1)}); folds drawn slide by slide would have put members of one group on "
+                "both sides."
             )
         elif self.has_groups:
             said = "Every slide has a group of its own."
         else:
-            said = "No two of the slides that were kept are copies of each other or share a mask."
+            said = "No two of the slides that were kept are copies of each other, share a mask or are neighbours."
+        twins = len({item.slide for item in self.findings if item.kind in _TWINS} & set(self.dropped))
+        if twins:
+            one = twins == 1
+            said += (
+                f" {twins} dropped slide{'' if one else 's'} show{'s' if one else ''} what another one shows, or "
+                f"wear{'s' if one else ''} its mask; kept and split one by one, both would have stood on both sides."
+            )
         return said if self.has_groups else f"{said} {NO_GROUPS}"

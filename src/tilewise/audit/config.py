@@ -8,13 +8,36 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class AuditConfig(BaseModel):
-    """Options of the audit."""
+    """Options of the audit: what it proposes about each kind of fault. Everything is looked for in any case."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     copies: Literal["drop", "keep"] = Field(
         "drop",
-        description="Exact copies of another slide: drop all but the first (all of them where labels conflict), or "
-        "keep them; either way they share a group.",
+        description="Copies of another slide, exact or changed (turned, mirrored, cropped, compressed, brightened, "
+        "with ink): drop all but the best, or keep them; either way they share a group.",
+    )
+    conflicts: Literal["keep", "drop"] = Field(
+        "keep",
+        description="Copies that carry different labels: keep the best with its own label, or drop every one of them, "
+        "since nobody knows which label is right.",
+    )
+    not_histology: Literal["drop", "keep"] = Field(
+        "drop",
+        description="Slides whose tissue is no stained tissue but a drawing or a photograph, and single slides of "
+        "another stain than the rest.",
+    )
+    ink: Literal["repair", "drop", "keep"] = Field(
+        "repair",
+        description="Slides with ink on tissue or in the mask and without a clean twin: take the ink out of picture "
+        "and mask, drop the slide, or keep it as it is.",
+    )
+    inpaint: bool = Field(
+        False,
+        description="The picture of before and after shows tissue painted in from around the ink. For the eye alone: "
+        "the repaired slide shows glass there, so that nothing learns from painted tissue.",
+    )
+    quality: Literal["drop", "keep"] = Field(
+        "drop", description="Slides without tissue, or hopelessly blurred, dark or bright."
     )
     max_megapixels: int = Field(400, ge=1, description="Slides larger than this are refused before they are decoded.")

@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
-import json
+import io
 import logging
-from dataclasses import asdict, dataclass
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tilewise.cohort import Slide, mask_digest, read_mask
-from tilewise.errors import ArtifactError, MaskError, SlideTooLarge
+import numpy as np
+from pydantic import TypeAdapter
+
+from tilewise.audit.copies import Fingerprint, measure_fingerprint
+from tilewise.audit.histology import HistologyFacts, measure_histology
+from tilewise.audit.ink import InkFacts, measure_ink
+from tilewise.audit.masks import MaskFacts, measure_mask
+from tilewise.audit.quality import QualityFacts, measure_quality
+from tilewise.cohort import Slide
+from tilewise.errors import SlideTooLarge
 from tilewise.slides import open_slide, rgb_digest
-from tilewise.store import cache_dir, cache_writes, digest_config, digest_file, read_json, write_json
+from tilewise.store import cache_dir, cache_writes, digest_config, digest_file, write_bytes
 from tilewise.tissue import tissue_mask
 from tilewise.units import Size
 
 _log = logging.getLogger(__name__)
 
-_SCHEMA = "tilewise.slide-facts"
-_VERSION = 1
+# Goes up whenever anything that is measured changes.
+_VERSION = 2
+_FACTS = "facts"
 
 
 @dataclass(frozen=True)
 class SlideFacts:
-    """What one look at a slide and its mask tells; shares are fractions of the slide's pixels."""
+    """What one look at a slide and its mask tells; shares are fractions of the slide's pixels.
+
+    Attributes:
+        size: of level 0.
+        mpp: microns per pixel; None where unknown.
+        file_digest: of the slide's bytes.
+        pixel_digest: of its decoded pixels.
+        notes: what was handled on the way to pixels.
+        tissue_share: share of the slide that is tissue.
+        mask_file_digest: of the mask's bytes; None without a file.
+        mask: what the mask tells; None where the slide has none.
+        ink: blobs and pen lines.
+        histology: whether it looks like stained tissue.
+        quality: focus, exposure, amount of tissue.
+    """
 
     size: Size
     mpp: float | None
@@ -32,14 +55,23 @@ class SlideFacts:
     notes: tuple[str, ...]
     tissue_share: float
     mask_file_digest: str | None
-    mask_digest: str | None
-    mask_share: float | None
-    mask_fault: str | None
+    mask: MaskFacts | None
+    ink: InkFacts
+    histology: HistologyFacts
+    quality: QualityFacts
 
     @property
     def content(self) -> str:
         """Digest of the slide's and the mask's bytes."""
         return digest_config([self.file_digest, self.mask_file_digest])
+
+
+@dataclass(frozen=True)
+class Look:
+    """The facts of a slide, and the fingerprint it is recognised by."""
+
+    facts: SlideFacts
+    fingerprint: Fingerprint
 
 
 @dataclass(frozen=True)
@@ -50,7 +82,10 @@ class FactsRequest:
     max_pixels: int
 
 
-def look(request: FactsRequest) -> SlideFacts:
+_SCHEMA = TypeAdapter(SlideFacts)
+
+
+def look(request: FactsRequest) -> Look:
     """Decode a slide and its mask once; the result is cached by the bytes of both files.
 
     Raises:
@@ -61,56 +96,58 @@ def look(request: FactsRequest) -> SlideFacts:
     file_digest = _digest_or_nothing(slide.path)
     mask_file_digest = _digest_or_nothing(slide.mask_path)
     key = digest_config([file_digest, mask_file_digest, slide.mask_path is None, request.max_pixels, _VERSION])
-    cached = cache_dir() / "facts" / key[:2] / f"{key}.json"
+    cached = cache_dir() / "facts" / key[:2] / f"{key}.npz"
     if file_digest is not None and cached.is_file():
         try:
-            return _from_json(read_json(cached, schema=_SCHEMA, version=_VERSION))
-        except (ArtifactError, KeyError, TypeError):
+            return _unpack(cached.read_bytes())
+        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
             _log.warning("%s is damaged; it is made again", cached)
-    facts = _look(slide, request.max_pixels, file_digest or "", mask_file_digest)
+    found = _look(slide, request.max_pixels, file_digest or "", mask_file_digest)
     # A fault of a mask is told with its path, which another slide of the same bytes does not share.
-    if facts.mask_fault is None:
+    if found.facts.mask is None or not found.facts.mask.fault:
         with cache_writes():
-            write_json(cached, json.loads(json.dumps(asdict(facts))), schema=_SCHEMA, version=_VERSION)
-    return facts
+            write_bytes(cached, _pack(found), durable=False)
+    return found
 
 
-def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str | None) -> SlideFacts:
+def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str | None) -> Look:
     try:
         reader = open_slide(slide.path, max_pixels=max_pixels)
     except SlideTooLarge as error:
         error.add_note("the limit is the recipe's: --set audit.max_megapixels=...")
         raise
     with reader:
-        whole = reader.read_whole()
-        size, mpp, notes = reader.size, reader.mpp, reader.notes
-    mask, mask_fault = None, None
-    if slide.mask_path is not None:
-        try:
-            mask, mask_notes = read_mask(slide, size)
-            notes = (*notes, *mask_notes)
-        except MaskError as error:
-            mask_fault = str(error)
-    return SlideFacts(
-        size=size,
-        mpp=mpp,
-        file_digest=file_digest,
-        pixel_digest=rgb_digest(whole),
-        notes=notes,
-        tissue_share=float(tissue_mask(whole).mean()),
-        mask_file_digest=mask_file_digest,
-        mask_digest=None if mask is None else mask_digest(mask),
-        mask_share=None if mask is None else float(mask.mean()),
-        mask_fault=mask_fault,
-    )
+        rgb = reader.read_whole()
+        tissue = tissue_mask(rgb)
+        region, mask_facts = measure_mask(slide, reader.size, tissue)
+        facts = SlideFacts(
+            size=reader.size,
+            mpp=reader.mpp,
+            file_digest=file_digest,
+            pixel_digest=rgb_digest(rgb),
+            notes=(*reader.notes, *(mask_facts.notes if mask_facts else ())),
+            tissue_share=float(tissue.mean()),
+            mask_file_digest=mask_file_digest,
+            mask=mask_facts,
+            ink=measure_ink(rgb, tissue, region),
+            histology=measure_histology(rgb, tissue),
+            quality=measure_quality(rgb, tissue),
+        )
+        return Look(facts, measure_fingerprint(rgb, tissue))
+
+
+def _pack(found: Look) -> bytes:
+    buffer = io.BytesIO()
+    facts = np.frombuffer(_SCHEMA.dump_json(found.facts), np.uint8)
+    np.savez(buffer, allow_pickle=False, **{_FACTS: facts}, **found.fingerprint.to_arrays())
+    return buffer.getvalue()
+
+
+def _unpack(data: bytes) -> Look:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        facts = _SCHEMA.validate_json(arrays[_FACTS].tobytes())
+        return Look(facts, Fingerprint.from_arrays({name: arrays[name] for name in arrays.files if name != _FACTS}))
 
 
 def _digest_or_nothing(path: Path | None) -> str | None:
     return digest_file(path) if path is not None and path.is_file() else None
-
-
-def _from_json(data: dict[str, Any]) -> SlideFacts:
-    values = {name: data[name] for name in SlideFacts.__dataclass_fields__}
-    values["size"] = Size(*values["size"])
-    values["notes"] = tuple(values["notes"])
-    return SlideFacts(**values)

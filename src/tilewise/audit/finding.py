@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, get_args
 
-Action = Literal["keep", "drop", "fix-mask", "relabel"]
+Action = Literal["keep", "fix-mask", "repair", "relabel", "drop"]
+"""What is done about a finding, the mildest first."""
+GRAVITY: Final[dict[str, int]] = {action: place for place, action in enumerate(get_args(Action))}
+
+COPIES = frozenset({"exact-copy", "near-copy"})
+KINDS = COPIES | {
+    "shared-mask", "in-both", "neighbouring-section", "not-histology", "other-stain", "ink", "pen", "mask-missing",
+    "mask-empty", "mask-size", "mask-unreadable", "mask-not-binary", "mask-full", "mask-outside-tissue", "mask-on-ink",
+    "unreadable", "too-large", "blank", "blurred", "dark", "bright", "tissue-area", "label-missing", "label-conflict",
+    "name-family",
+}  # fmt: skip
+"""Every kind of finding there is."""
+TWIN_HERE = "its clean twin"
+"""Said of ink that is not repaired because the slide goes as a copy."""
 
 
 @dataclass(frozen=True, order=True)

@@ -1,132 +1,144 @@
-"""Cohort in, audited cohort out: facts, checks, decisions, groups."""
+"""Cohort in, audited cohort out: facts, checks, decisions, repairs, groups."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tilewise.audit import checks
-from tilewise.audit.cohort import AuditedCohort, AuditedSlide
+from tilewise.audit.apply import apply
+from tilewise.audit.checks import find_all, unreadable
+from tilewise.audit.cohort import AuditedCohort
 from tilewise.audit.config import AuditConfig
-from tilewise.audit.decisions import merge, propose, read_decisions, write_decisions
-from tilewise.audit.facts import FactsRequest, SlideFacts, look
+from tilewise.audit.copies import find_pairs
+from tilewise.audit.decisions import merge, propose, read_decisions, refuse_to_overwrite, write_decisions
+from tilewise.audit.facts import FactsRequest, Look, look
 from tilewise.audit.finding import Decision, Finding
-from tilewise.audit.groups import infer_groups
+from tilewise.audit.mend import Mended, copy_into
+from tilewise.audit.relations import between
 from tilewise.audit.table import write_findings, write_slides
 from tilewise.cohort import Cohort, Slide
 from tilewise.errors import CohortError
-from tilewise.execution import run_each
+from tilewise.execution import Failure, run_each
 
 
-def run(
-    cohort: Cohort, config: AuditConfig, *, out: Path | None, decisions: Path | None = None, workers: int | None = None
-) -> AuditedCohort:
-    """Look at every slide once and decide what each is good for.
+@dataclass(frozen=True)
+class AuditOptions:
+    """What an audit needs beside cohort and config; no part of a recipe.
 
-    Args:
-        cohort: what was discovered; nothing in its folder is changed.
-        config: what to look for.
-        out: where `findings.parquet` and `decisions.csv` go; None writes nothing.
+    Attributes:
+        out: folder for the tables and repaired slides; None writes nothing there.
         decisions: a decisions table that a person edited; its rows win over proposals.
+        against: another cohort, whose slides must not stand in this one.
+        drop: whether proposals to drop are followed. Where every slide must be predicted, they are not.
         workers: processes; None takes every processor.
+    """
+
+    out: Path | None = None
+    decisions: Path | None = None
+    against: Cohort | None = None
+    drop: bool = True
+    workers: int | None = None
+
+
+def run(cohort: Cohort, config: AuditConfig, options: AuditOptions | None = None) -> AuditedCohort:
+    """Look at every slide once and decide what each is good for; nothing in the cohort's folder is changed.
 
     Raises:
-        CohortError: `decisions` has faults, or no slide is left.
+        CohortError: the decisions have faults, or no slide is left.
+        UsageError: the cache cannot be written to, or `out` holds decisions of a person that would be lost.
     """
+    options = options or AuditOptions()
     slides = {slide.slide_id: slide for slide in cohort.slides}
-    given = read_decisions(decisions, slides) if decisions is not None else ()
-    # A slide that a person dropped is not looked at: an unreadable file is no failure any more.
+    given = read_decisions(options.decisions, slides) if options.decisions is not None else ()
+    # A slide that a person dropped still tells which others belong together; that it cannot be read is no failure.
     gone = {decision.slide for decision in given if decision.decision == "drop"}
-    max_pixels = config.max_megapixels * 1_000_000
-    requests = {name: FactsRequest(slide, max_pixels) for name, slide in slides.items() if name not in gone}
-    outcome = run_each(look, requests, stage="audit", workers=workers)
-    facts = outcome.results
-    findings = tuple(
-        sorted(
-            [
-                *checks.unreadable(outcome.failures),
-                *checks.masks(slides, facts),
-                *checks.copies(slides, facts, config),
-                *checks.shared_masks(slides, facts),
-                *checks.labels(slides),
-            ]
-        )
-    )
-    taken = merge(propose(findings), given)
-    if out is not None:
+    seen, failures = _look_at(slides, config, options)
+    failures = tuple(failure for failure in failures if failure.item not in gone)
+    findings = tuple(sorted([*unreadable(failures), *_find(slides, seen, config, options)]))
+    taken = merge(_follow(propose(findings), options), given)
+    if options.out is not None:
         # Written before anything is refused: a person may want to edit the decisions and come back.
-        write_findings(out / "findings.parquet", findings)
-        write_decisions(out / "decisions.csv", taken)
-    audited = replace(_apply(cohort, facts, findings, taken), failures=outcome.failures)
+        _write_findings(options.out, findings, taken, slides)
+    facts = {name: found.facts for name, found in seen.items()}
+    audited = apply(cohort, facts, findings, taken, inpaint=config.inpaint, workers=options.workers)
+    audited = replace(audited, failures=(*failures, *audited.failures))
     if not audited.slides:
-        first = f"{findings[0].slide}: {findings[0].evidence}" if findings else "every slide was dropped by decision"
-        edit = (
-            f"; `tilewise audit {cohort.root} --out audit` writes a decisions.csv to edit"
-            if out is None
-            else f", or edit {out / 'decisions.csv'} and give it with --decisions"
-        )
-        raise CohortError(
-            f"{cohort.root}: no slide is left after the audit; {len(findings)} findings, the first: {first}. "
-            f"Put the slides right{edit}"
-        )
-    if out is not None:
-        write_slides(out / "slides.parquet", audited)
+        raise CohortError(_nothing_left(cohort, findings, options.out))
+    return audited if options.out is None else _write_slides(options.out, audited)
+
+
+def write(out: Path, audited: AuditedCohort) -> AuditedCohort:
+    """Write `findings.parquet`, `decisions.csv`, `slides.parquet` and `repaired/`.
+
+    Returns:
+        The same cohort, its repaired slides read from `repaired/`.
+
+    Raises:
+        UsageError: `decisions.csv` is there and holds decisions of a person that would be lost.
+    """
+    _write_findings(out, audited.findings, audited.decisions, audited.groups)
+    return _write_slides(out, audited)
+
+
+def _write_findings(
+    out: Path, findings: tuple[Finding, ...], decisions: tuple[Decision, ...], slides: Container[str]
+) -> None:
+    refuse_to_overwrite(out / "decisions.csv", slides, decisions)
+    write_findings(out / "findings.parquet", findings)
+    write_decisions(out / "decisions.csv", decisions)
+
+
+def _write_slides(out: Path, audited: AuditedCohort) -> AuditedCohort:
+    """Write `slides.parquet` and `repaired/`."""
+    slides, taken = [], set[Path]()
+    for item in audited.slides:
+        if item.repaired:
+            mended = Mended(item.slide, item.use_mask, item.tissue_lost, item.before_after)
+            here = copy_into(out / "repaired", mended, taken)
+            item = replace(item, slide=here.slide, before_after=here.before_after)  # noqa: PLW2901 - the same slide
+        slides.append(item)
+    audited = replace(audited, slides=tuple(slides))
+    write_slides(out / "slides.parquet", audited)
     return audited
 
 
-def write(out: Path, audited: AuditedCohort) -> None:
-    """Write `findings.parquet`, `decisions.csv` and `slides.parquet`."""
-    write_findings(out / "findings.parquet", audited.findings)
-    write_decisions(out / "decisions.csv", audited.decisions)
-    write_slides(out / "slides.parquet", audited)
+def _look_at(
+    slides: Mapping[str, Slide], config: AuditConfig, options: AuditOptions
+) -> tuple[dict[str, Look], tuple[Failure, ...]]:
+    max_pixels = config.max_megapixels * 1_000_000
+    requests = {name: FactsRequest(slide, max_pixels) for name, slide in slides.items()}
+    outcome = run_each(look, requests, stage="audit", workers=options.workers)
+    return outcome.results, outcome.failures
 
 
-def _apply(
-    cohort: Cohort, facts: Mapping[str, SlideFacts], findings: tuple[Finding, ...], decisions: tuple[Decision, ...]
-) -> AuditedCohort:
-    groups = infer_groups({slide.slide_id: slide for slide in cohort.slides}, findings)
-    by_slide: dict[str, list[Decision]] = defaultdict(list)
-    for decision in decisions:
-        by_slide[decision.slide].append(decision)
-    kept, dropped = [], []
-    for slide in cohort.slides:
-        name = slide.slide_id
-        actions = {decision.decision for decision in by_slide[name]}
-        if name not in facts or "drop" in actions:
-            dropped.append(name)
-            continue
-        fact = facts[name]
-        fault = _mask_fault(slide, fact, set_aside="fix-mask" in actions)
-        kept.append(
-            AuditedSlide(
-                slide=_relabelled(slide, by_slide[name]),
-                size=fact.size,
-                mpp=fact.mpp,
-                group=groups[name],
-                use_mask=not fault,
-                content=fact.content,
-                pixel_digest=fact.pixel_digest,
-                notes=fact.notes,
-                mask_fault=fault,
-            )
-        )
-    classes = tuple(sorted({item.slide.label for item in kept if item.slide.label is not None} | set(cohort.classes)))
-    return AuditedCohort(tuple(kept), classes, findings, decisions, tuple(dropped))
+def _find(
+    slides: Mapping[str, Slide], seen: Mapping[str, Look], config: AuditConfig, options: AuditOptions
+) -> list[Finding]:
+    facts = {name: found.facts for name, found in seen.items()}
+    prints = {name: found.fingerprint for name, found in seen.items()}
+    findings = list(find_all(slides, facts, find_pairs(prints), config))
+    if options.against is not None:
+        others, _ = _look_at({slide.slide_id: slide for slide in options.against.slides}, config, options)
+        pairs = find_pairs(prints, against={name: found.fingerprint for name, found in others.items()})
+        findings += between(pairs, facts, {name: found.facts for name, found in others.items()}, config)
+    return findings
 
 
-def _mask_fault(slide: Slide, fact: SlideFacts, *, set_aside: bool) -> str:
-    """Why the mask is not used; empty where it is."""
-    if slide.mask_path is None:
-        return "it has no mask"
-    if fact.mask_fault is not None:
-        return f"its mask is of no use ({fact.mask_fault})"
-    if not fact.mask_share:
-        return "its mask is empty"
-    return "its mask was set aside by decision" if set_aside else ""
+def _follow(decisions: tuple[Decision, ...], options: AuditOptions) -> tuple[Decision, ...]:
+    if options.drop:
+        return decisions
+    return tuple(replace(item, decision="keep") if item.decision == "drop" else item for item in decisions)
 
 
-def _relabelled(slide: Slide, decisions: list[Decision]) -> Slide:
-    labels = [decision.value for decision in decisions if decision.decision == "relabel"]
-    return replace(slide, label=labels[-1]) if labels else slide
+def _nothing_left(cohort: Cohort, findings: tuple[Finding, ...], out: Path | None) -> str:
+    first = f"{findings[0].slide}: {findings[0].evidence}" if findings else "every slide was dropped by decision"
+    edit = (
+        f"; `tilewise audit {cohort.root} --out audit` writes a decisions.csv to edit"
+        if out is None
+        else f", or edit {out / 'decisions.csv'} and give it with --decisions"
+    )
+    return (
+        f"{cohort.root}: no slide is left after the audit; {len(findings)} findings, the first: {first}. "
+        f"Put the slides right{edit}"
+    )

@@ -15,7 +15,7 @@ from tilewise.store import read_table, write_table
 
 _FINDINGS = "tilewise.findings"
 _SLIDES = "tilewise.slides"
-_VERSION = 1
+_VERSION = 2
 
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:
@@ -34,7 +34,11 @@ def read_findings(path: Path) -> pd.DataFrame:
 
 
 def write_slides(path: Path, audited: AuditedCohort) -> None:
-    """Write the slides that were kept: slide, path, mask, label, group, split, width, height, use_mask, notes."""
+    """Write the slides that were kept.
+
+    Columns: slide, path, mask, label, group, split, width, height, use_mask, notes, repaired, tissue_lost,
+    before_after.
+    """
     rows = [
         {
             "slide": item.slide_id,
@@ -47,6 +51,9 @@ def write_slides(path: Path, audited: AuditedCohort) -> None:
             "height": item.size.height,
             "use_mask": item.use_mask,
             "notes": "; ".join(item.notes),
+            "repaired": item.repaired,
+            "tissue_lost": item.tissue_lost,
+            "before_after": None if item.before_after is None else str(item.before_after.resolve()),
         }
         for item in audited.slides
     ]

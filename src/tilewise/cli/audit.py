@@ -3,55 +3,81 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tilewise.cli.options import (
-    EXIT_FAILED,
-    CohortArgument,
-    JsonOption,
-    QuietOption,
-    RecipeOption,
-    SetOption,
-    WorkersOption,
+from tilewise.cli.options import CohortArgument, JsonOption, QuietOption, RecipeOption, SetOption, WorkersOption
+
+if TYPE_CHECKING:
+    from tilewise.audit.cohort import AuditedCohort
+
+_EXAMPLES = (
+    "Examples: tilewise audit my_cohort --out audit && tilewise train my_cohort --decisions audit/decisions.csv --out "
+    "runs/first; tilewise audit train_slides --against test_slides --out audit; "
+    "tilewise audit my_cohort --set audit.ink=drop --out audit"
 )
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("audit", epilog="Example: tilewise audit my_cohort --out audit && tilewise train my_cohort "
-                "--decisions audit/decisions.csv --out runs/first")(audit)  # fmt: skip
+    app.command("audit", epilog=_EXAMPLES)(audit)
 
 
 def audit(
     cohort: CohortArgument,
-    out: Annotated[Path, typer.Option("--out", help="Folder for findings.parquet and decisions.csv.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for report.html, decisions.csv, findings.parquet and repaired/.")
+    ],
     recipe: RecipeOption = "default",
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
     decisions: Annotated[Path | None, typer.Option("--decisions", help="Decisions that win over proposals.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", metavar="COHORT", help="Another cohort (test slides) that must share no slide."),
+    ] = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
-    """Look for faults in a cohort and propose what to do about each; the cohort's folder is never changed."""
+    """Look for faults in a cohort and propose what to do about each; the cohort's folder is never changed.
+
+    Found are copies (exact, changed, in another cohort), drawings in the place of tissue, other stains, ink, masks of
+    no use, blurred, blank or damaged slides, and what the table gets wrong. Slides of one block or copy share a group.
+    """
     from tilewise import api
     from tilewise.cli.console import print_result, progress
-    from tilewise.cohort import Cohort
 
     with progress(quiet=quiet):
         audited = api.audit(
-            Cohort.discover(cohort), api.load_recipe(recipe, set_), out=out, decisions=decisions, workers=workers
+            cohort,
+            api.load_recipe(recipe, set_),
+            out=out,
+            decisions=decisions,
+            against=against,
+            workers=workers,
         )
     payload = {
         "findings": [asdict(finding) for finding in audited.findings],
         "decisions": audited.actions(),
-        "groups": audited.groups(),
+        "groups": dict(audited.groups),
     }
+    text = [*_lines(audited), f"report       {out / 'report.html'}", f"decisions    {out / 'decisions.csv'}"]
+    # A slide that cannot be read is what an audit is for: it is found, and the audit has not failed.
+    print_result(payload, "\n".join(text), as_json=as_json)
+    return 0
+
+
+def _lines(audited: AuditedCohort) -> Iterator[str]:
     counts = Counter((finding.kind, finding.proposal) for finding in audited.findings)
-    lines = [f"{kind:<16} {proposal:<9} {count}" for (kind, proposal), count in sorted(counts.items())]
-    text = "\n".join([*lines, f"{len(audited.slides)} slides kept, {len(audited.dropped)} dropped", audited.leakage()])
-    print_result(payload, f"{text}\ndecisions    {out / 'decisions.csv'}", as_json=as_json)
-    return EXIT_FAILED if any(finding.kind == "unreadable" for finding in audited.findings) else 0
+    for (kind, proposal), count in sorted(counts.items()):
+        yield f"{kind:<20} {proposal:<9} {count}"
+    repaired = sum(bool(item.repaired) for item in audited.slides)
+    yield f"{len(audited.slides)} slides kept, {repaired} of them repaired, {len(audited.dropped)} dropped"
+    labels = Counter(str(item.slide.label) for item in audited.slides if item.slide.label is not None)
+    if labels:
+        yield "kept         " + ", ".join(f"{label} {num}" for label, num in sorted(labels.items()))
+    yield audited.leakage()

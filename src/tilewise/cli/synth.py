@@ -31,6 +31,18 @@ def synth(
     signal: Annotated[
         str, typer.Option("--signal", help="Where the label shows: `texture` of the tissue, or `mask_shape` alone.")
     ] = "texture",
+    faults: Annotated[
+        int,
+        typer.Option(
+            "--faults", min=0, help="Planted faults of each kind, on slides of their own; see truth/faults.csv."
+        ),
+    ] = 0,
+    source: Annotated[
+        str, typer.Option("--source", help="What cores are made of: `drawn` tissue, or real `textures`.")
+    ] = "drawn",
+    textures: Annotated[
+        Path | None, typer.Option("--textures", metavar="DIR", help="Folder of real slides for --source textures.")
+    ] = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -46,6 +58,9 @@ def synth(
         "difficulty": difficulty,
         "min_side_px": min_side,
         "signal": signal,
+        "faults": faults,
+        "source": source,
+        "textures": textures,
     }
     with progress(quiet=quiet):
         summary = api.synth(out, options, workers=workers)
@@ -53,6 +68,7 @@ def synth(
         "cohort": str(summary.root),
         "num_train": summary.num_train,
         "num_test": summary.num_test,
+        "num_faulty": summary.num_faulty,
         "best_macro_f1": summary.best_macro_f1,
         "truth": str(summary.truth),
     }
@@ -60,4 +76,6 @@ def synth(
         f"{summary.num_train} training and {summary.num_test} test slides in {summary.root}\n"
         f"best macro F1 anyone can reach: {summary.best_macro_f1:.3f} (truth in {summary.truth})"
     )
+    if summary.num_faulty:
+        text += f"\n{summary.num_faulty} slides with a planted fault, named in {summary.truth / 'faults.csv'}"
     print_result(payload, text, as_json=as_json)

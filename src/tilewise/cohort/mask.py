@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.cohort.slide import Slide
-from tilewise.errors import MaskError, SlideError
+from tilewise.errors import MaskError, MaskSizeError, SlideError
 from tilewise.slides import Samples, SlideHeader, header, read_samples
 from tilewise.slides.orientation import orient, oriented_size
 from tilewise.slides.samples import to_rgb
@@ -23,6 +23,17 @@ _MOST_LABELS: Final = 8
 _NEARLY_FULL: Final = 0.78
 # JPEG turns a pure mask into greys; values as low as these cannot be told from its noise.
 _LOWEST_LOSSY: Final = 32
+_SAME_PROPORTIONS: Final = 0.02
+# A mask with more than this many times the slide's pixels is not worth the memory.
+_MOST_ENLARGED: Final = 16
+_NOT_BINARY: Final = (
+    "coloured mask",
+    "JPEG-compressed mask",
+    "grey mask",
+    "mask values",
+    "mask painted",
+    "transparent",
+)
 _COLORED: Final = "coloured mask: all but black taken as foreground"
 
 
@@ -41,7 +52,8 @@ def read_mask(slide: Slide, size: Size) -> tuple[Mask, tuple[str, ...]]:
         bool (H, W) in the slide's frame, maybe False everywhere; and what was taken for what.
 
     Raises:
-        MaskError: there is no mask, it cannot be read, or it is of another size.
+        MaskSizeError: it is of another size than the slide.
+        MaskError: there is no mask, or it cannot be read.
     """
     if slide.mask_path is None:
         raise MaskError(f"{slide.slide_id}: it has no mask; add one, or name it in the column `mask`")
@@ -59,6 +71,29 @@ def read_mask(slide: Slide, size: Size) -> tuple[Mask, tuple[str, ...]]:
     return mask, tuple(notes)
 
 
+def read_scaled_mask(slide: Slide, size: Size) -> tuple[Mask, tuple[str, ...]]:
+    """Read a mask that was drawn on the slide at another scale, and scale it to the slide; else as `read_mask`.
+
+    Raises:
+        MaskSizeError: its proportions are not the slide's (to within 2 %), so it was drawn on something else.
+        MaskError: as `read_mask`.
+    """
+    try:
+        return read_mask(slide, size)
+    except MaskSizeError:
+        own = header(slide.mask_path).size if slide.mask_path is not None else size
+        if not _is_scaled(own, size) or own.area > _MOST_ENLARGED * size.area:
+            raise
+    mask, notes = read_mask(slide, own)
+    scaled = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.bool_)
+    return scaled, (*notes, f"mask scaled from {own.width} x {own.height} to the slide's size")
+
+
+def not_binary(notes: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of `read_mask`'s notes that tell of a mask that is not plainly foreground and background."""
+    return tuple(note for note in notes if note.startswith(_NOT_BINARY))
+
+
 def mask_digest(mask: Mask) -> str:
     """Digest of a mask's pixels and size: equal for equal masks, whatever their files."""
     height, width = mask.shape
@@ -73,14 +108,17 @@ def _turn(slide: Slide, found: SlideHeader, size: Size) -> tuple[int, list[str]]
         return 1, [turned] if stored != 1 else []
     if stored >= 5 and oriented_size(found.size, stored) == size:
         return stored, [f"mask drawn on the slide as stored, and turned with it (EXIF orientation {stored})"]
-    ratio_x, ratio_y = size.width / found.size.width, size.height / found.size.height
     step = "draw it on this slide again, or pair the slide with its own mask"
-    if abs(ratio_x / ratio_y - 1) < 0.02:
-        step = f"scale it by {ratio_x:.4g} without smoothing, or pair the slide with its own mask"
-    raise MaskError(
+    if _is_scaled(found.size, size):
+        step = f"scale it by {size.width / found.size.width:.4g} without smoothing, or pair the slide with its own mask"
+    raise MaskSizeError(
         f"{slide.slide_id}: mask {slide.mask_path} is {found.size.width} x {found.size.height} pixels, the slide "
         f"{size.width} x {size.height}; {step}"
     )
+
+
+def _is_scaled(one: Size, other: Size) -> bool:
+    return abs(one.width * other.height / (one.height * other.width) - 1) < _SAME_PROPORTIONS
 
 
 def _foreground(samples: Samples, found: SlideHeader, notes: list[str], *, name: str) -> Mask:

@@ -25,18 +25,28 @@ class FeatureBag:
         slide_id: whose tiles these are.
         features_ND: float32 (N, D).
         boxes: int64 (N, 4) as x, y, width, height in level-0 pixels, row by row.
+        training_only: bool (N,), extra views of a rare class, which only training may see; None where there are none.
+            It follows from the tile table and is not written.
     """
 
     slide_id: str
     features_ND: npt.NDArray[np.float32]
     boxes: Boxes
+    training_only: npt.NDArray[np.bool_] | None = None
+
+    def scored(self) -> FeatureBag:
+        """The bag without the tiles that only training may see: a slide's label must not tell how it is looked at."""
+        if self.training_only is None or not self.training_only.any():
+            return self
+        kept = ~self.training_only
+        return FeatureBag(self.slide_id, self.features_ND[kept], self.boxes[kept])
 
     def write(self, path: Path, *, key: str) -> None:
         """Write the bag as HDF5: `/features`, `/boxes`, and attributes that say what made it."""
         from tilewise.version import __version__
 
-        # A crash between write and rename cannot leave half a bag; a digest inside tells bit rot from truth.
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        # A crash cannot leave half a bag unnoticed: a digest inside tells it from a whole one.
+        with atomic_path(path, durable=False) as temporary, h5py.File(temporary, "w") as file:
             file.attrs["schema"] = _SCHEMA
             file.attrs["schema_version"] = _VERSION
             file.attrs["tilewise_version"] = __version__

@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +14,20 @@ import numpy.typing as npt
 
 from tilewise.audit.cohort import AuditedCohort, AuditedSlide
 from tilewise.encoders import Encoder
-from tilewise.errors import ArtifactError
+from tilewise.errors import ArtifactError, SlideError
 from tilewise.execution import Failure, task
 from tilewise.features.bag import FeatureBag
 from tilewise.features.config import FeaturesConfig
 from tilewise.slides import SlideReader, open_slide
 from tilewise.store import cache_dir, cache_writes, digest_bytes, digest_config
+from tilewise.tiles.config import TileConfig
+from tilewise.tiles.read import read_tiles, tile_masks
+from tilewise.tiles.rows import TileRows
 from tilewise.tiles.tileset import TileSet
-from tilewise.tiles.window import Boxes
-from tilewise.units import Box
 
 _log = logging.getLogger(__name__)
 
-_CODE_VERSION = 1
+_CODE_VERSION = 2
 _DECODERS = 2
 # Large tiles make a chunk smaller than the recipe says: pixels held at a time, as RGB.
 _CHUNK_BYTES = 1 << 29
@@ -35,7 +36,7 @@ _CHUNK_BYTES = 1 << 29
 @dataclass(frozen=True)
 class _Work:
     slide: AuditedSlide
-    boxes: Boxes
+    rows: TileRows
     key: str
 
     @property
@@ -48,12 +49,20 @@ class _Work:
 
 
 def run(
-    cohort: AuditedCohort, tiles: TileSet, encoder: Encoder, config: FeaturesConfig
+    cohort: AuditedCohort, tiles: TileSet, encoder: Encoder, config: FeaturesConfig, cutting: TileConfig
 ) -> tuple[dict[str, FeatureBag], tuple[Failure, ...]]:
     """Encode the tiles of every slide that has any.
 
-    A bag is cached under the digest of the slide's and mask's bytes, its boxes, and everything about the encoder that
-    changes its output. Slides are decoded once, ahead of the encoder, and their tiles are encoded together in chunks.
+    A bag is cached under the digest of the slide's and mask's bytes, its tiles, how they are read, and everything about
+    the encoder that changes its output. Slides are decoded once, ahead of the encoder, and their tiles are encoded
+    together in chunks.
+
+    Args:
+        cohort: whose slides these are.
+        tiles: of these slides.
+        encoder: what they are put through.
+        config: where and how vectors are kept.
+        cutting: that the tiles were planned with; it says how they are scaled, filled up and filtered.
 
     Returns:
         Slide -> bag in the cohort's order, and the slides that could not be read.
@@ -65,36 +74,41 @@ def run(
     bags: dict[str, FeatureBag] = {}
     failures: list[Failure] = []
     missing = []
-    all_boxes = tiles.boxes()
-    with task("features", len(all_boxes)) as bar:
-        for name, boxes in all_boxes.items():
-            work = _Work(slides[name], boxes, _key(slides[name], boxes, encoder))
+    all_rows = tiles.rows()
+    with task("features", len(all_rows)) as bar:
+        for name, rows in all_rows.items():
+            work = _Work(slides[name], rows, _key(slides[name], rows, encoder, cutting))
             bag = _cached(work) if config.cache else None
             if bag is None:
                 missing.append(work)
             else:
                 bags[name] = bag
                 bar.advance()
-        chunks = _chunks(missing, config.chunk_tiles, failures)
+        chunks = _chunks(missing, config.chunk_tiles, cutting, failures)
         for work, features_ND in _encoded(chunks, encoder):
-            bags[work.name] = FeatureBag(work.name, features_ND, work.boxes)
+            bags[work.name] = FeatureBag(work.name, features_ND, work.rows.boxes, work.rows.training_only)
             if config.cache:
                 with cache_writes():
                     bags[work.name].write(work.cached, key=work.key)
             bar.advance()
         bar.advance(len(failures))
-    return {name: bags[name] for name in all_boxes if name in bags}, tuple(failures)
+    return {name: bags[name] for name in all_rows if name in bags}, tuple(failures)
 
 
-def _key(slide: AuditedSlide, boxes: Boxes, encoder: Encoder) -> str:
-    return digest_config([slide.content, digest_bytes(boxes.tobytes()), encoder.signature, _CODE_VERSION])
+def _key(slide: AuditedSlide, rows: TileRows, encoder: Encoder, cutting: TileConfig) -> str:
+    reading = {name: getattr(cutting, name) for name in ("size_px", "fit", "pad_color", "mask_filter")}
+    if cutting.mask_filter != "none":
+        reading |= {name: getattr(cutting, name) for name in ("mask_closing_px", "mask_dilation_px")}
+        reading["regions"] = [rows.region.tolist(), slide.use_mask]
+    where = [digest_bytes(rows.boxes.tobytes()), digest_bytes(rows.fields.tobytes()), sorted(set(rows.padding))]
+    return digest_config([slide.content, where, reading, encoder.signature, _CODE_VERSION])
 
 
 def _cached(work: _Work) -> FeatureBag | None:
     if not work.cached.is_file():
         return None
     try:
-        return FeatureBag.read(work.cached, work.name, key=work.key)
+        return replace(FeatureBag.read(work.cached, work.name, key=work.key), training_only=work.rows.training_only)
     except ArtifactError as error:
         _log.warning("%s: %s", work.name, error)
         return None
@@ -103,24 +117,24 @@ def _cached(work: _Work) -> FeatureBag | None:
 _Chunk = list[tuple[_Work, npt.NDArray[np.uint8]]]
 
 
-def _chunks(works: list[_Work], num_tiles: int, failures: list[Failure]) -> Iterator[_Chunk]:
-    """Join the tiles of slides in chunks: all of one size, full wherever the next slide allows it.
+def _chunks(works: list[_Work], num_tiles: int, cutting: TileConfig, failures: list[Failure]) -> Iterator[_Chunk]:
+    """Join the tiles of slides in chunks, full wherever the next slide allows it.
 
     A slide may fill several chunks, so memory grows neither with the cohort nor with the tiles of a slide.
     """
+    most = max(1, min(num_tiles, _CHUNK_BYTES // (3 * cutting.size_px**2)))
     chunk: _Chunk = []
-    room, size = 0, (0, 0)
+    room = most
     for work, reader in _opened(works, failures):
         with reader:
-            width, height = (int(side) for side in work.boxes[0, 2:])
-            if (width, height) != size:
-                if chunk:
-                    yield chunk
-                chunk, size = [], (width, height)
-                room = most = max(1, min(num_tiles, _CHUNK_BYTES // (3 * width * height)))
+            try:
+                masks = tile_masks(reader, work.slide, work.rows, cutting)
+            except SlideError as error:
+                failures.append(Failure(work.name, "features", type(error).__name__, str(error)))
+                continue
             start = 0
-            while start < len(work.boxes):
-                tiles_NHWC = _cut(reader, work.boxes[start : start + room])
+            while start < len(work.rows):
+                tiles_NHWC = read_tiles(reader, work.rows[start : start + room], cutting, masks)
                 chunk.append((work, tiles_NHWC))
                 start += len(tiles_NHWC)
                 room -= len(tiles_NHWC)
@@ -154,10 +168,6 @@ def _open(work: _Work) -> SlideReader:
     return open_slide(work.slide.slide.path, max_pixels=work.slide.size.area)
 
 
-def _cut(reader: SlideReader, boxes: Boxes) -> npt.NDArray[np.uint8]:
-    return np.stack([reader.read_region(Box(*box)) for box in boxes.tolist()])
-
-
 def _encoded(chunks: Iterator[_Chunk], encoder: Encoder) -> Iterator[tuple[_Work, npt.NDArray[np.float32]]]:
     """Encode chunk by chunk; a slide comes out once all of its tiles are through."""
     pieces: list[npt.NDArray[np.float32]] = []
@@ -168,6 +178,6 @@ def _encoded(chunks: Iterator[_Chunk], encoder: Encoder) -> Iterator[tuple[_Work
             stop = start + len(tiles)
             pieces.append(features_ND[start:stop])
             start = stop
-            if sum(map(len, pieces)) == len(work.boxes):
+            if sum(map(len, pieces)) == len(work.rows):
                 yield work, np.concatenate(pieces)
                 pieces = []

@@ -13,6 +13,8 @@ import pandas as pd
 
 from tilewise.audit import run as audit_stage
 from tilewise.audit.cohort import AuditedCohort
+from tilewise.audit.config import AuditConfig
+from tilewise.audit.run import AuditOptions
 from tilewise.cohort import Cohort
 from tilewise.encoders import Encoder, build_encoder
 from tilewise.errors import EncoderUnavailable, UsageError
@@ -25,6 +27,9 @@ from tilewise.recipe import parse_recipe
 from tilewise.store import write_text
 from tilewise.tiles import run as tile_stage
 from tilewise.tiles.tileset import TileSet
+
+# Findings that make a prediction doubtful; masks are spoken of with the tiles.
+_TELLING = frozenset({"not-histology", "other-stain", "ink", "blank", "blurred", "dark", "bright"})
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,10 @@ def predict(
     recipe = parse_recipe(classifier.recipe, "the classifier's recipe")
     encoder = build_encoder(recipe.encoder, offline=offline, seed=classifier.seed, workers=workers)
     notes = _compare_encoders(classifier, encoder)
-    # Copies among new slides are no fault: each of them is asked for.
-    keep_copies = recipe.audit.model_copy(update={"copies": "keep"})
-    audited = audit_stage.run(cohort, keep_copies, out=None, workers=workers)
+    audited = audit_stage.run(cohort, _for_prediction(recipe.audit), AuditOptions(drop=False, workers=workers))
     tiles, tile_failures = tile_stage.run(audited, recipe.tiles, out=None, workers=workers)
-    bags, feature_failures = feature_stage.run(audited, tiles, encoder, recipe.features)
+    bags, feature_failures = feature_stage.run(audited, tiles, encoder, recipe.features, recipe.tiles)
+    bags = {name: bag.scored() for name, bag in bags.items()}
     failures = (*audited.failures, *tile_failures, *feature_failures)
 
     prior = np.array([classifier.label_counts.get(name, 0) for name in classifier.classes], dtype=np.float64)
@@ -102,6 +106,11 @@ def predict(
     details = None if out is None else _write(out, table)
     said = (*notes, *(f"{name}: {text}" for name, texts in warnings.items() for text in texts))
     return PredictionResult(table, details, said, failures)
+
+
+def _for_prediction(config: AuditConfig) -> AuditConfig:
+    """Every new slide is asked for: copies are no fault, and where training drops ink it is taken out here."""
+    return config.model_copy(update={"copies": "keep", "ink": "keep" if config.ink == "keep" else "repair"})
 
 
 def _compare_encoders(classifier: SlideClassifier, encoder: Encoder) -> tuple[str, ...]:
@@ -142,7 +151,12 @@ def _slide_warnings(
         warnings.setdefault(name, []).append(f"{prior}: it yields no tile: {reason}")
     for name, reason in tiles.fallbacks.items():
         warnings.setdefault(name, []).append(f"tiles not cut by its mask: {reason}")
+    for finding in audited.findings:
+        if finding.kind in _TELLING and finding.proposal != "keep":
+            warnings.setdefault(finding.slide, []).append(f"{finding.kind}: {finding.evidence}")
     for item in audited.slides:
+        if item.repaired:
+            warnings.setdefault(item.slide_id, []).append(f"repaired: {item.repaired}")
         twin = classifier.training_slides.get(item.pixel_digest)
         if twin is not None:
             text = f"the same pixels as the training slide {twin}: the classifier has seen it, ignore its prediction"

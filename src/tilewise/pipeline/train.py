@@ -16,6 +16,7 @@ import pandas as pd
 
 from tilewise.audit import run as audit_stage
 from tilewise.audit.cohort import NO_GROUPS, AuditedCohort
+from tilewise.audit.run import AuditOptions
 from tilewise.cohort import Cohort
 from tilewise.encoders import Encoder, build_encoder
 from tilewise.errors import UsageError
@@ -30,6 +31,7 @@ from tilewise.inference.predictions import Predictions
 from tilewise.models import FoldModel
 from tilewise.pipeline.environment import describe_environment
 from tilewise.recipe import Recipe
+from tilewise.report.audit import write_audit_report
 from tilewise.report.gather import write_report
 from tilewise.runs import RunFolder
 from tilewise.store import MANIFEST_NAME, Manifest, digest_config, digest_file, verify, write_json
@@ -98,16 +100,18 @@ def train(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> Run:
     encoder = build_encoder(recipe.encoder, offline=options.offline, seed=options.seed, workers=options.workers)
     with folder.locked():
         folder.claim(_identity(cohort, recipe, options), recipe.to_yaml())
-        audited = audit_stage.run(cohort, recipe.audit, out=None, decisions=options.decisions, workers=options.workers)
+        asked = AuditOptions(decisions=options.decisions, workers=options.workers)
+        audited = audit_stage.run(cohort, recipe.audit, asked)
         finished = _finished(folder, cohort, recipe, audited)
         if finished is not None:
             return finished
-        audit_stage.write(folder.audit, audited)
+        audited = audit_stage.write(folder.audit, audited)
+        write_audit_report(folder.audit, audited, cohort=cohort, workers=options.workers)
         failed = list(audited.failures)
         tiles, more = tile_stage.run(audited, recipe.tiles, out=folder.tiles, workers=options.workers)
         failed += more
         folds = _folds(audited, tiles, recipe, folder, options.seed)
-        bags, more = feature_stage.run(audited, tiles, encoder, recipe.features)
+        bags, more = feature_stage.run(audited, tiles, encoder, recipe.features, recipe.tiles)
         failed += more
         write_failures(folder.failures, tuple(failed))
         if more:
@@ -117,7 +121,7 @@ def train(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> Run:
         models = _train_folds(folds, bags, recipe, folder, options.seed)
         classifier = _bundle(models, folds, audited, recipe, encoder, options.seed)
         classifier.save(folder.model)
-        predictions = _predict_parts(models, classifier, folds, bags)
+        predictions = _predict_parts(models, classifier, folds, {name: bag.scored() for name, bag in bags.items()})
         predictions.write(folder.predictions, inputs=_origin(folder, models, classifier))
         evaluation = evaluate_predictions(
             predictions.table, folds, recipe.evaluation, classes=folds.classes, seed=options.seed, out=folder.evaluation
@@ -161,7 +165,7 @@ def _warnings(cohort: Cohort, recipe: Recipe, audited: AuditedCohort, tiles: Til
         )
     warnings += _typing_errors(Counter(str(item.slide.label) for item in audited.slides if item.slide.label))
     if audited.dropped:
-        warnings.append(f"The audit dropped {len(audited.dropped)} slides; audit/decisions.csv says why.")
+        warnings.append(f"The audit dropped {len(audited.dropped)} slides; audit/report.html shows which and why.")
     if tiles.fallbacks:
         warnings.append(
             f"The masks of {len(tiles.fallbacks)} slides could not be used; their tiles were cut from "

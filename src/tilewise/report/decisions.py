@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tilewise.report.data import DecisionRow
 
 _OWN_AUTHOR = "tilewise"
-_WORDS = {"keep": "kept", "drop": "left out", "relabel": "relabelled"}
+_WORDS = {"keep": "kept", "drop": "left out", "relabel": "relabelled", "repair": "repaired"}
 _INSTEAD = {"tissue": "tissue instead", "slide": "whole slide instead", "exclude": "slide left out"}
 
 

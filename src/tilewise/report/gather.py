@@ -15,6 +15,7 @@ import pandas as pd
 from tilewise.audit.cohort import NO_GROUPS
 from tilewise.audit.table import read_findings, read_slides
 from tilewise.errors import ArtifactError, SlideError
+from tilewise.execution import read_failures
 from tilewise.folds import PART_NAMES, Folds
 from tilewise.inference.predictions import Predictions
 from tilewise.report.caveats import Facts, caveats
@@ -31,12 +32,14 @@ from tilewise.report.data import (
     SlideResult,
     TileSummary,
 )
-from tilewise.report.describe import describe_layout, describe_tiles, overlapping
+from tilewise.report.describe import describe_layout, overlapping
 from tilewise.report.render import render_report
 from tilewise.report.text import without_folders
 from tilewise.report.thumbnail import thumbnail
+from tilewise.report.tiles_words import describe_tiling
 from tilewise.runs import RunFolder
 from tilewise.store import read_json, write_text
+from tilewise.tiles.config import TileConfig
 from tilewise.tiles.tileset import TileSet
 from tilewise.tiles.window import Boxes
 from tilewise.version import __version__
@@ -103,7 +106,7 @@ def gather(folder: RunFolder) -> ReportInput:
             tiles.counts(),
             tiles.skipped,
             tiles.fallbacks,
-            describe_tiles(recipe["tiles"]),
+            describe_tiling(TileConfig.model_validate(recipe["tiles"])),
             overlap=any(overlapping(boxes[result.slide]) for result in shown),
         ),
         parts=_parts(folds),
@@ -206,12 +209,9 @@ def _with_pictures(
 
 
 def _failures(path: Path, root: str) -> tuple[FailureRow, ...]:
-    if not path.is_file():
-        return ()
     with _whole(path):
-        return tuple(
-            FailureRow(row["item"], row["stage"], without_folders(row["message"], root)) for row in _rows(path)
-        )
+        failures = read_failures(path)
+    return tuple(FailureRow(item.item, item.stage, without_folders(item.message, root)) for item in failures)
 
 
 def _public(value: Any, root: str) -> Any:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
-import jinja2
-
-from tilewise.report import numbers
 from tilewise.report.confusion import confusion_rows
 from tilewise.report.curves import training_curves
 from tilewise.report.data import ReportInput
 from tilewise.report.decisions import by_others, decision_groups
 from tilewise.report.headline import METRIC_NAMES, headline, metric_rows
-from tilewise.report.pictures import picture_svg
 from tilewise.report.tables import flat, fold_rows, fold_summary, tile_counts
-from tilewise.report.text import with_code
+from tilewise.report.templates import environment, read
 
 
 def render_report(data: ReportInput) -> str:
@@ -26,7 +21,7 @@ def render_report(data: ReportInput) -> str:
     auroc_notes, box_notes = _split_notes(evaluation["out_of_fold"]["notes"])
     view: dict[str, Any] = {
         "data": data,
-        "style": _read("report.css"),
+        "style": read("report.css"),
         "classes": evaluation["classes"],
         "pooled": evaluation["out_of_fold"],
         "holdout": evaluation.get("holdout"),
@@ -44,35 +39,10 @@ def render_report(data: ReportInput) -> str:
         "tile_counts": tile_counts(data.tiles.counts),
         "environment": flat(data.environment),
     }
-    return _environment().get_template("report.html").render(view)
+    return environment().get_template("report.html").render(view)
 
 
 def _split_notes(notes: Sequence[str]) -> tuple[list[str], list[str]]:
     """Notes of the evaluation on the AUROC, which stand beside it, and the others, which stand in the first box."""
     auroc = [note for note in notes if note.startswith("AUROC ")]
     return auroc, [note for note in notes if note not in auroc]
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_read),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(
-        number=numbers.number,
-        value=numbers.value_of,
-        interval=numbers.interval,
-        mean_and_spread=numbers.mean_and_spread,
-        percent=numbers.percent,
-        with_code=with_code,
-    )
-    environment.globals.update(count=numbers.count, picture_svg=picture_svg)
-    return environment
-
-
-def _read(name: str) -> str:
-    return (resources.files("tilewise.report") / name).read_text("utf-8")

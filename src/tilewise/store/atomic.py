@@ -10,10 +10,15 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A temporary path in the target's folder; flushed to disk and renamed onto `path` when the block ends well.
 
     The folder is made when it is missing. When the block raises, the temporary file goes and `path` stays as it was.
+
+    Args:
+        path: the target.
+        durable: whether it must survive a power cut. Entries of a cache need not: what reads them notices damage and
+            makes them again, and waiting for the disk after each of a thousand small files takes longer than the work.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix is kept because some writers choose the format by it.
@@ -22,18 +27,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        _flush(temporary, os.O_RDWR)
+        if durable:
+            _flush(temporary, os.O_RDWR)
         # mkstemp makes files private to the user; a run is meant to be shared as other files are.
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-        _flush(path.parent, os.O_RDONLY)
+        if durable:
+            _flush(path.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write bytes atomically."""
-    with atomic_path(path) as temporary:
+def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write bytes atomically; `durable` as in `atomic_path`."""
+    with atomic_path(path, durable=durable) as temporary:
         temporary.write_bytes(data)
 
 

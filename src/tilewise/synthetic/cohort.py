@@ -13,7 +13,9 @@ from tilewise.errors import ArtifactError, BatchFailed, UsageError
 from tilewise.execution import run_each, write_failures
 from tilewise.store import read_json, write_bytes, write_json, write_text
 from tilewise.synthetic.config import SynthConfig
-from tilewise.synthetic.plan import PlannedSlide, plan_cohort
+from tilewise.synthetic.faults.plan import FaultySlide, clean_slides, plan_faults
+from tilewise.synthetic.faults.write import NOTES_FOLDER, is_planted, write_faults, write_planted
+from tilewise.synthetic.plan import PlannedSlide
 from tilewise.synthetic.slide import DrawnSlide, draw_slide
 from tilewise.synthetic.truth import SCHEMA, TRUTH_FOLDER, VERSION, truth_rows, truth_summary
 
@@ -27,7 +29,8 @@ class SynthSummary:
 
     Attributes:
         root: the cohort's folder.
-        num_train, num_test: slides of each part.
+        num_train, num_test: slides of each part, faulty ones included.
+        num_faulty: slides with a planted fault, harmless marks included.
         num_drawn: slides drawn now; the others were there already.
         best_macro_f1: highest macro F1 anyone can expect on endless slides of this kind.
         truth: the folder with labels of the test slides, latents and bounds.
@@ -36,6 +39,7 @@ class SynthSummary:
     root: Path
     num_train: int
     num_test: int
+    num_faulty: int
     num_drawn: int
     best_macro_f1: float
     truth: Path
@@ -52,8 +56,10 @@ def write_cohort(out: Path, config: SynthConfig, *, workers: int | None = 1) -> 
     """Write a cohort into `out`, or finish one that was begun there with the same config.
 
     `out` holds `train_data/` (`img_0000.png`, `mask_0000.png` ...), `train_labels.csv`, with test slides also
-    `test_data/`, and `truth/`. The labels are written last, so that a cohort without them is not finished. The same
-    config gives the same bytes, whatever the number of workers.
+    `test_data/`, and `truth/`. Where faults are planted, `truth/faults.csv` says which slide has which, and for
+    slides with ink `truth/` holds `alpha_0000.png` (share of ink in every pixel, 255 is all) and `clean_0000.png` (the
+    picture without it); `faults.read_faults` reads the table. The labels are written last, so that a cohort without
+    them is not finished. The same config gives the same bytes, whatever the number of workers.
 
     Args:
         out: a folder that is new, empty, or was begun here.
@@ -61,11 +67,15 @@ def write_cohort(out: Path, config: SynthConfig, *, workers: int | None = 1) -> 
         workers: processes; None takes every processor.
 
     Raises:
-        UsageError: `out` holds something else, or a cohort of another config.
+        UsageError: `out` holds something else, or a cohort of another config; there are too few slides to be copied, or
+            no textures.
         BatchFailed: some slides could not be written; `truth/failures.csv` names them.
     """
-    plan = plan_cohort(config)
-    summary = truth_summary(config, plan)
+    plan = plan_faults(config)
+    if config.textures is not None:
+        _textures(config.textures)
+    # Scores of what can be learned are about slides that can be learned from.
+    summary = truth_summary(config, clean_slides(plan))
     _claim(out, summary)
     write_text(out / TRUTH_FOLDER / "truth.csv", _as_csv(truth_rows(config, plan)))
     missing = {slide.image_name: _Job(out, config, slide) for slide in plan.values() if not _is_written(out, slide)}
@@ -77,13 +87,15 @@ def write_cohort(out: Path, config: SynthConfig, *, workers: int | None = 1) -> 
             f"{len(outcome.failures)} of {len(plan)} slides could not be written, first {first.item}: {first.message}; "
             f"see {out / TRUTH_FOLDER / 'failures.csv'}, then run the same command again"
         )
+    num_faulty = write_faults(out / TRUTH_FOLDER, plan)
     rows = [("sample_index", "label")]
-    rows += [(slide.image_name, slide.label) for slide in plan.values() if slide.part == "train"]
+    rows += [(slide.image_name, _label_given(slide)) for slide in plan.values() if slide.part == "train"]
     write_text(out / _LABELS, _as_csv(rows))
     return SynthSummary(
         root=out,
-        num_train=config.num_slides,
-        num_test=config.num_test_slides,
+        num_train=sum(slide.part == "train" for slide in plan.values()),
+        num_test=sum(slide.part == "test" for slide in plan.values()),
+        num_faulty=num_faulty,
         num_drawn=len(missing),
         best_macro_f1=float(summary["best_reachable"]["macro_f1"]),
         truth=out / TRUTH_FOLDER,
@@ -122,13 +134,19 @@ def _claim(out: Path, summary: dict[str, Any]) -> None:
     differing = [key for key in ("drawing_version", "config") if found.get(key) != summary[key]]
     if differing:
         before, now = found.get("config") or {}, summary["config"]
-        fields = [key for key in now if before.get(key) != now[key]] or ["the version of the drawing code"]
+        fields = [key for key in {**now, **before} if before.get(key) != now.get(key)]
+        fields = fields or ["the version of the drawing code"]
         raise UsageError(
             f"{out} holds a synthetic cohort made otherwise (differs in {', '.join(fields)}); "
             "name another folder, or delete this one"
         )
     # A killed run leaves unfinished files under hidden names.
-    for folder in (out, out / TRUTH_FOLDER, *(out / name for name in _FOLDERS.values())):
+    for folder in (
+        out,
+        out / TRUTH_FOLDER,
+        out / TRUTH_FOLDER / NOTES_FOLDER,
+        *(out / name for name in _FOLDERS.values()),
+    ):
         for path in folder.glob(".*.tmp*"):
             path.unlink()
 
@@ -139,14 +157,40 @@ def _entries(folder: Path) -> Iterable[Path]:
 
 def _is_written(out: Path, slide: PlannedSlide) -> bool:
     folder = out / _FOLDERS[slide.part]
+    if isinstance(slide, FaultySlide):
+        return is_planted(folder, out / TRUTH_FOLDER, slide)
     return (folder / slide.image_name).is_file() and (folder / slide.mask_name).is_file()
+
+
+def _label_given(slide: PlannedSlide) -> str:
+    return "" if isinstance(slide, FaultySlide) and slide.fault == "label-missing" else slide.label
 
 
 def _write_slide(job: _Job) -> None:
     folder = job.root / _FOLDERS[job.planned.part]
-    image, mask = encode_slide(draw_slide(job.config, job.planned))
+    if isinstance(job.planned, FaultySlide):
+        drawn = _draw(job.config, job.planned.drawn)
+        write_planted(folder, job.root / TRUTH_FOLDER, job.config, job.planned, drawn=drawn)
+        return
+    image, mask = encode_slide(_draw(job.config, job.planned))
     write_bytes(folder / job.planned.mask_name, mask)
     write_bytes(folder / job.planned.image_name, image)
+
+
+def _draw(config: SynthConfig, planned: PlannedSlide) -> DrawnSlide:
+    """The slide without a fault, of what the config says tissue is made of."""
+    drawn = draw_slide(config, planned)
+    if config.textures is None:
+        return drawn
+    from tilewise.synthetic.real import fill_with_textures
+
+    return fill_with_textures(planned, drawn, textures=_textures(config.textures))
+
+
+def _textures(folder: Path) -> tuple[Path, ...]:
+    from tilewise.synthetic.real import find_textures
+
+    return find_textures(folder)
 
 
 def _as_csv(rows: Iterable[Iterable[object]]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 # As many classes as there are code words in `latents.CODES`.
 MOST_CLASSES = 8
@@ -33,6 +34,31 @@ class SynthConfig(BaseModel):
         max_length=MOST_CLASSES,
         description="Class names and their relative frequency.",
     )
+
+    faults: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Planted faults of each kind, on slides of their own beside `num_slides` clean ones.",
+    )
+    source: Literal["drawn", "textures"] = Field(
+        "drawn",
+        description="What cores are made of: drawn tissue, or real textures, in which labels do not show but by masks.",
+    )
+    textures: Path | None = Field(None, description="Folder of real slides that `source: textures` reads in place.")
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if (self.source == "textures") != (self.textures is not None):
+            raise ValueError("`textures` names the folder for `source: textures`; give both or neither")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Cohorts without faults stay what they were before there were any."""
+        dumped: dict[str, Any] = handler(self)
+        unused = {"faults": self.faults == 0, "source": self.source == "drawn", "textures": self.textures is None}
+        return {name: value for name, value in dumped.items() if not unused.get(name, False)}
 
     @model_validator(mode="after")
     def _check_classes(self) -> Self:

@@ -2,51 +2,132 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.tiles.window import Boxes, Ratios
+from tilewise.tiles.window import Boxes, Mask, Ratios, covered_by, covered_table
 from tilewise.units import Box, Size
+
+_MOST_POINTS = 4000
+_MOST_ROUNDS = 25
+
+Points = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Component:
+    """One connected component: its bounding box, its own pixels in it as bool (height, width), and its centroid."""
+
+    box: Box
+    own: Mask
+    centroid: tuple[float, float]
+    area: int
+
+
+def components(mask: Mask, *, min_px: int) -> Iterator[Component]:
+    """Components of at least `min_px` pixels, connected over edges and corners; in scan order."""
+    num, labels, stats, centroids = cv2.connectedComponentsWithStats(
+        np.ascontiguousarray(mask).view(np.uint8), connectivity=8
+    )
+    for component in range(1, num):
+        x, y, width, height, area = (int(value) for value in stats[component])
+        if area >= min_px:
+            own = labels[y : y + height, x : x + width] == component
+            yield Component(Box(x, y, width, height), own, (centroids[component][0], centroids[component][1]), area)
 
 
 def component_center_tiles(
-    mask: npt.NDArray[np.bool_], side: int, *, min_component_px: int, min_ratio: float
+    mask: Mask, side: int, *, min_component_px: int, min_ratio: float, most_centers: int = 1
 ) -> tuple[Boxes, Ratios]:
-    """Cut one tile centred on each connected component of the mask.
+    """Cut one tile centred on each connected component of the mask, or several on a large one.
 
     The centre is the centroid, or the component's own pixel nearest to it where a curved component does not contain
-    its centroid. Tiles that would leave the slide are moved inside.
+    its centroid. A component of more pixels than a tile is parted by k-means from deterministic, far apart seeds.
+    Tiles that would leave the slide are moved inside.
 
     Args:
         mask: bool (H, W).
         side: of a tile, in level-0 pixels.
         min_component_px: components of fewer pixels are passed over.
         min_ratio: smallest share of a tile that the mask covers.
+        most_centers: parts of a component at most.
 
     Returns:
         Boxes, int64 (N, 4) as x, y, width, height, ordered by y, then x, no two equal; and the share of each that the
         mask covers.
     """
     size = Size(mask.shape[1], mask.shape[0])
-    num, labels, stats, centroids = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    found = {}
-    for component in range(1, num):
-        x, y, width, height, area = (int(value) for value in stats[component])
-        if area < min_component_px:
-            continue
-        own = labels[y : y + height, x : x + width] == component
-        center_x, center_y = _inside(own, centroids[component][0] - x, centroids[component][1] - y)
-        box = Box.around(x + center_x + 0.5, y + center_y + 0.5, Size(side, side)).shift_inside(size)
-        ratio = float(mask[box.rows, box.columns].mean())
-        if ratio >= min_ratio:
-            found[box.y, box.x, box.width, box.height] = ratio
-    ordered = sorted(found.items())
-    boxes = np.array([[x, y, w, h] for (y, x, w, h), _ in ordered], dtype=np.int64).reshape(-1, 4)
-    return boxes, np.array([ratio for _, ratio in ordered], dtype=np.float64)
+    found = set()
+    for component in components(mask, min_px=min_component_px):
+        parts = min(most_centers, -(-component.area // (side * side)))
+        for x, y in _centers(component, parts):
+            box = Box.around(x + 0.5, y + 0.5, Size(side, side)).shift_inside(size)
+            found.add((box.y, box.x, box.width, box.height))
+    boxes = np.array([[x, y, w, h] for y, x, w, h in sorted(found)], dtype=np.int64).reshape(-1, 4)
+    ratios = covered_by(covered_table(mask), boxes)
+    kept = ratios >= min_ratio
+    return boxes[kept], ratios[kept]
 
 
-def _inside(own: npt.NDArray[np.bool_], x: float, y: float) -> tuple[float, float]:
+def component_box_tiles(mask: Mask, *, min_component_px: int, smallest: int, by: str) -> tuple[Boxes, Ratios]:
+    """The bounding box of each connected component of the mask.
+
+    Args:
+        mask: bool (H, W).
+        min_component_px: components of fewer pixels are passed over.
+        smallest: boxes below this are passed over.
+        by: `side`: `smallest` is meant for the longer side; `area`: for the area of the box.
+
+    Returns:
+        As `component_center_tiles`. The share is of the whole mask in the box, whatever component it belongs to.
+    """
+    boxes = {component.box for component in components(mask, min_px=min_component_px)}
+    kept = [box for box in boxes if (box.area if by == "area" else max(box.width, box.height)) >= smallest]
+    kept.sort(key=lambda box: (box.y, box.x, box.width, box.height))
+    found = np.array([[box.x, box.y, box.width, box.height] for box in kept], dtype=np.int64).reshape(-1, 4)
+    return found, covered_by(covered_table(mask), found)
+
+
+def _centers(component: Component, parts: int) -> Iterator[tuple[float, float]]:
+    x, y = component.box.x, component.box.y
+    if parts <= 1:
+        center = _inside(component.own, component.centroid[0] - x, component.centroid[1] - y)
+        yield x + center[0], y + center[1]
+        return
+    for own_x, own_y in _parted(component.own, parts).tolist():
+        center = _inside(component.own, own_x, own_y)
+        yield x + center[0], y + center[1]
+
+
+def _parted(own: Mask, parts: int) -> Points:
+    """Centres of a component's parts, float64 (parts, 2) as x, y; Lloyd's algorithm on thinned pixels."""
+    rows, columns = np.nonzero(own)
+    step = max(1, len(rows) // _MOST_POINTS)
+    points = np.column_stack([columns[::step], rows[::step]]).astype(np.float64)
+    # Seeds far apart (Gonzalez 1985), from the pixel farthest from the middle: the same for the same component.
+    distance = ((points - points.mean(axis=0)) ** 2).sum(axis=1)
+    seeds = [int(distance.argmax())]
+    distance = np.full(len(points), np.inf)
+    while len(seeds) < parts:
+        distance = np.minimum(distance, ((points - points[seeds[-1]]) ** 2).sum(axis=1))
+        seeds.append(int(distance.argmax()))
+    centers = points[seeds]
+    for _ in range(_MOST_ROUNDS):
+        nearest = ((points[:, None] - centers[None]) ** 2).sum(axis=2).argmin(axis=1)
+        counts = np.bincount(nearest, minlength=parts)[:, None]
+        sums = np.column_stack([np.bincount(nearest, points[:, axis], minlength=parts) for axis in (0, 1)])
+        moved = np.where(counts > 0, sums / np.maximum(counts, 1), centers)
+        if np.allclose(moved, centers, atol=0.25):
+            break
+        centers = moved
+    return centers
+
+
+def _inside(own: Mask, x: float, y: float) -> tuple[float, float]:
     if own[int(y), int(x)]:  # rounded as the box is
         return x, y
     rows, columns = np.nonzero(own)

@@ -2,30 +2,173 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from tilewise.tiles.combine import faults_of
+
+Strategy = Literal["window", "component_center", "component_box", "random_views", "grid", "whole"]
+
+
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _plain(value: tuple[str, ...]) -> str | list[str]:
+    # One strategy is written as a recipe usually spells it.
+    return value[0] if len(value) == 1 else list(value)
+
+
+Strategies = Annotated[
+    tuple[Strategy, ...],
+    BeforeValidator(_listed),
+    PlainSerializer(_plain),
+    WithJsonSchema({"anyOf": [{"enum": list(get_args(Strategy))}, {"type": "list of these"}]}),
+]
 
 
 class TileConfig(BaseModel):
-    """Options of the tile stage; sizes are level-0 pixels."""
+    """Options of the tile stage. Lengths are level-0 pixels unless the name says microns.
+
+    Every tile comes out of the stage as a square of `size_px`, whatever it covers on the slide.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    strategy: Literal["window", "component_center"] = Field(
-        "window",
-        description="window: a sliding window over the slide, kept where the mask covers enough of it; "
-        "component_center: one tile centred on each connected component of the mask.",
+    strategy: Strategies = Field(
+        ("window",),
+        description="One, or a list of several whose tiles are joined. window: a sliding window, kept where the mask "
+        "covers enough of it; component_center: tiles centred on the connected components of the mask; component_box: "
+        "the bounding box of each component; random_views: tiles around pixels of the mask drawn at random; grid: a "
+        "window over the whole slide, kept where there is tissue, the mask aside; whole: the slide as one tile.",
     )
-    size_px: int = Field(128, ge=16, le=8192, description="Side of a tile.")
+    size_px: int = Field(
+        128,
+        ge=16,
+        le=8192,
+        description="Side of a tile as encoders get it; where size_um is null, also its side on the slide.",
+    )
+    size_um: float | None = Field(
+        None,
+        gt=0.0,
+        le=100_000.0,
+        description="Side of a tile on the slide in microns, scaled to size_px. A slide that does not know its scale "
+        "is left out and named, unless assumed_mpp is given. null: tiles are cut by pixels.",
+    )
+    assumed_mpp: float | None = Field(
+        None, gt=0.0, le=1000.0, description="With size_um: microns per pixel of slides that do not know their scale."
+    )
     stride_px: int | None = Field(
-        None, ge=4, le=8192, description="Step of the window; null takes size_px, so that tiles do not overlap."
+        None,
+        ge=4,
+        le=8192,
+        description="window, grid: step of the window; null goes by overlap. Without size_um only.",
+    )
+    overlap: float | None = Field(
+        None,
+        ge=0.0,
+        le=0.95,
+        description="window, grid: share of a tile that it has in common with its neighbour; null is 0 where stride_px "
+        "is null as well, so that tiles do not overlap.",
     )
     min_mask_ratio: float = Field(
-        0.25, ge=0.0, le=1.0, description="Share of a tile that the mask has to cover. 0 keeps every tile it touches."
+        0.25,
+        ge=0.0,
+        le=1.0,
+        description="window, component_center, random_views: share of a tile that the mask has to cover. 0 keeps every "
+        "tile it touches.",
+    )
+    window_over: Literal["slide", "mask_box", "component_boxes"] = Field(
+        "slide",
+        description="window: where it slides. slide: over the whole slide; mask_box: over the bounding box of the "
+        "mask; component_boxes: over the bounding box of each of its components.",
     )
     min_component_px: int = Field(
-        64, ge=1, description="component_center: components of fewer pixels than this are passed over."
+        64,
+        ge=1,
+        description="component_center, component_box, window over component_boxes: components of fewer pixels than "
+        "this are passed over.",
+    )
+    component_center_most: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="component_center: a component of more pixels than a tile is parted, and one tile centred on each "
+        "part: as many as tiles fit its area, at most this many. 1 takes the component's own centre.",
+    )
+    component_box_min: int = Field(
+        200,
+        ge=0,
+        description="component_box: boxes below this are passed over; pixels of length or of area, as "
+        "component_box_min_by says. 0 keeps every box.",
+    )
+    component_box_min_by: Literal["side", "area"] = Field(
+        "side", description="component_box: component_box_min is meant for the box's longer side, or for its area."
+    )
+    random_views_num: int = Field(10, ge=1, le=10_000, description="random_views: tiles per slide.")
+    random_views_balance: bool = Field(
+        False,
+        description="random_views: slides of rarer classes yield more, so that each class has as many as the commonest."
+        " What is more than random_views_num is marked training_only and takes no part in scores or predictions.",
+    )
+    random_views_seed: int = Field(
+        0, ge=0, description="random_views: seed; drawn anew for each slide (by its pixels) and each epoch."
+    )
+    grid_min_tissue_ratio: float = Field(
+        0.5, ge=0.0, le=1.0, description="grid: share of a tile that has to be tissue. 0 keeps every tile it touches."
+    )
+    field_scales: tuple[float, ...] = Field(
+        (1.0,),
+        description="Fields around the centre of each tile, as multiples of its side on the slide; the first is 1, the "
+        "tile itself. All are scaled to size_px and delivered together. Not for whole.",
+    )
+    fit: Literal["stretch", "pad", "reflect", "crop"] = Field(
+        "pad",
+        description="Where a tile is no square or reaches beyond the slide (component_box, whole, large fields, slides "
+        "smaller than a tile). stretch: distorted to a square; pad: filled up to a square with pad_color; reflect: "
+        "filled up with its own mirror image; crop: the square in its middle. pad and reflect never enlarge.",
+    )
+    pad_color: Literal["white", "black", "background"] = Field(
+        "white", description="With fit=pad: the colour around a tile; background: that of the slide's own glass."
+    )
+    mask_closing_px: int = Field(
+        0, ge=0, le=1024, description="Gaps of the mask up to twice this wide are closed before it is used."
+    )
+    mask_dilation_px: int = Field(0, ge=0, le=1024, description="The mask grows by this much, after closing.")
+    mask_filter: Literal["none", "black", "white", "background"] = Field(
+        "none",
+        description="What a tile shows outside the mask (or the tissue that stands in for it): the slide, or one "
+        "colour; background: that of the slide's own glass.",
+    )
+    min_tissue_ratio: float | None = Field(
+        None,
+        ge=0.0,
+        le=1.0,
+        description="Blank tiles: those with a smaller share of tissue are dropped; null keeps all.",
+    )
+    min_sharpness: float | None = Field(
+        None,
+        gt=0.0,
+        le=2.0,
+        description="Blurred tiles: those whose finest detail is less than this share of the next coarser are dropped "
+        "(in focus 0.45 to 1.3, below 0.3 hopeless); null keeps all.",
+    )
+    max_similarity: float | None = Field(
+        None,
+        gt=0.0,
+        lt=1.0,
+        description="Near-duplicates: a tile that correlates with an earlier one of its slide by more than this is "
+        "dropped (0.98, say); null drops only tiles of the same place.",
     )
     max_tiles: int | None = Field(
         None, ge=1, description="At most this many tiles per slide, spread evenly over it; null keeps all."
@@ -36,3 +179,38 @@ class TileConfig(BaseModel):
         "optical density stands in for the mask, and the whole slide where that yields no tile either; slide: the "
         "whole slide does; exclude: the slide is left out and named.",
     )
+
+    @field_validator("field_scales")
+    @classmethod
+    def _scales(cls, scales: tuple[float, ...]) -> tuple[float, ...]:
+        if not scales or scales[0] != 1.0:
+            raise ValueError("the first of field_scales is 1, the tile itself; [1, 2, 4] for example")
+        if len(scales) > 8 or len(set(scales)) < len(scales) or not all(0.05 <= scale <= 64 for scale in scales):
+            raise ValueError("field_scales are at most 8 different numbers from 0.05 to 64")
+        return scales
+
+    @model_validator(mode="after")
+    def _combination(self) -> Self:
+        faults = faults_of(self.model_dump(), {name: field.default for name, field in type(self).model_fields.items()})
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def side_px(self, mpp: float | None) -> int | None:
+        """Side of a tile on a slide of so many microns per pixel, in level-0 pixels; None where that is unknown."""
+        if self.size_um is None:
+            return self.size_px
+        mpp = self.assumed_mpp if mpp is None else mpp
+        return None if mpp is None else max(1, round(self.size_um / mpp))
+
+    def step_px(self, side: int) -> int:
+        """Step of a window of this side, in level-0 pixels."""
+        if self.stride_px is not None:
+            return self.stride_px
+        return max(1, round(side * (1.0 - (self.overlap or 0.0))))
+
+    @property
+    def looks_at_pixels(self) -> bool:
+        """Whether a slide has to be decoded to know its tiles, even where its mask is of use."""
+        filters = (self.min_tissue_ratio, self.min_sharpness, self.max_similarity)
+        return "grid" in self.strategy or any(one is not None for one in filters)

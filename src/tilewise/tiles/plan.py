@@ -1,27 +1,36 @@
-"""The tiles of one slide: the mask first, and the fallback where the mask yields none."""
+"""The tiles of one slide: strategies by the region each asks for, and the fallback where that yields none."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from tilewise.audit.cohort import AuditedSlide
-from tilewise.cohort import read_mask
-from tilewise.slides import open_slide
-from tilewise.tiles.component import component_center_tiles
-from tilewise.tiles.config import TileConfig
-from tilewise.tiles.window import Boxes, Ratios, window_tiles
-from tilewise.tissue import tissue_mask
+from tilewise.slides import SlideReader
+from tilewise.tiles.config import Strategy, TileConfig
+from tilewise.tiles.cut import cut
+from tilewise.tiles.fields import with_fields, without_copies
+from tilewise.tiles.filters import in_focus, not_blank, unlike_earlier
+from tilewise.tiles.region import Region, SlideRegions
+from tilewise.tiles.rows import TileRows
 
 
 @dataclass(frozen=True)
 class TileRequest:
-    """A slide and how to cut it."""
+    """A slide and how to cut it.
+
+    Attributes:
+        slide: what is cut.
+        config: how.
+        epoch: of the training whose random views are asked for; features are made of epoch 0.
+        num_views: random views of this slide; None takes `random_views_num`.
+    """
 
     slide: AuditedSlide
     config: TileConfig
+    epoch: int = 0
+    num_views: int | None = None
 
 
 @dataclass(frozen=True)
@@ -29,66 +38,141 @@ class TilePlan:
     """Tiles of one slide.
 
     Attributes:
-        boxes: int64 (N, 4) as x, y, width, height in level-0 pixels.
-        ratios: float64 (N,), share of each tile that `region` covers.
-        region: what the tiles were cut by: `mask`, `tissue` or `slide`.
-        reason: why the mask was not used; empty where it was.
+        rows: the tiles.
+        reason: why the mask was not used, or why there is no tile; empty where all is as asked for.
+        dropped: filter (`blank`, `blurred`, `near-duplicate`) -> tiles it took away.
     """
 
-    boxes: Boxes
-    ratios: Ratios
-    region: str
-    reason: str
+    rows: TileRows
+    reason: str = ""
+    dropped: dict[str, int] = field(default_factory=dict)
 
 
-def plan_tiles(request: TileRequest) -> TilePlan:
+def plan_tiles(request: TileRequest, *, reader: SlideReader | None = None) -> TilePlan:
     """Find the tiles of one slide. No tile is a result, not an error: `reason` says why.
+
+    Args:
+        request: the slide and how to cut it.
+        reader: of the slide where it is open already; otherwise it is opened only where pixels decide.
 
     Raises:
         SlideError: the slide or its mask cannot be read.
     """
     slide, config = request.slide, request.config
-    if slide.use_mask:
-        mask, _ = read_mask(slide.slide, slide.size)
-        boxes, ratios = _cut(mask, config)
-        if len(boxes):
-            return _limited(TilePlan(boxes, ratios, "mask", ""), config)
-        reason = f"its mask covers {mask.mean():.2%} of the slide but yields no tile under tiles.{config.strategy}"
-    else:
-        reason = slide.mask_fault
-    if config.fallback == "exclude":
-        return TilePlan(np.empty((0, 4), np.int64), np.empty(0), "mask", reason)
-    if config.fallback == "tissue":
-        boxes, ratios = _cut(_tissue(slide), config)
-        if len(boxes):
-            return _limited(TilePlan(boxes, ratios, "tissue", reason), config)
-        reason += ", and neither does its tissue"
-    boxes, ratios = _cut(_whole(slide), config)
-    return _limited(TilePlan(boxes, ratios, "slide", reason), config)
+    side = config.side_px(slide.mpp)
+    if side is None:
+        reason = (
+            f"tiles.size_um asks for {config.size_um:g} microns, but the slide does not know its scale; give "
+            "tiles.assumed_mpp, or tiles.size_px alone"
+        )
+        return TilePlan(TileRows.none(), reason)
+    regions = SlideRegions(slide, config, reader=reader)
+    dropped: dict[str, int] = {}
+    found: dict[Strategy, TileRows] = {}
+    reasons: list[str] = []
+    for group in _groups(config):
+        parts, reason = _by_group(group, request, regions, side, dropped)
+        found |= parts
+        reasons += [reason] if reason and reason not in reasons else []
+    rows = without_copies(TileRows.join([found[name] for name in config.strategy if len(found[name])]))
+    rows = _unlike(rows, regions, config, dropped)
+    return TilePlan(_limited(rows, config), "; ".join(reasons), dropped)
 
 
-def _cut(region: npt.NDArray[np.bool_], config: TileConfig) -> tuple[Boxes, Ratios]:
-    if config.strategy == "window":
-        stride = config.stride_px or config.size_px
-        return window_tiles(region, config.size_px, stride=stride, min_ratio=config.min_mask_ratio)
-    return component_center_tiles(
-        region, config.size_px, min_component_px=config.min_component_px, min_ratio=config.min_mask_ratio
-    )
+def _groups(config: TileConfig) -> list[tuple[Strategy, ...]]:
+    """Strategies that fall back together: where one of them finds a tile under the mask, the others need none."""
+    alone = ("grid", "whole")
+    together = tuple(strategy for strategy in config.strategy if strategy not in alone)
+    return [*([together] if together else []), *((strategy,) for strategy in config.strategy if strategy in alone)]
 
 
-def _tissue(slide: AuditedSlide) -> npt.NDArray[np.bool_]:
-    # The audit has let this size pass.
-    with open_slide(slide.slide.path, max_pixels=slide.size.area) as reader:
-        return tissue_mask(reader.read_whole())
+def _by_group(
+    group: tuple[Strategy, ...], request: TileRequest, regions: SlideRegions, side: int, dropped: dict[str, int]
+) -> tuple[dict[Strategy, TileRows], str]:
+    """Tiles of strategies that fall back together, and why they were not cut by what they ask for."""
+    chain, reason = _chain(group[0], request.slide, request.config)
+    for region in chain:
+        counts: dict[str, int] = {}
+        found = {strategy: _tiles(strategy, region, request, regions, side, counts) for strategy in group}
+        for kind, number in counts.items():
+            dropped[kind] = dropped.get(kind, 0) + number
+        if any(len(rows) for rows in found.values()):
+            return found, reason
+        reason = _said(reason, " and ".join(f"tiles.{name}" for name in group), region, regions, counts)
+    return dict.fromkeys(group, TileRows.none()), reason
 
 
-def _whole(slide: AuditedSlide) -> npt.NDArray[np.bool_]:
-    return np.ones((slide.size.height, slide.size.width), dtype=bool)
+def _tiles(
+    strategy: Strategy,
+    region: Region,
+    request: TileRequest,
+    regions: SlideRegions,
+    side: int,
+    counts: dict[str, int],
+) -> TileRows:
+    config = request.config
+    rows = TileRows.of_boxes(*cut(strategy, regions[region], request, side=side), strategy=strategy, region=region)
+    if strategy == "random_views":
+        rows = replace(rows, training_only=np.arange(len(rows)) >= config.random_views_num)
+    return _of_use(with_fields(rows, regions[region], config, side=side), regions, config, counts)
 
 
-def _limited(plan: TilePlan, config: TileConfig) -> TilePlan:
-    if config.max_tiles is None or len(plan.boxes) <= config.max_tiles:
-        return plan
+def _chain(strategy: Strategy, slide: AuditedSlide, config: TileConfig) -> tuple[list[Region], str]:
+    """What strategies are cut by, in turn, and why the first of it is missing."""
+    fallback: dict[str, list[Region]] = {"tissue": ["tissue", "slide"], "slide": ["slide"], "exclude": []}
+    if strategy == "grid":
+        return (["tissue"] if config.fallback == "exclude" else ["tissue", "slide"]), ""
+    if strategy == "whole" and config.mask_filter == "none":
+        return ["slide"], ""
+    rest = fallback[config.fallback]
+    return (["mask", *rest], "") if slide.use_mask else (rest, slide.mask_fault or "it has no mask")
+
+
+def _said(reason: str, names: str, region: Region, regions: SlideRegions, gone: dict[str, int]) -> str:
+    """The reason so far, and that this region yields no tile either."""
+    dropped = ", ".join(f"{number} {kind}" for kind, number in gone.items())
+    because = f" ({dropped} dropped)" if dropped else ""
+    if region == "mask":
+        share = regions.mask.mean()
+        return f"its mask covers {share:.2%} of the slide but yields no tile under {names}{because}"
+    where = "its tissue" if region == "tissue" else "the whole slide"
+    if not reason:
+        return f"{where} yields no tile under {names}{because}"
+    return f"{reason}, and {where} yields no tile either{because}"
+
+
+def _of_use(rows: TileRows, regions: SlideRegions, config: TileConfig, counts: dict[str, int]) -> TileRows:
+    """Without blank and blurred places; a place is judged by its tile of scale 1."""
+    for kind, threshold in (("blank", config.min_tissue_ratio), ("blurred", config.min_sharpness)):
+        if threshold is None or not len(rows):
+            continue
+        boxes = rows.boxes[rows.scale == 0]
+        kept = (
+            not_blank(boxes, regions.tissue, threshold)
+            if kind == "blank"
+            else in_focus(boxes, regions.pixels, threshold)
+        )
+        if not kept.all():
+            counts[kind] = counts.get(kind, 0) + int((~kept).sum())
+            rows = rows.keep_places(kept)
+    return rows
+
+
+def _unlike(rows: TileRows, regions: SlideRegions, config: TileConfig, counts: dict[str, int]) -> TileRows:
+    if config.max_similarity is None or rows.num_places < 2:
+        return rows
+    kept = unlike_earlier(rows.boxes[rows.scale == 0], regions.pixels, config.max_similarity)
+    if not kept.all():
+        counts["near-duplicate"] = int((~kept).sum())
+    return rows.keep_places(kept)
+
+
+def _limited(rows: TileRows, config: TileConfig) -> TileRows:
+    num = rows.num_places
+    most = num if config.max_tiles is None else config.max_tiles // len(config.field_scales)
+    if num <= most:
+        return rows
     # The middle of equal stretches in reading order, so that no region of the slide is favoured.
-    chosen = (2 * np.arange(config.max_tiles) + 1) * len(plan.boxes) // (2 * config.max_tiles)
-    return TilePlan(plan.boxes[chosen], plan.ratios[chosen], plan.region, plan.reason)
+    kept = np.zeros(num, dtype=bool)
+    kept[(2 * np.arange(most) + 1) * num // (2 * most)] = True
+    return rows.keep_places(kept)

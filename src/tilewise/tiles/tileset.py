@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,17 @@ import pandas as pd
 
 from tilewise.store import read_table, write_table
 from tilewise.tiles.plan import TilePlan
+from tilewise.tiles.rows import TileRows
 from tilewise.tiles.window import Boxes
 
 _SCHEMA = "tilewise.tiles"
-_VERSION = 1
+_VERSION = 2
+_BOX = ["x", "y", "width", "height"]
+_FIELD = ["field_x", "field_y", "field_width", "field_height"]
 _COLUMNS = {
-    "slide": "object", "tile": "int32", "x": "int32", "y": "int32", "width": "int32", "height": "int32",
-    "mask_ratio": "float32", "region": "object",
+    "slide": "object", "tile": "int32", **dict.fromkeys(_BOX, "int32"), "mask_ratio": "float32", "region": "object",
+    "strategy": "object", "place": "int32", "scale": "int8", **dict.fromkeys(_FIELD, "int32"), "padding": "object",
+    "training_only": "bool",
 }  # fmt: skip
 
 
@@ -27,44 +31,39 @@ class TileSet:
     """Tiles of a cohort.
 
     Attributes:
-        table: one row per tile: slide, tile (from 0 within its slide), x, y, width, height (level-0 pixels),
-            mask_ratio, region (`mask`, `tissue` or `slide`: what the tile was cut by). Rows of a slide stand together.
+        table: one row per tile, rows of a slide together: slide; tile (from 0 within its slide); x, y, width, height
+            (its box, level-0 pixels inside the slide); mask_ratio; region (`mask`, `tissue` or `slide`: what it was
+            cut by); strategy; place (from 0 within its slide; fields of several scales around one centre share it);
+            scale (index into `tiles.field_scales`); field_x, field_y, field_width, field_height (what is scaled to the
+            tile, and may reach beyond the slide); padding (`pad`, `reflect` or empty: how the field is filled around
+            the box); training_only (extra views of a rare class).
         skipped: slide -> why it yields no tile.
         fallbacks: slide -> why its tiles were not cut by its mask.
+        dropped: slide -> filter (`blank`, `blurred`, `near-duplicate`) -> tiles it took away.
     """
 
     table: pd.DataFrame
     skipped: dict[str, str]
     fallbacks: dict[str, str]
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, plans: Mapping[str, TilePlan]) -> TileSet:
         """Join the plans of all slides into one table."""
-        frames = [
-            pd.DataFrame(
-                {
-                    "slide": name,
-                    "tile": np.arange(len(plan.boxes)),
-                    "x": plan.boxes[:, 0],
-                    "y": plan.boxes[:, 1],
-                    "width": plan.boxes[:, 2],
-                    "height": plan.boxes[:, 3],
-                    "mask_ratio": plan.ratios,
-                    "region": plan.region,
-                }
-            )
-            for name, plan in plans.items()
-            if len(plan.boxes)
-        ]
+        frames = [_frame(name, plan.rows) for name, plan in plans.items() if len(plan.rows)]
         table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(_COLUMNS))
-        skipped = {name: plan.reason for name, plan in plans.items() if not len(plan.boxes)}
-        fallbacks = {name: plan.reason for name, plan in plans.items() if len(plan.boxes) and plan.reason}
-        return cls(table.astype(_COLUMNS), skipped, fallbacks)
+        skipped = {name: plan.reason for name, plan in plans.items() if not len(plan.rows)}
+        fallbacks = {name: plan.reason for name, plan in plans.items() if len(plan.rows) and plan.reason}
+        dropped = {name: dict(plan.dropped) for name, plan in plans.items() if plan.dropped}
+        return cls(table.astype(_COLUMNS), skipped, fallbacks, dropped)
 
     def boxes(self) -> dict[str, Boxes]:
-        """Slide -> boxes, int64 (N, 4) as x, y, width, height, in the table's order."""
-        columns = ["x", "y", "width", "height"]
-        return {str(name): rows[columns].to_numpy(np.int64) for name, rows in self.table.groupby("slide", sort=False)}
+        """Slide -> boxes, int64 (N, 4) as x, y, width, height inside the slide, in the table's order."""
+        return {str(name): rows[_BOX].to_numpy(np.int64) for name, rows in self.table.groupby("slide", sort=False)}
+
+    def rows(self) -> dict[str, TileRows]:
+        """Slide -> its tiles with everything that reading them takes, in the table's order."""
+        return {str(name): _rows(rows) for name, rows in self.table.groupby("slide", sort=False)}
 
     def counts(self) -> dict[str, int]:
         """Slide -> number of tiles, slides without any included."""
@@ -74,18 +73,61 @@ class TileSet:
 
     def write(self, path: Path, *, inputs: str) -> None:
         """Write the table; `inputs` is the digest of what it was made from."""
-        head = {"skipped": self.skipped, "fallbacks": self.fallbacks, "inputs": inputs}
+        head = {"skipped": self.skipped, "fallbacks": self.fallbacks, "dropped": self.dropped, "inputs": inputs}
         write_table(path, self.table, schema=_SCHEMA, version=_VERSION, metadata=head)
 
     @classmethod
     def read(cls, path: Path) -> tuple[TileSet, str]:
-        """Read a table and the digest of its inputs.
+        """Read a table and the digest of its inputs. A table of version 1 tells no strategy.
 
         Raises:
             ArtifactError: it is missing or damaged.
         """
         table, head = read_table(path, schema=_SCHEMA, version=_VERSION)
-        return cls(table.astype(_COLUMNS), _strings(head["skipped"]), _strings(head["fallbacks"])), str(head["inputs"])
+        if head["schema_version"] == 1:
+            table = _from_version_1(table)
+        dropped = {str(name): dict(found) for name, found in head.get("dropped", {}).items()}
+        tiles = cls(table.astype(_COLUMNS), _strings(head["skipped"]), _strings(head["fallbacks"]), dropped)
+        return tiles, str(head["inputs"])
+
+
+def _frame(name: str, rows: TileRows) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "slide": name,
+            "tile": np.arange(len(rows)),
+            **dict(zip(_BOX, rows.boxes.T, strict=True)),
+            "mask_ratio": rows.ratios,
+            "region": rows.region,
+            "strategy": rows.strategy,
+            "place": rows.place,
+            "scale": rows.scale,
+            **dict(zip(_FIELD, rows.fields.T, strict=True)),
+            "padding": rows.padding,
+            "training_only": rows.training_only,
+        }
+    )
+
+
+def _rows(table: pd.DataFrame) -> TileRows:
+    return TileRows(
+        boxes=table[_BOX].to_numpy(np.int64),
+        fields=table[_FIELD].to_numpy(np.int64),
+        ratios=table["mask_ratio"].to_numpy(np.float64),
+        strategy=table["strategy"].to_numpy(object),
+        region=table["region"].to_numpy(object),
+        padding=table["padding"].to_numpy(object),
+        place=table["place"].to_numpy(np.int64),
+        scale=table["scale"].to_numpy(np.int64),
+        training_only=table["training_only"].to_numpy(bool),
+    )
+
+
+def _from_version_1(table: pd.DataFrame) -> pd.DataFrame:
+    """Version 1 had one strategy, named in the recipe alone, and every tile was its box."""
+    boxes = {new: table[old] for new, old in zip(_FIELD, _BOX, strict=True)}
+    table = table.assign(**boxes, strategy="", place=table["tile"], scale=0, padding="", training_only=False)
+    return table[list(_COLUMNS)]
 
 
 def _strings(value: Any) -> dict[str, str]:

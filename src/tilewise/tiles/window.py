@@ -2,43 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.units import Size
+from tilewise.units import Box, Size
 
 Boxes = npt.NDArray[np.int64]
 Ratios = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 
-def window_tiles(mask: npt.NDArray[np.bool_], side: int, *, stride: int, min_ratio: float) -> tuple[Boxes, Ratios]:
+def window_tiles(
+    mask: Mask, side: int, *, stride: int, min_ratio: float, over: Iterable[Box] | None = None
+) -> tuple[Boxes, Ratios]:
     """Slide a square window over the mask and keep it where the mask covers enough.
 
-    The grid starts at the slide's top-left corner; a last row and column flush with the far edges make sure that no
-    pixel is out of reach. On a slide smaller than the window the tile is as large as the slide.
+    The grid starts at the top-left corner of the area it slides over; a last row and column flush with the far edges
+    make sure that no pixel is out of reach. An area narrower than the window gets one in its middle, moved onto the
+    slide; on a slide smaller than the window the tile is as large as the slide.
 
     Args:
         mask: bool (H, W).
         side: of the window, in level-0 pixels.
         stride: step in both directions.
         min_ratio: smallest share of the window that the mask covers; 0 keeps every window it touches.
+        over: areas inside the slide; None slides over all of it.
 
     Returns:
-        Boxes, int64 (N, 4) as x, y, width, height, ordered by y, then x; and the share of each that the mask covers.
+        Boxes, int64 (N, 4) as x, y, width, height, ordered by y, then x, no two equal; and the share of each that the
+        mask covers.
     """
     height, width = mask.shape
     tile = Size(min(side, width), min(side, height))
-    xs, ys = window_starts(width, tile.width, stride), window_starts(height, tile.height, stride)
     # One summed-area table makes every window cost four look-ups, whatever its size or overlap.
-    table = cv2.integral(mask.view(np.uint8))
-    top, bottom = table[ys], table[ys + tile.height]
-    covered = bottom[:, xs + tile.width] - bottom[:, xs] - top[:, xs + tile.width] + top[:, xs]
-    ratios = covered / (tile.width * tile.height)
-    rows, columns = np.nonzero((ratios >= min_ratio) & (covered > 0))
-    boxes = np.empty((rows.size, 4), dtype=np.int64)
-    boxes[:, 0], boxes[:, 1], boxes[:, 2], boxes[:, 3] = xs[columns], ys[rows], tile.width, tile.height
-    return boxes, ratios[rows, columns].astype(np.float64)
+    table = covered_table(mask)
+    if over is None:
+        xs, ys = window_starts(width, tile.width, stride), window_starts(height, tile.height, stride)
+        return _kept(table, xs, ys, tile, min_ratio)
+    found = []
+    for area in over:
+        xs = _starts_over(area.x, area.width, tile.width, stride, width)
+        ys = _starts_over(area.y, area.height, tile.height, stride, height)
+        found.append(np.column_stack([*_kept(table, xs, ys, tile, min_ratio)]))
+    joined = np.concatenate(found) if found else np.empty((0, 5))
+    # Areas may overlap; by y, then x.
+    _, first = np.unique(joined[:, [1, 0]], axis=0, return_index=True)
+    return joined[first, :4].astype(np.int64), joined[first, 4]
 
 
 def window_starts(length: int, side: int, stride: int) -> npt.NDArray[np.int64]:
@@ -47,3 +59,36 @@ def window_starts(length: int, side: int, stride: int) -> npt.NDArray[np.int64]:
     if starts[-1] != length - side:
         starts = np.append(starts, length - side)
     return starts
+
+
+def covered_table(mask: Mask) -> npt.NDArray[np.int32]:
+    """Summed-area table of a mask, int32 (H + 1, W + 1)."""
+    table: npt.NDArray[np.int32] = cv2.integral(np.ascontiguousarray(mask).view(np.uint8))
+    return table
+
+
+def covered_by(table: npt.NDArray[np.int32], boxes: Boxes) -> Ratios:
+    """Share of each box, int64 (N, 4) inside the slide, that the mask covers; from its `covered_table`."""
+    x, y, width, height = boxes.T
+    right, bottom = x + width, y + height
+    covered = table[bottom, right] - table[bottom, x] - table[y, right] + table[y, x]
+    ratios: Ratios = covered / (width * height)
+    return ratios
+
+
+def _starts_over(start: int, length: int, side: int, stride: int, end: int) -> npt.NDArray[np.int64]:
+    if length > side:
+        return start + window_starts(length, side, stride)
+    return np.array([min(max(start + (length - side) // 2, 0), end - side)], dtype=np.int64)
+
+
+def _kept(
+    table: npt.NDArray[np.int32], xs: npt.NDArray[np.int64], ys: npt.NDArray[np.int64], tile: Size, min_ratio: float
+) -> tuple[Boxes, Ratios]:
+    top, bottom = table[ys], table[ys + tile.height]
+    covered = bottom[:, xs + tile.width] - bottom[:, xs] - top[:, xs + tile.width] + top[:, xs]
+    ratios = covered / (tile.width * tile.height)
+    rows, columns = np.nonzero((ratios >= min_ratio) & (covered > 0))
+    boxes = np.empty((rows.size, 4), dtype=np.int64)
+    boxes[:, 0], boxes[:, 1], boxes[:, 2], boxes[:, 3] = xs[columns], ys[rows], tile.width, tile.height
+    return boxes, ratios[rows, columns].astype(np.float64)

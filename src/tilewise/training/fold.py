@@ -72,9 +72,9 @@ def train_fold(request: FoldTask, bags: Mapping[str, FeatureBag], *, out: Path) 
     index = {label: position for position, label in enumerate(request.classes)}
     labels = {slide_id: index[label] for slide_id, label in request.labels.items()}
     try:
-        train, select = (
-            PartData.of({slide_id: bags[slide_id].features_ND for slide_id in part}, labels)
-            for part in (request.fold.train, request.fold.select)
+        train = PartData.of({slide_id: bags[slide_id].features_ND for slide_id in request.fold.train}, labels)
+        select = PartData.of(
+            {slide_id: bags[slide_id].scored().features_ND for slide_id in request.fold.select}, labels
         )
         data = FeatureData(request.classes, train, select)
     except TrainingError as error:

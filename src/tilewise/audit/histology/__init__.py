@@ -1,0 +1,21 @@
+"""Is what lies in the tissue's outline stained tissue, and which stain is it?"""
+
+from tilewise.audit.histology.judge import (
+    Evidence,
+    HistologyFacts,
+    histology_score,
+    measure_histology,
+    not_histology,
+    own_evidence,
+)
+from tilewise.audit.histology.other_stain import other_stain
+
+__all__ = [
+    "Evidence",
+    "HistologyFacts",
+    "histology_score",
+    "measure_histology",
+    "not_histology",
+    "other_stain",
+    "own_evidence",
+]

@@ -1,0 +1,93 @@
+"""`tilewise tiles`: which parts of the slides a recipe looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tilewise.cli.options import (
+    EXIT_FAILED,
+    CohortArgument,
+    JsonOption,
+    QuietOption,
+    RecipeOption,
+    SetOption,
+    WorkersOption,
+)
+
+if TYPE_CHECKING:
+    from tilewise.tiles.tileset import TileSet
+
+_EXAMPLES = (
+    "Examples: tilewise tiles my_cohort --preview tiles.html; tilewise tiles my_cohort --set "
+    "'tiles.strategy=[component_center, window]' --set tiles.size_px=224 --preview tiles.html --out tiles.parquet"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("tiles", epilog=_EXAMPLES)(tiles)
+
+
+def tiles(
+    cohort: CohortArgument,
+    recipe: RecipeOption = "default",
+    set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
+    out: Annotated[Path | None, typer.Option("--out", help="Parquet table with a row for each tile.")] = None,
+    preview: Annotated[
+        Path | None, typer.Option("--preview", metavar="OUT.html", help="HTML page with the tiles drawn on the slides.")
+    ] = None,
+    decisions: Annotated[Path | None, typer.Option("--decisions", help="Decisions of an audit, as edited.")] = None,
+    workers: WorkersOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Cut a cohort's slides into tiles as a recipe says, without encoding them: to see what a recipe looks at."""
+    from tilewise import api
+    from tilewise.cli.console import print_result, progress
+
+    with progress(quiet=quiet):
+        found, failures = api.tiles(
+            cohort, api.load_recipe(recipe, set_), out=out, preview=preview, decisions=decisions, workers=workers
+        )
+    payload = {
+        "num_tiles": len(found.table),
+        "tiles": found.counts(),
+        "skipped": found.skipped,
+        "fallbacks": found.fallbacks,
+        "dropped": found.dropped,
+        "failures": [asdict(failure) for failure in failures],
+        "out": str(out) if out else None,
+        "preview": str(preview) if preview else None,
+    }
+    lines = [*_lines(found)]
+    lines += [f"table        {out}"] if out else []
+    lines += [f"preview      {preview}"] if preview else []
+    for failure in failures[:10]:
+        typer.echo(f"failed: {failure.item}: {failure.message}", err=True)
+    if len(failures) > 10:
+        typer.echo(f"and {len(failures) - 10} more; --json names each", err=True)
+    print_result(payload, "\n".join(lines), as_json=as_json)
+    return EXIT_FAILED if failures or found.table.empty else 0
+
+
+def _lines(found: TileSet) -> Iterator[str]:
+    counts = [count for count in found.counts().values() if count]
+    if counts:
+        yield (
+            f"{len(found.table)} tiles on {len(counts)} slides, {min(counts)} to {max(counts)} per slide, "
+            f"median {median(counts):g}"
+        )
+    for strategy, number in found.table["strategy"].value_counts(sort=False).items():
+        yield f"{strategy:<17} {number}"
+    for name, reason in [*found.skipped.items()][:10]:
+        yield f"no tile: {name}: {reason}"
+    if len(found.skipped) > 10:
+        yield f"and {len(found.skipped) - 10} more slides without tiles; --json or --preview names each"
+    if found.fallbacks:
+        yield f"{len(found.fallbacks)} slides not cut by their mask; --json or --preview says why"

@@ -1,0 +1,38 @@
+"""The pages' templates and style, as they lie beside this file."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import jinja2
+
+from tilewise.report import numbers
+from tilewise.report.pictures import picture_svg
+from tilewise.report.text import with_code
+
+
+def environment() -> jinja2.Environment:
+    """Templates that escape everything, and stop at a name nobody gave."""
+    made = jinja2.Environment(
+        loader=jinja2.FunctionLoader(read),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters.update(
+        number=numbers.number,
+        value=numbers.value_of,
+        interval=numbers.interval,
+        mean_and_spread=numbers.mean_and_spread,
+        percent=numbers.percent,
+        with_code=with_code,
+    )
+    made.globals.update(count=numbers.count, picture_svg=picture_svg)
+    return made
+
+
+def read(name: str) -> str:
+    """The text of a template or style sheet."""
+    return (resources.files("tilewise.report") / name).read_text("utf-8")
