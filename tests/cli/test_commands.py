@@ -1,5 +1,6 @@
 """What every command promises: help with an example, one JSON object on stdout, exit codes that tell."""
 
+import functools
 import json
 import os
 import signal
@@ -148,7 +149,9 @@ def test_a_slide_that_cannot_be_read_is_a_finding_and_the_audit_has_done_its_wor
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent otherwise on Windows")
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tmp_path):
     command = [sys.executable, "-m", "tilewise", "synth", str(tmp_path / "cohort"), "--slides", "400", "--workers", "1"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # A shell that started the tests in the background has told its children to ignore Ctrl-C.
+    listen = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen) as process:  # noqa: PLW1509
         deadline = time.monotonic() + 60
         while not (tmp_path / "cohort").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
