@@ -3,7 +3,7 @@ import pytest
 from tests.audit.made import cohort, fact, slide
 from tilewise.audit.config import AuditConfig
 from tilewise.audit.copies import Pair
-from tilewise.audit.relations import Suspects, between, copies, sections, shared_masks
+from tilewise.audit.relations import Suspects, between, copies, sections
 
 NOBODY = Suspects(frozenset(), frozenset())
 
@@ -94,22 +94,6 @@ def test_neighbouring_sections_are_kept_both():
         ("a", "b", "neighbouring-section", "keep"),
         ("b", "a", "neighbouring-section", "keep"),
     }
-
-
-def test_masks_shared_by_different_slides_are_found_and_full_or_empty_ones_prove_nothing():
-    slides = cohort(slide("a"), slide("b", "B"), slide("c"), slide("d"))
-    facts = {"a": fact("1"), "b": fact("2"), "c": fact("3", "full", 1.0), "d": fact("4", "full", 1.0)}
-    found = list(shared_masks(slides, facts, NOBODY, AuditConfig()))
-    assert [(item.slide, item.other, item.proposal) for item in found] == [("a", "b", "keep"), ("b", "a", "keep")]
-    assert "conflicting labels (A, B)" in found[0].evidence
-
-
-def test_of_slides_with_one_mask_the_one_that_is_no_histology_goes():
-    slides = cohort(slide("a"), slide("b"), slide("c"))
-    facts = {"a": fact("1"), "b": fact("2"), "c": fact("3")}
-    found = list(shared_masks(slides, facts, Suspects(frozenset({"a"}), frozenset()), AuditConfig()))
-    assert proposals(found) == {"a": "drop", "b": "keep", "c": "keep"}
-    assert {item.slide: item.other for item in found}["a"] == "b"
 
 
 def test_slides_of_another_cohort_go_from_this_one_and_its_next_section_stays():

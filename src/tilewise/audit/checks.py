@@ -10,12 +10,13 @@ from tilewise.audit.copies import Pair
 from tilewise.audit.facts import SlideFacts
 from tilewise.audit.finding import COPIES, TWIN_HERE, Finding
 from tilewise.audit.groups import infer_groups
-from tilewise.audit.histology import not_histology, other_stain
+from tilewise.audit.histology import cohort_distance, not_histology, other_stain
 from tilewise.audit.ink import ink_findings
 from tilewise.audit.labels import label_conflicts, labels_missing, name_families
 from tilewise.audit.masks import mask_findings
 from tilewise.audit.quality import quality as quality_findings
-from tilewise.audit.relations import Suspects, copies, sections, shared_masks
+from tilewise.audit.relations import Suspects, copies, sections
+from tilewise.audit.shared_masks import shared_masks
 from tilewise.cohort import Slide
 from tilewise.execution import Failure
 
@@ -51,15 +52,20 @@ def find_all(
     ink = list(ink_findings({name: fact.ink for name, fact in facts.items() if name not in spoilt}))
     stains = list(other_stain(histology))
     inked = frozenset(item.slide for item in ink if item.kind == "ink" and item.proposal != "keep")
-    suspects = Suspects(frozenset(item.slide for item in foreign if item.proposal == "drop"), inked)
-    masked = list(shared_masks(slides, facts, suspects, AuditConfig()))
+    suspects = Suspects(
+        frozenset(item.slide for item in foreign if item.proposal == "drop"),
+        inked,
+        other_stain=frozenset(item.slide for item in stains),
+        distances=cohort_distance(histology),
+    )
+    masked = list(shared_masks(slides, facts, pairs, suspects))
     # Which of two copies is the better one does not depend on what the recipe does about faults.
     grave = frozenset(item.slide for item in [*foreign, *stains, *quality, *masked] if item.proposal == "drop")
     suspects = replace(suspects, spoilt=grave)
     related = [
         *copies(slides, facts, pairs, suspects, config),
         *sections(pairs),
-        *shared_masks(slides, facts, suspects, config),
+        *(_as_chosen(item, config.not_histology) for item in masked),
     ]
     # A slide that goes as a copy, or is no histology, need not be repaired.
     going = {item.slide for item in related if item.kind in COPIES and item.proposal == "drop"}

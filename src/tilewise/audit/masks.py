@@ -47,6 +47,11 @@ class MaskFacts:
     share: float | None
     on_tissue: float
 
+    @property
+    def is_off_tissue(self) -> bool:
+        """Whether so little of it is tissue that it will not be used."""
+        return self.on_tissue < _OFF_TISSUE
+
 
 def measure_mask(slide: Slide, size: Size, tissue: Mask) -> tuple[Mask | None, MaskFacts | None]:
     """Read a slide's mask and measure it.
@@ -123,7 +128,7 @@ def _content(name: str, fact: MaskFacts, tissue_share: float) -> Iterator[Findin
         evidence = f"the mask marks {fact.share:.0%} of the slide, and {tissue_share:.0%} of it is tissue"
         yield Finding(name, "mask-full", "", "fix-mask" if useless else "keep", 0.95, evidence)
     elif fact.on_tissue < _MOSTLY_OFF_TISSUE:
-        off = fact.on_tissue < _OFF_TISSUE
+        off = fact.is_off_tissue
         evidence = f"only {fact.on_tissue:.0%} of what the mask marks is tissue; it may belong to another slide"
         yield Finding(name, "mask-outside-tissue", "", "fix-mask" if off else "keep", 0.95 if off else 0.6, evidence)
 

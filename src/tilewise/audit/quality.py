@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -64,11 +64,6 @@ class QualityFacts:
     faint_share: float
     density: float | None
     sharpness: float | None
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> QualityFacts:
-        """Facts from what `dataclasses.asdict` and JSON made of them."""
-        return cls(**data)
 
 
 def measure_quality(rgb: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_]) -> QualityFacts:

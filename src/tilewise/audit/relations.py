@@ -1,26 +1,18 @@
-"""Findings about two slides: copies, near copies, shared masks; and which of the two is the fault."""
+"""Findings about two slides that show one tissue, and which of the two is the fault."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tilewise.audit.config import AuditConfig
 from tilewise.audit.copies import Pair
 from tilewise.audit.facts import SlideFacts
 from tilewise.audit.finding import Action, Finding
 from tilewise.audit.groups import join_all
-from tilewise.audit.histology import histology_score
 from tilewise.audit.labels import named_like_a_copy
 from tilewise.cohort import Slide
-
-# Masks that cover nearly nothing or nearly everything are equal by chance, not because one was copied.
-_TELLING_SHARE = (1e-4, 0.98)
-# A mask of which less than this is tissue will not be used.
-_OFF_TISSUE = 0.10
-# Of two slides with one mask, the one whose histology score lies this far below the other's is not tissue.
-_CLEARLY_LESS = 0.4
 
 
 @dataclass(frozen=True)
@@ -31,11 +23,15 @@ class Suspects:
         not_histology: slides that other checks would drop because they are no histology.
         inked: slides with a blob of ink.
         spoilt: slides that any check but that for copies would drop.
+        other_stain: slides of another stain than the cohort's.
+        distances: how far slides lie from the cohort, `cohort_distance`.
     """
 
     not_histology: frozenset[str]
     inked: frozenset[str]
     spoilt: frozenset[str] = frozenset()
+    other_stain: frozenset[str] = frozenset()
+    distances: Mapping[str, float] = field(default_factory=dict)
 
 
 def copies(
@@ -93,33 +89,6 @@ def sections(pairs: Iterable[Pair]) -> Iterator[Finding]:
                 yield Finding(name, "neighbouring-section", other, "keep", round(pair.confidence, 3), text)
 
 
-def shared_masks(
-    slides: Mapping[str, Slide], facts: Mapping[str, SlideFacts], suspects: Suspects, config: AuditConfig
-) -> Iterator[Finding]:
-    """Different slides with exactly the same mask: one is probably made from the other."""
-    low, high = _TELLING_SHARE
-    digests = {
-        name: fact.mask.digest
-        for name, fact in facts.items()
-        if fact.mask is not None and fact.mask.digest is not None and low < (fact.mask.share or 0.0) < high
-    }
-    for names in _alike(digests):
-        labels = {slides[name].label for name in names} - {None}
-        what = f"conflicting labels ({', '.join(sorted(map(str, labels)))})" if len(labels) > 1 else "the same label"
-        fakes = _fakes(names, facts, suspects)
-        genuine = [name for name in names if name not in fakes]
-        for name in names:
-            other = next((one for one in (genuine or names) if one != name), next(one for one in names if one != name))
-            if facts[name].pixel_digest == facts[other].pixel_digest:
-                continue
-            text = f"the mask equals that of {other} pixel for pixel"
-            if name in fakes:
-                text += "; here it does not lie on tissue, so this slide was made from the other"
-            drop = name in fakes and config.not_histology == "drop"
-            confidence = 1.0 if name in suspects.not_histology or not fakes else 0.9
-            yield Finding(name, "shared-mask", other, "drop" if drop else "keep", confidence, f"{text}; {what}")
-
-
 def between(pairs: Iterable[Pair], ours: Mapping[str, SlideFacts], theirs: Mapping[str, SlideFacts],
             config: AuditConfig) -> Iterator[Finding]:  # fmt: skip
     """Slides of ours that stand in another cohort too, as they are, changed, or as the next section."""
@@ -141,7 +110,15 @@ def between(pairs: Iterable[Pair], ours: Mapping[str, SlideFacts], theirs: Mappi
 
 def equal_pixels(facts: Mapping[str, SlideFacts]) -> list[list[str]]:
     """Sets of slides with exactly the same pixels."""
-    return _alike({name: fact.pixel_digest for name, fact in facts.items()})
+    return alike({name: fact.pixel_digest for name, fact in facts.items()})
+
+
+def alike(digests: Mapping[str, str]) -> list[list[str]]:
+    """Names with equal digests, in sets of two and more."""
+    sets = defaultdict(list)
+    for name, digest in digests.items():
+        sets[digest].append(name)
+    return [sorted(names) for names in sets.values() if len(names) > 1]
 
 
 @dataclass(frozen=True)
@@ -172,7 +149,7 @@ def _rank(
     """Smaller is better: real tissue, no ink, not made from another one, with label and mask, first by name."""
     fact = facts[name]
     derived = any(pair.derived == name for pair in near)
-    unmarked = fact.mask is None or not fact.mask.share or fact.mask.on_tissue < _OFF_TISSUE
+    unmarked = fact.mask is None or not fact.mask.share or fact.mask.is_off_tissue
     unmarked |= fact.mask is not None and bool(fact.mask.fault)
     inked = name in suspects.inked
     unlabelled = slides[name].label is None
@@ -190,25 +167,8 @@ def _reason(name: str, best: str, pair: Pair, suspects: Suspects) -> str:
     return f"; {pair.reason}" if pair.derived == name and pair.reason else ""
 
 
-def _fakes(names: Sequence[str], facts: Mapping[str, SlideFacts], suspects: Suspects) -> set[str]:
-    """Members of a set with one mask that are not what the mask was drawn on."""
-    fakes = {name for name in names if name in suspects.not_histology}
-    if fakes:
-        return fakes
-    scores = {name: histology_score(facts[name].histology) for name in names}
-    best = max(scores.values())
-    return {name for name, score in scores.items() if score < best - _CLEARLY_LESS}
-
-
 def _clusters(roots: Mapping[str, str]) -> list[tuple[str, ...]]:
     members = defaultdict(list)
     for name, root in sorted(roots.items()):
         members[root].append(name)
     return [tuple(names) for names in members.values()]
-
-
-def _alike(digests: Mapping[str, str]) -> list[list[str]]:
-    sets = defaultdict(list)
-    for name, digest in digests.items():
-        sets[digest].append(name)
-    return [sorted(names) for names in sets.values() if len(names) > 1]

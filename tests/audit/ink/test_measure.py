@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from pydantic import TypeAdapter
 
 from tests.audit.ink.planted import drawn_slide, with_blob, with_pen
-from tilewise.audit.ink import ink_facts_from_json, ink_map, measure_ink
+from tilewise.audit.ink import InkFacts, ink_map, measure_ink
 from tilewise.slides import open_slide
 from tilewise.tissue import tissue_mask
 
@@ -83,7 +84,7 @@ def test_facts_survive_json() -> None:
     slide = drawn_slide(5)
     facts = measure_ink(with_blob(slide, "green")[0], slide.tissue, slide.mask)
     assert facts.spots
-    assert ink_facts_from_json(json.loads(json.dumps(asdict(facts)))) == facts
+    assert TypeAdapter(InkFacts).validate_json(json.dumps(asdict(facts))) == facts
 
 
 def test_map_is_the_same_again_and_covers_the_blob() -> None:

@@ -1,18 +1,14 @@
 """Is what lies in the tissue's outline stained tissue, and which stain is it?"""
 
-from tilewise.audit.histology.judge import (
-    Evidence,
-    HistologyFacts,
-    histology_score,
-    measure_histology,
-    not_histology,
-    own_evidence,
-)
+from tilewise.audit.histology.distance import cohort_distance
+from tilewise.audit.histology.facts import HistologyFacts, measure_histology
+from tilewise.audit.histology.judge import Evidence, histology_score, not_histology, own_evidence
 from tilewise.audit.histology.other_stain import other_stain
 
 __all__ = [
     "Evidence",
     "HistologyFacts",
+    "cohort_distance",
     "histology_score",
     "measure_histology",
     "not_histology",

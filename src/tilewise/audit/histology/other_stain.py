@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from tilewise.audit.finding import Finding
-from tilewise.audit.histology.judge import HistologyFacts, not_histology, percent
+from tilewise.audit.histology.facts import HistologyFacts
+from tilewise.audit.histology.judge import not_histology, percent
 
 # Of the density in the stain plane; sections of haematoxylin and eosin in nine public sets stay beyond these.
 _BROWN, _NEARLY_BROWN, _NO_EOSIN, _ONE_DYE, _WHITE_LIGHT, _MOSTLY = 0.095, 0.125, 0.053, 0.0085, 0.05, 0.5

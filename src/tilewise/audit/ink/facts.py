@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 Colour = Literal["green", "blue", "red", "yellow", "black"]
 Kind = Literal["blob", "pen"]
@@ -63,18 +62,3 @@ class InkFacts:
     def pens(self) -> tuple[InkSpot, ...]:
         """Pen lines and the like."""
         return tuple(spot for spot in self.spots if spot.kind == "pen")
-
-
-def ink_facts_from_json(data: Mapping[str, Any]) -> InkFacts:
-    """The facts again from what `dataclasses.asdict` gave.
-
-    Raises:
-        KeyError: a value is missing.
-        TypeError: a spot holds other values than today's.
-    """
-    return InkFacts(
-        spots=tuple(InkSpot(**spot) for spot in data["spots"]),
-        area_share=data["area_share"],
-        tissue_share=data["tissue_share"],
-        mask_on_ink=data["mask_on_ink"],
-    )
