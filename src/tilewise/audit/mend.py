@@ -6,14 +6,13 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-import imagecodecs
 import numpy as np
-import numpy.typing as npt
 
 from tilewise.audit.ink import before_after, repair
 from tilewise.cohort import Slide, read_scaled_mask
 from tilewise.errors import ArtifactError
 from tilewise.slides import read_image
+from tilewise.slides.encode import encode_png
 from tilewise.store import atomic_path, cache_dir, cache_writes, digest_config, read_json, write_bytes, write_json
 from tilewise.units import Size
 
@@ -91,10 +90,10 @@ def mend(request: MendRequest) -> Mended:
             # Nothing ever learns from painted tissue: it is for the eye alone.
             shown = repair(rgb, mask, inpaint=True) if request.inpaint else repaired
             mask, lost = repaired.mask, repaired.tissue_lost
-            write_bytes(folder / "slide.png", _png(repaired.rgb))
-            write_bytes(folder / "before_after.png", _png(before_after(rgb, shown)))
+            write_bytes(folder / "slide.png", encode_png(repaired.rgb))
+            write_bytes(folder / "before_after.png", encode_png(before_after(rgb, shown)))
         if mask is not None:
-            write_bytes(folder / "mask.png", _png(mask.astype(np.uint8) * 255))
+            write_bytes(folder / "mask.png", encode_png(mask.astype(np.uint8) * 255))
         left = mask is not None and bool(mask.any())
         write_json(summary, {"mask_left": left, "tissue_lost": lost}, schema=_SCHEMA, version=_VERSION)
     return _found(request, folder, summary)
@@ -144,7 +143,3 @@ def _found(request: MendRequest, folder: Path, summary: Path) -> Mended:
         raise ArtifactError(f"{missing[0]}: it is gone; it is made again")
     slide = replace(request.slide, path=path, mask_path=mask)
     return Mended(slide, bool(data["mask_left"]), float(data["tissue_lost"]), picture)
-
-
-def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    return bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=1, strategy=3, filter=32))

@@ -7,6 +7,7 @@ from PIL import Image
 
 from tilewise.errors import SlideError, SlideTooLarge
 from tilewise.slides import open_slide
+from tilewise.slides.encode import encode_png
 from tilewise.synthetic.faults.files import (
     ENORMOUS_FAMILIES,
     REPACKED_FAMILIES,
@@ -15,7 +16,6 @@ from tilewise.synthetic.faults.files import (
     repack_png,
     spoil_file,
 )
-from tilewise.synthetic.faults.plant import encode
 from tilewise.synthetic.slide import DrawnSlide
 
 
@@ -23,7 +23,7 @@ from tilewise.synthetic.slide import DrawnSlide
 @pytest.mark.parametrize("family", UNREADABLE_FAMILIES)
 def test_spoilt_files_cannot_be_read(slide: DrawnSlide, tmp_path, family: str, seed: int) -> None:
     path = tmp_path / "img_0000.png"
-    path.write_bytes(spoil_file(np.random.default_rng(seed), encode(slide.rgb), family=family))
+    path.write_bytes(spoil_file(np.random.default_rng(seed), encode_png(slide.rgb), family=family))
     with pytest.raises(SlideError), open_slide(path) as reader:
         reader.thumbnail(64)
 
@@ -32,7 +32,7 @@ def test_spoilt_files_cannot_be_read(slide: DrawnSlide, tmp_path, family: str, s
 @pytest.mark.parametrize("family", REPACKED_FAMILIES)
 def test_repacked_files_are_equal_in_pixels_and_not_in_bytes(slide: DrawnSlide, family: str, seed: int) -> None:
     for pixels in (slide.rgb, slide.mask.astype(np.uint8) * 255):
-        data = encode(pixels)
+        data = encode_png(pixels)
         again = repack_png(np.random.default_rng(seed), pixels, family=family, data=data)
         np.testing.assert_array_equal(imagecodecs.png_decode(again), pixels)
         with Image.open(io.BytesIO(again)) as image:

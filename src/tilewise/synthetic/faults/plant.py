@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from tilewise.slides.encode import encode_png
 from tilewise.synthetic.faults.blobs import BLOB_COLOURS, BLOB_FAMILIES, paste_blob
 from tilewise.synthetic.faults.cartoons import draw_cartoon
 from tilewise.synthetic.faults.copies import COPY_FAMILIES, draw_copy
@@ -82,18 +82,11 @@ def plant(planned: FaultySlide, drawn: DrawnSlide, *, redraw: Redraw) -> Planted
     return _PLANTERS[planned.fault](_Task(planned.fault_stream(), planned, drawn, redraw))
 
 
-def encode(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """A PNG file, packed as clean slides are."""
-    import imagecodecs
-
-    return bytes(imagecodecs.png_encode(pixels, level=1, strategy=3, filter=32))
-
-
 def _cartoon(task: _Task) -> Planted:
     drawn = task.drawn
     rgb = draw_cartoon(task.rng, drawn.rgb, tissue=drawn.tissue, family=task.planned.family)
     rows = (task.row("shared-mask"), task.row("not-histology"), *task.conflict())
-    return Planted(encode(rgb), encode(as_grey(drawn.mask)), rows)
+    return Planted(encode_png(rgb), encode_png(as_grey(drawn.mask)), rows)
 
 
 def _exact_copy(task: _Task) -> Planted:
@@ -110,8 +103,8 @@ def _named_copy(task: _Task) -> Planted:
 
 def _repacked(task: _Task, family: str) -> tuple[bytes, bytes]:
     rgb, grey = task.drawn.rgb, as_grey(task.drawn.mask)
-    image = repack_png(task.rng, rgb, family=family, data=encode(rgb))
-    return image, repack_png(task.rng, grey, family=family, data=encode(grey))
+    image = repack_png(task.rng, rgb, family=family, data=encode_png(rgb))
+    return image, repack_png(task.rng, grey, family=family, data=encode_png(grey))
 
 
 def _near_copy(task: _Task) -> Planted:
@@ -121,7 +114,7 @@ def _near_copy(task: _Task) -> Planted:
     rows = [task.row("near-copy", **copy.steps), *task.conflict()]
     if np.array_equal(copy.mask, task.drawn.mask):
         rows.append(task.row("shared-mask", implied=True))
-    return Planted(encode(copy.rgb), encode(as_grey(copy.mask)), tuple(rows))
+    return Planted(encode_png(copy.rgb), encode_png(as_grey(copy.mask)), tuple(rows))
 
 
 def _inked_copy(task: _Task) -> Planted:
@@ -155,34 +148,34 @@ def _ink(task: _Task, look: str, *, marked: bool) -> Planted:
     if marked:
         rows.append(task.row("mask-on-ink", look))
     evidence = {
-        f"alpha_{task.planned.index:04d}.png": encode(np.rint(alpha * 255.0).astype(np.uint8)),
-        f"clean_{task.planned.index:04d}.png": encode(drawn.rgb),
+        f"alpha_{task.planned.index:04d}.png": encode_png(np.rint(alpha * 255.0).astype(np.uint8)),
+        f"clean_{task.planned.index:04d}.png": encode_png(drawn.rgb),
     }
-    return Planted(encode(rgb), encode(as_grey(mask)), tuple(rows), evidence)
+    return Planted(encode_png(rgb), encode_png(as_grey(mask)), tuple(rows), evidence)
 
 
 def _pen(task: _Task) -> Planted:
     rgb = draw_pen(task.rng, task.drawn.rgb, tissue=task.drawn.tissue, family=task.planned.family)
-    return Planted(encode(rgb), encode(as_grey(task.drawn.mask)), (task.row("pen"),))
+    return Planted(encode_png(rgb), encode_png(as_grey(task.drawn.mask)), (task.row("pen"),))
 
 
 def _other_stain(task: _Task) -> Planted:
     drawn = task.drawn
     rgb = stain_otherwise(task.rng, drawn.rgb, tissue=drawn.tissue, family=task.planned.family)
-    return Planted(encode(rgb), encode(as_grey(drawn.mask)), (task.row("other-stain"),))
+    return Planted(encode_png(rgb), encode_png(as_grey(drawn.mask)), (task.row("other-stain"),))
 
 
 def _mask_fault(task: _Task) -> Planted:
     drawn, kind = task.drawn, task.planned.fault
     grey = draw_mask_fault(task.rng, drawn.mask, tissue=drawn.tissue, kind=kind)
     details: dict[str, Any] = {"shape": list(grey.shape)} if kind == "mask-size" and grey is not None else {}
-    mask = None if grey is None else encode(grey)
-    return Planted(encode(drawn.rgb), mask, (task.row(kind, **details),))
+    mask = None if grey is None else encode_png(grey)
+    return Planted(encode_png(drawn.rgb), mask, (task.row(kind, **details),))
 
 
 def _mask_unreadable(task: _Task) -> Planted:
-    mask = spoil_file(task.rng, encode(as_grey(task.drawn.mask)), family=task.planned.family)
-    return Planted(encode(task.drawn.rgb), mask, (task.row("mask-unreadable"),))
+    mask = spoil_file(task.rng, encode_png(as_grey(task.drawn.mask)), family=task.planned.family)
+    return Planted(encode_png(task.drawn.rgb), mask, (task.row("mask-unreadable"),))
 
 
 def _quality(task: _Task) -> Planted:
@@ -191,12 +184,12 @@ def _quality(task: _Task) -> Planted:
     rows = [task.row(kind)]
     if not spoilt.mask.any():
         rows.append(task.row("mask-empty", implied=True))
-    return Planted(encode(spoilt.rgb), encode(as_grey(spoilt.mask)), tuple(rows))
+    return Planted(encode_png(spoilt.rgb), encode_png(as_grey(spoilt.mask)), tuple(rows))
 
 
 def _unreadable(task: _Task) -> Planted:
-    image = spoil_file(task.rng, encode(task.drawn.rgb), family=task.planned.family)
-    return Planted(image, encode(as_grey(task.drawn.mask)), (task.row("unreadable"),))
+    image = spoil_file(task.rng, encode_png(task.drawn.rgb), family=task.planned.family)
+    return Planted(image, encode_png(as_grey(task.drawn.mask)), (task.row("unreadable"),))
 
 
 def _too_large(task: _Task) -> Planted:
@@ -206,16 +199,16 @@ def _too_large(task: _Task) -> Planted:
 
 def _section(task: _Task) -> Planted:
     section = draw_section(task.rng, task.drawn)
-    return Planted(encode(section.rgb), encode(as_grey(section.mask)), (task.row("neighbouring-section"),))
+    return Planted(encode_png(section.rgb), encode_png(as_grey(section.mask)), (task.row("neighbouring-section"),))
 
 
 def _stranger(task: _Task) -> Planted:
     stranger = task.redraw(task.rng, task.drawn)
-    return Planted(encode(stranger.rgb), encode(as_grey(stranger.mask)), (task.row("same-outline"),))
+    return Planted(encode_png(stranger.rgb), encode_png(as_grey(stranger.mask)), (task.row("same-outline"),))
 
 
 def _label_missing(task: _Task) -> Planted:
-    return Planted(encode(task.drawn.rgb), encode(as_grey(task.drawn.mask)), (task.row("label-missing"),))
+    return Planted(encode_png(task.drawn.rgb), encode_png(as_grey(task.drawn.mask)), (task.row("label-missing"),))
 
 
 def _in_both(task: _Task) -> Planted:
@@ -224,7 +217,9 @@ def _in_both(task: _Task) -> Planted:
         image, mask = _repacked(task, family)
         return Planted(image, mask, (task.row("in-both", exact=True),))
     copy = draw_copy(task.rng, task.drawn.rgb, mask=task.drawn.mask, family=family)
-    return Planted(encode(copy.rgb), encode(as_grey(copy.mask)), (task.row("in-both", exact=False, **copy.steps),))
+    return Planted(
+        encode_png(copy.rgb), encode_png(as_grey(copy.mask)), (task.row("in-both", exact=False, **copy.steps),)
+    )
 
 
 _PLANTERS: Mapping[str, Callable[[_Task], Planted]] = MappingProxyType(
