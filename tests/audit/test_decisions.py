@@ -26,7 +26,7 @@ def test_what_was_proposed_is_written_and_read_again(slides, tmp_path):
 
 
 def test_a_table_saved_by_a_spreadsheet_is_read_with_stray_spaces_and_a_mark_at_its_start(slides, tmp_path):
-    text = 'slide,finding,decision,value\r\n"a, b.png",exact-copy, drop ,\r\nü.png,,relabel, B \r\n'
+    text = 'Slide, finding,DECISION,value \r\n"a, b.png ",exact-copy, Drop ,\r\nü.png,,relabel, B \r\n'
     (tmp_path / "d.csv").write_bytes(text.encode("utf-8-sig"))
     first, second = read_decisions(tmp_path / "d.csv", slides)
     assert first.decision == "drop"

@@ -72,6 +72,21 @@ def test_every_fault_is_found_and_decided(folder, tmp_path):
     assert {path.name for path in out.iterdir()} == {"findings.parquet", "decisions.csv", "slides.parquet"}
 
 
+def test_slides_of_the_other_cohort_that_cannot_be_read_are_named(folder, caplog):
+    options = AuditOptions(against=Cohort.discover(folder, purpose="predict"), workers=1)
+    run(Cohort.discover(folder), AuditConfig(copies="keep"), options)
+    assert "1 slide(s) of" in caplog.text
+    assert "img_0002.png" in caplog.text
+
+
+def test_where_no_slide_can_be_predicted_nobody_is_sent_to_the_decisions(folder):
+    for path in (folder / "images").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(CohortError, match="not one slide can be used") as raised:
+        run(Cohort.discover(folder), AuditConfig(), AuditOptions(drop=False, workers=1))
+    assert "decisions" not in str(raised.value)
+
+
 def test_a_persons_decisions_win_and_what_a_person_dropped_is_no_failure(folder, tmp_path):
     table = decide(
         tmp_path / "decisions.csv",

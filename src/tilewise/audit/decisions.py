@@ -52,32 +52,35 @@ def read_decisions(path: Path, slides: Container[str]) -> tuple[Decision, ...]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             table = csv.DictReader(stream)
-            columns, rows = table.fieldnames or (), list(table)
+            # Spreadsheets add spaces and capitals.
+            given = table.fieldnames or ()
+            columns = [name.strip().lower() for name in given]
+            rows = [{column: row[name] for column, name in zip(columns, given, strict=True)} for row in table]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CohortError(f"{path}: cannot read decisions ({error}); give the decisions.csv of an audit") from error
     missing = [name for name in ("slide", "decision") if name not in columns]
     if missing:
         raise CohortError(
-            f"{path}: no column {' or '.join(map(repr, missing))}, its first line is {','.join(map(str, columns))!r}; "
+            f"{path}: no column {' or '.join(map(repr, missing))}, its first line is {','.join(given)!r}; "
             f"give a table with commas and the columns {','.join(_COLUMNS)}"
         )
     faults = []
     decisions = []
     for number, row in enumerate(rows, start=2):
-        slide, action = row.get("slide") or "", (row.get("decision") or "").strip()
+        row = {name: (cell or "").strip() for name, cell in row.items()}  # noqa: PLW2901 - the same row
+        slide, action = row.get("slide", ""), row.get("decision", "").lower()
         if slide not in slides:
             faults.append(f"line {number}: no slide {slide!r} in the cohort")
         elif action not in get_args(Action):
             faults.append(f"line {number}: {slide}: decision {action!r} is none of {', '.join(get_args(Action))}")
-        elif action == "relabel" and not (row.get("value") or "").strip():
+        elif action == "relabel" and not row.get("value"):
             faults.append(f"line {number}: {slide}: relabel needs the new label in `value`")
-        elif action == "keep" and (row.get("finding") or "") not in {"", *KINDS}:
-            near = difflib.get_close_matches(str(row["finding"]), KINDS, n=1)
+        elif action == "keep" and row.get("finding", "") not in {"", *KINDS}:
+            near = difflib.get_close_matches(row["finding"], KINDS, n=1)
             hint = f"; did you mean {near[0]}?" if near else ", or leave it empty to overrule all of them"
             faults.append(f"line {number}: {slide}: no finding is called {row['finding']!r}{hint}")
         else:
-            cells = {name: row.get(name) or "" for name in _COLUMNS}
-            cells |= {"decision": action, "value": cells["value"].strip()}
+            cells = {name: row.get(name, "") for name in _COLUMNS} | {"decision": action}
             decision = Decision(**cells)  # type: ignore[arg-type]
             if is_edited(decision):
                 decisions.append(decision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from tilewise.audit.table import write_findings, write_slides
 from tilewise.cohort import Cohort, Slide
 from tilewise.errors import CohortError
 from tilewise.execution import Failure, run_each
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def run(cohort: Cohort, config: AuditConfig, options: AuditOptions | None = None
     audited = apply(cohort, facts, findings, taken, inpaint=config.inpaint, workers=options.workers)
     audited = replace(audited, failures=(*failures, *audited.failures))
     if not audited.slides:
-        raise CohortError(_nothing_left(cohort, findings, options.out))
+        raise CohortError(_nothing_left(cohort, findings, options))
     return audited if options.out is None else _write_slides(options.out, audited)
 
 
@@ -119,7 +122,13 @@ def _find(
     prints = {name: found.fingerprint for name, found in seen.items()}
     findings = list(find_all(slides, facts, find_pairs(prints), config))
     if options.against is not None:
-        others, _ = _look_at({slide.slide_id: slide for slide in options.against.slides}, config, options)
+        others, unseen = _look_at({slide.slide_id: slide for slide in options.against.slides}, config, options)
+        if unseen:
+            names = ", ".join(failure.item for failure in unseen[:5]) + (" ..." if len(unseen) > 5 else "")
+            _log.warning(
+                "%d slide(s) of %s cannot be read, so nobody knows whether they stand in this cohort too: %s; replace "
+                "their files and audit again", len(unseen), options.against.root, names,
+            )  # fmt: skip
         pairs = find_pairs(prints, against={name: found.fingerprint for name, found in others.items()})
         findings += between(pairs, facts, {name: found.facts for name, found in others.items()}, config)
     return findings
@@ -131,12 +140,14 @@ def _follow(decisions: tuple[Decision, ...], options: AuditOptions) -> tuple[Dec
     return tuple(replace(item, decision="keep") if item.decision == "drop" else item for item in decisions)
 
 
-def _nothing_left(cohort: Cohort, findings: tuple[Finding, ...], out: Path | None) -> str:
+def _nothing_left(cohort: Cohort, findings: tuple[Finding, ...], options: AuditOptions) -> str:
     first = f"{findings[0].slide}: {findings[0].evidence}" if findings else "every slide was dropped by decision"
+    if not options.drop:
+        return f"{cohort.root}: not one slide can be used, the first: {first}. Put the files right and run again"
     edit = (
         f"; `tilewise audit {cohort.root} --out audit` writes a decisions.csv to edit"
-        if out is None
-        else f", or edit {out / 'decisions.csv'} and give it with --decisions"
+        if options.out is None
+        else f", or edit {options.out / 'decisions.csv'} and give it with --decisions"
     )
     return (
         f"{cohort.root}: no slide is left after the audit; {len(findings)} findings, the first: {first}. "
