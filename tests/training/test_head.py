@@ -16,10 +16,12 @@ from tilewise.models import FoldModel, HeadConfig
 from tilewise.training import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
+from tilewise.training.learning.config import LossConfig
 from tilewise.training.weights import class_weights
 
 Cohort = Callable[..., FeatureData]
 LINEAR = HeadConfig()
+UNWEIGHTED = LossConfig(class_weights="none")
 MLP = HeadConfig(kind="mlp", hidden_sizes=(16,), norm="batch", dropout=0.2)
 
 
@@ -63,7 +65,7 @@ def test_threads_and_determinism_are_left_as_they_were(cohort: Cohort) -> None:
 
 def test_a_frozen_loss_curve(cohort: Cohort) -> None:
     """Guards against a silent change of the loop; the values are those of the first version."""
-    _, history = train_head(cohort(), LINEAR, TrainingConfig(epochs=5, class_weights="inverse"), seed=0)
+    _, history = train_head(cohort(), LINEAR, TrainingConfig(epochs=5), seed=0)
     np.testing.assert_allclose(
         [[row.train_loss, row.select_loss, row.select_macro_f1, row.learning_rate] for row in history.rows],
         FROZEN,
@@ -74,7 +76,7 @@ def test_a_frozen_loss_curve(cohort: Cohort) -> None:
 @pytest.mark.parametrize("metric", ["loss", "macro_f1"])
 def test_the_best_epoch_on_select_is_kept(cohort: Cohort, metric: str) -> None:
     data = cohort(train=(6, 5, 4), select=(10, 10, 10), strength=0.4)
-    config = TrainingConfig(select_metric=metric, patience=None, epochs=80, class_weights="none", learning_rate=0.2)
+    config = TrainingConfig(select_metric=metric, patience=None, epochs=80, loss=UNWEIGHTED, learning_rate=0.2)
     model, history = train_head(data, LINEAR, config, seed=0)
     losses = [row.select_loss for row in history.rows]
     scores = [row.select_macro_f1 for row in history.rows]
@@ -109,7 +111,7 @@ def test_class_weights_raise_the_recall_of_the_rare_class(cohort: Cohort) -> Non
     fresh = cohort(train=(60, 60, 60), strength=0.7, seed=9).train
     recall = {}
     for weighting in ("none", "sqrt", "inverse"):
-        model, _ = train_head(data, LINEAR, TrainingConfig(class_weights=weighting), seed=0)
+        model, _ = train_head(data, LINEAR, TrainingConfig(loss=LossConfig(class_weights=weighting)), seed=0)
         predicted = slide_probabilities(model, fresh).argmax(axis=1)
         recall[weighting] = recall_score(fresh.labels_S, predicted, average=None)[2]
     assert recall["none"] < recall["sqrt"] < recall["inverse"]
@@ -122,7 +124,12 @@ def test_converges_to_weighted_softmax_regression(cohort: Cohort, weight: str, w
     """Slides, tiles and classes count as documented: the optimum is scikit-learn's with the same weights."""
     data = cohort(train=(40, 20, 10), select=(0, 0, 0), strength=0.7)
     config = TrainingConfig(
-        weight=weight, class_weights=weighting, epochs=400, weight_decay=0.0, learning_rate=0.1, batch_size=10**6
+        weight=weight,
+        loss=LossConfig(class_weights=weighting),
+        epochs=400,
+        weight_decay=0.0,
+        learning_rate=0.1,
+        batch_size=10**6,
     )
     model, _ = train_head(data, LINEAR, config, seed=0)
     train = data.train
@@ -155,7 +162,7 @@ def test_no_batch_has_a_single_tile(num_tiles: int) -> None:
 
 def test_a_loss_that_is_not_finite_names_fold_step_and_slides(cohort: Cohort) -> None:
     config = TrainingConfig(learning_rate=10.0, weight_decay=100.0)  # each step shrinks the weights by -99,900 %
-    with pytest.raises(TrainingError, match=r"fold 4: the loss is (nan|inf) at epoch \d+, step \d+, slides t\d_\d+"):
+    with pytest.raises(TrainingError, match=r"fold 4: the loss is (nan|inf) at epoch \d+, step \d+, learning rate [\d.]+, slides t\d_\d+"):
         train_head(cohort(), LINEAR, config, seed=0, name="fold 4")
 
 
@@ -166,3 +173,44 @@ FROZEN = [
     [0.878653, 0.920768, 0.755556, 0.017275],
     [0.871021, 0.919071, 0.755556, 0.004775],
 ]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"loss": {"kind": "focal"}},
+        {"loss": {"class_weights": "effective"}},
+        {"loss": {"label_smoothing": 0.2}},
+        {"loss": {"l1": 0.01}},
+        {"loss": {"l2": 0.01}},
+        *({"optimizer": {"kind": kind}} for kind in ("adam", "sgd", "lion", "radam", "ranger")),
+        *({"schedule": {"kind": kind}} for kind in ("one_cycle", "constant")),
+        {"schedule": {"kind": "restarts", "first_cycle_epochs": 2}},
+        {"schedule": {"kind": "plateau", "plateau_patience": 0, "plateau_improvement": 1.0}},
+        {"schedule": {"warmup_epochs": 2}},
+        {"mixup": {"on": "features"}},
+        {"sampling": {"unit": "slide"}},
+        {"sampling": {"balance": "class"}, "loss": {"class_weights": "none"}},
+        {"sampling": {"balance": "rare"}, "loss": {"class_weights": "none"}},
+        {"step": {"accumulate": 3}},
+        {"step": {"clip_norm": 0.001}},
+        {"step": {"ema_decay": 0.9}},
+    ],
+    ids=str,
+)
+def test_every_choice_trains_another_head_that_still_learns(cohort: Cohort, changed: dict) -> None:
+    data = cohort(strength=2.0)
+    usual, _ = train_head(data, LINEAR, TrainingConfig(epochs=8), seed=0)
+    config = TrainingConfig.model_validate({"epochs": 8, **changed})
+    model, history = train_head(data, LINEAR, config, seed=0)
+    assert not np.array_equal(model.weights["0.weight"], usual.weights["0.weight"])
+    assert np.isfinite([row.train_loss for row in history.rows]).all()
+    predicted = slide_probabilities(model, data.select).argmax(axis=1)
+    assert f1_score(data.select.labels_S, predicted, average="macro") > 0.6
+
+
+def test_mixing_with_alpha_zero_changes_no_bit(cohort: Cohort) -> None:
+    config = TrainingConfig.model_validate({"epochs": 3, "mixup": {"on": "features", "mixup_alpha": 0.0}})
+    mixed, plain = (train_head(cohort(), LINEAR, each, seed=0)[0] for each in (config, TrainingConfig(epochs=3)))
+    for name, array in plain.weights.items():
+        np.testing.assert_array_equal(mixed.weights[name], array)

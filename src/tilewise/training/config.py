@@ -1,4 +1,4 @@
-"""How a head is trained on features."""
+"""How a head, or a network with its head, is trained."""
 
 from __future__ import annotations
 
@@ -6,25 +6,35 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tilewise.training.learning.config import (
+    LossConfig,
+    MixConfig,
+    OptimizerConfig,
+    SamplingConfig,
+    ScheduleConfig,
+    StepConfig,
+)
+
 
 class TrainingConfig(BaseModel):
-    """AdamW on class-weighted cross-entropy, a cosine schedule, early stopping on the select part.
+    """What is minimised, how, and when it stops.
 
-    The defaults suit cohorts of tens to hundreds of slides and features of any length: nothing in them has to be
-    adapted to either.
+    The defaults - AdamW on class-weighted cross-entropy, a cosine schedule, early stopping on select - suit cohorts of
+    tens to hundreds of slides and features of any length: nothing in them has to be adapted to either.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    class_weights: Literal["none", "inverse", "sqrt"] = Field(
-        "inverse", description="Weight of a class in the loss: 1, slides / (classes * its slides), or the root of that."
-    )
+    loss: LossConfig = Field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
+    mixup: MixConfig = Field(default_factory=MixConfig)
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig)
+    step: StepConfig = Field(default_factory=StepConfig)
     weight: Literal["slide", "tile"] = Field(
         "slide", description="slide: every slide counts the same, however many tiles it has. tile: every tile does."
     )
-    epochs: int = Field(
-        60, ge=1, le=100_000, description="Passes over the train part; the cosine falls to 0 over them."
-    )
+    epochs: int = Field(60, ge=1, le=100_000, description="Passes over the train part; the schedule is over them.")
     batch_size: int | None = Field(
         None, ge=2, description="Tiles per step; left out: an eighth of the tiles, at least 32 and at most 2048."
     )
@@ -38,7 +48,7 @@ class TrainingConfig(BaseModel):
         ),
     )
     weight_decay: float = Field(
-        0.05, ge=0.0, le=100.0, description="AdamW's: a weight shrinks by learning_rate * weight_decay each step."
+        0.05, ge=0.0, le=100.0, description="A weight shrinks by learning_rate * weight_decay each step (adamw)."
     )
     select_metric: Literal["loss", "macro_f1"] = Field(
         "loss", description="The best epoch has the least loss, or the highest macro F1, over the slides of select."

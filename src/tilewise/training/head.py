@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +22,19 @@ from tilewise.models.threads import reproducible
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.history import EpochRow, History
-from tilewise.training.weights import class_totals, class_weights, slide_shares
+from tilewise.training.learning import (
+    Ema,
+    Loss,
+    Mixer,
+    Sampler,
+    Schedule,
+    balance,
+    build_optimizer,
+    build_schedule,
+    hard_targets,
+    penalty,
+)
+from tilewise.training.weights import class_totals, slide_shares
 
 _SMALLEST_BATCH, _LARGEST_BATCH, _STEPS_PER_EPOCH = 32, 2048, 8
 _LEAST_PROBABILITY = 1e-12  # a slide that is certainly wrong costs 27.6, not infinity
@@ -32,9 +46,9 @@ def train_head(
 ) -> tuple[FoldModel, History]:
     """Train a head on `data.train`, keep the epoch that does best on `data.select`.
 
-    AdamW (Loshchilov and Hutter 2019) with a cosine schedule (2017) over all steps. The loss of a tile is its
-    cross-entropy times the weight of its class and its share of its slide. Without a select part training runs its full
-    length and the last epoch is kept. The same data, configs and seed give the same model, to the bit, on one machine.
+    The loss of a tile counts by the weight of its class and its share of its slide. Without a select part training runs
+    its full length and the last epoch is kept. The same data, configs and seed give the same model, to the bit, on one
+    machine.
 
     Args:
         data: features and labels of the parts train and select.
@@ -51,12 +65,15 @@ def train_head(
         rows: list[EpochRow] = []
         best: tuple[float, int, dict[str, Tensor]] | None = None
         for epoch in range(config.epochs):
-            rate = run.rate(epoch * run.num_batches)
-            row = EpochRow(epoch + 1, run.train_epoch(epoch, name), *run.score_select(), learning_rate=rate)
-            rows.append(row)
-            badness = _badness(row, config)
-            if best is None or badness < best[0] - _WORTH_KEEPING:
-                best = (badness, epoch, copy.deepcopy(run.module.state_dict()))
+            rate = run.schedule.rate
+            train_loss = run.train_epoch(epoch, name)
+            with run.ema.averaged(run.module) if run.ema else nullcontext():
+                row = EpochRow(epoch + 1, train_loss, *run.score_select(), learning_rate=rate)
+                rows.append(row)
+                badness = _badness(row, config)
+                run.schedule.end_epoch(badness if data.select.num_slides else None)
+                if best is None or badness < best[0] - _WORTH_KEEPING:
+                    best = (badness, epoch, copy.deepcopy(run.module.state_dict()))
             if data.select.num_slides and config.patience is not None and epoch - best[1] >= config.patience:
                 break
     assert best is not None
@@ -75,9 +92,12 @@ class _Run:
     standardisation: Standardisation
     module: nn.Sequential
     optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    sampler: Sampler
+    ema: Ema | None
     generator: torch.Generator
     inputs_ND: Tensor
-    labels_N: Tensor
+    targets_NC: Tensor
     weights_N: Tensor
     select_inputs_ND: Tensor
     class_weights_C: NDArray[np.float64]
@@ -88,55 +108,81 @@ class _Run:
         train, num_classes = data.train, len(data.classes)
         shares_N = slide_shares(train, config.weight)
         standardisation = Standardisation.fit(train.features_ND, shares_N)
-        weights_C = class_weights(class_totals(train, num_classes, config.weight), config.class_weights)
+        weights_C = balance(config.loss, class_totals(train, num_classes, config.weight))
         labels_N = train.labels_S[train.tile_slide_N]
         weights_N = shares_N * weights_C[labels_N]
         module = build_head(head, num_features=train.features_ND.shape[1], num_classes=num_classes, generator=generator)
+        optimizer = build_optimizer(config.optimizer, _groups(module, config), learning_rate=config.learning_rate)
+        sampler = Sampler(config.sampling, train.labels_S, train.tile_slide_N)
+        num_batches = _num_batches(sampler.num_draws, config.batch_size)
+        schedule = build_schedule(
+            config.schedule,
+            optimizer,
+            learning_rate=config.learning_rate,
+            num_epochs=config.epochs,
+            steps_per_epoch=math.ceil(num_batches / config.step.accumulate),
+        )
         return cls(
             data=data,
             config=config,
             standardisation=standardisation,
             module=module,
-            optimizer=_optimizer(module, config),
+            optimizer=optimizer,
+            schedule=schedule,
+            sampler=sampler,
+            ema=Ema.of(module, config.step),
             generator=generator,
             inputs_ND=_tensor(standardisation.apply(train.features_ND)),
-            labels_N=torch.from_numpy(labels_N),
+            targets_NC=hard_targets(torch.from_numpy(labels_N), num_classes),
             weights_N=_tensor(weights_N / weights_N.mean()),
             select_inputs_ND=_tensor(_standardised(standardisation, data.select)),
             class_weights_C=weights_C,
-            num_batches=_num_batches(len(labels_N), config.batch_size),
+            num_batches=num_batches,
         )
-
-    def rate(self, step: int) -> float:
-        """Learning rate at a step, counted over all epochs."""
-        done = step / (self.config.epochs * self.num_batches)
-        return self.config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
 
     def train_epoch(self, epoch: int, name: str) -> float:
         """One pass over the tiles in a new order; the mean loss."""
         self.module.train()
-        order_N = torch.randperm(len(self.labels_N), generator=self.generator)
-        total = 0.0
-        for number, tiles in enumerate(order_N.tensor_split(self.num_batches)):
-            step = epoch * self.num_batches + number
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.rate(step) * group["factor"]
-            losses = nn.functional.cross_entropy(
-                self.module(self.inputs_ND[tiles]), self.labels_N[tiles], reduction="none"
-            )
-            loss = (losses * self.weights_N[tiles]).mean()
-            value = loss.item()
-            if not math.isfinite(value):
-                slides = self.data.train.name_slides(tiles.numpy())
-                raise TrainingError(
-                    f"{name}: the loss is {value} at epoch {epoch + 1}, step {step + 1}, slides {slides}; "
-                    "lower training.learning_rate or training.weight_decay, or look for absurd features of these slides"
-                )
+        order_N = self.sampler.draw(self.generator)
+        batches = order_N.tensor_split(self.num_batches)
+        size, total = self.config.step.accumulate, 0.0
+        for start in range(0, self.num_batches, size):
+            together = batches[start : start + size]
+            self.schedule.begin_step()
             self.optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
+            for number, tiles in enumerate(together, start=start):
+                loss = self._loss(tiles)
+                value = loss.item()
+                if not math.isfinite(value):
+                    step = epoch * self.num_batches + number + 1
+                    raise TrainingError(self._diverged(name, value, epoch, step, tiles))
+                torch.autograd.backward(loss / len(together) if len(together) > 1 else loss)
+                total += value * len(tiles)
+            if self.config.step.clip_norm is not None:
+                nn.utils.clip_grad_norm_(self.module.parameters(), self.config.step.clip_norm)
             self.optimizer.step()
-            total += value * len(tiles)
+            if self.ema is not None:
+                self.ema.update(self.module)
         return total / len(order_N)
+
+    def _loss(self, tiles: Tensor) -> Tensor:
+        """The loss of a batch, mixed and penalised as the recipe says; class weights are in the tiles' weights."""
+        inputs_BD, targets_BC, weights_B = self.inputs_ND[tiles], self.targets_NC[tiles], self.weights_N[tiles]
+        mix = Mixer(self.config.mixup).draw(len(tiles), self.generator)
+        if mix is not None:
+            inputs_BD = mix.features(inputs_BD)
+            targets_BC, weights_B = mix.targets(targets_BC, weights_B)
+        loss = Loss(self.config.loss)(self.module(inputs_BD), targets_BC, weights_B)
+        more = penalty(self.config.loss, self.module.parameters())
+        return loss if more is None else loss + more
+
+    def _diverged(self, name: str, value: float, epoch: int, step: int, tiles: Tensor) -> str:
+        slides = self.data.train.name_slides(tiles.numpy())
+        return (
+            f"{name}: the loss is {value} at epoch {epoch + 1}, step {step}, learning rate {self.schedule.rate:.3g}, "
+            f"slides {slides}; lower training.learning_rate or training.weight_decay, or look for absurd features of "
+            "these slides"
+        )
 
     def score_select(self) -> tuple[float | None, float | None]:
         """Loss and macro F1 over the slides of select; None without any."""
@@ -155,16 +201,17 @@ class _Run:
         return loss, macro_f1(select.labels_S, probabilities_SC.argmax(axis=1), len(self.data.classes))
 
 
-def _optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    groups = []
+def _groups(module: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
+    groups: list[dict[str, Any]] = []
     for layer in module.modules():
         for parameter in layer.parameters(recurse=False):
             matrix = parameter.ndim == 2
             factor = 1.0 / math.sqrt(parameter.shape[1]) if matrix else 1.0
-            # Decay is taken by the undivided rate; biases and norms are not decayed.
-            decay = config.weight_decay / factor if matrix else 0.0
+            # Decay apart from the gradient is taken by the undivided rate; biases and norms are not decayed.
+            undivided = 1.0 if config.optimizer.kind in {"adam", "sgd"} else factor
+            decay = config.weight_decay / undivided if matrix else 0.0
             groups.append({"params": [parameter], "factor": factor, "weight_decay": decay})
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    return groups
 
 
 def _num_batches(num_tiles: int, batch_size: int | None) -> int:
