@@ -25,7 +25,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,fast,bench]'
+	$(PIP) --editable '.[dev,fast,bench,wsi,segment,hub]'
 	@touch $@
 
 demo: $(VENV)/.core

@@ -13,6 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+# This environment has no tilewise, but the module that mends torchvision needs nothing of it.
+sys.path.append(str(Path(__file__).parents[1] / "src/tilewise"))
+
 
 def cleanvision(folder: Path) -> dict[str, Any]:
     """Exact and near duplicates, and slides it calls blurry, dark, light or without information."""
@@ -44,23 +47,6 @@ def imagededup(folder: Path) -> dict[str, Any]:
     return {"seconds": seconds, "near_duplicates": sets, "version": importlib.import_module("imagededup").__version__}
 
 
-def _repair_torchvision() -> None:
-    """Imagededup imports torchvision, whose wheel fails beside a CPU-only torch."""
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError:
-        import torch
-
-        for name in [name for name in sys.modules if name.startswith("torchvision")]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for operator in ("nms", "qnms"):
-            with contextlib.suppress(RuntimeError):
-                library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        globals()["_kept"] = library
-        importlib.import_module("torchvision")
-
-
 if __name__ == "__main__":
     root = Path(sys.argv[1])
     with contextlib.redirect_stdout(sys.stderr):
@@ -68,7 +54,8 @@ if __name__ == "__main__":
         for name, tool in (("cleanvision", cleanvision), ("imagededup", imagededup)):
             try:
                 if name == "imagededup":
-                    _repair_torchvision()
+                    # It imports torchvision, whose wheel may fail beside a CPU-only torch.
+                    importlib.import_module("torchvision_repair").import_torchvision()
                 report[name] = tool(root)
             except Exception as error:  # noqa: BLE001 - a tool that fails on these files is a result
                 report[name] = {"failed": f"{type(error).__name__}: {error}"}

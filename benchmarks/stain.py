@@ -25,8 +25,7 @@ import cv2
 import numpy as np
 
 from tilewise.slides import read_image
-from tilewise.stain import Normaliser, StainConfig, StainProfile, TrustConfig, fit_profile, trust
-from tilewise.tissue import tissue_mask
+from tilewise.stain import Normaliser, StainConfig, StainProfile, TrustConfig, fit_picture, fit_profile, trust
 
 DATA = Path(os.environ.get("TILEWISE_DATA", "../shared/data"))
 REFERENCE = DATA / "stain/normalizer_reference"
@@ -66,7 +65,7 @@ def measure(method: Any, target: Picture, slide: Picture, repeats: int) -> Row:
     config = StainConfig(method=method, trust=bounds)
 
     def fitted(rgb: Picture, *, everything: bool = False) -> StainProfile:
-        return fit_profile(rgb, np.ones(rgb.shape[:2], bool) if everything else tissue_mask(rgb), method)
+        return fit_profile(rgb, np.ones(rgb.shape[:2], bool), method) if everything else fit_picture(rgb, method)
 
     goal, own = fitted(target), fitted(slide)
     normaliser = Normaliser(own, goal, method, config=config)

@@ -2,7 +2,10 @@
 
 python benchmarks/stain_others.py TARGET.npy REPEATS SOURCE.npy... > found.json
 
-The first two sources are timed; of the others only the result is of interest.
+The first two sources are timed; of the others only the result is of interest. An environment with both tools:
+
+    python -m venv VENV && VENV/bin/pip install torch torchvision torchstain scikit-learn scikit-image
+    VENV/bin/pip install --no-deps tiatoolbox     # and, the same way, each package that its import says is missing
 """
 
 from __future__ import annotations
@@ -20,9 +23,10 @@ from typing import Any
 
 import numpy as np
 
+# This environment has no tilewise, but the module that mends torchvision needs nothing of it.
+sys.path.append(str(Path(__file__).parents[1] / "src/tilewise"))
+
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
-
-
 TIMED = 2
 
 
@@ -103,27 +107,12 @@ def row(seconds: float, result: Any, vectors: Any = None) -> dict[str, Any]:
     }
 
 
-def _repair_torchvision() -> None:
-    """Make torchvision, which tiatoolbox imports, importable, whose wheel fails beside a CPU-only torch."""
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError:
-        import torch
-
-        for name in [name for name in sys.modules if name.startswith("torchvision")]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for operator in ("nms", "qnms"):
-            with contextlib.suppress(RuntimeError):
-                library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        globals()["_kept"] = library
-
-
 def main() -> None:
     """Run both libraries and print one JSON object; a library that is missing says so in it."""
     target, repeats = np.load(sys.argv[1]), int(sys.argv[2])
     sources = [np.load(Path(path)) for path in sys.argv[3:]]
-    _repair_torchvision()
+    # tiatoolbox imports torchvision, whose wheel may fail beside a CPU-only torch.
+    importlib.import_module("torchvision_repair").import_torchvision()
     found: dict[str, Any] = {}
     for tool in (torchstain, tiatoolbox):
         said = io.StringIO()

@@ -1,10 +1,12 @@
-"""Slides and tiles per second from PNG files with masks to arrays of tiles, beside decoding each slide once.
+"""Slides and tiles per second from files with masks to arrays of tiles, beside decoding each slide once.
 
-    python benchmarks/tiles.py [--slides 1200] [--rounds 3] [--size 512] [--others PYTHON] [--keep FOLDER]
+    python benchmarks/tiles.py [--slides 1200] [--rounds 6] [--size 512] [--png pillow|opencv] [--others PYTHON]
 
-Slides are 1024 x 1500 px; one process on one core each, files in the page cache. Decoding, every strategy and, with
-`--others`, tiatoolbox's sliding window take turns in small batches; processor seconds are counted, and medians over the
-batches, so that a busy machine does not count. PYTHON is an interpreter with tiatoolbox installed.
+Flat slides are PNG files of 1024 x 1500 px; pyramids are JPEG tiles of 256 px in three levels. One process on one core
+each, files in the page cache. Decoding, every strategy, pyvips and, with `--others`, tiatoolbox's sliding window take
+turns in small batches; processor seconds are counted, and medians over the batches, so that a busy machine does not
+count. PYTHON is an interpreter with tiatoolbox installed (see tiles_others.py). Masks of pyramids are as large as the
+slide for tilewise, and 16 times smaller for tiatoolbox; pyvips gets no mask, only the boxes to read.
 """
 
 from __future__ import annotations
@@ -23,14 +25,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["VIPS_CONCURRENCY"] = "1"  # read when the library is loaded
 
 import cv2
 import numpy as np
+import tifffile
+from PIL import Image
 
 from tilewise import api
 from tilewise.audit.cohort import AuditedSlide
 from tilewise.cohort import Slide
-from tilewise.slides import open_slide, read_image, read_samples
+from tilewise.slides import header, open_slide, read_image, read_samples
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.plan import TileRequest, plan_tiles
 from tilewise.tiles.read import read_tiles, tile_masks
@@ -39,31 +44,76 @@ from tilewise.units import Size
 SIZE = Size(1500, 1024)
 DISTINCT = 24
 BATCH = 12
+# Pyramids are mosaics of so many slides across and down.
+MOSAIC = (4, 4)
+NUM_PYRAMIDS = 4
+MASK_SCALE = 16
+
+Pair = tuple[Path, Path]
 
 
-def draw(folder: Path) -> list[tuple[Path, Path]]:
-    """Slides and masks of one size."""
+def draw(folder: Path, encoder: str) -> list[Pair]:
+    """Slides and masks of one size, as PNG files of this encoder: they filter rows differently, which costs time."""
     root = folder / "cohort"
     if not (root / "train_labels.csv").is_file():
         api.synth(root, {"num_slides": DISTINCT, "seed": 7})
+    written = folder / encoder
+    written.mkdir(exist_ok=True)
     pairs = []
     for path in sorted((root / "train_data").glob("img_*.png")):
         mask = path.with_name(path.name.replace("img", "mask"))
-        for file, flags in ((path, cv2.IMREAD_COLOR), (mask, cv2.IMREAD_GRAYSCALE)):
-            picture = cv2.imread(str(file), flags)
-            if (picture.shape[1], picture.shape[0]) == SIZE:
+        pairs.append((written / path.name, written / mask.name))
+        for source, target in zip((path, mask), pairs[-1], strict=True):
+            if target.is_file():
                 continue
+            picture = np.asarray(Image.open(source))
             if picture.shape[0] > picture.shape[1]:
                 picture = np.ascontiguousarray(picture.swapaxes(0, 1))
-            how = cv2.INTER_LINEAR if flags else cv2.INTER_NEAREST
-            cv2.imwrite(str(file), cv2.resize(picture, SIZE, interpolation=how))
-        pairs.append((path, mask))
+            picture = cv2.resize(picture, SIZE, interpolation=cv2.INTER_LINEAR if source == path else cv2.INTER_NEAREST)
+            if encoder == "pillow":
+                Image.fromarray(picture).save(target)
+            else:
+                cv2.imwrite(str(target), picture[:, :, ::-1] if picture.ndim == 3 else picture)
     return pairs
+
+
+def draw_pyramids(folder: Path, pairs: list[Pair]) -> list[tuple[Pair, Path]]:
+    """Mosaics of slides as JPEG pyramids, with their masks in full and in small."""
+    across, down = MOSAIC
+    drawn = []
+    for number in range(NUM_PYRAMIDS):
+        slide = folder / f"pyramid_{number}.tif"
+        mask, small = folder / f"full_{number}.png", folder / f"small_{number}.png"
+        drawn.append(((slide, mask), small))
+        if small.is_file():
+            continue
+        chosen = [pairs[(number * 5 + index) % len(pairs)] for index in range(across * down)]
+        slides, masks = zip(*((read_image(one), read_samples(two).pixels) for one, two in chosen), strict=True)
+        whole, marked = (
+            np.vstack([np.hstack(parts[row * across : (row + 1) * across]) for row in range(down)])
+            for parts in (slides, masks)
+        )
+        with tifffile.TiffWriter(slide) as file:
+            for level in range(3):
+                file.write(
+                    whole if not level else cv2.resize(whole, None, fx=0.25**level, fy=0.25**level, interpolation=3),
+                    photometric="rgb",
+                    tile=(256, 256),
+                    compression="jpeg",
+                    compressionargs={"level": 85},
+                    subfiletype=int(level > 0),
+                    resolution=(20_000, 20_000),
+                    resolutionunit="centimeter",
+                    metadata=None,
+                )
+        Image.fromarray(marked).save(mask)
+        Image.fromarray(marked[MASK_SCALE // 2 :: MASK_SCALE, MASK_SCALE // 2 :: MASK_SCALE]).save(small)
+    return drawn
 
 
 def audited(path: Path, mask: Path) -> AuditedSlide:
     slide = Slide(path.name, path, mask)
-    return AuditedSlide(slide, SIZE, 0.5, path.name, True, path.name, path.name, ())
+    return AuditedSlide(slide, header(path).size, 0.5, path.name, True, path.name, path.name, ())
 
 
 def cut(slides: list[AuditedSlide], config: TileConfig) -> int:
@@ -126,7 +176,11 @@ class Other:
 
     def __call__(self, slides: list[AuditedSlide]) -> tuple[float, int]:
         """Seconds and tiles of these slides."""
-        answer = self._ask([[str(item.slide.path), str(item.slide.mask_path)] for item in slides])
+        return self.of_pairs([(item.slide.path, item.slide.mask_path) for item in slides])
+
+    def of_pairs(self, pairs: list[Pair]) -> tuple[float, int]:
+        """Seconds and tiles of these slides and masks."""
+        answer = self._ask([[str(path), str(mask)] for path, mask in pairs])
         return float(answer["seconds"]), int(answer["tiles"])
 
     def close(self) -> None:
@@ -147,12 +201,15 @@ def main() -> None:
     parser.add_argument("--slides", type=int, default=1200, help="slides that the default strategy is cut from")
     parser.add_argument("--rounds", type=int, default=6, help="batches of 12 slides for each of the others")
     parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--png", choices=("pillow", "opencv"), default="pillow", help="what writes the flat slides")
     parser.add_argument("--others", metavar="PYTHON")
     parser.add_argument("--keep", type=Path, help="folder to draw into and keep; default: a temporary one")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     folder = arguments.keep or Path(tempfile.mkdtemp())
-    pool = [audited(*pair) for pair in draw(folder)]
+    pairs = draw(folder, arguments.png)
+    pool = [audited(*pair) for pair in pairs]
+    pyramids = draw_pyramids(folder, pairs)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # inherited by the other interpreter
     other = Other(arguments.others, arguments.size) if arguments.others else None
@@ -177,7 +234,8 @@ def main() -> None:
                 tiles[name] += num
     base, both = seconds["decode slides once"], seconds["decode slides and masks once"]
     print(
-        f"{SIZE.width} x {SIZE.height} px PNG with masks, one core, medians of {arguments.rounds} batches of {BATCH}\n"
+        f"{SIZE.width} x {SIZE.height} px PNG ({arguments.png}) with masks, one core, medians of {arguments.rounds} "
+        f"batches of {BATCH}\n"
     )
     print("| | slides per s | tiles per s | times decoding slides | times decoding slides and masks |")
     print("|---|---:|---:|---:|---:|")
@@ -191,10 +249,63 @@ def main() -> None:
         ours, theirs = seconds[f"window {arguments.size}, ratio 0.025"], seconds[list(seconds)[-1]]
         times = statistics.median(their / our for their, our in zip(theirs, ours, strict=True))
         print(f"\n{times:.2f} times as fast as tiatoolbox on the same slides")
+    of_pyramids(pyramids, other, arguments)
+    if other is not None:
         other.close()
     many(pool, arguments.slides, configs["window 128, step 64 (default)"])
     if arguments.keep is None:
         shutil.rmtree(folder)
+
+
+def vips_cutter(boxes: dict[Path, list[list[int]]]) -> Callable[[list[Path]], int] | None:
+    """Reads boxes of a pyramid with pyvips, where it is installed."""
+    try:
+        import pyvips
+    except ImportError:
+        return None
+    pyvips.cache_set_max(0)
+
+    def read(paths: list[Path]) -> int:
+        num = 0
+        for path in paths:
+            region = pyvips.Region.new(pyvips.Image.new_from_file(str(path)))
+            for x, y, width, height in boxes[path]:
+                tile = np.frombuffer(region.fetch(x, y, width, height), np.uint8).reshape(height, width, 3)
+                num += tile.shape[2] == 3
+        return num
+
+    return read
+
+
+def of_pyramids(drawn: list[tuple[Pair, Path]], other: Other | None, arguments: argparse.Namespace) -> None:
+    """Tiles per second of pyramids."""
+    config = TileConfig(size_px=arguments.size, min_mask_ratio=0.025)
+    slides = [audited(*pair) for pair, _ in drawn]
+    small = {pair[0]: small for pair, small in drawn}
+    boxes = {item.slide.path: plan_tiles(TileRequest(item, config)).rows.boxes.tolist() for item in slides}
+    contestants: dict[str, Callable[[list[AuditedSlide]], tuple[float, int]]] = {
+        "tilewise": lambda batch: timed(lambda some: cut(some, config), batch)
+    }
+    vips = vips_cutter(boxes)
+    if vips is not None:
+        contestants["pyvips, boxes given"] = lambda batch: timed(lambda some: vips([i.slide.path for i in some]), batch)
+    if other is not None:
+        contestants[f"tiatoolbox {other.version}"] = lambda batch: other.of_pairs(
+            [(item.slide.path, small[item.slide.path]) for item in batch]
+        )
+    speeds: dict[str, list[float]] = {name: [] for name in contestants}
+    for number in range(arguments.rounds + 1):
+        for name, work in contestants.items():
+            seconds, num = work([slides[number % len(slides)]])
+            if number:
+                speeds[name].append(num / seconds)
+    size = slides[0].size
+    print(f"\n{size.width} x {size.height} px JPEG pyramids, tiles of {arguments.size} px, one core\n")
+    print("| | tiles per s | tilewise is faster |")
+    print("|---|---:|---:|")
+    for name, values in speeds.items():
+        times = statistics.median(our / their for our, their in zip(speeds["tilewise"], values, strict=True))
+        print(f"| {name} | {statistics.median(values):.0f} | {times:.2f} |")
 
 
 def many(pool: list[AuditedSlide], num: int, config: TileConfig) -> None:

@@ -1,16 +1,21 @@
 """Tiatoolbox's sliding window over lists of files, one JSON list per line of stdin; run by tiles.py in its own Python.
 
 python benchmarks/tiles_others.py SIZE
+
+That Python needs tiatoolbox and what it imports. It asks for a torch below 2.13; it cuts tiles with a newer one too:
+install it with `pip install --no-deps tiatoolbox`, then the packages it names, without their upper bounds.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import importlib.metadata
 import json
 import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 
 def cut(files: list[list[str]], size: int) -> int:
@@ -20,9 +25,11 @@ def cut(files: list[list[str]], size: int) -> int:
 
     num = 0
     for path, mask in files:
+        # A pyramid says itself what its scale is; a flat picture has to be told.
+        told = {} if path.endswith(".tif") else {"mpp": 0.5, "power": 20}
         extractor = get_patch_extractor(
             "slidingwindow",
-            input_img=WSIReader.open(path, mpp=0.5, power=20),
+            input_img=WSIReader.open(path, **told),
             input_mask=VirtualWSIReader(mask, mode="bool", mpp=0.5, power=20),
             patch_size=(size, size),
             stride=(size, size),
@@ -35,27 +42,12 @@ def cut(files: list[list[str]], size: int) -> int:
     return num
 
 
-def repair_torchvision() -> None:
-    """Tiatoolbox imports torchvision, whose wheel fails beside a CPU-only torch."""
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError:
-        import torch
-
-        for name in [name for name in sys.modules if name.startswith("torchvision")]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for operator in ("nms", "qnms"):
-            with contextlib.suppress(RuntimeError):
-                library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        globals()["_kept"] = library
-        importlib.import_module("torchvision")
-
-
 def main() -> None:
     import cv2
 
-    repair_torchvision()
+    from tilewise.torchvision_repair import import_torchvision
+
+    import_torchvision()
 
     cv2.setNumThreads(1)
     size = int(sys.argv[1])

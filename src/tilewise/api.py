@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tilewise.execution import Failure
     from tilewise.pipeline.predict import PredictionResult
     from tilewise.pipeline.train import Run
+    from tilewise.segment.run import Segmentation
     from tilewise.store import Damage
     from tilewise.synthetic.cohort import SynthSummary
     from tilewise.tiles.tileset import TileSet
@@ -30,6 +31,7 @@ __all__ = [
     "packaged_recipes",
     "predict",
     "report",
+    "segment",
     "similar",
     "synth",
     "tiles",
@@ -270,6 +272,47 @@ def similar(
 
         write_similar_report(Path(out), result, cohort=found, workers=workers)
     return result
+
+
+def segment(
+    cohort: Cohort | Path | str,
+    recipe: Recipe | str = DEFAULT,
+    *,
+    out: Path | str | None = None,
+    seed: int = 0,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> Segmentation:
+    """Make region masks for the slides of a cohort; nothing in its folder is changed. A stopped call is resumed.
+
+    Args:
+        cohort: what was discovered, or a folder or table to discover; it needs no labels.
+        recipe: a recipe, or a packaged name or YAML file; its `audit` and `segment` sections count.
+        out: folder for masks, `segment.json`, `segment.html` and the `cohort.csv` to train with; None writes nothing.
+        seed: of everything random; 0 is a seed.
+        decisions: a decisions.csv of an audit that a person edited.
+        workers: processes; None takes every processor. Results do not depend on it.
+        offline: never reach for the network.
+
+    Raises:
+        UsageError: `segment.method` is none or cannot be used here, or `out` holds something else.
+        TrainingError: training could not go on.
+    """
+    from tilewise.audit.run import AuditOptions
+    from tilewise.audit.run import run as run_audit
+    from tilewise.segment.output import check_out, write_output
+    from tilewise.segment.run import segment as run_segment
+
+    chosen, folder = _recipe(recipe), _path(out)
+    if folder is not None:
+        check_out(folder)
+    found = _cohort_of_any_kind(cohort, "train", "predict")
+    audited = run_audit(found, chosen.audit, AuditOptions(decisions=_path(decisions), workers=workers))
+    made = run_segment(audited, chosen.segment, seed=seed, workers=workers, offline=offline)
+    if folder is not None:
+        write_output(folder, made, found, chosen.segment, seed=seed, workers=workers)
+    return made
 
 
 def tiles(

@@ -18,6 +18,8 @@ from tilewise.evaluation.config import EvaluationConfig
 from tilewise.features.config import FeaturesConfig
 from tilewise.folds.config import FoldsConfig
 from tilewise.models.config import HeadConfig
+from tilewise.segment.config import SegmentConfig
+from tilewise.stain.config import StainConfig
 from tilewise.tiles.config import TileConfig
 from tilewise.training.config import TrainingConfig
 
@@ -32,7 +34,9 @@ class Recipe(BaseModel):
     name: str = Field(min_length=1, description="Shown in reports and tables.")
     description: str = Field("", description="Where the recipe comes from and what it is for.")
     audit: AuditConfig = Field(default_factory=AuditConfig)
+    segment: SegmentConfig = Field(default_factory=SegmentConfig)
     tiles: TileConfig = Field(default_factory=TileConfig)
+    stain: StainConfig = Field(default_factory=StainConfig)
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
     features: FeaturesConfig = Field(default_factory=FeaturesConfig)
     head: HeadConfig = Field(default_factory=HeadConfig)

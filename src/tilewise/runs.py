@@ -46,9 +46,19 @@ class RunFolder:
         return self.root / "audit"
 
     @property
+    def segment(self) -> Path:
+        """Masks that were made, and the networks that made them; only there where masks are made."""
+        return self.root / "segment"
+
+    @property
     def tiles(self) -> Path:
         """The tile set."""
         return self.root / "tiles.parquet"
+
+    @property
+    def stain(self) -> Path:
+        """What became of the slides' stains; only there where they are normalised."""
+        return self.root / "stain.json"
 
     @property
     def folds(self) -> Path:

@@ -14,7 +14,8 @@ from tests.drawn import SETTINGS, draw_cohort
 from tilewise.cli.main import run
 
 COMMANDS = [
-    ["train"], ["predict"], ["evaluate"], ["report"], ["audit"], ["similar"], ["tiles"], ["verify"], ["synth"],
+    ["train"], ["predict"], ["evaluate"], ["report"], ["audit"], ["similar"], ["segment"], ["tiles"], ["verify"],
+    ["synth"],
     ["recipes"],
     ["recipes", "show"], ["recipes", "check"], ["encoders"], ["encoders", "show"], ["encoders", "accept"],
 ]  # fmt: skip

@@ -66,6 +66,22 @@ def test_xception_is_the_file_timm_names() -> None:
     assert (config.url, config.input_size, config.mean) == (card.source, (3, card.input_px, card.input_px), card.mean)
 
 
+def test_the_network_of_system_e_keeps_every_place() -> None:
+    """Four blocks of convolution, ReLU and pooling, none in the last, then flattened."""
+    import torch
+
+    from tilewise.encoders.networks import create_network
+
+    network = create_network(find_card("four_block_cnn"), seed=0)
+    kinds = [type(module).__name__ for module in network.modules() if not list(module.children())]
+    assert kinds == ["Conv2d", "ReLU", "MaxPool2d"] * 3 + ["Conv2d", "ReLU"]
+    with torch.inference_mode():
+        images_BCHW = torch.rand(1, 3, 32, 32)
+        features_BD = network(images_BCHW)
+        assert torch.equal(features_BD, network.forward_features(images_BCHW).flatten(1))
+        assert features_BD.shape == (1, 64 * 4 * 4)
+
+
 def test_texture_card_holds_the_length_of_the_vector() -> None:
     from tilewise.encoders.texture import TEXTURE_DIM
 
@@ -92,7 +108,7 @@ def test_every_encoder_of_the_published_systems_is_there() -> None:
         "efficientnet_v2_m densenet121 convnext_tiny convnext_small convnext_large mobilenet_v1 "
         "mobilenet_v3_small mobilenet_v3_large vgg16 xception dinov2_vits14 simple_cnn lunit_resnet50_mocov2 "
         "lunit_resnet50_swav lunit_resnet50_bt lunit_vits16_dino phikon uni uni2_h prov_gigapath virchow2 "
-        "h_optimus_0 h_optimus_1 ctranspath retccl kimianet texture"
+        "h_optimus_0 h_optimus_1 ctranspath retccl kimianet texture four_block_cnn"
     )
     assert set(systems.split()) <= cards().keys()
 

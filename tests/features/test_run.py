@@ -1,5 +1,6 @@
 """The cache of features: what is taken from it, what is made again, and how much is held at a time."""
 
+import dataclasses
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -14,7 +15,8 @@ from tilewise.cohort import Cohort
 from tilewise.errors import UsageError
 from tilewise.features import run as features
 from tilewise.features.config import FeaturesConfig
-from tilewise.store import cache_dir
+from tilewise.stain import STANDARD, Normaliser, TileNormaliser
+from tilewise.store import cache_dir, digest_bytes, digest_config
 from tilewise.tiles import run as tile_stage
 from tilewise.tiles.tileset import TileSet
 
@@ -216,3 +218,49 @@ def test_slides_without_tiles_have_no_bag(folder):
     without = TileSet(tiles.table[tiles.table["slide"] != "img_0000.png"], {"img_0000.png": "why"}, {})
     assert "img_0000.png" not in encode(audited, without)[0]
     assert encode(replace(audited, slides=()), replace(tiles, table=tiles.table[:0]))[0] == {}
+
+
+def section_profile():
+    return dataclasses.replace(STANDARD, concentrations=(1.2, 1.4), lab_mean=(60.0, 20.0, -12.0))
+
+
+def test_slides_without_a_stain_have_the_key_they_always_had(folder):
+    audited, tiles = cut(folder)
+    (rows, *_), cutting = tiles.rows().values(), recipe().tiles
+    where = [digest_bytes(rows.boxes.tobytes()), digest_bytes(rows.fields.tobytes()), [""]]
+    reading = {"size_px": 32, "fit": "pad", "pad_color": cutting.pad_color, "mask_filter": "none"}
+    slide = audited.slides[0]
+    expected = digest_config([slide.content, where, reading, MeanAndSpread().signature, 2])
+    assert features._key(slide, rows, MeanAndSpread(), cutting, None) == expected
+
+
+def test_a_bag_is_of_the_stain_and_one_that_nothing_was_done_to_is_of_none(folder):
+    audited, tiles = cut(folder)
+    plain, _, _ = encode(audited, tiles)
+
+    def stained(target, **changes):
+        source = dataclasses.replace(section_profile(), **changes)
+        encoder = MeanAndSpread()
+        stains = {name: Normaliser(source, target, "macenko") for name in plain}
+        bags, _ = features.run(audited, tiles, encoder, FeaturesConfig(), recipe().tiles, stains)
+        return bags, encoder.given
+
+    first, given = stained(STANDARD)
+    assert given
+    assert not equal(first, plain)
+    assert stained(STANDARD)[1] == []
+    assert equal(stained(STANDARD)[0], first)
+    other, given = stained(dataclasses.replace(STANDARD, concentrations=(1.0, 1.0)))
+    assert given
+    assert not equal(other, first)
+    untouched, given = stained(STANDARD, num_pixels=3)
+    assert given == []
+    assert equal(untouched, plain)
+
+
+def test_how_many_tiles_kept_their_colours_is_known_from_the_cache_too(folder):
+    audited, tiles = cut(folder)
+    for _ in range(2):
+        stains = {item.slide_id: TileNormaliser(STANDARD, "macenko") for item in audited.slides}
+        bags, _ = features.run(audited, tiles, MeanAndSpread(), FeaturesConfig(), recipe().tiles, stains)
+        assert all(bag.num_left == len(bag.features_ND) for bag in bags.values()), "the tiles are of one colour"

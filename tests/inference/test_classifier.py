@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ from tilewise.errors import ArtifactError
 from tilewise.features.bag import FeatureBag
 from tilewise.inference.classifier import SlideClassifier, predict_bags, stack
 from tilewise.models import FoldModel, HeadConfig, Standardisation
+from tilewise.stain import STANDARD
 
 CLASSES = ("A", "HER2(+), ünsure", "NA")
 
@@ -118,3 +120,41 @@ def test_a_bundle_whose_writing_was_cut_short_is_no_mixture_of_two(tmp_path):
     member(7).save(tmp_path / "member-0")  # a killed run got this far on its second training
     with pytest.raises(ArtifactError, match="member-0 is of another training"):
         SlideClassifier.load(tmp_path)
+
+
+def test_stains_that_slides_are_brought_to_are_kept(tmp_path):
+    recipe = {"name": "r", "stain": {"method": "macenko"}}
+    for number, targets in enumerate(((STANDARD,), (STANDARD, replace(STANDARD, concentrations=(1.0, 2.0))))):
+        whole = classifier(recipe=recipe, targets=targets)
+        whole.save(tmp_path / str(number))
+        assert SlideClassifier.load(tmp_path / str(number)).targets == targets
+
+
+@pytest.mark.parametrize(("method", "num"), [("macenko", 0), ("macenko", 3), ("none", 1)])
+def test_a_bundle_that_lacks_its_stains_is_damaged(tmp_path, method, num):
+    classifier(recipe={"name": "r", "stain": {"method": method}}, targets=(STANDARD,) * num).save(tmp_path)
+    with pytest.raises(ArtifactError, match="stain targets"):
+        SlideClassifier.load(tmp_path)
+
+
+def test_a_bundle_of_the_first_version_knows_no_stains(tmp_path):
+    classifier().save(tmp_path)
+    path = tmp_path / "classifier.json"
+    data = json.loads(path.read_text()) | {"schema_version": 1}
+    del data["targets"]
+    path.write_text(json.dumps(data))
+    assert SlideClassifier.load(tmp_path).targets == ()
+
+
+def test_each_member_predicts_from_its_own_look():
+    whole, generator = classifier(), np.random.default_rng(1)
+    looks = [
+        {
+            name: FeatureBag(name, generator.normal(size=(3, 4)).astype(np.float32), np.zeros((3, 4), np.int64))
+            for name in "ab"
+        }
+        for _ in range(2)
+    ]
+    expected = 0.25 * predict_bags(whole.members[0], looks[0]) + 0.75 * predict_bags(whole.members[1], looks[1])
+    np.testing.assert_allclose(whole.predict(*looks)[0], expected, rtol=1e-12)
+    np.testing.assert_array_equal(whole.predict(looks[0])[0], whole.predict(looks[0], looks[0])[0])

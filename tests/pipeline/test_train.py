@@ -73,7 +73,7 @@ def test_a_model_does_not_depend_on_the_holdout_or_on_its_own_test_part(home, tm
             bags[name].features_ND[:] = generator.normal(size=bags[name].features_ND.shape)
         return bags, failures
 
-    monkeypatch.setattr(pipeline.feature_stage, "run", with_noise)
+    monkeypatch.setattr(feature_stage, "run", with_noise)
     train(home / "cohort", tmp_path / "run", HOLDOUT)
     before, after = contents(home / "run"), contents(tmp_path / "run")
     assert before["folds/0/model.safetensors"] == after["folds/0/model.safetensors"]

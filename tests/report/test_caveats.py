@@ -46,6 +46,7 @@ def test_nothing_is_said_without_need(facts: Facts) -> None:
         ({"encoder": {"weights": "random, seed 0"}}, "The encoder has random weights"),
         ({"has_groups": False}, "No patient or group column: every slide counts as its own patient."),
         ({"slides": _slides([True, True]).assign(split=["test", None])}, "The table's `split` column was not used"),
+        ({"stain": "1 of 9 slides keeps its own colours."}, "1 of 9 slides keeps its own colours."),
         ({"num_lost": 1}, "1 picture is missing because its slide is not where"),
         ({"num_lost": 2}, "2 pictures are missing: slides are not where"),
     ],

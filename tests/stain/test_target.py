@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tilewise.errors import ArtifactError, UsageError
-from tilewise.stain import StainConfig, choose_target, fit_profile, median_profile
+from tilewise.stain import STANDARD, StainConfig, TrustConfig, choose_target, fit_profile, median_profile, trust
 from tilewise.stain.profile import angle_between
 
 BROWN = ((0.65, 0.70, 0.29), (0.27, 0.57, 0.78))
@@ -46,7 +46,7 @@ def test_there_has_to_be_something_of_one_method(profiles):
 
 def test_the_cohorts_target_leaves_out_what_is_not_believed(section, profiles):
     odd = [fit_profile(*section(BROWN, seed=k), "macenko") for k in range(5)]
-    config = StainConfig(method="macenko")
+    config = StainConfig(method="macenko", target="median")
     assert choose_target(config, [*odd, *profiles]) == median_profile(profiles)
     with pytest.raises(UsageError, match="of 5 slides none"):
         choose_target(config, odd)
@@ -56,8 +56,24 @@ def test_a_stored_profile_is_the_target(tmp_path, profiles):
     path = tmp_path / "target.json"
     profiles[0].write(path)
     assert choose_target(StainConfig(method="macenko", target=path), []) == profiles[0]
-    with pytest.raises(ArtifactError, match="missing"):
+    with pytest.raises(UsageError, match=r"none\.json is no file; give `standard`"):
         choose_target(StainConfig(method="macenko", target=tmp_path / "none.json"), [])
+    path.write_text("{}")
+    with pytest.raises(ArtifactError):
+        choose_target(StainConfig(method="macenko", target=path), [])
+
+
+@pytest.mark.parametrize("method", ["macenko", "vahadane", "reinhard"])
+def test_the_default_target_depends_on_no_slide_and_is_believed(method, profiles):
+    config = StainConfig(method=method)
+    assert choose_target(config) == choose_target(config, profiles) == STANDARD
+    assert trust(STANDARD, config) == ""
+
+
+def test_a_target_that_the_bounds_rule_out_is_refused():
+    config = StainConfig(method="macenko", trust=TrustConfig(min_angle=50))
+    with pytest.raises(UsageError, match=r"stain\.target standard: ill-conditioned"):
+        choose_target(config)
 
 
 def test_a_slide_is_the_target_if_it_is_believed(section, tmp_path):

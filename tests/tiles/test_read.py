@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from tilewise.slides import FlatReader
+from tilewise.stain import STANDARD, Normaliser, TileNormaliser
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.fields import with_fields
 from tilewise.tiles.read import glass_color, read_mask_tiles, read_tiles
@@ -134,3 +137,46 @@ def test_the_mask_comes_in_the_frame_of_the_tile(pixels):
     assert np.array_equal(plane, expected)
     (without,) = read_mask_tiles(rows, config, {})
     assert without[12:20, 6:26].all()
+
+
+def to_standard():
+    """What brings a slide with green glass to the standard target."""
+    profile = replace(STANDARD, glass=(200.0, 240.0, 200.0), concentrations=(1.0, 1.5))
+    return Normaliser(profile, STANDARD, "macenko")
+
+
+@pytest.fixture
+def section():
+    """A slide of 60 x 100: green glass, and a square of dye in it."""
+    slide = np.full((60, 100, 3), (200, 240, 200), np.uint8)
+    slide[20:40, 30:60] = (120, 90, 130)
+    return slide
+
+
+def test_pixels_are_normalised_before_anything_is_laid_around_them(section):
+    config = TileConfig(size_px=32, mask_filter="black", pad_color="black")
+    mask = np.zeros((60, 100), bool)
+    mask[:, :50] = True
+    rows = rows_of([[30, 10, 32, 32]], config, mask=mask)
+    stain = to_standard()
+    (tile,) = read_tiles(FlatReader("slide.png", section), rows, config, {"mask": mask}, stain=stain)
+    expected = stain.apply(section)[10:42, 30:62]
+    assert np.abs(expected.astype(int) - section[10:42, 30:62]).max() > 10
+    assert np.array_equal(tile[:, :20], expected[:, :20])
+    assert not tile[:, 20:].any()
+
+
+def test_glass_that_fills_a_tile_is_normalised_too(section):
+    config = TileConfig(size_px=40, strategy="component_box", pad_color="background")
+    rows = rows_of([[30, 20, 30, 20]], config)
+    (tile,) = read_tiles(FlatReader("slide.png", section), rows, config, stain=to_standard())
+    assert np.abs(tile[0, 0].astype(int) - 239).max() <= 1
+
+
+def test_each_tile_can_be_normalised_by_itself(section):
+    config = TileConfig(size_px=32)
+    rows = rows_of([[30, 10, 32, 32], [0, 0, 32, 32]], config)
+    each = TileNormaliser(STANDARD, "macenko")
+    tiles = read_tiles(FlatReader("slide.png", section), rows, config, stain=each)
+    assert each.num_left == 2, "neither tile has two dyes"
+    assert np.array_equal(tiles, read(section, rows, config))

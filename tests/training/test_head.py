@@ -162,7 +162,10 @@ def test_no_batch_has_a_single_tile(num_tiles: int) -> None:
 
 def test_a_loss_that_is_not_finite_names_fold_step_and_slides(cohort: Cohort) -> None:
     config = TrainingConfig(learning_rate=10.0, weight_decay=100.0)  # each step shrinks the weights by -99,900 %
-    with pytest.raises(TrainingError, match=r"fold 4: the loss is (nan|inf) at epoch \d+, step \d+, learning rate [\d.]+, slides t\d_\d+"):
+    with pytest.raises(
+        TrainingError,
+        match=r"fold 4: the loss is (nan|inf) at epoch \d+, step \d+, learning rate [\d.]+, slides t\d_\d+",
+    ):
         train_head(cohort(), LINEAR, config, seed=0, name="fold 4")
 
 

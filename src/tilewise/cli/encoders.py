@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,13 +44,34 @@ def list_encoders(context: typer.Context, as_json: JsonOption = False) -> None:
 
 @app.command(epilog="Example: tilewise encoders show resnet50")
 def show(name: NameArgument, as_json: JsonOption = False) -> None:
-    """Show one encoder: input, source and revision, licence, and where its weights are looked for."""
+    """Show one encoder: input, source and revision, blocks, licence, and where its weights are looked for."""
     from tilewise import api
     from tilewise.cli.console import print_result
+    from tilewise.encoders import find_card
+    from tilewise.models.networks import block_table
 
     card = api.encoder(name)
+    blocks = block_table(find_card(name))
     lines = [f"{key:<18} {value}" for key, value in card.items() if value not in (None, "") and key != "licence_text"]
-    print_result(card, "\n".join([*lines, "", str(card["licence_text"])]), as_json=as_json)
+    text = "\n".join([*lines, "", *_block_lines(blocks), str(card["licence_text"])])
+    print_result(card | {"blocks": blocks}, text, as_json=as_json)
+
+
+def _block_lines(blocks: list[dict[str, Any]]) -> list[str]:
+    """The blocks as a table with a line on how a recipe speaks of them; nothing for what is no network."""
+    if not blocks:
+        return []
+    width = max(len(block["name"]) for block in blocks)
+    last = (
+        f"A tile passes them from the first to the last: network.trained=last trains {blocks[-1]['name']}. With "
+        "network.blocks=fine each layer counts as a block."
+    )
+    return [
+        f"{'block':<{width}} {'layers':>6} {'parameters':>13} {'share':>7}",
+        *(f"{one['name']:<{width}} {one['layers']:>6} {one['parameters']:>13,} {one['share']:>7.2%}" for one in blocks),
+        last,
+        "",
+    ]
 
 
 @app.command(epilog="Example: tilewise encoders accept phikon")

@@ -12,7 +12,20 @@ from typing import Any
 
 import typer
 
-from tilewise.cli import audit, encoders, evaluate, predict, recipes, report, similar, synth, tiles, train, verify
+from tilewise.cli import (
+    audit,
+    encoders,
+    evaluate,
+    predict,
+    recipes,
+    report,
+    segment,
+    similar,
+    synth,
+    tiles,
+    train,
+    verify,
+)
 from tilewise.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from tilewise.errors import TilewiseError, UsageError
 
@@ -28,7 +41,7 @@ app = typer.Typer(
     help="From a folder of slides, masks and labels to an audited cohort, an honest score and a deployable classifier.",
     epilog="Start with:\n\ntilewise synth my_cohort\n\ntilewise train my_cohort --out runs/first",
 )
-for module in (train, predict, evaluate, report, audit, similar, tiles, verify, synth):
+for module in (train, predict, evaluate, report, audit, similar, segment, tiles, verify, synth):
     module.register(app)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(encoders.app, name="encoders")

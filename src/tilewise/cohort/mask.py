@@ -143,6 +143,11 @@ def _foreground(samples: Samples, found: SlideHeader, notes: list[str], *, name:
 
 
 def _values_present(values: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    # Nearly every mask holds 0 and one value more. Two passes tell, where counting all values is a slow one.
+    highest = int(values.max())
+    num_marked = cv2.countNonZero(values)
+    if highest and cv2.countNonZero(cv2.compare(values, highest, cv2.CMP_EQ)) == num_marked:
+        return np.array([0, highest] if num_marked < values.size else [highest], dtype=np.intp)
     # OpenCV counts 8- and 16-bit values in place; NumPy would make 8 bytes of each pixel first.
     levels = int(np.iinfo(values.dtype).max) + 1
     return np.flatnonzero(cv2.calcHist([values], [0], None, [levels], [0, levels]))

@@ -24,7 +24,7 @@ def create_network(card: EncoderCard, *, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if card.builder == "cnn":
-            network: nn.Module = SimpleCNN(card.dim)
+            network = _from_scratch(card)
         elif card.builder == "timm":
             network = _from_timm(card)
         else:
@@ -33,11 +33,17 @@ def create_network(card: EncoderCard, *, seed: int) -> nn.Module:
 
 
 class SimpleCNN(nn.Module):
-    """Four blocks of convolution, ReLU and pooling, the last without pooling; then the mean over the image."""
+    """Four blocks of convolution, ReLU and pooling, the last without pooling; then the mean over the image, or all.
 
-    def __init__(self, dim: int) -> None:
+    Args:
+        width: channels of the last block; the first has an eighth of them.
+        flatten: keep the features of every place, an eighth of the image's side in both directions.
+    """
+
+    def __init__(self, width: int, *, flatten: bool = False) -> None:
         super().__init__()
-        widths = (3, dim // 8, dim // 4, dim // 2, dim)
+        self.flatten = flatten
+        widths = (3, width // 8, width // 4, width // 2, width)
         blocks = [
             nn.Sequential(nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
             for before, after in pairwise(widths[:-1])
@@ -45,10 +51,20 @@ class SimpleCNN(nn.Module):
         blocks.append(nn.Sequential(nn.Conv2d(widths[-2], widths[-1], 3, padding=1), nn.ReLU()))
         self.blocks = nn.Sequential(*blocks)
 
-    def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
-        """Normalised images to features (B, dim)."""
+    def group_matcher(self, *, coarse: bool = False) -> dict[str, str]:
+        """Which weights belong to which block, as timm's networks say it."""
+        del coarse
+        return {"stem": r"^blocks\.0", "blocks": r"^blocks\.(\d+)"}
+
+    def forward_features(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        """Normalised images to features (B, width, H / 8, W / 8)."""
         features_BCHW: torch.Tensor = self.blocks(images_BCHW)
-        return features_BCHW.mean(dim=(2, 3))
+        return features_BCHW
+
+    def forward(self, images_BCHW: torch.Tensor) -> torch.Tensor:
+        """Normalised images to features (B, width), or (B, width * H / 8 * W / 8)."""
+        features_BCHW = self.forward_features(images_BCHW)
+        return features_BCHW.flatten(1) if self.flatten else features_BCHW.mean(dim=(2, 3))
 
 
 class ClassAndMean(nn.Module):
@@ -68,6 +84,12 @@ class ClassAndMean(nn.Module):
 def bare_network(network: nn.Module) -> nn.Module:
     """The network that weights belong to, without what pools its tokens."""
     return cast("nn.Module", network.network) if isinstance(network, ClassAndMean) else network
+
+
+def _from_scratch(card: EncoderCard) -> nn.Module:
+    # Flattened, the length of the features depends on the size of the input, and the width is no longer their length.
+    width = dict(card.options).get("width", card.dim)
+    return SimpleCNN(int(width), flatten=card.architecture == "four_blocks_flat")
 
 
 def _from_timm(card: EncoderCard) -> nn.Module:

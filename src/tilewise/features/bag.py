@@ -27,12 +27,14 @@ class FeatureBag:
         boxes: int64 (N, 4) as x, y, width, height in level-0 pixels, row by row.
         training_only: bool (N,), extra views of a rare class, which only training may see; None where there are none.
             It follows from the tile table and is not written.
+        num_left: tiles that keep their own colours although each was to be normalised by itself.
     """
 
     slide_id: str
     features_ND: npt.NDArray[np.float32]
     boxes: Boxes
     training_only: npt.NDArray[np.bool_] | None = None
+    num_left: int = 0
 
     def scored(self) -> FeatureBag:
         """The bag without the tiles that only training may see: a slide's label must not tell how it is looked at."""
@@ -52,6 +54,7 @@ class FeatureBag:
             file.attrs["tilewise_version"] = __version__
             file.attrs["slide"] = self.slide_id
             file.attrs["key"] = key
+            file.attrs["num_left"] = self.num_left
             file.attrs["digest"] = _digest(self.features_ND, self.boxes)
             file["features"] = self.features_ND
             file["boxes"] = self.boxes
@@ -77,7 +80,12 @@ class FeatureBag:
         )
         if not sound:
             raise ArtifactError(f"{path} is not the bag of {slide_id} that was asked for; delete it and run again")
-        return cls(slide_id, features.astype(np.float32, copy=False), boxes.astype(np.int64, copy=False))
+        return cls(
+            slide_id,
+            features.astype(np.float32, copy=False),
+            boxes.astype(np.int64, copy=False),
+            num_left=int(head.get("num_left", 0)),
+        )
 
 
 def _digest(features_ND: npt.NDArray[np.float32], boxes: Boxes) -> str:

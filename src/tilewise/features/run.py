@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from tilewise.execution import Failure, task
 from tilewise.features.bag import FeatureBag
 from tilewise.features.config import FeaturesConfig
 from tilewise.slides import SlideReader, open_slide
+from tilewise.stain.normalise import AnyNormaliser, TileNormaliser
 from tilewise.store import cache_dir, cache_writes, digest_bytes, digest_config
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.read import read_tiles, tile_masks
@@ -38,6 +39,7 @@ class _Work:
     slide: AuditedSlide
     rows: TileRows
     key: str
+    stain: AnyNormaliser | None
 
     @property
     def name(self) -> str:
@@ -49,13 +51,18 @@ class _Work:
 
 
 def run(
-    cohort: AuditedCohort, tiles: TileSet, encoder: Encoder, config: FeaturesConfig, cutting: TileConfig
+    cohort: AuditedCohort,
+    tiles: TileSet,
+    encoder: Encoder,
+    config: FeaturesConfig,
+    cutting: TileConfig,
+    stains: Mapping[str, AnyNormaliser] | None = None,
 ) -> tuple[dict[str, FeatureBag], tuple[Failure, ...]]:
     """Encode the tiles of every slide that has any.
 
-    A bag is cached under the digest of the slide's and mask's bytes, its tiles, how they are read, and everything about
-    the encoder that changes its output. Slides are decoded once, ahead of the encoder, and their tiles are encoded
-    together in chunks.
+    A bag is cached under the digest of the slide's and mask's bytes, its tiles, how they are read and normalised, and
+    everything about the encoder that changes its output. Slides are decoded once, ahead of the encoder, and their tiles
+    are encoded together in chunks.
 
     Args:
         cohort: whose slides these are.
@@ -63,6 +70,8 @@ def run(
         encoder: what they are put through.
         config: where and how vectors are kept.
         cutting: that the tiles were planned with; it says how they are scaled, filled up and filtered.
+        stains: slide -> what its pixels are normalised by, an object of its own for each slide; a slide without one is
+            taken as it is.
 
     Returns:
         Slide -> bag in the cohort's order, and the slides that could not be read.
@@ -77,7 +86,8 @@ def run(
     all_rows = tiles.rows()
     with task("features", len(all_rows)) as bar:
         for name, rows in all_rows.items():
-            work = _Work(slides[name], rows, _key(slides[name], rows, encoder, cutting))
+            stain = (stains or {}).get(name)
+            work = _Work(slides[name], rows, _key(slides[name], rows, encoder, cutting, stain), stain)
             bag = _cached(work) if config.cache else None
             if bag is None:
                 missing.append(work)
@@ -86,7 +96,8 @@ def run(
                 bar.advance()
         chunks = _chunks(missing, config.chunk_tiles, cutting, failures)
         for work, features_ND in _encoded(chunks, encoder):
-            bags[work.name] = FeatureBag(work.name, features_ND, work.rows.boxes, work.rows.training_only)
+            left = work.stain.num_left if isinstance(work.stain, TileNormaliser) else 0
+            bags[work.name] = FeatureBag(work.name, features_ND, work.rows.boxes, work.rows.training_only, left)
             if config.cache:
                 with cache_writes():
                     bags[work.name].write(work.cached, key=work.key)
@@ -95,13 +106,17 @@ def run(
     return {name: bags[name] for name in all_rows if name in bags}, tuple(failures)
 
 
-def _key(slide: AuditedSlide, rows: TileRows, encoder: Encoder, cutting: TileConfig) -> str:
+def _key(
+    slide: AuditedSlide, rows: TileRows, encoder: Encoder, cutting: TileConfig, stain: AnyNormaliser | None
+) -> str:
     reading = {name: getattr(cutting, name) for name in ("size_px", "fit", "pad_color", "mask_filter")}
     if cutting.mask_filter != "none":
         reading |= {name: getattr(cutting, name) for name in ("mask_closing_px", "mask_dilation_px")}
         reading["regions"] = [rows.region.tolist(), slide.use_mask]
     where = [digest_bytes(rows.boxes.tobytes()), digest_bytes(rows.fields.tobytes()), sorted(set(rows.padding))]
-    return digest_config([slide.content, where, reading, encoder.signature, _CODE_VERSION])
+    # Pixels that are left as they are make the same vectors as where nothing was to be normalised.
+    changes = [stain.signature] if stain is not None and stain.signature["method"] != "none" else []
+    return digest_config([slide.content, where, reading, encoder.signature, _CODE_VERSION, *changes])
 
 
 def _cached(work: _Work) -> FeatureBag | None:
@@ -134,7 +149,7 @@ def _chunks(works: list[_Work], num_tiles: int, cutting: TileConfig, failures: l
                 continue
             start = 0
             while start < len(work.rows):
-                tiles_NHWC = read_tiles(reader, work.rows[start : start + room], cutting, masks)
+                tiles_NHWC = read_tiles(reader, work.rows[start : start + room], cutting, masks, stain=work.stain)
                 chunk.append((work, tiles_NHWC))
                 start += len(tiles_NHWC)
                 room -= len(tiles_NHWC)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,15 @@ from tilewise.errors import ArtifactError
 from tilewise.features.bag import FeatureBag
 from tilewise.models import FoldModel
 from tilewise.models.fold_model import ABOUT_NAME
+from tilewise.segment.segmenter import Segmenter, segmenter_digest
+from tilewise.stain.profile import StainProfile
 from tilewise.store import digest_file, read_json, write_json
 
 _SCHEMA = "tilewise.classifier"
-_VERSION = 1
+_VERSION = 2
 _FILE = "classifier.json"
+_SEGMENTER = "segmenter"
+_AGAIN = "train the run again"
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,9 @@ class SlideClassifier:
         encoder: the encoder's signature at training.
         label_counts: class -> slides learned from or tested on.
         training_slides: digest of the decoded pixels -> slide id, to recognise a training slide when it comes back.
+        targets: stains that new slides are brought to, one for all members or one for each; none where stains are left
+            as they are.
+        segmenter: folder of the U-Nets that make the masks of new slides; None where masks are not learnt.
     """
 
     members: tuple[FoldModel, ...]
@@ -44,17 +51,24 @@ class SlideClassifier:
     encoder: Mapping[str, Any]
     label_counts: Mapping[str, int]
     training_slides: Mapping[str, str]
+    targets: tuple[StainProfile, ...] = ()
+    segmenter: Path | None = None
 
-    def predict(self, bags: Mapping[str, FeatureBag]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    def predict(self, *looks: Mapping[str, FeatureBag]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Mean probabilities of each slide's tiles, then the weighted mean over members.
 
+        Args:
+            looks: feature bags of the slides; once, or where each member has a target of its own, once for each.
+
         Returns:
-            float64 (S, C), rows in the order of `bags`, and the number of tiles, int64 (S,).
+            float64 (S, C), rows in the order of the bags, and the number of tiles, int64 (S,).
         """
+        bags: Sequence[Mapping[str, FeatureBag]] = looks * len(self.members) if len(looks) == 1 else looks
         weighted = [
-            weight * predict_bags(member, bags) for member, weight in zip(self.members, self.weights, strict=True)
+            weight * predict_bags(member, own)
+            for member, weight, own in zip(self.members, self.weights, bags, strict=True)
         ]
-        return np.sum(weighted, axis=0), np.array([len(bag.features_ND) for bag in bags.values()], dtype=np.int64)
+        return np.sum(weighted, axis=0), np.array([len(bag.features_ND) for bag in looks[0].values()], dtype=np.int64)
 
     @property
     def commonest(self) -> str:
@@ -66,6 +80,8 @@ class SlideClassifier:
         names = [f"member-{number}" for number in range(len(self.members))]
         for name, member in zip(names, self.members, strict=True):
             member.save(folder / name)
+        if self.segmenter is not None and self.segmenter.resolve() != (folder / _SEGMENTER).resolve():
+            Segmenter.load(self.segmenter).save(folder / _SEGMENTER)
         payload = {
             "members": [
                 {"folder": name, "weight": weight, "digest": digest_file(folder / name / ABOUT_NAME)}
@@ -77,6 +93,8 @@ class SlideClassifier:
             "encoder": dict(self.encoder),
             "label_counts": dict(self.label_counts),
             "training_slides": dict(self.training_slides),
+            "targets": [target.to_json() for target in self.targets],
+            "segmenter": None if self.segmenter is None else segmenter_digest(folder / _SEGMENTER),
         }
         write_json(folder / _FILE, payload, schema=_SCHEMA, version=_VERSION)
 
@@ -90,6 +108,12 @@ class SlideClassifier:
         data = read_json(folder / _FILE, schema=_SCHEMA, version=_VERSION)
         try:
             members = tuple(_load_member(folder / entry["folder"], entry["digest"]) for entry in data["members"])
+            # Version 1 knew no stains.
+            targets = tuple(StainProfile.from_json(target) for target in data.get("targets", ()))
+            _check_targets(data["recipe"], targets, len(members))
+            learnt = data.get("segmenter")
+            if learnt is not None and learnt != segmenter_digest(folder / _SEGMENTER):
+                raise ArtifactError(f"{folder / _SEGMENTER} is of another training; {_AGAIN}")
             return cls(
                 members=members,
                 weights=tuple(float(entry["weight"]) for entry in data["members"]),
@@ -99,9 +123,17 @@ class SlideClassifier:
                 encoder=data["encoder"],
                 label_counts=data["label_counts"],
                 training_slides=data["training_slides"],
+                targets=targets,
+                segmenter=None if learnt is None else folder / _SEGMENTER,
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{folder / _FILE} is damaged ({error!r}); train the run again") from error
+            raise ArtifactError(f"{folder / _FILE} is damaged ({error!r}); {_AGAIN}") from error
+
+
+def _check_targets(recipe: Mapping[str, Any], targets: Sequence[StainProfile], num_members: int) -> None:
+    allowed = (0,) if recipe.get("stain", {}).get("method", "none") == "none" else (1, num_members)
+    if len(targets) not in allowed:
+        raise ValueError(f"{len(targets)} stain targets")
 
 
 def _load_member(folder: Path, digest: str) -> FoldModel:

@@ -8,21 +8,25 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class HeadConfig(BaseModel):
-    """The head of a model on features: standardised features in, logits out."""
+    """The head of a model: features in, logits out."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["linear", "mlp"] = Field("linear", description="linear: softmax regression. mlp: hidden ReLU layers.")
+    kind: Literal["linear", "mlp"] = Field("linear", description="linear: softmax regression. mlp: hidden layers.")
     hidden_sizes: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
         (128,), min_length=1, max_length=8, description="Units of each hidden layer (kind mlp)."
     )
-    norm: Literal["none", "batch"] = Field(
-        "none", description="batch: BatchNorm before the first linear layer and before every further hidden layer."
+    norm: Literal["none", "batch", "layer", "group"] = Field(
+        "none",
+        description="BatchNorm, LayerNorm or GroupNorm before the first linear layer and before every further hidden "
+        "layer. group: as many groups as divide the inputs evenly, at most 32, of at least 4 inputs each.",
     )
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of inputs dropped before every linear layer.")
+    activation: Literal["relu", "silu"] = Field("relu", description="What follows each hidden layer (kind mlp).")
 
     @model_validator(mode="after")
     def _refuse_what_has_no_effect(self) -> Self:
-        if self.kind == "linear" and self.hidden_sizes != type(self).model_fields["hidden_sizes"].default:
-            raise ValueError("head.hidden_sizes has no effect with `kind: linear`; set head.kind=mlp or drop it")
+        for name in ("hidden_sizes", "activation"):
+            if self.kind == "linear" and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"head.{name} has no effect with `kind: linear`; set head.kind=mlp or drop it")
         return self

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +24,9 @@ class SeededDropout(nn.Module):
         """Drop inputs while training, pass them on otherwise."""
         if not self.training or self.probability == 0.0:
             return inputs
+        # Drawn on the processor, so that a GPU drops the same inputs.
         kept = torch.rand(inputs.shape, generator=self.generator) >= self.probability
-        return inputs * kept / (1.0 - self.probability)
+        return inputs * kept.to(inputs.device) / (1.0 - self.probability)
 
 
 def build_head(
@@ -46,14 +48,29 @@ def build_head(
     layers: list[nn.Module] = []
     for depth, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         last = depth == len(hidden_sizes)
-        if config.norm == "batch" and (depth == 0 or not last):
-            layers.append(nn.BatchNorm1d(inputs))
+        if config.norm != "none" and (depth == 0 or not last):
+            layers.append(_NORMS[config.norm](inputs))
         if config.dropout > 0.0:
             layers.append(SeededDropout(config.dropout, generator))
         layers.append(_linear(inputs, outputs, 0.0 if last else 1.0 / math.sqrt(inputs), generator))
         if not last:
-            layers.append(nn.ReLU())
+            layers.append(_ACTIVATIONS[config.activation]())
     return nn.Sequential(*layers)
+
+
+def _group_norm(inputs: int) -> nn.GroupNorm:
+    """GroupNorm (Wu and He 2018); a group of few inputs would keep little more than their signs."""
+    most = max(1, min(_MOST_GROUPS, inputs // _LEAST_GROUP))
+    return nn.GroupNorm(next(groups for groups in range(most, 0, -1) if inputs % groups == 0), inputs)
+
+
+_MOST_GROUPS, _LEAST_GROUP = 32, 4
+_NORMS: Mapping[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm1d,
+    "layer": nn.LayerNorm,
+    "group": _group_norm,
+}
+_ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
 
 
 def _linear(inputs: int, outputs: int, bound: float, generator: torch.Generator | None) -> nn.Linear:

@@ -19,10 +19,11 @@ from tilewise.cohort import Cohort
 from tilewise.encoders import Encoder, build_encoder
 from tilewise.errors import EncoderUnavailable, UsageError
 from tilewise.execution import Failure
-from tilewise.features import run as feature_stage
 from tilewise.inference.classifier import SlideClassifier
 from tilewise.inference.predictions import PREFIX
 from tilewise.inference.submission import write_submission
+from tilewise.pipeline.encode import Looker
+from tilewise.pipeline.masks import masks_for_prediction
 from tilewise.recipe import parse_recipe
 from tilewise.store import write_text
 from tilewise.tiles import run as tile_stage
@@ -80,19 +81,23 @@ def predict(
     encoder = build_encoder(recipe.encoder, offline=offline, seed=classifier.seed, workers=workers)
     notes = _compare_encoders(classifier, encoder)
     audited = audit_stage.run(cohort, _for_prediction(recipe.audit), AuditOptions(drop=False, workers=workers))
+    audited = masks_for_prediction(audited, recipe.segment, classifier, workers=workers, offline=offline)
     tiles, tile_failures = tile_stage.run(audited, recipe.tiles, out=None, workers=workers)
-    bags, feature_failures = feature_stage.run(audited, tiles, encoder, recipe.features, recipe.tiles)
-    bags = {name: bag.scored() for name, bag in bags.items()}
-    failures = (*audited.failures, *tile_failures, *feature_failures)
+    looker, lost = Looker(audited, tiles, encoder, recipe).with_profiles(workers=workers)
+    looks = looker.look(classifier.targets, without={failure.item for failure in lost}).scored()
+    failures = (*audited.failures, *tile_failures, *lost, *looks.failures)
 
     prior = np.array([classifier.label_counts.get(name, 0) for name in classifier.classes], dtype=np.float64)
     rows = dict.fromkeys((slide.slide_id for slide in cohort.slides), prior / prior.sum())
     num_tiles = dict.fromkeys(rows, 0)
+    bags = looks.of(0)
     if bags:
-        probabilities_SC, counts_S = classifier.predict(bags)
+        probabilities_SC, counts_S = classifier.predict(*looks.bags)
         rows.update(zip(bags, probabilities_SC, strict=True))
         num_tiles.update(zip(bags, counts_S.tolist(), strict=True))
     warnings = _slide_warnings(classifier, audited, tiles, failures)
+    for name, reason in looks.record.left.items() if looks.record else ():
+        warnings.setdefault(name, []).append(f"stain not normalised: {reason}")
     probabilities = np.stack(list(rows.values()))
     table = pd.DataFrame(
         {

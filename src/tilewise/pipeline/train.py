@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,20 @@ from tilewise.errors import UsageError
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.run import evaluate_predictions
 from tilewise.execution import Failure, read_failures, task, write_failures
-from tilewise.features import run as feature_stage
-from tilewise.features.bag import FeatureBag
 from tilewise.folds import FoldItem, Folds, make_folds
 from tilewise.inference.classifier import SlideClassifier, predict_bags
 from tilewise.inference.predictions import Predictions
 from tilewise.models import FoldModel
+from tilewise.pipeline.encode import Bags, Looker, Looks, fold_targets
 from tilewise.pipeline.environment import describe_environment
+from tilewise.pipeline.masks import masks_for_training, segmenter_of
 from tilewise.recipe import Recipe
 from tilewise.report.audit import write_audit_report
 from tilewise.report.gather import write_report
 from tilewise.runs import RunFolder
+from tilewise.stain.profile import StainProfile
+from tilewise.stain.record import StainRecord
+from tilewise.stain.target import choose_target
 from tilewise.store import MANIFEST_NAME, Manifest, digest_config, digest_file, verify, write_json
 from tilewise.tiles import run as tile_stage
 from tilewise.tiles.tileset import TileSet
@@ -96,8 +99,10 @@ def train(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> Run:
         TrainingError: training could not go on.
     """
     folder = RunFolder(options.out)
-    # Weights that are missing are noticed before the long work, and before the folder is this recipe's.
+    # Weights or a target that are missing are noticed before the long work, and before the folder is this recipe's.
     encoder = build_encoder(recipe.encoder, offline=options.offline, seed=options.seed, workers=options.workers)
+    if recipe.stain.method != "none" and recipe.stain.target != "median" and not folder.is_finished:
+        choose_target(recipe.stain)
     with folder.locked():
         folder.claim(_identity(cohort, recipe, options), recipe.to_yaml())
         asked = AuditOptions(decisions=options.decisions, workers=options.workers)
@@ -107,21 +112,25 @@ def train(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> Run:
             return finished
         audited = audit_stage.write(folder.audit, audited)
         write_audit_report(folder.audit, audited, cohort=cohort, workers=options.workers)
-        failed = list(audited.failures)
-        tiles, more = tile_stage.run(audited, recipe.tiles, out=folder.tiles, workers=options.workers)
+        masked = masks_for_training(
+            audited,
+            cohort,
+            recipe,
+            folder,
+            seed=options.seed,
+            workers=options.workers,
+            offline=options.offline,
+        )
+        failed = list(masked.failures)
+        tiles, more = tile_stage.run(masked, recipe.tiles, out=folder.tiles, workers=options.workers)
         failed += more
-        folds = _folds(audited, tiles, recipe, folder, options.seed)
-        bags, more = feature_stage.run(audited, tiles, encoder, recipe.features, recipe.tiles)
-        failed += more
-        write_failures(folder.failures, tuple(failed))
-        if more:
-            folds = _folds(
-                audited, tiles, recipe, folder, options.seed, without=frozenset(failure.item for failure in more)
-            )
-        models = _train_folds(folds, bags, recipe, folder, options.seed)
-        classifier = _bundle(models, folds, audited, recipe, encoder, options.seed)
+        folds = _folds(masked, tiles, recipe, folder, options.seed)
+        folds, looks = _look(Looker(masked, tiles, encoder, recipe), folds, folder, options, failed)
+        models = _train_folds(folds, looks, recipe, folder, options.seed)
+        classifier = _bundle(models, folds, audited, recipe, encoder, options.seed, looks.targets)
+        classifier = replace(classifier, segmenter=segmenter_of(recipe, folder))
         classifier.save(folder.model)
-        predictions = _predict_parts(models, classifier, folds, {name: bag.scored() for name, bag in bags.items()})
+        predictions = _predict_parts(models, classifier, folds, looks.scored())
         predictions.write(folder.predictions, inputs=_origin(folder, models, classifier))
         evaluation = evaluate_predictions(
             predictions.table, folds, recipe.evaluation, classes=folds.classes, seed=options.seed, out=folder.evaluation
@@ -130,7 +139,7 @@ def train(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> Run:
         write_json(folder.environment, environment, schema="tilewise.environment", version=1)
         write_report(folder)
         _manifest(folder, options, audited)
-    return Run(folder, evaluation, tuple(failed), _warnings(cohort, recipe, audited, tiles))
+    return Run(folder, evaluation, tuple(failed), _warnings(cohort, recipe, audited, tiles, looks.record))
 
 
 def _finished(folder: RunFolder, cohort: Cohort, recipe: Recipe, audited: AuditedCohort) -> Run | None:
@@ -150,10 +159,13 @@ def _finished(folder: RunFolder, cohort: Cohort, recipe: Recipe, audited: Audite
         return None  # the slides can be read, so what failed after that may not fail again
     evaluation = Evaluation.read(folder.evaluation).to_json()
     tiles, _ = TileSet.read(folder.tiles)
-    return Run(folder, evaluation, failures, _warnings(cohort, recipe, audited, tiles), was_finished=True)
+    record = StainRecord.read(folder.stain) if folder.stain.is_file() else None
+    return Run(folder, evaluation, failures, _warnings(cohort, recipe, audited, tiles, record), was_finished=True)
 
 
-def _warnings(cohort: Cohort, recipe: Recipe, audited: AuditedCohort, tiles: TileSet) -> tuple[str, ...]:
+def _warnings(
+    cohort: Cohort, recipe: Recipe, audited: AuditedCohort, tiles: TileSet, record: StainRecord | None
+) -> tuple[str, ...]:
     """What a person must know before believing the score."""
     warnings = []
     if not audited.has_groups:
@@ -172,6 +184,7 @@ def _warnings(cohort: Cohort, recipe: Recipe, audited: AuditedCohort, tiles: Til
             f"{'tissue' if recipe.tiles.fallback == 'tissue' else 'the whole slide'} instead."
         )
     warnings += [f"{name} yields no tile and takes no part: {reason}." for name, reason in tiles.skipped.items()]
+    warnings += [record.sentence()] if record and record.left else []
     return tuple(warnings)
 
 
@@ -228,21 +241,55 @@ def _folds(
     return folds
 
 
-def _train_folds(
-    folds: Folds, bags: Mapping[str, FeatureBag], recipe: Recipe, folder: RunFolder, seed: int
-) -> list[FoldModel]:
+def _look(
+    looker: Looker, folds: Folds, folder: RunFolder, options: TrainOptions, failed: list[Failure]
+) -> tuple[Folds, Looks]:
+    """Encode the tiles; slides that are lost on the way go to `failed`, and the folds are made again without them.
+
+    A target that follows from a fold's train part changes with the fold, so that all is encoded once more.
+    """
+    recipe = looker.recipe
+    looker, lost = looker.with_profiles(workers=options.workers)
+    looks: Looks | None = None
+    without: frozenset[str] = frozenset()
+    while True:
+        failed += lost
+        write_failures(folder.failures, tuple(failed))
+        if lost:
+            without |= {failure.item for failure in lost}
+            folds = _folds(looker.cohort, looker.tiles, recipe, folder, options.seed, without)
+        targets = fold_targets(recipe.stain, looker.profiles, folds)
+        if looks is None or targets != looks.targets:
+            looks = looker.look(targets, without=without)
+            lost = looks.failures
+            if lost:
+                continue
+        if looks.record is None:
+            folder.stain.unlink(missing_ok=True)  # of another recipe that was stopped here
+        else:
+            looks.record.write(folder.stain)
+        return folds, looks
+
+
+def _train_folds(folds: Folds, looks: Looks, recipe: Recipe, folder: RunFolder, seed: int) -> list[FoldModel]:
     labels = {item.slide_id: str(item.label) for item in folds.items}
     models = []
     with task("folds", len(folds.folds)) as bar:
         for number, fold in enumerate(folds.folds):
             request = FoldTask(number, fold, labels, folds.classes, recipe.head, recipe.training, seed)
-            models.append(train_fold(request, bags, out=folder.fold(number)))
+            models.append(train_fold(request, looks.of(number), out=folder.fold(number)))
             bar.advance()
     return models
 
 
 def _bundle(
-    models: Sequence[FoldModel], folds: Folds, audited: AuditedCohort, recipe: Recipe, encoder: Encoder, seed: int
+    models: Sequence[FoldModel],
+    folds: Folds,
+    audited: AuditedCohort,
+    recipe: Recipe,
+    encoder: Encoder,
+    seed: int,
+    targets: tuple[StainProfile, ...],
 ) -> SlideClassifier:
     """The deployable classifier: every fold model with the same weight."""
     inside = {item.slide_id: str(item.label) for item in folds.items if item.slide_id not in set(folds.holdout)}
@@ -255,23 +302,22 @@ def _bundle(
         encoder=dict(encoder.signature),
         label_counts=dict(sorted(Counter(inside.values()).items())),
         training_slides={item.pixel_digest: item.slide_id for item in audited.slides if item.slide_id in inside},
+        targets=targets,
     )
 
 
-def _predict_parts(
-    models: Sequence[FoldModel], classifier: SlideClassifier, folds: Folds, bags: Mapping[str, FeatureBag]
-) -> Predictions:
+def _predict_parts(models: Sequence[FoldModel], classifier: SlideClassifier, folds: Folds, looks: Looks) -> Predictions:
     """`select` and `test` of every fold by its own model; the hold-out by the classifier that is deployed."""
     tables = []
     for number, (model, fold) in enumerate(zip(models, folds.folds, strict=True)):
         for part in ("select", "test"):
             names = fold.part(part)
             if names:
-                own = {name: bags[name] for name in names}
+                own = {name: looks.of(number)[name] for name in names}
                 tables.append(_table(folds, own, predict_bags(model, own), number, part))
     if folds.holdout:
-        own = {name: bags[name] for name in folds.holdout}
-        tables.append(_table(folds, own, classifier.predict(own)[0], -1, "holdout"))
+        held = [{name: bags[name] for name in folds.holdout} for bags in looks.bags]
+        tables.append(_table(folds, held[0], classifier.predict(*held)[0], -1, "holdout"))
     return Predictions.join(tables)
 
 
@@ -281,9 +327,7 @@ def _origin(folder: RunFolder, models: Sequence[FoldModel], classifier: SlideCla
     return digest_config([digest_file(folder.folds), inputs, list(classifier.weights), dict(classifier.encoder)])
 
 
-def _table(
-    folds: Folds, bags: Mapping[str, FeatureBag], probabilities_SC: npt.NDArray[np.float64], fold: int, part: str
-) -> Predictions:
+def _table(folds: Folds, bags: Bags, probabilities_SC: npt.NDArray[np.float64], fold: int, part: str) -> Predictions:
     items = {item.slide_id: item for item in folds.items}
     rows = pd.DataFrame(
         {

@@ -34,6 +34,8 @@ class Facts:
         tiles: what was cut.
         folds: the parts.
         num_lost: pictures that could not be drawn.
+        stain: which slides keep their own stain although they were to be normalised; '' where none does.
+        masks: how masks were made, if they were; '' otherwise.
     """
 
     root: Path
@@ -44,6 +46,8 @@ class Facts:
     tiles: TileSet
     folds: Folds
     num_lost: int = 0
+    stain: str = ""
+    masks: str = ""
 
 
 def caveats(facts: Facts) -> tuple[str, ...]:
@@ -62,6 +66,7 @@ def caveats(facts: Facts) -> tuple[str, ...]:
             "its test part."
         )
     said += without_mask(facts.slides, facts.tiles)
+    said += [sentence for sentence in (facts.masks, facts.stain) if sentence]
     unselected = [str(fold) for fold, parts in enumerate(facts.folds.folds) if not parts.select]
     if unselected:
         folds = "Fold" if len(unselected) == 1 else "Folds"
@@ -91,6 +96,7 @@ def without_mask(slides: pd.DataFrame, tiles: TileSet) -> list[str]:
     names = {str(name) for name in slides.loc[~slides["use_mask"].astype(bool), "slide"]}
     names |= tiles.fallbacks.keys() | tiles.skipped.keys()
     region_of = tiles.table.drop_duplicates("slide").set_index("slide")["region"]
+    names -= set(region_of[region_of == "mask"].index)  # a mask was made for them
     names &= set(region_of.index) | tiles.skipped.keys()  # slides that failed on the way are named elsewhere
     if not names:
         return []

@@ -38,6 +38,8 @@ from tilewise.report.text import without_folders
 from tilewise.report.thumbnail import thumbnail
 from tilewise.report.tiles_words import describe_tiling
 from tilewise.runs import RunFolder
+from tilewise.segment.output import made_masks
+from tilewise.stain.record import StainRecord
 from tilewise.store import read_json, write_text
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.tileset import TileSet
@@ -87,6 +89,8 @@ def gather(folder: RunFolder) -> ReportInput:
         tiles=tiles,
         folds=folds,
         num_lost=sum(result.picture is None for result in shown),
+        stain=StainRecord.read(folder.stain).sentence() if folder.stain.is_file() else "",
+        masks=made_masks(folder.segment),
     )
     return ReportInput(
         title=Path(root).name,

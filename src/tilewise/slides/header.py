@@ -28,7 +28,8 @@ class SlideHeader:
     """What is known without reading pixels.
 
     Attributes:
-        format: `PNG`, `JPEG`, `BMP` or `TIFF`, by the file's first bytes, not its suffix.
+        format: `PNG`, `JPEG`, `BMP`, `TIFF` or `OpenSlide`, by the file's first bytes; its suffix counts only where
+            these tell nothing.
         size: level 0, after the orientation is applied.
         stored_size: as stored, before it.
         mode: `grey`, `grey+alpha`, `rgb`, `rgba`, `palette`, `cmyk` or `ycbcr`.
@@ -37,6 +38,7 @@ class SlideHeader:
         pages: images in the file; the first is the slide.
         mpp: microns per pixel, None unless the file's own figure is one a microscope can have made.
         lossy: whether the compression changes pixel values.
+        levels: sizes from level 0 on, of a slide whose regions can be read without decoding all of it; else empty.
         notes: what is worth knowing, in words.
     """
 
@@ -49,6 +51,7 @@ class SlideHeader:
     pages: int
     mpp: float | None
     lossy: bool
+    levels: tuple[Size, ...]
     notes: tuple[str, ...]
 
 
@@ -63,6 +66,7 @@ def make_header(  # noqa: PLR0913 - one argument per fact, all by name
     mpp: float | None = None,
     lossy: bool = False,
     profile: bool = False,
+    levels: tuple[Size, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> SlideHeader:
     """Join what a format's parser found with the notes that follow from it.
@@ -87,6 +91,7 @@ def make_header(  # noqa: PLR0913 - one argument per fact, all by name
         pages=pages,
         mpp=mpp,
         lossy=lossy,
+        levels=levels,
         notes=tuple(said),
     )
 

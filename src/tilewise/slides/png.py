@@ -1,9 +1,9 @@
 """PNG: chunks, header, and a decoder faster than libpng alone.
 
 The specification is W3C PNG (third edition). libdeflate inflates about twice as fast as the zlib inside PNG libraries
-but cannot be plugged into them. So the image data is inflated here, wrapped again in stored (uncompressed) blocks, and
-given to libspng, which has only the row filters left to undo. The pixels are the same; `benchmarks/decode.py` says
-what it gains.
+but cannot be plugged into them. So the image data is inflated here. Row filters that are plain sums are undone here too
+(`png_rows`); otherwise the data is wrapped again in stored (uncompressed) blocks and given to libspng, which has only
+the filters left to undo. The pixels are the same; `benchmarks/decode.py` says what it gains.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import imagecodecs
+import numpy as np
 
 from tilewise.slides.header import Buffer, SlideHeader, make_header, plausible_mpp
 from tilewise.slides.orientation import orientation_of
+from tilewise.slides.png_rows import unfilter
 from tilewise.slides.samples import Kind, Samples
 from tilewise.units import Size
 
@@ -27,6 +29,7 @@ _IHDR_END: Final = 33
 _IEND: Final = b"\0\0\0\0IEND\xaeB`\x82"
 _STORED_BYTES: Final = 65_535
 _KEPT_SCRATCH_BYTES: Final = 64 * 1024 * 1024
+_CHUNK_HEAD: Final = struct.Struct(">I4s")
 _LARGEST_CHUNK: Final = 2**31 - 1
 _COLORS: Final = frozenset({b"PLTE", b"tRNS"})
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -34,8 +37,7 @@ _MODES: Final = {0: "grey", 2: "rgb", 3: "palette", 4: "grey+alpha", 6: "rgba"}
 _KINDS: Final[dict[int, Kind]] = {1: "grey", 2: "grey+alpha", 3: "rgb", 4: "rgba"}
 
 
-@dataclass(frozen=True)
-class _Chunk:
+class _Chunk(NamedTuple):
     kind: bytes
     start: int
     end: int
@@ -112,7 +114,7 @@ def _layout(data: Buffer) -> _Layout:
 def _chunks(data: Buffer) -> Iterator[_Chunk]:
     position, length = _SIGNATURE_BYTES, len(data)
     while position + 12 <= length:
-        size, kind = struct.unpack(">I4s", data[position : position + 8])
+        size, kind = _CHUNK_HEAD.unpack_from(cast("bytes", data), position)
         end = position + 8 + size
         if end + 4 > length:
             break
@@ -174,9 +176,14 @@ def _decode_fast(data: bytes, layout: _Layout, chunks: list[_Chunk]) -> Any | No
     if num_bytes != len(inflated):
         return None
     colors = [view[chunk.start - 8 : chunk.end + 4] for chunk in chunks if chunk.kind in _COLORS]
+    plain = layout.depth == 8 and layout.color in {0, 2, 6} and not colors
+    if plain:
+        rows = np.frombuffer(inflated, np.uint8).reshape(layout.size.height, row_bytes)
+        samples = unfilter(rows, num_channels=_CHANNELS[layout.color])
+        if samples is not None:
+            return samples[:, :, 0] if layout.color == 0 else samples
     stored = _stored_png(view[:_IHDR_END], colors, inflated, checksum=compressed[-4:])
     # libspng is the faster one and gives exactly these three; libpng gives every kind.
-    plain = layout.depth == 8 and layout.color in {0, 2, 6} and not colors
     try:
         return cast("Any", imagecodecs.spng_decode(stored) if plain else imagecodecs.png_decode(stored))
     except (imagecodecs.SpngError, imagecodecs.PngError):
@@ -200,6 +207,6 @@ def _stored_png(head: memoryview, colors: list[memoryview], inflated: memoryview
         out[at + 5 : at + 5 + count] = inflated[first : first + count]
         at += 5 + count
     out[at : at + 4] = checksum
-    out[at + 4 : at + 8] = struct.pack(">I", zlib.crc32(out[start : at + 4]))
+    out[at + 4 : at + 8] = struct.pack(">I", imagecodecs.deflate_crc32(cast("bytearray", out[start : at + 4])))
     out[at + 8 :] = _IEND
     return out

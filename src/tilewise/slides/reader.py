@@ -21,6 +21,7 @@ class SlideReader(Protocol):
     Attributes:
         path: of the slide's file.
         size: of level 0.
+        levels: sizes of all levels, from level 0 on; one where there are no others.
         mpp: microns per pixel at level 0; None where the file does not say, or not credibly.
         notes: what was handled on the way to 8-bit RGB, in words.
     """
@@ -30,6 +31,9 @@ class SlideReader(Protocol):
 
     @property
     def size(self) -> Size: ...  # noqa: D102 - said above
+
+    @property
+    def levels(self) -> tuple[Size, ...]: ...  # noqa: D102 - said above
 
     @property
     def mpp(self) -> float | None: ...  # noqa: D102 - said above
@@ -72,6 +76,7 @@ class FlatReader:
     def __init__(self, path: Path, pixels: RGB, *, mpp: float | None = None, notes: tuple[str, ...] = ()) -> None:
         self.path = path
         self.size = Size(pixels.shape[1], pixels.shape[0])
+        self.levels = (self.size,)
         self.mpp = mpp
         self.notes = notes
         self._pixels: RGB | None = pixels.view()
@@ -79,10 +84,10 @@ class FlatReader:
 
     def read_region(self, box: Box, *, size: Size | None = None) -> RGB:
         """As `SlideReader.read_region`."""
-        region = self._level_0(box)
         if size is None or (box.width, box.height) == size:
-            return region
-        return resize(region, size)
+            return self._level_0(box)
+        # Resizing makes a copy of its own.
+        return resize(self.read_whole()[box.rows, box.columns] if box.inside(self.size) else self._level_0(box), size)
 
     def read_whole(self) -> RGB:
         """As `SlideReader.read_whole`; no copy is made."""
@@ -92,11 +97,7 @@ class FlatReader:
 
     def thumbnail(self, max_side: int) -> RGB:
         """As `SlideReader.thumbnail`."""
-        whole = self.read_whole()
-        scale = max_side / max(self.size)
-        if scale >= 1:
-            return whole.copy()
-        return resize(whole, Size(max(1, round(self.size.width * scale)), max(1, round(self.size.height * scale))))
+        return self.read_region(Box(0, 0, *self.size), size=thumbnail_size(self.size, max_side))
 
     def close(self) -> None:
         """As `SlideReader.close`."""
@@ -120,6 +121,12 @@ class FlatReader:
             top, left = seen.y - box.y, seen.x - box.x
             region[top : top + seen.height, left : left + seen.width] = whole[seen.rows, seen.columns]
         return region
+
+
+def thumbnail_size(size: Size, max_side: int) -> Size:
+    """The size of a slide's thumbnail: no side longer than `max_side`, never enlarged."""
+    scale = max_side / max(size)
+    return size if scale >= 1 else Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
 
 
 def resize(pixels: RGB, size: Size) -> RGB:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 HEAD_BYTES: Final = 512
-SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".tif", ".tiff", ".svs")
+SUFFIXES: Final = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".dib", ".tif", ".tiff", ".svs",
+    ".ndpi", ".scn", ".bif", ".mrxs", ".vms", ".vmu", ".svslide",
+)  # fmt: skip
 """Suffixes, lower case, that discovery takes for slides; what a file really is, its bytes say."""
 
 _SUFFIX_FORMATS: Final = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".bmp": "BMP", ".dib": "BMP",
-    ".tif": "TIFF", ".tiff": "TIFF", ".svs": "TIFF",
+    ".tif": "TIFF", ".tiff": "TIFF", ".svs": "TIFF", ".ndpi": "TIFF", ".scn": "TIFF", ".bif": "TIFF",
 }  # fmt: skip
+# Slides of several files or in containers, whose own bytes tell nothing (a .mrxs file may even be a small JPEG).
+_OPENSLIDE: Final = frozenset({".mrxs", ".vms", ".vmu", ".svslide", ".dcm"})
 _READABLE: Final = (
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"\xff\xd8\xff", "JPEG"),
@@ -43,11 +48,13 @@ def sniff(head: bytes, suffix: str) -> tuple[str, tuple[str, ...]]:
         suffix: of its name; where it says something else, that is noted.
 
     Returns:
-        `PNG`, `JPEG`, `BMP` or `TIFF`, and notes.
+        `PNG`, `JPEG`, `BMP`, `TIFF` or `OpenSlide`, and notes.
 
     Raises:
         ValueError: it is none of these; says what it is instead where that can be told.
     """
+    if suffix.lower() in _OPENSLIDE:
+        return "OpenSlide", ()
     for magic, name in _READABLE:
         if head.startswith(magic):
             expected = _SUFFIX_FORMATS.get(suffix.lower())

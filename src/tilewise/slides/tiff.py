@@ -1,4 +1,4 @@
-"""TIFF as a flat image: the first page, by way of tifffile."""
+"""TIFF: the header of the first page, and its pixels as a flat image, by way of tifffile."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import numpy.typing as npt
 import tifffile
 
 from tilewise.slides.header import SlideHeader, make_header, plausible_mpp
+from tilewise.slides.openslide_levels import read_openslide_header
 from tilewise.slides.orientation import valid_orientation
 from tilewise.slides.samples import Kind, Samples
+from tilewise.slides.tiled_tiff import level_pages, vendor_of
 from tilewise.units import Size
 
 # TIFF 6.0, tag 262.
@@ -35,13 +37,16 @@ _MEANINGFUL_TAGS: Final = frozenset(
 
 
 def read_tiff_header(path: Path) -> SlideHeader:
-    """Read the first page's tags.
+    """Read the first page's tags; of the formats of vendors that only OpenSlide reads, what that knows.
 
     Raises:
+        SlideUnreadable: it needs OpenSlide, which is not installed.
         ValueError: the page is none that can be taken for an RGB or grey slide.
     """
     with tifffile.TiffFile(path) as file:
-        return _header(file, file.pages.first)
+        if not vendor_of(file.pages.first):
+            return _header(file, file.pages.first)
+    return read_openslide_header(path)
 
 
 def decode_tiff(path: Path, header: SlideHeader) -> Samples:
@@ -78,6 +83,7 @@ def _header(file: Any, page: Any) -> SlideHeader:
     _require_samples(file, page, mode)
     bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
     num_pages = len(file.pages)
+    levels = tuple(Size(int(level.imagewidth), int(level.imagelength)) for level in level_pages(file))
     return make_header(
         format="TIFF",
         stored_size=Size(int(page.imagewidth), int(page.imagelength)),
@@ -88,7 +94,8 @@ def _header(file: Any, page: Any) -> SlideHeader:
         mpp=_mpp(page),
         lossy=int(page.compression) in _LOSSY,
         profile=_PROFILE_TAG in page.tags,
-        notes=_page_notes(file, page, num_pages),
+        levels=levels,
+        notes=() if levels else _page_notes(file, page, num_pages),
     )
 
 

@@ -11,21 +11,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tilewise.stain.augment import hed_jitter
     from tilewise.stain.config import Method, StainConfig, TrustConfig
-    from tilewise.stain.fit import fit_profile, fit_slide
+    from tilewise.stain.fit import fit_picture, fit_profile, fit_slide
     from tilewise.stain.judgement import trust
-    from tilewise.stain.normalise import Normaliser, normalise_each
+    from tilewise.stain.normalise import Normaliser, TileNormaliser, normalise_each
     from tilewise.stain.profile import StainProfile
+    from tilewise.stain.record import StainRecord
     from tilewise.stain.separation import concentrations, separate
+    from tilewise.stain.standard import STANDARD
     from tilewise.stain.target import choose_target, median_profile
 
 __all__ = [
+    "STANDARD",
     "Method",
     "Normaliser",
     "StainConfig",
     "StainProfile",
+    "StainRecord",
+    "TileNormaliser",
     "TrustConfig",
     "choose_target",
     "concentrations",
+    "fit_picture",
     "fit_profile",
     "fit_slide",
     "hed_jitter",
@@ -36,13 +42,17 @@ __all__ = [
 ]
 
 _HOMES = {
+    "STANDARD": "standard",
     "Method": "config",
     "Normaliser": "normalise",
     "StainConfig": "config",
     "StainProfile": "profile",
+    "StainRecord": "record",
+    "TileNormaliser": "normalise",
     "TrustConfig": "config",
     "choose_target": "target",
     "concentrations": "separation",
+    "fit_picture": "fit",
     "fit_profile": "fit",
     "fit_slide": "fit",
     "hed_jitter": "augment",

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.stain.density import DEFAULT_GLASS, Rgb, density_table
+from tilewise.stain.density import DEFAULT_GLASS, Rgb, clamp, log_light, to_levels
 from tilewise.stain.profile import StainProfile
-from tilewise.stain.strips import map_strips
+from tilewise.stain.strips import Scratch, map_strips
 from tilewise.stain.vectors import LEAST_DENSITY, PUBLISHED
-
-_BRIGHTEST: Final = 6.0
 
 
 def hed_jitter(rgb: Rgb, rng: np.random.Generator, *, strength: float, profile: StainProfile | None = None) -> Rgb:
@@ -52,20 +48,17 @@ class _Jitter:
     ) -> None:
         change = np.eye(3) + np.linalg.pinv(dyes) @ np.diag(scale - 1.0) @ dyes
         light = np.log(np.asarray(glass) + 1.0)
-        self._table = density_table(glass)[None]
-        self._matrix = np.c_[-change.T, light].astype(np.float32)
+        self._matrix = np.c_[change.T, light - light @ change].astype(np.float32)
         # Faded in by the mean density, each output channel in its share of the shift.
-        self._fade = np.full((3, 3), 1.0 / (3.0 * LEAST_DENSITY), np.float32)
-        self._shift = (*(-shift @ dyes).tolist(), 0.0)
+        slope = -1.0 / (3.0 * LEAST_DENSITY)
+        self._fade = np.array([[slope, slope, slope, -slope * light.sum()]], np.float32)
+        self._shift = (-shift @ dyes).astype(np.float32)[:, None]
 
-    def apply(self, strip: Rgb, out: Rgb) -> None:
-        density = cv2.LUT(strip, self._table)
-        fade = cv2.transform(density, self._fade)
-        cv2.max(fade, (0.0,) * 4, dst=fade)
-        cv2.min(fade, (1.0,) * 4, dst=fade)
-        cv2.multiply(fade, self._shift, dst=fade)
-        light = cv2.transform(density, self._matrix)
-        cv2.add(light, fade, dst=light)
-        cv2.min(light, (_BRIGHTEST,) * 4, dst=light)
-        cv2.exp(light, dst=light)
-        cv2.subtract(light, (1.0,) * 4, dst=out, dtype=cv2.CV_8U)
+    def apply(self, strip: Rgb, out: Rgb, scratch: Scratch) -> None:
+        before = log_light(strip, scratch.plane("before", strip))
+        fade = cv2.transform(before, self._fade, dst=scratch.single("fade", strip))
+        clamp(fade, 1.0)
+        light = cv2.transform(fade, self._shift, dst=scratch.plane("light", strip))
+        cv2.transform(before, self._matrix, dst=before)
+        cv2.add(light, before, dst=light)
+        to_levels(light, out)

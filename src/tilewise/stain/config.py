@@ -20,22 +20,22 @@ class TrustConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_pixels: int = Field(
-        1000, ge=10, description="fewest stained pixels to fit to, of the sample of at most 32,768 tissue pixels"
+        1000, ge=10, description="Fewest stained pixels to fit to, of the sample of at most 32,768 tissue pixels."
     )
     min_angle: float = Field(
-        10.0, ge=0.0, le=90.0, description="degrees between the two dyes below which unmixing them is ill-conditioned"
+        10.0, ge=0.0, le=90.0, description="Degrees between the two dyes below which unmixing them is ill-conditioned."
     )
     max_angle: float = Field(
-        60.0, ge=0.0, le=90.0, description="degrees between the two dyes beyond which they are not of one H&E section"
+        60.0, ge=0.0, le=90.0, description="Degrees between the two dyes beyond which they are not of one H&E section."
     )
     max_from_published: float = Field(
-        40.0, ge=0.0, le=180.0, description="degrees that a dye may lie from haematoxylin or eosin as published"
+        40.0, ge=0.0, le=180.0, description="Degrees that a dye may lie from haematoxylin or eosin as published."
     )
     max_off_plane: float = Field(
         0.85,
         ge=0.0,
         le=1.0,
-        description="spread of the densities off the dyes' plane over the smaller one in it; near 1 one dye is noise",
+        description="Spread of the densities off the dyes' plane over the smaller one in it; near 1 one dye is noise.",
     )
 
 
@@ -46,18 +46,23 @@ class StainConfig(BaseModel):
 
     method: Literal["none"] | Method = Field(
         "none",
-        description="macenko and vahadane replace the two dyes' colours, reinhard moves means and spreads of Lab",
+        description="macenko and vahadane replace the two dyes' colours, reinhard moves means and spreads of Lab.",
     )
-    target: Literal["cohort"] | Path = Field(
-        "cohort", description="bring slides to the cohort's median, to a slide's file, or to a profile's .json file"
+    target: Literal["standard", "median"] | Path = Field(
+        "standard",
+        description=(
+            "What slides are brought to: `standard`, one H&E profile that comes with tilewise and depends on no slide; "
+            "the file of a slide, or of a profile (.json); `median`, that of each fold's train part, which no other "
+            "part can touch and which costs a whole extraction of features per fold."
+        ),
     )
     per: Literal["slide", "tile"] = Field(
-        "slide", description="fit on a slide's tissue, or on every tile by itself, which takes contrasts between tiles"
+        "slide", description="Fit on a slide's tissue, or on every tile by itself, which takes contrasts between tiles."
     )
-    trust: TrustConfig = Field(TrustConfig(), description="when a slide's estimate is not believed")
+    trust: TrustConfig = Field(TrustConfig(), description="When a slide's estimate is not believed.")
 
     @model_validator(mode="after")
     def _nothing_without_a_method(self) -> StainConfig:
-        if self.method == "none" and (self.target != "cohort" or self.per != "slide"):
+        if self.method == "none" and (self.target != "standard" or self.per != "slide"):
             raise ValueError("`target` and `per` do nothing where `method` is none; choose a method or leave them out")
         return self

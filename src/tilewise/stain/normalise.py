@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from tilewise.stain.config import Method, StainConfig
-from tilewise.stain.density import Floats, Rgb, Triple, density_table
-from tilewise.stain.fit import fit_profile
+from tilewise.stain.density import Rgb, Triple, log_light, to_levels
+from tilewise.stain.fit import fit_picture
 from tilewise.stain.judgement import trust
 from tilewise.stain.lab import LabTransfer
 from tilewise.stain.profile import StainProfile
-from tilewise.stain.strips import map_strips
-from tilewise.tissue import tissue_mask
+from tilewise.stain.strips import Scratch, map_strips
 
 _CODE_VERSION = 1
-# Grey levels end at 255; beyond e^6 the conversion to 8 bits would wrap around.
-_BRIGHTEST: Final = 6.0
 
 
 class Normaliser:
@@ -64,9 +61,46 @@ class Normaliser:
             return {"method": "none", "version": _CODE_VERSION}
         return {"method": self.method, "source": self._source, "target": self._target, "version": _CODE_VERSION}
 
+    def of(self, _rgb: Rgb, /) -> Normaliser:
+        """The map of a piece of the slide: this one; see `TileNormaliser.of`."""
+        return self
+
     def apply(self, rgb: Rgb) -> Rgb:
         """Normalise a picture (H, W, 3) or tiles (N, H, W, 3); uint8, a new array unless nothing is to be done."""
         return rgb if self._transfer is None else map_strips(rgb, self._transfer.apply)
+
+
+class TileNormaliser:
+    """Maps of pixels to a target's stain, each tile's by a fit of its own.
+
+    Attributes:
+        num_left: tiles so far whose estimate was not to be believed, and that stay as they are.
+    """
+
+    def __init__(self, target: StainProfile, method: Method, *, config: StainConfig | None = None) -> None:
+        self._target, self._method = target, method
+        self._config = config or StainConfig(method=method, per="tile")
+        self.num_left = 0
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """Everything that changes the pixels; part of a cache key."""
+        return {
+            "method": self._method,
+            "per": "tile",
+            "target": self._target.digest,
+            "trust": self._config.trust.model_dump(mode="json"),
+            "version": _CODE_VERSION,
+        }
+
+    def of(self, rgb: Rgb, /) -> Normaliser:
+        """The map of one tile, fitted to the tissue in it; uint8 (H, W, 3)."""
+        found = Normaliser(fit_picture(rgb, self._method), self._target, self._method, config=self._config)
+        self.num_left += not found.trusted
+        return found
+
+
+AnyNormaliser = Normaliser | TileNormaliser
 
 
 def normalise_each(
@@ -79,8 +113,9 @@ def normalise_each(
     """
     out = np.empty_like(tiles_NHWC)
     reasons = []
+    each = TileNormaliser(target, method, config=config)
     for index, tile in enumerate(tiles_NHWC):
-        normaliser = Normaliser(fit_profile(tile, tissue_mask(tile), method), target, method, config=config)
+        normaliser = each.of(tile)
         out[index] = normaliser.apply(tile)
         reasons.append(normaliser.reason)
     return out, tuple(reasons)
@@ -95,15 +130,13 @@ def dye_matrix(source: StainProfile, target: StainProfile) -> npt.NDArray[np.flo
 
 class _DyeTransfer:
     def __init__(self, matrix: npt.NDArray[np.float64], glass_from: Triple, glass_to: Triple) -> None:
-        self._table: Floats = density_table(glass_from)[None]
-        self._matrix = np.c_[-matrix.T, np.log(np.asarray(glass_to) + 1.0)].astype(np.float32)
+        offset = np.log(np.asarray(glass_to) + 1.0) - np.log(np.asarray(glass_from) + 1.0) @ matrix
+        self._matrix = np.c_[matrix.T, offset].astype(np.float32)
 
-    def apply(self, strip: Rgb, out: Rgb) -> None:
-        light = cv2.LUT(strip, self._table)
+    def apply(self, strip: Rgb, out: Rgb, scratch: Scratch) -> None:
+        light = log_light(strip, scratch.plane("light", strip))
         cv2.transform(light, self._matrix, dst=light)
-        cv2.min(light, (_BRIGHTEST,) * 4, dst=light)
-        cv2.exp(light, dst=light)
-        cv2.subtract(light, (1.0,) * 4, dst=out, dtype=cv2.CV_8U)
+        to_levels(light, out)
 
 
 def _lab(profile: StainProfile) -> tuple[Triple, Triple, Triple]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -55,11 +56,15 @@ class StainProfile:
     @property
     def digest(self) -> str:
         """The same for equal profiles, another for any other."""
-        return digest_config(asdict(self))
+        return digest_config(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """The profile as plain data."""
+        return asdict(self)
 
     def write(self, path: Path) -> None:
         """Write the profile as JSON, to be a target by its path."""
-        write_json(path, asdict(self), schema=_SCHEMA, version=_VERSION)
+        write_json(path, self.to_json(), schema=_SCHEMA, version=_VERSION)
 
     @classmethod
     def read(cls, path: Path) -> StainProfile:
@@ -70,12 +75,17 @@ class StainProfile:
         """
         data = read_json(path, schema=_SCHEMA, version=_VERSION)
         try:
-            return cls._from(data)
+            return cls.from_json(data)
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{path} is damaged ({error!r}); write the profile again") from error
 
     @classmethod
-    def _from(cls, data: dict[str, Any]) -> StainProfile:
+    def from_json(cls, data: Mapping[str, Any]) -> StainProfile:
+        """The profile that `to_json` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: something is missing, or is not what it should be.
+        """
         if data["method"] not in ("macenko", "vahadane"):
             raise ValueError(f"method {data['method']!r}")
         haematoxylin, eosin = data["stain_matrix"]

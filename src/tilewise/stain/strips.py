@@ -8,15 +8,39 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from tilewise.stain.density import Rgb
+from tilewise.stain.density import Floats, Rgb
 
-_STRIP_PX = 1 << 15
+_STRIP_PX = 1 << 14
 # Below this, handing work to threads costs more than they save.
-_FEWEST_STRIPS = 8
+_FEWEST_STRIPS = 16
 
 
-def map_strips(rgb: Rgb, work: Callable[[Rgb, Rgb], None]) -> Rgb:
-    """Run `work(strip, out)` over an array of pixels, whatever its leading axes; returns a new array.
+class Scratch:
+    """Planes of one thread that every strip uses again: fresh memory costs more than the arithmetic in it."""
+
+    def __init__(self) -> None:
+        self._planes: dict[str, Floats] = {}
+
+    def plane(self, name: str, strip: Rgb) -> Floats:
+        """A float32 plane (1, n, 3) for a strip (1, n, 3), filled with anything."""
+        return self._get(name, strip.shape[1], (3,))
+
+    def single(self, name: str, strip: Rgb) -> Floats:
+        """A float32 plane (1, n) for a strip (1, n, 3), filled with anything."""
+        return self._get(name, strip.shape[1], ())
+
+    def _get(self, name: str, num: int, channels: tuple[int, ...]) -> Floats:
+        plane = self._planes.get(name)
+        if plane is None or plane.shape[1] < num:
+            plane = self._planes[name] = np.empty((1, num, *channels), np.float32)
+        return plane[:, :num]
+
+
+StripWork = Callable[[Rgb, Rgb, Scratch], None]
+
+
+def map_strips(rgb: Rgb, work: StripWork) -> Rgb:
+    """Run `work(strip, out, scratch)` over an array of pixels, whatever its leading axes; returns a new array.
 
     As many threads work as OpenCV may use (`cv2.setNumThreads`); they do not change the result.
 
@@ -29,8 +53,9 @@ def map_strips(rgb: Rgb, work: Callable[[Rgb, Rgb], None]) -> Rgb:
     starts = range(0, pixels.shape[1], _STRIP_PX)
 
     def run(part: range) -> None:
+        scratch = Scratch()
         for start in part:
-            work(pixels[:, start : start + _STRIP_PX], out[:, start : start + _STRIP_PX])
+            work(pixels[:, start : start + _STRIP_PX], out[:, start : start + _STRIP_PX], scratch)
 
     threads = cv2.getNumThreads() if len(starts) >= _FEWEST_STRIPS else 1
     if threads == 1:

@@ -1,4 +1,4 @@
-"""What slides are brought to: the cohort's median, a slide, or a stored profile."""
+"""What slides are brought to: the standard, a slide, a stored profile, or the median of slides."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tilewise.stain.config import StainConfig
 from tilewise.stain.fit import fit_slide
 from tilewise.stain.judgement import trust
 from tilewise.stain.profile import StainProfile, Triple
+from tilewise.stain.standard import STANDARD
 
 
 def median_profile(profiles: Sequence[StainProfile]) -> StainProfile:
@@ -45,27 +46,33 @@ def median_profile(profiles: Sequence[StainProfile]) -> StainProfile:
     )
 
 
-def choose_target(config: StainConfig, profiles: Sequence[StainProfile]) -> StainProfile:
+def choose_target(config: StainConfig, profiles: Sequence[StainProfile] = ()) -> StainProfile:
     """The profile that the config's `target` names.
 
     Args:
         config: its method is not `none`.
-        profiles: of the slides that may be learnt from, for the cohort's median; those not to be believed are left out.
+        profiles: of the slides that may be learnt from, for the `median`; those not to be believed are left out.
 
     Raises:
-        UsageError: no profile of the cohort, or not the target's, is to be believed.
+        UsageError: the target is no file, or no profile of the slides, or not the target's, is to be believed.
         ArtifactError: the target is a .json file that holds no profile.
         SlideUnreadable: the target is a slide that cannot be read.
     """
-    if config.target == "cohort":
+    if config.target == "median":
         believed = [profile for profile in profiles if not trust(profile, config)]
         if not believed:
             raise UsageError(
-                f"stain.target is `cohort`, but of {len(profiles)} slides none has a stain estimate to be believed; "
-                "name a slide or a profile as stain.target, or set stain.method to none"
+                f"stain.target is `median`, but of {len(profiles)} slides none has a stain estimate to be believed; "
+                "set stain.target to `standard`, a slide or a profile, or stain.method to none"
             )
         return median_profile(believed)
-    if config.target.suffix.lower() == ".json":
+    if config.target == "standard":
+        chosen = STANDARD
+    elif not config.target.is_file():
+        raise UsageError(
+            f"stain.target {config.target} is no file; give `standard`, `median`, a slide, or a profile's .json file"
+        )
+    elif config.target.suffix.lower() == ".json":
         chosen = StainProfile.read(config.target)
     elif config.method == "none":
         raise UsageError("stain.method is none, so there is nothing to fit stain.target to; choose a method")

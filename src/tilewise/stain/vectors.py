@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -27,7 +28,9 @@ _SAMPLE: Final = 4096
 
 def stained(density_ND: Floats) -> Floats:
     """The pixels dense enough in every channel to tell a colour from; (M, 3)."""
-    chosen: Floats = density_ND[(density_ND >= LEAST_DENSITY).all(axis=1)]
+    # Channel by channel, which is several times faster than `all(axis=1)` along rows of three.
+    red, green, blue = (density_ND[:, channel] >= LEAST_DENSITY for channel in range(3))
+    chosen: Floats = density_ND[red & green & blue]
     return chosen
 
 
@@ -42,7 +45,9 @@ def macenko_vectors(density_ND: Floats) -> tuple[Matrix, Floats]:
     Returns:
         Unit vectors (2, 3), haematoxylin first, and the spreads along the principal axes (3,), largest first.
     """
-    values, vectors = np.linalg.eigh(np.cov(density_ND, rowvar=False))
+    flags = cv2.COVAR_NORMAL | cv2.COVAR_ROWS | cv2.COVAR_SCALE
+    covariance, _ = cv2.calcCovarMatrix(density_ND, None, flags, ctype=cv2.CV_64F)
+    values, vectors = np.linalg.eigh(covariance)
     plane = vectors[:, [2, 1]]
     # Towards density, so that the angles of tissue do not straddle the cut of arctan2.
     plane = plane * np.where(plane.sum(axis=0) < 0, -1.0, 1.0)

@@ -30,14 +30,20 @@ class Component:
 
 def components(mask: Mask, *, min_px: int) -> Iterator[Component]:
     """Components of at least `min_px` pixels, connected over edges and corners; in scan order."""
+    plane = np.ascontiguousarray(mask).view(np.uint8)
+    # Labels are four times as large as the mask, so only its bounding box gets them.
+    left, top, across, down = cv2.boundingRect(plane)
+    if not across:
+        return
     num, labels, stats, centroids = cv2.connectedComponentsWithStats(
-        np.ascontiguousarray(mask).view(np.uint8), connectivity=8
+        plane[top : top + down, left : left + across], connectivity=8
     )
     for component in range(1, num):
         x, y, width, height, area = (int(value) for value in stats[component])
         if area >= min_px:
             own = labels[y : y + height, x : x + width] == component
-            yield Component(Box(x, y, width, height), own, (centroids[component][0], centroids[component][1]), area)
+            centroid = (centroids[component][0] + left, centroids[component][1] + top)
+            yield Component(Box(x + left, y + top, width, height), own, centroid, area)
 
 
 def component_center_tiles(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tilewise.audit.cohort import AuditedSlide
 from tilewise.slides import SlideReader
+from tilewise.stain.normalise import AnyNormaliser, Normaliser
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.region import SlideRegions
 from tilewise.tiles.rows import TileRows
@@ -39,8 +40,15 @@ def tile_masks(reader: SlideReader, slide: AuditedSlide, rows: TileRows, config:
     return {region: regions[region] for region in sorted(set(rows.region.tolist())) if region != "slide"}
 
 
-def read_tiles(reader: SlideReader, rows: TileRows, config: TileConfig, masks: Mapping[str, Mask] | None = None) -> RGB:
-    """Cut tiles of one slide: filtered by the mask, filled up, and scaled to one size.
+def read_tiles(
+    reader: SlideReader,
+    rows: TileRows,
+    config: TileConfig,
+    masks: Mapping[str, Mask] | None = None,
+    *,
+    stain: AnyNormaliser | None = None,
+) -> RGB:
+    """Cut tiles of one slide: brought to a stain, filtered by the mask, filled up, and scaled to one size.
 
     Args:
         reader: of the slide.
@@ -48,6 +56,7 @@ def read_tiles(reader: SlideReader, rows: TileRows, config: TileConfig, masks: M
         config: that they were planned with.
         masks: region -> bool (H, W) in level-0 pixels, as `tile_masks` gives them; a region that is missing is the
             whole slide. Needed only where `mask_filter` is set.
+        stain: what the slide's pixels, and its glass where tiles are filled with it, are normalised by.
 
     Returns:
         uint8 (N, size_px, size_px, 3), in the order of the rows.
@@ -56,22 +65,23 @@ def read_tiles(reader: SlideReader, rows: TileRows, config: TileConfig, masks: M
     inside = config.mask_filter != "none"
     needs_glass = "background" in {config.mask_filter, config.pad_color}
     glass = glass_color(reader) if needs_glass else _WHITE
-    outside = _color(config.mask_filter, glass)
-    around = _color(config.pad_color, glass)
     tiles = np.empty((len(rows), size, size, 3), dtype=np.uint8)
     for index, region in enumerate(rows.region.tolist()):
         box = rows.box(index)
         left, top, shown = _placed(box, rows.fields[index].tolist(), size)
         mask = masks.get(region) if inside else None
+        seen = reader.read_region(box, size=shown if mask is None else None)
+        own = None if stain is None else stain.of(seen)
+        # Before anything that is no tissue is laid around it; black and white stay black and white.
+        seen, own_glass = (seen, glass) if own is None else (own.apply(seen), _stained(glass, own))
         if mask is None:
-            pixels = reader.read_region(box, size=shown)
+            pixels = seen
         else:
             pixels = np.empty((box.height, box.width, 3), dtype=np.uint8)
-            pixels[...] = outside
-            cv2.copyTo(
-                reader.read_region(box), np.ascontiguousarray(mask[box.rows, box.columns]).view(np.uint8), pixels
-            )
+            pixels[...] = _color(config.mask_filter, own_glass)
+            cv2.copyTo(seen, np.ascontiguousarray(mask[box.rows, box.columns]).view(np.uint8), pixels)
             pixels = _resized(pixels, shown)
+        around = _color(config.pad_color, own_glass)
         _fill(tiles[index], pixels, (left, top), around if rows.padding[index] == "pad" else None)
     return tiles
 
@@ -109,6 +119,11 @@ def glass_color(reader: SlideReader) -> Colour:
     if not len(glass):
         return _WHITE
     red, green, blue = (int(level) for level in np.median(glass, axis=0))
+    return red, green, blue
+
+
+def _stained(color: Colour, stain: Normaliser) -> Colour:
+    red, green, blue = stain.apply(np.array([[color]], dtype=np.uint8))[0, 0].tolist()
     return red, green, blue
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -37,16 +38,19 @@ def window_tiles(
     """
     height, width = mask.shape
     tile = Size(min(side, width), min(side, height))
-    # One summed-area table makes every window cost four look-ups, whatever its size or overlap.
-    table = covered_table(mask)
     if over is None:
         xs, ys = window_starts(width, tile.width, stride), window_starts(height, tile.height, stride)
-        return _kept(table, xs, ys, tile, min_ratio)
+        edges = np.union1d(ys, ys + tile.height)
+        rows = _rows_of_table(mask, edges)
+        top, bottom = rows[np.searchsorted(edges, ys)], rows[np.searchsorted(edges, ys + tile.height)]
+        return _kept(top, bottom, xs, ys, tile, min_ratio)
+    # One summed-area table makes every window cost four look-ups, whatever its size or overlap.
+    table = covered_table(mask)
     found = []
     for area in over:
         xs = _starts_over(area.x, area.width, tile.width, stride, width)
         ys = _starts_over(area.y, area.height, tile.height, stride, height)
-        found.append(np.column_stack([*_kept(table, xs, ys, tile, min_ratio)]))
+        found.append(np.column_stack([*_kept(table[ys], table[ys + tile.height], xs, ys, tile, min_ratio)]))
     joined = np.concatenate(found) if found else np.empty((0, 5))
     # Areas may overlap; by y, then x.
     _, first = np.unique(joined[:, [1, 0]], axis=0, return_index=True)
@@ -82,10 +86,27 @@ def _starts_over(start: int, length: int, side: int, stride: int, end: int) -> n
     return np.array([min(max(start + (length - side) // 2, 0), end - side)], dtype=np.int64)
 
 
+def _rows_of_table(mask: Mask, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Some rows of the `covered_table`, int32 (N, W + 1), without the memory that all of it takes."""
+    plane = np.ascontiguousarray(mask).view(np.uint8)
+    rows = np.zeros((len(edges), mask.shape[1] + 1), dtype=np.int32)
+    above = np.zeros(mask.shape[1], dtype=np.int32)
+    for row, (start, stop) in zip(rows, pairwise([0, *edges.tolist()]), strict=True):
+        if stop > start:
+            above += cv2.reduce(plane[start:stop], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0]
+        np.cumsum(above, out=row[1:])
+    return rows
+
+
 def _kept(
-    table: npt.NDArray[np.int32], xs: npt.NDArray[np.int64], ys: npt.NDArray[np.int64], tile: Size, min_ratio: float
+    top: npt.NDArray[np.int32],
+    bottom: npt.NDArray[np.int32],
+    xs: npt.NDArray[np.int64],
+    ys: npt.NDArray[np.int64],
+    tile: Size,
+    min_ratio: float,
 ) -> tuple[Boxes, Ratios]:
-    top, bottom = table[ys], table[ys + tile.height]
+    """The windows that hold enough, from the rows of the table above and below each row of windows."""
     covered = bottom[:, xs + tile.width] - bottom[:, xs] - top[:, xs + tile.width] + top[:, xs]
     ratios = covered / (tile.width * tile.height)
     rows, columns = np.nonzero((ratios >= min_ratio) & (covered > 0))

@@ -1,4 +1,4 @@
-"""Cards of networks trained on everyday photographs, and of the network trained from scratch."""
+"""Cards of networks trained on everyday photographs, and of the networks trained from scratch."""
 
 from __future__ import annotations
 
@@ -198,5 +198,20 @@ CARDS = (
         description="Four blocks of convolution, ReLU and pooling, for training from scratch",
         citation="tilewise",
         notes="Has no trained weights: set `init` to `random`. A global mean takes the place of flattening.",
+    ),
+    EncoderCard(
+        name="four_block_cnn",
+        family="simple_cnn",
+        builder="cnn",
+        architecture="four_blocks_flat",
+        options=(("width", 64),),
+        licence="Apache-2.0",
+        input_px=224,
+        mean=HALF,
+        std=HALF,
+        dim=50176,
+        description="Four blocks of convolution, ReLU and pooling, flattened, for training from scratch",
+        citation="tilewise",
+        notes="Has no trained weights: set `init` to `random`. As simple_cnn, but every place keeps its features.",
     ),
 )

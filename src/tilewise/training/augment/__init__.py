@@ -1,4 +1,4 @@
-"""Random changes of tiles while they are learnt from, and fixed views of tiles that are predicted.
+"""Random changes of tiles while they are learnt from.
 
 Names are imported when they are first used, so that a recipe can know the configs without importing torch.
 """
@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tilewise.training.augment.augment import Augment
     from tilewise.training.augment.config import AugmentConfig
-    from tilewise.training.augment.views import ViewsConfig, each_view
 
-__all__ = ["Augment", "AugmentConfig", "ViewsConfig", "each_view"]
+__all__ = ["Augment", "AugmentConfig"]
 
-_HOMES = {"Augment": "augment", "AugmentConfig": "config", "ViewsConfig": "views", "each_view": "views"}
+_HOMES = {"Augment": "augment", "AugmentConfig": "config"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+import sys
 
 import pytest
 import torch
 
-from tilewise.training.augment import ViewsConfig, each_view
+from tilewise.models.views import ViewsConfig, each_view
 
-Batch = Callable[..., tuple[torch.Tensor, torch.Tensor]]
+
+def draw(width: int = 48, height: int = 48) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tiles of two fields whose green channel is 255 - mask."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(60, 230, (6, 2, 3, height, width), generator=generator, dtype=torch.uint8)
+    masks = 255 * torch.randint(0, 2, (6, height, width), generator=generator, dtype=torch.uint8)
+    images[:, :, 1] = 255 - masks[:, None]
+    return images, masks
 
 
 @pytest.mark.parametrize(("kind", "num"), [("one", 1), ("flips", 4), ("turns", 4), ("dihedral", 8)])
-def test_views_are_different_and_masks_move_along(kind: str, num: int, batch: Batch) -> None:
-    images, masks = batch()
+def test_views_are_different_and_masks_move_along(kind: str, num: int) -> None:
+    images, masks = draw()
     config = ViewsConfig(kind=kind)
     found = list(each_view(images, masks, config))
     assert len(found) == config.num_views == num
@@ -25,8 +33,8 @@ def test_views_are_different_and_masks_move_along(kind: str, num: int, batch: Ba
         assert image.shape == images.shape
 
 
-def test_views_are_a_group_so_any_view_of_a_tile_has_the_same_views(batch: Batch) -> None:
-    images, _ = batch()
+def test_views_are_a_group_so_any_view_of_a_tile_has_the_same_views() -> None:
+    images, _ = draw()
     for kind in ("flips", "turns", "dihedral"):
         config = ViewsConfig(kind=kind)
         of_one = {image.numpy().tobytes() for image, _ in each_view(images, None, config)}
@@ -35,11 +43,16 @@ def test_views_are_a_group_so_any_view_of_a_tile_has_the_same_views(batch: Batch
             assert {each.numpy().tobytes() for each, _ in each_view(image, None, config)} == of_one
 
 
-def test_which_they_are(batch: Batch) -> None:
-    images, _ = batch(width=40, height=32)
+def test_which_they_are() -> None:
+    images, _ = draw(width=40, height=32)
     flips = [image for image, _ in each_view(images, None, ViewsConfig(kind="flips"))]
     for found, expected in zip(flips, (images, images.flip(-1), images.flip(-2), images.flip(-1, -2)), strict=True):
         assert torch.equal(found, expected)
     turns = [image for image, _ in each_view(images, None, ViewsConfig(kind="turns"))]
     for number, found in enumerate(turns):
         assert torch.equal(found, torch.rot90(images, number, (-2, -1)))
+
+
+def test_the_config_needs_no_torch() -> None:
+    code = "import sys; from tilewise.models.views import ViewsConfig; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,89 @@
+"""`tilewise segment`: region masks where there are none, or better ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tilewise.cli.options import (
+    EXIT_FAILED,
+    CohortArgument,
+    JsonOption,
+    OfflineOption,
+    QuietOption,
+    RecipeOption,
+    SeedOption,
+    SetOption,
+    WorkersOption,
+)
+
+_EXAMPLES = (
+    "Examples: tilewise segment my_cohort --method tissue --out masks && tilewise train masks --out runs/first; "
+    "tilewise segment my_cohort --method unet --generosity 0.3 --out masks; tilewise segment test_slides --method unet "
+    "--set segment.unet.networks=masks/segmenter --out test_masks; "
+    "tilewise segment my_cohort --method sam --set segment.sam.checkpoint=sam-vit-base/ --out masks"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("segment", epilog=_EXAMPLES)(segment)
+
+
+def segment(
+    cohort: CohortArgument,
+    method: Annotated[
+        Literal["tissue", "unet", "sam"],
+        typer.Option(
+            "--method",
+            help="By colour, by a U-Net that learns from the cohort's own masks (each slide's without it), or by SAM.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="New folder for masks, segment.html, segment.json and cohort.csv.")
+    ],
+    generosity: Annotated[
+        float | None,
+        typer.Option(
+            "--generosity", help="Probability from which a pixel is in the region; lower takes in more. Default 0.5."
+        ),
+    ] = None,
+    set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
+    recipe: RecipeOption = "default",
+    decisions: Annotated[Path | None, typer.Option("--decisions", help="Decisions of an audit, as edited.")] = None,
+    seed: SeedOption = 0,
+    workers: WorkersOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Make a region mask for every slide of a cohort; the cohort's folder is never changed.
+
+    `tilewise train OUT` then trains with these masks. segment.html shows the slides before and after. Where slides
+    have masks already, the new ones are scored against them, with intervals.
+    """
+    from tilewise import api
+    from tilewise.cli.console import print_result, progress
+    from tilewise.segment.output import SHEET, SUMMARY
+    from tilewise.segment.sheet import summary
+    from tilewise.store import read_json
+
+    asked = [f"segment.method={method}", *([] if generosity is None else [f"segment.generosity={generosity}"]), *set_]
+    with progress(quiet=quiet):
+        made = api.segment(
+            cohort,
+            api.load_recipe(recipe, asked),
+            out=out,
+            seed=seed,
+            decisions=decisions,
+            workers=workers,
+            offline=offline,
+        )
+    failures = (*made.before.failures, *made.failures)
+    for failure in failures[:10]:
+        typer.echo(f"failed: {failure.item}: {failure.message}", err=True)
+    text = [*summary(made), f"look at      {out / SHEET}", f"train with   tilewise train {out}"]
+    print_result(read_json(out / SUMMARY, schema="tilewise.segment", version=1), "\n".join(text), as_json=as_json)
+    return EXIT_FAILED if failures or not any(one.used for one in made.slides) else 0

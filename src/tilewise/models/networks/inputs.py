@@ -1,0 +1,126 @@
+"""What is put around an encoder's network: the mask as a fourth channel, the mean as pooling, pixels made ready."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from tilewise.encoders.card import EncoderCard
+from tilewise.encoders.networks import bare_network
+from tilewise.encoders.preprocess import normalisation
+
+
+class MaskStem(nn.Module):
+    """The first convolution of a network with a fourth input channel, whose weights are a parameter of their own.
+
+    The two parts are one convolution over four channels; apart, the part of the mask can be trained while that of the
+    image is frozen.
+
+    Args:
+        image: the convolution as it is.
+        mean: the fourth channel starts from the mean of the weights of red, green and blue; else from zero.
+    """
+
+    def __init__(self, image: nn.Conv2d, *, mean: bool) -> None:
+        super().__init__()
+        self.image = image
+        # A copy, because some of timm's convolutions pad in a way of their own.
+        self.mask = copy.deepcopy(image)
+        weight = image.weight.detach().mean(dim=1, keepdim=True)
+        self.mask.weight = nn.Parameter(weight if mean else torch.zeros_like(weight))
+        self.mask.register_parameter("bias", None)
+        self.mask.in_channels = 1
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Red, green, blue and mask to what the network's next layer takes."""
+        out: Tensor = self.image(images_BCHW[:, :3]) + self.mask(images_BCHW[:, 3:])
+        return out
+
+
+def add_mask_channel(network: nn.Module, *, mean: bool) -> None:
+    """Let an encoder's network take a fourth channel, the mask; see `MaskStem`."""
+    # The first convolution is the stem in every architecture of the catalogue.
+    name, stem = next((name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d))
+    network.set_submodule(name, MaskStem(stem, mean=mean))
+
+
+class AveragePool(nn.Module):
+    """A network's last feature map, or tile tokens, averaged; layers that come after it are removed."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = bare_network(network)
+        self.tokens_from = int(getattr(self.network, "num_prefix_tokens", 0))
+        self.channels_last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
+
+    def remove_unused(self, side: int) -> int:
+        """Take out the modules that an image of this side does not pass, so that no weight waits to be trained.
+
+        Returns:
+            The length of the features.
+        """
+        # On shapes alone: nothing is copied or computed. The caller may be in inference mode.
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            weights = {
+                name: torch.empty(one.shape, device="meta", requires_grad=True) for name, one in self.named_parameters()
+            }
+            buffers = {name: torch.empty_like(one, device="meta") for name, one in self.named_buffers()}
+            images_BCHW = torch.zeros(2, 3, side, side, device="meta")
+            features_BD = torch.func.functional_call(self, {**weights, **buffers}, (images_BCHW,))
+            gradients = torch.autograd.grad(features_BD.sum(), list(weights.values()), allow_unused=True)
+        used = {name for name, gradient in zip(weights, gradients, strict=True) if gradient is not None}
+        _remove_others(self, used)
+        return int(features_BD.shape[1])
+
+    def forward(self, images_BCHW: Tensor) -> Tensor:
+        """Normalised images to features (B, width)."""
+        features: Tensor = cast("Any", self.network).forward_features(images_BCHW)
+        if features.ndim == 3:
+            return features[:, self.tokens_from :].mean(dim=1)
+        return features.mean(dim=(1, 2) if self.channels_last else (2, 3))
+
+
+def _remove_others(module: nn.Module, used: Collection[str], prefix: str = "") -> None:
+    """Replace the modules none of whose parameters is used, outermost first."""
+    for name, child in list(module.named_children()):
+        names = [f"{prefix}{name}.{parameter}" for parameter, _ in child.named_parameters()]
+        if names and not any(parameter in used for parameter in names):
+            setattr(module, name, nn.Identity())
+        else:
+            _remove_others(child, used, f"{prefix}{name}.")
+
+
+class Pixels(nn.Module):
+    """Pixels 0..255 of any size to what an encoder takes: a square of its side, normalised.
+
+    The statistics are no part of the saved weights; the card holds them.
+    """
+
+    def __init__(self, card: EncoderCard) -> None:
+        super().__init__()
+        self.side = card.input_px
+        mean_C, std_C = (torch.from_numpy(array).view(1, 3, 1, 1) for array in normalisation(card))
+        self.register_buffer("mean_C", mean_C, persistent=False)
+        self.register_buffer("std_C", std_C, persistent=False)
+
+    def images(self, images_BCHW: Tensor) -> Tensor:
+        """RGB, resized with antialiasing and normalised."""
+        return (self._square(images_BCHW) - cast("Tensor", self.mean_C)) / cast("Tensor", self.std_C)
+
+    def masks(self, masks_BHW: Tensor) -> Tensor:
+        """Masks as one channel (B, 1, side, side), 0..1."""
+        return self._square(masks_BHW[:, None]) / 255.0
+
+    def grey(self, masks_BHW: Tensor) -> Tensor:
+        """Masks as black and white images (B, 3, side, side), normalised."""
+        return self.images(masks_BHW[:, None].expand(-1, 3, -1, -1))
+
+    def _square(self, pixels_BCHW: Tensor) -> Tensor:
+        pixels_BCHW = pixels_BCHW.to(cast("Tensor", self.mean_C).dtype)
+        if pixels_BCHW.shape[2:] == (self.side, self.side):
+            return pixels_BCHW
+        return nn.functional.interpolate(pixels_BCHW, size=(self.side, self.side), mode="bilinear", antialias=True)

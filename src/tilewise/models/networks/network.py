@@ -1,0 +1,302 @@
+"""A network on pixels: tiles in, logits out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Self, assert_never
+
+import torch
+from torch import Tensor, nn
+
+from tilewise.encoders import EncoderConfig, find_card, prepare_runtime
+from tilewise.encoders.card import EncoderCard
+from tilewise.encoders.licences import check_licence
+from tilewise.encoders.locate import find_weights
+from tilewise.encoders.networks import bare_network, create_network
+from tilewise.encoders.weights import load_weights
+from tilewise.errors import RecipeError
+from tilewise.models.config import HeadConfig
+from tilewise.models.heads import build_head
+from tilewise.models.networks.batch import TileBatch
+from tilewise.models.networks.blocks import Block, encoder_blocks, undecayed_names
+from tilewise.models.networks.check import check_network
+from tilewise.models.networks.config import NetworkConfig
+from tilewise.models.networks.inputs import AveragePool, Pixels, add_mask_channel
+from tilewise.models.networks.trained import num_trained_blocks, rate_factors, rest_frozen, set_requires_grad
+
+# Networks built for one size of input, which timm has to be told of.
+_SIZED_FAMILIES = frozenset({"vit", "vit_giant", "swin"})
+
+CardAndNetwork = tuple[EncoderCard, nn.Module]
+
+
+def build_network(
+    network: NetworkConfig,
+    encoder: EncoderConfig,
+    head: HeadConfig,
+    *,
+    num_classes: int,
+    seed: int,
+    offline: bool = False,
+) -> TileNetwork:
+    """Make the network that configs name, with its first weights, everything trained, in training mode.
+
+    Args:
+        network: input, and how much is trained; `TileNetwork.start_epoch` then does it.
+        encoder: which one, with which weights.
+        head: of what it gives.
+        num_classes: C.
+        seed: of all weights that are drawn, and of dropout.
+        offline: use no network to fetch weights.
+
+    Raises:
+        UsageError: there is no such encoder.
+        RecipeError: the encoder is no network, or has fewer blocks than are to be trained, or cannot take the input.
+        LicenceNotAccepted: the encoder's licence has to be read first.
+        EncoderUnavailable: its weights are not here, cannot be fetched, or are another network's.
+    """
+    check_network(network, encoder)
+    prepare_runtime()
+    card = sized(find_card(encoder.name), network.input_px)
+    body = _encoder(card, encoder, seed=seed, offline=offline)
+    mask = None
+    if network.input == "dual_branch":
+        mask_card = sized(find_card(network.mask_encoder), network.input_px)
+        mask_config = EncoderConfig(name=network.mask_encoder, init=network.mask_init)
+        # Another seed: two encoders of one kind should not start as one.
+        mask = (mask_card, _encoder(mask_card, mask_config, seed=seed + 1, offline=offline))
+    made = TileNetwork(network, (card, body), head, num_classes=num_classes, seed=seed, mask_encoder=mask)
+    if network.trained == "last" and network.last_blocks > made.num_blocks:
+        raise RecipeError(
+            f"network.last_blocks: {card.name} has {made.num_blocks} blocks (network.blocks: {network.blocks}), not "
+            f"{network.last_blocks}; set network.trained=all, or fewer"
+        )
+    return made
+
+
+def sized(card: EncoderCard, input_px: int | None) -> EncoderCard:
+    """The card of an encoder that is to take squares of another side; the length of its features is measured.
+
+    Raises:
+        RecipeError: a transformer cannot cut such a square into its tokens.
+    """
+    if input_px is None or input_px == card.input_px:
+        return card
+    options = card.options
+    if card.family in _SIZED_FAMILIES:
+        options = (*((key, value) for key, value in options if key != "img_size"), ("img_size", input_px))
+    resized = replace(card, input_px=input_px, options=options)
+    with torch.device("meta"):
+        network = create_network(resized, seed=0)
+        embed: Any = getattr(bare_network(network), "patch_embed", None)
+        step = 1 if embed is None else int(embed.patch_size[0])
+        if input_px % step:
+            raise RecipeError(
+                f"network.input_px: {card.name} cuts tiles into squares of {step} px, which {input_px} is no multiple "
+                f"of; set network.input_px={-(-input_px // step) * step}"
+            )
+        features_BD = network(torch.zeros(2, 3, input_px, input_px))
+    return replace(resized, dim=features_BD.shape[1])
+
+
+class TileNetwork(nn.Module):
+    """Encoder, what its input needs, and head.
+
+    Args:
+        config: input, pooling and blocks.
+        encoder: card and network, as `create_network` made it; the network is taken over and changed.
+        head: of what the encoder gives.
+        num_classes: C.
+        seed: of the head's weights and of dropout.
+        mask_encoder: card and network of the mask's encoder, for dual_branch.
+
+    Attributes:
+        config: input, pooling and blocks.
+        card: of the encoder, at the side it is used at.
+        head_config: of the head.
+        mask_card: of the mask's encoder, if there is one.
+        blocks: stem first, head last; the head's block holds everything that is always trained.
+    """
+
+    def __init__(
+        self,
+        config: NetworkConfig,
+        encoder: CardAndNetwork,
+        head: HeadConfig,
+        *,
+        num_classes: int,
+        seed: int,
+        mask_encoder: CardAndNetwork | None = None,
+    ) -> None:
+        super().__init__()
+        self.config, self.head_config, self.num_classes = config, head, num_classes
+        self.card, body = encoder
+        blocks = {
+            block.name: [body.get_parameter(name) for name in block.parameters]
+            for block in encoder_blocks(body, config.blocks)
+        }
+        undecayed = [body.get_parameter(name) for name in undecayed_names(body)]
+        dim = self.card.dim
+        if config.pooling == "average":
+            body = pool = AveragePool(body)
+            dim = pool.remove_unused(self.card.input_px)
+        if config.input == "mask_channel":
+            add_mask_channel(body, mean=config.mask_weights == "mean")
+        self.encoder = body
+        self.wide_encoder = copy.deepcopy(body) if config.streams == "separate" else None
+        self.pixels = Pixels(self.card)
+        self.mask_card = self.mask_encoder = None
+        if mask_encoder is not None:
+            self.mask_card, self.mask_encoder = mask_encoder
+            self.mask_pixels = Pixels(self.mask_card)
+        num_features = dim * _num_views(config) + (self.mask_card.dim if self.mask_card else 0)
+        generator = torch.Generator().manual_seed(seed)
+        self.head = build_head(head, num_features=num_features, num_classes=num_classes, generator=generator)
+        self.blocks = self._own_blocks(blocks)
+        self._undecayed = frozenset(self._names_of(undecayed))
+        self.train()
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of the encoder; the head is none of them."""
+        return len(self.blocks) - 1
+
+    def forward(self, batch: TileBatch) -> Tensor:
+        """Logits (B, C).
+
+        Raises:
+            ValueError: the batch has not what the network's input needs.
+        """
+        logits_BC: Tensor = self.head(self.features(batch))
+        return logits_BC
+
+    def features(self, batch: TileBatch) -> Tensor:
+        """What the head is given, (B, D)."""
+        num_fields = self.config.num_fields if self.config.input == "multi_scale" else 1
+        if batch.images_BSCHW.shape[1] != num_fields:
+            raise ValueError(
+                f"the network takes {num_fields} fields of view a tile, got images {tuple(batch.images_BSCHW.shape)}"
+            )
+        images_BCHW = self.pixels.images(batch.images_BSCHW.flatten(0, 1))
+        match self.config.input:
+            case "image":
+                return self._encode(images_BCHW)
+            case "mask_channel":
+                return self._encode(torch.cat([images_BCHW, self.pixels.masks(_given(batch.masks_BHW, "masks"))], 1))
+            case "multi_scale":
+                return self._encode(images_BCHW).reshape(len(batch), -1)
+            case "dual_branch":
+                assert self.mask_encoder is not None
+                masks_BCHW = self.mask_pixels.grey(_given(batch.masks_BHW, "masks"))
+                return torch.cat([self._encode(images_BCHW), self.mask_encoder(masks_BCHW)], dim=1)
+            case "dual_stream":
+                return self._encode_streams(images_BCHW, self.pixels.images(_given(batch.wides_BCHW, "wides")))
+        assert_never(self.config.input)
+
+    def start_epoch(self, epoch: int) -> int:
+        """Train as much of the encoder as the config says for this epoch, counted from 0; returns how many blocks."""
+        num_blocks = num_trained_blocks(self.config, epoch, self.num_blocks)
+        self.set_trained(num_blocks)
+        return num_blocks
+
+    def set_trained(self, num_blocks: int) -> None:
+        """Train the head and the last blocks of the encoder, and freeze the others.
+
+        Frozen blocks get no gradients, and in training mode rest in evaluation mode, so that BatchNorm neither
+        normalises by the batch nor learns from it.
+
+        Raises:
+            ValueError: the encoder has not so many blocks.
+        """
+        if not 0 <= num_blocks <= self.num_blocks:
+            raise ValueError(f"the encoder has {self.num_blocks} blocks, {num_blocks} of them cannot be trained")
+        trained = self.blocks[self.num_blocks - num_blocks :]
+        set_requires_grad(self, {name for block in trained for name in block.parameters})
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode for all that is trained; frozen parts stay in evaluation mode."""
+        super().train(mode)
+        rest_frozen(self)
+        return self
+
+    def parameter_groups(
+        self, learning_rate: float, weight_decay: float, layer_decay: float | None = None
+    ) -> list[dict[str, Any]]:
+        """All parameters, frozen ones as well, in groups for an optimiser: by block, with and without decay.
+
+        Biases, norms, tokens and embeddings of positions are not decayed.
+
+        Args:
+            learning_rate: of the head.
+            weight_decay: of what is decayed.
+            layer_decay: see `rate_factors`; None takes the config's.
+        """
+        decay = self.config.layer_decay if layer_decay is None else layer_decay
+        parameters = dict(self.named_parameters())
+        groups = []
+        for block, factor in zip(self.blocks, rate_factors(self.num_blocks, decay), strict=True):
+            for decayed in (True, False):
+                chosen = [name for name in block.parameters if self._is_decayed(name, parameters[name]) == decayed]
+                if chosen:
+                    groups.append(
+                        {
+                            "name": block.name,
+                            "params": [parameters[name] for name in chosen],
+                            "lr": learning_rate * factor,
+                            "factor": factor,
+                            "weight_decay": weight_decay if decayed else 0.0,
+                        }
+                    )
+        return groups
+
+    def _is_decayed(self, name: str, parameter: Tensor) -> bool:
+        return parameter.ndim > 1 and name not in self._undecayed
+
+    def _encode(self, images_BCHW: Tensor) -> Tensor:
+        features_BD: Tensor = self.encoder(images_BCHW)
+        return features_BD
+
+    def _encode_streams(self, images_BCHW: Tensor, wides_BCHW: Tensor) -> Tensor:
+        if self.wide_encoder is not None:
+            return torch.cat([self._encode(images_BCHW), self.wide_encoder(wides_BCHW)], dim=1)
+        # In one call, so that BatchNorm sees one batch of both, as its running statistics do.
+        return torch.cat(self._encode(torch.cat([images_BCHW, wides_BCHW])).chunk(2), dim=1)
+
+    def _own_blocks(self, encoder: Mapping[str, Iterable[Tensor]]) -> tuple[Block, ...]:
+        """The encoder's blocks and the head's by the names of their parameters in this network."""
+        found = {name: self._names_of(parameters) for name, parameters in encoder.items()}
+        taken = {name for names in found.values() for name in names}
+        blocks = [Block(name, tuple(names)) for name, names in found.items() if names]
+        return (*blocks, Block("head", tuple(name for name, _ in self.named_parameters() if name not in taken)))
+
+    def _names_of(self, parameters: Iterable[Tensor]) -> list[str]:
+        """Names of parameters of the encoder, where they are still in it, and of their copies in the second stream."""
+        wanted = {id(parameter) for parameter in parameters}
+        names = [name for name, parameter in self.encoder.named_parameters() if id(parameter) in wanted]
+        towers = ("encoder", "wide_encoder") if self.wide_encoder is not None else ("encoder",)
+        return [f"{tower}.{name}" for tower in towers for name in names]
+
+
+def _num_views(config: NetworkConfig) -> int:
+    """How many vectors of the encoder are joined."""
+    return {"multi_scale": config.num_fields, "dual_stream": 2}.get(config.input, 1)
+
+
+def _encoder(card: EncoderCard, config: EncoderConfig, *, seed: int, offline: bool) -> nn.Module:
+    path = None
+    if config.init == "pretrained":
+        check_licence(card)
+        path = find_weights(card, config, offline=offline)
+    network = create_network(card, seed=seed)
+    if path is not None:
+        load_weights(network, card, path)
+    return network
+
+
+def _given(tensor: Tensor | None, name: str) -> Tensor:
+    if tensor is None:
+        raise ValueError(f"the network takes {name} beside the images, and the batch has none")
+    return tensor

@@ -1,0 +1,217 @@
+"""A trained network of one fold: prediction, and the files `model.safetensors` and `model.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from tilewise.encoders.card import EncoderCard
+from tilewise.errors import ArtifactError
+from tilewise.models.aggregate import AGGREGATORS
+from tilewise.models.config import HeadConfig
+from tilewise.models.networks.config import NetworkConfig
+from tilewise.models.threads import reproducible
+from tilewise.store import digest_bytes, read_json, write_bytes, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tilewise.models.networks.batch import TileBatch
+    from tilewise.models.networks.network import TileNetwork
+
+WEIGHTS_NAME = "model.safetensors"
+ABOUT_NAME = "model.json"
+SCHEMA = "tilewise.network-model"
+_VERSION = 1
+_CALL = 16  # tiles per forward pass, always: the last call is padded
+_AGAIN = "train the run again"
+
+
+@dataclass(frozen=True)
+class NetworkModel:
+    """Encoder and head with all weights as arrays; the encoder's own file is needed no more.
+
+    Attributes:
+        classes: in the order of the probability columns.
+        network: what the network is shown, and how it was trained.
+        card: of the encoder, at the side it is used at.
+        head: what the head is.
+        weights: parameters and buffers by their torch names.
+        mask_card: of the mask's encoder, if there is one.
+        aggregator: how tile probabilities become slide probabilities; a name in `AGGREGATORS`.
+        origin: what the model was made from and how training went; plain data.
+    """
+
+    classes: tuple[str, ...]
+    network: NetworkConfig
+    card: EncoderCard
+    head: HeadConfig
+    weights: Mapping[str, NDArray[Any]]
+    mask_card: EncoderCard | None = None
+    aggregator: str = "mean"
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        network: TileNetwork,
+        classes: tuple[str, ...],
+        *,
+        weights: Mapping[str, Tensor] | None = None,
+        origin: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """A copy of a network as it is now.
+
+        Args:
+            network: trained, on any device.
+            classes: in the order of its logits.
+            weights: other values for its `state_dict`, such as those of the best epoch or an average.
+            origin: what the model was made from and how training went; plain data.
+        """
+        state = network.state_dict() if weights is None else weights
+        return cls(
+            classes=classes,
+            network=network.config,
+            card=network.card,
+            head=network.head_config,
+            weights={name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in state.items()},
+            mask_card=network.mask_card,
+            origin=dict(origin or {}),
+        )
+
+    def predict_tiles(self, batch: TileBatch, *, num_threads: int = 1) -> NDArray[np.float32]:
+        """Class probabilities of each tile, float32 (N, C); a function of the tile alone, whatever is beside it.
+
+        The same number of threads on the same machine gives the same bytes.
+
+        Args:
+            batch: any number of tiles, on the processor.
+            num_threads: of the processor.
+
+        Raises:
+            ValueError: the batch has not what the network's input needs.
+        """
+        import torch
+
+        probabilities_NC = np.empty((len(batch), len(self.classes)), dtype=np.float32)
+        module = self._module
+        with reproducible(num_threads), torch.inference_mode():
+            for start in range(0, len(batch), _CALL):
+                part = batch.rows(slice(start, start + _CALL))
+                logits_BC = module(part.padded(_CALL)).double()
+                probabilities_NC[start : start + _CALL] = logits_BC[: len(part)].softmax(dim=1).numpy()
+        return probabilities_NC
+
+    def build(self) -> TileNetwork:
+        """The network with its weights, in evaluation mode; the caller's own."""
+        import torch
+
+        module = self._fresh()
+        module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in self.weights.items()})
+        return module.eval()
+
+    def save(self, folder: Path) -> None:
+        """Write both files; `model.json` comes last and holds the digest of the other, so a half is noticed."""
+        from safetensors.numpy import save
+
+        data = save(dict(self.weights))
+        write_bytes(folder / WEIGHTS_NAME, data)
+        about = {
+            "classes": list(self.classes),
+            "network": self.network.model_dump(mode="json"),
+            "encoder": self.card.as_json(),
+            "mask_encoder": self.mask_card.as_json() if self.mask_card else None,
+            "head": self.head.model_dump(mode="json"),
+            "aggregator": self.aggregator,
+            "origin": dict(self.origin),
+            "weights_digest": digest_bytes(data),
+        }
+        write_json(folder / ABOUT_NAME, about, schema=SCHEMA, version=_VERSION)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a model and check that its weights are those its description promises.
+
+        Raises:
+            ArtifactError: a file is missing, damaged or does not fit the other.
+        """
+        about = read_json(folder / ABOUT_NAME, schema=SCHEMA, version=_VERSION)
+        weights = _read_weights(folder / WEIGHTS_NAME, about.get("weights_digest"))
+        card = TypeAdapter(EncoderCard)
+        try:
+            model = cls(
+                classes=tuple(str(name) for name in about["classes"]),
+                network=NetworkConfig.model_validate(about["network"]),
+                card=card.validate_python(about["encoder"]),
+                head=HeadConfig.model_validate(about["head"]),
+                weights=weights,
+                mask_card=card.validate_python(about["mask_encoder"]) if about["mask_encoder"] else None,
+                aggregator=str(about["aggregator"]),
+                origin=dict(about["origin"]),
+            )
+            expected = model._shapes()
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, ValidationError) as error:
+            raise ArtifactError(f"{folder / ABOUT_NAME} is damaged ({error!r}); {_AGAIN}") from error
+        model._check(folder, expected)
+        return model
+
+    def _check(self, folder: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
+        if self.aggregator not in AGGREGATORS:
+            raise ArtifactError(f"{folder / ABOUT_NAME}: unknown aggregator {self.aggregator!r}; update tilewise")
+        found = {name: array.shape for name, array in self.weights.items()}
+        wrong = [name for name in sorted(expected.keys() | found.keys()) if expected.get(name) != found.get(name)]
+        if wrong:
+            name = wrong[0]
+            raise ArtifactError(
+                f"{folder / WEIGHTS_NAME}: {name} has shape {found.get(name)}, {ABOUT_NAME} asks for "
+                f"{expected.get(name)}; {_AGAIN}"
+            )
+
+    @cached_property
+    def _module(self) -> TileNetwork:
+        return self.build()
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """What the weights have to be, worked out without making any."""
+        import torch
+
+        with torch.device("meta"):
+            return {name: tuple(tensor.shape) for name, tensor in self._fresh().state_dict().items()}
+
+    def _fresh(self) -> TileNetwork:
+        from tilewise.encoders.networks import create_network
+        from tilewise.models.networks.network import TileNetwork
+
+        mask = (self.mask_card, create_network(self.mask_card, seed=0)) if self.mask_card else None
+        return TileNetwork(
+            self.network,
+            (self.card, create_network(self.card, seed=0)),
+            self.head,
+            num_classes=len(self.classes),
+            seed=0,
+            mask_encoder=mask,
+        )
+
+
+def _read_weights(path: Path, digest: object) -> dict[str, NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read ({error}); {_AGAIN}") from error
+    if digest_bytes(data) != digest:
+        raise ArtifactError(f"{path} is not the file that {ABOUT_NAME} beside it describes; {_AGAIN}")
+    try:
+        tensors: dict[str, NDArray[Any]] = load(data)
+    except SafetensorError as error:
+        raise ArtifactError(f"{path} is damaged ({error}); {_AGAIN}") from error
+    return tensors

@@ -1,0 +1,199 @@
+"""Trained U-Nets: one of a fold, and the mean of several; files and prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from tilewise.errors import ArtifactError
+from tilewise.segment.config import UNetConfig
+from tilewise.segment.square import Square
+from tilewise.store import digest_bytes, digest_config, digest_file, read_json, write_bytes, write_json
+from tilewise.units import Size
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_WEIGHTS, _ABOUT, _MEMBERS = "network.safetensors", "network.json", "segmenter.json"
+_SCHEMA, _SCHEMA_OF_MEMBERS, _VERSION = "tilewise.segment-network", "tilewise.segmenter", 1
+_AGAIN = "delete the folder and segment again"
+
+Plane = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FoldNetwork:
+    """The U-Net of one fold.
+
+    Attributes:
+        config: how it was built and trained.
+        weights: parameters and buffers by their torch names.
+        seen: pixel digests of the slides it learnt from.
+        origin: what it was made from; plain data.
+    """
+
+    config: UNetConfig
+    weights: Mapping[str, npt.NDArray[Any]]
+    seen: frozenset[str]
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    def predict(self, rgb: npt.NDArray[np.uint8]) -> Plane:
+        """Probability that a pixel belongs to the region, the mean over eight turned and mirrored views.
+
+        Args:
+            rgb: uint8 (H, W, 3), level 0.
+
+        Returns:
+            float32 (H, W).
+        """
+        import torch
+
+        from tilewise.encoders import find_card
+        from tilewise.segment.network import normalised
+        from tilewise.segment.training import reproducible
+
+        square = Square(Size(rgb.shape[1], rgb.shape[0]), self.config.input_px)
+        picture, card = square.enter(rgb), find_card(self.config.encoder)
+        views = [np.rot90(one, turns) for one in (picture, picture[:, ::-1]) for turns in range(4)]
+        planes = []
+        with reproducible(self.config.num_threads), torch.inference_mode():
+            for number, view in enumerate(views):
+                batch = torch.from_numpy(np.ascontiguousarray(view))[None]
+                plane = np.rot90(self._module(normalised(batch, card))[0, 0].sigmoid().numpy(), -(number % 4))
+                planes.append(plane if number < 4 else plane[:, ::-1])
+        return square.leave(mean_plane(planes))
+
+    def save(self, folder: Path) -> None:
+        """Write both files; the description comes last and holds the digest of the weights."""
+        from safetensors.numpy import save
+
+        data = save({name: np.array(array, order="C") for name, array in self.weights.items()})
+        write_bytes(folder / _WEIGHTS, data)
+        about = {
+            "config": self.config.model_dump(mode="json"),
+            "seen": sorted(self.seen),
+            "origin": dict(self.origin),
+            "weights_digest": digest_bytes(data),
+        }
+        write_json(folder / _ABOUT, about, schema=_SCHEMA, version=_VERSION)
+
+    @classmethod
+    def load(cls, folder: Path) -> FoldNetwork:
+        """Read a network.
+
+        Raises:
+            ArtifactError: a file is missing, damaged, or does not fit the other.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        about = read_json(folder / _ABOUT, schema=_SCHEMA, version=_VERSION)
+        try:
+            data = (folder / _WEIGHTS).read_bytes()
+            config = UNetConfig.model_validate(about["config"])
+            if digest_bytes(data) != about["weights_digest"]:
+                raise ArtifactError(f"{folder / _WEIGHTS} is not the file that {_ABOUT} describes; {_AGAIN}")
+            return cls(config, load(data), frozenset(map(str, about["seen"])), dict(about["origin"]))
+        except (OSError, KeyError, TypeError, ValueError, ValidationError, SafetensorError) as error:
+            raise ArtifactError(f"{folder} holds no whole network ({error!r}); {_AGAIN}") from error
+
+    @cached_property
+    def _module(self) -> nn.Module:
+        import torch
+
+        from tilewise.segment.network import create_unet
+
+        module = create_unet(self.config, seed=0)
+        try:
+            module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in self.weights.items()})
+        except RuntimeError as error:
+            raise ArtifactError(f"the weights are of another network than {self.config.encoder}; {_AGAIN}") from error
+        return module.eval()
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """The networks of all folds, for slides that none of them saw.
+
+    Attributes:
+        members: at least one.
+    """
+
+    members: tuple[FoldNetwork, ...]
+
+    def predict(self, rgb: npt.NDArray[np.uint8], *, pixel_digest: str | None = None) -> Plane:
+        """Mean probability of the members that never saw the slide; of all where all saw it, or nothing is known.
+
+        Args:
+            rgb: uint8 (H, W, 3), level 0.
+            pixel_digest: of the slide, as `tilewise.slides.rgb_digest` gives it.
+
+        Returns:
+            float32 (H, W).
+        """
+        chosen = unseen(self.members, () if pixel_digest is None else (pixel_digest,))
+        return mean_plane([member.predict(rgb) for member in chosen])
+
+    def save(self, folder: Path) -> None:
+        """Write every member into a folder of its own, and `segmenter.json` last."""
+        for number, member in enumerate(self.members):
+            member.save(folder / str(number))
+        write_json(folder / _MEMBERS, {"num_members": len(self.members)}, schema=_SCHEMA_OF_MEMBERS, version=_VERSION)
+
+    @classmethod
+    def load(cls, folder: Path) -> Segmenter:
+        """Read what `save` wrote.
+
+        Raises:
+            ArtifactError: a file is missing or damaged.
+        """
+        return cls(tuple(FoldNetwork.load(path) for path in member_folders(folder)))
+
+
+def mean_plane(planes: Sequence[Plane]) -> Plane:
+    """Pixel by pixel; planes float32 (H, W)."""
+    mean: Plane = np.mean(planes, axis=0, dtype=np.float32)
+    return mean
+
+
+def member_folders(folder: Path) -> list[Path]:
+    """The folders of a segmenter's members.
+
+    Raises:
+        ArtifactError: `segmenter.json` is missing or damaged.
+    """
+    about = read_json(folder / _MEMBERS, schema=_SCHEMA_OF_MEMBERS, version=_VERSION)
+    number = about.get("num_members")
+    if not isinstance(number, int) or number < 1:
+        raise ArtifactError(f"{folder / _MEMBERS} is damaged; {_AGAIN}")
+    return [folder / str(index) for index in range(number)]
+
+
+def segmenter_digest(folder: Path) -> str:
+    """Digest of everything a segmenter's masks follow from.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+    """
+    try:
+        return digest_config([digest_file(member / _ABOUT) for member in member_folders(folder)])
+    except OSError as error:
+        raise ArtifactError(f"{folder} holds no whole segmenter ({error}); {_AGAIN}") from error
+
+
+def unseen(members: tuple[FoldNetwork, ...], digests: Collection[str]) -> tuple[FoldNetwork, ...]:
+    """The members that saw none of these slides; all of them where there is none such."""
+    return tuple(member for member in members if not member.seen.intersection(digests)) or members
+
+
+@lru_cache(maxsize=20)
+def loaded(folder: Path) -> FoldNetwork:
+    """A network, read once in each process."""
+    return FoldNetwork.load(folder)

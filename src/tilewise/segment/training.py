@@ -1,0 +1,148 @@
+"""The loop: a U-Net learns masks from pictures of slides."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from tilewise.encoders import find_card
+from tilewise.errors import TrainingError
+from tilewise.segment.config import UNetConfig
+from tilewise.segment.network import normalised
+from tilewise.stain.augment import hed_jitter
+
+_WARM_UP = 0.1
+_LARGEST_GRADIENT = 5.0
+
+Squares = npt.NDArray[np.uint8]
+
+
+def train_unet(
+    network: nn.Module,
+    squares: Squares,
+    masks: Squares,
+    config: UNetConfig,
+    *,
+    seed: int,
+    names: Sequence[str],
+    what: str = "the U-Net",
+) -> float:
+    """Train a U-Net in place; returns the mean loss of the last epoch.
+
+    The loss is binary cross-entropy plus the soft Dice loss over the batch (Milletari et al. 2016). AdamW, a rate that
+    rises over the first tenth of the steps and falls as a cosine. Pictures are turned, mirrored and zoomed, and their
+    dyes varied. The same input and seed give the same weights, to the bit, on one machine.
+
+    Args:
+        network: as `create_unet` makes it.
+        squares: uint8 (N, side, side, 3).
+        masks: uint8 (N, side, side) of 0 and 1.
+        config: how.
+        seed: of order and augmentation.
+        names: of the slides, for messages.
+        what: how messages call the network.
+
+    Raises:
+        TrainingError: the loss is no longer finite; names the step and the slides.
+    """
+    rng = np.random.default_rng(seed)
+    card = find_card(config.encoder)
+    num_batches = math.ceil(len(squares) / config.batch_size)
+    num_steps = config.epochs * num_batches
+    with reproducible(config.num_threads):
+        network.train()
+        optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+        mean = 0.0
+        for step in range(num_steps):
+            batch, position = step % num_batches, step / num_steps
+            if batch == 0:
+                # Batches are as even as can be; BatchNorm could make little of a single slide.
+                batches = np.array_split(rng.permutation(len(squares)), num_batches)
+                total = 0.0
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * _rate(position)
+            chosen = batches[batch]
+            pictures_BHWC, truth_BHW = _augmented(squares[chosen], masks[chosen], config, rng)
+            logits_BHW = network(normalised(pictures_BHWC, card))[:, 0]
+            loss = segmentation_loss(logits_BHW, truth_BHW)
+            value = loss.item()
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"{what}: the loss is {value} at epoch {step // num_batches + 1}, step {step + 1}, slides "
+                    f"{', '.join(names[index] for index in chosen)}; lower segment.unet.learning_rate, or look at these"
+                )
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
+            optimizer.step()
+            total += value * len(chosen)
+            mean = total / len(squares)
+    network.eval()
+    return mean
+
+
+def segmentation_loss(logits_BHW: torch.Tensor, truth_BHW: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy plus 1 - Dice of the probabilities over the whole batch; truth float (B, H, W), 0 to 1."""
+    entropy = nn.functional.binary_cross_entropy_with_logits(logits_BHW, truth_BHW)
+    probability_BHW = logits_BHW.sigmoid()
+    shared = (probability_BHW * truth_BHW).sum()
+    dice = (2.0 * shared + 1.0) / (probability_BHW.sum() + truth_BHW.sum() + 1.0)
+    return entropy + 1.0 - dice
+
+
+@contextlib.contextmanager
+def reproducible(num_threads: int) -> Iterator[None]:
+    """Run torch with this many threads and deterministic algorithms; afterwards both are as they were."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.set_num_threads(num_threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+
+
+def _rate(position: float) -> float:
+    if position < _WARM_UP:
+        return (position + 0.01) / (_WARM_UP + 0.01)
+    return 0.5 * (1.0 + math.cos(math.pi * (position - _WARM_UP) / (1.0 - _WARM_UP)))
+
+
+def _augmented(
+    squares: Squares, masks: Squares, config: UNetConfig, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turn, mirror, zoom and re-dye a batch: uint8 (B, H, W, 3) and float32 (B, H, W)."""
+    pictures, truths = [], []
+    for square, mask in zip(squares, masks, strict=True):
+        turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        picture, truth = np.rot90(square, turns), np.rot90(mask, turns)
+        if mirrored:
+            picture, truth = picture[:, ::-1], truth[:, ::-1]
+        picture, truth = _zoomed(np.ascontiguousarray(picture), np.ascontiguousarray(truth), config.zoom, rng)
+        pictures.append(hed_jitter(picture, rng, strength=config.jitter))
+        truths.append(truth)
+    return torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.stack(truths).astype(np.float32))
+
+
+def _zoomed(
+    picture: Squares, truth: Squares, most: float, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Scale about a random point; what comes in from outside is the mirror image."""
+    scale = math.exp(rng.uniform(-1.0, 1.0) * math.log1p(most))
+    side = picture.shape[0]
+    x, y = rng.uniform(0.0, side, 2)
+    matrix = np.array([[scale, 0.0, x * (1.0 - scale)], [0.0, scale, y * (1.0 - scale)]])
+    size = (side, side)
+    return (
+        np.asarray(cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)),
+        np.asarray(cv2.warpAffine(truth, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT)),
+    )

@@ -1,0 +1,181 @@
+"""Tiled TIFF, plain or as a pyramid (Aperio's SVS too): only the tiles that a region touches are decoded."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import tifffile
+
+from tilewise.slides.samples import RGB
+from tilewise.units import Box, Size
+
+CACHE_BYTES: Final = 64 * 1024 * 1024
+"""Decoded tiles that a reader keeps, in bytes."""
+
+_RGB, _YCBCR = 2, 6
+_JPEG: Final = frozenset({6, 7})
+_JPEG_END: Final = b"\xff\xd9"
+# Levels are rounded to whole pixels; a level of another proportion is another picture (a label, say).
+_SAME_PROPORTIONS: Final = 0.01
+# Formats that are TIFF files by their bytes, but lay their tiles or levels out in a way of their own.
+_VENDORS: Final = {
+    "is_ndpi": "Hamamatsu NDPI",
+    "is_scn": "Leica SCN",
+    "is_bif": "Ventana BIF",
+    "is_philips": "Philips TIFF",
+}
+
+
+def vendor_of(page: Any) -> str:
+    """The vendor's format where the first page belongs to one that only OpenSlide reads; else empty."""
+    return next((name for flag, name in _VENDORS.items() if getattr(page, flag)), "")
+
+
+def level_pages(file: Any) -> tuple[Any, ...]:
+    """The pages that are levels of the first page, itself included, from the finest on; none where it has no RGB tiles.
+
+    Levels may be pages of their own (Aperio, libvips, libtiff) or hang on the first page (OME, Adobe: SubIFDs).
+    """
+    first = file.pages.first
+    if not _has_rgb_tiles(first) or _orientation(first) != 1:
+        return ()
+    pages = [first]
+    candidates = [*(file.pages[index] for index in range(1, len(file.pages))), *(first.pages or ())]
+    for page in sorted(candidates, key=lambda page: -int(page.imagewidth)):
+        if _has_rgb_tiles(page) and _is_smaller(_size(page), _size(pages[-1])) and _is_like(_size(page), _size(first)):
+            pages.append(page)
+    return tuple(pages)
+
+
+class TiledTiff:
+    """The levels of a tiled TIFF file.
+
+    Args:
+        path: of the file.
+        cache_bytes: decoded tiles that are kept for the next region, the least recently used go first.
+
+    Raises:
+        ValueError: the file is damaged or broken off, or its first page has no 8-bit RGB tiles.
+    """
+
+    def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self._stream = path.open("rb")
+        try:
+            self._file = tifffile.TiffFile(self._stream)
+            self._pages = level_pages(self._file)
+            if not self._pages:
+                raise ValueError("its first page is not stored in tiles of 8-bit RGB")  # noqa: TRY301 - closed below
+            num_bytes = self._stream.seek(0, os.SEEK_END)
+            num_empty = sum(_require_tiles(page, num_bytes) for page in self._pages)
+        except BaseException:
+            self._stream.close()
+            raise
+        self.sizes = tuple(_size(page) for page in self._pages)
+        self.notes = (f"{num_empty} tiles are not stored and taken as empty glass",) if num_empty else ()
+        self._cache: OrderedDict[tuple[int, int], RGB] = OrderedDict()
+        self._room = cache_bytes
+
+    def read(self, level: int, box: Box) -> RGB:
+        """As `Levels.read`.
+
+        Raises:
+            ValueError: a tile is damaged.
+        """
+        page = self._pages[level]
+        across, width, height = -(-page.imagewidth // page.tilewidth), page.tilewidth, page.tilelength
+        region = np.empty((box.height, box.width, 3), dtype=np.uint8)
+        for row in range(box.y // height, (box.bottom - 1) // height + 1):
+            top, bottom = max(box.y, row * height), min(box.bottom, (row + 1) * height)
+            for column in range(box.x // width, (box.right - 1) // width + 1):
+                left, right = max(box.x, column * width), min(box.right, (column + 1) * width)
+                tile = self._tile(level, row * across + column)
+                part = tile[top - row * height : bottom - row * height, left - column * width : right - column * width]
+                region[top - box.y : bottom - box.y, left - box.x : right - box.x] = part
+        return region
+
+    def close(self) -> None:
+        """As `Levels.close`."""
+        self._cache.clear()
+        self._file.close()
+        self._stream.close()
+
+    def _tile(self, level: int, index: int) -> RGB:
+        key = (level, index)
+        tile = self._cache.get(key)
+        if tile is not None:
+            self._cache.move_to_end(key)
+            return tile
+        tile = self._decoded(level, index)
+        self._cache[key] = tile
+        self._room -= tile.nbytes
+        while self._room < 0:
+            self._room += self._cache.popitem(last=False)[1].nbytes
+        return tile
+
+    def _decoded(self, level: int, index: int) -> RGB:
+        page = self._pages[level]
+        offset, count = page.dataoffsets[index], page.databytecounts[index]
+        if not count:
+            return np.full((page.tilelength, page.tilewidth, 3), 255, dtype=np.uint8)
+        data = os.pread(self._stream.fileno(), count, offset)
+        if len(data) < count or (int(page.compression) in _JPEG and not data.rstrip(b"\0").endswith(_JPEG_END)):
+            raise ValueError(f"tile {index} of level {level} is broken off")
+        decoded, _, (depth, height, width, samples) = page.decode(data, index, jpegtables=page.jpegtables)
+        if decoded is None or (depth, samples) != (1, 3) or decoded.dtype != np.uint8:
+            raise ValueError(f"tile {index} of level {level} does not hold 8-bit RGB")
+        tile: RGB = np.asarray(decoded).reshape(height, width, 3)
+        return tile
+
+
+def _has_rgb_tiles(page: Any) -> bool:
+    photometric = None if page.photometric is None else int(page.photometric)
+    return bool(
+        page.is_tiled
+        and page.imagedepth == page.tiledepth == 1
+        and int(page.planarconfig) == 1
+        and page.dtype == np.uint8
+        and page.samplesperpixel == 3
+        and page.bitspersample == 8
+        and (photometric == _RGB or (photometric == _YCBCR and int(page.compression) != 1))
+    )
+
+
+def _require_tiles(page: Any, num_bytes: int) -> int:
+    """Check that every tile lies inside the file; returns how many are not stored at all (neither offset nor bytes)."""
+    across, down = -(-page.imagewidth // page.tilewidth), -(-page.imagelength // page.tilelength)
+    offsets, counts = (np.array(values, dtype=np.int64) for values in (page.dataoffsets, page.databytecounts))
+    if min(len(offsets), len(counts)) < across * down:
+        raise ValueError(f"it is damaged: {min(len(offsets), len(counts))} of {across * down} tiles are listed")
+    offsets, counts = offsets[: across * down], counts[: across * down]
+    empty = counts == 0
+    if (empty & (offsets != 0)).any() or (counts < 0).any() or empty.all():
+        raise ValueError("some of its tiles are empty")
+    end = int((offsets + counts).max())
+    if end > num_bytes:
+        raise ValueError(f"it is broken off: {num_bytes} of at least {end} bytes")
+    return int(empty.sum())
+
+
+def _size(page: Any) -> Size:
+    return Size(int(page.imagewidth), int(page.imagelength))
+
+
+def _orientation(page: Any) -> int:
+    return int(page.tags["Orientation"].value) if "Orientation" in page.tags else 1
+
+
+def _is_smaller(size: Size, other: Size) -> bool:
+    return size.width < other.width and size.height < other.height
+
+
+def _is_like(size: Size, first: Size) -> bool:
+    """Whether a level has the proportions of the first, to 1 % or to the pixel that rounding may cost."""
+    height = size.width * first.height / first.width
+    width = size.height * first.width / first.height
+    return abs(height - size.height) <= max(1.0, _SAME_PROPORTIONS * height) or abs(width - size.width) <= max(
+        1.0, _SAME_PROPORTIONS * width
+    )

@@ -1,0 +1,31 @@
+"""`tilewise encoders show`: the card, and the blocks a recipe may train."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tilewise.cli.main import run
+
+
+def test_show_lists_the_blocks_from_the_stem_to_the_last(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["encoders", "show", "resnet18"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("block "))
+    assert lines[start].split() == ["block", "layers", "parameters", "share"]
+    # 11,176,512 weights without the classifier, of them 8,393,728 in the last stage: torchvision's published counts.
+    assert lines[start + 1].split() == ["stem", "1", "9,536", "0.09%"]
+    assert lines[start + 5].split() == ["layer4", "2", "8,393,728", "75.10%"]
+    assert "network.trained=last trains layer4" in lines[start + 6]
+
+
+def test_show_gives_blocks_as_json_and_none_for_what_is_no_network(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["encoders", "show", "simple_cnn", "--json"]) == 0
+    blocks = json.loads(capsys.readouterr().out)["blocks"]
+    assert [block["name"] for block in blocks] == ["stem", "blocks.1", "blocks.2", "blocks.3"]
+    assert sum(block["share"] for block in blocks) == pytest.approx(1.0)
+    assert run(["encoders", "show", "texture", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["blocks"] == []
+    assert run(["encoders", "show", "texture"]) == 0
+    assert "parameters" not in capsys.readouterr().out

@@ -1,0 +1,30 @@
+"""The options of masks: what is refused."""
+
+import pytest
+from pydantic import ValidationError
+
+from tilewise.segment import SegmentConfig
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "none", "slides": "without_mask"}, "slides has no effect"),
+        ({"method": "none", "generosity": 0.3}, "generosity has no effect"),
+        ({"method": "tissue", "generosity": 0.3}, "generosity has no effect"),
+        ({"method": "tissue", "unet": {"epochs": 3}}, "unet has no effect"),
+        ({"method": "unet", "sam": {"max_prompts": 3}}, "sam has no effect"),
+        ({"method": "unet", "unet": {"weights": "w.safetensors"}}, "`init` is random"),
+        ({"method": "unet", "unet": {"networks": "n", "epochs": 3}}, "as they were trained"),
+        ({"method": "unet", "unet": {"input_px": 100}}, "multiple of 32"),
+        ({"method": "unet", "generosity": 1.0}, "less than 1"),
+        ({"method": "unet", "patience": 3}, "Extra inputs"),
+    ],
+)
+def test_what_has_no_effect_or_no_sense_is_refused(options, message):
+    with pytest.raises(ValidationError, match=message):
+        SegmentConfig.model_validate(options)
+
+
+def test_nothing_is_made_unless_asked_for():
+    assert SegmentConfig().method == "none"
