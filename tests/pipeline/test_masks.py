@@ -47,7 +47,7 @@ def test_a_run_cuts_by_the_masks_it_made(folder, tmp_path):
 @needs_unet
 def test_new_slides_get_masks_from_the_networks_in_the_bundle(folder, tmp_path, monkeypatch):
     out = tmp_path / "run"
-    run = train(folder, out, *UNET, "segment.slides=without_mask")
+    train(folder, out, *UNET, "segment.slides=without_mask")
     made = {row["slide"]: row for row in json.loads((out / "segment" / "segment.json").read_text("utf-8"))["slides"]}
     assert [name for name, row in made.items() if row["used"]] == ["img_0003.png"]
     shutil.rmtree(out / "segment")
@@ -59,7 +59,7 @@ def test_new_slides_get_masks_from_the_networks_in_the_bundle(folder, tmp_path, 
         cv2.imwrite(str(new / f"new_{number}.png"), pixels[::-1, ::-1])
     found = api.predict(out, new, out=tmp_path / "submission.csv", workers=1)
     assert found.unclassified() == ()
-    assert not any("not cut by its mask" in text for text in found.warnings)
+    assert not any("it has no mask" in text for text in found.warnings)
 
     (out / "model" / "segmenter" / "0" / "network.json").write_text("{}")
     with pytest.raises(ArtifactError, match="segmenter is of another training"):
