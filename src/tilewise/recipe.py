@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tilewise.audit.config import AuditConfig
 from tilewise.encoders.config import EncoderConfig
@@ -18,9 +18,13 @@ from tilewise.evaluation.config import EvaluationConfig
 from tilewise.features.config import FeaturesConfig
 from tilewise.folds.config import FoldsConfig
 from tilewise.models.config import HeadConfig
+from tilewise.models.networks.check import check_network
+from tilewise.models.networks.config import NetworkConfig
+from tilewise.models.views import ViewsConfig
 from tilewise.segment.config import SegmentConfig
 from tilewise.stain.config import StainConfig
 from tilewise.tiles.config import TileConfig
+from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 
 DEFAULT = "default"
@@ -39,10 +43,28 @@ class Recipe(BaseModel):
     stain: StainConfig = Field(default_factory=StainConfig)
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
     features: FeaturesConfig = Field(default_factory=FeaturesConfig)
+    network: NetworkConfig = Field(default_factory=NetworkConfig)
     head: HeadConfig = Field(default_factory=HeadConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)
+    views: ViewsConfig = Field(default_factory=ViewsConfig)
     folds: FoldsConfig = Field(default_factory=FoldsConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if self.training.on == "features":
+            for name in ("network", "augment", "views"):
+                section = getattr(self, name)
+                if section != type(section)():
+                    raise ValueError(
+                        f"`{name}` has no effect with training.on=features; set training.on=pixels or drop it"
+                    )
+        else:
+            if self.features != FeaturesConfig():
+                raise ValueError("`features` has no effect with training.on=pixels; drop it")
+            check_network(self.network, self.encoder)
+        return self
 
     def to_yaml(self) -> str:
         """The whole recipe with every default filled in."""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from html import escape
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.drawn import draw_slide
 from tilewise.cli.main import run
 
 SETTINGS = ["--set", "tiles.size_px=32", "--set", "tiles.stride_px=null", "--set", "folds.num_folds=3", "--quiet"]
@@ -200,3 +202,15 @@ def test_what_was_computed_survives_a_mistake(cohort, train, tmp_path, capsys):
     write_labels(cohort, [(name(number), "A") for number in range(NUM_SLIDES)])
     assert train()[0] == 2
     assert (tmp_path / "run/predictions.parquet").read_bytes() == before
+
+
+def test_a_fault_in_the_labels_is_said_and_not_the_other_part_audited(tmp_path, capfd):
+    for part in ("train", "test"):
+        for number in range(4):
+            draw_slide(tmp_path / f"{part}_data" / f"img_{number:04d}.png", number, klass=number % 2)
+    (tmp_path / "train_labels.csv").write_text("sample_index,label\nimg_0000.png,A\nimg_0009.png,B\n")
+    assert run(["audit", str(tmp_path), "--out", str(tmp_path / "audit")]) == 2
+    assert "img_0009.png" in capfd.readouterr().err
+    (tmp_path / "train_labels.csv").unlink()
+    shutil.rmtree(tmp_path / "train_data")
+    assert run(["audit", str(tmp_path), "--out", str(tmp_path / "audit"), "--quiet"]) == 0  # slides to predict on

@@ -15,6 +15,7 @@ from tilewise.cohort import Cohort
 from tilewise.errors import UsageError
 from tilewise.features import run as feature_stage
 from tilewise.inference.classifier import SlideClassifier
+from tilewise.pipeline import seen
 from tilewise.pipeline import train as pipeline
 
 HOLDOUT = "folds.holdout_fraction=0.25"
@@ -42,13 +43,13 @@ def contents(run):
 def test_the_holdout_is_in_no_part_of_any_fold_and_in_no_training(home, monkeypatch, tmp_path):
     monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
     trained = []
-    original = pipeline.train_fold
+    original = seen.train_fold
 
     def spied(request, bags, *, out):
         trained.extend([*request.fold.train, *request.fold.select])
         return original(request, bags, out=out)
 
-    monkeypatch.setattr(pipeline, "train_fold", spied)
+    monkeypatch.setattr(seen, "train_fold", spied)
     train(home / "cohort", tmp_path / "run", HOLDOUT)
     folds = json.loads((tmp_path / "run/folds.json").read_text())
     assert len(folds["holdout"]) >= 4
@@ -171,9 +172,7 @@ def test_what_is_damaged_is_made_again_with_the_same_bytes(home, copy):
     assert contents(copy) == before
 
 
-@pytest.mark.parametrize(
-    "stage", ["build_encoder", "_train_folds", "_bundle", "_predict_parts", "write_report", "_manifest"]
-)
+@pytest.mark.parametrize("stage", ["prepare", "_train_folds", "_bundle", "_predict_parts", "write_report", "_manifest"])
 def test_a_run_stopped_before_a_stage_ends_like_one_that_was_not(home, tmp_path, monkeypatch, stage):
     monkeypatch.setenv("TILEWISE_CACHE", str(home / "cache"))
 
@@ -263,7 +262,7 @@ def test_a_slide_that_fails_late_is_in_failures_csv_even_if_training_fails_after
         raise KeyboardInterrupt
 
     monkeypatch.setattr(feature_stage, "_open", fail_one)
-    monkeypatch.setattr(pipeline, "train_fold", kill)
+    monkeypatch.setattr(seen, "train_fold", kill)
     with pytest.raises(KeyboardInterrupt):
         train(home / "cohort", tmp_path / "run")
     failures = pd.read_csv(tmp_path / "run/failures.csv")

@@ -76,7 +76,7 @@ def test_a_frozen_loss_curve(cohort: Cohort) -> None:
 @pytest.mark.parametrize("metric", ["loss", "macro_f1"])
 def test_the_best_epoch_on_select_is_kept(cohort: Cohort, metric: str) -> None:
     data = cohort(train=(6, 5, 4), select=(10, 10, 10), strength=0.4)
-    config = TrainingConfig(select_metric=metric, patience=None, epochs=80, loss=UNWEIGHTED, learning_rate=0.2)
+    config = TrainingConfig(select_metric=metric, patience="never", epochs=80, loss=UNWEIGHTED, learning_rate=0.2)
     model, history = train_head(data, LINEAR, config, seed=0)
     losses = [row.select_loss for row in history.rows]
     scores = [row.select_macro_f1 for row in history.rows]

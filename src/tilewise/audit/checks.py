@@ -44,13 +44,14 @@ def find_all(
     # Of a slide without tissue nobody can say what tissue it shows.
     blank = {item.slide for item in quality if item.kind == "blank"}
     histology = {name: fact.histology for name, fact in facts.items() if name not in blank}
-    foreign = list(not_histology(histology))
+    painted = {name for name, fact in facts.items() if len({spot.colour for spot in fact.ink.blobs}) == 1}
+    foreign = list(not_histology(histology, painted))
     # The colours of a drawing, and the night of a picture without light, are no ink; and no drawing is in focus.
     spoilt = {item.slide for item in foreign if item.proposal == "drop"}
     quality = [item for item in quality if item.kind != "blurred" or item.slide not in spoilt]
     spoilt |= {item.slide for item in quality if item.kind == "dark"}
     ink = list(ink_findings({name: fact.ink for name, fact in facts.items() if name not in spoilt}))
-    stains = list(other_stain(histology))
+    stains = list(other_stain(histology, painted))
     inked = frozenset(item.slide for item in ink if item.kind == "ink" and item.proposal != "keep")
     suspects = Suspects(
         frozenset(item.slide for item in foreign if item.proposal == "drop"),

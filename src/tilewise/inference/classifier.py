@@ -14,9 +14,12 @@ from tilewise.errors import ArtifactError
 from tilewise.features.bag import FeatureBag
 from tilewise.models import FoldModel
 from tilewise.models.fold_model import ABOUT_NAME
+from tilewise.models.networks import NetworkModel
 from tilewise.segment.segmenter import Segmenter, segmenter_digest
 from tilewise.stain.profile import StainProfile
 from tilewise.store import digest_file, read_json, write_json
+
+Member = FoldModel | NetworkModel
 
 _SCHEMA = "tilewise.classifier"
 _VERSION = 2
@@ -27,10 +30,10 @@ _AGAIN = "train the run again"
 
 @dataclass(frozen=True)
 class SlideClassifier:
-    """An ensemble of fold models with equal or given weights.
+    """An ensemble of models of folds with equal or given weights.
 
     Attributes:
-        members: fold models, all of the same classes.
+        members: heads on features, or networks on pixels; all of one kind and of the same classes.
         weights: of the members, summing to 1.
         classes: in the order of the probability columns.
         recipe: the resolved recipe as plain data; tiles and encoder of new slides are made by it.
@@ -43,7 +46,7 @@ class SlideClassifier:
         segmenter: folder of the U-Nets that make the masks of new slides; None where masks are not learnt.
     """
 
-    members: tuple[FoldModel, ...]
+    members: tuple[Member, ...]
     weights: tuple[float, ...]
     classes: tuple[str, ...]
     recipe: Mapping[str, Any]
@@ -55,7 +58,7 @@ class SlideClassifier:
     segmenter: Path | None = None
 
     def predict(self, *looks: Mapping[str, FeatureBag]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        """Mean probabilities of each slide's tiles, then the weighted mean over members.
+        """Heads on features: mean probabilities of each slide's tiles, then the weighted mean over members.
 
         Args:
             looks: feature bags of the slides; once, or where each member has a target of its own, once for each.
@@ -64,11 +67,16 @@ class SlideClassifier:
             float64 (S, C), rows in the order of the bags, and the number of tiles, int64 (S,).
         """
         bags: Sequence[Mapping[str, FeatureBag]] = looks * len(self.members) if len(looks) == 1 else looks
-        weighted = [
-            weight * predict_bags(member, own)
-            for member, weight, own in zip(self.members, self.weights, bags, strict=True)
-        ]
-        return np.sum(weighted, axis=0), np.array([len(bag.features_ND) for bag in looks[0].values()], dtype=np.int64)
+        heads = [member for member in self.members if isinstance(member, FoldModel)]
+        probabilities_MSC = np.stack([predict_bags(head, own) for head, own in zip(heads, bags, strict=True)])
+        num_tiles_S = np.array([len(bag.features_ND) for bag in looks[0].values()], dtype=np.int64)
+        return self.weigh(probabilities_MSC), num_tiles_S
+
+    def weigh(self, probabilities_MSC: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """The weighted mean of what the members say, float64 (S, C)."""
+        weights_M = np.array(self.weights, dtype=np.float64)
+        weighed_SC: npt.NDArray[np.float64] = np.sum(weights_M[:, None, None] * probabilities_MSC, axis=0)
+        return weighed_SC
 
     @property
     def commonest(self) -> str:
@@ -107,7 +115,8 @@ class SlideClassifier:
         """
         data = read_json(folder / _FILE, schema=_SCHEMA, version=_VERSION)
         try:
-            members = tuple(_load_member(folder / entry["folder"], entry["digest"]) for entry in data["members"])
+            kind = NetworkModel if _is_of_pixels(data["recipe"]) else FoldModel
+            members = tuple(_load_member(kind, folder / entry["folder"], entry["digest"]) for entry in data["members"])
             # Version 1 knew no stains.
             targets = tuple(StainProfile.from_json(target) for target in data.get("targets", ()))
             _check_targets(data["recipe"], targets, len(members))
@@ -136,8 +145,12 @@ def _check_targets(recipe: Mapping[str, Any], targets: Sequence[StainProfile], n
         raise ValueError(f"{len(targets)} stain targets")
 
 
-def _load_member(folder: Path, digest: str) -> FoldModel:
-    member = FoldModel.load(folder)
+def _is_of_pixels(recipe: Mapping[str, Any]) -> bool:
+    return bool(recipe.get("training", {}).get("on") == "pixels")
+
+
+def _load_member(kind: type[Member], folder: Path, digest: str) -> Member:
+    member = kind.load(folder)
     if digest_file(folder / ABOUT_NAME) != digest:
         raise ArtifactError(f"{folder} is of another training than its classifier; run `tilewise train` to its end")
     return member

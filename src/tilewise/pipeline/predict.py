@@ -22,7 +22,8 @@ from tilewise.execution import Failure
 from tilewise.inference.classifier import SlideClassifier
 from tilewise.inference.predictions import PREFIX
 from tilewise.inference.submission import write_submission
-from tilewise.pipeline.encode import Looker
+from tilewise.models import FoldModel
+from tilewise.pipeline.looks import Looker
 from tilewise.pipeline.masks import masks_for_prediction
 from tilewise.recipe import parse_recipe
 from tilewise.store import write_text
@@ -78,25 +79,27 @@ def predict(
     if out is not None and out.is_dir():
         raise UsageError(f"--out {out} is a folder; give the file to write, {out / 'submission.csv'} say")
     recipe = parse_recipe(classifier.recipe, "the classifier's recipe")
-    encoder = build_encoder(recipe.encoder, offline=offline, seed=classifier.seed, workers=workers)
-    notes = _compare_encoders(classifier, encoder)
+    encoder: Encoder | None = None
+    notes: tuple[str, ...] = ()
+    if recipe.training.on == "features":  # networks on pixels lie in the bundle, whole
+        encoder = build_encoder(recipe.encoder, offline=offline, seed=classifier.seed, workers=workers)
+        notes = _compare_encoders(classifier, encoder)
     audited = audit_stage.run(cohort, _for_prediction(recipe.audit), AuditOptions(drop=False, workers=workers))
     audited = masks_for_prediction(audited, recipe.segment, classifier, workers=workers, offline=offline)
     tiles, tile_failures = tile_stage.run(audited, recipe.tiles, out=None, workers=workers)
     looker, lost = Looker(audited, tiles, encoder, recipe).with_profiles(workers=workers)
-    looks = looker.look(classifier.targets, without={failure.item for failure in lost}).scored()
-    failures = (*audited.failures, *tile_failures, *lost, *looks.failures)
+    looks = looker.look(classifier.targets, without={failure.item for failure in lost}, hold=False)
+    found, probabilities_SC = looks.predict(classifier, tuple(looks.seen[0]))
+    failures = (*audited.failures, *tile_failures, *lost, *looks.failures, *found.failures)
 
     prior = np.array([classifier.label_counts.get(name, 0) for name in classifier.classes], dtype=np.float64)
     rows = dict.fromkeys((slide.slide_id for slide in cohort.slides), prior / prior.sum())
     num_tiles = dict.fromkeys(rows, 0)
-    bags = looks.of(0)
-    if bags:
-        probabilities_SC, counts_S = classifier.predict(*looks.bags)
-        rows.update(zip(bags, probabilities_SC, strict=True))
-        num_tiles.update(zip(bags, counts_S.tolist(), strict=True))
+    rows.update(zip(found.slide_ids, probabilities_SC, strict=True))
+    num_tiles.update(zip(found.slide_ids, found.num_tiles_S.tolist(), strict=True))
     warnings = _slide_warnings(classifier, audited, tiles, failures)
-    for name, reason in looks.record.left.items() if looks.record else ():
+    record = looker.record(looks)
+    for name, reason in record.left.items() if record else ():
         warnings.setdefault(name, []).append(f"stain not normalised: {reason}")
     probabilities = np.stack(list(rows.values()))
     table = pd.DataFrame(
@@ -121,7 +124,7 @@ def _for_prediction(config: AuditConfig) -> AuditConfig:
 def _compare_encoders(classifier: SlideClassifier, encoder: Encoder) -> tuple[str, ...]:
     """Other weights make other vectors: that is refused. Another engine rounds otherwise: that is said."""
     then, now = classifier.encoder, encoder.signature
-    length = classifier.members[0].num_features
+    length = next(member.num_features for member in classifier.members if isinstance(member, FoldModel))
     if encoder.card.dim != length:
         raise EncoderUnavailable(
             f"encoder {encoder.card.name}: it makes {encoder.card.dim} features of a tile here and made {length} in "

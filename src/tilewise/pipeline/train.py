@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,29 +18,28 @@ from tilewise.audit import run as audit_stage
 from tilewise.audit.cohort import NO_GROUPS, AuditedCohort
 from tilewise.audit.run import AuditOptions
 from tilewise.cohort import Cohort
-from tilewise.encoders import Encoder, build_encoder
-from tilewise.errors import UsageError
+from tilewise.errors import SlideError, UsageError
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.run import evaluate_predictions
 from tilewise.execution import Failure, read_failures, task, write_failures
 from tilewise.folds import FoldItem, Folds, make_folds
-from tilewise.inference.classifier import SlideClassifier, predict_bags
+from tilewise.inference.classifier import Member, SlideClassifier
+from tilewise.inference.network import SlideProbabilities
 from tilewise.inference.predictions import Predictions
-from tilewise.models import FoldModel
-from tilewise.pipeline.encode import Bags, Looker, Looks, fold_targets
 from tilewise.pipeline.environment import describe_environment
+from tilewise.pipeline.looks import Looker, Looks, fold_targets
 from tilewise.pipeline.masks import masks_for_training, segmenter_of
+from tilewise.pipeline.prepare import prepare
+from tilewise.pipeline.seen import FoldRequest
 from tilewise.recipe import Recipe
 from tilewise.report.audit import write_audit_report
 from tilewise.report.gather import write_report
 from tilewise.runs import RunFolder
-from tilewise.stain.profile import StainProfile
 from tilewise.stain.record import StainRecord
 from tilewise.stain.target import choose_target
 from tilewise.store import MANIFEST_NAME, Manifest, digest_config, digest_file, verify, write_json
 from tilewise.tiles import run as tile_stage
 from tilewise.tiles.tileset import TileSet
-from tilewise.training.fold import FoldTask, train_fold
 
 _FEW_SLIDES = 2
 
@@ -100,7 +99,7 @@ def train(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> Run:
     """
     folder = RunFolder(options.out)
     # Weights or a target that are missing are noticed before the long work, and before the folder is this recipe's.
-    encoder = build_encoder(recipe.encoder, offline=options.offline, seed=options.seed, workers=options.workers)
+    encoder, signature = prepare(recipe, seed=options.seed, workers=options.workers, offline=options.offline)
     if recipe.stain.method != "none" and recipe.stain.target != "median" and not folder.is_finished:
         choose_target(recipe.stain)
     with folder.locked():
@@ -125,21 +124,21 @@ def train(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> Run:
         tiles, more = tile_stage.run(masked, recipe.tiles, out=folder.tiles, workers=options.workers)
         failed += more
         folds = _folds(masked, tiles, recipe, folder, options.seed)
-        folds, looks = _look(Looker(masked, tiles, encoder, recipe), folds, folder, options, failed)
-        models = _train_folds(folds, looks, recipe, folder, options.seed)
-        classifier = _bundle(models, folds, audited, recipe, encoder, options.seed, looks.targets)
-        classifier = replace(classifier, segmenter=segmenter_of(recipe, folder))
+        folds, looks, record = _look(Looker(masked, tiles, encoder, recipe), folds, folder, options, failed)
+        models = _train_folds(folds, looks, recipe, folder, options)
+        classifier = _bundle(models, folds, audited, recipe, signature, options.seed)
+        classifier = replace(classifier, targets=looks.targets, segmenter=segmenter_of(recipe, folder))
         classifier.save(folder.model)
-        predictions = _predict_parts(models, classifier, folds, looks.scored())
+        predictions = _predict_parts(models, classifier, folds, looks)
         predictions.write(folder.predictions, inputs=_origin(folder, models, classifier))
         evaluation = evaluate_predictions(
             predictions.table, folds, recipe.evaluation, classes=folds.classes, seed=options.seed, out=folder.evaluation
         )
-        environment = describe_environment(dict(encoder.signature))
+        environment = describe_environment(signature)
         write_json(folder.environment, environment, schema="tilewise.environment", version=1)
         write_report(folder)
         _manifest(folder, options, audited)
-    return Run(folder, evaluation, tuple(failed), _warnings(cohort, recipe, audited, tiles, looks.record))
+    return Run(folder, evaluation, tuple(failed), _warnings(cohort, recipe, audited, tiles, record))
 
 
 def _finished(folder: RunFolder, cohort: Cohort, recipe: Recipe, audited: AuditedCohort) -> Run | None:
@@ -243,8 +242,8 @@ def _folds(
 
 def _look(
     looker: Looker, folds: Folds, folder: RunFolder, options: TrainOptions, failed: list[Failure]
-) -> tuple[Folds, Looks]:
-    """Encode the tiles; slides that are lost on the way go to `failed`, and the folds are made again without them.
+) -> tuple[Folds, Looks, StainRecord | None]:
+    """Look at the tiles; slides that are lost on the way go to `failed`, and the folds are made again without them.
 
     A target that follows from a fold's train part changes with the fold, so that all is encoded once more.
     """
@@ -264,82 +263,86 @@ def _look(
             lost = looks.failures
             if lost:
                 continue
-        if looks.record is None:
+        record = looker.record(looks)
+        if record is None:
             folder.stain.unlink(missing_ok=True)  # of another recipe that was stopped here
         else:
-            looks.record.write(folder.stain)
-        return folds, looks
+            record.write(folder.stain)
+        return folds, looks, record
 
 
-def _train_folds(folds: Folds, looks: Looks, recipe: Recipe, folder: RunFolder, seed: int) -> list[FoldModel]:
+def _train_folds(
+    folds: Folds, looks: Looks, recipe: Recipe, folder: RunFolder, options: TrainOptions
+) -> tuple[Member, ...]:
     labels = {item.slide_id: str(item.label) for item in folds.items}
     models = []
     with task("folds", len(folds.folds)) as bar:
         for number, fold in enumerate(folds.folds):
-            request = FoldTask(number, fold, labels, folds.classes, recipe.head, recipe.training, seed)
-            models.append(train_fold(request, looks.of(number), out=folder.fold(number)))
+            request = FoldRequest(number, fold, labels, folds.classes, recipe, options.seed, options.offline)
+            models.append(looks.of(number).train(request, out=folder.fold(number)))
             bar.advance()
-    return models
+    return tuple(models)
 
 
 def _bundle(
-    models: Sequence[FoldModel],
+    models: tuple[Member, ...],
     folds: Folds,
     audited: AuditedCohort,
     recipe: Recipe,
-    encoder: Encoder,
+    signature: dict[str, Any],
     seed: int,
-    targets: tuple[StainProfile, ...],
 ) -> SlideClassifier:
-    """The deployable classifier: every fold model with the same weight."""
+    """The deployable classifier: every fold's model with the same weight."""
     inside = {item.slide_id: str(item.label) for item in folds.items if item.slide_id not in set(folds.holdout)}
     return SlideClassifier(
-        members=tuple(models),
+        members=models,
         weights=(1.0 / len(models),) * len(models),
         classes=folds.classes,
         recipe=recipe.model_dump(mode="json", by_alias=True),
         seed=seed,
-        encoder=dict(encoder.signature),
+        encoder=signature,
         label_counts=dict(sorted(Counter(inside.values()).items())),
         training_slides={item.pixel_digest: item.slide_id for item in audited.slides if item.slide_id in inside},
-        targets=targets,
     )
 
 
-def _predict_parts(models: Sequence[FoldModel], classifier: SlideClassifier, folds: Folds, looks: Looks) -> Predictions:
+def _predict_parts(models: tuple[Member, ...], classifier: SlideClassifier, folds: Folds, looks: Looks) -> Predictions:
     """`select` and `test` of every fold by its own model; the hold-out by the classifier that is deployed."""
     tables = []
     for number, (model, fold) in enumerate(zip(models, folds.folds, strict=True)):
         for part in ("select", "test"):
             names = fold.part(part)
             if names:
-                own = {name: looks.of(number)[name] for name in names}
-                tables.append(_table(folds, own, predict_bags(model, own), number, part))
+                found = looks.of(number).predict((model,), names)
+                tables.append(_table(folds, found, found.probabilities_MSC[0], number, part))
     if folds.holdout:
-        held = [{name: bags[name] for name in folds.holdout} for bags in looks.bags]
-        tables.append(_table(folds, held[0], classifier.predict(*held)[0], -1, "holdout"))
+        tables.append(_table(folds, *looks.predict(classifier, folds.holdout), -1, "holdout"))
     return Predictions.join(tables)
 
 
-def _origin(folder: RunFolder, models: Sequence[FoldModel], classifier: SlideClassifier) -> str:
+def _origin(folder: RunFolder, models: tuple[Member, ...], classifier: SlideClassifier) -> str:
     """Digest of what the predictions were made from: the fold file, the models and the encoder."""
     inputs = [model.origin["inputs"] for model in models]
     return digest_config([digest_file(folder.folds), inputs, list(classifier.weights), dict(classifier.encoder)])
 
 
-def _table(folds: Folds, bags: Bags, probabilities_SC: npt.NDArray[np.float64], fold: int, part: str) -> Predictions:
+def _table(
+    folds: Folds, found: SlideProbabilities, probabilities_SC: npt.NDArray[np.float64], fold: int, part: str
+) -> Predictions:
+    if found.failures:  # it was read before
+        failure = found.failures[0]
+        raise SlideError(f"{failure.item}: {failure.message}; it was read before, see what became of it and run again")
     items = {item.slide_id: item for item in folds.items}
     rows = pd.DataFrame(
         {
-            "slide": list(bags),
-            "label": [items[name].label for name in bags],
-            "group": [items[name].group for name in bags],
+            "slide": list(found.slide_ids),
+            "label": [items[name].label for name in found.slide_ids],
+            "group": [items[name].group for name in found.slide_ids],
             "fold": np.int32(fold),
             "part": part,
         }
     )
-    counts = np.array([len(bag.features_ND) for bag in bags.values()])
-    return Predictions.of(rows, probabilities_SC, counts, folds.classes)
+    return Predictions.of(rows, probabilities_SC, found.num_tiles_S, folds.classes)
 
 
 def _manifest(folder: RunFolder, options: TrainOptions, audited: AuditedCohort) -> None:

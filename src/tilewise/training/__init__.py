@@ -1,4 +1,4 @@
-"""Training of heads on features. torch is imported when training starts, not when this package is."""
+"""Training of heads on features and of networks on pixels. torch is imported when training starts, not before."""
 
 from tilewise.training.config import TrainingConfig
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tilewise.training.learning.config import (
     LossConfig,
@@ -14,48 +16,145 @@ from tilewise.training.learning.config import (
     ScheduleConfig,
     StepConfig,
 )
+from tilewise.training.pixels.config import EngineConfig
+
+On = Literal["features", "pixels"]
+
+_STEPS_PER_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 8, 32, 2048
+_EPOCHS: dict[On, int] = {"features": 60, "pixels": 30}
+_LEARNING_RATE: dict[On, float] = {"features": 0.05, "pixels": 3e-4}
+_PATIENCE: dict[On, int] = {"features": 20, "pixels": 10}
+_PIXEL_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The numbers of a training, those that were left out filled in.
+
+    Attributes:
+        epochs: passes over the train part, at most.
+        learning_rate: at the start.
+        patience: epochs without a better one before training stops; None never stops.
+        num_threads: of the processor; None takes as many as it has for us.
+        batch_size: tiles per step; None goes by the number of tiles.
+    """
+
+    epochs: int
+    learning_rate: float
+    patience: int | None
+    num_threads: int | None
+    batch_size: int | None
+
+    def tiles_per_batch(self, num_tiles: int) -> int:
+        """Tiles of a batch, at most."""
+        return self.batch_size or min(max(math.ceil(num_tiles / _STEPS_PER_EPOCH), _SMALLEST_BATCH), _LARGEST_BATCH)
+
+    def num_batches(self, num_tiles: int) -> int:
+        """Batches per epoch, as even as can be; none has a single tile, of which BatchNorm could make nothing."""
+        return max(1, min(math.ceil(num_tiles / self.tiles_per_batch(num_tiles)), num_tiles // 2))
 
 
 class TrainingConfig(BaseModel):
-    """What is minimised, how, and when it stops.
+    """What is trained, what is minimised, how, and when it stops.
 
     The defaults - AdamW on class-weighted cross-entropy, a cosine schedule, early stopping on select - suit cohorts of
-    tens to hundreds of slides and features of any length: nothing in them has to be adapted to either.
+    tens to hundreds of slides and features of any length: nothing in them has to be adapted to either. An option that
+    would have no effect is refused.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    on: On = Field(
+        "features",
+        description="features: a head learns from features that the encoder makes once, and nothing else is trained. "
+        "pixels: a network learns from the tiles, as `network` says.",
+    )
     loss: LossConfig = Field(default_factory=LossConfig)
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     mixup: MixConfig = Field(default_factory=MixConfig)
     sampling: SamplingConfig = Field(default_factory=SamplingConfig)
     step: StepConfig = Field(default_factory=StepConfig)
+    engine: EngineConfig = Field(default_factory=EngineConfig)
     weight: Literal["slide", "tile"] = Field(
         "slide", description="slide: every slide counts the same, however many tiles it has. tile: every tile does."
     )
-    epochs: int = Field(60, ge=1, le=100_000, description="Passes over the train part; the schedule is over them.")
-    batch_size: int | None = Field(
-        None, ge=2, description="Tiles per step; left out: an eighth of the tiles, at least 32 and at most 2048."
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        le=100_000,
+        description="Passes over the train part; the schedule is over them. Left out: 60 on features, 30 on pixels.",
     )
-    learning_rate: float = Field(
-        0.05,
+    batch_size: int | None = Field(
+        None,
+        ge=2,
+        description="Tiles per batch, at most. Left out: on features an eighth of the tiles, at least 32 and at most "
+        "2048; on pixels 32.",
+    )
+    learning_rate: float | None = Field(
+        None,
         gt=0.0,
         le=10.0,
-        description=(
-            "Rate at the start; that of a weight matrix is divided by the square root of the number of its inputs, so "
-            "that one rate suits features of any length."
-        ),
+        description="Rate at the start. On features that of a weight matrix is divided by the square root of the "
+        "number of its inputs, so that one rate suits features of any length; on pixels it is that of the head. Left "
+        "out: 0.05 on features, 0.0003 on pixels.",
     )
     weight_decay: float = Field(
-        0.05, ge=0.0, le=100.0, description="A weight shrinks by learning_rate * weight_decay each step (adamw)."
+        0.05,
+        ge=0.0,
+        le=100.0,
+        description="A weight shrinks by learning_rate * weight_decay each step (adamw); biases and norms do not.",
     )
     select_metric: Literal["loss", "macro_f1"] = Field(
         "loss", description="The best epoch has the least loss, or the highest macro F1, over the slides of select."
     )
-    patience: int | None = Field(
-        20, ge=1, description="Epochs without a better one before training stops; null: never. The best is kept anyway."
+    patience: Annotated[int, Field(ge=1, le=100_000)] | Literal["never"] | None = Field(
+        None,
+        description="Epochs without a better one before training stops; never: it does not stop. The best is kept "
+        "anyway. Left out: 20 on features, 10 on pixels.",
     )
-    num_threads: int = Field(
-        1, ge=1, le=256, description="Threads of training. Part of the recipe, because the last bits depend on it."
+    num_threads: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Threads of training. Part of the recipe, because the last bits depend on it. Left out: 1 on "
+        "features, on pixels as many as the processor has for us.",
     )
+
+    @property
+    def pace(self) -> Pace:
+        """Its numbers, those that were left out filled in."""
+        return Pace(
+            epochs=self.epochs or _EPOCHS[self.on],
+            learning_rate=self.learning_rate or _LEARNING_RATE[self.on],
+            patience=None if self.patience == "never" else self.patience or _PATIENCE[self.on],
+            num_threads=self.num_threads or (1 if self.on == "features" else None),
+            batch_size=self.batch_size or (_PIXEL_BATCH if self.on == "pixels" else None),
+        )
+
+    @model_validator(mode="after")
+    def _nothing_without_effect(self) -> Self:
+        if self.on == "features":
+            idle = self._of_pixels()
+            if idle:
+                raise ValueError(
+                    f"training.{idle[0]} has no effect with training.on=features; set training.on=pixels or drop it"
+                )
+        elif self.step.precision == "float16" and self.engine.device == "cpu":
+            raise ValueError(
+                "training.step.precision=float16 needs a graphics card, and training.engine.device=cpu forbids it; "
+                "set bfloat16 on a processor"
+            )
+        return self
+
+    def _of_pixels(self) -> list[str]:
+        """Keys that were set and mean nothing to a head on features."""
+        changed = [name for name in EngineConfig.model_fields if getattr(self.engine, name) != _engine_default(name)]
+        keys = [f"engine.{name}" for name in changed]
+        keys += ["mixup.on=pixels"] * (self.mixup.on == "pixels")
+        keys += [f"step.precision={self.step.precision}"] * (self.step.precision != "float32")
+        return keys
+
+
+def _engine_default(name: str) -> object:
+    return EngineConfig.model_fields[name].default

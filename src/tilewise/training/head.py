@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tilewise.errors import TrainingError
-from tilewise.metrics import macro_f1
 from tilewise.models import FoldModel, HeadConfig, Standardisation
-from tilewise.models.aggregate import aggregate_mean
 from tilewise.models.heads import build_head
 from tilewise.models.threads import reproducible
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
-from tilewise.training.history import EpochRow, History
+from tilewise.training.history import EpochRow, History, notes
 from tilewise.training.learning import (
     Ema,
     Loss,
@@ -34,11 +32,8 @@ from tilewise.training.learning import (
     hard_targets,
     penalty,
 )
+from tilewise.training.scores import WORTH_KEEPING, badness, score_slides
 from tilewise.training.weights import class_totals, slide_shares
-
-_SMALLEST_BATCH, _LARGEST_BATCH, _STEPS_PER_EPOCH = 32, 2048, 8
-_LEAST_PROBABILITY = 1e-12  # a slide that is certainly wrong costs 27.6, not infinity
-_WORTH_KEEPING = 1e-9  # a later epoch must be better by more than rounding
 
 
 def train_head(
@@ -60,25 +55,26 @@ def train_head(
     Raises:
         TrainingError: the loss is no longer finite; names the fold, epoch, step and slides.
     """
-    with reproducible(config.num_threads):
+    pace = config.pace
+    with reproducible(pace.num_threads or 1):
         run = _Run.start(data, head, config, torch.Generator().manual_seed(seed))
         rows: list[EpochRow] = []
         best: tuple[float, int, dict[str, Tensor]] | None = None
-        for epoch in range(config.epochs):
+        for epoch in range(pace.epochs):
             rate = run.schedule.rate
             train_loss = run.train_epoch(epoch, name)
             with run.ema.averaged(run.module) if run.ema else nullcontext():
                 row = EpochRow(epoch + 1, train_loss, *run.score_select(), learning_rate=rate)
                 rows.append(row)
-                badness = _badness(row, config)
-                run.schedule.end_epoch(badness if data.select.num_slides else None)
-                if best is None or badness < best[0] - _WORTH_KEEPING:
-                    best = (badness, epoch, copy.deepcopy(run.module.state_dict()))
-            if data.select.num_slides and config.patience is not None and epoch - best[1] >= config.patience:
+                bad = badness(row, config.select_metric)
+                run.schedule.end_epoch(bad if data.select.num_slides else None)
+                if best is None or bad < best[0] - WORTH_KEEPING:
+                    best = (bad, epoch, copy.deepcopy(run.module.state_dict()))
+            if data.select.num_slides and pace.patience is not None and epoch - best[1] >= pace.patience:
                 break
     assert best is not None
     rows[best[1]] = replace(rows[best[1]], kept=True)
-    history = History(tuple(rows), _notes(data, config, rows))
+    history = History(tuple(rows), notes(rows, config, data.classes, data.train, data.select))
     weights = {key: tensor.numpy() for key, tensor in best[2].items()}
     return FoldModel(data.classes, head, run.standardisation, weights), history
 
@@ -105,21 +101,21 @@ class _Run:
 
     @classmethod
     def start(cls, data: FeatureData, head: HeadConfig, config: TrainingConfig, generator: torch.Generator) -> _Run:
-        train, num_classes = data.train, len(data.classes)
+        train, num_classes, pace = data.train, len(data.classes), config.pace
         shares_N = slide_shares(train, config.weight)
         standardisation = Standardisation.fit(train.features_ND, shares_N)
         weights_C = balance(config.loss, class_totals(train, num_classes, config.weight))
         labels_N = train.labels_S[train.tile_slide_N]
         weights_N = shares_N * weights_C[labels_N]
         module = build_head(head, num_features=train.features_ND.shape[1], num_classes=num_classes, generator=generator)
-        optimizer = build_optimizer(config.optimizer, _groups(module, config), learning_rate=config.learning_rate)
+        optimizer = build_optimizer(config.optimizer, _groups(module, config), learning_rate=pace.learning_rate)
         sampler = Sampler(config.sampling, train.labels_S, train.tile_slide_N)
-        num_batches = _num_batches(sampler.num_draws, config.batch_size)
+        num_batches = pace.num_batches(sampler.num_draws)
         schedule = build_schedule(
             config.schedule,
             optimizer,
-            learning_rate=config.learning_rate,
-            num_epochs=config.epochs,
+            learning_rate=pace.learning_rate,
+            num_epochs=pace.epochs,
             steps_per_epoch=math.ceil(num_batches / config.step.accumulate),
         )
         return cls(
@@ -192,13 +188,7 @@ class _Run:
         self.module.eval()
         with torch.inference_mode():
             probabilities_NC = self.module(self.select_inputs_ND).softmax(dim=1).numpy()
-        probabilities_SC, _ = aggregate_mean(probabilities_NC, select.tile_slide_N, select.num_slides)
-        weights_S = self.class_weights_C[select.labels_S]
-        true_S = probabilities_SC[np.arange(select.num_slides), select.labels_S]
-        costs_S = -np.log(np.maximum(true_S, _LEAST_PROBABILITY))
-        # A select part of classes that are not in train has no weight at all, and nothing to say.
-        loss = float((weights_S * costs_S).sum() / weights_S.sum()) if weights_S.any() else float(costs_S.mean())
-        return loss, macro_f1(select.labels_S, probabilities_SC.argmax(axis=1), len(self.data.classes))
+        return score_slides(probabilities_NC, select, self.class_weights_C)
 
 
 def _groups(module: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
@@ -212,30 +202,6 @@ def _groups(module: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
             decay = config.weight_decay / undivided if matrix else 0.0
             groups.append({"params": [parameter], "factor": factor, "weight_decay": decay})
     return groups
-
-
-def _num_batches(num_tiles: int, batch_size: int | None) -> int:
-    """Batches per epoch, as even as can be; none has a single tile, of which BatchNorm could make nothing."""
-    wanted = batch_size or min(max(math.ceil(num_tiles / _STEPS_PER_EPOCH), _SMALLEST_BATCH), _LARGEST_BATCH)
-    return max(1, min(math.ceil(num_tiles / wanted), num_tiles // 2))
-
-
-def _badness(row: EpochRow, config: TrainingConfig) -> float:
-    if row.select_loss is None or row.select_macro_f1 is None:
-        return -float(row.epoch)  # nothing to choose by: the last epoch is the best
-    return row.select_loss if config.select_metric == "loss" else -row.select_macro_f1
-
-
-def _notes(data: FeatureData, config: TrainingConfig, rows: list[EpochRow]) -> tuple[str, ...]:
-    if not data.select.num_slides:
-        return (f"no select part: trained for all {len(rows)} epochs, and the last one is kept",)
-    missing = [data.classes[index] for index in np.setdiff1d(data.select.labels_S, data.train.labels_S)]
-    notes = [f"class {name} is in select but not in train: it cannot be learnt" for name in missing]
-    if len(rows) < config.epochs:
-        notes.append(
-            f"stopped after epoch {len(rows)}: {config.patience} epochs without a better select_{config.select_metric}"
-        )
-    return tuple(notes)
 
 
 def _standardised(standardisation: Standardisation, part: PartData) -> NDArray[np.float64]:

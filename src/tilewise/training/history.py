@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+import numpy as np
+
 from tilewise.store import write_text
+from tilewise.training.config import TrainingConfig
+from tilewise.training.data import PartData
 
 
 @dataclass(frozen=True)
@@ -51,3 +56,19 @@ class History:
         for row in self.rows:
             writer.writerow(int(cell) if isinstance(cell, bool) else cell for cell in astuple(row))
         write_text(path, buffer.getvalue())
+
+
+def notes(
+    rows: Sequence[EpochRow], config: TrainingConfig, classes: Sequence[str], train: PartData, select: PartData
+) -> tuple[str, ...]:
+    """What is to be said about a training that is over."""
+    if not select.num_slides:
+        return (f"no select part: trained for all {len(rows)} epochs, and the last one is kept",)
+    missing = [classes[index] for index in np.setdiff1d(select.labels_S, train.labels_S)]
+    said = [f"class {name} is in select but not in train: it cannot be learnt" for name in missing]
+    if len(rows) < config.pace.epochs:
+        said.append(
+            f"stopped after epoch {len(rows)}: {config.pace.patience} epochs without a better "
+            f"select_{config.select_metric}"
+        )
+    return tuple(said)

@@ -87,6 +87,20 @@ def test_a_poor_scan_is_still_histology(spoil: str) -> None:
     assert [finding.slide for finding in not_histology({**_clean(), "poor": _measure(spoilt)})] == []
 
 
+def test_ink_alone_does_not_put_a_slide_far_from_the_rest() -> None:
+    """A half transparent smear over tissue mixes colours that no two dyes mix to."""
+    slide = _slides()[5]
+    y, x = np.argwhere(slide.tissue)[int(slide.tissue.sum()) // 2]
+    smear = np.zeros(slide.tissue.shape, np.float32)
+    cv2.ellipse(smear, (int(x), int(y)), (110, 45), 20, 0, 360, 0.75, -1, cv2.LINE_AA)
+    mixed = slide.rgb * (1 - smear[..., None]) + smear[..., None] * np.array([40, 120, 200])
+    facts = {**_clean(), "inked": _measure(mixed.astype(np.uint8))}
+    assert [finding.slide for finding in not_histology(facts, {"inked"})] == []
+    cartoons = {name: fact for name, fact in _cartoons().items() if fact.detail is not None}
+    for name, fact in cartoons.items():  # what is drawn stays a drawing, whatever ink is found on it
+        assert [found.slide for found in not_histology({**_clean(), name: fact}, {name})] == [name]
+
+
 def test_a_blob_of_ink_does_not_make_a_slide_a_drawing() -> None:
     slide = _slides()[5]
     rgb, tissue = slide.rgb.copy(), np.argwhere(slide.tissue)

@@ -25,7 +25,7 @@ def test_defaults_are_adamw_on_weighted_cross_entropy_with_a_cosine(head: HeadCo
     train = part(np.random.default_rng(0), (24, 12, 6), 1.0, "t")
     config = TrainingConfig(epochs=6)
     found, history = train_head(FeatureData(CLASSES, train, PartData.of({}, {})), head, config, seed=5)
-    with reproducible(config.num_threads):
+    with reproducible(1):
         weights, rates = plainly(train, head, num_epochs=6)
     assert rates == [row.learning_rate for row in history.rows]
     assert found.weights.keys() == weights.keys()

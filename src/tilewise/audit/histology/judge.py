@@ -10,7 +10,7 @@ blurred slide is far from the rest as well.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,8 @@ from tilewise.audit.histology.facts import HistologyFacts
 
 # Sums of evidence from which a slide is proposed for dropping, or at least named.
 _CLEAR, _BORDERLINE = 0.9, 0.6
+# A drawing in many paints has ink's colours in the midst of its tissue, and evidence of its own against it.
+_LITTLE, _NO_PAINT = 0.3, 0.02
 _STEEPNESS: Final = 6.0
 _ENOUGH_CELLS = 8
 
@@ -47,15 +49,21 @@ def histology_score(facts: HistologyFacts) -> float:
     return _confidence_of_tissue(sum(item.weight for item in own_evidence(facts)) + slight)
 
 
-def not_histology(facts: Mapping[str, HistologyFacts]) -> Iterator[Finding]:
+def not_histology(facts: Mapping[str, HistologyFacts], inked: Collection[str] = ()) -> Iterator[Finding]:
     """Name slides whose tissue is none: drawings, photographs, screenshots, charts.
 
     Clear cases are proposed for dropping, borderline ones kept and named. Yields at most one finding a slide.
+
+    Args:
+        facts: slide -> what its tissue looks like.
+        inked: slides with ink of one colour on their tissue, which alone may put them far from the rest.
     """
     far = _far_off(facts)
     for name in sorted(facts):
         evidence = own_evidence(facts[name])
-        if name in far:
+        own = sum(item.weight for item in evidence)
+        explained = name in inked and own < _LITTLE and facts[name].ink < _NO_PAINT
+        if name in far and not explained:
             evidence.append(far[name])
         total = sum(item.weight for item in evidence)
         if total < _BORDERLINE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from tilewise.audit.finding import Finding
@@ -14,17 +14,21 @@ _BROWN, _NEARLY_BROWN, _NO_EOSIN, _ONE_DYE, _WHITE_LIGHT, _MOSTLY = 0.095, 0.125
 _LONE_SHARE: Final = 0.2
 
 
-def other_stain(facts: Mapping[str, HistologyFacts]) -> Iterator[Finding]:
+def other_stain(facts: Mapping[str, HistologyFacts], inked: Collection[str] = ()) -> Iterator[Finding]:
     """Name sections that another stain than haematoxylin and eosin has coloured.
 
     A few of them in a cohort of something else are proposed for dropping; where they are common, the cohort is of that
     stain, and they are kept. Slides that are not histology at all are left to `not_histology`.
+
+    Args:
+        facts: slide -> what its tissue looks like.
+        inked: as for `not_histology`.
     """
     reasons = {name: _other_stain(fact) for name, fact in sorted(facts.items())}
     reasons = {name: words for name, words in reasons.items() if words}
     if not reasons:
         return
-    unfit = {finding.slide for finding in not_histology(facts) if finding.proposal == "drop"}
+    unfit = {finding.slide for finding in not_histology(facts, inked) if finding.proposal == "drop"}
     lone = len(reasons) <= _LONE_SHARE * len(facts)
     for name, words in reasons.items():
         if name not in unfit:

@@ -1,0 +1,162 @@
+"""From networks on pixels and slides to slide probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewise.execution import Failure, task
+from tilewise.inference.slide_tiles import SlideTiles
+from tilewise.inference.tilestore import TileStore
+from tilewise.models.aggregate import AGGREGATORS
+from tilewise.models.networks import NetworkModel, TileBatch
+from tilewise.models.views import ViewsConfig, each_view
+
+if TYPE_CHECKING:
+    import torch
+
+Floats = npt.NDArray[np.float64]
+_Score = Callable[[TileBatch], npt.NDArray[np.float32]]
+
+_CHUNK = 256  # tiles that are turned into views at a time
+_CALL = 64  # tiles of a forward pass on a graphics card, always: the last call is padded
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How networks look at slides; no part of what they are.
+
+    Attributes:
+        views: ways each tile is looked at; its probabilities are the mean over them.
+        num_threads: of the processor; the same number on the same machine gives the same bytes.
+        device: `cpu` or `cuda`; on a graphics card the last bits may differ from call to call.
+    """
+
+    views: ViewsConfig = field(default_factory=ViewsConfig)
+    num_threads: int = 1
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class SlideProbabilities:
+    """What networks say of slides.
+
+    Attributes:
+        slide_ids: S slides that could be read, in the order they were asked for.
+        probabilities_MSC: float64, of each member.
+        num_tiles_S: int64.
+        num_left_S: pictures of each slide that keep their own colours although each was to be normalised by itself.
+        failures: slides that could not be read.
+    """
+
+    slide_ids: tuple[str, ...]
+    probabilities_MSC: Floats
+    num_tiles_S: npt.NDArray[np.int64]
+    num_left_S: npt.NDArray[np.int64]
+    failures: tuple[Failure, ...] = ()
+
+
+def predict_slides(
+    models: Sequence[NetworkModel], store: TileStore, slide_ids: Sequence[str], looking: Looking | None = None
+) -> SlideProbabilities:
+    """Probabilities of slides by each of several networks; every slide is decoded once.
+
+    A slide's probabilities depend on nothing but its own tiles. Tiles that only training may see are left out.
+
+    Args:
+        models: of the same classes and inputs.
+        store: of the slides' tiles.
+        slide_ids: which; each has a tile.
+        looking: views, threads and device.
+
+    Raises:
+        UsageError: the device is not there.
+    """
+    looking = looking or Looking()
+    scores = [_scorer(model, looking) for model in models]
+    names, rows, counts, left, failures = [], [], [], [], []
+    with task("predicting", len(slide_ids)) as bar:
+        for name, found in store.each(slide_ids):
+            bar.advance()
+            if isinstance(found, Failure):
+                failures.append(found)
+                continue
+            names.append(name)
+            rows.append([_of_slide(model, score, found, looking) for model, score in zip(models, scores, strict=True)])
+            counts.append(int((~found.training_only_T).sum()))
+            left.append(found.num_left)
+    shape = (len(names), len(models), len(models[0].classes))
+    probabilities_MSC = np.array(rows, dtype=np.float64).reshape(shape).transpose(1, 0, 2)
+    num_tiles_S, num_left_S = (np.array(numbers, dtype=np.int64) for numbers in (counts, left))
+    return SlideProbabilities(tuple(names), probabilities_MSC, num_tiles_S, num_left_S, tuple(failures))
+
+
+def tile_batch(tiles: SlideTiles, chosen: npt.NDArray[np.int64]) -> TileBatch:
+    """Some tiles of one slide as a batch, with what belongs to them; copies."""
+    import torch
+
+    masks = None if tiles.masks_THW is None else torch.from_numpy(tiles.masks_THW[chosen])
+    wides = None
+    if tiles.wide_CHW is not None:
+        wides = torch.from_numpy(np.array(tiles.wide_CHW)).expand(len(chosen), -1, -1, -1)
+    return TileBatch(torch.from_numpy(tiles.images_TSCHW[chosen]), masks, wides)
+
+
+def _of_slide(model: NetworkModel, score: _Score, tiles: SlideTiles, looking: Looking) -> Floats:
+    scored = np.flatnonzero(~tiles.training_only_T)
+    parts = [
+        _mean_over_views(score, tile_batch(tiles, scored[start : start + _CHUNK]), looking.views)
+        for start in range(0, len(scored), _CHUNK)
+    ]
+    probabilities_TC = np.concatenate(parts)
+    same_T = np.zeros(len(probabilities_TC), dtype=np.int64)
+    probabilities_SC, _ = AGGREGATORS[model.aggregator](probabilities_TC, same_T, 1)
+    probabilities_C: Floats = probabilities_SC[0]
+    return probabilities_C
+
+
+def _mean_over_views(score: _Score, batch: TileBatch, views: ViewsConfig) -> npt.NDArray[np.float32]:
+    pairs = each_view(batch.images_BSCHW, batch.masks_BHW, views)
+    wides = (
+        [None] * views.num_views
+        if batch.wides_BCHW is None
+        else [w for w, _ in each_view(batch.wides_BCHW, None, views)]
+    )
+    seen = [
+        score(TileBatch(images, masks, wide)).astype(np.float64)
+        for (images, masks), wide in zip(pairs, wides, strict=True)
+    ]
+    mean_BC: npt.NDArray[np.float32] = np.mean(seen, axis=0).astype(np.float32)
+    return mean_BC
+
+
+def _scorer(model: NetworkModel, looking: Looking) -> _Score:
+    if looking.device == "cpu":
+        return lambda batch: model.predict_tiles(batch, num_threads=looking.num_threads)
+    return _on_card(model, looking.device)
+
+
+def _on_card(model: NetworkModel, device: str) -> _Score:
+    import torch
+
+    from tilewise.errors import UsageError
+
+    if not torch.cuda.is_available():
+        raise UsageError(f"device {device}: torch sees no graphics card here; take cpu")
+    network = model.build().to(device)
+
+    def score(batch: TileBatch) -> npt.NDArray[np.float32]:
+        parts: list[torch.Tensor] = []
+        with torch.inference_mode():
+            for start in range(0, len(batch), _CALL):
+                part = batch.rows(slice(start, start + _CALL))
+                logits_BC = network(part.padded(_CALL).to(device)).double()
+                parts.append(logits_BC[: len(part)].softmax(dim=1).float().cpu())
+        probabilities_BC: npt.NDArray[np.float32] = torch.cat(parts).numpy()
+        return probabilities_BC
+
+    return score

@@ -1,0 +1,180 @@
+"""All slides of a cohort as models are shown them: as feature bags, or as decoded tiles.
+
+What is trained differs between the two, what is asked of them does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from tilewise.encoders.runtime import num_processors
+from tilewise.execution import Failure
+from tilewise.features.bag import FeatureBag
+from tilewise.folds import Fold
+from tilewise.inference.classifier import Member, predict_bags
+from tilewise.inference.network import Looking, SlideProbabilities, predict_slides
+from tilewise.inference.tilestore import TileStore
+from tilewise.models import FoldModel
+from tilewise.models.networks import NetworkModel
+from tilewise.recipe import Recipe
+from tilewise.training.fold import FoldTask, train_fold
+from tilewise.training.pixels.fold import PixelFoldTask, train_pixel_fold
+
+
+@dataclass(frozen=True)
+class FoldRequest:
+    """One fold that a model is to be trained on.
+
+    Attributes:
+        number: of the fold, from 0.
+        fold: its three parts.
+        labels: slide id -> class.
+        classes: in the order of the probability columns.
+        recipe: how.
+        seed: of the run.
+        offline: never reach for the network to fetch weights.
+    """
+
+    number: int
+    fold: Fold
+    labels: Mapping[str, str]
+    classes: tuple[str, ...]
+    recipe: Recipe
+    seed: int
+    offline: bool
+
+
+class Seen(Protocol):
+    """Slides in one stain."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Their names, in order."""
+
+    def but(self, names: Collection[str]) -> Seen:
+        """The same without some slides."""
+
+    def train(self, request: FoldRequest, *, out: Path) -> Member:
+        """Train the model of a fold and write it; a folder that holds it already is left as it is.
+
+        Raises:
+            TrainingError: training could not go on.
+        """
+
+    def predict(self, members: Sequence[Member], slide_ids: Sequence[str]) -> SlideProbabilities:
+        """What members say of slides; tiles that only training may see are left out."""
+
+    def num_left(self) -> dict[str, int]:
+        """Slide -> tiles that keep their own colours although each was to be normalised by itself."""
+
+
+@dataclass(frozen=True)
+class SeenAsFeatures:
+    """Slides whose tiles a frozen encoder has put into vectors.
+
+    Attributes:
+        bags: slide -> its vectors.
+    """
+
+    bags: Mapping[str, FeatureBag]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.bags)
+
+    def but(self, names: Collection[str]) -> SeenAsFeatures:
+        """See `Seen`."""
+        return SeenAsFeatures({name: bag for name, bag in self.bags.items() if name not in names})
+
+    def train(self, request: FoldRequest, *, out: Path) -> Member:
+        """See `Seen`."""
+        recipe = request.recipe
+        task = FoldTask(
+            request.number, request.fold, request.labels, request.classes, recipe.head, recipe.training, request.seed
+        )
+        return train_fold(task, self.bags, out=out)
+
+    def predict(self, members: Sequence[Member], slide_ids: Sequence[str]) -> SlideProbabilities:
+        """See `Seen`."""
+        own = {name: self.bags[name].scored() for name in slide_ids}
+        heads = [member for member in members if isinstance(member, FoldModel)]
+        left = np.array([bag.num_left for bag in own.values()], dtype=np.int64)
+        counts = np.array([len(bag.features_ND) for bag in own.values()], dtype=np.int64)
+        return SlideProbabilities(tuple(own), np.stack([predict_bags(head, own) for head in heads]), counts, left)
+
+    def num_left(self) -> dict[str, int]:
+        """See `Seen`."""
+        return {name: bag.num_left for name, bag in self.bags.items()}
+
+
+@dataclass(frozen=True)
+class SeenAsPixels:
+    """Slides whose tiles are decoded, for networks.
+
+    Attributes:
+        store: of their tiles.
+        recipe: how networks look at them.
+        left_out: slides of the store that take no part.
+        left: what `num_left` says, of the slides that were looked at so far.
+    """
+
+    store: TileStore
+    recipe: Recipe
+    left_out: frozenset[str] = frozenset()
+    left: dict[str, int] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.store.slide_ids if name not in self.left_out)
+
+    def but(self, names: Collection[str]) -> SeenAsPixels:
+        """See `Seen`."""
+        return replace(self, left_out=self.left_out.union(names))
+
+    def train(self, request: FoldRequest, *, out: Path) -> Member:
+        """See `Seen`."""
+        recipe = request.recipe
+        task = PixelFoldTask(
+            number=request.number,
+            fold=request.fold,
+            labels=request.labels,
+            classes=request.classes,
+            network=recipe.network,
+            encoder=recipe.encoder,
+            head=recipe.head,
+            training=recipe.training,
+            augment=recipe.augment,
+            seed=request.seed,
+            offline=request.offline,
+        )
+        return train_pixel_fold(task, self.store, out=out)
+
+    def predict(self, members: Sequence[Member], slide_ids: Sequence[str]) -> SlideProbabilities:
+        """See `Seen`."""
+        from tilewise.training.pixels.engine import find_device
+
+        networks = [member for member in members if isinstance(member, NetworkModel)]
+        training = self.recipe.training
+        looking = Looking(
+            views=self.recipe.views,
+            num_threads=training.pace.num_threads or num_processors(),
+            device=find_device(training).type,
+        )
+        found = predict_slides(networks, self.store, slide_ids, looking)
+        self.left.update(zip(found.slide_ids, found.num_left_S.tolist(), strict=True))
+        return found
+
+    def num_left(self) -> dict[str, int]:
+        """See `Seen`."""
+        return self.left
+
+
+def fill(seen: SeenAsPixels) -> tuple[Failure, ...]:
+    """Decode all slides and hold them; returns those that could not be read."""
+    names = list(seen)
+    failures = seen.store.fill(names)
+    lost = {failure.item for failure in failures}
+    seen.left.update({name: seen.store[name].num_left for name in names if name not in lost})
+    return failures

@@ -1,0 +1,174 @@
+"""One fold: tiles in, a trained network and its history out, both on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tilewise.encoders import EncoderConfig
+from tilewise.errors import ArtifactError, TrainingError
+from tilewise.folds import Fold
+from tilewise.inference.tilestore import TileStore
+from tilewise.models import HeadConfig
+from tilewise.models.networks import NetworkConfig, NetworkModel
+from tilewise.store import digest_config
+from tilewise.training.augment import AugmentConfig
+from tilewise.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from tilewise.models.networks import TileNetwork
+
+_log = logging.getLogger(__name__)
+
+# Raised when the same inputs would train to another model: models of another number are trained again.
+_CODE = 1
+# These change no weight.
+_NO_INPUT = {"engine": {"cache_megabytes", "tensorboard"}}
+
+
+@dataclass(frozen=True)
+class PixelFoldTask:
+    """What one fold is trained from, beside the tiles.
+
+    Attributes:
+        number: of the fold, from 0.
+        fold: its three parts.
+        labels: slide id -> class.
+        classes: in the order of the probability columns.
+        network: what the network is shown, and how much of it is trained.
+        encoder: which, with which weights.
+        head: of what the encoder gives.
+        training: how.
+        augment: how tiles are varied.
+        seed: of the run; every fold draws its own from it.
+        offline: never reach for the network to fetch weights.
+    """
+
+    number: int
+    fold: Fold
+    labels: Mapping[str, str]
+    classes: tuple[str, ...]
+    network: NetworkConfig
+    encoder: EncoderConfig
+    head: HeadConfig
+    training: TrainingConfig
+    augment: AugmentConfig
+    seed: int
+    offline: bool = False
+
+
+def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> NetworkModel:
+    """Train one fold and write `model.safetensors`, `model.json` and `history.csv`.
+
+    A folder that already holds the model of the same inputs is left as it is, and a training that was stopped goes on
+    after its last whole epoch. The model's `origin` holds the digest of its inputs, the seed, device and threads, the
+    epoch that was kept and the notes of training.
+
+    Args:
+        request: parts, labels and configs.
+        store: tiles of the fold's slides, and of more. The test part is not looked at.
+        out: folder of the fold.
+
+    Raises:
+        TrainingError: a slide has no tile, or training could not go on.
+        SlideError: a slide cannot be read.
+        UsageError: encoder, device or cache cannot be used as asked.
+    """
+    from tilewise.models.networks import build_network
+    from tilewise.training.pixels.data import PixelData, PixelPart
+    from tilewise.training.pixels.loop import train_network
+    from tilewise.training.pixels.progress import HISTORY_NAME, Record, remove_state
+
+    name, fold = f"fold {request.number}", request.fold
+    missing = [slide_id for slide_id in (*fold.train, *fold.select) if slide_id not in store]
+    if missing:
+        raise TrainingError(f"{name}: slide {missing[0]} has no tiles; drop it in decisions.csv")
+    seed = int(np.random.SeedSequence([request.seed, request.number]).generate_state(1, np.uint64)[0] >> 1)
+    network = build_network(
+        request.network,
+        request.encoder,
+        request.head,
+        num_classes=len(request.classes),
+        seed=seed,
+        offline=request.offline,
+    )
+    inputs = _digest(request, store, network)
+    found = _finished(out, inputs)
+    if found is not None:
+        remove_state(out)
+        return found
+    index = {label: position for position, label in enumerate(request.classes)}
+    labels = {slide_id: index[label] for slide_id, label in request.labels.items()}
+    try:
+        train = PixelPart.of(store, fold.train, labels, scored=False)
+        select = PixelPart.of(store, fold.select, labels, scored=True)
+        data = PixelData(request.classes, train, select)
+    except TrainingError as error:
+        raise TrainingError(f"{name}: {error}") from error
+    record = Record(name, out, inputs)
+    model, history = train_network(network, data, request.training, request.augment, seed=seed, record=record)
+    for note in history.notes:
+        _log.info("%s: %s", name, note)
+    origin = {
+        "inputs": inputs,
+        "fold": request.number,
+        "seed": seed,
+        "training": request.training.model_dump(mode="json"),
+        "augment": request.augment.model_dump(mode="json"),
+        "kept_epoch": history.kept_epoch,
+        "num_epochs": len(history.rows),
+        "notes": list(history.notes),
+    }
+    model = replace(model, origin=origin | dict(model.origin))
+    # The model comes last: a folder that holds it is whole.
+    history.write(out / HISTORY_NAME)
+    model.save(out)
+    remove_state(out)
+    return model
+
+
+def _finished(out: Path, inputs: str) -> NetworkModel | None:
+    from tilewise.training.pixels.progress import HISTORY_NAME
+
+    if not (out / HISTORY_NAME).is_file() or not (out / "model.json").is_file():
+        return None
+    try:
+        model = NetworkModel.load(out)
+    except ArtifactError as error:
+        _log.info("%s; it is trained again", error)
+        return None
+    return model if model.origin.get("inputs") == inputs else None
+
+
+def _digest(request: PixelFoldTask, store: TileStore, network: TileNetwork) -> str:
+    parts = (request.fold.train, request.fold.select)
+    return digest_config(
+        {
+            "code": _CODE,
+            "parts": [
+                [[slide_id, request.labels[slide_id], store.key(slide_id)] for slide_id in part] for part in parts
+            ],
+            "classes": list(request.classes),
+            "network": request.network,
+            "first_weights": _digest_weights(network),
+            "head": request.head,
+            "training": request.training.model_dump(mode="json", exclude=_NO_INPUT),
+            "augment": request.augment,
+            "seed": [request.seed, request.number],
+        }
+    )
+
+
+def _digest_weights(network: TileNetwork) -> str:
+    """Of the weights that training starts from, whichever file or seed they are of."""
+    state = hashlib.blake2b(digest_size=20)
+    for name, tensor in network.state_dict().items():
+        state.update(f"{name} {tuple(tensor.shape)}".encode())
+        state.update(tensor.contiguous().numpy().tobytes())
+    return state.hexdigest()

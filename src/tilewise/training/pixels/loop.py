@@ -1,0 +1,211 @@
+"""The loop: a network is trained on the tiles of one fold."""
+
+from __future__ import annotations
+
+import logging
+import math
+from contextlib import closing, nullcontext
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tilewise.errors import TrainingError
+from tilewise.models.networks import NetworkModel, TileNetwork
+from tilewise.training.augment import AugmentConfig
+from tilewise.training.config import TrainingConfig
+from tilewise.training.history import EpochRow, History, notes
+from tilewise.training.learning import (
+    Checkpoint,
+    Ema,
+    Sampler,
+    balance,
+    build_optimizer,
+    build_schedule,
+    hard_targets,
+    seeded,
+)
+from tilewise.training.pixels.batches import ORDER, Prepared, Preparer, ahead
+from tilewise.training.pixels.data import PixelData
+from tilewise.training.pixels.engine import Engine, find_device, machine
+from tilewise.training.pixels.progress import Best, Progress, Record
+from tilewise.training.scores import badness, score_slides
+from tilewise.training.weights import class_totals, slide_shares
+
+_log = logging.getLogger(__name__)
+
+
+def train_network(
+    network: TileNetwork,
+    data: PixelData,
+    config: TrainingConfig,
+    augment: AugmentConfig | None = None,
+    *,
+    seed: int,
+    record: Record | None = None,
+) -> tuple[NetworkModel, History]:
+    """Train a network in place on `data.train`, keep the epoch that does best on `data.select`.
+
+    The loss of a tile counts by the weight of its class and its share of its slide. Without a select part training runs
+    its full length and the last epoch is kept. Order, variations, mixtures and dropout follow from seed, epoch and
+    batch alone, so that a training that was stopped after any epoch and goes on from its folder ends as one that was
+    not: on a processor to the bit, with the same number of threads.
+
+    Args:
+        network: with its first weights.
+        data: tiles and labels of the parts train and select.
+        config: how.
+        augment: how tiles are varied; None leaves them as they are.
+        seed: of order, variations, mixtures and dropout.
+        record: what messages call the training, and where its state is kept; None keeps nothing.
+
+    Returns:
+        The model of the epoch that is kept, its `origin` naming device and threads, and what happened.
+
+    Raises:
+        TrainingError: the loss is no longer finite (names the fold, epoch, step, learning rate and slides), or the
+            network cannot be compiled.
+        UsageError: the device is not there.
+    """
+    record = record or Record()
+    device = find_device(config)
+    has_select = bool(data.select.about.num_slides)
+    with machine(device, config) as num_threads:
+        run = _Run(network, data, config, augment or AugmentConfig(), device=device, seed=seed)
+        progress = Progress(config, record)
+        progress.resume(run.checkpoint, run.engine.scaler)
+        while not progress.is_over(has_select=has_select):
+            epoch, rate = len(progress.rows), run.schedule.rate
+            train_loss = run.train_epoch(epoch, record.name)
+            with run.ema.averaged(network) if run.ema else nullcontext():
+                row = EpochRow(epoch + 1, train_loss, *run.score_select(), learning_rate=rate)
+                bad = badness(row, config.select_metric)
+                run.schedule.end_epoch(bad if has_select else None)
+                if progress.is_better(bad):
+                    progress.best = Best(epoch, bad, run.engine.weights())
+            progress.rows.append(row)
+            progress.save(run.checkpoint, run.engine.scaler)
+            _log.info(
+                "%s: epoch %d, train loss %.4f, select loss %s", record.name, row.epoch, train_loss, row.select_loss
+            )
+        assert progress.best is not None
+        history = History(
+            tuple(progress.marked()), notes(progress.rows, config, data.classes, data.train.about, data.select.about)
+        )
+        origin = {"device": device.type, "num_threads": num_threads}
+        return NetworkModel.of(network, data.classes, weights=progress.best.weights, origin=origin), history
+
+
+class _Run:
+    """Network, optimiser and tiles of one training."""
+
+    def __init__(
+        self,
+        network: TileNetwork,
+        data: PixelData,
+        config: TrainingConfig,
+        augment: AugmentConfig,
+        *,
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        train, num_classes, pace = data.train.about, len(data.classes), config.pace
+        self._data, self._config, self._seed = data, config, seed
+        self.engine = Engine(network, config, device)
+        self.engine.start_epoch(0, seed)
+        groups = network.parameter_groups(pace.learning_rate, config.weight_decay)
+        self._optimizer = build_optimizer(config.optimizer, groups, learning_rate=pace.learning_rate)
+        self._sampler = Sampler(config.sampling, train.labels_S, train.tile_slide_N)
+        self._num_batches = pace.num_batches(self._sampler.num_draws)
+        self.schedule = build_schedule(
+            config.schedule,
+            self._optimizer,
+            learning_rate=pace.learning_rate,
+            num_epochs=pace.epochs,
+            steps_per_epoch=math.ceil(self._num_batches / config.step.accumulate),
+        )
+        self.ema = Ema.of(network, config.step)
+        self._weights_C = balance(config.loss, class_totals(train, num_classes, config.weight))
+        labels_N = train.labels_S[train.tile_slide_N]
+        weights_N = slide_shares(train, config.weight) * self._weights_C[labels_N]
+        self._preparer = Preparer(
+            data.train,
+            hard_targets(torch.from_numpy(labels_N), num_classes),
+            torch.from_numpy((weights_N / weights_N.mean()).astype(np.float32)),
+            config,
+            augment,
+            device,
+            seed,
+        )
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Everything with a state; random numbers have none between epochs."""
+        return Checkpoint(self.engine.network, self._optimizer, self.schedule, self.ema)
+
+    def train_epoch(self, epoch: int, name: str) -> float:
+        """One pass over the tiles in a new order; the mean loss."""
+        self.engine.start_epoch(epoch, self._seed)
+        order_N = self._sampler.draw(seeded(self._seed, epoch, ORDER))
+        batches = order_N.tensor_split(self._num_batches)
+        make = partial(_make, self._preparer, epoch, batches)
+        size = self._config.step.accumulate
+        losses = _Losses(self._data, f"{name}: the loss is {{}} at epoch {epoch + 1}, step {{}}")
+        with closing(ahead(make, len(batches), num_workers=self.engine.num_loaders)) as prepared:
+            for start in range(0, len(batches), size):
+                num_parts, rate = min(size, len(batches) - start), self.schedule.rate
+                self.schedule.begin_step()
+                self._optimizer.zero_grad(set_to_none=True)
+                for number in range(start, start + num_parts):
+                    one = next(prepared)
+                    loss = self.engine.backward(one, num_parts)
+                    losses.add(loss, one.tiles, epoch * len(batches) + number + 1, rate)
+                self.engine.step(self._optimizer)
+                if self.ema is not None:
+                    self.ema.update(self.engine.network)
+            losses.check()
+        return losses.total / len(order_N)
+
+    def score_select(self) -> tuple[float | None, float | None]:
+        """Loss and macro F1 over the slides of select; None without any."""
+        select = self._data.select
+        if not select.about.num_slides:
+            return None, None
+        return score_slides(self.engine.probabilities(select), select.about, self._weights_C)
+
+
+class _Losses:
+    """Losses of an epoch, each looked at once the next batch is under way, so that no device waits to be asked."""
+
+    def __init__(self, data: PixelData, said: str) -> None:
+        self._data, self._said = data, said
+        self._last: tuple[Tensor, Tensor, int, float] | None = None
+        self.total = 0.0
+
+    def add(self, loss: Tensor, tiles: Tensor, step: int, rate: float) -> None:
+        """Take in the loss of a batch, and look at that of the one before."""
+        self.check()
+        self._last = (loss, tiles, step, rate)
+
+    def check(self) -> None:
+        """Look at the last loss.
+
+        Raises:
+            TrainingError: it is not finite.
+        """
+        if self._last is None:
+            return
+        (loss, tiles, step, rate), self._last = self._last, None
+        value = loss.item()
+        if not math.isfinite(value):
+            slides = self._data.train.about.name_slides(tiles.numpy())
+            raise TrainingError(
+                f"{self._said.format(value, step)}, learning rate {rate:.3g}, slides {slides}; lower "
+                "training.learning_rate, set training.step.clip_norm=1, or look at the tiles of these slides"
+            )
+        self.total += value * len(tiles)
+
+
+def _make(preparer: Preparer, epoch: int, batches: tuple[Tensor, ...], number: int) -> Prepared:
+    return preparer.make(epoch, number, batches[number])

@@ -1,0 +1,159 @@
+"""How far a training is: its epochs, its best one, and the files that let it go on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tilewise.errors import ArtifactError
+from tilewise.store import write_bytes
+from tilewise.training.config import TrainingConfig
+from tilewise.training.history import EpochRow, History
+from tilewise.training.learning import Checkpoint, read_about
+from tilewise.training.pixels.events import EventFile
+from tilewise.training.scores import WORTH_KEEPING
+
+_log = logging.getLogger(__name__)
+
+HISTORY_NAME = "history.csv"
+STATE_NAME = "training.safetensors"
+_BEST = "best-{epoch}.safetensors"
+_EVENTS = "tensorboard"
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch so far, from 0, how bad it was, and the weights that were scored."""
+
+    epoch: int
+    badness: float
+    weights: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a training is called, and where it is written down.
+
+    Attributes:
+        name: what messages call it.
+        folder: where state and history of every epoch are written, and a training of the same inputs goes on; None
+            writes nothing.
+        inputs: digest of everything the training follows from; the state of another one is not taken up.
+    """
+
+    name: str = "the fold"
+    folder: Path | None = None
+    inputs: str = ""
+
+
+@dataclass
+class Progress:
+    """Epochs that are done.
+
+    Attributes:
+        config: when training stops, and what is written.
+        record: where.
+        rows: one for each epoch.
+        best: of them.
+    """
+
+    config: TrainingConfig
+    record: Record
+    rows: list[EpochRow] = field(default_factory=list)
+    best: Best | None = None
+    _events: EventFile | None = None
+
+    def resume(self, checkpoint: Checkpoint, scaler: torch.amp.GradScaler) -> None:
+        """Take up the state in the folder, if it is one of the same inputs; what is damaged starts again."""
+        folder = self.record.folder
+        if folder is None:
+            return
+        path = folder / STATE_NAME
+        try:
+            if path.is_file() and read_about(path).get("inputs") == self.record.inputs:
+                self._take_up(path, checkpoint, scaler)
+        except ArtifactError as error:
+            _log.warning("%s", error)
+        if self.config.engine.tensorboard:
+            self._events = EventFile(folder / _EVENTS)
+            for row in self.rows:
+                self._events.add(row)
+
+    def is_over(self, *, has_select: bool) -> bool:
+        """Whether no further epoch is to come."""
+        num, pace = len(self.rows), self.config.pace
+        stopped = (
+            has_select
+            and pace.patience is not None
+            and self.best is not None
+            and num - 1 - self.best.epoch >= pace.patience
+        )
+        return num >= pace.epochs or stopped
+
+    def is_better(self, badness: float) -> bool:
+        """Whether an epoch so bad is better than all before."""
+        return self.best is None or badness < self.best.badness - WORTH_KEEPING
+
+    def save(self, checkpoint: Checkpoint, scaler: torch.amp.GradScaler) -> None:
+        """Write the state after an epoch, and the history so far."""
+        folder = self.record.folder
+        if folder is None:
+            return
+        assert self.best is not None
+        best = folder / _BEST.format(epoch=self.best.epoch)
+        if not best.is_file() or self.best.epoch == len(self.rows) - 1:
+            from safetensors.torch import save
+
+            weights = {name: tensor.contiguous() for name, tensor in self.best.weights.items()}
+            write_bytes(best, save(weights))
+        about = {
+            "inputs": self.record.inputs,
+            "rows": [asdict(row) for row in self.rows],
+            "best": {"epoch": self.best.epoch, "badness": self.best.badness},
+            "scaler": scaler.state_dict(),
+        }
+        checkpoint.save(folder / STATE_NAME, about)
+        # Only now does nothing point at the best of before.
+        for path in folder.glob(_BEST.format(epoch="*")):
+            if path != best:
+                path.unlink()
+        History(tuple(self.marked()), ()).write(folder / HISTORY_NAME)
+        if self._events is not None:
+            self._events.add(self.rows[-1])
+
+    def marked(self) -> list[EpochRow]:
+        """The rows, the one whose weights are kept marked."""
+        kept = None if self.best is None else self.best.epoch
+        return [replace(row, kept=True) if index == kept else row for index, row in enumerate(self.rows)]
+
+    def _take_up(self, path: Path, checkpoint: Checkpoint, scaler: torch.amp.GradScaler) -> None:
+        about = read_about(path)
+        epoch, badness = int(about["best"]["epoch"]), float(about["best"]["badness"])
+        weights = _read_weights(path.with_name(_BEST.format(epoch=epoch)))
+        checkpoint.load(path)
+        scaler.load_state_dict(about["scaler"])
+        self.rows = [EpochRow(**row) for row in about["rows"]]
+        self.best = Best(epoch, badness, weights)
+        _log.info("%s: goes on after epoch %d", self.record.name, len(self.rows))
+
+
+def remove_state(folder: Path) -> None:
+    """Take away what only a training that is not over needs."""
+    for path in (folder / STATE_NAME, *folder.glob(_BEST.format(epoch="*"))):
+        path.unlink(missing_ok=True)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights: dict[str, Any] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error}); the training starts from the beginning") from error
+    return weights

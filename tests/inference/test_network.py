@@ -1,0 +1,175 @@
+"""From tiles to slides: means over tiles and views, and nothing of one slide in another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.pixels.drawn import CLASSES, cnn, draw_slide
+from tilewise.errors import UsageError
+from tilewise.execution import Failure
+from tilewise.inference import network as inference
+from tilewise.inference.network import Looking, predict_slides, tile_batch
+from tilewise.inference.slide_tiles import SlideTiles
+from tilewise.models import HeadConfig
+from tilewise.models.networks import NetworkModel, TileBatch
+from tilewise.models.views import ViewsConfig
+
+View = Callable[[np.ndarray], np.ndarray]
+
+GONE = Failure("gone", "tiles", "SlideUnreadable", "gone: no such file")
+
+
+@dataclass(frozen=True)
+class Held:
+    """Slides that are decoded already, in place of a store."""
+
+    slides: Mapping[str, SlideTiles | Failure]
+
+    def each(self, slide_ids: Sequence[str]) -> Iterator[tuple[str, SlideTiles | Failure]]:
+        for name in slide_ids:
+            yield name, self.slides[name]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def model(seed: int = 0, **network: Any) -> NetworkModel:
+    """A network whose head says something: it starts at zero."""
+    made = cnn(HeadConfig(kind="mlp", hidden_sizes=(8,)), seed=seed, **network)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in made.head.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    return NetworkModel.of(made.eval(), CLASSES)
+
+
+def slides(*nums: int, seed: int = 0, **options: Any) -> dict[str, SlideTiles]:
+    rng = np.random.default_rng(seed)
+    return {
+        f"s{index}": draw_slide(index % 2, rng, num_tiles=num, signal="mask", **options)
+        for index, num in enumerate(nums)
+    }
+
+
+def softmax_of(one: NetworkModel, images: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
+    """By the network itself, in float64, tile by tile."""
+    batch = TileBatch(torch.from_numpy(images.copy()), None if masks is None else torch.from_numpy(masks.copy()))
+    with torch.inference_mode():
+        logits = one.build()(batch).double().numpy()
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+def test_a_slide_is_the_mean_over_its_tiles_by_each_network() -> None:
+    held, models = slides(3, 1, 5), [model(0), model(1)]
+    found = predict_slides(models, Held(held), list(held))
+    assert found.slide_ids == ("s0", "s1", "s2")
+    assert found.num_tiles_S.tolist() == [3, 1, 5]
+    assert found.probabilities_MSC.shape == (2, 3, 2)
+    for member, one in enumerate(models):
+        for row, tiles in enumerate(held.values()):
+            expected = softmax_of(one, tiles.images_TSCHW, None).mean(axis=0)
+            np.testing.assert_allclose(found.probabilities_MSC[member, row], expected, atol=1e-5)
+    assert np.ptp(found.probabilities_MSC[:, :, 0]) > 0.01
+
+
+def turned(turns: int, *, flipped: bool = False) -> View:
+    return lambda pixels: np.rot90(pixels[..., ::-1] if flipped else pixels, turns, (-2, -1))
+
+
+VIEWS: dict[str, list[View]] = {
+    "flips": [lambda a: a, lambda a: a[..., ::-1], lambda a: a[..., ::-1, :], lambda a: a[..., ::-1, ::-1]],
+    "turns": [turned(turns) for turns in range(4)],
+    "dihedral": [turned(turns, flipped=flipped) for turns in range(4) for flipped in (False, True)],
+}
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_views_are_averaged_and_masks_turn_with_their_tiles(kind: str) -> None:
+    held, one = slides(3), model(input="mask_channel", mask_weights="mean")
+    # What is dark and what is masked is one corner: looked at apart, they would not meet.
+    held["s0"].images_TSCHW[..., :20, :12] //= 8
+    held["s0"].masks_THW[...] = 0
+    held["s0"].masks_THW[:, :20, :12] = 255
+    found = predict_slides([one], Held(held), ["s0"], Looking(ViewsConfig(kind=kind))).probabilities_MSC[0, 0]
+    tiles = held["s0"]
+    seen = [softmax_of(one, view(tiles.images_TSCHW), view(tiles.masks_THW)) for view in VIEWS[kind]]
+    np.testing.assert_allclose(found, np.mean(seen, axis=(0, 1)), atol=1e-5)
+    plain = predict_slides([one], Held(held), ["s0"]).probabilities_MSC[0, 0]
+    assert np.abs(found - plain).max() > 1e-4
+    apart = [softmax_of(one, view(tiles.images_TSCHW), tiles.masks_THW) for view in VIEWS[kind]]
+    assert np.abs(found - np.mean(apart, axis=(0, 1))).max() > 1e-4
+
+
+def test_seen_from_all_sides_a_turned_slide_is_the_same() -> None:
+    held, one = slides(4, wide=True), model(input="dual_stream")
+    tiles = held["s0"]
+    quarter = replace(
+        tiles,
+        images_TSCHW=np.rot90(tiles.images_TSCHW, 1, (-2, -1)).copy(),
+        wide_CHW=np.rot90(tiles.wide_CHW, 1, (-2, -1)).copy(),
+    )
+    both = Held({"s0": tiles, "quarter": quarter})
+    for kind, same in (("one", False), ("dihedral", True)):
+        found = predict_slides([one], both, ["s0", "quarter"], Looking(ViewsConfig(kind=kind))).probabilities_MSC[0]
+        assert (np.abs(found[0] - found[1]).max() < 1e-6) == same
+
+
+def test_a_slide_depends_on_nothing_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, one = slides(7, 3, 5), model()
+    whole = predict_slides([one], Held(held), ["s0", "s1", "s2"]).probabilities_MSC[0]
+    alone = [predict_slides([one], Held(held), [name]).probabilities_MSC[0, 0] for name in ("s2", "s0", "s1")]
+    assert np.array_equal(np.stack(alone), whole[[2, 0, 1]])
+    monkeypatch.setattr(inference, "_CHUNK", 2)
+    assert np.array_equal(predict_slides([one], Held(held), list(held)).probabilities_MSC[0], whole)
+
+
+def test_what_is_for_training_alone_is_not_looked_at() -> None:
+    held, one = slides(6), model()
+    hidden = np.array([False, True, False, False, True, True])
+    marked = replace(held["s0"], training_only_T=hidden)
+    fewer = replace(
+        held["s0"],
+        images_TSCHW=held["s0"].images_TSCHW[~hidden],
+        training_only_T=np.zeros(3, dtype=bool),
+        masks_THW=None,
+    )
+    found = predict_slides([one], Held({"marked": marked, "fewer": fewer}), ["marked", "fewer"])
+    assert np.array_equal(found.probabilities_MSC[0, 0], found.probabilities_MSC[0, 1])
+    assert found.num_tiles_S.tolist() == [3, 3]
+
+
+def test_slides_that_cannot_be_read_are_named_and_pictures_left_alone_counted() -> None:
+    held = slides(2, 2)
+    held["s1"] = replace(held["s1"], num_left=2)
+    found = predict_slides([model()], Held({**held, "gone": GONE}), ["s0", "gone", "s1"])
+    assert (found.slide_ids, found.failures) == (("s0", "s1"), (GONE,))
+    assert found.num_left_S.tolist() == [0, 2]
+    nothing = predict_slides([model()], Held({"gone": GONE}), ["gone"])
+    assert nothing.probabilities_MSC.shape == (1, 0, 2)
+
+
+def test_a_batch_of_a_slide_has_what_belongs_to_its_tiles() -> None:
+    tiles = slides(5, wide=True)["s0"]
+    batch = tile_batch(tiles, np.array([4, 1]))
+    assert np.array_equal(batch.images_BSCHW.numpy(), tiles.images_TSCHW[[4, 1]])
+    assert np.array_equal(batch.masks_BHW.numpy(), tiles.masks_THW[[4, 1]])
+    assert np.array_equal(batch.wides_BCHW.numpy(), np.stack([tiles.wide_CHW] * 2))
+    assert not np.shares_memory(batch.images_BSCHW.numpy(), tiles.images_TSCHW)
+
+
+def test_a_graphics_card_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="sees no graphics card"):
+        predict_slides([model()], Held(slides(1)), ["s0"], Looking(device="cuda"))

@@ -1,0 +1,72 @@
+"""One config for both ways of training: what is left out, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tilewise.recipe import load_recipe
+from tilewise.training import TrainingConfig
+from tilewise.training.config import Pace
+
+
+@pytest.mark.parametrize(
+    ("values", "pace"),
+    [
+        ({}, Pace(60, 0.05, 20, 1, None)),
+        ({"on": "pixels"}, Pace(30, 3e-4, 10, None, 32)),
+        ({"on": "pixels", "patience": "never", "num_threads": 2, "epochs": 3}, Pace(3, 3e-4, None, 2, 32)),
+        ({"patience": 4, "batch_size": 8, "learning_rate": 1.0}, Pace(60, 1.0, 4, 1, 8)),
+    ],
+)
+def test_what_is_left_out_depends_on_what_is_trained(values: dict[str, Any], pace: Pace) -> None:
+    assert TrainingConfig.model_validate(values).pace == pace
+
+
+@given(st.integers(2, 100_000), st.sampled_from(["features", "pixels"]), st.integers(2, 5000) | st.none())
+def test_batches_are_full_and_none_has_a_single_tile(num_tiles: int, on: Any, batch_size: int | None) -> None:
+    pace = TrainingConfig(on=on, batch_size=batch_size).pace
+    most = batch_size or (32 if on == "pixels" else min(max(-(-num_tiles // 8), 32), 2048))
+    smallest, largest = num_tiles // pace.num_batches(num_tiles), -(-num_tiles // pace.num_batches(num_tiles))
+    assert smallest >= 2
+    assert pace.num_batches(num_tiles) <= -(-num_tiles // most)
+    # A single tile that is left over joins another batch.
+    assert largest <= most + (most == 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"mixup": {"on": "pixels"}}, "training.mixup.on=pixels has no effect with training.on=features"),
+        ({"step": {"precision": "bfloat16"}}, "training.step.precision=bfloat16 has no effect"),
+        ({"engine": {"channels_last": True}}, "training.engine.channels_last has no effect"),
+        ({"engine": {"tensorboard": True}}, "set training.on=pixels or drop it"),
+        ({"engine": {"cache_megabytes": 1}}, "training.engine.cache_megabytes has no effect"),
+        ({"on": "pixels", "step": {"precision": "float16"}, "engine": {"device": "cpu"}}, "needs a graphics card"),
+        ({"patience": 0}, "greater than or equal to 1"),
+        ({"patience": "always"}, "never"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TrainingConfig.model_validate(values)
+    if "on" not in values and "patience" not in values:
+        TrainingConfig.model_validate({"on": "pixels"} | values)
+
+
+def test_a_recipe_says_never_and_comes_back_from_its_own_yaml() -> None:
+    recipe = load_recipe("default", ["training.patience=never", "training.mixup.on=features"])
+    assert recipe.training.pace.patience is None
+    assert TrainingConfig.model_validate(yaml.safe_load(recipe.to_yaml())["training"]) == recipe.training
+
+
+def test_the_config_needs_no_torch() -> None:
+    code = "import sys; import tilewise.training.pixels.config, tilewise.training; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
