@@ -10,9 +10,10 @@ import numpy as np
 
 from tilewise.stain.density import Floats, Rgb
 
-_STRIP_PX = 1 << 14
+# Threads take turns at the interpreter between two calls of OpenCV, so that short strips would keep them waiting.
+_STRIP_PX = 1 << 16
 # Below this, handing work to threads costs more than they save.
-_FEWEST_STRIPS = 16
+_FEWEST_STRIPS = 8
 
 
 class Scratch:
