@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -72,6 +73,10 @@ def read_image(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> RGB:
 def read_samples(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Samples:
     """Decode an image without scaling or conversion, rotated as EXIF says; for masks, whose values are no colours.
 
+    Args:
+        path: of the file.
+        max_pixels: as for `open_slide`.
+
     Raises:
         SlideUnreadable: as `open_slide`.
         SlideTooLarge: as `open_slide`.
@@ -88,19 +93,26 @@ def header(path: Path) -> SlideHeader:
         SlideUnreadable: the file is missing, empty, damaged in its header, or of another format.
     """
     with named(path, "the file cannot be read"):
-        with path.open("rb") as stream:
-            head = stream.read(HEAD_BYTES)
-            if not head:
-                raise SlideUnreadable(f"{path}: the file is empty; copy it again from its source")
-            format_name, notes = sniff(head, path.suffix)
-            if format_name == "TIFF":
-                found = read_tiff_header(path)
-            elif format_name == "OpenSlide":
-                found = read_openslide_header(path)
-            else:
-                with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                    found = _HEADERS[format_name](data)
-        return replace(found, notes=(*notes, *found.notes))
+        state = path.stat()
+        return _header(path, state.st_mtime_ns, state.st_size, state.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _header(path: Path, *_state: int) -> SlideHeader:
+    """A file as it is in this state; a slide's header is asked for when it is opened, and again for its mask."""
+    with path.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+        if not head:
+            raise SlideUnreadable(f"{path}: the file is empty; copy it again from its source")
+        format_name, notes = sniff(head, path.suffix)
+        if format_name == "TIFF":
+            found = read_tiff_header(path)
+        elif format_name == "OpenSlide":
+            found = read_openslide_header(path)
+        else:
+            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                found = _HEADERS[format_name](data)
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def pixel_digest(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
