@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.audit.made import cohort, fact, slide
 from tilewise.audit.checks import find_all, unreadable
 from tilewise.audit.config import AuditConfig
 from tilewise.audit.copies import Pair
+from tilewise.audit.histology.detail import Detail
+from tilewise.audit.histology.stain_plane import StainColour
 from tilewise.audit.ink import InkFacts, InkSpot
 from tilewise.execution import Failure
 
@@ -37,6 +41,17 @@ def test_of_two_inked_copies_one_stays_and_is_repaired():
     found = find_all(slides, {"a": fact("1", ink=BLOB), "b": fact("2", ink=BLOB)}, [pair("a", "b")], AuditConfig())
     assert decided(found, "a")["ink"] == "repair"
     assert decided(found, "b")["ink"] == "drop"
+
+
+def test_a_slide_whose_tissue_lies_under_one_large_blob_is_repaired_not_called_a_drawing():
+    plain = Detail((0.1, 0.1, 0.1), (1.0, 1.0, 1.0), 0.3, 0.0, 0.5, 0.9, 1.0, 0.5)
+    green = StainColour(0.3, 0.4, 0.3, 0.8, 0.0, 0.2, 0.0, 0.0, 0.1, 0.1)
+    seen = fact(ink=BLOB)
+    painted = replace(seen, histology=replace(seen.histology, num_cells=20, colour=green, detail=plain))
+    assert decided(find_all(cohort(slide("a")), {"a": painted}, (), AuditConfig()), "a")["ink"] == "repair"
+    drops = replace(BLOB, spots=BLOB.spots * 5)
+    drawn = replace(painted, ink=drops)
+    assert decided(find_all(cohort(slide("a")), {"a": drawn}, (), AuditConfig()), "a")["not-histology"] == "drop"
 
 
 def test_clean_slides_have_no_findings():

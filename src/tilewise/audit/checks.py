@@ -11,7 +11,7 @@ from tilewise.audit.facts import SlideFacts
 from tilewise.audit.finding import COPIES, TWIN_HERE, Finding
 from tilewise.audit.groups import infer_groups
 from tilewise.audit.histology import cohort_distance, not_histology, other_stain
-from tilewise.audit.ink import ink_findings
+from tilewise.audit.ink import InkFacts, ink_findings
 from tilewise.audit.labels import label_conflicts, labels_missing, name_families
 from tilewise.audit.masks import mask_findings
 from tilewise.audit.quality import quality as quality_findings
@@ -19,6 +19,9 @@ from tilewise.audit.relations import Suspects, copies, sections
 from tilewise.audit.shared_masks import shared_masks
 from tilewise.cohort import Slide
 from tilewise.execution import Failure
+
+# A blob this sure and this large, as a share of the slide, may be most of what looks like tissue.
+_SURE, _LARGE = 0.9, 0.01
 
 
 def unreadable(failures: tuple[Failure, ...]) -> Iterator[Finding]:
@@ -41,9 +44,10 @@ def find_all(
     """
     pairs = tuple(pairs)
     quality = list(quality_findings({name: fact.quality for name, fact in facts.items()}))
-    # Of a slide without tissue nobody can say what tissue it shows.
+    # Of a slide without tissue nobody can say what tissue it shows, nor of one whose tissue lies under a blob.
     blank = {item.slide for item in quality if item.kind == "blank"}
-    histology = {name: fact.histology for name, fact in facts.items() if name not in blank}
+    blotted = {name for name, fact in facts.items() if _is_blotted(fact.ink)}
+    histology = {name: fact.histology for name, fact in facts.items() if name not in blank | blotted}
     painted = {name for name, fact in facts.items() if len({spot.colour for spot in fact.ink.blobs}) == 1}
     foreign = list(not_histology(histology, painted))
     # The colours of a drawing, and the night of a picture without light, are no ink; and no drawing is in focus.
@@ -95,6 +99,11 @@ def find_all(
 
 def _as_chosen(finding: Finding, choice: str) -> Finding:
     return replace(finding, proposal="keep") if choice == "keep" else finding
+
+
+def _is_blotted(ink: InkFacts) -> bool:
+    """Whether one blob lies there, large and beyond doubt; drawings have many small ones of many colours."""
+    return len(ink.blobs) == 1 and ink.blobs[0].confidence >= _SURE and ink.blobs[0].area_share >= _LARGE
 
 
 def _ink(finding: Finding, gone: Mapping[str, str], clean: Mapping[str, str], config: AuditConfig) -> Finding:
