@@ -25,7 +25,10 @@ from tilewise.segment.config import SegmentConfig
 from tilewise.stain.config import StainConfig
 from tilewise.tiles.config import TileConfig
 from tilewise.training.augment import AugmentConfig
+from tilewise.training.compose.config import ComposeConfig
 from tilewise.training.config import TrainingConfig
+from tilewise.training.pretrain import PretrainConfig
+from tilewise.training.pseudo.config import PseudoConfig
 
 DEFAULT = "default"
 
@@ -44,9 +47,12 @@ class Recipe(BaseModel):
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
     features: FeaturesConfig = Field(default_factory=FeaturesConfig)
     network: NetworkConfig = Field(default_factory=NetworkConfig)
+    pretrain: PretrainConfig = Field(default_factory=PretrainConfig)
     head: HeadConfig = Field(default_factory=HeadConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
+    compose: ComposeConfig = Field(default_factory=ComposeConfig)
+    pseudo: PseudoConfig = Field(default_factory=PseudoConfig)
     views: ViewsConfig = Field(default_factory=ViewsConfig)
     folds: FoldsConfig = Field(default_factory=FoldsConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
@@ -54,7 +60,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
         if self.training.on == "features":
-            for name in ("network", "augment", "views"):
+            for name in ("network", "pretrain", "augment", "compose", "views"):
                 section = getattr(self, name)
                 if section != type(section)():
                     raise ValueError(
@@ -64,6 +70,11 @@ class Recipe(BaseModel):
             if self.features != FeaturesConfig():
                 raise ValueError("`features` has no effect with training.on=pixels; drop it")
             check_network(self.network, self.encoder)
+            if self.compose.method != "none" and self.network.input == "multi_scale":
+                raise ValueError(
+                    f"compose.method={self.compose.method} knows one field of view, and network.input=multi_scale has "
+                    "several; drop one of the two"
+                )
         return self
 
     def to_yaml(self) -> str:

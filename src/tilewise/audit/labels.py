@@ -23,7 +23,7 @@ def labels_missing(slides: Mapping[str, Slide]) -> Iterator[Finding]:
         return
     for name, slide in slides.items():
         if slide.label is None:
-            yield Finding(name, "label-missing", "", "keep", 1.0, "no label; the slide takes no part in training")
+            yield Finding(name, "label-missing", "", "keep", 1.0, "no label; the slide is in no part of any fold")
 
 
 def label_conflicts(slides: Mapping[str, Slide], groups: Mapping[str, str]) -> Iterator[Finding]:

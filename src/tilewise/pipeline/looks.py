@@ -140,11 +140,14 @@ class Looker:
         self, target: StainProfile | None, without: AbstractSet[str], hold: bool
     ) -> tuple[Seen, tuple[Failure, ...]]:
         recipe = self.recipe
+        shown = Shown.by(recipe.network, recipe.encoder, recipe.tiles)
+        if hold and recipe.compose.method != "none":
+            shown = replace(shown, masks=True)  # tiles are composed by them, whatever the network takes
         store = TileStore.of(
             self.cohort,
             self.tiles,
             recipe.tiles,
-            Shown.by(recipe.network, recipe.encoder, recipe.tiles),
+            shown,
             stains=self._normalisers(target),
             cache_megabytes=recipe.training.engine.cache_megabytes,
         )

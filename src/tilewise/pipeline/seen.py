@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from tilewise.encoders.runtime import num_processors
 from tilewise.execution import Failure
@@ -24,6 +25,7 @@ from tilewise.models.networks import NetworkModel
 from tilewise.recipe import Recipe
 from tilewise.training.fold import FoldTask, train_fold
 from tilewise.training.pixels.fold import PixelFoldTask, train_pixel_fold
+from tilewise.training.pseudo.rounds import PseudoTask, Trainer, train_with_pseudo
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class FoldRequest:
         recipe: how.
         seed: of the run.
         offline: never reach for the network to fetch weights.
+        unlabelled: slides without a label that may take part in the fold.
     """
 
     number: int
@@ -47,6 +50,7 @@ class FoldRequest:
     recipe: Recipe
     seed: int
     offline: bool
+    unlabelled: tuple[str, ...] = ()
 
 
 class Seen(Protocol):
@@ -148,6 +152,9 @@ class SeenAsPixels:
             augment=recipe.augment,
             seed=request.seed,
             offline=request.offline,
+            compose=recipe.compose,
+            pretrain=recipe.pretrain,
+            unlabelled=request.unlabelled if recipe.pretrain.use_unlabelled else (),
         )
         return train_pixel_fold(task, self.store, out=out)
 
@@ -169,6 +176,33 @@ class SeenAsPixels:
     def num_left(self) -> dict[str, int]:
         """See `Seen`."""
         return self.left
+
+
+def train_with_unlabelled(seen: Seen, request: FoldRequest, *, out: Path) -> Member:
+    """Train the model of a fold, with slides without a label if `pseudo` of the recipe says so.
+
+    Args:
+        seen: all slides.
+        request: the fold, and the slides without a label that may take part in it.
+        out: folder of the fold.
+
+    Raises:
+        TrainingError: training could not go on.
+    """
+
+    def train(fold: Fold, labels: Mapping[str, str], folder: Path) -> Member:
+        return seen.train(replace(request, fold=fold, labels=labels), out=folder)
+
+    def predict(member: Member, names: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:
+        found = seen.predict((member,), names)
+        return dict(zip(found.slide_ids, found.probabilities_MSC[0], strict=True))
+
+    pseudo = request.recipe.pseudo
+    if pseudo.method == "none":
+        return seen.train(request, out=out)
+    slide_ids = request.unlabelled
+    task = PseudoTask(request.number, request.fold, request.labels, request.classes, slide_ids, pseudo)
+    return train_with_pseudo(task, Trainer(train, predict), out=out)
 
 
 def fill(seen: SeenAsPixels) -> tuple[Failure, ...]:

@@ -30,7 +30,7 @@ from tilewise.pipeline.environment import describe_environment
 from tilewise.pipeline.looks import Looker, Looks, fold_targets
 from tilewise.pipeline.masks import masks_for_training, segmenter_of
 from tilewise.pipeline.prepare import prepare
-from tilewise.pipeline.seen import FoldRequest
+from tilewise.pipeline.seen import FoldRequest, train_with_unlabelled
 from tilewise.recipe import Recipe
 from tilewise.report.audit import write_audit_report
 from tilewise.report.gather import write_report
@@ -40,6 +40,8 @@ from tilewise.stain.target import choose_target
 from tilewise.store import MANIFEST_NAME, Manifest, digest_config, digest_file, verify, write_json
 from tilewise.tiles import run as tile_stage
 from tilewise.tiles.tileset import TileSet
+from tilewise.training.compose import find_generator
+from tilewise.training.pseudo.candidates import candidates
 
 _FEW_SLIDES = 2
 
@@ -102,6 +104,8 @@ def train(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> Run:
     encoder, signature = prepare(recipe, seed=options.seed, workers=options.workers, offline=options.offline)
     if recipe.stain.method != "none" and recipe.stain.target != "median" and not folder.is_finished:
         choose_target(recipe.stain)
+    if recipe.compose.method != "none":
+        find_generator(recipe.compose)
     with folder.locked():
         folder.claim(_identity(cohort, recipe, options), recipe.to_yaml())
         asked = AuditOptions(decisions=options.decisions, workers=options.workers)
@@ -125,7 +129,7 @@ def train(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> Run:
         failed += more
         folds = _folds(masked, tiles, recipe, folder, options.seed)
         folds, looks, record = _look(Looker(masked, tiles, encoder, recipe), folds, folder, options, failed)
-        models = _train_folds(folds, looks, recipe, folder, options)
+        models = _train_folds(folds, looks, recipe, folder, options, _unlabelled(masked, looks))
         classifier = _bundle(models, folds, audited, recipe, signature, options.seed)
         classifier = replace(classifier, targets=looks.targets, segmenter=segmenter_of(recipe, folder))
         classifier.save(folder.model)
@@ -175,6 +179,10 @@ def _warnings(
             "test part."
         )
     warnings += _typing_errors(Counter(str(item.slide.label) for item in audited.slides if item.slide.label))
+    if all(item.slide.label is not None for item in audited.slides):
+        idle = {"pseudo.method=confident": recipe.pseudo.method != "none"}
+        idle["pretrain.use_unlabelled"] = recipe.pretrain.use_unlabelled
+        warnings += [f"{key} had no effect: every slide has a label." for key, asked in idle.items() if asked]
     if audited.dropped:
         warnings.append(f"The audit dropped {len(audited.dropped)} slides; audit/report.html shows which and why.")
     if tiles.fallbacks:
@@ -271,15 +279,39 @@ def _look(
         return folds, looks, record
 
 
+def _unlabelled(audited: AuditedCohort, looks: Looks) -> tuple[FoldItem, ...]:
+    """Slides without a label that could be looked at; they are in no part of any fold."""
+    seen = set(looks.of(0))
+    return tuple(
+        FoldItem(item.slide_id, None, item.group, item.slide.split)
+        for item in audited.slides
+        if item.slide.label is None and item.slide_id in seen
+    )
+
+
 def _train_folds(
-    folds: Folds, looks: Looks, recipe: Recipe, folder: RunFolder, options: TrainOptions
+    folds: Folds,
+    looks: Looks,
+    recipe: Recipe,
+    folder: RunFolder,
+    options: TrainOptions,
+    unlabelled: tuple[FoldItem, ...],
 ) -> tuple[Member, ...]:
     labels = {item.slide_id: str(item.label) for item in folds.items}
     models = []
     with task("folds", len(folds.folds)) as bar:
         for number, fold in enumerate(folds.folds):
-            request = FoldRequest(number, fold, labels, folds.classes, recipe, options.seed, options.offline)
-            models.append(looks.of(number).train(request, out=folder.fold(number)))
+            request = FoldRequest(
+                number=number,
+                fold=fold,
+                labels=labels,
+                classes=folds.classes,
+                recipe=recipe,
+                seed=options.seed,
+                offline=options.offline,
+                unlabelled=candidates(unlabelled, folds, number),
+            )
+            models.append(train_with_unlabelled(looks.of(number), request, out=folder.fold(number)))
             bar.advance()
     return tuple(models)
 
@@ -294,6 +326,9 @@ def _bundle(
 ) -> SlideClassifier:
     """The deployable classifier: every fold's model with the same weight."""
     inside = {item.slide_id: str(item.label) for item in folds.items if item.slide_id not in set(folds.holdout)}
+    joined = {one["slide"] for model in models for one in model.origin.get("pseudo", {}).get("added", ())}
+    joined |= {name for model in models for name in model.origin.get("pretrain", {}).get("unlabelled", ())}
+    taught = inside.keys() | joined
     return SlideClassifier(
         members=models,
         weights=(1.0 / len(models),) * len(models),
@@ -302,7 +337,7 @@ def _bundle(
         seed=seed,
         encoder=signature,
         label_counts=dict(sorted(Counter(inside.values()).items())),
-        training_slides={item.pixel_digest: item.slide_id for item in audited.slides if item.slide_id in inside},
+        training_slides={item.pixel_digest: item.slide_id for item in audited.slides if item.slide_id in taught},
     )
 
 

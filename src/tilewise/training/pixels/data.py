@@ -28,13 +28,15 @@ class PixelPart:
 
     Attributes:
         about: slides, their labels and each tile's slide; its features are empty.
-        tiles: of each slide, in the order of the slides.
+        tiles: of each slide, in the order of the slides; composed ones after them.
         place_N: which of its slide's tiles each tile is, int64.
+        held_N: which of `tiles` each tile is found in; None where that is its slide's place.
     """
 
     about: PartData
     tiles: tuple[SlideTiles, ...]
     place_N: NDArray[np.int64]
+    held_N: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, tiles: Tiles, slide_ids: Iterable[str], labels: Mapping[str, int], *, scored: bool) -> PixelPart:
@@ -70,7 +72,8 @@ class PixelPart:
 
     def batch(self, chosen: NDArray[np.int64]) -> TileBatch:
         """Some tiles with what belongs to them, uint8, in new memory."""
-        where = [(self.tiles[self.about.tile_slide_N[index]], int(self.place_N[index])) for index in chosen]
+        held_N = self.about.tile_slide_N if self.held_N is None else self.held_N
+        where = [(self.tiles[held_N[index]], int(self.place_N[index])) for index in chosen]
         first = self.tiles[0]
         images = _joined([tiles.images_TSCHW[place] for tiles, place in where])
         masks = wides = None

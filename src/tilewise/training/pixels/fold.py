@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,10 +19,13 @@ from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, NetworkModel
 from tilewise.store import digest_config
 from tilewise.training.augment import AugmentConfig
+from tilewise.training.compose import ComposeConfig, find_generator
 from tilewise.training.config import TrainingConfig
+from tilewise.training.pretrain import PretrainConfig
 
 if TYPE_CHECKING:
     from tilewise.models.networks import TileNetwork
+    from tilewise.training.pixels.data import PixelPart
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +51,9 @@ class PixelFoldTask:
         augment: how tiles are varied.
         seed: of the run; every fold draws its own from it.
         offline: never reach for the network to fetch weights.
+        compose: which tiles are made to be learnt from beside those of the slides.
+        pretrain: whether, and how, the encoder learns from tiles without labels first.
+        unlabelled: slides without a label that it then learns from beside the train part.
     """
 
     number: int
@@ -61,6 +67,9 @@ class PixelFoldTask:
     augment: AugmentConfig
     seed: int
     offline: bool = False
+    compose: ComposeConfig = field(default_factory=ComposeConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    unlabelled: tuple[str, ...] = ()
 
 
 def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> NetworkModel:
@@ -98,6 +107,7 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
         seed=seed,
         offline=request.offline,
     )
+    pretrained = _pretrained(request, store, network, seed, out)
     inputs = _digest(request, store, network)
     found = _finished(out, inputs)
     if found is not None:
@@ -106,7 +116,7 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
     index = {label: position for position, label in enumerate(request.classes)}
     labels = {slide_id: index[label] for slide_id, label in request.labels.items()}
     try:
-        train = PixelPart.of(store, fold.train, labels, scored=False)
+        train, made = _composed(request, PixelPart.of(store, fold.train, labels, scored=False), seed)
         select = PixelPart.of(store, fold.select, labels, scored=True)
         data = PixelData(request.classes, train, select)
     except TrainingError as error:
@@ -124,6 +134,8 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
         "kept_epoch": history.kept_epoch,
         "num_epochs": len(history.rows),
         "notes": list(history.notes),
+        **made,
+        **pretrained,
     }
     model = replace(model, origin=origin | dict(model.origin))
     # The model comes last: a folder that holds it is whole.
@@ -146,8 +158,35 @@ def _finished(out: Path, inputs: str) -> NetworkModel | None:
     return model if model.origin.get("inputs") == inputs else None
 
 
+def _pretrained(request: PixelFoldTask, store: TileStore, network: TileNetwork, seed: int, out: Path) -> dict[str, Any]:
+    """Give the encoder the weights it learns without labels, if it is to; what the model's origin says of it."""
+    if request.pretrain.method == "none":
+        return {}
+    from tilewise.training.pretrain.run import PretrainTask, pretrain_encoder
+
+    slide_ids = tuple(sorted({*request.fold.train, *request.unlabelled}))
+    task = PretrainTask(f"fold {request.number}", slide_ids, request.pretrain, request.training, seed)
+    pretrain_encoder(task, store, network, out=out)
+    return {"pretrain": {"config": request.pretrain.model_dump(mode="json"), "unlabelled": list(request.unlabelled)}}
+
+
+def _composed(request: PixelFoldTask, part: PixelPart, seed: int) -> tuple[PixelPart, dict[str, Any]]:
+    """The train part with the tiles that the recipe asks to be made, and what the model's origin says of them."""
+    config = request.compose
+    if config.method == "none":
+        return part, {}
+    from tilewise.training.compose import compose_part
+
+    most = request.training.engine.cache_megabytes
+    found = compose_part(part, request.classes, config, find_generator(config), seed=seed, most_megabytes=most)
+    for note in found.notes:
+        _log.warning("fold %d: %s", request.number, note)
+    return found.part, {"compose": {"num_added": dict(found.num_added), "notes": list(found.notes)}}
+
+
 def _digest(request: PixelFoldTask, store: TileStore, network: TileNetwork) -> str:
     parts = (request.fold.train, request.fold.select)
+    composed = request.compose.method != "none"
     return digest_config(
         {
             "code": _CODE,
@@ -161,6 +200,7 @@ def _digest(request: PixelFoldTask, store: TileStore, network: TileNetwork) -> s
             "training": request.training.model_dump(mode="json", exclude=_NO_INPUT),
             "augment": request.augment,
             "seed": [request.seed, request.number],
+            **({"compose": [request.compose, dict(find_generator(request.compose).signature)]} if composed else {}),
         }
     )
 

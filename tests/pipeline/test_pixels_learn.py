@@ -1,0 +1,29 @@
+"""Networks trained from scratch learn what there is to see."""
+
+import pytest
+
+from tilewise import api
+from tilewise.recipe import load_recipe
+
+pytestmark = pytest.mark.soak
+
+FROM_SCRATCH = (
+    "training.on=pixels", "encoder.name=simple_cnn", "encoder.init=random", "network.trained=all",
+    "network.input_px=64", "training.learning_rate=0.003", "training.patience=never",
+    "augment.horizontal_flip=0.5", "augment.quarter_turn=0.75", "folds.num_folds=3",
+)  # fmt: skip
+
+
+def trained(tmp_path, name, *settings):
+    run = api.train(tmp_path / "cohort", load_recipe("default", (*FROM_SCRATCH, *settings)), out=tmp_path / name)
+    return run.evaluation
+
+
+def test_a_small_network_beats_both_baselines_with_intervals_apart(tmp_path):
+    classes = {"A": 1.0, "B": 1.0}
+    api.synth(tmp_path / "cohort", {"num_slides": 160, "min_side_px": 256, "difficulty": 0.0, "classes": classes})
+    settings = ("tiles.size_px=64", "tiles.stride_px=64", "tiles.max_tiles=12", "training.epochs=20")
+    evaluation = trained(tmp_path, "run", *settings)
+    score = evaluation["out_of_fold"]["macro_f1"]
+    for name, baseline in evaluation["baselines"].items():
+        assert score["low"] > baseline["macro_f1"]["high"], name
