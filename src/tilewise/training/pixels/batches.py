@@ -105,7 +105,8 @@ def laid_out(batch: TileBatch, *, channels_last: bool) -> TileBatch:
 
 def ahead(make: Callable[[int], Made], num: int, *, num_workers: int = 1) -> Generator[Made]:
     """`make(0)`, `make(1)` ... in order, a few made ahead in threads."""
-    with ThreadPoolExecutor(num_workers) as pool:
+    # One thread each: a second team of threads would keep the network's waiting for each other.
+    with ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         waiting: deque[Future[Made]] = deque()
         started = 0
         try:
