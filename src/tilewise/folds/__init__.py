@@ -3,5 +3,6 @@
 from tilewise.folds.config import FoldsConfig
 from tilewise.folds.make import make_folds
 from tilewise.folds.parts import PART_NAMES, Fold, FoldItem, Folds, PartName
+from tilewise.folds.seed import derived_seed
 
-__all__ = ["PART_NAMES", "Fold", "FoldItem", "Folds", "FoldsConfig", "PartName", "make_folds"]
+__all__ = ["PART_NAMES", "Fold", "FoldItem", "Folds", "FoldsConfig", "PartName", "derived_seed", "make_folds"]

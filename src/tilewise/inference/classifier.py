@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tilewise.errors import ArtifactError
 from tilewise.features.bag import FeatureBag
 from tilewise.models import FoldModel
-from tilewise.models.fold_model import ABOUT_NAME
+from tilewise.models.files import ABOUT_NAME
 from tilewise.models.networks import NetworkModel
 from tilewise.segment.segmenter import Segmenter, segmenter_digest
 from tilewise.stain.profile import StainProfile

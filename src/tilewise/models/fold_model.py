@@ -11,22 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from tilewise.encoders.threads import reproducible
 from tilewise.errors import ArtifactError
 from tilewise.models.aggregate import AGGREGATORS
 from tilewise.models.config import HeadConfig
+from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_model, read_weights
 from tilewise.models.standardisation import Standardisation
-from tilewise.models.threads import reproducible
-from tilewise.store import digest_bytes, read_json, write_bytes, write_json
+from tilewise.store import read_json, write_json, write_tensors
 
 if TYPE_CHECKING:
     from torch import nn
 
-WEIGHTS_NAME = "model.safetensors"
-ABOUT_NAME = "model.json"
 _SCHEMA = "tilewise.fold-model"
 _VERSION = 1
 _BLOCK = 1024  # tiles per forward pass
-_AGAIN = "train the run again"
 
 
 @dataclass(frozen=True)
@@ -88,22 +86,19 @@ class FoldModel:
 
     def save(self, folder: Path) -> None:
         """Write both files; `model.json` comes last and holds the digest of the other, so a half is noticed."""
-        from safetensors.numpy import save
-
         tensors = {
             "standardisation.mean": self.standardisation.mean_D,
             "standardisation.scale": self.standardisation.scale_D,
             **{f"head.{name}": np.array(array, order="C") for name, array in self.weights.items()},
         }
-        data = save(tensors)
-        write_bytes(folder / WEIGHTS_NAME, data)
+        digest = write_tensors(folder / WEIGHTS_NAME, tensors)
         about = {
             "classes": list(self.classes),
             "num_features": self.num_features,
             "head": self.head.model_dump(mode="json"),
             "aggregator": self.aggregator,
             "origin": dict(self.origin),
-            "weights_digest": digest_bytes(data),
+            "weights_digest": digest,
         }
         write_json(folder / ABOUT_NAME, about, schema=_SCHEMA, version=_VERSION)
 
@@ -115,7 +110,7 @@ class FoldModel:
             ArtifactError: a file is missing, damaged or does not fit the other.
         """
         about = read_json(folder / ABOUT_NAME, schema=_SCHEMA, version=_VERSION)
-        tensors = _read_weights(folder / WEIGHTS_NAME, about.get("weights_digest"))
+        tensors = read_weights(folder, about.get("weights_digest"))
         try:
             model = cls(
                 classes=tuple(str(name) for name in about["classes"]),
@@ -129,26 +124,19 @@ class FoldModel:
             )
             num_features = int(about["num_features"])
         except (KeyError, TypeError, ValueError, ValidationError) as error:
-            raise ArtifactError(f"{folder / ABOUT_NAME} is damaged ({error!r}); {_AGAIN}") from error
-        model._check(folder / WEIGHTS_NAME, num_features)
+            raise ArtifactError(f"{folder / ABOUT_NAME} is damaged ({error!r}); {AGAIN}") from error
+        model._check(folder, num_features)
         return model
 
-    def _check(self, path: Path, num_features: int) -> None:
+    def _check(self, folder: Path, num_features: int) -> None:
         from tilewise.models.heads import build_head
 
-        if self.aggregator not in AGGREGATORS:
-            raise ArtifactError(f"{path.parent / ABOUT_NAME}: unknown aggregator {self.aggregator!r}; update tilewise")
         fresh = build_head(self.head, num_features=num_features, num_classes=len(self.classes))
         expected = {name: tuple(tensor.shape) for name, tensor in fresh.state_dict().items()}
         expected |= {"mean": (num_features,), "scale": (num_features,)}
         found = {name: array.shape for name, array in self.weights.items()}
         found |= {"mean": self.standardisation.mean_D.shape, "scale": self.standardisation.scale_D.shape}
-        wrong = [name for name in sorted(expected.keys() | found.keys()) if expected.get(name) != found.get(name)]
-        if wrong:
-            name = wrong[0]
-            raise ArtifactError(
-                f"{path}: {name} has shape {found.get(name)}, {ABOUT_NAME} asks for {expected.get(name)}; {_AGAIN}"
-            )
+        check_model(folder, self.aggregator, found=found, expected=expected)
 
     def _build(self) -> nn.Module:
         import torch
@@ -158,20 +146,3 @@ class FoldModel:
         head = build_head(self.head, num_features=self.num_features, num_classes=len(self.classes))
         head.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in self.weights.items()})
         return head.double().eval()
-
-
-def _read_weights(path: Path, digest: object) -> dict[str, NDArray[Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read ({error}); {_AGAIN}") from error
-    if digest_bytes(data) != digest:
-        raise ArtifactError(f"{path} is not the file that {ABOUT_NAME} beside it describes; {_AGAIN}")
-    try:
-        tensors: dict[str, NDArray[Any]] = load(data)
-    except SafetensorError as error:
-        raise ArtifactError(f"{path} is damaged ({error}); {_AGAIN}") from error
-    return tensors

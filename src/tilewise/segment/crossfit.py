@@ -18,7 +18,7 @@ from tilewise.encoders.config import EncoderConfig
 from tilewise.encoders.locate import find_weights
 from tilewise.errors import ArtifactError, TrainingError, UsageError
 from tilewise.execution import Failure, run_each
-from tilewise.folds import FoldItem
+from tilewise.folds import FoldItem, derived_seed
 from tilewise.folds.groups import GroupTable
 from tilewise.segment.config import UNetConfig
 from tilewise.segment.segmenter import FoldNetwork
@@ -151,7 +151,7 @@ def crossfit(
             requests[f"network {number}"] = _Request(
                 number=number,
                 config=config,
-                seed=int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1),
+                seed=derived_seed(seed, number),
                 names=tuple(item.slide_id for item in learnt),
                 rows=rows,
                 seen=tuple(item.pixel_digest for item in learnt),

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from tilewise.errors import ArtifactError
 from tilewise.segment.config import UNetConfig
 from tilewise.segment.square import Square
-from tilewise.store import digest_bytes, digest_config, digest_file, read_json, write_bytes, write_json
+from tilewise.store import digest_config, digest_file, read_json, read_tensors, write_json, write_tensors
 from tilewise.units import Size
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class FoldNetwork:
         import torch
 
         from tilewise.encoders import find_card
+        from tilewise.encoders.threads import reproducible
         from tilewise.segment.network import normalised
-        from tilewise.segment.training import reproducible
 
         square = Square(Size(rgb.shape[1], rgb.shape[0]), self.config.input_px)
         picture, card = square.enter(rgb), find_card(self.config.encoder)
@@ -72,15 +72,13 @@ class FoldNetwork:
 
     def save(self, folder: Path) -> None:
         """Write both files; the description comes last and holds the digest of the weights."""
-        from safetensors.numpy import save
-
-        data = save({name: np.array(array, order="C") for name, array in self.weights.items()})
-        write_bytes(folder / _WEIGHTS, data)
+        weights = {name: np.array(array, order="C") for name, array in self.weights.items()}
+        digest = write_tensors(folder / _WEIGHTS, weights)
         about = {
             "config": self.config.model_dump(mode="json"),
             "seen": sorted(self.seen),
             "origin": dict(self.origin),
-            "weights_digest": digest_bytes(data),
+            "weights_digest": digest,
         }
         write_json(folder / _ABOUT, about, schema=_SCHEMA, version=_VERSION)
 
@@ -91,17 +89,12 @@ class FoldNetwork:
         Raises:
             ArtifactError: a file is missing, damaged, or does not fit the other.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
-
         about = read_json(folder / _ABOUT, schema=_SCHEMA, version=_VERSION)
         try:
-            data = (folder / _WEIGHTS).read_bytes()
+            weights = read_tensors(folder / _WEIGHTS, about["weights_digest"], about=_ABOUT, again=_AGAIN)
             config = UNetConfig.model_validate(about["config"])
-            if digest_bytes(data) != about["weights_digest"]:
-                raise ArtifactError(f"{folder / _WEIGHTS} is not the file that {_ABOUT} describes; {_AGAIN}")
-            return cls(config, load(data), frozenset(map(str, about["seen"])), dict(about["origin"]))
-        except (OSError, KeyError, TypeError, ValueError, ValidationError, SafetensorError) as error:
+            return cls(config, weights, frozenset(map(str, about["seen"])), dict(about["origin"]))
+        except (KeyError, TypeError, ValueError, ValidationError) as error:
             raise ArtifactError(f"{folder} holds no whole network ({error!r}); {_AGAIN}") from error
 
     @cached_property

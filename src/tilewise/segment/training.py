@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from tilewise.encoders import find_card
+from tilewise.encoders.threads import reproducible
 from tilewise.errors import TrainingError
 from tilewise.segment.config import UNetConfig
 from tilewise.segment.network import normalised
@@ -95,20 +95,6 @@ def segmentation_loss(logits_BHW: torch.Tensor, truth_BHW: torch.Tensor) -> torc
     shared = (probability_BHW * truth_BHW).sum()
     dice = (2.0 * shared + 1.0) / (probability_BHW.sum() + truth_BHW.sum() + 1.0)
     return entropy + 1.0 - dice
-
-
-@contextlib.contextmanager
-def reproducible(num_threads: int) -> Iterator[None]:
-    """Run torch with this many threads and deterministic algorithms; afterwards both are as they were."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.set_num_threads(num_threads)
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 def _rate(position: float) -> float:

@@ -6,6 +6,7 @@ from tilewise.store.cache import cache_dir, cache_writes
 from tilewise.store.digest import digest_bytes, digest_config, digest_file
 from tilewise.store.manifest import NAME as MANIFEST_NAME
 from tilewise.store.manifest import Damage, Manifest, verify
+from tilewise.store.tensors import read_tensors, write_tensors
 
 __all__ = [
     "MANIFEST_NAME",
@@ -19,9 +20,11 @@ __all__ = [
     "digest_file",
     "read_json",
     "read_table",
+    "read_tensors",
     "verify",
     "write_bytes",
     "write_json",
     "write_table",
+    "write_tensors",
     "write_text",
 ]

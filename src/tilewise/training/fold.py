@@ -12,7 +12,7 @@ import numpy as np
 
 from tilewise.errors import ArtifactError, TrainingError
 from tilewise.features.bag import FeatureBag
-from tilewise.folds import Fold
+from tilewise.folds import Fold, derived_seed
 from tilewise.models import FoldModel, HeadConfig
 from tilewise.store import digest_config
 from tilewise.training.config import TrainingConfig
@@ -79,7 +79,7 @@ def train_fold(request: FoldTask, bags: Mapping[str, FeatureBag], *, out: Path) 
         data = FeatureData(request.classes, train, select)
     except TrainingError as error:
         raise TrainingError(f"{name}: {error}") from error
-    seed = int(np.random.SeedSequence([request.seed, request.number]).generate_state(1, np.uint64)[0] >> 1)
+    seed = derived_seed(request.seed, request.number)
     model, history = train_head(data, request.head, request.training, seed=seed, name=name)
     for note in history.notes:
         _log.info("%s: %s", name, note)

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tilewise.encoders.threads import reproducible
 from tilewise.errors import TrainingError
 from tilewise.models import FoldModel, HeadConfig, Standardisation
 from tilewise.models.heads import build_head
-from tilewise.models.threads import reproducible
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.history import EpochRow, History, notes

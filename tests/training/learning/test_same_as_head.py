@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tests.training.conftest import CLASSES, part
+from tilewise.encoders.threads import reproducible
 from tilewise.models import HeadConfig, Standardisation
 from tilewise.models.heads import build_head
-from tilewise.models.threads import reproducible
 from tilewise.training import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from tilewise.encoders.card import EncoderCard
+from tilewise.encoders.threads import reproducible
 from tilewise.errors import ArtifactError
-from tilewise.models.aggregate import AGGREGATORS
 from tilewise.models.config import HeadConfig
+from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_model, read_weights
 from tilewise.models.networks.config import NetworkConfig
-from tilewise.models.threads import reproducible
-from tilewise.store import digest_bytes, read_json, write_bytes, write_json
+from tilewise.store import read_json, write_json, write_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,12 +26,9 @@ if TYPE_CHECKING:
     from tilewise.models.networks.batch import TileBatch
     from tilewise.models.networks.network import TileNetwork
 
-WEIGHTS_NAME = "model.safetensors"
-ABOUT_NAME = "model.json"
 SCHEMA = "tilewise.network-model"
 _VERSION = 1
 _CALL = 16  # tiles per forward pass, always: the last call is padded
-_AGAIN = "train the run again"
 
 
 @dataclass(frozen=True)
@@ -119,10 +116,7 @@ class NetworkModel:
 
     def save(self, folder: Path) -> None:
         """Write both files; `model.json` comes last and holds the digest of the other, so a half is noticed."""
-        from safetensors.numpy import save
-
-        data = save(dict(self.weights))
-        write_bytes(folder / WEIGHTS_NAME, data)
+        digest = write_tensors(folder / WEIGHTS_NAME, self.weights)
         about = {
             "classes": list(self.classes),
             "network": self.network.model_dump(mode="json"),
@@ -131,7 +125,7 @@ class NetworkModel:
             "head": self.head.model_dump(mode="json"),
             "aggregator": self.aggregator,
             "origin": dict(self.origin),
-            "weights_digest": digest_bytes(data),
+            "weights_digest": digest,
         }
         write_json(folder / ABOUT_NAME, about, schema=SCHEMA, version=_VERSION)
 
@@ -143,7 +137,7 @@ class NetworkModel:
             ArtifactError: a file is missing, damaged or does not fit the other.
         """
         about = read_json(folder / ABOUT_NAME, schema=SCHEMA, version=_VERSION)
-        weights = _read_weights(folder / WEIGHTS_NAME, about.get("weights_digest"))
+        weights = read_weights(folder, about.get("weights_digest"))
         card = TypeAdapter(EncoderCard)
         try:
             model = cls(
@@ -158,21 +152,10 @@ class NetworkModel:
             )
             expected = model._shapes()
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, ValidationError) as error:
-            raise ArtifactError(f"{folder / ABOUT_NAME} is damaged ({error!r}); {_AGAIN}") from error
-        model._check(folder, expected)
+            raise ArtifactError(f"{folder / ABOUT_NAME} is damaged ({error!r}); {AGAIN}") from error
+        found = {name: array.shape for name, array in weights.items()}
+        check_model(folder, model.aggregator, found=found, expected=expected)
         return model
-
-    def _check(self, folder: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
-        if self.aggregator not in AGGREGATORS:
-            raise ArtifactError(f"{folder / ABOUT_NAME}: unknown aggregator {self.aggregator!r}; update tilewise")
-        found = {name: array.shape for name, array in self.weights.items()}
-        wrong = [name for name in sorted(expected.keys() | found.keys()) if expected.get(name) != found.get(name)]
-        if wrong:
-            name = wrong[0]
-            raise ArtifactError(
-                f"{folder / WEIGHTS_NAME}: {name} has shape {found.get(name)}, {ABOUT_NAME} asks for "
-                f"{expected.get(name)}; {_AGAIN}"
-            )
 
     @cached_property
     def _module(self) -> TileNetwork:
@@ -198,20 +181,3 @@ class NetworkModel:
             seed=0,
             mask_encoder=mask,
         )
-
-
-def _read_weights(path: Path, digest: object) -> dict[str, NDArray[Any]]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read ({error}); {_AGAIN}") from error
-    if digest_bytes(data) != digest:
-        raise ArtifactError(f"{path} is not the file that {ABOUT_NAME} beside it describes; {_AGAIN}")
-    try:
-        tensors: dict[str, NDArray[Any]] = load(data)
-    except SafetensorError as error:
-        raise ArtifactError(f"{path} is damaged ({error}); {_AGAIN}") from error
-    return tensors

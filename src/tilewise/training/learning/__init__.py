@@ -1,7 +1,7 @@
 """Pieces of training: losses, optimisers, schedules, averaged weights, sampling, mixing, states of a stopped run.
 
-Everything here works on tensors and knows nothing of files of slides, folds or encoders. Names are imported when they
-are first used, so that a recipe can know the configs without importing torch.
+Everything here works on tensors and knows nothing of files of slides, parts of folds or encoders. Names are imported
+when they are first used, so that a recipe can know the configs without importing torch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tilewise.training.learning.checkpoint import Checkpoint, read_about
+    from tilewise.training.learning.checkpoint import Checkpoint, digest_tensors, read_about
     from tilewise.training.learning.config import (
         LossConfig,
         MixConfig,
@@ -46,6 +46,7 @@ __all__ = [
     "build_loss",
     "build_optimizer",
     "build_schedule",
+    "digest_tensors",
     "hard_targets",
     "penalty",
     "read_about",
@@ -71,6 +72,7 @@ _HOMES = {
     "build_loss": "losses",
     "build_optimizer": "optimizers",
     "build_schedule": "schedules",
+    "digest_tensors": "checkpoint",
     "hard_targets": "losses",
     "penalty": "losses",
     "read_about": "checkpoint",

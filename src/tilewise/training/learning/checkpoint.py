@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -85,6 +86,15 @@ class Checkpoint:
         if self.ema is not None:
             found |= {f"ema.{name}": tensor for name, tensor in self.ema.state_dict().items()}
         return found | {f"generator.{name}": each.get_state() for name, each in self.generators.items()}
+
+
+def digest_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Of weights by name, on the processor: names, shapes and values, whichever file or seed they are of."""
+    state = hashlib.blake2b(digest_size=20)
+    for name, tensor in tensors.items():
+        state.update(f"{name} {tuple(tensor.shape)}".encode())
+        state.update(tensor.contiguous().numpy().tobytes())
+    return state.hexdigest()
 
 
 def read_about(path: Path) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from tilewise.folds import derived_seed
+
 
 def seeded(seed: int, *numbers: int) -> torch.Generator:
     """A generator on the CPU whose numbers depend on the seed and on these, such as epoch and batch, alone."""
-    state = np.random.SeedSequence([seed, *numbers]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+    return torch.Generator().manual_seed(derived_seed(seed, *numbers))
 
 
 def numpy_from(generator: torch.Generator) -> np.random.Generator:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tilewise.encoders.runtime import num_processors
+from tilewise.encoders.threads import reproducible
 from tilewise.errors import TrainingError, UsageError
 from tilewise.models.heads import SeededDropout
 from tilewise.models.networks import TileBatch, TileNetwork
-from tilewise.models.threads import reproducible
 from tilewise.training.config import TrainingConfig
 from tilewise.training.learning import Loss, Mix, penalty, seeded
 from tilewise.training.pixels.batches import DROPOUT, Prepared, ahead, laid_out

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tilewise.encoders import EncoderConfig
 from tilewise.errors import ArtifactError, TrainingError
-from tilewise.folds import Fold
+from tilewise.folds import Fold, derived_seed
 from tilewise.inference.tilestore import TileStore
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, NetworkModel
@@ -98,7 +95,7 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
     missing = [slide_id for slide_id in (*fold.train, *fold.select) if slide_id not in store]
     if missing:
         raise TrainingError(f"{name}: slide {missing[0]} has no tiles; drop it in decisions.csv")
-    seed = int(np.random.SeedSequence([request.seed, request.number]).generate_state(1, np.uint64)[0] >> 1)
+    seed = derived_seed(request.seed, request.number)
     network = build_network(
         request.network,
         request.encoder,
@@ -185,6 +182,8 @@ def _composed(request: PixelFoldTask, part: PixelPart, seed: int) -> tuple[Pixel
 
 
 def _digest(request: PixelFoldTask, store: TileStore, network: TileNetwork) -> str:
+    from tilewise.training.learning import digest_tensors
+
     parts = (request.fold.train, request.fold.select)
     composed = request.compose.method != "none"
     return digest_config(
@@ -195,7 +194,7 @@ def _digest(request: PixelFoldTask, store: TileStore, network: TileNetwork) -> s
             ],
             "classes": list(request.classes),
             "network": request.network,
-            "first_weights": _digest_weights(network),
+            "first_weights": digest_tensors(network.state_dict()),
             "head": request.head,
             "training": request.training.model_dump(mode="json", exclude=_NO_INPUT),
             "augment": request.augment,
@@ -203,12 +202,3 @@ def _digest(request: PixelFoldTask, store: TileStore, network: TileNetwork) -> s
             **({"compose": [request.compose, dict(find_generator(request.compose).signature)]} if composed else {}),
         }
     )
-
-
-def _digest_weights(network: TileNetwork) -> str:
-    """Of the weights that training starts from, whichever file or seed they are of."""
-    state = hashlib.blake2b(digest_size=20)
-    for name, tensor in network.state_dict().items():
-        state.update(f"{name} {tuple(tensor.shape)}".encode())
-        state.update(tensor.contiguous().numpy().tobytes())
-    return state.hexdigest()

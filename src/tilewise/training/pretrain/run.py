@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from tilewise.errors import ArtifactError, TrainingError
+from tilewise.folds import derived_seed
 from tilewise.inference.slide_tiles import SlideTiles
 from tilewise.store import digest_bytes, digest_config, read_json, write_bytes, write_json
 from tilewise.training.config import TrainingConfig
@@ -98,7 +96,7 @@ def pretrain_encoder(request: PretrainTask, tiles: Tiles, network: TileNetwork, 
             part = PixelPart.of(tiles, request.slide_ids, dict.fromkeys(request.slide_ids, 0), scored=False)
         except TrainingError as error:
             raise TrainingError(f"{request.name}: {error}") from error
-        seed = int(np.random.SeedSequence([request.seed, _STREAM]).generate_state(1, np.uint64)[0] >> 1)
+        seed = derived_seed(request.seed, _STREAM)
         progress = Progress(request.name, out, inputs)
         learnt = pretrain(network, part, request.config, request.training, progress, seed=seed)
         progress.write_history()
@@ -153,6 +151,8 @@ def _finished(out: Path, inputs: str, expected: dict[str, Tensor]) -> dict[str, 
 
 
 def _digest(request: PretrainTask, tiles: Tiles, network: TileNetwork, first: dict[str, Tensor]) -> str:
+    from tilewise.training.learning import digest_tensors
+
     training = request.training
     return digest_config(
         {
@@ -160,7 +160,7 @@ def _digest(request: PretrainTask, tiles: Tiles, network: TileNetwork, first: di
             "slides": [[slide_id, tiles.key(slide_id)] for slide_id in request.slide_ids],
             "network": network.config.model_dump(mode="json", exclude=_LATER),
             "encoders": [None if card is None else card.as_json() for card in (network.card, network.mask_card)],
-            "first_weights": _digest_weights(first),
+            "first_weights": digest_tensors(first),
             "pretrain": request.config,
             "engine": training.engine.model_dump(mode="json", exclude=_NO_INPUT),
             "precision": training.step.precision,
@@ -168,11 +168,3 @@ def _digest(request: PretrainTask, tiles: Tiles, network: TileNetwork, first: di
             "seed": request.seed,
         }
     )
-
-
-def _digest_weights(weights: dict[str, Tensor]) -> str:
-    state = hashlib.blake2b(digest_size=20)
-    for name, tensor in weights.items():
-        state.update(f"{name} {tuple(tensor.shape)}".encode())
-        state.update(tensor.numpy().tobytes())
-    return state.hexdigest()

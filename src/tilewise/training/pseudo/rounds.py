@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tilewise.errors import ArtifactError, TrainingError
 from tilewise.folds import Fold
 from tilewise.models import FoldModel
+from tilewise.models.files import ABOUT_NAME
 from tilewise.models.networks import NetworkModel
 from tilewise.store import write_bytes, write_text
 from tilewise.training.pseudo.choose import PseudoLabel, choose
@@ -27,7 +28,6 @@ _log = logging.getLogger(__name__)
 
 PSEUDO_NAME = "pseudo.csv"
 _ROUNDS, _ROUND = "pseudo", "round-{number}"
-_ABOUT = "model.json"
 
 Model = TypeVar("Model", bound=FoldModel | NetworkModel)
 
@@ -151,7 +151,7 @@ def _forget_after(out: Path, last: int) -> None:
 def _copied(model: Model, source: Path, out: Path, about: Mapping[str, Any]) -> Model:
     """The model of a round as that of the fold; one that lies there already is left as it is."""
     model = replace(model, origin={**model.origin, "pseudo": dict(about)})
-    files = [path for path in sorted(source.rglob("*")) if path.is_file() and path != source / _ABOUT]
+    files = [path for path in sorted(source.rglob("*")) if path.is_file() and path != source / ABOUT_NAME]
     if _holds(model, out) and all((out / path.relative_to(source)).is_file() for path in files):
         return model
     for path in files:
@@ -162,7 +162,7 @@ def _copied(model: Model, source: Path, out: Path, about: Mapping[str, Any]) -> 
 
 
 def _holds(model: FoldModel | NetworkModel, out: Path) -> bool:
-    if not (out / _ABOUT).is_file():
+    if not (out / ABOUT_NAME).is_file():
         return False
     try:
         return type(model).load(out).origin == model.origin

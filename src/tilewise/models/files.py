@@ -1,0 +1,45 @@
+"""The two files of a trained model, whatever it learnt from, and what is checked when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tilewise.errors import ArtifactError
+from tilewise.models.aggregate import AGGREGATORS
+from tilewise.store import read_tensors
+
+WEIGHTS_NAME = "model.safetensors"
+ABOUT_NAME = "model.json"
+AGAIN = "train the run again"
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def read_weights(folder: Path, digest: object) -> dict[str, NDArray[Any]]:
+    """The weights of a model, held to the digest that its description tells.
+
+    Raises:
+        ArtifactError: the file is missing, damaged or of another model.
+    """
+    return read_tensors(folder / WEIGHTS_NAME, digest, about=ABOUT_NAME, again=AGAIN)
+
+
+def check_model(folder: Path, aggregator: str, *, found: Shapes, expected: Shapes) -> None:
+    """Hold a model to what its description promises.
+
+    Raises:
+        ArtifactError: its aggregator is unknown here, or its weights have other shapes.
+    """
+    if aggregator not in AGGREGATORS:
+        raise ArtifactError(f"{folder / ABOUT_NAME}: unknown aggregator {aggregator!r}; update tilewise")
+    wrong = [name for name in sorted(expected.keys() | found.keys()) if expected.get(name) != found.get(name)]
+    if wrong:
+        name = wrong[0]
+        raise ArtifactError(
+            f"{folder / WEIGHTS_NAME}: {name} has shape {found.get(name)}, {ABOUT_NAME} asks for "
+            f"{expected.get(name)}; {AGAIN}"
+        )
