@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from tilewise.errors import ArtifactError
 from tilewise.store.atomic import write_bytes
 from tilewise.store.digest import digest_bytes
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 
 def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> str:
     """Write contiguous arrays by name; returns the file's digest, for its description, which comes after it."""
+    # safetensors brings NumPy, which the command line must not load in order to list encoders.
     from safetensors.numpy import save
 
     data = save(dict(tensors))
@@ -44,7 +46,7 @@ def read_tensors(path: Path, digest: object, *, about: str, again: str) -> dict[
     if digest_bytes(data) != digest:
         raise ArtifactError(f"{path} is not the file that {about} beside it describes; {again}")
     try:
-        tensors: dict[str, NDArray[Any]] = load(data)
+        tensors = load(data)
     except SafetensorError as error:
         raise ArtifactError(f"{path} is damaged ({error}); {again}") from error
-    return tensors
+    return dict(tensors)
