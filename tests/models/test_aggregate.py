@@ -1,13 +1,14 @@
-"""Mean over the tiles of a slide."""
+"""From the tiles of a slide to the slide."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilewise.models.aggregate import aggregate_mean
+from tilewise.models.aggregate import AGGREGATORS, aggregate_majority, aggregate_max, aggregate_mean
 
 
 @given(seed=st.integers(0, 10_000), num_tiles=st.integers(0, 60), num_slides=st.integers(1, 8))
@@ -31,3 +32,37 @@ def test_a_slide_does_not_depend_on_the_others() -> None:
             probabilities_NC[tile_slide_N == slide], np.zeros((tile_slide_N == slide).sum(), int), 1
         )
         assert alone.tobytes() == together[slide].tobytes()
+
+
+@given(seed=st.integers(0, 10_000), num_tiles=st.integers(0, 60), num_slides=st.integers(1, 8))
+def test_majority_counts_votes_and_max_takes_the_highest(seed: int, num_tiles: int, num_slides: int) -> None:
+    rng = np.random.default_rng(seed)
+    tile_slide_N = rng.integers(0, num_slides, num_tiles)
+    probabilities_NC = rng.dirichlet(np.ones(3), num_tiles).astype(np.float32)
+    majority_SC, _ = aggregate_majority(probabilities_NC, tile_slide_N, num_slides)
+    max_SC, num_tiles_S = aggregate_max(probabilities_NC, tile_slide_N, num_slides)
+    for slide in range(num_slides):
+        own = probabilities_NC[tile_slide_N == slide].astype(np.float64)
+        assert num_tiles_S[slide] == len(own)
+        if not len(own):
+            assert np.isnan(majority_SC[slide]).all()
+            assert np.isnan(max_SC[slide]).all()
+            continue
+        votes = [sum(int(row.argmax()) == klass for row in own) for klass in range(3)]
+        np.testing.assert_allclose(majority_SC[slide], np.array(votes) / len(own), rtol=1e-12)
+        np.testing.assert_allclose(max_SC[slide], own.max(axis=0) / own.max(axis=0).sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("mean", [0.5, 0.3, 0.2]), ("majority", [1 / 3, 2 / 3, 0.0]), ("max", [0.9 / 1.8, 0.5 / 1.8, 0.4 / 1.8])],
+)
+def test_one_sure_tile_against_two_that_hesitate(name: str, expected: list[float]) -> None:
+    tiles = np.array([[0.9, 0.0, 0.1], [0.4, 0.5, 0.1], [0.2, 0.4, 0.4]], dtype=np.float32)
+    found, _ = AGGREGATORS[name](tiles, np.zeros(3, np.int64), 1)
+    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+
+
+def test_a_tie_within_a_tile_is_a_vote_for_the_first_class() -> None:
+    found, _ = aggregate_majority(np.array([[0.5, 0.5]], dtype=np.float32), np.zeros(1, np.int64), 1)
+    assert found.tolist() == [[1.0, 0.0]]

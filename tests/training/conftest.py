@@ -1,4 +1,4 @@
-"""A small cohort of features with known classes."""
+"""A small cohort of features with known classes, and one thread for all that is trained."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tests.one_thread import one_thread
 from tilewise.training.data import FeatureData, PartData
+
+__all__ = ["cohort", "one_thread"]
 
 CLASSES = ("common", "middle", "rare")
 

@@ -43,7 +43,7 @@ def make_folds(items: Iterable[FoldItem], config: FoldsConfig, *, seed: int) -> 
         _check_cohort(labelled)
         inner, holdout = _set_apart(GroupTable.of(labelled), config, seed=seed)
         folds = _kfold(inner, config, seed=seed) if config.kind == "kfold" else [_single(inner, config, seed=seed)]
-    _check_trainable(folds, labelled)
+    check_trainable(folds, labelled)
     notes += describe(folds, holdout, labelled, config)
     origin = {"config": config.model_dump(mode="json", by_alias=True), "seed": seed}
     return Folds(tuple(folds), holdout, tuple(notes), labelled, origin)
@@ -134,7 +134,12 @@ def _check_cohort(items: Sequence[FoldItem]) -> None:
         )
 
 
-def _check_trainable(folds: Sequence[Fold], items: Sequence[FoldItem]) -> None:
+def check_trainable(folds: Sequence[Fold], items: Sequence[FoldItem]) -> None:
+    """Refuse folds that leave one class to train on.
+
+    Raises:
+        FoldsError: names the fold and the class.
+    """
     label_of = {item.slide_id: item.label for item in items}
     for number, fold in enumerate(folds):
         left = {label_of[slide] for slide in fold.train}

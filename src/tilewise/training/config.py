@@ -145,6 +145,11 @@ class TrainingConfig(BaseModel):
                 "training.step.precision=float16 needs a graphics card, and training.engine.device=cpu forbids it; "
                 "set bfloat16 on a processor"
             )
+        if self.engine.devices != 1 and self.mixup.on == "features":
+            raise ValueError(
+                "training.mixup.on=features mixes what the encoder gives for a whole batch, which "
+                "training.engine.devices parts; set training.mixup.on=pixels, or training.engine.devices=1"
+            )
         return self
 
     def _of_pixels(self) -> list[str]:

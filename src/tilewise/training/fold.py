@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from tilewise.errors import ArtifactError, TrainingError
+from tilewise.errors import TrainingError
 from tilewise.features.bag import FeatureBag
 from tilewise.folds import Fold, derived_seed
 from tilewise.models import FoldModel, HeadConfig
 from tilewise.store import digest_config
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
+from tilewise.training.history import HISTORY_NAME
+from tilewise.training.kept import kept_model, numbered
 
 _log = logging.getLogger(__name__)
 
-HISTORY_NAME = "history.csv"
 # Raised when the same inputs would train to another model: models of another number are trained again.
 _CODE = 1
 
@@ -63,14 +64,13 @@ def train_fold(request: FoldTask, bags: Mapping[str, FeatureBag], *, out: Path) 
         TrainingError: a slide has no or no usable features, or training could not go on.
     """
     inputs = _digest(request, bags)
-    found = _finished(out, inputs)
+    found = kept_model(FoldModel, out, inputs)
     if found is not None:
         return found
     from tilewise.training.head import train_head
 
     name = f"fold {request.number}"
-    index = {label: position for position, label in enumerate(request.classes)}
-    labels = {slide_id: index[label] for slide_id, label in request.labels.items()}
+    labels = numbered(request.labels, request.classes)
     try:
         train = PartData.of({slide_id: bags[slide_id].features_ND for slide_id in request.fold.train}, labels)
         select = PartData.of(
@@ -97,17 +97,6 @@ def train_fold(request: FoldTask, bags: Mapping[str, FeatureBag], *, out: Path) 
     history.write(out / HISTORY_NAME)
     model.save(out)
     return model
-
-
-def _finished(out: Path, inputs: str) -> FoldModel | None:
-    if not (out / HISTORY_NAME).is_file():
-        return None
-    try:
-        model = FoldModel.load(out)
-    except ArtifactError as error:
-        _log.info("%s; it is trained again", error)
-        return None
-    return model if model.origin.get("inputs") == inputs else None
 
 
 def _digest(request: FoldTask, bags: Mapping[str, FeatureBag]) -> str:

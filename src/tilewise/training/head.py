@@ -98,6 +98,7 @@ class _Run:
     select_inputs_ND: Tensor
     class_weights_C: NDArray[np.float64]
     num_batches: int
+    aggregator: str
 
     @classmethod
     def start(cls, data: FeatureData, head: HeadConfig, config: TrainingConfig, generator: torch.Generator) -> _Run:
@@ -134,6 +135,7 @@ class _Run:
             select_inputs_ND=_tensor(_standardised(standardisation, data.select)),
             class_weights_C=weights_C,
             num_batches=num_batches,
+            aggregator=head.aggregate,
         )
 
     def train_epoch(self, epoch: int, name: str) -> float:
@@ -188,7 +190,7 @@ class _Run:
         self.module.eval()
         with torch.inference_mode():
             probabilities_NC = self.module(self.select_inputs_ND).softmax(dim=1).numpy()
-        return score_slides(probabilities_NC, select, self.class_weights_C)
+        return score_slides(probabilities_NC, select, self.class_weights_C, self.aggregator)
 
 
 def _groups(module: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:

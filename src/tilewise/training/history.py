@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tilewise.store import write_text
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import PartData
+from tilewise.training.table import write_table
+
+HISTORY_NAME = "history.csv"
+# What a program that draws curves is told of an epoch.
+SCALARS = ("train_loss", "select_loss", "select_macro_f1", "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,7 @@ class History:
 
     def write(self, path: Path) -> None:
         """Write `history.csv`; None is an empty cell, `kept` is 0 or 1."""
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(entry.name for entry in fields(EpochRow))
-        for row in self.rows:
-            writer.writerow(int(cell) if isinstance(cell, bool) else cell for cell in astuple(row))
-        write_text(path, buffer.getvalue())
+        write_table(path, EpochRow, self.rows)
 
 
 def notes(

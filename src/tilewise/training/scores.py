@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewise.metrics import macro_f1
-from tilewise.models.aggregate import aggregate_mean
+from tilewise.models.aggregate import AGGREGATORS
 from tilewise.training.data import PartData
 from tilewise.training.history import EpochRow
 
@@ -17,16 +17,17 @@ _LEAST_PROBABILITY = 1e-12  # a slide that is certainly wrong costs 27.6, not in
 
 
 def score_slides(
-    probabilities_NC: NDArray[np.float32], part: PartData, weights_C: NDArray[np.float64]
+    probabilities_NC: NDArray[np.float32], part: PartData, weights_C: NDArray[np.float64], aggregator: str
 ) -> tuple[float, float]:
-    """Class-weighted negative log of the true class's probability, and macro F1, over slides; mean over their tiles.
+    """Class-weighted negative log of the true class's probability, and macro F1, over slides.
 
     Args:
         probabilities_NC: of the tiles.
         part: their slides and labels.
         weights_C: weight of each class in the loss.
+        aggregator: how they become probabilities of slides; a name in `AGGREGATORS`.
     """
-    probabilities_SC, _ = aggregate_mean(probabilities_NC, part.tile_slide_N, part.num_slides)
+    probabilities_SC, _ = AGGREGATORS[aggregator](probabilities_NC, part.tile_slide_N, part.num_slides)
     true_S = probabilities_SC[np.arange(part.num_slides), part.labels_S]
     costs_S = -np.log(np.maximum(true_S, _LEAST_PROBABILITY))
     weights_S = weights_C[part.labels_S]

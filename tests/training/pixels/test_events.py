@@ -102,7 +102,7 @@ def test_scalars_come_back_and_what_is_not_there_is_left_out(tmp_path: Path) -> 
 def test_a_training_that_goes_on_holds_every_epoch_once(tmp_path: Path) -> None:
     data, _, _ = draw_data(4, 2)
     config = TrainingConfig.model_validate(
-        {"on": "pixels", "epochs": 2, "num_threads": 1, "engine": {"device": "cpu", "tensorboard": True}}
+        {"on": "pixels", "epochs": 2, "num_threads": 1, "engine": {"device": "cpu", "log": "tensorboard"}}
     )
     _, history = train_network(cnn(), data, config, seed=0, record=Record("f", tmp_path, "a"))
     assert list(scalars(tmp_path / "tensorboard")[1]) == [1, 2]

@@ -145,7 +145,7 @@ def test_everything_that_changes_the_model_is_in_its_digest(store: TileStore) ->
         task(engine={"device": "cpu", "channels_last": True}),
     ]
     assert len({digest(request) for request in [task(), *others]}) == len(others) + 1
-    assert digest(task(engine={"device": "cpu", "tensorboard": True})) == digest(task())
+    assert digest(task(engine={"device": "cpu", "log": "tensorboard"})) == digest(task())
     assert digest(changed(fold=Fold(fold.train, fold.select, ()))) == digest(task())
 
 

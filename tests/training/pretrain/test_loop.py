@@ -153,16 +153,50 @@ def test_layout_and_precision_change_the_loss_by_rounding_only(changes: dict[str
         assert after.loss == pytest.approx(before.loss, abs=tolerance)
 
 
-def test_of_training_only_device_layout_precision_and_threads_count() -> None:
+def test_of_training_nothing_counts_that_it_does_not_name() -> None:
     slides = draw_slides(3)
     busy = training(
         mixup={"on": "pixels", "mixup_alpha": 1.0},
         loss={"l2": 1.0},
-        step={"clip_norm": 1e-6},
+        step={"ema_decay": 0.9, "accumulate": 3},
+        engine={"device": "cpu", "devices": 2},
         epochs=7,
         learning_rate=1,
     )
     assert bytes_of(learn(slides, cnn(), run=busy)) == bytes_of(learn(slides, cnn()))
+
+
+def test_gradients_are_clipped_as_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    slides = draw_slides(3)
+    lengths = []
+    original = torch.optim.AdamW.step
+
+    def step(self: torch.optim.AdamW, *args: Any, **options: Any) -> Any:
+        gradients = [one.grad for group in self.param_groups for one in group["params"] if one.grad is not None]
+        lengths.append(float(torch.cat([gradient.flatten() for gradient in gradients]).norm()))
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    plain = learn(slides, cnn())
+    free, lengths[:] = max(lengths), []
+    clipped = learn(slides, cnn(), run=training(step={"clip_norm": 0.01}))
+    assert free > 0.1
+    assert max(lengths) == pytest.approx(0.01, rel=1e-3)
+    assert bytes_of(clipped) != bytes_of(plain)
+
+
+# torch's compiler, when it is imported, still takes a decorator that torch itself has deprecated; no word of ours.
+@pytest.mark.filterwarnings(r"ignore:`torch\.jit\.script_method` is:DeprecationWarning")
+@pytest.mark.soak
+def test_compiled_it_learns_the_same() -> None:
+    slides = draw_slides(4)
+    plain, compiled = (
+        learn(slides, cnn()),
+        learn(slides, cnn(), run=training(engine={"device": "cpu", "compile": True})),
+    )
+    assert bytes_of(compiled) != bytes_of(plain)
+    for before, after in zip(plain.rows, compiled.rows, strict=True):
+        assert after.loss == pytest.approx(before.loss, abs=5e-3)
 
 
 def test_a_loss_that_is_not_finite_stops_and_says_where() -> None:

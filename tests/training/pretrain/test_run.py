@@ -152,6 +152,8 @@ def test_everything_that_changes_the_weights_is_in_the_digest(slides: Tiles) -> 
         digest(task(config=simclr(epochs=2, batch_size=8, augment={"hed": {"strength": 0.2}}))),
         digest(task(training=training(engine={"device": "cpu", "channels_last": True}))),
         digest(task(training=training(step={"precision": "bfloat16"}))),
+        digest(task(training=training(step={"clip_norm": 1.0}))),
+        digest(task(training=training(engine={"device": "cpu", "compile": True}))),
         digest(task(training=training(num_threads=2))),
         digest(task(seed=4)),
         digest(task(), cnn(seed=1)),
@@ -162,7 +164,9 @@ def test_everything_that_changes_the_weights_is_in_the_digest(slides: Tiles) -> 
     # What only the training after it depends on.
     same = [
         digest(task(name="fold 2")),
-        digest(task(training=training(epochs=9, learning_rate=0.1, engine={"device": "cpu", "tensorboard": True}))),
+        digest(task(training=training(epochs=9, learning_rate=0.1, engine={"device": "cpu", "log": "tensorboard"}))),
+        digest(task(training=training(step={"ema_decay": 0.9, "accumulate": 2}))),
+        digest(task(training=training(engine={"device": "cpu", "devices": 2}))),
         digest(task(), cnn(HeadConfig(kind="mlp", hidden_sizes=(8,)), trained="last")),
     ]
     assert set(same) == {digest(task())}

@@ -42,7 +42,6 @@ class NetworkModel:
         head: what the head is.
         weights: parameters and buffers by their torch names.
         mask_card: of the mask's encoder, if there is one.
-        aggregator: how tile probabilities become slide probabilities; a name in `AGGREGATORS`.
         origin: what the model was made from and how training went; plain data.
     """
 
@@ -52,8 +51,12 @@ class NetworkModel:
     head: HeadConfig
     weights: Mapping[str, NDArray[Any]]
     mask_card: EncoderCard | None = None
-    aggregator: str = "mean"
     origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def aggregator(self) -> str:
+        """How tile probabilities become slide probabilities; a name in `AGGREGATORS`."""
+        return self.head.aggregate
 
     @classmethod
     def of(
@@ -147,14 +150,13 @@ class NetworkModel:
                 head=HeadConfig.model_validate(about["head"]),
                 weights=weights,
                 mask_card=card.validate_python(about["mask_encoder"]) if about["mask_encoder"] else None,
-                aggregator=str(about["aggregator"]),
                 origin=dict(about["origin"]),
             )
-            expected = model._shapes()
+            expected, aggregator = model._shapes(), str(about["aggregator"])
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, ValidationError) as error:
             raise ArtifactError(f"{folder / ABOUT_NAME} is damaged ({error!r}); {AGAIN}") from error
         found = {name: array.shape for name, array in weights.items()}
-        check_model(folder, model.aggregator, found=found, expected=expected)
+        check_model(folder, aggregator, model.head, found=found, expected=expected)
         return model
 
     @cached_property

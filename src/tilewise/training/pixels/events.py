@@ -12,10 +12,9 @@ import time
 from pathlib import Path
 
 from tilewise.store import write_bytes
-from tilewise.training.history import EpochRow
+from tilewise.training.history import SCALARS, EpochRow
 
 _NAME = "events.out.tfevents.tilewise"
-_SCALARS = ("train_loss", "select_loss", "select_macro_f1", "learning_rate")
 _POLYNOMIAL = 0x82F63B78  # Castagnoli's, bits reversed
 _MASK = 0xA282EAD8
 _LENGTH, _FIXED_64, _FIXED_32, _VARINT = 2, 1, 5, 0
@@ -34,10 +33,13 @@ class EventFile:
 
     def add(self, row: EpochRow) -> None:
         """Append the scalars of an epoch; those that there are not are left out."""
-        values = [(name, getattr(row, name)) for name in _SCALARS]
+        values = [(name, getattr(row, name)) for name in SCALARS]
         summary = b"".join(_field(1, _LENGTH, _value(name, value)) for name, value in values if value is not None)
         with self._path.open("ab") as file:
             file.write(_record(_event(row.epoch, _field(5, _LENGTH, summary))))
+
+    def close(self) -> None:
+        """Nothing is left open between epochs."""
 
 
 def checksum(data: bytes) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilewise.encoders import EncoderConfig
-from tilewise.errors import ArtifactError, TrainingError
+from tilewise.errors import TrainingError
 from tilewise.folds import Fold, derived_seed
 from tilewise.inference.tilestore import TileStore
 from tilewise.models import HeadConfig
@@ -18,6 +18,8 @@ from tilewise.store import digest_config
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.compose import ComposeConfig, find_generator
 from tilewise.training.config import TrainingConfig
+from tilewise.training.history import HISTORY_NAME
+from tilewise.training.kept import kept_model, numbered
 from tilewise.training.pretrain import PretrainConfig
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ _log = logging.getLogger(__name__)
 # Raised when the same inputs would train to another model: models of another number are trained again.
 _CODE = 1
 # These change no weight.
-_NO_INPUT = {"engine": {"cache_megabytes", "tensorboard"}}
+_NO_INPUT = {"engine": {"cache_megabytes", "log"}}
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,11 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
     """
     from tilewise.models.networks import build_network
     from tilewise.training.pixels.data import PixelData, PixelPart
+    from tilewise.training.pixels.log import check_log
     from tilewise.training.pixels.loop import train_network
-    from tilewise.training.pixels.progress import HISTORY_NAME, Record, remove_state
+    from tilewise.training.pixels.progress import Record, remove_state
 
+    check_log(request.training)
     name, fold = f"fold {request.number}", request.fold
     missing = [slide_id for slide_id in (*fold.train, *fold.select) if slide_id not in store]
     if missing:
@@ -106,12 +110,11 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
     )
     pretrained = _pretrained(request, store, network, seed, out)
     inputs = _digest(request, store, network)
-    found = _finished(out, inputs)
+    found = kept_model(NetworkModel, out, inputs)
     if found is not None:
         remove_state(out)
         return found
-    index = {label: position for position, label in enumerate(request.classes)}
-    labels = {slide_id: index[label] for slide_id, label in request.labels.items()}
+    labels = numbered(request.labels, request.classes)
     try:
         train, made = _composed(request, PixelPart.of(store, fold.train, labels, scored=False), seed)
         select = PixelPart.of(store, fold.select, labels, scored=True)
@@ -140,19 +143,6 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
     model.save(out)
     remove_state(out)
     return model
-
-
-def _finished(out: Path, inputs: str) -> NetworkModel | None:
-    from tilewise.training.pixels.progress import HISTORY_NAME
-
-    if not (out / HISTORY_NAME).is_file() or not (out / "model.json").is_file():
-        return None
-    try:
-        model = NetworkModel.load(out)
-    except ArtifactError as error:
-        _log.info("%s; it is trained again", error)
-        return None
-    return model if model.origin.get("inputs") == inputs else None
 
 
 def _pretrained(request: PixelFoldTask, store: TileStore, network: TileNetwork, seed: int, out: Path) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilewise.errors import TrainingError
 from tilewise.models.networks import NetworkModel, TileNetwork
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
@@ -28,12 +27,16 @@ from tilewise.training.learning import (
 )
 from tilewise.training.pixels.batches import ORDER, Prepared, Preparer, ahead
 from tilewise.training.pixels.data import PixelData
-from tilewise.training.pixels.engine import Engine, find_device, machine
+from tilewise.training.pixels.engine import Engine, find_device, machine, num_devices
 from tilewise.training.pixels.progress import Best, Progress, Record
+from tilewise.training.pixels.team import Team
+from tilewise.training.pixels.watch import Watch
 from tilewise.training.scores import badness, score_slides
 from tilewise.training.weights import class_totals, slide_shares
 
 _log = logging.getLogger(__name__)
+
+_ADVICE = "lower training.learning_rate, set training.step.clip_norm=1, or look at the tiles of these slides"
 
 
 def train_network(
@@ -50,7 +53,8 @@ def train_network(
     The loss of a tile counts by the weight of its class and its share of its slide. Without a select part training runs
     its full length and the last epoch is kept. Order, variations, mixtures and dropout follow from seed, epoch and
     batch alone, so that a training that was stopped after any epoch and goes on from its folder ends as one that was
-    not: on a processor to the bit, with the same number of threads.
+    not: on a processor to the bit, with the same number of threads. Several devices each have a process of their own,
+    and the network then has the weights of the epoch that is kept.
 
     Args:
         network: with its first weights.
@@ -65,16 +69,38 @@ def train_network(
 
     Raises:
         TrainingError: the loss is no longer finite (names the fold, epoch, step, learning rate and slides), or the
-            network cannot be compiled.
-        UsageError: the device is not there.
+            network cannot be compiled, or one of several processes died.
+        UsageError: a device is not there, or batches are too small to be shared by so many.
     """
     record = record or Record()
     device = find_device(config)
+    num = num_devices(config, device)
+    if num > 1:
+        from tilewise.training.pixels.together import Job, train_together
+
+        job = Job(NetworkModel.of(network, data.classes), config, augment, seed, record)
+        model, history = train_together(job, data, num)
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in model.weights.items()})
+        return model, history
+    return train_share(network, data, config, augment, seed=seed, record=record, team=Team(device=device))
+
+
+def train_share(
+    network: TileNetwork,
+    data: PixelData,
+    config: TrainingConfig,
+    augment: AugmentConfig | None,
+    *,
+    seed: int,
+    record: Record,
+    team: Team,
+) -> tuple[NetworkModel, History]:
+    """What one process of a team does of `train_network`; every process returns the same model."""
     has_select = bool(data.select.about.num_slides)
-    with machine(device, config) as num_threads:
-        run = _Run(network, data, config, augment or AugmentConfig(), device=device, seed=seed)
-        progress = Progress(config, record)
-        progress.resume(run.checkpoint, run.engine.scaler)
+    with machine(team.device, config, team.size) as num_threads:
+        run = _Run(network, data, config, augment or AugmentConfig(), team=team, seed=seed)
+        progress = Progress(config, record, team.leads)
+        progress.resume(run.checkpoint, run.engine.gear.scaler)
         while not progress.is_over(has_select=has_select):
             epoch, rate = len(progress.rows), run.schedule.rate
             train_loss = run.train_epoch(epoch, record.name)
@@ -85,15 +111,17 @@ def train_network(
                 if progress.is_better(bad):
                     progress.best = Best(epoch, bad, run.engine.weights())
             progress.rows.append(row)
-            progress.save(run.checkpoint, run.engine.scaler)
+            progress.save(run.checkpoint, run.engine.gear.scaler)
             _log.info(
                 "%s: epoch %d, train loss %.4f, select loss %s", record.name, row.epoch, train_loss, row.select_loss
             )
+        progress.close()
         assert progress.best is not None
         history = History(
             tuple(progress.marked()), notes(progress.rows, config, data.classes, data.train.about, data.select.about)
         )
-        origin = {"device": device.type, "num_threads": num_threads}
+        origin = {"device": team.device.type, "num_threads": num_threads}
+        origin |= {"num_devices": team.size} if team.size > 1 else {}
         return NetworkModel.of(network, data.classes, weights=progress.best.weights, origin=origin), history
 
 
@@ -107,12 +135,12 @@ class _Run:
         config: TrainingConfig,
         augment: AugmentConfig,
         *,
-        device: torch.device,
+        team: Team,
         seed: int,
     ) -> None:
         train, num_classes, pace = data.train.about, len(data.classes), config.pace
-        self._data, self._config, self._seed = data, config, seed
-        self.engine = Engine(network, config, device)
+        self._data, self._config, self._team, self._seed = data, config, team, seed
+        self.engine = Engine(network, config, team)
         self.engine.start_epoch(0, seed)
         groups = network.parameter_groups(pace.learning_rate, config.weight_decay)
         self._optimizer = build_optimizer(config.optimizer, groups, learning_rate=pace.learning_rate)
@@ -135,7 +163,7 @@ class _Run:
             torch.from_numpy((weights_N / weights_N.mean()).astype(np.float32)),
             config,
             augment,
-            device,
+            team.device,
             seed,
         )
 
@@ -151,60 +179,33 @@ class _Run:
         batches = order_N.tensor_split(self._num_batches)
         make = partial(_make, self._preparer, epoch, batches)
         size = self._config.step.accumulate
-        losses = _Losses(self._data, f"{name}: the loss is {{}} at epoch {epoch + 1}, step {{}}")
-        with closing(ahead(make, len(batches), num_workers=self.engine.num_loaders)) as prepared:
+        watch = Watch(self._data.train.about, f"{name}: the loss is {{}} at epoch {epoch + 1}, step {{}}", _ADVICE)
+        with closing(ahead(make, len(batches), num_workers=self.engine.gear.num_loaders)) as prepared:
             for start in range(0, len(batches), size):
                 num_parts, rate = min(size, len(batches) - start), self.schedule.rate
                 self.schedule.begin_step()
                 self._optimizer.zero_grad(set_to_none=True)
                 for number in range(start, start + num_parts):
                     one = next(prepared)
-                    loss = self.engine.backward(one, num_parts)
-                    losses.add(loss, one.tiles, epoch * len(batches) + number + 1, rate)
+                    loss = self.engine.backward(self._team.share(one), num_parts)
+                    watch.add(one.tiles, epoch * len(batches) + number + 1, rate, loss)
                 self.engine.step(self._optimizer)
                 if self.ema is not None:
                     self.ema.update(self.engine.network)
-            losses.check()
-        return losses.total / len(order_N)
+            watch.check()
+        return self._team.mean(watch.totals[0]) / len(order_N)
 
     def score_select(self) -> tuple[float | None, float | None]:
         """Loss and macro F1 over the slides of select; None without any."""
         select = self._data.select
         if not select.about.num_slides:
             return None, None
-        return score_slides(self.engine.probabilities(select), select.about, self._weights_C)
-
-
-class _Losses:
-    """Losses of an epoch, each looked at once the next batch is under way, so that no device waits to be asked."""
-
-    def __init__(self, data: PixelData, said: str) -> None:
-        self._data, self._said = data, said
-        self._last: tuple[Tensor, Tensor, int, float] | None = None
-        self.total = 0.0
-
-    def add(self, loss: Tensor, tiles: Tensor, step: int, rate: float) -> None:
-        """Take in the loss of a batch, and look at that of the one before."""
-        self.check()
-        self._last = (loss, tiles, step, rate)
-
-    def check(self) -> None:
-        """Look at the last loss.
-
-        Raises:
-            TrainingError: it is not finite.
-        """
-        if self._last is None:
-            return
-        (loss, tiles, step, rate), self._last = self._last, None
-        value = loss.item()
-        if not math.isfinite(value):
-            slides = self._data.train.about.name_slides(tiles.numpy())
-            raise TrainingError(
-                f"{self._said.format(value, step)}, learning rate {rate:.3g}, slides {slides}; lower "
-                "training.learning_rate, set training.step.clip_norm=1, or look at the tiles of these slides"
-            )
-        self.total += value * len(tiles)
+        found: tuple[float | None, float | None] = (None, None)
+        if self._team.leads:
+            aggregator = self.engine.network.head_config.aggregate
+            found = score_slides(self.engine.probabilities(select), select.about, self._weights_C, aggregator)
+        loss, f1 = self._team.told(found)
+        return loss, f1
 
 
 def _make(preparer: Preparer, epoch: int, batches: tuple[Tensor, ...], number: int) -> Prepared:

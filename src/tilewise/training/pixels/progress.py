@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,16 @@ from torch import Tensor
 from tilewise.errors import ArtifactError
 from tilewise.store import write_bytes
 from tilewise.training.config import TrainingConfig
-from tilewise.training.history import EpochRow, History
+from tilewise.training.history import HISTORY_NAME, EpochRow, History
 from tilewise.training.learning import Checkpoint, read_about
-from tilewise.training.pixels.events import EventFile
+from tilewise.training.pixels.log import Log, open_log
 from tilewise.training.scores import WORTH_KEEPING
 
 _log = logging.getLogger(__name__)
 
-HISTORY_NAME = "history.csv"
 STATE_NAME = "training.safetensors"
+ROOM = "together-"  # folders of several processes begin so
 _BEST = "best-{epoch}.safetensors"
-_EVENTS = "tensorboard"
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,17 @@ class Progress:
     Attributes:
         config: when training stops, and what is written.
         record: where.
+        leads: whether this process is the one that writes.
         rows: one for each epoch.
         best: of them.
     """
 
     config: TrainingConfig
     record: Record
+    leads: bool = True
     rows: list[EpochRow] = field(default_factory=list)
     best: Best | None = None
-    _events: EventFile | None = None
+    _curves: Log | None = None
 
     def resume(self, checkpoint: Checkpoint, scaler: torch.amp.GradScaler) -> None:
         """Take up the state in the folder, if it is one of the same inputs; what is damaged starts again."""
@@ -79,10 +81,10 @@ class Progress:
                 self._take_up(path, checkpoint, scaler)
         except ArtifactError as error:
             _log.warning("%s", error)
-        if self.config.engine.tensorboard:
-            self._events = EventFile(folder / _EVENTS)
+        if self.leads:
+            self._curves = open_log(self.config, folder, self.record.name)
             for row in self.rows:
-                self._events.add(row)
+                self._curves.add(row)
 
     def is_over(self, *, has_select: bool) -> bool:
         """Whether no further epoch is to come."""
@@ -102,7 +104,7 @@ class Progress:
     def save(self, checkpoint: Checkpoint, scaler: torch.amp.GradScaler) -> None:
         """Write the state after an epoch, and the history so far."""
         folder = self.record.folder
-        if folder is None:
+        if folder is None or not self.leads:
             return
         assert self.best is not None
         best = folder / _BEST.format(epoch=self.best.epoch)
@@ -123,8 +125,13 @@ class Progress:
             if path != best:
                 path.unlink()
         History(tuple(self.marked()), ()).write(folder / HISTORY_NAME)
-        if self._events is not None:
-            self._events.add(self.rows[-1])
+        if self._curves is not None:
+            self._curves.add(self.rows[-1])
+
+    def close(self) -> None:
+        """Say that no further epoch is to come."""
+        if self._curves is not None:
+            self._curves.close()
 
     def marked(self) -> list[EpochRow]:
         """The rows, the one whose weights are kept marked."""
@@ -146,6 +153,13 @@ def remove_state(folder: Path) -> None:
     """Take away what only a training that is not over needs."""
     for path in (folder / STATE_NAME, *folder.glob(_BEST.format(epoch="*"))):
         path.unlink(missing_ok=True)
+    remove_rooms(folder)
+
+
+def remove_rooms(folder: Path) -> None:
+    """Take away what several processes have left that were killed together with the one that waited for them."""
+    for path in folder.glob(f"{ROOM}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

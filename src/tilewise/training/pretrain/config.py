@@ -30,8 +30,10 @@ def _views() -> AugmentConfig:
 class PretrainConfig(BaseModel):
     """Whether, and how, the encoder of each fold learns from the tiles of its train part without their labels first.
 
-    Device, precision, layout of channels and threads are those of `training`. An option that would have no effect is
-    refused.
+    Device, precision, layout of channels, compiling, threads and clipping are those of `training`. Nothing else of it
+    acts here: batches are not accumulated, since a view is told only from those of its own batch; weights are not
+    averaged; and one device does it, whatever `training.engine.devices` says. An option of this section that would have
+    no effect is refused.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,7 +41,8 @@ class PretrainConfig(BaseModel):
     method: Method = Field(
         "none",
         description="none: the encoder starts as `encoder` says. simclr: it first learns to tell two views of one tile "
-        "from those of other tiles (Chen et al. 2020).",
+        "from those of other tiles (Chen et al. 2020). Of `training`, it takes num_threads, step.precision, "
+        "step.clip_norm, and of engine device (one), channels_last and compile; nothing else.",
     )
     epochs: int = Field(50, ge=1, le=100_000, description="Passes over the tiles; the rate rises in the first tenth.")
     batch_size: int = Field(

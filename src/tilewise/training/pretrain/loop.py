@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 from contextlib import closing
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from tilewise.encoders.runtime import num_processors
 from tilewise.errors import TrainingError
 from tilewise.models.networks import TileBatch, TileNetwork
 from tilewise.training.config import Pace, TrainingConfig
@@ -28,15 +25,16 @@ from tilewise.training.learning import (
 from tilewise.training.pixels.batches import DROPOUT, ORDER, Preparer, ahead, laid_out
 from tilewise.training.pixels.data import PixelPart
 from tilewise.training.pixels.engine import find_device, machine
+from tilewise.training.pixels.gear import Gear
+from tilewise.training.pixels.watch import Watch
 from tilewise.training.pretrain.config import PretrainConfig
 from tilewise.training.pretrain.contrast import Contrast, nt_xent
 from tilewise.training.pretrain.progress import EpochRow, Progress
 
 _log = logging.getLogger(__name__)
 
-_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_LOADERS = 4  # threads that make batches for a graphics card
 _WARMUP = 0.1  # share of the epochs
+_ADVICE = "lower pretrain.learning_rate, raise pretrain.temperature, or look at the tiles of these slides"
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def pretrain(
         network: with its first weights.
         part: the tiles; labels are not looked at.
         config: how.
-        training: device, layout, precision and threads; nothing else of it counts.
+        training: device, layout, precision, compiling, threads and clipping; nothing else of it counts.
         progress: epochs that are done, and where the state is kept.
         seed: of the projection, order, views and dropout.
 
@@ -90,10 +88,10 @@ def pretrain(
     device = find_device(training)
     with machine(device, training) as num_threads:
         run = _Run(copy.deepcopy(network), part, config, training, device=device, seed=seed)
-        progress.resume(run.checkpoint, run.scaler)
+        progress.resume(run.checkpoint, run.gear.scaler)
         while len(progress.rows) < config.epochs:
             row = run.train_epoch(len(progress.rows), progress.name)
-            progress.add(row, run.checkpoint, run.scaler)
+            progress.add(row, run.checkpoint, run.gear.scaler)
             _log.info("%s: pretraining epoch %d, loss %.4f", progress.name, row.epoch, row.loss)
         origin: dict[str, str | int] = {"device": device.type, "num_threads": num_threads}
         return Learnt(encoder_weights(run.contrast.network), tuple(progress.rows), origin)
@@ -121,10 +119,12 @@ class _Run:
         device: torch.device,
         seed: int,
     ) -> None:
-        self._part, self._config, self._training, self._device, self._seed = part, config, training, device, seed
+        self._part, self._config, self._training, self._seed = part, config, training, seed
+        self.gear = Gear(training, device)
         self.contrast = Contrast(network, config, seed=seed).to(device)
         if training.engine.channels_last:
             self.contrast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._vectors = self.gear.compiled(self.contrast.forward)
         groups = self.contrast.parameter_groups(config.learning_rate, config.weight_decay)
         self._optimizer = build_optimizer(OptimizerConfig(), groups, learning_rate=config.learning_rate)
         pace = Pace(config.epochs, config.learning_rate, None, None, config.batch_size)
@@ -136,9 +136,6 @@ class _Run:
             num_epochs=config.epochs,
             steps_per_epoch=self._num_batches,
         )
-        precision = training.step.precision
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "float16")
-        self._autocast = torch.autocast(device.type, _TYPES[precision], enabled=precision != "float32")
         # Tiles as they are made for a training, of one class that nobody looks at.
         plain = training.engine.model_copy(update={"channels_last": False})
         alone = training.model_copy(update={"mixup": MixConfig(), "engine": plain})
@@ -157,18 +154,19 @@ class _Run:
         order_N = torch.randperm(len(self._part), generator=seeded(self._seed, epoch, ORDER))
         batches = order_N.tensor_split(self._num_batches)
         rate = self._schedule.rate
-        told = _Told(f"{name}: the pretraining loss is {{}} at epoch {epoch + 1}, step {{}}", self._part)
+        said = f"{name}: the pretraining loss is {{}} at epoch {epoch + 1}, step {{}}"
+        watch = Watch(self._part.about, said, _ADVICE)
 
         def make(number: int) -> TileBatch:
             return self._two_views(epoch, number, batches[number])
 
-        num_loaders = 1 if self._device.type == "cpu" else min(_LOADERS, num_processors())
-        with closing(ahead(make, len(batches), num_workers=num_loaders)) as prepared:
+        with closing(ahead(make, len(batches), num_workers=self.gear.num_loaders)) as prepared:
             for number, (batch, tiles) in enumerate(zip(prepared, batches, strict=True)):
                 now = self._schedule.rate
-                told.add(*self._step(batch), tiles, epoch * len(batches) + number + 1, now)
-            told.check()
-        return EpochRow(epoch + 1, told.loss / len(order_N), told.matched / len(order_N), rate)
+                watch.add(tiles, epoch * len(batches) + number + 1, now, *self._step(batch))
+            watch.check()
+        loss, matched = (total / len(order_N) for total in watch.totals)
+        return EpochRow(epoch + 1, loss, matched, rate)
 
     def _two_views(self, epoch: int, number: int, tiles: Tensor) -> TileBatch:
         """All tiles in one view, then all in another."""
@@ -183,43 +181,9 @@ class _Run:
     def _step(self, batch: TileBatch) -> tuple[Tensor, Tensor]:
         self._schedule.begin_step()
         self._optimizer.zero_grad(set_to_none=True)
-        with self._autocast:
-            vectors_VD = self.contrast(batch)
+        with self.gear.precision():
+            vectors_VD = self._vectors(batch)
         loss, matched = nt_xent(vectors_VD.float(), self._config.temperature)
-        torch.autograd.backward(self.scaler.scale(loss))
-        self.scaler.step(self._optimizer)
-        self.scaler.update()
+        self.gear.backward(loss)
+        self.gear.step(self._optimizer, self.contrast.parameters())
         return loss.detach(), matched
-
-
-class _Told:
-    """Sums over an epoch; each loss is looked at once the next batch is under way, so that no device waits."""
-
-    def __init__(self, said: str, part: PixelPart) -> None:
-        self._said, self._part = said, part
-        self._last: tuple[Tensor, Tensor, Tensor, int, float] | None = None
-        self.loss = self.matched = 0.0
-
-    def add(self, loss: Tensor, matched: Tensor, tiles: Tensor, step: int, rate: float) -> None:
-        """Take in a batch, and look at the one before."""
-        self.check()
-        self._last = (loss, matched, tiles, step, rate)
-
-    def check(self) -> None:
-        """Look at the last batch.
-
-        Raises:
-            TrainingError: its loss is not finite.
-        """
-        if self._last is None:
-            return
-        (loss, matched, tiles, step, rate), self._last = self._last, None
-        value = loss.item()
-        if not math.isfinite(value):
-            slides = self._part.about.name_slides(np.asarray(tiles))
-            raise TrainingError(
-                f"{self._said.format(value, step)}, learning rate {rate:.3g}, slides {slides}; lower "
-                "pretrain.learning_rate, raise pretrain.temperature, or look at the tiles of these slides"
-            )
-        self.loss += value * len(tiles)
-        self.matched += matched.item() * len(tiles)

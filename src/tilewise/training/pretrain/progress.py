@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
-from dataclasses import asdict, astuple, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 
 from tilewise.errors import ArtifactError
-from tilewise.store import write_text
 from tilewise.training.learning import Checkpoint, read_about
+from tilewise.training.table import write_table
 
 _log = logging.getLogger(__name__)
 
@@ -81,8 +79,4 @@ class Progress:
         """Write the rows as a table, where anything is written."""
         if self.folder is None:
             return
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(entry.name for entry in fields(EpochRow))
-        writer.writerows(astuple(row) for row in self.rows)
-        write_text(self.folder / HISTORY_NAME, buffer.getvalue())
+        write_table(self.folder / HISTORY_NAME, EpochRow, self.rows)

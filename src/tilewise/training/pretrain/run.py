@@ -31,7 +31,7 @@ _CODE = 1
 _STREAM = 1
 # What comes after pretraining, and changes nothing of it.
 _LATER = {"trained", "blocks", "last_blocks", "blocks_per_stage", "epochs_per_stage", "layer_decay"}
-_NO_INPUT = {"cache_megabytes", "tensorboard", "compile"}
+_NO_INPUT = {"cache_megabytes", "log", "devices"}
 
 
 class Tiles(Protocol):
@@ -53,7 +53,7 @@ class PretrainTask:
         name: what messages call the fold.
         slide_ids: of the fold's train part, and those without a label that may take part in the fold.
         config: how.
-        training: device, layout, precision and threads; nothing else of it counts.
+        training: device, layout, precision, compiling, threads and clipping; nothing else of it counts.
         seed: of the fold.
     """
 
@@ -163,7 +163,7 @@ def _digest(request: PretrainTask, tiles: Tiles, network: TileNetwork, first: di
             "first_weights": digest_tensors(first),
             "pretrain": request.config,
             "engine": training.engine.model_dump(mode="json", exclude=_NO_INPUT),
-            "precision": training.step.precision,
+            "step": [training.step.precision, training.step.clip_norm],
             "num_threads": training.num_threads,
             "seed": request.seed,
         }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -20,9 +18,10 @@ from tilewise.folds import Fold
 from tilewise.models import FoldModel
 from tilewise.models.files import ABOUT_NAME
 from tilewise.models.networks import NetworkModel
-from tilewise.store import write_bytes, write_text
+from tilewise.store import write_bytes
 from tilewise.training.pseudo.choose import PseudoLabel, choose
 from tilewise.training.pseudo.config import PseudoConfig
+from tilewise.training.table import write_table
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +118,7 @@ def train_with_pseudo(task: PseudoTask, trainer: Trainer[Model], *, out: Path) -
             break
         added += new
     _forget_after(out, last)
-    _write(out / PSEUDO_NAME, added)
+    write_table(out / PSEUDO_NAME, PseudoLabel, sorted(added, key=lambda one: (one.round, one.slide)))
     about = {
         "config": task.config.model_dump(mode="json"),
         "num_candidates": len(task.candidates),
@@ -169,11 +168,3 @@ def _holds(model: FoldModel | NetworkModel, out: Path) -> bool:
     except ArtifactError as error:
         _log.info("%s; it is written again", error)
         return False
-
-
-def _write(path: Path, added: Sequence[PseudoLabel]) -> None:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, [entry.name for entry in fields(PseudoLabel)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(one) for one in sorted(added, key=lambda one: (one.round, one.slide)))
-    write_text(path, buffer.getvalue())

@@ -1,4 +1,4 @@
-"""Small tensors are fastest on one thread, above all on a busy machine."""
+"""Small tensors are fastest on one thread, above all on a busy machine; a conftest that imports it uses it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

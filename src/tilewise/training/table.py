@@ -1,0 +1,27 @@
+"""Rows of one kind as a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from tilewise.store import write_text
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Row = TypeVar("Row", bound="DataclassInstance")
+
+
+def write_table(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
+    """Write rows under the names of their fields; None is an empty cell, and of two values yes is 1 and no is 0."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(entry.name for entry in fields(kind))
+    for row in rows:
+        writer.writerow(int(cell) if isinstance(cell, bool) else cell for cell in astuple(row))
+    write_text(path, buffer.getvalue())
