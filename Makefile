@@ -7,15 +7,19 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 export TILEWISE_DATA ?= $(abspath ../shared/data)
 DEMO := demo
 
-.PHONY: help demo test check soak bench format clean
+# Time for each recipe of `make systems`.
+BUDGET ?= 20m
+
+.PHONY: help demo test check soak bench systems format clean
 
 help:
 	@echo "make demo    the whole job on a cohort it makes itself (minutes)"
 	@echo "make test    every check: format, lint, types, layers, tests"
 	@echo "make soak    the long tests: runs killed at random moments and resumed"
 	@echo "make bench   every benchmark of docs/benchmarks.md"
+	@echo "make systems the five systems beside each other, BUDGET=20m for each"
 	@echo "make format  put the code into shape"
-	@echo "make clean   remove .venv and $(DEMO)/"
+	@echo "make clean   remove .venv, $(DEMO)/ and systems/"
 
 $(VENV)/.core: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tilewise needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
@@ -25,7 +29,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,fast,bench,wsi,segment,hub]'
+	$(PIP) --editable '.[dev,fast,bench,wsi,segment,hub,ensemble]'
 	@touch $@
 
 demo: $(VENV)/.core
@@ -44,11 +48,14 @@ soak: $(VENV)/.dev
 	$(BIN)/pytest -m soak
 
 bench: $(VENV)/.dev
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out benchmarks/systems.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+systems: $(VENV)/.dev
+	$(BIN)/python benchmarks/systems.py --budget $(BUDGET)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format src tests benchmarks scripts
 	$(BIN)/ruff check --fix src tests benchmarks scripts
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) systems

@@ -17,7 +17,13 @@ HEAD = """# Recipe reference
 
 Every key of a recipe, generated from the code by `scripts/recipe_reference.py`. Any of them can be overridden on the
 command line: `--set tiles.size_px=256`. `tilewise recipes check FILE` names every unknown key and every bad value.
+
+`extends: NAME`, a packaged recipe or the path of a file from this one's folder, takes over another recipe: sections are
+joined key by key, lists and single values replaced, and `key: null` drops what is inherited. `name` and `description`
+are never inherited. [systems.md](systems.md) shows the packaged recipes, an example, and a schema for editors.
 """
+
+_NO_ITEMS: list[str] = []
 
 
 def reference() -> str:
@@ -45,7 +51,15 @@ def _sections(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 def _allowed(model: type[BaseModel], field: FieldInfo, name: str) -> str:
     schema = model.model_json_schema(by_alias=True)["properties"][field.alias or name]
-    return _cell(" or ".join(_one(option) for option in schema.get("anyOf", [schema])))
+    options = schema.get("anyOf", [schema])
+    named = [option.get("enum") for option in options]
+    return _cell(" or ".join("list of these" if _items(one) in named else _one(one) for one in options))
+
+
+def _items(schema: dict[str, object]) -> list[str]:
+    """What a list may hold, where it is a list of names."""
+    items = schema.get("items")
+    return items["enum"] if isinstance(items, dict) and "enum" in items else _NO_ITEMS
 
 
 def _one(schema: dict[str, object]) -> str:
@@ -53,6 +67,8 @@ def _one(schema: dict[str, object]) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"])  # type: ignore[attr-defined]
     if "const" in schema:
         return f"`{schema['const']}`"
+    if _items(schema) != _NO_ITEMS:
+        return f"list of {', '.join(f'`{value}`' for value in _items(schema))}"
     text = str(schema.get("type", "object"))
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     bounds = [f"{sign} {schema[key]}" for key, sign in signs.items() if key in schema]

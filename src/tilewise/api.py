@@ -2,37 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tilewise.recipe import DEFAULT, Recipe, load_recipe, packaged_recipes
+from tilewise.recipe import DEFAULT, Recipe, load_recipe, packaged_recipes, recipe_schema, resolve_recipe
 from tilewise.runs import RunFolder
 
 if TYPE_CHECKING:
     from tilewise.audit.cohort import AuditedCohort
     from tilewise.audit.similar import Similar
     from tilewise.cohort import Cohort
+    from tilewise.ensemble.methods import Method
     from tilewise.execution import Failure
     from tilewise.pipeline.predict import PredictionResult
     from tilewise.pipeline.train import Run
     from tilewise.segment.run import Segmentation
     from tilewise.store import Damage
+    from tilewise.sweep.grid import Grid
+    from tilewise.sweep.sweep import Sweep
     from tilewise.synthetic.cohort import SynthSummary
     from tilewise.tiles.tileset import TileSet
+
+_log = logging.getLogger(__name__)
 
 __all__ = [
     "accept_licence",
     "audit",
     "encoder",
     "encoders",
+    "ensemble",
     "evaluate",
     "load_recipe",
     "packaged_recipes",
     "predict",
+    "recipe_schema",
     "report",
+    "resolve_recipe",
     "segment",
     "similar",
+    "sweep",
     "synth",
     "tiles",
     "train",
@@ -104,17 +115,45 @@ def train(
         seed: of everything random; 0 is a seed.
         decisions: a decisions.csv of an audit that a person edited.
         workers: processes; None takes every processor. Results do not depend on it.
-        offline: never reach for the network.
+        offline: never reach for the network. Where weights are not on this machine, the recipe is changed to do without
+            them; its `notes`, the run's warnings and the report say how.
 
     Raises:
         UsageError: the cohort, recipe or folder cannot be used; nothing that was computed is lost.
         TrainingError: training could not go on.
     """
     from tilewise.pipeline import train as pipeline
+    from tilewise.pipeline.offline import offline_recipe
 
     cohort, recipe = _cohort(cohort), _recipe(recipe)
+    if offline:
+        recipe, notes = offline_recipe(recipe)
+        for note in notes:
+            _log.warning("%s", note)  # before the long work
     folder = _path(out) or Path("runs") / f"{cohort.root.stem}-{recipe.name}"
-    return pipeline.train(cohort, recipe, pipeline.TrainOptions(folder, seed, _path(decisions), workers, offline))
+    run = pipeline.train(cohort, recipe, pipeline.TrainOptions(folder, seed, _path(decisions), workers, offline))
+    return replace(run, warnings=(*recipe.notes, *run.warnings))
+
+
+def ensemble(runs: Sequence[Run | Path | str], method: Method = "average", *, out: Path | str, seed: int = 0) -> Run:
+    """Combine finished runs of the same cohort and folds into one run, fitted on their `select` predictions alone.
+
+    Args:
+        runs: two or more runs, or their folders.
+        method: `average`, `weighted`, `greedy`, `stack-logistic`, `stack-boosting` or `stack-boosting-ovr`.
+        out: folder of the combined run; it must be new, empty, or hold this very combination.
+        seed: of what is random in the fits and of the intervals; 0 is a seed.
+
+    Raises:
+        UsageError: a folder holds no finished run, the runs differ in slides, labels, groups or folds, or `out` holds
+            another run.
+        ArtifactError: a run is damaged.
+    """
+    from tilewise.pipeline.ensemble import EnsembleOptions
+    from tilewise.pipeline.ensemble import ensemble as combine
+
+    folders = [RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder for run in runs]
+    return combine(folders, EnsembleOptions(Path(out), method, seed))
 
 
 def predict(
@@ -139,12 +178,12 @@ def predict(
         ArtifactError: its classifier is damaged.
         EncoderUnavailable: the encoder's weights are not here, or are others than in training.
     """
-    from tilewise.inference.classifier import SlideClassifier
+    from tilewise.inference.ensemble import load_classifier
     from tilewise.pipeline import predict as pipeline
 
     folder = RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder
     folder.require_finished()
-    classifier = SlideClassifier.load(folder.model)
+    classifier = load_classifier(folder.model)
     found = _cohort(cohort, purpose="predict")
     return pipeline.predict(classifier, found, out=_path(out), workers=workers, offline=offline)
 
@@ -352,6 +391,43 @@ def tiles(
         given = PreviewInput(audited, found.root, cut, chosen.tiles, failures)
         write_tiles_preview(Path(preview), given, workers=workers)
     return cut, failures
+
+
+def sweep(
+    cohort: Cohort | Path | str,
+    grid: Grid | str,
+    *,
+    out: Path | str,
+    seed: int = 0,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> Sweep:
+    """Train variants of a recipe on the same folds and compare them; a stopped call is resumed.
+
+    Args:
+        cohort: what was discovered, or a folder or table to discover.
+        grid: what varies: a grid, or a packaged name or YAML file.
+        out: folder for the table and, in `variants/`, a run for each variant.
+        seed: of everything random, the same for all variants.
+        decisions: a decisions.csv of an audit that a person edited.
+        workers: processes; None takes every processor.
+        offline: never reach for the network; variants are changed as in `train`, and the table says how.
+
+    Raises:
+        RecipeError: the grid or a variant is not valid; nothing was run.
+        UsageError: the cohort or folder cannot be used.
+    """
+    from tilewise.pipeline.sharing import Machine
+    from tilewise.sweep.grid import Grid, load_grid
+    from tilewise.sweep.run import SweepOptions
+    from tilewise.sweep.sweep import sweep_cohort
+    from tilewise.sweep.variants import variants_of
+
+    chosen = grid if isinstance(grid, Grid) else load_grid(grid)
+    variants = variants_of(chosen, offline=offline)
+    options = SweepOptions(Path(out), seed, _path(decisions), Machine(workers, offline))
+    return sweep_cohort(_cohort(cohort), chosen, variants, options)
 
 
 def synth(out: Path | str, options: Mapping[str, Any] | None = None, *, workers: int | None = None) -> SynthSummary:

@@ -122,9 +122,10 @@ class RunFolder:
         """
         identity = self.read_identity()
         if not self.is_finished:
+            command = "ensemble RUN..." if "ensemble" in identity else f"train {identity['cohort']['root']}"
             raise UsageError(
                 f"the run in {self.root} was stopped before its end; the same command goes on: "
-                f"`tilewise train {identity['cohort']['root']} --out {self.root}` with its recipe and options"
+                f"`tilewise {command} --out {self.root}` with its recipe and options"
             )
         return identity
 

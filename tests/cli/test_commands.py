@@ -15,9 +15,9 @@ from tilewise.cli.main import run
 
 COMMANDS = [
     ["train"], ["predict"], ["evaluate"], ["report"], ["audit"], ["similar"], ["segment"], ["tiles"], ["verify"],
-    ["synth"],
-    ["recipes"],
-    ["recipes", "show"], ["recipes", "check"], ["encoders"], ["encoders", "show"], ["encoders", "accept"],
+    ["synth"], ["ensemble"], ["sweep"], ["grids"], ["recipes"],
+    ["recipes", "show"], ["recipes", "check"], ["recipes", "schema"],
+    ["encoders"], ["encoders", "show"], ["encoders", "accept"],
 ]  # fmt: skip
 
 

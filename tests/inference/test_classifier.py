@@ -6,7 +6,8 @@ import pytest
 
 from tilewise.errors import ArtifactError
 from tilewise.features.bag import FeatureBag
-from tilewise.inference.classifier import SlideClassifier, predict_bags, stack
+from tilewise.inference.classifier import SlideClassifier, predict_bags, read_weights, stack
+from tilewise.inference.usual import Usual
 from tilewise.models import FoldModel, HeadConfig, Standardisation
 from tilewise.stain import STANDARD
 
@@ -144,6 +145,23 @@ def test_a_bundle_of_the_first_version_knows_no_stains(tmp_path):
     del data["targets"]
     path.write_text(json.dumps(data))
     assert SlideClassifier.load(tmp_path).targets == ()
+
+
+def test_what_is_usual_is_kept_and_older_bundles_do_not_know_it(tmp_path):
+    usual = Usual(fewest_tiles=3, farthest=2.5)
+    classifier(usual=usual).save(tmp_path)
+    assert SlideClassifier.load(tmp_path).usual == usual
+    path = tmp_path / "classifier.json"
+    data = json.loads(path.read_text()) | {"schema_version": 2}
+    del data["usual"]
+    path.write_text(json.dumps(data))
+    assert SlideClassifier.load(tmp_path).usual is None
+
+
+def test_the_weights_are_read_without_the_members(tmp_path):
+    classifier().save(tmp_path)
+    (tmp_path / "member-0/model.safetensors").unlink()
+    assert read_weights(tmp_path) == (0.25, 0.75)
 
 
 def test_each_member_predicts_from_its_own_look():

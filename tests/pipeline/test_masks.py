@@ -67,15 +67,15 @@ def test_new_slides_get_masks_from_the_networks_in_the_bundle(folder, tmp_path, 
 
 
 def test_a_slide_that_cannot_be_read_any_more_is_one_failure(folder, tmp_path, monkeypatch):
-    from tilewise.pipeline import masks
+    from tilewise.pipeline import sharing
 
-    run_segment = masks.run_segment
+    run_segment = sharing.run_segment
 
     def losing(audited, *arguments, **options):
         audited.slides[5].slide.path.write_bytes(b"no picture")
         return run_segment(audited, *arguments, **options)
 
-    monkeypatch.setattr(masks, "run_segment", losing)
+    monkeypatch.setattr(sharing, "run_segment", losing)
     run = train(folder, tmp_path / "run", "segment.method=tissue")
     assert [(failure.item, failure.stage) for failure in run.failures] == [("img_0005.png", "masks")]
     assert "img_0005.png" not in set(run.predictions().table["slide"])

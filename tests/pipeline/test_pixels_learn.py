@@ -27,3 +27,20 @@ def test_a_small_network_beats_both_baselines_with_intervals_apart(tmp_path):
     score = evaluation["out_of_fold"]["macro_f1"]
     for name, baseline in evaluation["baselines"].items():
         assert score["low"] > baseline["macro_f1"]["high"], name
+
+
+def test_a_signal_in_the_masks_shape_is_seen_by_the_mask_branch_and_not_by_the_image_alone(tmp_path):
+    classes = {"A": 1.0, "B": 1.0}
+    cohort = {"num_slides": 240, "min_side_px": 256, "difficulty": 0.0, "classes": classes, "signal": "mask_shape"}
+    api.synth(tmp_path / "cohort", cohort)
+    settings = (
+        "tiles.strategy=component_box", "tiles.stride_px=null", "tiles.size_px=64", "tiles.component_box_min=12",
+        "tiles.min_component_px=30", "augment.vertical_flip=0.5", "folds.num_folds=2", "training.epochs=20",
+    )  # fmt: skip
+    with_mask = trained(tmp_path, "mask", *settings, "network.input=dual_branch")
+    image_alone = trained(tmp_path, "image", *settings, "network.input=image")
+    score, alone = with_mask["out_of_fold"]["macro_f1"], image_alone["out_of_fold"]["macro_f1"]
+    for name, baseline in with_mask["baselines"].items():
+        assert score["low"] > baseline["macro_f1"]["high"], name
+        assert alone["low"] <= baseline["macro_f1"]["high"], name
+    assert alone["high"] < score["low"]

@@ -13,7 +13,9 @@ from tilewise import api
 from tilewise.cohort import Cohort
 from tilewise.errors import CohortError, EncoderUnavailable, UsageError
 from tilewise.inference.classifier import SlideClassifier
-from tilewise.pipeline import predict as pipeline
+from tilewise.inference.usual import Usual
+from tilewise.pipeline import predict_part
+from tilewise.pipeline.predict import predict as predict_whole
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_a_slide_is_predicted_alike_alone_and_among_others(home, new):
 
 
 def test_a_folder_as_out_is_refused_before_the_work(home, new, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "build_encoder", None)
+    monkeypatch.setattr(predict_part, "build_encoder", None)
     with pytest.raises(UsageError, match=r"submission\.csv"):
         predict(home, new, tmp_path)
 
@@ -112,17 +114,31 @@ def test_an_encoder_that_makes_other_vectors_is_refused(home, change, message):
     card = SimpleNamespace(name="texture", dim=classifier.members[0].num_features)
     now = SimpleNamespace(card=card, signature={**classifier.encoder, **change})
     with pytest.raises(EncoderUnavailable, match=message):
-        pipeline._compare_encoders(classifier, now)
+        predict_part.compare_encoders(classifier, now)
     longer = SimpleNamespace(card=SimpleNamespace(name="texture", dim=3), signature=classifier.encoder)
     with pytest.raises(EncoderUnavailable, match="makes 3 features"):
-        pipeline._compare_encoders(classifier, longer)
+        predict_part.compare_encoders(classifier, longer)
 
 
 def test_an_encoder_that_only_rounds_otherwise_is_told(home):
     classifier = SlideClassifier.load(home / "run/model")
     card = SimpleNamespace(name="texture", dim=classifier.members[0].num_features)
     now = SimpleNamespace(card=card, signature=classifier.encoder)
-    assert pipeline._compare_encoders(classifier, now) == ()
+    assert predict_part.compare_encoders(classifier, now) == ()
     other = replace(classifier, encoder={**classifier.encoder, "threads": 64})
-    (note,) = pipeline._compare_encoders(other, now)
+    (note,) = predict_part.compare_encoders(other, now)
     assert "threads 64 -> None" in note
+
+
+def test_a_slide_that_is_unlike_the_training_cohort_is_flagged(home, new):
+    classifier = SlideClassifier.load(home / "run/model")
+    cohort = Cohort.discover(new, purpose="predict")
+    strict = predict_whole(
+        replace(classifier, usual=Usual(fewest_tiles=999, farthest=1e-6)), cohort, out=None, workers=1
+    )
+    for text in strict.table["warnings"]:
+        assert "few tiles: " in text
+        assert "out of distribution: " in text
+    plain = predict_whole(replace(classifier, usual=Usual(fewest_tiles=0, farthest=1e6)), cohort, out=None, workers=1)
+    assert not plain.table["warnings"].str.contains("few tiles|out of distribution").any()
+    assert strict.table.drop(columns="warnings").equals(plain.table.drop(columns="warnings"))

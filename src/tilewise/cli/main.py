@@ -15,12 +15,14 @@ import typer
 from tilewise.cli import (
     audit,
     encoders,
+    ensemble,
     evaluate,
     predict,
     recipes,
     report,
     segment,
     similar,
+    sweep,
     synth,
     tiles,
     train,
@@ -41,7 +43,7 @@ app = typer.Typer(
     help="From a folder of slides, masks and labels to an audited cohort, an honest score and a deployable classifier.",
     epilog="Start with:\n\ntilewise synth my_cohort\n\ntilewise train my_cohort --out runs/first",
 )
-for module in (train, predict, evaluate, report, audit, similar, segment, tiles, verify, synth):
+for module in (train, sweep, predict, ensemble, evaluate, report, audit, similar, segment, tiles, verify, synth):
     module.register(app)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(encoders.app, name="encoders")

@@ -1,7 +1,8 @@
-"""`tilewise recipes`: list, show and check recipes."""
+"""`tilewise recipes`: list, show and check recipes, and their schema for editors."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from tilewise.cli.options import JsonOption, SetOption
 
 app = typer.Typer(
-    help="List, show and check recipes.",
+    help="List, show and check recipes, and their schema for editors.",
     epilog="Example: tilewise recipes --json | jq .recipes",
     invoke_without_command=True,
     no_args_is_help=False,
@@ -26,7 +27,8 @@ def list_recipes(context: typer.Context, as_json: JsonOption = False) -> None:
 
     recipes = [api.load_recipe(name) for name in api.packaged_recipes()]
     payload = {"recipes": [{"name": recipe.name, "description": recipe.description} for recipe in recipes]}
-    print_result(payload, "\n".join(f"{recipe.name:<24} {recipe.description}" for recipe in recipes), as_json=as_json)
+    lines = [f"{recipe.name:<24} {recipe.description.partition('. ')[0].rstrip('.')}." for recipe in recipes]
+    print_result(payload, "\n".join(lines), as_json=as_json)
 
 
 @app.command(epilog="Example: tilewise recipes show default --set tiles.size_px=256 > mine.yaml")
@@ -35,12 +37,12 @@ def show(
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
     as_json: JsonOption = False,
 ) -> None:
-    """Print a recipe with every default filled in, as a run would use it."""
+    """Print a recipe as a run would use it, with every default; comments before it say where it comes from."""
     from tilewise import api
     from tilewise.cli.console import print_result
 
-    recipe = api.load_recipe(name, set_)
-    print_result(recipe.model_dump(mode="json", by_alias=True), recipe.to_yaml(), as_json=as_json)
+    resolved = api.resolve_recipe(name, set_)
+    print_result(resolved.recipe.model_dump(mode="json", by_alias=True), resolved.to_yaml(), as_json=as_json)
 
 
 @app.command(epilog="Example: tilewise recipes check mine.yaml")
@@ -55,3 +57,21 @@ def check(
 
     recipe = api.load_recipe(file, set_)
     print_result({"name": recipe.name, "valid": True}, f"{file}: a valid recipe ({recipe.name})", as_json=as_json)
+
+
+@app.command(epilog="Example: tilewise recipes schema --out recipe.schema.json")
+def schema(
+    out: Annotated[Path | None, typer.Option("--out", help="A file to write it to; left out, it is printed.")] = None,
+) -> None:
+    """Print a JSON schema of recipes, by which editors complete, explain and check keys."""
+    import json
+
+    from tilewise import api
+    from tilewise.store import write_text
+
+    text = json.dumps(api.recipe_schema(), indent=2)
+    if out is None:
+        typer.echo(text)
+        return
+    write_text(out, text + "\n")
+    typer.echo(f"{out}: name it in a recipe's first line: # yaml-language-server: $schema={out.name}", err=True)

@@ -11,7 +11,6 @@ from tilewise.cli.options import (
     EXIT_FAILED,
     CohortArgument,
     JsonOption,
-    OfflineOption,
     QuietOption,
     RecipeOption,
     SeedOption,
@@ -43,7 +42,14 @@ def train(
         Path | None, typer.Option("--decisions", help="A decisions.csv of an audit that a person edited.")
     ] = None,
     workers: WorkersOption = None,
-    offline: OfflineOption = False,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            help="Never reach for the network. Where weights are missing, random weights or the encoder texture stand "
+            "in for them; output and report begin with saying so.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -62,18 +68,20 @@ def train(
         typer.echo("\n".join(f"{cohort.name}: {note}" for note in found.notes), err=True)
     with progress(quiet=quiet):
         run = api.train(found, chosen, out=out, seed=seed, decisions=decisions, workers=workers, offline=offline)
+    notes = run.folder.read_identity()["recipe"]["notes"]
     payload = {
         "run": str(run.folder.root),
         "report": str(run.folder.report),
+        "notes": notes,
         "warnings": list(run.warnings),
         "failures": [failure.__dict__ for failure in run.failures],
         **run.evaluation,
     }
-    for warning in run.warnings:
+    for warning in run.warnings[len(notes) :]:
         typer.echo(f"warning: {warning}", err=True)
     if run.was_finished and not quiet:
         typer.echo(f"{run.folder.root} was finished already, from the same slides; nothing had to be done", err=True)
-    text = "\n".join([*score_lines(run.evaluation), f"report: {run.folder.report} (open it in a browser)"])
+    text = "\n".join([*notes, *score_lines(run.evaluation), f"report: {run.folder.report} (open it in a browser)"])
     print_result(payload, text, as_json=as_json)
     if run.failures:
         print_failures(run.failures, run.folder.failures)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tilewise.errors import ArtifactError
 from tilewise.features.bag import FeatureBag
+from tilewise.inference.usual import Usual
 from tilewise.models import FoldModel
 from tilewise.models.files import ABOUT_NAME
 from tilewise.models.networks import NetworkModel
@@ -22,15 +23,15 @@ from tilewise.store import digest_file, read_json, write_json
 Member = FoldModel | NetworkModel
 
 _SCHEMA = "tilewise.classifier"
-_VERSION = 2
-_FILE = "classifier.json"
+_VERSION = 3
+CLASSIFIER_NAME = "classifier.json"
 _SEGMENTER = "segmenter"
 _AGAIN = "train the run again"
 
 
 @dataclass(frozen=True)
 class SlideClassifier:
-    """An ensemble of models of folds with equal or given weights.
+    """The models of a run's folds, with equal or given weights.
 
     Attributes:
         members: heads on features, or networks on pixels; all of one kind and of the same classes.
@@ -44,6 +45,7 @@ class SlideClassifier:
         targets: stains that new slides are brought to, one for all members or one for each; none where stains are left
             as they are.
         segmenter: folder of the U-Nets that make the masks of new slides; None where masks are not learnt.
+        usual: what slides of the training cohort are like, to notice one that is not; None where nobody noted it.
     """
 
     members: tuple[Member, ...]
@@ -56,6 +58,7 @@ class SlideClassifier:
     training_slides: Mapping[str, str]
     targets: tuple[StainProfile, ...] = ()
     segmenter: Path | None = None
+    usual: Usual | None = None
 
     def predict(self, *looks: Mapping[str, FeatureBag]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Heads on features: mean probabilities of each slide's tiles, then the weighted mean over members.
@@ -103,8 +106,9 @@ class SlideClassifier:
             "training_slides": dict(self.training_slides),
             "targets": [target.to_json() for target in self.targets],
             "segmenter": None if self.segmenter is None else segmenter_digest(folder / _SEGMENTER),
+            "usual": None if self.usual is None else self.usual.to_json(),
         }
-        write_json(folder / _FILE, payload, schema=_SCHEMA, version=_VERSION)
+        write_json(folder / CLASSIFIER_NAME, payload, schema=_SCHEMA, version=_VERSION)
 
     @classmethod
     def load(cls, folder: Path) -> SlideClassifier:
@@ -113,7 +117,7 @@ class SlideClassifier:
         Raises:
             ArtifactError: it is missing, not whole or damaged.
         """
-        data = read_json(folder / _FILE, schema=_SCHEMA, version=_VERSION)
+        data = read_json(folder / CLASSIFIER_NAME, schema=_SCHEMA, version=_VERSION)
         try:
             kind = NetworkModel if _is_of_pixels(data["recipe"]) else FoldModel
             members = tuple(_load_member(kind, folder / entry["folder"], entry["digest"]) for entry in data["members"])
@@ -121,6 +125,7 @@ class SlideClassifier:
             targets = tuple(StainProfile.from_json(target) for target in data.get("targets", ()))
             _check_targets(data["recipe"], targets, len(members))
             learnt = data.get("segmenter")
+            usual = data.get("usual")  # version 2 did not note it
             if learnt is not None and learnt != segmenter_digest(folder / _SEGMENTER):
                 raise ArtifactError(f"{folder / _SEGMENTER} is of another training; {_AGAIN}")
             return cls(
@@ -134,9 +139,23 @@ class SlideClassifier:
                 training_slides=data["training_slides"],
                 targets=targets,
                 segmenter=None if learnt is None else folder / _SEGMENTER,
+                usual=None if usual is None else Usual.from_json(usual),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{folder / _FILE} is damaged ({error!r}); {_AGAIN}") from error
+            raise ArtifactError(f"{folder / CLASSIFIER_NAME} is damaged ({error!r}); {_AGAIN}") from error
+
+
+def read_weights(folder: Path) -> tuple[float, ...]:
+    """The weights of a bundle's members, without loading these.
+
+    Raises:
+        ArtifactError: the bundle is missing or damaged.
+    """
+    data = read_json(folder / CLASSIFIER_NAME, schema=_SCHEMA, version=_VERSION)
+    try:
+        return tuple(float(entry["weight"]) for entry in data["members"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{folder / CLASSIFIER_NAME} is damaged ({error!r}); {_AGAIN}") from error
 
 
 def _check_targets(recipe: Mapping[str, Any], targets: Sequence[StainProfile], num_members: int) -> None:

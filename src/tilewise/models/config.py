@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class HeadConfig(BaseModel):
-    """The head of a model: features in, logits out."""
+    """The head of a model: features in, logits out, and how those of a slide's tiles become the slide's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,6 +23,12 @@ class HeadConfig(BaseModel):
     )
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of inputs dropped before every linear layer.")
     activation: Literal["relu", "silu"] = Field("relu", description="What follows each hidden layer (kind mlp).")
+    aggregate: Literal["mean", "majority", "max"] = Field(
+        "mean",
+        description="From tiles to the slide, in scoring and in prediction alike. mean: of their probabilities. "
+        "majority: share of the tiles that vote for each class. max: the highest probability of each class over the "
+        "tiles, scaled to sum to 1.",
+    )
 
     @model_validator(mode="after")
     def _refuse_what_has_no_effect(self) -> Self:

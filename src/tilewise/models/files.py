@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tilewise.errors import ArtifactError
 from tilewise.models.aggregate import AGGREGATORS
+from tilewise.models.config import HeadConfig
 from tilewise.store import read_tensors
 
 WEIGHTS_NAME = "model.safetensors"
@@ -28,14 +29,16 @@ def read_weights(folder: Path, digest: object) -> dict[str, NDArray[Any]]:
     return read_tensors(folder / WEIGHTS_NAME, digest, about=ABOUT_NAME, again=AGAIN)
 
 
-def check_model(folder: Path, aggregator: str, *, found: Shapes, expected: Shapes) -> None:
+def check_model(folder: Path, aggregator: str, head: HeadConfig, *, found: Shapes, expected: Shapes) -> None:
     """Hold a model to what its description promises.
 
     Raises:
-        ArtifactError: its aggregator is unknown here, or its weights have other shapes.
+        ArtifactError: its aggregator is unknown here or not that of its head, or its weights have other shapes.
     """
     if aggregator not in AGGREGATORS:
         raise ArtifactError(f"{folder / ABOUT_NAME}: unknown aggregator {aggregator!r}; update tilewise")
+    if aggregator != head.aggregate:
+        raise ArtifactError(f"{folder / ABOUT_NAME} is damaged: it asks for {aggregator} and {head.aggregate}; {AGAIN}")
     wrong = [name for name in sorted(expected.keys() | found.keys()) if expected.get(name) != found.get(name)]
     if wrong:
         name = wrong[0]

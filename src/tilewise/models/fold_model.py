@@ -36,7 +36,6 @@ class FoldModel:
         head: what the head is.
         standardisation: fitted on the train part.
         weights: the head's parameters and buffers by their torch names.
-        aggregator: how tile probabilities become slide probabilities; a name in `AGGREGATORS`.
         origin: what the model was made from and how training went; plain data.
     """
 
@@ -44,8 +43,12 @@ class FoldModel:
     head: HeadConfig
     standardisation: Standardisation
     weights: Mapping[str, NDArray[Any]]
-    aggregator: str = "mean"
     origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def aggregator(self) -> str:
+        """How tile probabilities become slide probabilities; a name in `AGGREGATORS`."""
+        return self.head.aggregate
 
     @property
     def num_features(self) -> int:
@@ -119,16 +122,15 @@ class FoldModel:
                     tensors.pop("standardisation.mean"), tensors.pop("standardisation.scale")
                 ),
                 weights={name.removeprefix("head."): array for name, array in tensors.items()},
-                aggregator=str(about["aggregator"]),
                 origin=dict(about["origin"]),
             )
-            num_features = int(about["num_features"])
+            num_features, aggregator = int(about["num_features"]), str(about["aggregator"])
         except (KeyError, TypeError, ValueError, ValidationError) as error:
             raise ArtifactError(f"{folder / ABOUT_NAME} is damaged ({error!r}); {AGAIN}") from error
-        model._check(folder, num_features)
+        model._check(folder, aggregator, num_features)
         return model
 
-    def _check(self, folder: Path, num_features: int) -> None:
+    def _check(self, folder: Path, aggregator: str, num_features: int) -> None:
         from tilewise.models.heads import build_head
 
         fresh = build_head(self.head, num_features=num_features, num_classes=len(self.classes))
@@ -136,7 +138,7 @@ class FoldModel:
         expected |= {"mean": (num_features,), "scale": (num_features,)}
         found = {name: array.shape for name, array in self.weights.items()}
         found |= {"mean": self.standardisation.mean_D.shape, "scale": self.standardisation.scale_D.shape}
-        check_model(folder, self.aggregator, found=found, expected=expected)
+        check_model(folder, aggregator, self.head, found=found, expected=expected)
 
     def _build(self) -> nn.Module:
         import torch

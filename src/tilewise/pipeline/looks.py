@@ -49,6 +49,16 @@ class Looks:
         """The look of one fold, or of one member of a classifier."""
         return self.seen[number if len(self.seen) > 1 else 0]
 
+    def only(self, numbers: Sequence[int]) -> Looks:
+        """The looks of some of the models, in this order."""
+        if len(self.seen) == 1:
+            return self
+        return replace(
+            self,
+            seen=tuple(self.seen[number] for number in numbers),
+            targets=tuple(self.targets[number] for number in numbers),
+        )
+
     def predict(
         self, classifier: SlideClassifier, slide_ids: Sequence[str]
     ) -> tuple[SlideProbabilities, npt.NDArray[np.float64]]:

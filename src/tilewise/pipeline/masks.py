@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tilewise.audit.cohort import AuditedCohort
-from tilewise.cohort import Cohort
 from tilewise.inference.classifier import SlideClassifier
+from tilewise.pipeline.sharing import Sharing
 from tilewise.recipe import Recipe
 from tilewise.runs import RunFolder
 from tilewise.segment.config import SegmentConfig, UNetConfig
@@ -16,16 +16,7 @@ from tilewise.segment.run import Segmentation
 from tilewise.segment.run import segment as run_segment
 
 
-def masks_for_training(
-    audited: AuditedCohort,
-    cohort: Cohort,
-    recipe: Recipe,
-    folder: RunFolder,
-    *,
-    seed: int,
-    workers: int | None,
-    offline: bool,
-) -> AuditedCohort:
+def masks_for_training(audited: AuditedCohort, recipe: Recipe, folder: RunFolder, sharing: Sharing) -> AuditedCohort:
     """The cohort with the masks that tiles are cut by; slides that could not be read for them are failures.
 
     Masks, scores, pictures and networks are written into the run's folder.
@@ -36,9 +27,10 @@ def masks_for_training(
     """
     if recipe.segment.method == "none":
         return audited
-    made = run_segment(audited, recipe.segment, seed=seed, workers=workers, offline=offline)
-    write_output(folder.segment, made, cohort, recipe.segment, seed=seed, workers=workers)
-    return _readable(made)
+    made = sharing.masks(audited, recipe.segment)
+    workers = sharing.machine.workers
+    write_output(folder.segment, made, sharing.cohort, recipe.segment, seed=sharing.seed, workers=workers)
+    return readable(made)
 
 
 def segmenter_of(recipe: Recipe, folder: RunFolder) -> Path | None:
@@ -61,9 +53,10 @@ def masks_for_prediction(
     if classifier.segmenter is not None:
         config = config.model_copy(update={"unet": UNetConfig(networks=classifier.segmenter)})
     made = run_segment(audited, config, seed=classifier.seed, workers=workers, offline=offline)
-    return _readable(made)
+    return readable(made)
 
 
-def _readable(made: Segmentation) -> AuditedCohort:
+def readable(made: Segmentation) -> AuditedCohort:
+    """The cohort of the masks that were made, without the slides that could not be read for them."""
     failed = {failure.item for failure in made.failures}
     return replace(made.cohort, slides=tuple(item for item in made.cohort.slides if item.slide_id not in failed))

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from tilewise.audit import run as audit_stage
-from tilewise.audit.cohort import AuditedCohort
-from tilewise.audit.config import AuditConfig
-from tilewise.audit.run import AuditOptions
 from tilewise.cohort import Cohort
-from tilewise.encoders import Encoder, build_encoder
-from tilewise.errors import EncoderUnavailable, UsageError
+from tilewise.errors import TilewiseError, UsageError
 from tilewise.execution import Failure
 from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.ensemble import EnsembleClassifier
 from tilewise.inference.predictions import PREFIX
 from tilewise.inference.submission import write_submission
-from tilewise.models import FoldModel
-from tilewise.pipeline.looks import Looker
-from tilewise.pipeline.masks import masks_for_prediction
-from tilewise.recipe import parse_recipe
+from tilewise.pipeline.predict_part import PartPrediction, PartPredictor, Shared
 from tilewise.store import write_text
-from tilewise.tiles import run as tile_stage
-from tilewise.tiles.tileset import TileSet
-
-# Findings that make a prediction doubtful; masks are spoken of with the tiles.
-_TELLING = frozenset({"not-histology", "other-stain", "ink", "blank", "blurred", "dark", "bright"})
 
 
 @dataclass(frozen=True)
@@ -39,8 +30,8 @@ class PredictionResult:
     """What became of new slides.
 
     Attributes:
-        table: one row per slide in the cohort's order: slide, predicted, p_<class>..., num_tiles, warnings (joined by
-            "; ", empty where there is nothing to say).
+        table: one row per slide in the cohort's order: slide, predicted, p_<class>..., num_tiles (of several runs the
+            fewest that one of them looked at), warnings (joined by "; ", empty where there is nothing to say).
         details: where the table was written; None where it was not.
         warnings: what a person should know, slide by slide.
         failures: slides that could not be read; they have a row all the same.
@@ -63,12 +54,17 @@ class PredictionResult:
 
 
 def predict(
-    classifier: SlideClassifier, cohort: Cohort, *, out: Path | None, workers: int | None = None, offline: bool = False
+    classifier: SlideClassifier | EnsembleClassifier,
+    cohort: Cohort,
+    *,
+    out: Path | None,
+    workers: int | None = None,
+    offline: bool = False,
 ) -> PredictionResult:
-    """Classify slides by the recipe the classifier was trained with.
+    """Classify slides by the recipe the classifier was trained with, or by those of all runs of an ensemble.
 
     Every slide gets a row. One that cannot be read or yields no tile is given the share of each class in the training
-    cohort as its probabilities, and a warning.
+    cohort as its probabilities, and a warning. Runs of an ensemble share what their recipes agree in.
 
     Raises:
         UsageError: `out` is a folder.
@@ -78,98 +74,96 @@ def predict(
     """
     if out is not None and out.is_dir():
         raise UsageError(f"--out {out} is a folder; give the file to write, {out / 'submission.csv'} say")
-    recipe = parse_recipe(classifier.recipe, "the classifier's recipe")
-    encoder: Encoder | None = None
-    notes: tuple[str, ...] = ()
-    if recipe.training.on == "features":  # networks on pixels lie in the bundle, whole
-        encoder = build_encoder(recipe.encoder, offline=offline, seed=classifier.seed, workers=workers)
-        notes = _compare_encoders(classifier, encoder)
-    audited = audit_stage.run(cohort, _for_prediction(recipe.audit), AuditOptions(drop=False, workers=workers))
-    audited = masks_for_prediction(audited, recipe.segment, classifier, workers=workers, offline=offline)
-    tiles, tile_failures = tile_stage.run(audited, recipe.tiles, out=None, workers=workers)
-    looker, lost = Looker(audited, tiles, encoder, recipe).with_profiles(workers=workers)
-    looks = looker.look(classifier.targets, without={failure.item for failure in lost}, hold=False)
-    found, probabilities_SC = looks.predict(classifier, tuple(looks.seen[0]))
-    failures = (*audited.failures, *tile_failures, *lost, *looks.failures, *found.failures)
-
-    prior = np.array([classifier.label_counts.get(name, 0) for name in classifier.classes], dtype=np.float64)
-    rows = dict.fromkeys((slide.slide_id for slide in cohort.slides), prior / prior.sum())
-    num_tiles = dict.fromkeys(rows, 0)
-    rows.update(zip(found.slide_ids, probabilities_SC, strict=True))
-    num_tiles.update(zip(found.slide_ids, found.num_tiles_S.tolist(), strict=True))
-    warnings = _slide_warnings(classifier, audited, tiles, failures)
-    record = looker.record(looks)
-    for name, reason in record.left.items() if record else ():
-        warnings.setdefault(name, []).append(f"stain not normalised: {reason}")
-    probabilities = np.stack(list(rows.values()))
+    whole: EnsembleClassifier | None = None
+    if isinstance(classifier, EnsembleClassifier):
+        whole = classifier.lean()
+        named = whole.parts
+    else:
+        named = {"": classifier}
+    parts = _predict_parts(named, Shared(cohort, workers, offline))
+    first = next(iter(named.values()))
+    names = [slide.slide_id for slide in cohort.slides]
+    probabilities_SC = _probabilities(names, tuple(parts.values()), first, whole)
+    num_tiles = [min((part.num_tiles[name] for part in parts.values() if name in part.num_tiles), default=0)
+                 for name in names]  # fmt: skip
+    warnings = _join_warnings(names, parts, first.commonest)
     table = pd.DataFrame(
         {
-            "slide": list(rows),
-            "predicted": [classifier.classes[index] for index in probabilities.argmax(axis=1)],
-            **{PREFIX + name: probabilities[:, index] for index, name in enumerate(classifier.classes)},
-            "num_tiles": list(num_tiles.values()),
-            "warnings": ["; ".join(warnings.get(name, ())) for name in rows],
+            "slide": names,
+            "predicted": [first.classes[index] for index in probabilities_SC.argmax(axis=1)],
+            **{PREFIX + name: probabilities_SC[:, index] for index, name in enumerate(first.classes)},
+            "num_tiles": num_tiles,
+            "warnings": ["; ".join(warnings.get(name, ())) for name in names],
         }
     )
     details = None if out is None else _write(out, table)
+    notes = dict.fromkeys(f"run {run}: {note}" if run else note for run, part in parts.items() for note in part.notes)
     said = (*notes, *(f"{name}: {text}" for name, texts in warnings.items() for text in texts))
-    return PredictionResult(table, details, said, failures)
+    failures = dict.fromkeys(failure for part in parts.values() for failure in part.failures)
+    return PredictionResult(table, details, said, tuple(failures))
 
 
-def _for_prediction(config: AuditConfig) -> AuditConfig:
-    """Every new slide is asked for: copies are no fault, and where training drops ink it is taken out here."""
-    return config.model_copy(update={"copies": "keep", "ink": "keep" if config.ink == "keep" else "repair"})
+def _predict_parts(named: Mapping[str, SlideClassifier], shared: Shared) -> dict[str, PartPrediction]:
+    """What each run says; what one of them lacks is noticed before any slide is looked at."""
+    ready, found = {}, {}
+    for run, classifier in named.items():
+        with _named(run):
+            ready[run] = PartPredictor.of(classifier, shared)
+    for run, predictor in ready.items():
+        with _named(run):
+            found[run] = predictor.predict(shared)
+    return found
 
 
-def _compare_encoders(classifier: SlideClassifier, encoder: Encoder) -> tuple[str, ...]:
-    """Other weights make other vectors: that is refused. Another engine rounds otherwise: that is said."""
-    then, now = classifier.encoder, encoder.signature
-    length = next(member.num_features for member in classifier.members if isinstance(member, FoldModel))
-    if encoder.card.dim != length:
-        raise EncoderUnavailable(
-            f"encoder {encoder.card.name}: it makes {encoder.card.dim} features of a tile here and made {length} in "
-            "training; use the version of tilewise that trained the run, or train again"
-        )
-    different = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
-    steps = {
-        "card": "use the version of tilewise that trained the run, or train again",
-        "code": "use the version of tilewise that trained the run, or train again",
-        "weights": "give the file the run was trained with",
-    }
-    for key, step in steps.items():
-        if key in different:
-            raise EncoderUnavailable(
-                f"encoder {encoder.card.name}: its {key} differs from training ({then.get(key)!r} then, "
-                f"{now.get(key)!r} now); {step}"
-            )
-    changes = ", ".join(f"{key} {then.get(key)!r} -> {now.get(key)!r}" for key in different)
-    return (f"the encoder runs otherwise than in training ({changes}); probabilities may differ slightly",) * bool(
-        changes
-    )
+@contextlib.contextmanager
+def _named(run: str) -> Iterator[None]:
+    """Say which run of an ensemble an error is of."""
+    try:
+        yield
+    except TilewiseError as error:
+        if run:
+            error.add_note(f"this came of the run {run} of the ensemble")
+        raise
 
 
-def _slide_warnings(
-    classifier: SlideClassifier, audited: AuditedCohort, tiles: TileSet, failures: tuple[Failure, ...]
-) -> dict[str, list[str]]:
-    warnings: dict[str, list[str]] = {}
-    prior = f"NOT CLASSIFIED, filled in with the commonest class of the training cohort ({classifier.commonest})"
-    for failure in failures:
-        warnings.setdefault(failure.item, []).append(f"{prior}: it could not be read: {failure.message}")
-    for name, reason in tiles.skipped.items():
-        warnings.setdefault(name, []).append(f"{prior}: it yields no tile: {reason}")
-    for name, reason in tiles.fallbacks.items():
-        warnings.setdefault(name, []).append(f"tiles not cut by its mask: {reason}")
-    for finding in audited.findings:
-        if finding.kind in _TELLING and finding.proposal != "keep":
-            warnings.setdefault(finding.slide, []).append(f"{finding.kind}: {finding.evidence}")
-    for item in audited.slides:
-        if item.repaired:
-            warnings.setdefault(item.slide_id, []).append(f"repaired: {item.repaired}")
-        twin = classifier.training_slides.get(item.pixel_digest)
-        if twin is not None:
-            text = f"the same pixels as the training slide {twin}: the classifier has seen it, ignore its prediction"
-            warnings.setdefault(item.slide_id, []).append(text)
-    return warnings
+def _probabilities(
+    names: Sequence[str],
+    parts: Sequence[PartPrediction],
+    first: SlideClassifier,
+    whole: EnsembleClassifier | None,
+) -> npt.NDArray[np.float64]:
+    """Rows in the order of the slides; one that nobody could look at has the shares of the training cohort."""
+    prior_C = np.array([first.label_counts.get(name, 0) for name in first.classes], dtype=np.float64)
+    unseen_C = np.full(len(first.classes), np.nan)
+    probabilities_RSC = np.array([[part.probabilities.get(name, unseen_C) for name in names] for part in parts])
+    rows_SC = np.tile(prior_C / prior_C.sum(), (len(names), 1))
+    seen_S = ~np.isnan(probabilities_RSC).any(axis=2).all(axis=0)
+    if whole is None:
+        rows_SC[seen_S] = probabilities_RSC[0, seen_S]
+    elif seen_S.any():
+        rows_SC[seen_S] = whole.combine(probabilities_RSC[:, seen_S])
+    return rows_SC
+
+
+def _join_warnings(names: Sequence[str], parts: Mapping[str, PartPrediction], commonest: str) -> dict[str, list[str]]:
+    """Slide -> sentences; what all runs say is said once, what some say is said with their names."""
+    prior = f"NOT CLASSIFIED, filled in with the commonest class of the training cohort ({commonest})"
+    joined: dict[str, list[str]] = {}
+    for name in names:
+        said: dict[str, list[str]] = {}
+        nobody = all(name not in part.probabilities for part in parts.values())
+        for run, part in parts.items():
+            if name in part.unseen:
+                why = part.unseen[name]
+                said.setdefault(f"{prior}: {why}" if nobody else f"predicted by the other runs: {why}", []).append(run)
+            for text in part.warnings.get(name, ()):
+                said.setdefault(text, []).append(run)
+        sentences = [
+            text if len(runs) == len(parts) else f"run {', '.join(runs)}: {text}" for text, runs in said.items()
+        ]
+        if sentences:
+            joined[name] = sentences
+    return joined
 
 
 def _write(out: Path, table: pd.DataFrame) -> Path:

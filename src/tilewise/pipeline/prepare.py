@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tilewise.encoders import Encoder, build_encoder, find_card
+from tilewise.errors import EncoderUnavailable
 from tilewise.inference.slide_tiles import Shown
+from tilewise.pipeline.offline import offline_recipe
 from tilewise.recipe import Recipe
 
 
@@ -15,6 +17,18 @@ def prepare(recipe: Recipe, *, seed: int, workers: int | None, offline: bool) ->
     Raises:
         UsageError: it cannot be made here: weights are missing, a licence has to be read, a device is not there.
     """
+    try:
+        return _prepare(recipe, seed=seed, workers=workers, offline=offline)
+    except EncoderUnavailable as error:
+        if not offline and offline_recipe(recipe)[1]:
+            error.add_note(
+                "without these weights: `--offline` trains with what can stand in for them, random weights or the "
+                "encoder texture, and says so in the report's first lines"
+            )
+        raise
+
+
+def _prepare(recipe: Recipe, *, seed: int, workers: int | None, offline: bool) -> tuple[Encoder | None, dict[str, Any]]:
     if recipe.training.on == "features":
         encoder = build_encoder(recipe.encoder, offline=offline, seed=seed, workers=workers)
         return encoder, dict(encoder.signature)

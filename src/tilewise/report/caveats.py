@@ -36,6 +36,7 @@ class Facts:
         num_lost: pictures that could not be drawn.
         stain: which slides keep their own stain although they were to be normalised; '' where none does.
         masks: how masks were made, if they were; '' otherwise.
+        notes: what was changed about the recipe because this machine lacks something.
     """
 
     root: Path
@@ -48,11 +49,12 @@ class Facts:
     num_lost: int = 0
     stain: str = ""
     masks: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def caveats(facts: Facts) -> tuple[str, ...]:
     """One or two sentences each, what weighs most first."""
-    said = drawn_cohort(facts.root)
+    said = [*facts.notes, *drawn_cohort(facts.root)]
     if str(facts.encoder.get("weights", "")).startswith(_ENCODER_RANDOM):
         said.append("The encoder has random weights: it was never trained. The scores say nothing about the method.")
     if not facts.has_groups:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tilewise.ensemble.record import EnsembleRecord
 from tilewise.units import Box
 
 
@@ -174,8 +175,8 @@ class ReportInput:
         encoder: name of the encoder.
         evaluation: `Evaluation.to_json()`.
         cohort: what was discovered.
-        audit: what was found and decided.
-        tiles: what was cut.
+        audit: what was found and decided; None where several runs are combined, whose own reports say it.
+        tiles: what was cut; likewise.
         parts: every part of every fold, in order, then the hold-out.
         fold_notes: what could not be split as asked.
         histories: one per fold.
@@ -188,6 +189,8 @@ class ReportInput:
         version: of tilewise.
         seed: of the run.
         created: when the run was made, as ISO 8601; the day is shown.
+        combined: how several runs were combined; None for a run that was trained.
+        deployed: what `tilewise predict` uses, and whether that has a score of its own; '' where `combined` says it.
     """
 
     title: str
@@ -196,8 +199,8 @@ class ReportInput:
     encoder: str
     evaluation: Mapping[str, Any]
     cohort: CohortSummary
-    audit: AuditSummary
-    tiles: TileSummary
+    audit: AuditSummary | None
+    tiles: TileSummary | None
     parts: tuple[PartSummary, ...]
     fold_notes: tuple[str, ...] = ()
     histories: tuple[History, ...] = ()
@@ -210,3 +213,5 @@ class ReportInput:
     version: str = ""
     seed: int | None = None
     created: str = ""
+    combined: EnsembleRecord | None = None
+    deployed: str = ""

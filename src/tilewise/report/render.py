@@ -17,7 +17,7 @@ from tilewise.report.templates import environment, read
 def render_report(data: ReportInput) -> str:
     """The report as one HTML document that loads nothing. The same data gives the same text."""
     evaluation = data.evaluation
-    decisions = decision_groups(data.audit.decisions, fallback=data.audit.fallback)
+    decisions = decision_groups(data.audit.decisions, fallback=data.audit.fallback) if data.audit else []
     auroc_notes, box_notes = _split_notes(evaluation["out_of_fold"]["notes"])
     view: dict[str, Any] = {
         "data": data,
@@ -36,7 +36,7 @@ def render_report(data: ReportInput) -> str:
         "show_author": by_others(decisions),
         "auroc_notes": auroc_notes,
         "box_notes": box_notes,
-        "tile_counts": tile_counts(data.tiles.counts),
+        "tile_counts": tile_counts(data.tiles.counts) if data.tiles else None,
         "environment": flat(data.environment),
     }
     return environment().get_template("report.html").render(view)

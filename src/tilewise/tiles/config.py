@@ -33,7 +33,14 @@ Strategies = Annotated[
     tuple[Strategy, ...],
     BeforeValidator(_listed),
     PlainSerializer(_plain),
-    WithJsonSchema({"anyOf": [{"enum": list(get_args(Strategy))}, {"type": "list of these"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(get_args(Strategy))},
+                {"type": "array", "items": {"enum": list(get_args(Strategy))}, "minItems": 1, "uniqueItems": True},
+            ]
+        }
+    ),
 ]
 
 

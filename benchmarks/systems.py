@@ -1,0 +1,148 @@
+"""The five systems beside each other: the same cohort, one grouped hold-out, so much time for each.
+
+    python benchmarks/systems.py [--budget 20m] [--cohort FOLDER] [--out systems] [--only RECIPE ...]
+    make systems BUDGET=20m
+
+Each packaged recipe is trained twice by the command line, offline, in a process of its own: a pilot of one epoch, which
+tells what an epoch costs, and then with as many epochs as the budget holds, at most its own number. Stages and cycles
+that are counted in epochs shrink with them. Whoever has no pretrained weights starts from random ones (`--offline` says
+what it changed), so that the table compares the machinery, not what the systems reached with their weights.
+
+Columns: macro F1 on the test part with its interval, wall seconds of the run (the pilot is not in it; its facts and
+features are in the cache), most memory that its processes held together, epochs run and epochs of the recipe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit_speed import timed
+from tilewise import api
+from tilewise.recipe import Recipe, load_recipe
+
+RECIPES = (
+    "window-resnet50", "ten-view-phikon", "dual-branch-convnext", "adaptive-patch-resnet50", "component-box-convnext",
+)  # fmt: skip
+COHORT = {"num_slides": 96, "difficulty": 0.3, "seed": 5}
+# One hold-out for all: what a recipe says of its folds and of its ensemble would not be the same for two of them.
+SPLIT = (
+    "folds={kind: holdout, test_fraction: 0.3, select_fraction: 0.2}",
+    "ensemble={members: all, weights: equal}",
+)
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    recipe: str
+    score: str
+    seconds: float
+    memory: float
+    epochs: str
+    notes: tuple[str, ...]
+
+    def line(self) -> str:
+        """The line, as Markdown."""
+        return f"| `{self.recipe}` | {self.score} | {self.seconds:.0f} | {self.memory:.2f} | {self.epochs} |"
+
+
+def duration(text: str) -> float:
+    """Seconds of `90s`, `20m` or `1h`."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; give 90s, 20m or 1h")
+    return float(found[1]) * UNITS[found[2] or "s"]
+
+
+def scaled(recipe: Recipe, epochs: int) -> list[str]:
+    """Settings for a training of so many epochs that keeps the recipe's proportions."""
+    own = recipe.training.epochs or epochs
+    share = epochs / own
+    settings = [f"training.epochs={epochs}"]
+    if recipe.network.trained == "progressive":
+        settings.append(f"network.epochs_per_stage={max(1, round(recipe.network.epochs_per_stage * share))}")
+    if recipe.training.schedule.kind == "restarts":
+        first = max(0.5, recipe.training.schedule.first_cycle_epochs * share)
+        settings.append(f"training.schedule.first_cycle_epochs={first:.2f}")
+    return settings
+
+
+def train(name: str, cohort: Path, out: Path, settings: list[str], cache: Path) -> tuple[float, float, dict]:
+    """Wall seconds, peak GiB and what the command printed."""
+    given = [part for setting in (*SPLIT, *settings) for part in ("--set", setting)]
+    command = [
+        sys.executable, "-m", "tilewise", "train", str(cohort), "--recipe", name, "--out", str(out), "--offline",
+        "--quiet", "--json", *given,
+    ]  # fmt: skip
+    seconds, memory, printed = timed(command, TILEWISE_CACHE=str(cache))
+    return seconds, memory, json.loads(printed)
+
+
+def epoch_seconds(run: Path) -> float:
+    """What the one epoch of a pilot cost, from when its files were written; decoding is in it."""
+    return (run / "folds" / "0" / "history.csv").stat().st_mtime - (run / "folds.json").stat().st_mtime
+
+
+def measure(name: str, cohort: Path, out: Path, budget: float) -> Row:
+    """Pilot and run of one recipe."""
+    recipe, cache = load_recipe(name, SPLIT), out / "cache"
+    own = recipe.training.epochs
+    if own is None:
+        raise SystemExit(f"{name} does not say how many epochs it trains for")
+    pilot = out / f"{name}-pilot"
+    spent, _, told = train(name, cohort, pilot, scaled(recipe, 1), cache)
+    epochs = min(own, 1 + max(0, int((0.9 * budget - spent) / max(epoch_seconds(pilot), 0.01))))
+    if json.loads((pilot / "run.json").read_text())["recipe"]["training"]["on"] == "features":
+        epochs = own  # a head on features; an epoch costs nothing
+    seconds, memory, told = train(name, cohort, out / name, scaled(recipe, epochs), cache)
+    score = told["out_of_fold"]["macro_f1"]
+    said = json.loads((out / name / "run.json").read_text())["recipe"].get("notes", ())
+    written = f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
+    return Row(name, written, seconds, memory, f"{epochs} of {own}", tuple(said))
+
+
+def main() -> None:
+    """Train the recipes one after the other and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--budget", type=duration, default=duration("20m"), help="time for each recipe: 90s, 20m, 1h")
+    parser.add_argument("--cohort", type=Path, help="folder of slides; default: a synthetic cohort is drawn")
+    parser.add_argument("--out", type=Path, default=Path("systems"), help="folder for the runs")
+    parser.add_argument("--only", nargs="+", choices=RECIPES, default=RECIPES, metavar="RECIPE")
+    arguments = parser.parse_args()
+    out = arguments.out.resolve()
+    cohort = arguments.cohort
+    if cohort is None:
+        cohort = out / "cohort"
+        if not cohort.exists():
+            api.synth(cohort, COHORT)
+    told = subprocess.run(["nproc"], capture_output=True, text=True, check=False).stdout.strip() or str(os.cpu_count())
+    lines = [
+        f"{arguments.budget / 60:g} minutes for each recipe, {told} processors, {cohort.name}",
+        "",
+        "| recipe | macro F1, test part | seconds | peak GiB | epochs |",
+        "|---|---|---|---|---|",
+    ]
+    print("\n".join(lines), flush=True)
+    notes = []
+    for name in arguments.only:
+        row = measure(name, cohort, out, arguments.budget)
+        lines.append(row.line())
+        print(lines[-1], flush=True)
+        notes += [f"- `{name}`: {note}" for note in row.notes]
+    if notes:
+        lines += ["", "Changed because the weights are not on this machine:", "", *notes]
+        print("\n".join(["", *notes]))
+    (out / "table.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

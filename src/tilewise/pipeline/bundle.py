@@ -1,0 +1,94 @@
+"""Models of folds in, the deployable classifier and the predictions of a run out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tilewise.audit.cohort import AuditedCohort
+from tilewise.errors import SlideError
+from tilewise.evaluation.run import OUTSIDE
+from tilewise.folds import Folds
+from tilewise.inference.classifier import Member, SlideClassifier
+from tilewise.inference.network import SlideProbabilities
+from tilewise.inference.predictions import Predictions
+from tilewise.pipeline.looks import Looks
+from tilewise.recipe import Recipe
+from tilewise.runs import RunFolder
+from tilewise.store import digest_config, digest_file
+
+
+def bundle(
+    models: tuple[Member, ...],
+    weights: tuple[float, ...],
+    folds: Folds,
+    audited: AuditedCohort,
+    recipe: Recipe,
+    signature: dict[str, Any],
+    seed: int,
+) -> SlideClassifier:
+    """The deployable classifier: the models of the folds that have a weight, and what they have learnt from."""
+    kept = [(model, weight) for model, weight in zip(models, weights, strict=True) if weight]
+    models, weights = tuple(model for model, _ in kept), tuple(weight for _, weight in kept)
+    inside = {item.slide_id: str(item.label) for item in folds.items if item.slide_id not in set(folds.holdout)}
+    joined = {one["slide"] for model in models for one in model.origin.get("pseudo", {}).get("added", ())}
+    joined |= {name for model in models for name in model.origin.get("pretrain", {}).get("unlabelled", ())}
+    taught = inside.keys() | joined
+    return SlideClassifier(
+        members=models,
+        weights=weights,
+        classes=folds.classes,
+        recipe=recipe.model_dump(mode="json", by_alias=True),
+        seed=seed,
+        encoder=signature,
+        label_counts=dict(sorted(Counter(inside.values()).items())),
+        training_slides={item.pixel_digest: item.slide_id for item in audited.slides if item.slide_id in taught},
+    )
+
+
+def predict_parts(models: tuple[Member, ...], folds: Folds, looks: Looks) -> Predictions:
+    """`select` and `test` of every fold by its own model."""
+    tables = []
+    for number, (model, fold) in enumerate(zip(models, folds.folds, strict=True)):
+        for part in ("select", "test"):
+            names = fold.part(part)
+            if names:
+                found = looks.of(number).predict((model,), names)
+                tables.append(_table(folds, found, found.probabilities_MSC[0], number, part))
+    return Predictions.join(tables)
+
+
+def predict_holdout(classifier: SlideClassifier, folds: Folds, looks: Looks) -> list[Predictions]:
+    """The hold-out, where there is one, by the classifier that is deployed."""
+    if not folds.holdout:
+        return []
+    return [_table(folds, *looks.predict(classifier, folds.holdout), OUTSIDE, "holdout")]
+
+
+def origin_of(folder: RunFolder, models: tuple[Member, ...], classifier: SlideClassifier) -> str:
+    """Digest of what the predictions were made from: the fold file, the models and the encoder."""
+    inputs = [model.origin["inputs"] for model in models]
+    return digest_config([digest_file(folder.folds), inputs, list(classifier.weights), dict(classifier.encoder)])
+
+
+def _table(
+    folds: Folds, found: SlideProbabilities, probabilities_SC: npt.NDArray[np.float64], fold: int, part: str
+) -> Predictions:
+    if found.failures:  # it was read before
+        failure = found.failures[0]
+        raise SlideError(f"{failure.item}: {failure.message}; it was read before, see what became of it and run again")
+    items = {item.slide_id: item for item in folds.items}
+    rows = pd.DataFrame(
+        {
+            "slide": list(found.slide_ids),
+            "label": [items[name].label for name in found.slide_ids],
+            "group": [items[name].group for name in found.slide_ids],
+            "fold": np.int32(fold),
+            "part": part,
+        }
+    )
+    return Predictions.of(rows, probabilities_SC, found.num_tiles_S, folds.classes)

@@ -1,0 +1,266 @@
+"""Several finished runs in, one run out that combines them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tilewise.ensemble.combine import Combined, combine
+from tilewise.ensemble.examples import ClassWeighting
+from tilewise.ensemble.library import LibraryRun
+from tilewise.ensemble.methods import Method, describe_method
+from tilewise.ensemble.record import RECORD_NAME, EnsembleRecord
+from tilewise.errors import ArtifactError, UsageError
+from tilewise.evaluation.compare import paired_difference
+from tilewise.evaluation.evaluation import Evaluation
+from tilewise.evaluation.run import evaluate_predictions
+from tilewise.folds import Folds
+from tilewise.inference.combiner import WeightedMean, import_lightgbm
+from tilewise.inference.ensemble import write_ensemble
+from tilewise.inference.predictions import Predictions
+from tilewise.pipeline.environment import describe_environment
+from tilewise.pipeline.train import Run
+from tilewise.recipe import Recipe, parse_recipe
+from tilewise.report.ensemble import caveats_of
+from tilewise.report.gather import write_report
+from tilewise.runs import RunFolder
+from tilewise.store import MANIFEST_NAME, Manifest, digest_config, digest_file, read_json, verify, write_json
+
+_WEIGHTINGS: dict[str, ClassWeighting] = {"none": "none", "sqrt": "sqrt", "inverse": "inverse", "effective": "inverse"}
+
+
+@dataclass(frozen=True)
+class EnsembleOptions:
+    """How runs are combined.
+
+    Attributes:
+        out: folder of the combined run.
+        method: how.
+        seed: of what is random in the fits and of the intervals.
+    """
+
+    out: Path
+    method: Method
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One of the runs."""
+
+    folder: RunFolder
+    identity: Mapping[str, Any]
+    recipe: Recipe
+    run: LibraryRun
+
+    @property
+    def name(self) -> str:
+        return self.run.name
+
+
+def ensemble(runs: Sequence[RunFolder], options: EnsembleOptions) -> Run:
+    """Combine runs of the same folds; the same call on a finished one does nothing.
+
+    Raises:
+        UsageError: a folder holds no finished run, the runs cannot be combined, or `out` holds another run.
+        ArtifactError: a run is damaged.
+    """
+    if options.method.startswith("stack-boosting"):
+        import_lightgbm()
+    sources = _sources(runs)
+    folder = RunFolder(options.out)
+    with folder.locked():
+        identity = _identity(sources, options)
+        _refuse_other(folder, identity)
+        folder.claim(identity, _recipe_yaml(sources, options))
+        finished = _finished(folder)
+        return finished or _make(folder, sources, options)
+
+
+def _make(folder: RunFolder, sources: Sequence[_Source], options: EnsembleOptions) -> Run:
+    first = sources[0]
+    weighting = class_weighting([source.recipe for source in sources])
+    library = [source.run for source in sources]
+    combined = combine(library, options.method, weighting=weighting, seed=options.seed)
+    folds = first.run.folds
+    folds.write(folder.folds)
+    models = {source.name: source.folder.model for source in sources}
+    write_ensemble(folder.model, models, combined.combiner, options.method)
+    inputs = digest_config([digest_file(folder.folds), combined.combiner.to_json(), options.method])
+    combined.predictions.write(folder.predictions, inputs=inputs)
+    evaluation = evaluate_predictions(
+        combined.predictions.table,
+        folds,
+        first.recipe.evaluation,
+        classes=folds.classes,
+        seed=options.seed,
+        out=folder.evaluation,
+    )
+    record = _record(sources, combined, options, weighting)
+    record.write(folder.root / RECORD_NAME)
+    write_json(folder.environment, _environment(sources, options), schema="tilewise.environment", version=1)
+    write_report(folder)
+    files = [path for path in folder.root.rglob("*") if path.is_file() and path.name != MANIFEST_NAME]
+    listed = [path for path in files if not path.name.startswith(".")]
+    Manifest.of(folder.root, listed, {"seed": options.seed, "runs": _digests(sources)}).write(folder.root)
+    return Run(folder, evaluation, (), (*record.sentences()[1:], *record.caveats))
+
+
+def class_weighting(recipes: Sequence[Recipe]) -> ClassWeighting:
+    """How classes are weighed where a combiner is fitted to a loss: as the runs were trained, `sqrt` where they differ.
+
+    Other weights would undo what training did for the rare classes.
+    """
+    asked = {
+        "inverse" if recipe.training.sampling.balance == "class" else _WEIGHTINGS[recipe.training.loss.class_weights]
+        for recipe in recipes
+    }
+    only: ClassWeighting = asked.pop() if len(asked) == 1 else "sqrt"
+    return only
+
+
+def _sources(folders: Sequence[RunFolder]) -> list[_Source]:
+    roots = [folder.root.resolve() for folder in folders]
+    twice = [root for root, num in Counter(roots).items() if num > 1]
+    if twice:
+        raise UsageError(f"run {twice[0].name} is named twice; name each run once")
+    found = []
+    for folder, name in zip(folders, _names(roots), strict=True):
+        identity = folder.require_finished()
+        if "ensemble" in identity:
+            raise UsageError(f"run {name} is combined of runs itself; name those runs instead")
+        damaged = [item.path for item in verify(folder.root) if item.what != "unlisted"]
+        if damaged:
+            raise ArtifactError(
+                f"run {name}: {damaged[0]} is missing or changed; give its `tilewise train` command again"
+            )
+        library = LibraryRun(name, Folds.read(folder.folds), Predictions.read(folder.predictions))
+        found.append(_Source(folder, identity, parse_recipe(identity["recipe"], str(folder.identity)), library))
+    return found
+
+
+def _names(roots: Sequence[Path]) -> list[str]:
+    """As short as can be told apart: folder names, with their parents' where two are the same."""
+    depth = 1
+    while True:
+        names = ["/".join(root.parts[-depth:]) for root in roots]
+        if len(set(names)) == len(names) or depth > max(len(root.parts) for root in roots):
+            return names
+        depth += 1
+
+
+def _identity(sources: Sequence[_Source], options: EnsembleOptions) -> dict[str, Any]:
+    first = sources[0]
+    return {
+        "cohort": first.identity["cohort"],
+        # Only what is needed to score the run again: each run's own recipe stands in recipe.yaml.
+        "recipe": {
+            "name": options.method,
+            "description": f"combined of {', '.join(source.name for source in sources)}",
+            "evaluation": first.recipe.evaluation.model_dump(mode="json"),
+        },
+        "seed": options.seed,
+        "decisions": first.identity["decisions"],
+        "notes": first.identity["notes"],
+        "created": datetime.now(UTC).date().isoformat(),
+        "ensemble": {"method": options.method, "runs": _digests(sources)},
+    }
+
+
+def _digests(sources: Sequence[_Source]) -> dict[str, str]:
+    return {source.name: digest_file(source.folder.root / MANIFEST_NAME) for source in sources}
+
+
+def _refuse_other(folder: RunFolder, identity: Mapping[str, Any]) -> None:
+    """A folder is one combination's; what differs is named."""
+    if not folder.identity.is_file():
+        return
+    found = folder.read_identity()
+    if "ensemble" not in found:
+        raise UsageError(f"{folder.root} holds a run that was trained; choose another --out")
+    mine, yours = identity["ensemble"], found["ensemble"]
+    for what, left, right in (
+        ("--method", yours["method"], mine["method"]),
+        ("--seed", found["seed"], identity["seed"]),
+        ("the runs", list(yours["runs"]), list(mine["runs"])),
+    ):
+        if left != right:
+            raise UsageError(
+                f"{folder.root} holds another combination ({what}: {left} there, {right} here); choose another --out, "
+                "or delete that folder"
+            )
+    changed = [name for name, digest in mine["runs"].items() if yours["runs"][name] != digest]
+    if changed:
+        raise UsageError(
+            f"{folder.root} was combined from another run {changed[0]}, which has been trained again since; choose "
+            "another --out, or delete that folder"
+        )
+
+
+def _finished(folder: RunFolder) -> Run | None:
+    """The combination that is already here, if it is whole."""
+    if not folder.is_finished or any(damage.what != "unlisted" for damage in verify(folder.root)):
+        return None
+    record = EnsembleRecord.read(folder.root / RECORD_NAME)
+    evaluation = Evaluation.read(folder.evaluation).to_json()
+    return Run(folder, evaluation, (), (*record.sentences()[1:], *record.caveats), was_finished=True)
+
+
+def _recipe_yaml(sources: Sequence[_Source], options: EnsembleOptions) -> str:
+    """The combination and every run's recipe, in one file."""
+    plain = {
+        "ensemble": {"method": options.method, "seed": options.seed, "runs": [source.name for source in sources]},
+        "recipes": {source.name: source.recipe.model_dump(mode="json", by_alias=True) for source in sources},
+    }
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110)
+
+
+def _record(
+    sources: Sequence[_Source], combined: Combined, options: EnsembleOptions, weighting: ClassWeighting
+) -> EnsembleRecord:
+    parts = ["test", *(["holdout"] if sources[0].run.folds.holdout else [])]
+    config, classes, table = sources[0].recipe.evaluation, combined.predictions.classes, combined.predictions.table
+    fitted = isinstance(combined.combiner, WeightedMean)
+
+    def difference(source: _Source, part: str) -> dict[str, Any]:
+        other = source.run.predictions.table
+        rows = table[table["part"] == part], other[other["part"] == part]
+        return paired_difference(*rows, classes, config, seed=options.seed)
+
+    return EnsembleRecord(
+        method=options.method,
+        words=describe_method(options.method),
+        runs=tuple(source.name for source in sources),
+        recipes=tuple(source.recipe.name for source in sources),
+        class_weighting=weighting,
+        weights=_weights(combined.combiner) if fitted else None,
+        fold_weights=tuple(_weights(one) for one in combined.fold_combiners) if fitted else None,
+        select_scores=combined.select_scores,
+        best_run=combined.best_run,
+        differences={part: [difference(source, part) for source in sources] for part in parts},
+        scored_holdout="holdout" in parts,
+        caveats=caveats_of([source.folder for source in sources], [source.name for source in sources]),
+    )
+
+
+def _weights(combiner: object) -> tuple[float, ...]:
+    assert isinstance(combiner, WeightedMean)
+    return combiner.weights
+
+
+def _environment(sources: Sequence[_Source], options: EnsembleOptions) -> dict[str, Any]:
+    """Of the combination; how each run's encoder was run stands under its name."""
+    encoders = {
+        source.name: read_json(source.folder.environment, schema="tilewise.environment", version=1)["encoder"]
+        for source in sources
+    }
+    environment = describe_environment(encoders)
+    if options.method.startswith("stack-boosting"):
+        environment["packages"] = environment["packages"] | {"lightgbm": import_lightgbm().__version__}
+    return environment

@@ -1,0 +1,236 @@
+"""One run's classifier and new slides in, what it says of each slide out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewise.audit import run as audit_stage
+from tilewise.audit.cohort import AuditedCohort
+from tilewise.audit.config import AuditConfig
+from tilewise.audit.run import AuditOptions
+from tilewise.cohort import Cohort
+from tilewise.encoders import Encoder, build_encoder
+from tilewise.errors import EncoderUnavailable
+from tilewise.execution import Failure
+from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.usual import distance
+from tilewise.models import FoldModel
+from tilewise.pipeline.looks import Looker, Looks
+from tilewise.pipeline.masks import masks_for_prediction
+from tilewise.pipeline.seen import SeenAsFeatures
+from tilewise.recipe import Recipe, parse_recipe
+from tilewise.segment.segmenter import segmenter_digest
+from tilewise.tiles import run as tile_stage
+from tilewise.tiles.tileset import TileSet
+
+# Findings that make a prediction doubtful; masks are spoken of with the tiles.
+_TELLING = frozenset({"not-histology", "other-stain", "ink", "blank", "blurred", "dark", "bright"})
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class PartPrediction:
+    """What one classifier says of new slides.
+
+    Attributes:
+        probabilities: slide -> float64 (C,), of the slides that it could look at.
+        num_tiles: slide -> tiles, of the same slides.
+        warnings: slide -> what a person should know, a sentence each.
+        unseen: slide -> why it could not be looked at.
+        notes: what is to be said of all slides.
+        failures: slides that could not be read.
+    """
+
+    probabilities: Mapping[str, npt.NDArray[np.float64]]
+    num_tiles: Mapping[str, int]
+    warnings: Mapping[str, list[str]]
+    unseen: Mapping[str, str]
+    notes: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """New slides, and what was made of them already: classifiers whose recipes agree in a stage share it.
+
+    Attributes:
+        cohort: the slides.
+        workers: processes; None takes every processor.
+        offline: never reach for the network.
+        made: stage and everything it depends on -> its result.
+    """
+
+    cohort: Cohort
+    workers: int | None
+    offline: bool
+    made: dict[str, Any] = field(default_factory=dict)
+
+    def once(self, stage: str, depends_on: object, make: Callable[[], Found]) -> Found:
+        """The result of a stage, made when it is first asked for."""
+        key = json.dumps([stage, depends_on], sort_keys=True, default=str)
+        if key not in self.made:
+            self.made[key] = make()
+        found: Found = self.made[key]
+        return found
+
+
+@dataclass(frozen=True)
+class PartPredictor:
+    """A classifier that is ready to look at slides: its recipe is read and its encoder is here.
+
+    Attributes:
+        classifier: of one run.
+        recipe: it was trained with.
+        encoder: that tiles are put through; None where networks take the tiles themselves.
+        notes: how the encoder differs from training.
+    """
+
+    classifier: SlideClassifier
+    recipe: Recipe
+    encoder: Encoder | None
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, classifier: SlideClassifier, shared: Shared) -> PartPredictor:
+        """Build what the classifier needs, before any slide is looked at.
+
+        Raises:
+            EncoderUnavailable: the encoder's weights are not here, or are others than in training.
+        """
+        recipe = parse_recipe(classifier.recipe, "the classifier's recipe")
+        if recipe.training.on == "pixels":  # networks on pixels lie in the bundle, whole
+            return cls(classifier, recipe, None, ())
+        encoder = shared.once(
+            "encoder",
+            [recipe.encoder.model_dump(mode="json"), classifier.seed],
+            lambda: build_encoder(recipe.encoder, offline=shared.offline, seed=classifier.seed, workers=shared.workers),
+        )
+        return cls(classifier, recipe, encoder, compare_encoders(classifier, encoder))
+
+    def predict(self, shared: Shared) -> PartPrediction:
+        """Look at the slides and predict them.
+
+        Raises:
+            CohortError: not one slide can be read.
+            NoTiles: not one slide yields a tile.
+        """
+        audited, tiles, tile_failures = self._tiles(shared)
+        looker, lost = Looker(audited, tiles, self.encoder, self.recipe).with_profiles(workers=shared.workers)
+        looks = looker.look(self.classifier.targets, without={failure.item for failure in lost}, hold=False)
+        found, probabilities_SC = looks.predict(self.classifier, tuple(looks.seen[0]))
+        failures = (*audited.failures, *tile_failures, *lost, *looks.failures, *found.failures)
+        num_tiles = dict(zip(found.slide_ids, found.num_tiles_S.tolist(), strict=True))
+        unseen = {failure.item: f"it could not be read: {failure.message}" for failure in failures}
+        unseen |= {name: f"it yields no tile: {reason}" for name, reason in tiles.skipped.items()}
+        warnings = _warnings(self.classifier, audited, tiles)
+        for name, said in _unusual(self.classifier, looks, num_tiles).items():
+            warnings.setdefault(name, []).extend(said)
+        record = looker.record(looks)
+        for name, reason in record.left.items() if record else ():
+            warnings.setdefault(name, []).append(f"stain not normalised: {reason}")
+        rows = dict(zip(found.slide_ids, probabilities_SC, strict=True))
+        return PartPrediction(rows, num_tiles, warnings, unseen, self.notes, failures)
+
+    def _tiles(self, shared: Shared) -> tuple[AuditedCohort, TileSet, tuple[Failure, ...]]:
+        """The slides as they are cut, with masks made where the recipe asks for them."""
+        classifier, recipe, workers = self.classifier, self.recipe, shared.workers
+        checks = _for_prediction(recipe.audit)
+        looked_at = checks.model_dump(mode="json")
+        audited = shared.once(
+            "audit",
+            looked_at,
+            lambda: audit_stage.run(shared.cohort, checks, AuditOptions(drop=False, workers=workers)),
+        )
+        networks = None if classifier.segmenter is None else segmenter_digest(classifier.segmenter)
+        masked_by = [looked_at, recipe.segment.model_dump(mode="json"), networks, classifier.seed]
+        masked = shared.once(
+            "masks",
+            masked_by,
+            lambda: masks_for_prediction(audited, recipe.segment, classifier, workers=workers, offline=shared.offline),
+        )
+        tiles, failures = shared.once(
+            "tiles",
+            [masked_by, recipe.tiles.model_dump(mode="json")],
+            lambda: tile_stage.run(masked, recipe.tiles, out=None, workers=workers),
+        )
+        return masked, tiles, failures
+
+
+def compare_encoders(classifier: SlideClassifier, encoder: Encoder) -> tuple[str, ...]:
+    """Other weights make other vectors: that is refused. Another engine rounds otherwise: that is said."""
+    then, now = classifier.encoder, encoder.signature
+    length = next(member.num_features for member in classifier.members if isinstance(member, FoldModel))
+    if encoder.card.dim != length:
+        raise EncoderUnavailable(
+            f"encoder {encoder.card.name}: it makes {encoder.card.dim} features of a tile here and made {length} in "
+            "training; use the version of tilewise that trained the run, or train again"
+        )
+    different = [key for key in sorted(then.keys() | now.keys()) if then.get(key) != now.get(key)]
+    steps = {
+        "card": "use the version of tilewise that trained the run, or train again",
+        "code": "use the version of tilewise that trained the run, or train again",
+        "weights": "give the file the run was trained with",
+    }
+    for key, step in steps.items():
+        if key in different:
+            raise EncoderUnavailable(
+                f"encoder {encoder.card.name}: its {key} differs from training ({then.get(key)!r} then, "
+                f"{now.get(key)!r} now); {step}"
+            )
+    changes = ", ".join(f"{key} {then.get(key)!r} -> {now.get(key)!r}" for key in different)
+    return (f"the encoder runs otherwise than in training ({changes}); probabilities may differ slightly",) * bool(
+        changes
+    )
+
+
+def _for_prediction(config: AuditConfig) -> AuditConfig:
+    """Every new slide is asked for: copies are no fault, and where training drops ink it is taken out here."""
+    return config.model_copy(update={"copies": "keep", "ink": "keep" if config.ink == "keep" else "repair"})
+
+
+def _warnings(classifier: SlideClassifier, audited: AuditedCohort, tiles: TileSet) -> dict[str, list[str]]:
+    warnings: dict[str, list[str]] = {}
+    for name, reason in tiles.fallbacks.items():
+        warnings.setdefault(name, []).append(f"tiles not cut by its mask: {reason}")
+    for finding in audited.findings:
+        if finding.kind in _TELLING and finding.proposal != "keep":
+            warnings.setdefault(finding.slide, []).append(f"{finding.kind}: {finding.evidence}")
+    for item in audited.slides:
+        if item.repaired:
+            warnings.setdefault(item.slide_id, []).append(f"repaired: {item.repaired}")
+        twin = classifier.training_slides.get(item.pixel_digest)
+        if twin is not None:
+            text = f"the same pixels as the training slide {twin}: the classifier has seen it, ignore its prediction"
+            warnings.setdefault(item.slide_id, []).append(text)
+    return warnings
+
+
+def _unusual(classifier: SlideClassifier, looks: Looks, num_tiles: Mapping[str, int]) -> dict[str, list[str]]:
+    """What sets slides apart from those of the training cohort."""
+    usual = classifier.usual
+    if usual is None:
+        return {}
+    return {
+        name: said
+        for name, num in num_tiles.items()
+        if (said := usual.warnings(num, _distance(classifier, looks, name)))
+    }
+
+
+def _distance(classifier: SlideClassifier, looks: Looks, slide: str) -> float | None:
+    """Mean distance from what the members learnt from; None where networks take pixels."""
+    far, weights = [], []
+    for number, (member, weight) in enumerate(zip(classifier.members, classifier.weights, strict=True)):
+        seen = looks.of(number)
+        if not isinstance(seen, SeenAsFeatures) or not isinstance(member, FoldModel):
+            return None
+        far.append(distance(member, seen.bags[slide]))
+        weights.append(weight)
+    return float(np.average(far, weights=weights))

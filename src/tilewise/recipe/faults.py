@@ -1,0 +1,80 @@
+"""What is wrong with a recipe, in words: the key, the value, what was meant, and which file it comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from tilewise.recipe.recipe import Recipe
+from tilewise.recipe.sources import did_you_mean
+
+Path = tuple[str, ...]
+
+_COMMON_WORDS = {"on", "from", "per", "name"}
+
+
+def explain(error: ValidationError, origins: Mapping[Path, str]) -> str:
+    """Every fault on a line of its own; where keys come from several files, each named key with its own.
+
+    Args:
+        error: of validating a recipe.
+        origins: path of a value -> where it comes from; empty where there is only one place.
+    """
+    several = len(set(origins.values())) > 1
+    lines = []
+    for fault in error.errors():
+        lines.append(_sentence(fault))
+        if several:
+            concerned = _concerned(fault, origins)
+            lines += [f"  {'.'.join(map(str, path))}: from {origins[path]}" for path in concerned]
+            if fault["type"] == "value_error" and len({origins[path] for path in concerned}) > 1:
+                lines.append("  (a key set to null drops what is inherited)")
+    return "\n  ".join(lines)
+
+
+def _sentence(fault: Any) -> str:
+    place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        siblings = _known_keys(fault["loc"][:-1])
+        known = f"; known here: {', '.join(siblings)}" if siblings else ""
+        return f"{place}: unknown key{did_you_mean(str(fault['loc'][-1]), siblings)}{known}"
+    if fault["type"] == "missing" and place == "name":
+        return "name: give the recipe a name of its own; it is not inherited"
+    given = "" if isinstance(fault["input"], dict) else f", got {fault['input']!r}"
+    return f"{place}: {fault['msg']}{given}" if place else str(fault["msg"])
+
+
+def _concerned(fault: Any, origins: Mapping[Path, str]) -> list[Path]:
+    """The values a fault is about: what stands at its place, and what its message names."""
+    place, message = tuple(map(str, fault["loc"])), str(fault["msg"])
+    at_place = fault["type"] != "value_error"
+    return [path for path in origins if (at_place and path[: len(place)] == place) or _is_named(path, place, message)]
+
+
+def _is_named(path: Path, place: Path, message: str) -> bool:
+    """Whether a message about a section names this value: whole, as part of a section, or seen from the section."""
+    words = tuple(map(str, path))
+    if re.search(rf"(?<![\w.]){re.escape('.'.join(words))}(?![\w.]*\w)", message):
+        return True
+    if any(f"`{'.'.join(words[:end])}`" in message for end in range(1, len(words))):
+        return True
+    if words[: len(place)] != place or not place:
+        return False
+    near = re.escape(".".join(words[len(place) :]))
+    # The commonest English words have to stand as a key: in backticks, or before a value.
+    after = "[=:`]" if near in _COMMON_WORDS else r"(?![\w.]*\w)"
+    return re.search(rf"(?<![\w.]){near}{after}", message) is not None
+
+
+def _known_keys(location: tuple[Any, ...]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in location:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return [field.alias or name for name, field in model.model_fields.items()]

@@ -1,0 +1,91 @@
+"""Recipes by name or path, with what they extend and what was overridden."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tilewise.errors import RecipeError
+from tilewise.recipe.faults import explain
+from tilewise.recipe.layers import Layers
+from tilewise.recipe.recipe import Recipe
+from tilewise.recipe.sources import Source, read_sources
+
+DEFAULT = "default"
+
+_COMMENT_WIDTH = 110
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe and where it comes from.
+
+    Attributes:
+        recipe: with everything that it inherits.
+        sources: its own file first, then what it extends, and so on.
+        overrides: `a.b=value`, as they were given.
+    """
+
+    recipe: Recipe
+    sources: tuple[Source, ...]
+    overrides: tuple[str, ...] = ()
+
+    def to_yaml(self) -> str:
+        """The whole recipe with every default filled in, after comments that say where it comes from."""
+        lines = []
+        for source in self.sources:
+            extends = f", which extends {source.extends}" if source.extends else ""
+            lines += [f"{source.origin}{extends}", *(f"  {line}" for line in _wrapped(source.description))]
+        lines += [f"with --set {override}" for override in self.overrides]
+        comments = ("# " + "".join(letter for letter in line if letter.isprintable()) for line in lines)
+        return "\n".join([*comments, self.recipe.to_yaml()])
+
+
+def load_recipe(name_or_path: str | Path = DEFAULT, overrides: Iterable[str] = ()) -> Recipe:
+    """Load a packaged recipe by name, or one from a YAML file, and apply `a.b=value` overrides.
+
+    Raises:
+        RecipeError: no such recipe, not YAML, an unknown key, or a value out of bounds; every fault is listed.
+    """
+    return resolve_recipe(name_or_path, overrides).recipe
+
+
+def resolve_recipe(name_or_path: str | Path = DEFAULT, overrides: Iterable[str] = ()) -> Resolved:
+    """As `load_recipe`, and say what the recipe extends.
+
+    Raises:
+        RecipeError: no such recipe, not YAML, an unknown key, or a value out of bounds; every fault is listed.
+    """
+    sources, overrides = read_sources(name_or_path), tuple(overrides)
+    layers = Layers()
+    for source in sources:
+        layers.lay(source)
+    for override in overrides:
+        layers.override(override)
+    recipe = _validate(layers.data, str(name_or_path), layers.origins)
+    return Resolved(recipe, tuple(reversed(sources)), overrides)
+
+
+def parse_recipe(data: Mapping[str, Any], origin: str = "recipe") -> Recipe:
+    """Validate plain data as a recipe.
+
+    Raises:
+        RecipeError: an unknown key or a value out of bounds; every fault is listed.
+    """
+    return _validate(data, origin, {})
+
+
+def _validate(data: Mapping[str, Any], origin: str, origins: Mapping[tuple[str, ...], str]) -> Recipe:
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(f"{origin}: {explain(error, origins)}") from error
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), _COMMENT_WIDTH)

@@ -1,0 +1,84 @@
+"""A recipe: every choice of a run, in one file."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tilewise.audit.config import AuditConfig
+from tilewise.encoders.config import EncoderConfig
+from tilewise.ensemble.config import EnsembleConfig
+from tilewise.evaluation.config import EvaluationConfig
+from tilewise.features.config import FeaturesConfig
+from tilewise.folds.config import FoldsConfig
+from tilewise.models.config import HeadConfig
+from tilewise.models.networks.check import check_network
+from tilewise.models.networks.config import NetworkConfig
+from tilewise.models.views import ViewsConfig
+from tilewise.segment.config import SegmentConfig
+from tilewise.stain.config import StainConfig
+from tilewise.tiles.config import TileConfig
+from tilewise.training.augment import AugmentConfig
+from tilewise.training.compose.config import ComposeConfig
+from tilewise.training.config import TrainingConfig
+from tilewise.training.pretrain import PretrainConfig
+from tilewise.training.pseudo.config import PseudoConfig
+
+
+class Recipe(BaseModel):
+    """Every choice of a run that is not about this machine or this folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, description="Shown in reports and tables.")
+    description: str = Field("", description="Where the recipe comes from and what it is for.")
+    notes: tuple[str, ...] = Field(
+        (),
+        description="What was changed because this machine lacks something, a sentence each; written by `--offline`, "
+        "and the first thing every report says.",
+    )
+    audit: AuditConfig = Field(default_factory=AuditConfig)
+    segment: SegmentConfig = Field(default_factory=SegmentConfig)
+    tiles: TileConfig = Field(default_factory=TileConfig)
+    stain: StainConfig = Field(default_factory=StainConfig)
+    encoder: EncoderConfig = Field(default_factory=EncoderConfig)
+    features: FeaturesConfig = Field(default_factory=FeaturesConfig)
+    network: NetworkConfig = Field(default_factory=NetworkConfig)
+    pretrain: PretrainConfig = Field(default_factory=PretrainConfig)
+    head: HeadConfig = Field(default_factory=HeadConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    augment: AugmentConfig = Field(default_factory=AugmentConfig)
+    compose: ComposeConfig = Field(default_factory=ComposeConfig)
+    pseudo: PseudoConfig = Field(default_factory=PseudoConfig)
+    views: ViewsConfig = Field(default_factory=ViewsConfig)
+    folds: FoldsConfig = Field(default_factory=FoldsConfig)
+    ensemble: EnsembleConfig = Field(default_factory=EnsembleConfig)
+    evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        if self.training.on == "features":
+            for name in ("network", "pretrain", "augment", "compose", "views"):
+                section = getattr(self, name)
+                if section != type(section)():
+                    raise ValueError(
+                        f"`{name}` has no effect with training.on=features; set training.on=pixels or drop it"
+                    )
+        else:
+            if self.features != FeaturesConfig():
+                raise ValueError("`features` has no effect with training.on=pixels; drop it")
+            check_network(self.network, self.encoder)
+            if self.compose.method != "none" and self.network.input == "multi_scale":
+                raise ValueError(
+                    f"compose.method={self.compose.method} knows one field of view, and network.input=multi_scale has "
+                    "several; drop one of the two"
+                )
+        return self
+
+    def to_yaml(self) -> str:
+        """The whole recipe with every default filled in."""
+        return yaml.safe_dump(
+            self.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=110
+        )

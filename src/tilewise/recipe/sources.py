@@ -1,0 +1,142 @@
+"""The files a recipe is made of: its own, and those it extends."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tilewise.errors import RecipeError
+
+EXTENDS = "extends"
+
+
+@dataclass(frozen=True)
+class Source:
+    """One recipe file as it was written.
+
+    Attributes:
+        origin: a packaged name, or the path as it was given.
+        data: its keys, `extends` left out.
+        extends: the recipe that it changes; None where it stands by itself.
+        folder: that a path in `extends` starts from; None for a packaged recipe.
+    """
+
+    origin: str
+    data: dict[str, Any]
+    extends: str | None
+    folder: Path | None
+
+    @property
+    def description(self) -> str:
+        """Where it comes from, in its own words."""
+        return str(self.data.get("description") or "")
+
+
+@cache
+def packaged_recipes() -> dict[str, str]:
+    """Name -> YAML text of every recipe that comes with tilewise."""
+    folder = resources.files("tilewise") / "recipes"
+    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
+    return {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in files}
+
+
+def read_sources(name_or_path: str | Path) -> tuple[Source, ...]:
+    """A recipe's file, and before it those it extends, the one that extends nothing first.
+
+    Raises:
+        RecipeError: one of them is not there or not YAML, or they extend each other in a circle.
+    """
+    sources = [_read(str(name_or_path), None)]
+    places = [_place(sources[0])]
+    while sources[-1].extends is not None:
+        child = sources[-1]
+        try:
+            parent = _read(str(child.extends), child.folder)
+        except RecipeError as error:
+            raise RecipeError(f"{child.origin}: extends: {error}") from error
+        if _place(parent) in places:
+            circle = " -> ".join(source.origin for source in [*sources, parent])
+            raise RecipeError(f"{sources[0].origin}: `extends` runs in a circle ({circle}); take it out of one of them")
+        sources.append(parent)
+        places.append(_place(parent))
+    return tuple(reversed(sources))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name most like this one, in brackets; empty where none is."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _read(name: str, folder: Path | None) -> Source:
+    packaged = packaged_recipes()
+    if name in packaged:
+        return _source(name, packaged[name], None)
+    path = Path(name) if folder is None else folder / Path(name).expanduser()
+    if path.suffix not in {".yaml", ".yml"} and not path.is_file():
+        raise RecipeError(
+            f"no recipe named {name!r}{did_you_mean(name, packaged)}; `tilewise recipes` lists them, or give a YAML "
+            "file"
+        )
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot read this recipe ({error}); give a YAML file or a packaged name") from error
+    return _source(str(path), text, path.parent)
+
+
+def _source(origin: str, text: str, folder: Path | None) -> Source:
+    data = _mapping(text, origin)
+    extends = data.pop(EXTENDS, None)
+    if extends is not None and not (isinstance(extends, str) and extends):
+        raise RecipeError(f"{origin}: extends: give one recipe, its packaged name or its path, not {extends!r}")
+    return Source(origin, data, extends, folder)
+
+
+def _place(source: Source) -> str:
+    return source.origin if source.folder is None else str(Path(source.origin).resolve())
+
+
+def parse_yaml(text: str) -> Any:
+    """Plain data from YAML, with keys as they are spelled.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+        RecipeError: a key stands twice.
+    """
+    return yaml.load(text, _Keys)  # noqa: S506 - a SafeLoader
+
+
+class _Keys(yaml.SafeLoader):
+    """A key given twice is a fault: YAML would silently keep the last. A key `on` is a word: YAML 1.1 makes it true."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if key_node.tag == "tag:yaml.org,2002:bool":
+                key_node.tag = "tag:yaml.org,2002:str"
+            if key in seen:
+                raise RecipeError(f"the key {key!r} stands twice (line {key_node.start_mark.line + 1}); keep one")
+            if key is not None:
+                seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _mapping(text: str, origin: str) -> dict[str, Any]:
+    try:
+        data = parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{origin} is not YAML: {error}") from error
+    except RecipeError as error:
+        raise RecipeError(f"{origin}: {error}") from error
+    if not isinstance(data, dict):
+        raise RecipeError(f"{origin} is not a recipe: expected keys such as `tiles:` and `encoder:`")
+    return data

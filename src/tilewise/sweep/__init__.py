@@ -1,0 +1,1 @@
+"""Variants of one recipe on the same folds, and the table that compares them."""

@@ -1,0 +1,107 @@
+"""The sweep's table as a page that loads nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tilewise.report.numbers import NOTHING, count, interval, number
+from tilewise.report.templates import environment, read
+from tilewise.store import write_text
+from tilewise.sweep.table import SweepRow, SweepTable
+from tilewise.version import __version__
+
+_METRIC = "macro_f1"
+_LIKELY = 0.05
+_MOST_COLUMNS = 7  # more of them would push the scores off the page; the CSV has them all
+
+
+@dataclass(frozen=True)
+class PageFacts:
+    """What stands above the table.
+
+    Attributes:
+        title: of the grid.
+        description: of the grid.
+        cohort: its folder's name.
+        seed: of all variants.
+        num_variants: that the grid has.
+    """
+
+    title: str
+    description: str
+    cohort: str
+    seed: int
+    num_variants: int
+
+
+def write_page(path: Path, table: SweepTable, facts: PageFacts) -> None:
+    """Write the page; the same table gives the same text."""
+    pages = environment()
+    pages.filters.update(signed=_signed, factor=_factor)
+    view = {
+        "title": facts.title,
+        "description": facts.description,
+        "cohort": facts.cohort,
+        "seed": facts.seed,
+        "num_variants": facts.num_variants,
+        "num_done": len(table.rows),
+        "table": table,
+        "chosen": table.chosen,
+        "keys": list(table.rows[0].factors) if table.rows else [],
+        "few": len(table.rows[0].factors) <= _MOST_COLUMNS if table.rows else True,
+        "has_holdout": any(row.holdout for row in table.rows),
+        "sentences": sentences(table),
+        "notes": [(row.name, note) for row in table.rows for note in row.notes],
+        "style": read("report.css") + read("sweep.css"),
+        "version": __version__,
+    }
+    write_text(path, pages.get_template("sweep.html").render(view))
+
+
+def sentences(table: SweepTable) -> list[str]:
+    """What the table shows, and what it does not."""
+    scored = [row for row in table.rows if row.error is None]
+    if not scored:
+        return ["No variant has a score; the table names what stopped each of them."]
+    said = []
+    chosen = table.chosen
+    if chosen is not None:
+        score = chosen.test[_METRIC]
+        said.append(
+            f"Chosen by its `select` score: {chosen.name}. On the test slides, which had no part in the choice, its "
+            f"macro F1 is {number(score['value'], 3)} ({interval(score, 3)})."
+        )
+    said += _differences(scored)
+    failed = len(table.rows) - len(scored)
+    return said + ([f"{count(failed, 'variant')} failed."] if failed else [])
+
+
+def _differences(scored: list[SweepRow]) -> list[str]:
+    first, others = scored[0], [row for row in scored if row.difference]
+    if not others:
+        return []
+    clear = [row for row in others if (row.adjusted[_METRIC] or 1.0) < _LIKELY]
+    if not clear:
+        tried = count(len(others), "comparison")
+        told = (
+            f"No variant can be told from {first.name}: in {tried}, no difference is larger than chance makes it, "
+            "adjusted for their number. The order of the rows below says little."
+        )
+        return [told]
+    names = ", ".join(f"{row.name} ({_signed(row.difference[_METRIC]['difference']['value'])})" for row in clear)
+    return [f"Told from {first.name} beyond chance, adjusted for the number of rows: {names}."]
+
+
+def _signed(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _factor(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return NOTHING
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else json.dumps(value)

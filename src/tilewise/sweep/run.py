@@ -1,0 +1,193 @@
+"""Cohort and variants in, one run for each of them out, all on the same folds."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tilewise.cohort import Cohort
+from tilewise.errors import ArtifactError, TilewiseError, UsageError
+from tilewise.execution import task
+from tilewise.folds import Folds, make_folds
+from tilewise.folds.common import join_items
+from tilewise.pipeline.cut import fold_items
+from tilewise.pipeline.masks import readable
+from tilewise.pipeline.sharing import Machine, Sharing
+from tilewise.pipeline.train import TrainOptions, train
+from tilewise.runs import RunFolder
+from tilewise.store import digest_config, read_json, write_json
+from tilewise.sweep.variants import Variant
+
+_log = logging.getLogger(__name__)
+
+_SCHEMA = "tilewise.sweep"
+_VERSION = 1
+_FOLDS = "folds.json"
+_ABOUT = "sweep.json"
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What a sweep needs beside its cohort and variants.
+
+    Attributes:
+        out: folder of the sweep.
+        seed: of everything random, the same for all variants.
+        decisions: a decisions.csv that a person edited.
+        machine: how stages are run here.
+    """
+
+    out: Path
+    seed: int = 0
+    decisions: Path | None = None
+    machine: Machine = field(default_factory=Machine)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one variant.
+
+    Attributes:
+        variant: the variant.
+        folder: of its run.
+        seconds: that it took, whatever it could share taken for granted; None where it is not known.
+        error: why it has no run; None where it has one.
+    """
+
+    variant: Variant
+    folder: RunFolder
+    seconds: float | None = None
+    error: str | None = None
+
+
+def run_sweep(
+    cohort: Cohort,
+    variants: Sequence[Variant],
+    options: SweepOptions,
+    *,
+    tell: Callable[[Sequence[Done], Folds], None] | None = None,
+) -> tuple[tuple[Done, ...], Folds]:
+    """Train every variant on the same folds; a variant that fails does not stop the others.
+
+    What variants have in common is made once. The same call goes on where a stopped one ended, and more variants may
+    be added at the end.
+
+    Args:
+        cohort: slides, masks and labels.
+        variants: in the order of the table's rows.
+        options: what else the sweep needs.
+        tell: is called after each variant with what became of those so far.
+
+    Returns:
+        What became of each variant, and the folds of all slides that any of them has.
+
+    Raises:
+        UsageError: the folder holds another sweep, or nothing can be cut.
+        FoldsError: the slides cannot be split as asked.
+    """
+    with RunFolder(options.out).locked():
+        seconds = _claim(cohort, variants, options)
+        sharing = Sharing(cohort, options.seed, options.machine, options.decisions, kept=options.out / "shared")
+        sharing.folds = _common_folds(variants, sharing, options.out / _FOLDS)
+        done: list[Done] = []
+        with task("variants", len(variants)) as bar:
+            for number, variant in enumerate(variants, 1):
+                name = variant.folder(number)
+                folder = RunFolder(options.out / "variants" / name)
+                was_there, start = folder.is_finished, time.perf_counter()
+                one = _train(variant, folder, sharing)
+                if not was_there:
+                    seconds[name] = round(time.perf_counter() - start, 2)
+                done.append(replace(one, seconds=seconds.get(name)))
+                _write_about(cohort, variants, options, seconds)
+                if tell is not None:
+                    tell(done, sharing.folds)
+                bar.advance()
+    return tuple(done), sharing.folds
+
+
+def _train(variant: Variant, folder: RunFolder, sharing: Sharing) -> Done:
+    options = TrainOptions(
+        folder.root,
+        sharing.seed,
+        sharing.decisions,
+        sharing.machine.workers,
+        sharing.machine.offline,
+    )
+    try:
+        train(sharing.cohort, variant.recipe, options, sharing)
+    except TilewiseError as error:
+        _log.debug("variant %s", variant.name, exc_info=True)
+        return Done(variant, folder, error=str(error))
+    return Done(variant, folder)
+
+
+def _common_folds(variants: Sequence[Variant], sharing: Sharing, path: Path) -> Folds:
+    """One set of folds over every slide that a variant has tiles of."""
+    ways = {
+        digest_config([variant.recipe.audit, variant.recipe.segment, variant.recipe.tiles]): variant.recipe
+        for variant in variants
+    }
+    items = []
+    with task("ways of cutting", len(ways)) as bar:
+        for recipe in ways.values():
+            cut = sharing.audit(recipe.audit)
+            if recipe.segment.method != "none":
+                cut = readable(sharing.masks(cut, recipe.segment))
+            tiles, _ = sharing.tiles(cut, recipe.tiles, out=None)
+            items.append(fold_items(cut, tiles))
+            bar.advance()
+    folds = make_folds(join_items(items), variants[0].recipe.folds, seed=sharing.seed)
+    if path.is_file() and Folds.read(path).items != folds.items:
+        raise UsageError(
+            f"{path.parent} holds a sweep over other slides: cohort, decisions or the tiles of a variant have changed "
+            "since; choose another --out, or delete that folder"
+        )
+    folds.write(path)
+    return folds
+
+
+def _claim(cohort: Cohort, variants: Sequence[Variant], options: SweepOptions) -> dict[str, float]:
+    """Make the folder this sweep's, or find that it is; returns the seconds of variants that are finished."""
+    path = options.out / _ABOUT
+    if not path.is_file():
+        foreign = sorted(one.name for one in options.out.iterdir() if not one.name.startswith("."))
+        if foreign:
+            raise UsageError(f"{options.out} is not empty and holds no sweep ({foreign[0]}); choose another --out")
+        _write_about(cohort, variants, options, {})
+        return {}
+    found, wanted = read_json(path, schema=_SCHEMA, version=_VERSION), _about(cohort, variants, options, {})
+    try:
+        rows = len(found["variants"])
+        same = all(found[key] == wanted[key] for key in ("cohort", "seed", "decisions"))
+        if not same or found["variants"] != wanted["variants"][:rows]:
+            raise UsageError(
+                f"{options.out} holds another sweep; choose another --out, or delete that folder. Variants can be "
+                "added at the end of a grid, not changed"
+            )
+        return {str(name): float(value) for name, value in found["seconds"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ArtifactError(f"{path} is damaged ({error!r}); sweep into another folder") from error
+
+
+def _write_about(cohort: Cohort, variants: Sequence[Variant], options: SweepOptions, seconds: dict[str, float]) -> None:
+    write_json(options.out / _ABOUT, _about(cohort, variants, options, seconds), schema=_SCHEMA, version=_VERSION)
+
+
+def _about(
+    cohort: Cohort, variants: Sequence[Variant], options: SweepOptions, seconds: dict[str, float]
+) -> dict[str, Any]:
+    return {
+        "cohort": str(cohort.root.resolve()),
+        "seed": options.seed,
+        "decisions": None if options.decisions is None else str(options.decisions.resolve()),
+        "variants": [
+            {"name": variant.name, "settings": dict(variant.settings), "recipe": digest_config(variant.recipe)}
+            for variant in variants
+        ],
+        "seconds": dict(sorted(seconds.items())),
+    }

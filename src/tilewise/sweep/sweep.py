@@ -1,0 +1,69 @@
+"""A grid in, runs and their table out; the table is written after each variant, so that one can watch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tilewise.cohort import Cohort
+from tilewise.folds import Folds
+from tilewise.report.numbers import interval, number
+from tilewise.sweep.grid import Grid
+from tilewise.sweep.page import PageFacts, sentences, write_page
+from tilewise.sweep.run import Done, SweepOptions, run_sweep
+from tilewise.sweep.table import Scorer, SweepTable
+from tilewise.sweep.variants import Variant
+
+_PAGE = "sweep.html"
+_CSV = "sweep.csv"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that came to its end.
+
+    Attributes:
+        out: its folder; each variant's run lies in it.
+        table: a row for each variant.
+    """
+
+    out: Path
+    table: SweepTable
+
+    @property
+    def page(self) -> Path:
+        """The table to look at."""
+        return self.out / _PAGE
+
+    @property
+    def csv(self) -> Path:
+        """The table to compute with."""
+        return self.out / _CSV
+
+    def lines(self) -> list[str]:
+        """The table in words, for a terminal."""
+        width = max(len(row.name) for row in self.table.rows)
+        rows = [f"{'variant':<{width}}  select  test macro F1"]
+        for row in self.table.rows:
+            if row.error is not None:
+                rows.append(f"{row.name:<{width}}  failed")
+                continue
+            score = row.test["macro_f1"]
+            rows.append(
+                f"{row.name:<{width}}  {number(row.select, 3):>6}  {number(score['value'], 3)} ({interval(score, 3)})"
+            )
+        return [*rows, *sentences(self.table)]
+
+
+def sweep_cohort(cohort: Cohort, grid: Grid, variants: Sequence[Variant], options: SweepOptions) -> Sweep:
+    """Train every variant on the same folds and write `sweep.html` and `sweep.csv`; see `run_sweep`."""
+    facts = PageFacts(grid.name, grid.description, cohort.root.name, options.seed, len(variants))
+    scorer = Scorer(variants[0].recipe.evaluation, options.seed)
+
+    def write(done: Sequence[Done], folds: Folds) -> None:
+        made = Sweep(options.out, scorer.tabulate(done, folds))
+        made.table.write_csv(made.csv)
+        write_page(made.page, made.table, facts)
+
+    return Sweep(options.out, scorer.tabulate(*run_sweep(cohort, variants, options, tell=write)))

@@ -1,0 +1,216 @@
+"""Runs of a sweep in, one row for each of them out: what varies, its scores, and its distance to the first."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tilewise.errors import UsageError
+from tilewise.evaluation.compare import paired_difference
+from tilewise.evaluation.config import EvaluationConfig
+from tilewise.evaluation.resample import METRICS
+from tilewise.evaluation.run import count_training, evaluate
+from tilewise.folds import Folds
+from tilewise.inference.predictions import Predictions
+from tilewise.metrics import macro_f1
+from tilewise.store import write_text
+from tilewise.sweep.run import Done
+from tilewise.sweep.variants import factor_columns
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """One variant.
+
+    Attributes:
+        name: of the variant.
+        factors: recipe key -> value, for every key that differs between variants.
+        run: folder of its run, from the sweep's.
+        select: mean over folds of the macro F1 on the `select` part; None where no fold has one.
+        test: metric -> value, low, high, over the test slides that every variant has.
+        holdout: the same of the hold-out; empty where there is none.
+        difference: metric -> `difference` (value, low, high) to the first variant that has scores, and `p_value`.
+        adjusted: metric -> p-value of the difference, adjusted for the number of rows (Holm 1979).
+        num_slides: test slides of its own, those that others lack counted in.
+        seconds: that it took.
+        notes: what was changed because the machine lacks it.
+        error: why it has no scores; None where it has.
+    """
+
+    name: str
+    factors: Mapping[str, Any]
+    run: str
+    select: float | None = None
+    test: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    holdout: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    difference: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    adjusted: Mapping[str, float | None] = field(default_factory=dict)
+    num_slides: int = 0
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class SweepTable:
+    """All rows, and what holds for all of them.
+
+    Attributes:
+        rows: in the order of the grid.
+        num_slides: test slides that every variant has, which all scores are of.
+        left_out: test slides that some variant lacks.
+        level: of the intervals.
+    """
+
+    rows: tuple[SweepRow, ...]
+    num_slides: int
+    left_out: tuple[str, ...]
+    level: float
+
+    @property
+    def chosen(self) -> SweepRow | None:
+        """The variant with the best `select` score, the first of equals: chosen without a look at the test part."""
+        scored = [row for row in self.rows if row.select is not None]
+        return max(scored, key=lambda row: row.select or 0.0, default=None)
+
+    def write_csv(self, path: Path) -> None:
+        """One line for each variant, all metrics."""
+        lines = [_flat(row) for row in self.rows]
+        write_text(path, pd.DataFrame(lines).to_csv(index=False, lineterminator="\n", float_format="%.6f"))
+
+
+@dataclass
+class Scorer:
+    """Scores variants; what was scored once is not scored again while the slides that all have stay the same.
+
+    Attributes:
+        config: of the intervals.
+        seed: of the resamples.
+    """
+
+    config: EvaluationConfig
+    seed: int
+    _known: dict[tuple[str, frozenset[str]], dict[str, Any]] = field(default_factory=dict)
+
+    def tabulate(self, done: Sequence[Done], folds: Folds) -> SweepTable:
+        """Score every variant on the test slides that all of them have, and compare each with the first.
+
+        Args:
+            done: what became of the variants so far, in the order of the rows.
+            folds: of all slides that any variant has; the same at every call.
+
+        Raises:
+            UsageError: two variants have no test slide in common.
+        """
+        tables = {one.variant.name: Predictions.read(one.folder.predictions).table for one in done if one.error is None}
+        tests = {name: frozenset(_part(table, "test")["slide"]) for name, table in tables.items()}
+        everywhere = reduce(frozenset.intersection, tests.values()) if tests else frozenset[str]()
+        if tests and not everywhere:
+            raise UsageError("the variants have no test slide in common; compare variants that keep the same slides")
+        columns = factor_columns([one.variant for one in done])
+        first = next(iter(tables), None)
+        rows = []
+        for number, one in enumerate(done):
+            name = one.variant.name
+            row = SweepRow(
+                name=name,
+                factors={key: values[number] for key, values in columns.items()},
+                run=f"variants/{one.folder.root.name}",
+                seconds=one.seconds,
+                notes=one.variant.notes,
+                error=one.error,
+            )
+            if first is not None and name in tables:
+                if (name, everywhere) not in self._known:
+                    own, other = _only(tables[name], everywhere), _only(tables[first], everywhere)
+                    self._known[name, everywhere] = self._score(own, None if name == first else other, folds)
+                row = replace(row, **self._known[name, everywhere], num_slides=len(tests[name]))
+            rows.append(row)
+        left_out = sorted(frozenset[str]().union(*tests.values()) - everywhere)
+        return SweepTable(_adjust(rows), len(everywhere), tuple(left_out), self.config.level)
+
+    def _score(self, table: pd.DataFrame, first: pd.DataFrame | None, folds: Folds) -> dict[str, Any]:
+        """Fields of a row."""
+        classes, counts = folds.classes, count_training(folds)
+        found = evaluate(table, classes, self.config, seed=self.seed, training_counts=counts)
+        difference = {}
+        if first is not None:
+            pair = paired_difference(_part(table, "test"), _part(first, "test"), classes, self.config, seed=self.seed)
+            metrics = pair["metrics"].items()
+            difference = {name: {key: row[key] for key in ("difference", "p_value")} for name, row in metrics}
+        return {
+            "select": select_score(table, classes),
+            "test": {name: found.out_of_fold[name] for name in METRICS},
+            "holdout": {} if found.holdout is None else {name: found.holdout[name] for name in METRICS},
+            "difference": difference,
+        }
+
+
+def select_score(table: pd.DataFrame, classes: Sequence[str]) -> float | None:
+    """Mean over folds of the macro F1 on the `select` part; None where no fold has one."""
+    select = _part(table, "select")
+    number_of = {name: number for number, name in enumerate(classes)}
+    scores = []
+    for _, part in select.groupby("fold"):
+        truth, said = (part[name].map(number_of).to_numpy(dtype=np.int64) for name in ("label", "predicted"))
+        scores.append(macro_f1(truth, said, len(classes)))
+    return statistics.fmean(scores) if scores else None
+
+
+def _adjust(rows: Sequence[SweepRow]) -> tuple[SweepRow, ...]:
+    """With the p-values of all rows beside each other, one in twenty is small by chance."""
+    adjusted: list[dict[str, float | None]] = [{} for _ in rows]
+    for name in METRICS:
+        values = {
+            number: row.difference[name]["p_value"]
+            for number, row in enumerate(rows)
+            if row.difference and row.difference[name]["p_value"] is not None
+        }
+        for number, value in _holm(values).items():
+            adjusted[number][name] = value
+    return tuple(replace(row, adjusted=more) for row, more in zip(rows, adjusted, strict=True))
+
+
+def _holm(p_values: Mapping[int, float]) -> dict[int, float]:
+    """Holm's step-down adjustment."""
+    adjusted, largest = {}, 0.0
+    for rank, number in enumerate(sorted(p_values, key=lambda number: p_values[number])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[number]))
+        adjusted[number] = largest
+    return adjusted
+
+
+def _part(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    return table[(table["part"] == name) & table["label"].notna()]
+
+
+def _only(table: pd.DataFrame, tests: frozenset[str]) -> pd.DataFrame:
+    """The predictions without test slides that another variant lacks; hold-outs are compared by themselves."""
+    return table[(table["part"] != "test") | table["slide"].isin(tests)]
+
+
+def _flat(row: SweepRow) -> dict[str, Any]:
+    flat: dict[str, Any] = {"variant": row.name, **row.factors, "select_macro_f1": row.select}
+    for where, scores in (("test", row.test), ("holdout", row.holdout)):
+        for name, score in scores.items():
+            flat |= {f"{where}_{name}": score["value"], f"{where}_{name}_low": score["low"]}
+            flat[f"{where}_{name}_high"] = score["high"]
+    for name, found in row.difference.items():
+        flat |= {f"difference_{name}{end}": found["difference"][key] for end, key in _ENDS.items()}
+        flat |= {f"p_value_{name}": found["p_value"], f"p_value_{name}_holm": row.adjusted.get(name)}
+    flat |= {"num_slides": row.num_slides, "seconds": row.seconds, "run": row.run}
+    return flat | {"notes": " ".join(row.notes), "error": row.error or ""}
+
+
+_ENDS = {"": "value", "_low": "low", "_high": "high"}

@@ -1,0 +1,55 @@
+"""A slide that is unlike those of training is noticed."""
+
+import numpy as np
+import pytest
+
+from tests.inference.test_classifier import member
+from tilewise.features.bag import FeatureBag
+from tilewise.inference.usual import Usual, distance
+from tilewise.models import FoldModel, Standardisation
+
+USUAL = Usual(fewest_tiles=4, farthest=2.0)
+
+
+def bag(features_ND):
+    return FeatureBag("s", np.asarray(features_ND, np.float32), np.zeros((len(features_ND), 4)))
+
+
+def test_few_tiles_are_told_and_none_is_another_matter():
+    assert "few tiles: 3" in USUAL.warnings(3)[0]
+    assert USUAL.warnings(4) == []
+    assert USUAL.warnings(0) == []
+
+
+def test_a_far_slide_is_told_how_far_and_without_a_distance_nothing_is_said():
+    assert "1.5 times as far" in USUAL.warnings(9, 3.0)[0]
+    assert USUAL.warnings(9, 2.0) == []
+    assert USUAL.warnings(9) == []
+    assert Usual(1).warnings(9, 99.0) == []
+
+
+def test_the_bounds_are_those_that_99_of_100_keep():
+    found = Usual.of(range(1, 201), np.arange(200.0))
+    assert found.fewest_tiles == 2
+    assert found.farthest == 198.0
+    assert Usual.of([7, 9]) == Usual(7, None)
+    assert Usual.from_json(found.to_json()) == found
+
+
+def test_distance_is_in_standard_deviations_of_the_train_part():
+    model = FoldModel(
+        ("A", "B", "C"),
+        member(0).head,
+        Standardisation(np.array([1.0, 0.0, 5.0, 2.0], np.float32), np.array([1.0, 0.5, 0.0, 2.0], np.float32)),
+        member(0).weights,
+    )
+    # Means 3, 4, anything, 2: off by 2, 2 and 0 deviations; the third feature never varied in training.
+    found = distance(model, bag([[2.0, 4.0, -99.0, 1.0], [4.0, 4.0, 99.0, 3.0]]))
+    assert found == pytest.approx(np.sqrt((4.0 + 4.0 + 0.0) / 3))
+
+
+def test_where_no_feature_varies_nothing_is_far():
+    flat = FoldModel(
+        ("A", "B", "C"), member(0).head, Standardisation(np.zeros(4, np.float32), np.zeros(4, np.float32)), {}
+    )
+    assert distance(flat, bag([[9.0] * 4])) == 0.0
