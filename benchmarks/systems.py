@@ -3,8 +3,8 @@
     python benchmarks/systems.py [--budget 20m] [--cohort FOLDER] [--out systems] [--only RECIPE ...]
     make systems BUDGET=20m
 
-Each packaged recipe is trained twice by the command line, offline, in a process of its own: a pilot of one epoch, which
-tells what an epoch costs, and then with as many epochs as the budget holds, at most its own number. Stages and cycles
+Each packaged recipe is trained by the command line, offline, in a process of its own: a pilot of one epoch, which tells
+what an epoch costs, and then anew with as many epochs as the budget holds, at most its own number. Stages and cycles
 that are counted in epochs shrink with them. Whoever has no pretrained weights starts from random ones (`--offline` says
 what it changed), so that the table compares the machinery, not what the systems reached with their weights.
 
@@ -92,22 +92,30 @@ def epoch_seconds(run: Path) -> float:
     return (run / "folds" / "0" / "history.csv").stat().st_mtime - (run / "folds.json").stat().st_mtime
 
 
+def recipe_of(run: Path) -> dict:
+    """The recipe that was run, changed where the machine lacks something."""
+    return json.loads((run / "run.json").read_text())["recipe"]
+
+
 def measure(name: str, cohort: Path, out: Path, budget: float) -> Row:
     """Pilot and run of one recipe."""
     recipe, cache = load_recipe(name, SPLIT), out / "cache"
     own = recipe.training.epochs
     if own is None:
         raise SystemExit(f"{name} does not say how many epochs it trains for")
-    pilot = out / f"{name}-pilot"
-    spent, _, told = train(name, cohort, pilot, scaled(recipe, 1), cache)
-    epochs = min(own, 1 + max(0, int((0.9 * budget - spent) / max(epoch_seconds(pilot), 0.01))))
-    if json.loads((pilot / "run.json").read_text())["recipe"]["training"]["on"] == "features":
-        epochs = own  # a head on features; an epoch costs nothing
-    seconds, memory, told = train(name, cohort, out / name, scaled(recipe, epochs), cache)
+    run = out / f"{name}-pilot"
+    seconds, memory, told = train(name, cohort, run, scaled(recipe, 1), cache)
+    trained = f"1 of {own}"
+    if recipe_of(run)["training"]["on"] == "features":
+        trained = "a head on features"
+    else:
+        epochs = min(own, 1 + int((0.9 * budget - seconds) / max(epoch_seconds(run), 0.01)))
+        if epochs > 1:  # else the pilot is what the budget holds
+            run, trained = out / name, f"{epochs} of {own}"
+            seconds, memory, told = train(name, cohort, run, scaled(recipe, epochs), cache)
     score = told["out_of_fold"]["macro_f1"]
-    said = json.loads((out / name / "run.json").read_text())["recipe"].get("notes", ())
     written = f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
-    return Row(name, written, seconds, memory, f"{epochs} of {own}", tuple(said))
+    return Row(name, written, seconds, memory, trained, tuple(recipe_of(run)["notes"]))
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tilewise.cohort.assemble import assemble
 from tilewise.cohort.faults import Faults, some
-from tilewise.cohort.layouts import find_layout, table_source
+from tilewise.cohort.layouts import find_layout, has_both_parts, table_source
 from tilewise.cohort.slide import Cohort, Purpose, Slide
 from tilewise.cohort.table import TABLE_SUFFIXES
 from tilewise.errors import CohortError
@@ -41,6 +41,26 @@ def discover(path: Path, purpose: Purpose) -> Cohort:
         raise CohortError(f"{path}: no slide was found; put image files there or name them in a table")
     said += _summary(slides, classes, purpose)
     return Cohort(source.root, source.layout, slides, classes, tuple(said))
+
+
+def discover_any(path: Path, purposes: Sequence[Purpose]) -> Cohort:
+    """Discover a cohort as the first of the purposes that it serves.
+
+    Raises:
+        CohortError: it serves none; what hinders the first is told.
+    """
+    first: CohortError | None = None
+    for purpose in purposes:
+        try:
+            found = discover(path, purpose)
+        except CohortError as error:
+            first = first or error
+            continue
+        # One of the challenge's two parts must not be looked at in the place of the other: its fault would go unheard.
+        if first is not None and has_both_parts(found.layout, found.root):
+            break
+        return found
+    raise first or ValueError("no purpose was given")
 
 
 def _check_labels(slides: Sequence[Slide], classes: Sequence[str], faults: Faults) -> None:

@@ -68,6 +68,11 @@ def table_source(path: Path) -> Source:
     return Source("table", folder, path, tuple(bases), notes=(f"slides and labels from {path.name}",))
 
 
+def has_both_parts(layout: str, folder: Path) -> bool:
+    """Whether a folder of the challenge's layout holds slides to train on, and others to predict."""
+    return layout == "contract" and all((folder / part).is_dir() for part in ("train_data", "test_data"))
+
+
 def find_layout(folder: Path, purpose: Purpose) -> Source:
     """The one layout that fits the folder.
 

@@ -1,0 +1,152 @@
+"""What is learnt and compared: train, sweep, ensemble, predict."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tilewise.api.given import cohort_of, path_of, recipe_of
+from tilewise.recipe import DEFAULT, Recipe
+from tilewise.runs import RunFolder
+
+if TYPE_CHECKING:
+    from tilewise.cohort import Cohort
+    from tilewise.ensemble.methods import Method
+    from tilewise.pipeline.predict import PredictionResult
+    from tilewise.pipeline.train import Run
+    from tilewise.sweep.grid import Grid
+    from tilewise.sweep.sweep import Sweep
+
+_log = logging.getLogger(__name__)
+
+
+def train(
+    cohort: Cohort | Path | str,
+    recipe: Recipe | str = DEFAULT,
+    *,
+    out: Path | str | None = None,
+    seed: int = 0,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> Run:
+    """Audit, cut, encode, train by cross-validation, score and report; the same call resumes a stopped run.
+
+    Args:
+        cohort: what was discovered, or a folder or table to discover.
+        recipe: a recipe, or a packaged name or YAML file.
+        out: folder of the run; it must be new, empty, or hold this very run. None takes `runs/COHORT-RECIPE`.
+        seed: of everything random; 0 is a seed.
+        decisions: a decisions.csv of an audit that a person edited.
+        workers: processes; None takes every processor. Results do not depend on it.
+        offline: never reach for the network. Where weights are not on this machine, the recipe is changed to do without
+            them; its `notes`, the run's warnings and the report say how.
+
+    Raises:
+        UsageError: the cohort, recipe or folder cannot be used; nothing that was computed is lost.
+        TrainingError: training could not go on.
+    """
+    from tilewise.pipeline import train as pipeline
+    from tilewise.pipeline.offline import offline_recipe
+
+    cohort, recipe = cohort_of(cohort, "train"), recipe_of(recipe)
+    if offline:
+        recipe, notes = offline_recipe(recipe)
+        for note in notes:
+            _log.warning("%s", note)  # before the long work
+    folder = path_of(out) or Path("runs") / f"{cohort.root.stem}-{recipe.name}"
+    run = pipeline.train(cohort, recipe, pipeline.TrainOptions(folder, seed, path_of(decisions), workers, offline))
+    return replace(run, warnings=(*recipe.notes, *run.warnings))
+
+
+def sweep(
+    cohort: Cohort | Path | str,
+    grid: Grid | str,
+    *,
+    out: Path | str,
+    seed: int = 0,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> Sweep:
+    """Train variants of a recipe on the same folds and compare them; a stopped call is resumed.
+
+    Args:
+        cohort: what was discovered, or a folder or table to discover.
+        grid: what varies: a grid, or a packaged name or YAML file.
+        out: folder for the table and, in `variants/`, a run for each variant.
+        seed: of everything random, the same for all variants.
+        decisions: a decisions.csv of an audit that a person edited.
+        workers: processes; None takes every processor.
+        offline: never reach for the network; variants are changed as in `train`, and the table says how.
+
+    Raises:
+        RecipeError: the grid or a variant is not valid; nothing was run.
+        UsageError: the cohort or folder cannot be used.
+    """
+    from tilewise.pipeline.sharing import Machine
+    from tilewise.sweep.grid import Grid, load_grid
+    from tilewise.sweep.run import SweepOptions
+    from tilewise.sweep.sweep import sweep_cohort
+    from tilewise.sweep.variants import variants_of
+
+    chosen = grid if isinstance(grid, Grid) else load_grid(grid)
+    variants = variants_of(chosen, offline=offline)
+    options = SweepOptions(Path(out), seed, path_of(decisions), Machine(workers, offline))
+    return sweep_cohort(cohort_of(cohort, "train"), chosen, variants, options)
+
+
+def ensemble(runs: Sequence[Run | Path | str], method: Method = "average", *, out: Path | str, seed: int = 0) -> Run:
+    """Combine finished runs of the same cohort and folds into one run, fitted on their `select` predictions alone.
+
+    Args:
+        runs: two or more runs, or their folders.
+        method: `average`, `weighted`, `greedy`, `stack-logistic`, `stack-boosting` or `stack-boosting-ovr`.
+        out: folder of the combined run; it must be new, empty, or hold this very combination.
+        seed: of what is random in the fits and of the intervals; 0 is a seed.
+
+    Raises:
+        UsageError: a folder holds no finished run, the runs differ in slides, labels, groups or folds, or `out` holds
+            another run.
+        ArtifactError: a run is damaged.
+    """
+    from tilewise.pipeline.ensemble import EnsembleOptions
+    from tilewise.pipeline.ensemble import ensemble as combine
+
+    folders = [RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder for run in runs]
+    return combine(folders, EnsembleOptions(Path(out), method, seed))
+
+
+def predict(
+    run: Run | Path | str,
+    cohort: Cohort | Path | str,
+    *,
+    out: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> PredictionResult:
+    """Classify the slides of a cohort with a trained run.
+
+    Args:
+        run: a run, or its folder.
+        cohort: discovered with `purpose="predict"`, or a folder or table to discover so.
+        out: where the submission goes, its details beside it; None writes nothing.
+        workers: processes; None takes every processor.
+        offline: never reach for the network.
+
+    Raises:
+        UsageError: the folder holds no finished run.
+        ArtifactError: its classifier is damaged.
+        EncoderUnavailable: the encoder's weights are not here, or are others than in training.
+    """
+    from tilewise.inference.ensemble import load_classifier
+    from tilewise.pipeline import predict as pipeline
+
+    folder = RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder
+    folder.require_finished()
+    classifier = load_classifier(folder.model)
+    found = cohort_of(cohort, "predict")
+    return pipeline.predict(classifier, found, out=path_of(out), workers=workers, offline=offline)

@@ -1,0 +1,205 @@
+"""What is done with slides before anything is learnt: synth, audit, similar, segment, tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilewise.api.given import cohort_of, path_of, recipe_of
+from tilewise.recipe import DEFAULT, Recipe
+
+if TYPE_CHECKING:
+    from tilewise.audit.cohort import AuditedCohort
+    from tilewise.audit.similar import Similar
+    from tilewise.cohort import Cohort
+    from tilewise.execution import Failure
+    from tilewise.segment.run import Segmentation
+    from tilewise.synthetic.cohort import SynthSummary
+    from tilewise.tiles.tileset import TileSet
+
+
+def synth(out: Path | str, options: Mapping[str, Any] | None = None, *, workers: int | None = None) -> SynthSummary:
+    """Draw a synthetic cohort with known truth; `options` are fields of `SynthConfig`.
+
+    Raises:
+        UsageError: an option is unknown or out of bounds, or `out` holds something else.
+    """
+    from pydantic import ValidationError
+
+    from tilewise.errors import UsageError
+    from tilewise.synthetic.cohort import write_cohort
+    from tilewise.synthetic.config import SynthConfig
+
+    try:
+        config = SynthConfig.model_validate(options or {})
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise UsageError(f"synth: {faults}; correct these options") from error
+    return write_cohort(Path(out), config, workers=workers)
+
+
+def audit(
+    cohort: Cohort | Path | str,
+    recipe: Recipe | str = DEFAULT,
+    *,
+    out: Path | str | None = None,
+    decisions: Path | str | None = None,
+    against: Cohort | Path | str | None = None,
+    workers: int | None = None,
+) -> AuditedCohort:
+    """Look for faults in a cohort; nothing in its folder is changed.
+
+    Args:
+        cohort: what was discovered, or a folder or table to discover; slides without labels can be audited too.
+        recipe: a recipe, or a packaged name or YAML file; its `audit` section counts.
+        out: where `findings.parquet`, `decisions.csv`, `report.html` and `repaired/` go; None writes nothing.
+        decisions: a decisions.csv that a person edited; its rows win over proposals.
+        against: another cohort (the test slides, say) that must share no slide with this one.
+        workers: processes; None takes every processor.
+
+    Raises:
+        CohortError: the decisions have faults, or no slide is left.
+    """
+    from tilewise.audit.run import AuditOptions, run
+    from tilewise.errors import UsageError
+
+    if out is not None and Path(out).is_file():
+        raise UsageError(f"--out {out} is a file; name a folder for the audit's report and tables")
+    found = cohort_of(cohort, "train", "predict")
+    other = None if against is None else cohort_of(against, "predict", "train")
+    if other is not None and {item.path.resolve() for item in found.slides} & {
+        item.path.resolve() for item in other.slides
+    }:
+        raise UsageError(
+            f"--against {other.root}: some of these are the very files that are audited; name other slides"
+        )
+    options = AuditOptions(out=path_of(out), decisions=path_of(decisions), against=other, workers=workers)
+    audited = run(found, recipe_of(recipe).audit, options)
+    if options.out is not None:
+        from tilewise.report.audit import write_audit_report
+
+        others = None if other is None else {slide.slide_id: slide for slide in other.slides}
+        write_audit_report(options.out, audited, cohort=found, others=others, workers=workers)
+    return audited
+
+
+def similar(
+    cohort: Cohort | Path | str,
+    to: Path | str,
+    *,
+    encoder: str | None = None,
+    top: int = 12,
+    out: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> Similar:
+    """Find the slides of a cohort that look most like a slide or a picture.
+
+    Args:
+        cohort: what was discovered, or a folder or table to discover; it needs no labels.
+        to: the name of one of its slides, or the path of any picture.
+        encoder: one of the catalogue; None takes the first of `tilewise.audit.similar.PREFERRED` whose weights are
+            here, else `texture`.
+        top: how many slides.
+        out: an HTML page with their pictures; None writes nothing.
+        workers: processes; None takes every processor.
+        offline: never reach for the network.
+
+    Raises:
+        UsageError: `to` is neither a slide nor a file, or no slide can be compared.
+        SlideError: the example cannot be read.
+        EncoderUnavailable: the encoder's weights are not here.
+    """
+    from tilewise.audit.similar import choose_encoder, find_similar
+    from tilewise.encoders import EncoderConfig, build_encoder
+
+    found = cohort_of(cohort, "train", "predict")
+    config = EncoderConfig(name=encoder or choose_encoder())
+    built = build_encoder(config, offline=offline, workers=workers)
+    result = find_similar(found, to, encoder=built, top=top, workers=workers)
+    if out is not None:
+        from tilewise.report.similar import write_similar_report
+
+        write_similar_report(Path(out), result, cohort=found, workers=workers)
+    return result
+
+
+def segment(
+    cohort: Cohort | Path | str,
+    recipe: Recipe | str = DEFAULT,
+    *,
+    out: Path | str | None = None,
+    seed: int = 0,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> Segmentation:
+    """Make region masks for the slides of a cohort; nothing in its folder is changed. A stopped call is resumed.
+
+    Args:
+        cohort: what was discovered, or a folder or table to discover; it needs no labels.
+        recipe: a recipe, or a packaged name or YAML file; its `audit` and `segment` sections count.
+        out: folder for masks, `segment.json`, `segment.html` and the `cohort.csv` to train with; None writes nothing.
+        seed: of everything random; 0 is a seed.
+        decisions: a decisions.csv of an audit that a person edited.
+        workers: processes; None takes every processor. Results do not depend on it.
+        offline: never reach for the network.
+
+    Raises:
+        UsageError: `segment.method` is none or cannot be used here, or `out` holds something else.
+        TrainingError: training could not go on.
+    """
+    from tilewise.audit.run import AuditOptions
+    from tilewise.audit.run import run as run_audit
+    from tilewise.segment.output import check_out, write_output
+    from tilewise.segment.run import segment as run_segment
+
+    chosen, folder = recipe_of(recipe), path_of(out)
+    if folder is not None:
+        check_out(folder)
+    found = cohort_of(cohort, "train", "predict")
+    audited = run_audit(found, chosen.audit, AuditOptions(decisions=path_of(decisions), workers=workers))
+    made = run_segment(audited, chosen.segment, seed=seed, workers=workers, offline=offline)
+    if folder is not None:
+        write_output(folder, made, found, chosen.segment, seed=seed, workers=workers)
+    return made
+
+
+def tiles(
+    cohort: Cohort | Path | str,
+    recipe: Recipe | str = DEFAULT,
+    *,
+    out: Path | str | None = None,
+    preview: Path | str | None = None,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+) -> tuple[TileSet, tuple[Failure, ...]]:
+    """Audit a cohort and cut it into tiles, without encoding them; also the slides that could not be read.
+
+    Args:
+        cohort: what was discovered, or a folder or table to discover; it needs no labels.
+        recipe: a recipe, or a packaged name or YAML file; its `audit` and `tiles` sections count.
+        out: Parquet table with a row for each tile; None writes nothing.
+        preview: an HTML page with the tiles drawn on the slides; None writes nothing.
+        decisions: a decisions.csv of an audit that a person edited.
+        workers: processes; None takes every processor.
+
+    Raises:
+        CohortError: the decisions have faults, or no slide is left.
+        NoTiles: not one slide yields a tile, and no preview is asked for that would show why.
+    """
+    from tilewise.audit.run import AuditOptions
+    from tilewise.audit.run import run as run_audit
+    from tilewise.tiles.run import run as run_tiles
+
+    found, chosen = cohort_of(cohort, "train", "predict"), recipe_of(recipe)
+    audited = run_audit(found, chosen.audit, AuditOptions(decisions=path_of(decisions), workers=workers))
+    cut, failures = run_tiles(audited, chosen.tiles, out=path_of(out), workers=workers, require=preview is None)
+    failures = (*audited.failures, *failures)
+    if preview is not None:
+        from tilewise.report.tiles import PreviewInput, write_tiles_preview
+
+        given = PreviewInput(audited, found.root, cut, chosen.tiles, failures)
+        write_tiles_preview(Path(preview), given, workers=workers)
+    return cut, failures
