@@ -99,7 +99,12 @@ def default_workers() -> int:
 
 
 def run_each(
-    function: Callable[[Item], Result], items: Mapping[str, Item], *, stage: str, workers: int | None = None
+    function: Callable[[Item], Result],
+    items: Mapping[str, Item],
+    *,
+    stage: str,
+    workers: int | None = None,
+    tell: Callable[[str, Result | Failure], None] | None = None,
 ) -> Outcome[Result]:
     """Call `function` on every item and collect results and failures; results do not depend on `workers`.
 
@@ -108,6 +113,7 @@ def run_each(
         items: what to work on, by the name used in messages (a slide's id, say).
         stage: shown with the progress and written beside failures.
         workers: processes; None takes every processor, 1 stays in this process.
+        tell: is called here with what became of each item, as they are done.
 
     Raises:
         UsageError: as raised by `function`; wrong use is the same for every item, so the batch stops at once.
@@ -123,6 +129,8 @@ def run_each(
                 _log.info("%s: %s", name, value.message)
             else:
                 results[name] = value
+            if tell is not None:
+                tell(name, value)
             bar.advance()
     return Outcome(
         {name: results[name] for name in items if name in results},

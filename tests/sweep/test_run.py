@@ -62,6 +62,15 @@ def test_a_variant_is_what_the_recipe_gives_by_itself(cached, tmp_path):
     assert variant.test["macro_f1"] == alone.evaluation["out_of_fold"]["macro_f1"]
 
 
+def test_variants_beside_each_other_are_what_they_are_one_by_one(cached, tmp_path):
+    home, made = cached
+    beside = api.sweep(home / "cohort", grid(**HEADS), out=tmp_path / "sweep", workers=2)
+    for row, alone in zip(beside.table.rows, made.table.rows, strict=True):
+        assert (row.name, row.test, row.difference) == (alone.name, alone.test, alone.difference)
+        one, other = (home_ / row.run / "predictions.parquet" for home_ in (tmp_path / "sweep", home / "sweep"))
+        assert Predictions.read(one).table.equals(Predictions.read(other).table)
+
+
 def test_the_table_says_what_the_rows_hold(swept):
     home, made = swept
     with (home / "sweep" / "sweep.csv").open() as stream:

@@ -6,7 +6,7 @@ A run by itself makes all of it once, too; runs that differ in their heads alone
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ class Sharing:
 
         Whoever reads it compares what it was trained on, so that a copy too many does no harm.
         """
-        key = _digest_training(recipe)
+        key = training_digest(recipe)
         twin = next((folder.fold(number) for known, folder in self._trained if known == key), None)
         if twin is None or out.exists():
             return
@@ -127,12 +127,16 @@ class Sharing:
 
     def remember(self, recipe: Recipe, folder: RunFolder) -> None:
         """A run of this recipe is finished."""
-        self._trained.append((_digest_training(recipe), folder))
+        self._trained.append((training_digest(recipe), folder))
+
+    def for_worker(self) -> Sharing:
+        """The same for another process, which works alone and makes its own encoder."""
+        return replace(self, machine=replace(self.machine, workers=1), _encoders={})
 
 
-def _digest_training(recipe: Recipe) -> str:
-    sections = recipe.model_dump(mode="json", by_alias=True, exclude=set(_AFTER_TRAINING))
-    return digest_config(sections)
+def training_digest(recipe: Recipe) -> str:
+    """The same for recipes whose folds are trained alike, whatever becomes of their models afterwards."""
+    return digest_config(recipe.model_dump(mode="json", by_alias=True, exclude=set(_AFTER_TRAINING)))
 
 
 # What has no part in how a fold is trained.

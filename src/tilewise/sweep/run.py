@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tilewise.cohort import Cohort
-from tilewise.errors import ArtifactError, TilewiseError, UsageError
+from tilewise.errors import ArtifactError, UsageError
 from tilewise.execution import task
 from tilewise.folds import Folds, make_folds
 from tilewise.folds.common import join_items
 from tilewise.pipeline.cut import fold_items
 from tilewise.pipeline.masks import readable
 from tilewise.pipeline.sharing import Machine, Sharing
-from tilewise.pipeline.train import TrainOptions, train
 from tilewise.runs import RunFolder
 from tilewise.store import digest_config, read_json, write_json
+from tilewise.sweep.turns import Done, Place, train_all
 from tilewise.sweep.variants import Variant
 
 _log = logging.getLogger(__name__)
@@ -45,23 +44,6 @@ class SweepOptions:
     seed: int = 0
     decisions: Path | None = None
     machine: Machine = field(default_factory=Machine)
-
-
-@dataclass(frozen=True)
-class Done:
-    """What became of one variant.
-
-    Attributes:
-        variant: the variant.
-        folder: of its run.
-        seconds: that it took, whatever it could share taken for granted; None where it is not known.
-        error: why it has no run; None where it has one.
-    """
-
-    variant: Variant
-    folder: RunFolder
-    seconds: float | None = None
-    error: str | None = None
 
 
 def run_sweep(
@@ -92,38 +74,25 @@ def run_sweep(
     with RunFolder(options.out).locked():
         seconds = _claim(cohort, variants, options)
         sharing = Sharing(cohort, options.seed, options.machine, options.decisions, kept=options.out / "shared")
-        sharing.folds = _common_folds(variants, sharing, options.out / _FOLDS)
-        done: list[Done] = []
-        with task("variants", len(variants)) as bar:
-            for number, variant in enumerate(variants, 1):
-                name = variant.folder(number)
-                folder = RunFolder(options.out / "variants" / name)
-                was_there, start = folder.is_finished, time.perf_counter()
-                one = _train(variant, folder, sharing)
-                if not was_there:
-                    seconds[name] = round(time.perf_counter() - start, 2)
-                done.append(replace(one, seconds=seconds.get(name)))
-                _write_about(cohort, variants, options, seconds)
-                if tell is not None:
-                    tell(done, sharing.folds)
-                bar.advance()
-    return tuple(done), sharing.folds
+        sharing.folds = folds = _common_folds(variants, sharing, options.out / _FOLDS)
+        done: dict[int, Done] = {}
 
+        def note(finished: Sequence[tuple[int, Done]]) -> None:
+            for number, one in finished:
+                name = one.folder.root.name
+                if one.seconds is not None:
+                    seconds[name] = one.seconds
+                done[number] = replace(one, seconds=seconds.get(name))
+            _write_about(cohort, variants, options, seconds)
+            if tell is not None:
+                tell([done[number] for number in sorted(done)], folds)
 
-def _train(variant: Variant, folder: RunFolder, sharing: Sharing) -> Done:
-    options = TrainOptions(
-        folder.root,
-        sharing.seed,
-        sharing.decisions,
-        sharing.machine.workers,
-        sharing.machine.offline,
-    )
-    try:
-        train(sharing.cohort, variant.recipe, options, sharing)
-    except TilewiseError as error:
-        _log.debug("variant %s", variant.name, exc_info=True)
-        return Done(variant, folder, error=str(error))
-    return Done(variant, folder)
+        every = [
+            Place(number, variant, RunFolder(options.out / "variants" / variant.folder(number)))
+            for number, variant in enumerate(variants, 1)
+        ]
+        train_all(every, sharing, note)
+    return tuple(done[number] for number in sorted(done)), folds
 
 
 def _common_folds(variants: Sequence[Variant], sharing: Sharing, path: Path) -> Folds:

@@ -11,8 +11,9 @@ from tilewise.folds import Folds
 from tilewise.report.numbers import interval, number
 from tilewise.sweep.grid import Grid
 from tilewise.sweep.page import PageFacts, sentences, write_page
-from tilewise.sweep.run import Done, SweepOptions, run_sweep
+from tilewise.sweep.run import SweepOptions, run_sweep
 from tilewise.sweep.table import Scorer, SweepTable
+from tilewise.sweep.turns import Done
 from tilewise.sweep.variants import Variant
 
 _PAGE = "sweep.html"

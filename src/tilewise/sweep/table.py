@@ -15,13 +15,14 @@ import pandas as pd
 from tilewise.errors import UsageError
 from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.config import EvaluationConfig
+from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.resample import METRICS
 from tilewise.evaluation.run import count_training, evaluate
 from tilewise.folds import Folds
 from tilewise.inference.predictions import Predictions
 from tilewise.metrics import macro_f1
 from tilewise.store import write_text
-from tilewise.sweep.run import Done
+from tilewise.sweep.turns import Done
 from tilewise.sweep.variants import factor_columns
 
 
@@ -101,7 +102,7 @@ class Scorer:
 
     config: EvaluationConfig
     seed: int
-    _known: dict[tuple[str, frozenset[str]], dict[str, Any]] = field(default_factory=dict)
+    _known: dict[tuple[str, str, frozenset[str]], dict[str, Any]] = field(default_factory=dict)
 
     def tabulate(self, done: Sequence[Done], folds: Folds) -> SweepTable:
         """Score every variant on the test slides that all of them have, and compare each with the first.
@@ -132,25 +133,33 @@ class Scorer:
                 error=one.error,
             )
             if first is not None and name in tables:
-                if (name, everywhere) not in self._known:
+                if (name, first, everywhere) not in self._known:
                     own, other = _only(tables[name], everywhere), _only(tables[first], everywhere)
-                    self._known[name, everywhere] = self._score(own, None if name == first else other, folds)
-                row = replace(row, **self._known[name, everywhere], num_slides=len(tests[name]))
+                    found = self._evaluate(one, own, folds)
+                    against = None if name == first else _part(other, "test")
+                    self._known[name, first, everywhere] = self._fields(found, own, against, folds)
+                row = replace(row, **self._known[name, first, everywhere], num_slides=len(tests[name]))
             rows.append(row)
         left_out = sorted(frozenset[str]().union(*tests.values()) - everywhere)
         return SweepTable(_adjust(rows), len(everywhere), tuple(left_out), self.config.level)
 
-    def _score(self, table: pd.DataFrame, first: pd.DataFrame | None, folds: Folds) -> dict[str, Any]:
-        """Fields of a row."""
-        classes, counts = folds.classes, count_training(folds)
-        found = evaluate(table, classes, self.config, seed=self.seed, training_counts=counts)
+    def _evaluate(self, one: Done, table: pd.DataFrame, folds: Folds) -> Evaluation:
+        """A run of all slides has been scored already, by the same resamples."""
+        if Folds.read(one.folder.folds) == folds and set(_part(table, "test")["slide"]) == _tested(folds):
+            return Evaluation.read(one.folder.evaluation)
+        return evaluate(table, folds.classes, self.config, seed=self.seed, training_counts=count_training(folds))
+
+    def _fields(
+        self, found: Evaluation, table: pd.DataFrame, first: pd.DataFrame | None, folds: Folds
+    ) -> dict[str, Any]:
+        """Of a row."""
         difference = {}
         if first is not None:
-            pair = paired_difference(_part(table, "test"), _part(first, "test"), classes, self.config, seed=self.seed)
+            pair = paired_difference(_part(table, "test"), first, folds.classes, self.config, seed=self.seed)
             metrics = pair["metrics"].items()
             difference = {name: {key: row[key] for key in ("difference", "p_value")} for name, row in metrics}
         return {
-            "select": select_score(table, classes),
+            "select": select_score(table, folds.classes),
             "test": {name: found.out_of_fold[name] for name in METRICS},
             "holdout": {} if found.holdout is None else {name: found.holdout[name] for name in METRICS},
             "difference": difference,
@@ -214,3 +223,7 @@ def _flat(row: SweepRow) -> dict[str, Any]:
 
 
 _ENDS = {"": "value", "_low": "low", "_high": "high"}
+
+
+def _tested(folds: Folds) -> set[str]:
+    return {name for fold in folds.folds for name in fold.test}
