@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.one_thread import one_thread  # noqa: F401 - used by every test here
 from tests.training.pixels.drawn import CLASSES, cnn, draw_slide
 from tilewise.errors import UsageError
 from tilewise.execution import Failure
@@ -34,14 +35,6 @@ class Held:
     def each(self, slide_ids: Sequence[str]) -> Iterator[tuple[str, SlideTiles | Failure]]:
         for name in slide_ids:
             yield name, self.slides[name]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def model(seed: int = 0, **network: Any) -> NetworkModel:

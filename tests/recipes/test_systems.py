@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.one_thread import one_thread  # noqa: F401 - used by every test here
 from tests.recipes.shrunk import SYSTEMS, link_slides, shrink
 from tilewise import api
 from tilewise.folds import derived_seed
@@ -22,14 +23,6 @@ SIZES = {
     "training.batch_size", "evaluation.num_resamples",
 }  # fmt: skip
 SMALLER = {"ten-view-phikon": {"encoder.name"}}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +64,6 @@ def test_each_system_runs_from_a_cohort_to_a_submission(name, drawn, tmp_path):
     _CHARACTER[name](run.folder, shrink(name), run.classifier())
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_each_system_runs_on_real_slides(name, data_dir, tmp_path):
     cohort = link_slides(data_dir / "osteosarcoma", tmp_path / "cohort", list(range(24)))

@@ -155,9 +155,8 @@ def test_only_slides_without_a_mask_get_one_where_so_asked(audited):
     assert found.scores["dice"]["num_slides"] == 7
 
 
-def test_method_none_changes_nothing(audited):
-    assert run.run(audited, SegmentConfig()) is audited
-    assert run.run(audited, SegmentConfig(method="tissue"), workers=1).digest != audited.digest
+def test_new_masks_make_another_cohort(audited):
+    assert run.segment(audited, SegmentConfig(method="tissue"), workers=1).cohort.digest != audited.digest
 
 
 def test_a_slide_that_cannot_be_read_is_a_failure_and_the_others_go_on(audited):

@@ -106,9 +106,7 @@ def _make(folder: RunFolder, sources: Sequence[_Source], options: EnsembleOption
     record.write(folder.root / RECORD_NAME)
     write_json(folder.environment, _environment(sources, options), schema="tilewise.environment", version=1)
     write_report(folder)
-    files = [path for path in folder.root.rglob("*") if path.is_file() and path.name != MANIFEST_NAME]
-    listed = [path for path in files if not path.name.startswith(".")]
-    Manifest.of(folder.root, listed, {"seed": options.seed, "runs": _digests(sources)}).write(folder.root)
+    Manifest.of_folder(folder.root, {"seed": options.seed, "runs": _digests(sources)}).write(folder.root)
     return Run(folder, evaluation, (), (*record.sentences()[1:], *record.caveats))
 
 

@@ -34,7 +34,7 @@ from tilewise.report.gather import write_report
 from tilewise.runs import RunFolder
 from tilewise.stain.record import StainRecord
 from tilewise.stain.target import choose_target
-from tilewise.store import MANIFEST_NAME, Manifest, digest_file, verify, write_json
+from tilewise.store import Manifest, digest_file, verify, write_json
 from tilewise.tiles.tileset import TileSet
 from tilewise.training.compose import find_generator
 from tilewise.training.pseudo.candidates import candidates
@@ -246,9 +246,4 @@ def _train_folds(folds: Folds, looks: Looks, cut: Cut, unlabelled: tuple[FoldIte
 
 def _manifest(folder: RunFolder, options: TrainOptions, audited: AuditedCohort) -> None:
     """Every file of the run with its digest, written last: a run that has it is whole."""
-    files = [
-        path
-        for path in folder.root.rglob("*")
-        if path.is_file() and path.name != MANIFEST_NAME and not path.name.startswith(".")
-    ]
-    Manifest.of(folder.root, files, {"seed": options.seed, "cohort": audited.digest}).write(folder.root)
+    Manifest.of_folder(folder.root, {"seed": options.seed, "cohort": audited.digest}).write(folder.root)

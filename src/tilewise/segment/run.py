@@ -72,26 +72,6 @@ class _Source:
     note: str = ""
 
 
-def run(
-    audited: AuditedCohort,
-    config: SegmentConfig,
-    *,
-    seed: int = 0,
-    workers: int | None = None,
-    offline: bool = False,
-    cache: Path | None = None,
-) -> AuditedCohort:
-    """The same slides with their masks replaced, as `segment` makes them; unchanged with method none.
-
-    Raises:
-        UsageError: as `segment`.
-        TrainingError: as `segment`.
-    """
-    if config.method == "none":
-        return audited
-    return segment(audited, config, seed=seed, workers=workers, offline=offline, cache=cache).cohort
-
-
 def segment(
     audited: AuditedCohort,
     config: SegmentConfig,

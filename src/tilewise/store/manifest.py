@@ -40,6 +40,11 @@ class Manifest:
         }
         return cls(files, inputs)
 
+    @classmethod
+    def of_folder(cls, root: Path, inputs: dict[str, Any]) -> Manifest:
+        """Digest every file under `root`; hidden ones are locks, or what a killed write left."""
+        return cls.of(root, (root / name for name in _present(root)), inputs)
+
     def write(self, root: Path) -> None:
         """Write `manifest.json` into the run's folder."""
         write_json(root / NAME, {"inputs": self.inputs, "files": self.files}, schema=_SCHEMA, version=_VERSION)
@@ -74,10 +79,11 @@ def verify(root: Path) -> list[Damage]:
             damage.append(Damage(name, "missing"))
         elif path.stat().st_size != entry["bytes"] or digest_file(path) != entry["digest"]:
             damage.append(Damage(name, "changed"))
-    present = {
-        path.relative_to(root).as_posix()
-        for path in root.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    }
-    damage += [Damage(name, "unlisted") for name in sorted(present - manifest.files.keys() - {NAME})]
+    damage += [Damage(name, "unlisted") for name in sorted(_present(root) - manifest.files.keys())]
     return damage
+
+
+def _present(root: Path) -> set[str]:
+    """Every file but the manifest and hidden ones, relative to `root`."""
+    names = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return {name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)} - {NAME}
