@@ -27,5 +27,13 @@ WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes; default: every processor there is.")
 ]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Never reach for the network; weights must be local.")]
+StandInOption = Annotated[
+    bool,
+    typer.Option(
+        "--offline",
+        help="Never reach for the network. Where weights are missing, random weights or the encoder texture stand "
+        "in for them; output and report begin with saying so.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, no hints; errors only.")]

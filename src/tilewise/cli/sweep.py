@@ -11,10 +11,10 @@ from tilewise.cli.options import (
     EXIT_FAILED,
     CohortArgument,
     JsonOption,
-    OfflineOption,
     QuietOption,
     SeedOption,
     SetOption,
+    StandInOption,
     WorkersOption,
 )
 
@@ -44,7 +44,7 @@ def sweep(
         Path | None, typer.Option("--decisions", help="A decisions.csv of an audit that a person edited.")
     ] = None,
     workers: WorkersOption = None,
-    offline: OfflineOption = False,
+    offline: StandInOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:

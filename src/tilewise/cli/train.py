@@ -15,6 +15,7 @@ from tilewise.cli.options import (
     RecipeOption,
     SeedOption,
     SetOption,
+    StandInOption,
     WorkersOption,
 )
 
@@ -42,14 +43,7 @@ def train(
         Path | None, typer.Option("--decisions", help="A decisions.csv of an audit that a person edited.")
     ] = None,
     workers: WorkersOption = None,
-    offline: Annotated[
-        bool,
-        typer.Option(
-            "--offline",
-            help="Never reach for the network. Where weights are missing, random weights or the encoder texture stand "
-            "in for them; output and report begin with saying so.",
-        ),
-    ] = False,
+    offline: StandInOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:

@@ -115,9 +115,10 @@ class Looker:
         looks: list[Seen] = []
         failures: dict[str, Failure] = {}
         for target in targets or (None,):
-            seen, failed = self._as_pixels(target, without, hold) if self.encoder is None else self._as_features(
-                self.encoder, target, without
-            )  # fmt: skip
+            if self.encoder is None:
+                seen, failed = self._as_pixels(target, without, hold)
+            else:
+                seen, failed = self._as_features(self.encoder, target, without)
             looks.append(seen)
             failures |= {failure.item: failure for failure in failed}
         # What could not be read for one target takes no part in any.
