@@ -46,15 +46,15 @@ def draw(folder: Path, num: int) -> Path:
 
 
 class Memory(threading.Thread):
-    """The most memory that a process and its children held together, sampled ten times a second."""
+    """The most memory that a process and its children held together, sampled every so many seconds."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, every_s: float) -> None:
         super().__init__(daemon=True)
-        self.pid, self.peak, self.over = pid, 0, threading.Event()
+        self.pid, self.every_s, self.peak, self.over = pid, every_s, 0, threading.Event()
 
     def run(self) -> None:
         """Sample until `over` is set."""
-        while not self.over.wait(0.1):
+        while not self.over.wait(self.every_s):
             self.peak = max(self.peak, sum(_private(pid) for pid in _family(self.pid)))
 
 
@@ -75,11 +75,11 @@ def _private(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
-def timed(command: list[str], **environment: str) -> tuple[float, float, str]:
-    """Wall seconds, peak memory in GiB and stdout of a command."""
+def timed(command: list[str], every_s: float = 0.1, **environment: str) -> tuple[float, float, str]:
+    """Wall seconds, peak memory in GiB and stdout of a command; looking costs a large process some milliseconds."""
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | environment) as process:
-        memory = Memory(process.pid)
+        memory = Memory(process.pid, every_s)
         memory.start()
         out, _ = process.communicate()
         memory.over.set()

@@ -83,7 +83,7 @@ def train(name: str, cohort: Path, out: Path, settings: list[str], cache: Path) 
         sys.executable, "-m", "tilewise", "train", str(cohort), "--recipe", name, "--out", str(out), "--offline",
         "--quiet", "--json", *given,
     ]  # fmt: skip
-    seconds, memory, printed = timed(command, TILEWISE_CACHE=str(cache))
+    seconds, memory, printed = timed(command, every_s=2.0, TILEWISE_CACHE=str(cache))
     return seconds, memory, json.loads(printed)
 
 
