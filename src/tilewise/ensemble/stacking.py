@@ -32,7 +32,7 @@ def fit_logistic(examples: Examples) -> Logistic:
     from sklearn.linear_model import LogisticRegression
 
     features_NF = log_features(examples.probabilities_RNC)
-    model = LogisticRegression(C=_PENALTY, solver="newton-cholesky", max_iter=1000, tol=1e-8)
+    model = LogisticRegression(C=_PENALTY, solver="lbfgs", max_iter=10_000, tol=1e-6)
     model.fit(features_NF, examples.truth_N, sample_weight=examples.weights_N)
     coefficients_KF, intercepts_K = model.coef_, model.intercept_
     if len(coefficients_KF) == 1:  # scikit-learn writes two classes as one against the other
