@@ -11,7 +11,7 @@ from tilewise import api
 from tilewise.cohort import Cohort
 from tilewise.inference.classifier import SlideClassifier
 
-SETTINGS = ("head.aggregate=attention", "head.attention_size=8", "training.epochs=12")
+SETTINGS = ("head.aggregate=attention", "head.attention_size=8", "training.epochs=30")
 FILES = ("predictions.parquet", "evaluation.json", "model/classifier.json", "folds/0/model.json", "folds/0/history.csv")
 
 
@@ -37,7 +37,8 @@ def test_attention_trains_resumes_and_predicts(tmp_path, monkeypatch):
     assert all({"attention.score.weight", "head.0.weight"} <= member.weights.keys() for member in classifier.members)
 
     for number in range(4):
-        draw_slide(tmp_path / f"new/{number}.png", 50 + number, klass=number % 2)
+        mask = tmp_path / f"new/masks/mask_{number:04d}.png"
+        draw_slide(tmp_path / f"new/images/img_{number:04d}.png", 50 + number, klass=number % 2, mask=mask)
     found = api.predict(run, Cohort.discover(tmp_path / "new", purpose="predict"), workers=1).table
     assert found["predicted"].tolist() == ["A", "B", "A", "B"]
     np.testing.assert_allclose(found[["p_A", "p_B"]].sum(axis=1), 1.0, atol=1e-6)
