@@ -61,7 +61,7 @@ class SlideClassifier:
     usual: Usual | None = None
 
     def predict(self, *looks: Mapping[str, FeatureBag]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        """Heads on features: mean probabilities of each slide's tiles, then the weighted mean over members.
+        """Heads on features: what each says of the slides, then the weighted mean over members.
 
         Args:
             looks: feature bags of the slides; once, or where each member has a target of its own, once for each.

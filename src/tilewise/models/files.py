@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from tilewise.errors import ArtifactError
-from tilewise.models.aggregate import AGGREGATORS
 from tilewise.models.config import HeadConfig
 from tilewise.store import read_tensors
 
@@ -29,16 +28,24 @@ def read_weights(folder: Path, digest: object) -> dict[str, NDArray[Any]]:
     return read_tensors(folder / WEIGHTS_NAME, digest, about=ABOUT_NAME, again=AGAIN)
 
 
-def check_model(folder: Path, aggregator: str, head: HeadConfig, *, found: Shapes, expected: Shapes) -> None:
-    """Hold a model to what its description promises.
+def check_aggregator(folder: Path, aggregator: str, head: HeadConfig, known: Collection[str]) -> None:
+    """Hold a model's aggregator to its head, and to those that its kind of model knows.
 
     Raises:
-        ArtifactError: its aggregator is unknown here or not that of its head, or its weights have other shapes.
+        ArtifactError: it is unknown here, or not that of the head.
     """
-    if aggregator not in AGGREGATORS:
+    if aggregator not in known:
         raise ArtifactError(f"{folder / ABOUT_NAME}: unknown aggregator {aggregator!r}; update tilewise")
     if aggregator != head.aggregate:
         raise ArtifactError(f"{folder / ABOUT_NAME} is damaged: it asks for {aggregator} and {head.aggregate}; {AGAIN}")
+
+
+def check_shapes(folder: Path, *, found: Shapes, expected: Shapes) -> None:
+    """Hold a model's weights to what its description promises.
+
+    Raises:
+        ArtifactError: they have other shapes.
+    """
     wrong = [name for name in sorted(expected.keys() | found.keys()) if expected.get(name) != found.get(name)]
     if wrong:
         name = wrong[0]

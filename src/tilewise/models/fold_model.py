@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,14 @@ from tilewise.encoders.threads import reproducible
 from tilewise.errors import ArtifactError
 from tilewise.models.aggregate import AGGREGATORS
 from tilewise.models.config import HeadConfig
-from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_model, read_weights
+from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_aggregator, check_shapes, read_weights
 from tilewise.models.standardisation import Standardisation
 from tilewise.store import read_json, write_json, write_tensors
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+    from tilewise.models.attention import PooledHead
 
 _SCHEMA = "tilewise.fold-model"
 _VERSION = 1
@@ -47,7 +49,7 @@ class FoldModel:
 
     @property
     def aggregator(self) -> str:
-        """How tile probabilities become slide probabilities; a name in `AGGREGATORS`."""
+        """How tiles become a slide; a name in `AGGREGATORS`, or attention."""
         return self.head.aggregate
 
     @property
@@ -56,24 +58,47 @@ class FoldModel:
         return len(self.standardisation.mean_D)
 
     def predict_tiles(self, features_ND: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Class probabilities of each tile, float32 (N, C).
+        """Class probabilities of each tile, float32 (N, C); with attention, of a slide that has no other tile.
 
         Raises:
             ValueError: the features have another length than those the model was trained on.
         """
         import torch
 
-        if features_ND.ndim != 2 or features_ND.shape[1] != self.num_features:
-            raise ValueError(f"the model takes features (N, {self.num_features}), got {features_ND.shape}")
         probabilities_NC = np.empty((len(features_ND), len(self.classes)), dtype=np.float32)
-        head = self._build()
+        head = self._pooled().head if self.head.pools else self._build()
         with reproducible(1), torch.inference_mode():
-            for start in range(0, len(features_ND), _BLOCK):
-                block = slice(start, start + _BLOCK)
-                logits_NC = head(torch.from_numpy(self.standardisation.apply(features_ND[block])))
+            for block, features in self._blocks(features_ND):
                 # Worked out in float64 and rounded: the last bits would depend on the place in the block.
-                probabilities_NC[block] = logits_NC.softmax(dim=1).numpy()
+                probabilities_NC[block] = head(features).softmax(dim=1).numpy()
         return probabilities_NC
+
+    def attention_N(  # noqa: N802 - carries its axis
+        self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
+    ) -> NDArray[np.float64]:
+        """How much each tile counts in its slide, float64 (N,); the tiles of a slide sum to 1.
+
+        Args:
+            features_ND: tiles of all slides.
+            tile_slide_N: position of each tile's slide, 0 .. num_slides - 1.
+            num_slides: S.
+
+        Raises:
+            ValueError: the model does not weigh tiles (`head.aggregate` is not attention), or takes other features.
+        """
+        import torch
+
+        from tilewise.models.attention import softmax_within
+
+        if not self.head.pools:
+            raise ValueError(f"the model does not weigh tiles; it was trained with head.aggregate={self.aggregator}")
+        scores_N = torch.empty(len(features_ND), dtype=torch.float32)  # rounded, see `predict_tiles`
+        attention = self._pooled().attention
+        with reproducible(1), torch.inference_mode():
+            for block, features in self._blocks(features_ND):
+                scores_N[block] = attention(features).float()
+            weights_N = softmax_within(scores_N.double(), torch.from_numpy(tile_slide_N), num_slides)
+        return np.array(weights_N.numpy())
 
     def predict_slides(
         self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
@@ -85,7 +110,36 @@ class FoldModel:
             tile_slide_N: position of each tile's slide, 0 .. num_slides - 1.
             num_slides: S; a slide without tiles gets nan.
         """
+        if self.head.pools:
+            return self._predict_pooled(features_ND, tile_slide_N, num_slides)
         return AGGREGATORS[self.aggregator](self.predict_tiles(features_ND), tile_slide_N, num_slides)
+
+    def _predict_pooled(
+        self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        import torch
+
+        weights_N = torch.from_numpy(self.attention_N(features_ND, tile_slide_N, num_slides))
+        slides_N = torch.from_numpy(tile_slide_N)
+        pooled_SD = torch.zeros(num_slides, self.num_features, dtype=torch.float64)
+        with reproducible(1), torch.inference_mode():
+            for block, features in self._blocks(features_ND):
+                # One tile after the other, so that a slide's result does not depend on the other slides.
+                pooled_SD.index_add_(0, slides_N[block], weights_N[block, None] * features)
+            rounded_SC = self._pooled().head(pooled_SD).softmax(dim=1).float()
+        num_tiles_S = np.bincount(tile_slide_N, minlength=num_slides)
+        probabilities_SC = rounded_SC.double().numpy()
+        return np.where(num_tiles_S[:, None] > 0, probabilities_SC, np.nan), num_tiles_S
+
+    def _blocks(self, features_ND: NDArray[np.float32]) -> Iterator[tuple[slice, Tensor]]:
+        """Standardised features, some tiles at a time."""
+        import torch
+
+        if features_ND.ndim != 2 or features_ND.shape[1] != self.num_features:
+            raise ValueError(f"the model takes features (N, {self.num_features}), got {features_ND.shape}")
+        for start in range(0, len(features_ND), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            yield block, torch.from_numpy(self.standardisation.apply(features_ND[block]))
 
     def save(self, folder: Path) -> None:
         """Write both files; `model.json` comes last and holds the digest of the other, so a half is noticed."""
@@ -131,20 +185,27 @@ class FoldModel:
         return model
 
     def _check(self, folder: Path, aggregator: str, num_features: int) -> None:
-        from tilewise.models.heads import build_head
-
-        fresh = build_head(self.head, num_features=num_features, num_classes=len(self.classes))
+        fresh = self._fresh(num_features)
         expected = {name: tuple(tensor.shape) for name, tensor in fresh.state_dict().items()}
         expected |= {"mean": (num_features,), "scale": (num_features,)}
         found = {name: array.shape for name, array in self.weights.items()}
         found |= {"mean": self.standardisation.mean_D.shape, "scale": self.standardisation.scale_D.shape}
-        check_model(folder, aggregator, self.head, found=found, expected=expected)
+        check_aggregator(folder, aggregator, self.head, {*AGGREGATORS, "attention"})
+        check_shapes(folder, found=found, expected=expected)
+
+    def _fresh(self, num_features: int) -> nn.Module:
+        from tilewise.models.attention import build_pooled_head
+        from tilewise.models.heads import build_head
+
+        build = build_pooled_head if self.head.pools else build_head
+        return build(self.head, num_features=num_features, num_classes=len(self.classes))
 
     def _build(self) -> nn.Module:
         import torch
 
-        from tilewise.models.heads import build_head
+        module = self._fresh(self.num_features)
+        module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in self.weights.items()})
+        return module.double().eval()
 
-        head = build_head(self.head, num_features=self.num_features, num_classes=len(self.classes))
-        head.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in self.weights.items()})
-        return head.double().eval()
+    def _pooled(self) -> PooledHead:
+        return cast("PooledHead", self._build())

@@ -52,7 +52,7 @@ def build_head(
             layers.append(_NORMS[config.norm](inputs))
         if config.dropout > 0.0:
             layers.append(SeededDropout(config.dropout, generator))
-        layers.append(_linear(inputs, outputs, 0.0 if last else 1.0 / math.sqrt(inputs), generator))
+        layers.append(fresh_linear(inputs, outputs, 0.0 if last else 1.0 / math.sqrt(inputs), generator))
         if not last:
             layers.append(_ACTIVATIONS[config.activation]())
     return nn.Sequential(*layers)
@@ -73,9 +73,12 @@ _NORMS: Mapping[str, Callable[[int], nn.Module]] = {
 _ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU}
 
 
-def _linear(inputs: int, outputs: int, bound: float, generator: torch.Generator | None) -> nn.Linear:
+def fresh_linear(
+    inputs: int, outputs: int, bound: float, generator: torch.Generator | None, *, bias: bool = True
+) -> nn.Linear:
+    """A linear layer whose weights and biases are uniform within a bound, or zero where it is 0."""
     # Made without weights first, because the ordinary constructor draws them from the global generator.
-    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
-    for parameter in (layer.weight, layer.bias):
+    layer = nn.Linear(inputs, outputs, bias=bias, device="meta").to_empty(device="cpu")
+    for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator) if bound else nn.init.zeros_(parameter)
     return layer

@@ -21,6 +21,7 @@ from tilewise.segment.config import SegmentConfig
 from tilewise.stain.config import StainConfig
 from tilewise.tiles.config import TileConfig
 from tilewise.training.augment import AugmentConfig
+from tilewise.training.check import check_pooling
 from tilewise.training.compose.config import ComposeConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.pretrain import PretrainConfig
@@ -59,6 +60,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
+        check_pooling(self.head, self.training)
         if self.training.on == "features":
             for name in ("network", "pretrain", "augment", "compose", "views"):
                 section = getattr(self, name)

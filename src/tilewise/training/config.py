@@ -21,6 +21,7 @@ from tilewise.training.pixels.config import EngineConfig
 On = Literal["features", "pixels"]
 
 _STEPS_PER_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 8, 32, 2048
+_FEWEST_SLIDES, _MOST_SLIDES = 8, 64
 _EPOCHS: dict[On, int] = {"features": 60, "pixels": 30}
 _LEARNING_RATE: dict[On, float] = {"features": 0.05, "pixels": 3e-4}
 _PATIENCE: dict[On, int] = {"features": 20, "pixels": 10}
@@ -36,7 +37,7 @@ class Pace:
         learning_rate: at the start.
         patience: epochs without a better one before training stops; None never stops.
         num_threads: of the processor; None takes as many as it has for us.
-        batch_size: tiles per step; None goes by the number of tiles.
+        batch_size: tiles per step, or slides where they are learnt from whole; None goes by their number.
     """
 
     epochs: int
@@ -51,7 +52,19 @@ class Pace:
 
     def num_batches(self, num_tiles: int) -> int:
         """Batches per epoch, as even as can be; none has a single tile, of which BatchNorm could make nothing."""
-        return max(1, min(math.ceil(num_tiles / self.tiles_per_batch(num_tiles)), num_tiles // 2))
+        return _num_batches(num_tiles, self.tiles_per_batch(num_tiles))
+
+    def slides_per_batch(self, num_slides: int) -> int:
+        """Slides of a batch, at most, where a batch is of whole slides."""
+        return self.batch_size or min(max(math.ceil(num_slides / _STEPS_PER_EPOCH), _FEWEST_SLIDES), _MOST_SLIDES)
+
+    def num_slide_batches(self, num_slides: int) -> int:
+        """Batches per epoch, where a batch is of whole slides; as even as can be, and none has a single slide."""
+        return _num_batches(num_slides, self.slides_per_batch(num_slides))
+
+
+def _num_batches(num: int, per_batch: int) -> int:
+    return max(1, min(math.ceil(num / per_batch), num // 2))
 
 
 class TrainingConfig(BaseModel):
@@ -89,7 +102,8 @@ class TrainingConfig(BaseModel):
         None,
         ge=2,
         description="Tiles per batch, at most. Left out: on features an eighth of the tiles, at least 32 and at most "
-        "2048; on pixels 32.",
+        "2048; on pixels 32. With head.aggregate=attention slides count: an eighth of them, at least 8, at most "
+        "64.",
     )
     learning_rate: float | None = Field(
         None,

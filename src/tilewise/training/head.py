@@ -8,32 +8,27 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tilewise.encoders.threads import reproducible
 from tilewise.errors import TrainingError
-from tilewise.models import FoldModel, HeadConfig, Standardisation
-from tilewise.models.heads import build_head
+from tilewise.models import FoldModel, HeadConfig
+from tilewise.training.bags import BagSamples
 from tilewise.training.config import TrainingConfig
-from tilewise.training.data import FeatureData, PartData
+from tilewise.training.data import FeatureData
 from tilewise.training.history import EpochRow, History, notes
 from tilewise.training.learning import (
     Ema,
     Loss,
     Mixer,
-    Sampler,
     Schedule,
-    balance,
     build_optimizer,
     build_schedule,
-    hard_targets,
     penalty,
 )
-from tilewise.training.scores import WORTH_KEEPING, badness, score_slides
-from tilewise.training.weights import class_totals, slide_shares
+from tilewise.training.samples import Samples, TileSamples
+from tilewise.training.scores import WORTH_KEEPING, badness, score_probabilities
 
 
 def train_head(
@@ -41,15 +36,16 @@ def train_head(
 ) -> tuple[FoldModel, History]:
     """Train a head on `data.train`, keep the epoch that does best on `data.select`.
 
-    The loss of a tile counts by the weight of its class and its share of its slide. Without a select part training runs
-    its full length and the last epoch is kept. The same data, configs and seed give the same model, to the bit, on one
-    machine.
+    The loss of a tile counts by the weight of its class and its share of its slide. With attention
+    (`head.aggregate`) a sample is a whole slide, and counts by the weight of its class. Without a select part training
+    runs its full length and the last epoch is kept. The same data, configs and seed give the same model, to the bit, on
+    one machine.
 
     Args:
         data: features and labels of the parts train and select.
         head: what is trained.
         config: how.
-        seed: of initial weights, order of tiles and dropout.
+        seed: of initial weights, order of samples and dropout.
         name: what messages call the fold.
 
     Raises:
@@ -76,106 +72,82 @@ def train_head(
     rows[best[1]] = replace(rows[best[1]], kept=True)
     history = History(tuple(rows), notes(rows, config, data.classes, data.train, data.select))
     weights = {key: tensor.numpy() for key, tensor in best[2].items()}
-    return FoldModel(data.classes, head, run.standardisation, weights), history
+    return FoldModel(data.classes, head, run.samples.standardisation, weights), history
 
 
 @dataclass
 class _Run:
-    """Tensors, module and optimiser of one training."""
+    """Samples, module and optimiser of one training."""
 
     data: FeatureData
     config: TrainingConfig
-    standardisation: Standardisation
-    module: nn.Sequential
+    samples: Samples
     optimizer: torch.optim.Optimizer
     schedule: Schedule
-    sampler: Sampler
     ema: Ema | None
     generator: torch.Generator
-    inputs_ND: Tensor
-    targets_NC: Tensor
-    weights_N: Tensor
-    select_inputs_ND: Tensor
-    class_weights_C: NDArray[np.float64]
-    num_batches: int
-    aggregator: str
 
     @classmethod
     def start(cls, data: FeatureData, head: HeadConfig, config: TrainingConfig, generator: torch.Generator) -> _Run:
-        train, num_classes, pace = data.train, len(data.classes), config.pace
-        shares_N = slide_shares(train, config.weight)
-        standardisation = Standardisation.fit(train.features_ND, shares_N)
-        weights_C = balance(config.loss, class_totals(train, num_classes, config.weight))
-        labels_N = train.labels_S[train.tile_slide_N]
-        weights_N = shares_N * weights_C[labels_N]
-        module = build_head(head, num_features=train.features_ND.shape[1], num_classes=num_classes, generator=generator)
-        optimizer = build_optimizer(config.optimizer, _groups(module, config), learning_rate=pace.learning_rate)
-        sampler = Sampler(config.sampling, train.labels_S, train.tile_slide_N)
-        num_batches = pace.num_batches(sampler.num_draws)
+        samples: Samples
+        if head.pools:
+            samples = BagSamples(data, head, config, generator)
+        else:
+            samples = TileSamples(data, head, config, generator)
+        pace = config.pace
+        optimizer = build_optimizer(config.optimizer, _groups(samples.module, config), learning_rate=pace.learning_rate)
         schedule = build_schedule(
             config.schedule,
             optimizer,
             learning_rate=pace.learning_rate,
             num_epochs=pace.epochs,
-            steps_per_epoch=math.ceil(num_batches / config.step.accumulate),
+            steps_per_epoch=math.ceil(samples.num_batches / config.step.accumulate),
         )
-        return cls(
-            data=data,
-            config=config,
-            standardisation=standardisation,
-            module=module,
-            optimizer=optimizer,
-            schedule=schedule,
-            sampler=sampler,
-            ema=Ema.of(module, config.step),
-            generator=generator,
-            inputs_ND=_tensor(standardisation.apply(train.features_ND)),
-            targets_NC=hard_targets(torch.from_numpy(labels_N), num_classes),
-            weights_N=_tensor(weights_N / weights_N.mean()),
-            select_inputs_ND=_tensor(_standardised(standardisation, data.select)),
-            class_weights_C=weights_C,
-            num_batches=num_batches,
-            aggregator=head.aggregate,
-        )
+        return cls(data, config, samples, optimizer, schedule, Ema.of(samples.module, config.step), generator)
+
+    @property
+    def module(self) -> nn.Module:
+        return self.samples.module
 
     def train_epoch(self, epoch: int, name: str) -> float:
-        """One pass over the tiles in a new order; the mean loss."""
+        """One pass over the samples in a new order; the mean loss."""
         self.module.train()
-        order_N = self.sampler.draw(self.generator)
-        batches = order_N.tensor_split(self.num_batches)
-        size, total = self.config.step.accumulate, 0.0
-        for start in range(0, self.num_batches, size):
-            together = batches[start : start + size]
+        num_batches, step = self.samples.num_batches, self.config.step
+        order_M = self.samples.sampler.draw(self.generator)
+        batches, total = order_M.tensor_split(num_batches), 0.0
+        for start in range(0, num_batches, step.accumulate):
+            together = batches[start : start + step.accumulate]
             self.schedule.begin_step()
             self.optimizer.zero_grad(set_to_none=True)
-            for number, tiles in enumerate(together, start=start):
-                loss = self._loss(tiles)
+            for number, batch in enumerate(together, start=start):
+                loss = self._loss(batch)
                 value = loss.item()
                 if not math.isfinite(value):
-                    step = epoch * self.num_batches + number + 1
-                    raise TrainingError(self._diverged(name, value, epoch, step, tiles))
+                    raise TrainingError(self._diverged(name, value, epoch, number, batch))
                 torch.autograd.backward(loss / len(together) if len(together) > 1 else loss)
-                total += value * len(tiles)
-            if self.config.step.clip_norm is not None:
-                nn.utils.clip_grad_norm_(self.module.parameters(), self.config.step.clip_norm)
+                total += value * len(batch)
+            if step.clip_norm is not None:
+                nn.utils.clip_grad_norm_(self.module.parameters(), step.clip_norm)
             self.optimizer.step()
             if self.ema is not None:
                 self.ema.update(self.module)
-        return total / len(order_N)
+        return total / len(order_M)
 
-    def _loss(self, tiles: Tensor) -> Tensor:
-        """The loss of a batch, mixed and penalised as the recipe says; class weights are in the tiles' weights."""
-        inputs_BD, targets_BC, weights_B = self.inputs_ND[tiles], self.targets_NC[tiles], self.weights_N[tiles]
-        mix = Mixer(self.config.mixup).draw(len(tiles), self.generator)
+    def _loss(self, batch: Tensor) -> Tensor:
+        """The loss of a batch, mixed and penalised as the recipe says; class weights are in the samples' weights."""
+        samples = self.samples
+        vectors_BD, targets_BC, weights_B = samples.vectors(batch), samples.targets_MC[batch], samples.weights_M[batch]
+        mix = Mixer(self.config.mixup).draw(len(batch), self.generator)
         if mix is not None:
-            inputs_BD = mix.features(inputs_BD)
+            vectors_BD = mix.features(vectors_BD)
             targets_BC, weights_B = mix.targets(targets_BC, weights_B)
-        loss = Loss(self.config.loss)(self.module(inputs_BD), targets_BC, weights_B)
+        loss = Loss(self.config.loss)(samples.head(vectors_BD), targets_BC, weights_B)
         more = penalty(self.config.loss, self.module.parameters())
         return loss if more is None else loss + more
 
-    def _diverged(self, name: str, value: float, epoch: int, step: int, tiles: Tensor) -> str:
-        slides = self.data.train.name_slides(tiles.numpy())
+    def _diverged(self, name: str, value: float, epoch: int, number: int, batch: Tensor) -> str:
+        slides = self.data.train.name_slides(self.samples.tiles(batch).numpy())
+        step = epoch * self.samples.num_batches + number + 1
         return (
             f"{name}: the loss is {value} at epoch {epoch + 1}, step {step}, learning rate {self.schedule.rate:.3g}, "
             f"slides {slides}; lower training.learning_rate or training.weight_decay, or look for absurd features of "
@@ -184,13 +156,12 @@ class _Run:
 
     def score_select(self) -> tuple[float | None, float | None]:
         """Loss and macro F1 over the slides of select; None without any."""
-        select = self.data.select
-        if not select.num_slides:
+        if not self.data.select.num_slides:
             return None, None
         self.module.eval()
         with torch.inference_mode():
-            probabilities_NC = self.module(self.select_inputs_ND).softmax(dim=1).numpy()
-        return score_slides(probabilities_NC, select, self.class_weights_C, self.aggregator)
+            probabilities_SC = self.samples.predict_select()
+        return score_probabilities(probabilities_SC, self.data.select, self.samples.class_weights_C)
 
 
 def _groups(module: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
@@ -204,13 +175,3 @@ def _groups(module: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
             decay = config.weight_decay / undivided if matrix else 0.0
             groups.append({"params": [parameter], "factor": factor, "weight_decay": decay})
     return groups
-
-
-def _standardised(standardisation: Standardisation, part: PartData) -> NDArray[np.float64]:
-    if part.num_slides:
-        return standardisation.apply(part.features_ND)
-    return np.empty((0, len(standardisation.mean_D)))
-
-
-def _tensor(array: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(array.astype(np.float32))

@@ -23,7 +23,7 @@ class EpochRow:
 
     Attributes:
         epoch: from 1.
-        train_loss: mean weighted cross-entropy over the tiles, as they were met.
+        train_loss: mean weighted cross-entropy over the tiles, or over slides with attention, as they were met.
         select_loss: class-weighted negative log of the slide probability of the true class.
         select_macro_f1: over the slides of select.
         learning_rate: at the start of the epoch.

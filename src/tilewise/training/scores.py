@@ -28,6 +28,13 @@ def score_slides(
         aggregator: how they become probabilities of slides; a name in `AGGREGATORS`.
     """
     probabilities_SC, _ = AGGREGATORS[aggregator](probabilities_NC, part.tile_slide_N, part.num_slides)
+    return score_probabilities(probabilities_SC, part, weights_C)
+
+
+def score_probabilities(
+    probabilities_SC: NDArray[np.float64], part: PartData, weights_C: NDArray[np.float64]
+) -> tuple[float, float]:
+    """As `score_slides`, of the probabilities of slides."""
     true_S = probabilities_SC[np.arange(part.num_slides), part.labels_S]
     costs_S = -np.log(np.maximum(true_S, _LEAST_PROBABILITY))
     weights_S = weights_C[part.labels_S]

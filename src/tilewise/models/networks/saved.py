@@ -15,8 +15,9 @@ from pydantic import TypeAdapter, ValidationError
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.threads import reproducible
 from tilewise.errors import ArtifactError
+from tilewise.models.aggregate import AGGREGATORS
 from tilewise.models.config import HeadConfig
-from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_model, read_weights
+from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_aggregator, check_shapes, read_weights
 from tilewise.models.networks.config import NetworkConfig
 from tilewise.store import read_json, write_json, write_tensors
 
@@ -156,7 +157,8 @@ class NetworkModel:
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, ValidationError) as error:
             raise ArtifactError(f"{folder / ABOUT_NAME} is damaged ({error!r}); {AGAIN}") from error
         found = {name: array.shape for name, array in weights.items()}
-        check_model(folder, aggregator, model.head, found=found, expected=expected)
+        check_aggregator(folder, aggregator, model.head, AGGREGATORS)
+        check_shapes(folder, found=found, expected=expected)
         return model
 
     @cached_property

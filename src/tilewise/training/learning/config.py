@@ -154,8 +154,8 @@ class MixConfig(BaseModel):
 
     on: Literal["none", "features", "pixels"] = Field(
         "none",
-        description="features: the vectors of the encoder are mixed, which keeps the cache; pixels: tiles and masks "
-        "are, before the encoder.",
+        description="features: the vectors of the encoder are mixed, which keeps the cache, or with "
+        "head.aggregate=attention the slides' vectors; pixels: tiles and masks are, before the encoder.",
     )
     mixup_alpha: float = Field(
         0.2,
@@ -207,7 +207,8 @@ class SamplingConfig(BaseModel):
     balance: Literal["none", "class", "rare"] = Field(
         "none",
         description="class: as much of every class, in an epoch of the same length, so that common classes are seen in "
-        "part; rare: more tiles of rare classes, all others as before. Either comes on top of the loss's "
+        "part; rare: more tiles of rare classes, all others as before. With head.aggregate=attention it is slides that "
+        "are drawn. Either comes on top of the loss's "
         "class_weights, which then mostly should be none.",
     )
     rare_power: float = Field(

@@ -1,0 +1,81 @@
+"""What a head behind attention learns from: whole slides."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tilewise.models import HeadConfig, Standardisation
+from tilewise.models.attention import build_pooled_head
+from tilewise.training.config import TrainingConfig
+from tilewise.training.data import FeatureData, PartData
+from tilewise.training.learning import Sampler, balance, hard_targets
+from tilewise.training.samples import even, standardised
+from tilewise.training.weights import class_totals, slide_shares
+
+
+class BagSamples:
+    """Each slide is a sample, with all its tiles; see `Samples`.
+
+    What a slide counts is the weight of its class. Slides are mixed and drawn where tiles are otherwise: MixUp mixes
+    the vectors that the head is shown.
+    """
+
+    def __init__(self, data: FeatureData, head: HeadConfig, config: TrainingConfig, generator: torch.Generator) -> None:
+        train, num_classes, pace = data.train, len(data.classes), config.pace
+        self.standardisation = Standardisation.fit(train.features_ND, slide_shares(train, "slide"))
+        self.class_weights_C = balance(config.loss, class_totals(train, num_classes, "slide"))
+        pooled = build_pooled_head(
+            head, num_features=train.features_ND.shape[1], num_classes=num_classes, generator=generator
+        )
+        self._pooled = pooled
+        self.module: nn.Module = pooled
+        self.head: nn.Module = pooled.head
+        self.sampler = Sampler(config.sampling, train.labels_S, np.arange(train.num_slides, dtype=np.int64))
+        self.num_batches = pace.num_slide_batches(self.sampler.num_draws)
+        self.targets_MC = hard_targets(torch.from_numpy(train.labels_S), num_classes)
+        self.weights_M = even(self.class_weights_C[train.labels_S])
+        self._bags = _Bags(train, standardised(self.standardisation, train))
+        self._select = _Bags(data.select, standardised(self.standardisation, data.select))
+        self._slides_at_once = pace.slides_per_batch(train.num_slides)
+
+    def vectors(self, samples: Tensor) -> Tensor:
+        """See `Samples`."""
+        return self._pooled.pool(*self._bags.of(samples))
+
+    def tiles(self, samples: Tensor) -> Tensor:
+        """See `Samples`."""
+        return self._bags.tiles(samples)[0]
+
+    def predict_select(self) -> NDArray[np.float64]:
+        """See `Samples`."""
+        edges = range(0, self._select.num_slides, self._slides_at_once)
+        slides = torch.arange(self._select.num_slides)
+        logits = [self._pooled(*self._select.of(slides[start : start + self._slides_at_once])) for start in edges]
+        probabilities_SC: NDArray[np.float64] = torch.cat(logits).softmax(dim=1).double().numpy()
+        return probabilities_SC
+
+
+class _Bags:
+    """The tiles of slides, found by slide."""
+
+    def __init__(self, part: PartData, inputs_ND: Tensor) -> None:
+        self._inputs_ND = inputs_ND
+        self._order_N = torch.from_numpy(np.argsort(part.tile_slide_N, kind="stable"))
+        self._num_tiles_S = torch.from_numpy(part.num_tiles_S)
+        self._starts_S = self._num_tiles_S.cumsum(0) - self._num_tiles_S
+        self.num_slides = part.num_slides
+
+    def tiles(self, slides_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Positions of the slides' tiles, one slide after the other, and the place of each tile's slide among them."""
+        num_tiles_B = self._num_tiles_S[slides_B]
+        places = torch.arange(len(slides_B)).repeat_interleave(num_tiles_B)
+        within = torch.arange(len(places)) - (num_tiles_B.cumsum(0) - num_tiles_B)[places]
+        return self._order_N[self._starts_S[slides_B][places] + within], places
+
+    def of(self, slides_B: Tensor) -> tuple[Tensor, Tensor, int]:
+        """Their tiles as `PooledHead` takes them; a slide may come twice."""
+        tiles, places = self.tiles(slides_B)
+        return self._inputs_ND[tiles], places, len(slides_B)

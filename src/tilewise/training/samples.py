@@ -1,0 +1,97 @@
+"""What a head learns from, tile by tile; `bags` has the other way, slide by slide."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tilewise.models import HeadConfig, Standardisation
+from tilewise.models.aggregate import AGGREGATORS
+from tilewise.models.heads import build_head
+from tilewise.training.config import TrainingConfig
+from tilewise.training.data import FeatureData, PartData
+from tilewise.training.learning import Sampler, balance, hard_targets
+from tilewise.training.weights import class_totals, slide_shares
+
+
+class Samples(Protocol):
+    """The samples of a train part, tiles or whole slides, and the module that learns from them.
+
+    Attributes:
+        standardisation: fitted on the train part.
+        module: everything that learns.
+        head: the part of it that makes logits of a sample's vector.
+        sampler: draws the samples of an epoch.
+        num_batches: of an epoch.
+        targets_MC: shares of the classes, of each sample.
+        weights_M: of each sample in the loss, 1 on average.
+        class_weights_C: of each class in the loss.
+    """
+
+    standardisation: Standardisation
+    module: nn.Module
+    head: nn.Module
+    sampler: Sampler
+    num_batches: int
+    targets_MC: Tensor
+    weights_M: Tensor
+    class_weights_C: NDArray[np.float64]
+
+    def vectors(self, samples: Tensor) -> Tensor:
+        """What the head is shown of some samples, (B, D)."""
+
+    def tiles(self, samples: Tensor) -> Tensor:
+        """Positions of their tiles in the train part."""
+
+    def predict_select(self) -> NDArray[np.float64]:
+        """Probabilities of the slides of select, (S, C), by the module as it is."""
+
+
+class TileSamples:
+    """Each tile is a sample, with the label of its slide; see `Samples`."""
+
+    def __init__(self, data: FeatureData, head: HeadConfig, config: TrainingConfig, generator: torch.Generator) -> None:
+        train, num_classes = data.train, len(data.classes)
+        shares_N = slide_shares(train, config.weight)
+        labels_N = train.labels_S[train.tile_slide_N]
+        self.standardisation = Standardisation.fit(train.features_ND, shares_N)
+        self.class_weights_C = balance(config.loss, class_totals(train, num_classes, config.weight))
+        built = build_head(head, num_features=train.features_ND.shape[1], num_classes=num_classes, generator=generator)
+        self.head: nn.Module = built
+        self.module: nn.Module = built
+        self.sampler = Sampler(config.sampling, train.labels_S, train.tile_slide_N)
+        self.num_batches = config.pace.num_batches(self.sampler.num_draws)
+        self.targets_MC = hard_targets(torch.from_numpy(labels_N), num_classes)
+        self.weights_M = even(shares_N * self.class_weights_C[labels_N])
+        self._inputs_ND = standardised(self.standardisation, train)
+        self._select, self._select_inputs_ND = data.select, standardised(self.standardisation, data.select)
+        self._aggregate = AGGREGATORS[head.aggregate]
+
+    def vectors(self, samples: Tensor) -> Tensor:
+        """See `Samples`."""
+        return self._inputs_ND[samples]
+
+    def tiles(self, samples: Tensor) -> Tensor:
+        """See `Samples`."""
+        return samples
+
+    def predict_select(self) -> NDArray[np.float64]:
+        """See `Samples`."""
+        probabilities_NC = self.head(self._select_inputs_ND).softmax(dim=1).numpy()
+        return self._aggregate(probabilities_NC, self._select.tile_slide_N, self._select.num_slides)[0]
+
+
+def even(weights_M: NDArray[np.float64]) -> Tensor:
+    """Weights of samples, float32, scaled to 1 on average."""
+    return torch.from_numpy((weights_M / weights_M.mean()).astype(np.float32))
+
+
+def standardised(standardisation: Standardisation, part: PartData) -> Tensor:
+    """A part's features as the module takes them, float32 (N, D)."""
+    if not part.num_slides:
+        return torch.empty(0, len(standardisation.mean_D))
+    return torch.from_numpy(standardisation.apply(part.features_ND).astype(np.float32))

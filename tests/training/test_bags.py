@@ -1,0 +1,149 @@
+"""Heads behind attention learn from whole slides: what they find, what they count, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import f1_score
+
+from tilewise.errors import RecipeError, TrainingError
+from tilewise.models import FoldModel, HeadConfig
+from tilewise.recipe import load_recipe
+from tilewise.training import TrainingConfig
+from tilewise.training.bags import BagSamples
+from tilewise.training.data import FeatureData, PartData
+from tilewise.training.head import train_head
+
+Cohort = Callable[..., FeatureData]
+ATTENTION = HeadConfig(aggregate="attention")
+MLP = HeadConfig(kind="mlp", hidden_sizes=(16,), norm="batch", dropout=0.2, aggregate="attention", attention_size=16)
+
+
+def accuracy(model: FoldModel, part: PartData) -> float:
+    found_SC, _ = model.predict_slides(part.features_ND, part.tile_slide_N, part.num_slides)
+    return float((found_SC.argmax(axis=1) == part.labels_S).mean())
+
+
+def needles(rng: np.random.Generator, num_slides: int) -> tuple[PartData, np.ndarray]:
+    """Slides of twenty tiles of noise, one of which tells the class; and which tiles these are."""
+    bags, where = {}, []
+    for number in range(num_slides):
+        tiles = rng.normal(size=(20, 16))
+        needle = rng.integers(20)
+        tiles[needle, number % 2] += 6.0
+        bags[f"s{number:03d}"] = tiles.astype(np.float32)
+        where.append(20 * number + needle)
+    return PartData.of(bags, {name: number % 2 for number, name in enumerate(bags)}), np.array(where)
+
+
+def test_one_tile_in_twenty_is_found() -> None:
+    rng = np.random.default_rng(0)
+    (train, _), (select, _), (fresh, where) = needles(rng, 80), needles(rng, 40), needles(rng, 200)
+    data = FeatureData(("A", "B"), train, select)
+    weighed, _ = train_head(data, ATTENTION, TrainingConfig(), seed=0)
+    plain, _ = train_head(data, HeadConfig(), TrainingConfig(), seed=0)
+    assert accuracy(weighed, fresh) > 0.95
+    assert accuracy(plain, fresh) < 0.8
+    weights_N = weighed.attention_N(fresh.features_ND, fresh.tile_slide_N, fresh.num_slides)
+    assert weights_N[where].mean() > 0.5, "the tile that tells it counts more than the other nineteen"
+
+
+@pytest.mark.parametrize("head", [ATTENTION, MLP], ids=["linear", "mlp"])
+def test_same_seed_same_bytes(cohort: Cohort, head: HeadConfig, tmp_path: Path) -> None:
+    state = torch.random.get_rng_state()
+    for name, seed in {"a": 3, "b": 3, "c": 4}.items():
+        model, history = train_head(cohort(), head, TrainingConfig(epochs=6), seed=seed)
+        model.save(tmp_path / name)
+        history.write(tmp_path / name / "history.csv")
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for name in ("model.safetensors", "model.json", "history.csv"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() != (tmp_path / "c" / "model.safetensors").read_bytes()
+
+
+def test_the_best_epoch_on_select_is_kept_and_scored_as_it_predicts(cohort: Cohort) -> None:
+    data = cohort(train=(6, 5, 4), select=(10, 10, 10), strength=0.6)
+    config = TrainingConfig.model_validate({"epochs": 80, "patience": 7, "loss": {"class_weights": "none"}})
+    model, history = train_head(data, ATTENTION, config, seed=0)
+    losses = [row.select_loss for row in history.rows]
+    assert history.kept_epoch == int(np.argmin(losses)) + 1 == len(history.rows) - 7
+    found_SC, _ = model.predict_slides(data.select.features_ND, data.select.tile_slide_N, 30)
+    assert -np.log(found_SC[np.arange(30), data.select.labels_S]).mean() == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_without_a_select_part_the_last_epoch_is_kept(cohort: Cohort) -> None:
+    _, history = train_head(cohort(select=(0, 0, 0)), ATTENTION, TrainingConfig(epochs=4, patience=1), seed=0)
+    assert history.kept_epoch == 4
+
+
+@pytest.mark.parametrize("num_slides", [2, 3, 5])
+def test_no_batch_has_a_single_slide(num_slides: int) -> None:
+    bags = {f"s{i}": np.full((1, 4), i, dtype=np.float32) for i in range(num_slides)}
+    data = FeatureData(("A", "B"), PartData.of(bags, {name: i % 2 for i, name in enumerate(bags)}), PartData.of({}, {}))
+    train_head(data, MLP, TrainingConfig(batch_size=2, epochs=2), seed=0)
+
+
+def test_a_batch_holds_its_slides_whole_and_one_may_come_twice(cohort: Cohort) -> None:
+    data = cohort()
+    samples = BagSamples(data, ATTENTION, TrainingConfig(), torch.Generator().manual_seed(0))
+    train, asked = data.train, [5, 0, 5]
+    tiles = samples.tiles(torch.tensor(asked)).numpy()
+    expected = [np.flatnonzero(train.tile_slide_N == slide) for slide in asked]
+    np.testing.assert_array_equal(tiles, np.concatenate(expected))
+    vectors_BD = samples.vectors(torch.tensor(asked)).detach()
+    inputs_ND = samples.standardisation.apply(train.features_ND)
+    np.testing.assert_allclose(vectors_BD, [inputs_ND[own].mean(axis=0) for own in expected], rtol=1e-4, atol=1e-5)
+
+
+def test_a_loss_that_is_not_finite_names_fold_step_and_slides(cohort: Cohort) -> None:
+    config = TrainingConfig(learning_rate=10.0, weight_decay=100.0)
+    with pytest.raises(TrainingError, match=r"fold 4: the loss is (nan|inf) at epoch \d+, step \d+, .*slides t\d_\d+"):
+        train_head(cohort(), ATTENTION, config, seed=0, name="fold 4")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"loss": {"kind": "focal"}},
+        {"loss": {"class_weights": "none"}},
+        {"loss": {"l2": 0.01}},
+        {"optimizer": {"kind": "ranger"}},
+        {"schedule": {"kind": "plateau", "plateau_patience": 0, "plateau_improvement": 1.0}},
+        {"mixup": {"on": "features"}},
+        {"sampling": {"balance": "class"}, "loss": {"class_weights": "none"}},
+        {"sampling": {"balance": "rare"}, "loss": {"class_weights": "none"}},
+        {"batch_size": 4},
+        {"step": {"accumulate": 3}},
+        {"step": {"clip_norm": 0.001}},
+        {"step": {"ema_decay": 0.9}},
+    ],
+    ids=str,
+)
+def test_every_choice_trains_another_head_that_still_learns(cohort: Cohort, changed: dict) -> None:
+    data = cohort(strength=2.0)
+    usual, _ = train_head(data, ATTENTION, TrainingConfig(epochs=20), seed=0)
+    config = TrainingConfig.model_validate({"epochs": 20, **changed})
+    model, history = train_head(data, ATTENTION, config, seed=0)
+    for name in ("head.0.weight", "attention.score.weight", "attention.gate.weight"):
+        assert not np.array_equal(model.weights[name], usual.weights[name])
+    assert np.isfinite([row.train_loss for row in history.rows]).all()
+    found_SC, _ = model.predict_slides(data.select.features_ND, data.select.tile_slide_N, data.select.num_slides)
+    assert f1_score(data.select.labels_S, found_SC.argmax(axis=1), average="macro") > 0.6
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["training.on=pixels"], "head.aggregate=attention weighs features, .* set training.on=features"),
+        (["training.weight=tile"], "training.weight has no effect with head.aggregate=attention"),
+        (["training.sampling.unit=slide"], "training.sampling.unit has no effect with head.aggregate=attention"),
+    ],
+)
+def test_what_whole_slides_cannot_do_is_refused(settings: list[str], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("default", ["head.aggregate=attention", *settings])
+    assert load_recipe("default", ["head.aggregate=attention", "head.attention_size=64"]).head.attention_size == 64
