@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,8 +57,7 @@ def train(
         for note in notes:
             _log.warning("%s", note)  # before the long work
     folder = path_of(out) or Path("runs") / f"{cohort.root.stem}-{recipe.name}"
-    run = pipeline.train(cohort, recipe, pipeline.TrainOptions(folder, seed, path_of(decisions), workers, offline))
-    return replace(run, warnings=(*recipe.notes, *run.warnings))
+    return pipeline.train(cohort, recipe, pipeline.TrainOptions(folder, seed, path_of(decisions), workers, offline))
 
 
 def sweep(

@@ -22,6 +22,9 @@ SetOption = Annotated[
         "--set", metavar="KEY=VALUE", help="Override one recipe key, as in tiles.size_px=256; may be repeated."
     ),
 ]
+DecisionsOption = Annotated[
+    Path | None, typer.Option("--decisions", help="A decisions.csv of an audit that a person edited.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes; default: every processor there is.")

@@ -10,6 +10,7 @@ import typer
 from tilewise.cli.options import (
     EXIT_FAILED,
     CohortArgument,
+    DecisionsOption,
     JsonOption,
     OfflineOption,
     QuietOption,
@@ -52,7 +53,7 @@ def segment(
     ] = None,
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
     recipe: RecipeOption = "default",
-    decisions: Annotated[Path | None, typer.Option("--decisions", help="Decisions of an audit, as edited.")] = None,
+    decisions: DecisionsOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = None,
     offline: OfflineOption = False,

@@ -13,6 +13,7 @@ import typer
 from tilewise.cli.options import (
     EXIT_FAILED,
     CohortArgument,
+    DecisionsOption,
     JsonOption,
     QuietOption,
     RecipeOption,
@@ -42,7 +43,7 @@ def tiles(
     preview: Annotated[
         Path | None, typer.Option("--preview", metavar="OUT.html", help="HTML page with the tiles drawn on the slides.")
     ] = None,
-    decisions: Annotated[Path | None, typer.Option("--decisions", help="Decisions of an audit, as edited.")] = None,
+    decisions: DecisionsOption = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

@@ -10,6 +10,7 @@ import typer
 from tilewise.cli.options import (
     EXIT_FAILED,
     CohortArgument,
+    DecisionsOption,
     JsonOption,
     QuietOption,
     RecipeOption,
@@ -39,9 +40,7 @@ def train(
     recipe: RecipeOption = "default",
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
     seed: SeedOption = 0,
-    decisions: Annotated[
-        Path | None, typer.Option("--decisions", help="A decisions.csv of an audit that a person edited.")
-    ] = None,
+    decisions: DecisionsOption = None,
     workers: WorkersOption = None,
     offline: StandInOption = False,
     as_json: JsonOption = False,

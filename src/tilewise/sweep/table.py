@@ -9,7 +9,6 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tilewise.errors import UsageError
@@ -18,6 +17,7 @@ from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.resample import METRICS
 from tilewise.evaluation.run import count_training, evaluate
+from tilewise.evaluation.sample import Sample
 from tilewise.folds import Folds
 from tilewise.inference.predictions import Predictions
 from tilewise.metrics import macro_f1
@@ -102,6 +102,7 @@ class Scorer:
 
     config: EvaluationConfig
     seed: int
+    _tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     _known: dict[tuple[str, str, frozenset[str]], dict[str, Any]] = field(default_factory=dict)
 
     def tabulate(self, done: Sequence[Done], folds: Folds) -> SweepTable:
@@ -114,7 +115,7 @@ class Scorer:
         Raises:
             UsageError: two variants have no test slide in common.
         """
-        tables = {one.variant.name: Predictions.read(one.folder.predictions).table for one in done if one.error is None}
+        tables = {one.variant.name: self._read(one) for one in done if one.error is None}
         tests = {name: frozenset(_part(table, "test")["slide"]) for name, table in tables.items()}
         everywhere = reduce(frozenset.intersection, tests.values()) if tests else frozenset[str]()
         if tests and not everywhere:
@@ -143,6 +144,13 @@ class Scorer:
         left_out = sorted(frozenset[str]().union(*tests.values()) - everywhere)
         return SweepTable(_adjust(rows), len(everywhere), tuple(left_out), self.config.level)
 
+    def _read(self, one: Done) -> pd.DataFrame:
+        """A finished run's predictions, read once however often the table is written."""
+        name = one.variant.name
+        if name not in self._tables:
+            self._tables[name] = Predictions.read(one.folder.predictions).table
+        return self._tables[name]
+
     def _evaluate(self, one: Done, table: pd.DataFrame, folds: Folds) -> Evaluation:
         """A run of all slides has been scored already, by the same resamples."""
         if Folds.read(one.folder.folds) == folds and set(_part(table, "test")["slide"]) == _tested(folds):
@@ -169,11 +177,8 @@ class Scorer:
 def select_score(table: pd.DataFrame, classes: Sequence[str]) -> float | None:
     """Mean over folds of the macro F1 on the `select` part; None where no fold has one."""
     select = _part(table, "select")
-    number_of = {name: number for number, name in enumerate(classes)}
-    scores = []
-    for _, part in select.groupby("fold"):
-        truth, said = (part[name].map(number_of).to_numpy(dtype=np.int64) for name in ("label", "predicted"))
-        scores.append(macro_f1(truth, said, len(classes)))
+    samples = [Sample.of(part, classes) for _, part in select.groupby("fold")]
+    scores = [macro_f1(sample.truth_N, sample.predicted_N, sample.num_classes) for sample in samples]
     return statistics.fmean(scores) if scores else None
 
 

@@ -109,9 +109,12 @@ def _leaders(places: Sequence[Place]) -> tuple[list[Place], list[Place]]:
     for place in places:
         recipe = place.variant.recipe
         key = digest_config([getattr(recipe, name) for name in _OF_FEATURES])
-        lead = recipe.training.on == "pixels" or key not in known
-        (first if lead else others).append(place)
-        known.add(key)
+        if recipe.training.on == "features" and key in known:
+            others.append(place)
+            continue
+        first.append(place)
+        if recipe.training.on == "features":
+            known.add(key)
     return first, others
 
 
