@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,8 +26,20 @@ class SeededDropout(nn.Module):
         if not self.training or self.probability == 0.0:
             return inputs
         # Drawn on the processor, so that a GPU drops the same inputs.
-        kept = torch.rand(inputs.shape, generator=self.generator) >= self.probability
-        return inputs * kept.to(inputs.device) / (1.0 - self.probability)
+        return inputs * self._scales(inputs.shape).to(inputs.device)
+
+    def _scales(self, shape: torch.Size) -> Tensor:
+        """0 for what is dropped, and for the rest what keeps the sum as it is on average."""
+        # Sixteen bits decide about an input, and a draw serves four: a quarter of the time of a float for each. The
+        # probability is rounded to a multiple of 2^-16, and the scale goes by the rounded one.
+        num, dropped = shape.numel(), min(round(self.probability * _VALUES), _VALUES - 1)
+        draws = torch.empty(-(-num // 4), dtype=torch.int64).random_(-(2**63), None, generator=self.generator)
+        kept = draws.numpy().view(np.uint16)[:num] >= dropped
+        scales = np.multiply(kept, np.float32(_VALUES / (_VALUES - dropped)), dtype=np.float32)
+        return torch.from_numpy(scales).view(shape)
+
+
+_VALUES = 2**16  # of 16 random bits
 
 
 def build_head(

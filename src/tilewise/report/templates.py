@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from importlib import resources
+from typing import Any
 
 import jinja2
 
@@ -11,8 +14,13 @@ from tilewise.report.pictures import picture_svg
 from tilewise.report.text import with_code
 
 
-def environment() -> jinja2.Environment:
-    """Templates that escape everything, and stop at a name nobody gave."""
+@functools.cache  # what has been compiled is kept: a sweep writes a report for each variant
+def environment(**filters: Callable[[Any], str]) -> jinja2.Environment:
+    """Templates that escape everything, and stop at a name nobody gave.
+
+    Args:
+        filters: that one page has beside those of all.
+    """
     made = jinja2.Environment(
         loader=jinja2.FunctionLoader(read),
         autoescape=True,
@@ -28,6 +36,7 @@ def environment() -> jinja2.Environment:
         mean_and_spread=numbers.mean_and_spread,
         percent=numbers.percent,
         with_code=with_code,
+        **filters,
     )
     made.globals.update(count=numbers.count, picture_svg=picture_svg)
     return made

@@ -39,8 +39,7 @@ class PageFacts:
 
 def write_page(path: Path, table: SweepTable, facts: PageFacts) -> None:
     """Write the page; the same table gives the same text."""
-    pages = environment()
-    pages.filters.update(signed=_signed, factor=_factor)
+    pages = environment(signed=_signed, factor=_factor)
     view = {
         "title": facts.title,
         "description": facts.description,

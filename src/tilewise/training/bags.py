@@ -78,4 +78,4 @@ class _Bags:
     def of(self, slides_B: Tensor) -> tuple[Tensor, Tensor, int]:
         """Their tiles as `PooledHead` takes them; a slide may come twice."""
         tiles, places = self.tiles(slides_B)
-        return self._inputs_ND[tiles], places, len(slides_B)
+        return self._inputs_ND.index_select(0, tiles), places, len(slides_B)

@@ -165,7 +165,8 @@ class _Run:
 
 
 def _groups(module: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
-    groups: list[dict[str, Any]] = []
+    """Parameters by their factor on the rate and their decay; each group costs a call in every step."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for layer in module.modules():
         for parameter in layer.parameters(recurse=False):
             matrix = parameter.ndim == 2
@@ -173,5 +174,5 @@ def _groups(module: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:
             # Decay apart from the gradient is taken by the undivided rate; biases and norms are not decayed.
             undivided = 1.0 if config.optimizer.kind in {"adam", "sgd"} else factor
             decay = config.weight_decay / undivided if matrix else 0.0
-            groups.append({"params": [parameter], "factor": factor, "weight_decay": decay})
-    return groups
+            groups.setdefault((factor, decay), []).append(parameter)
+    return [{"params": some, "factor": factor, "weight_decay": decay} for (factor, decay), some in groups.items()]

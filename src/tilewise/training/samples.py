@@ -73,7 +73,7 @@ class TileSamples:
 
     def vectors(self, samples: Tensor) -> Tensor:
         """See `Samples`."""
-        return self._inputs_ND[samples]
+        return self._inputs_ND.index_select(0, samples)  # several times faster than [samples]
 
     def tiles(self, samples: Tensor) -> Tensor:
         """See `Samples`."""

@@ -43,7 +43,7 @@ def plainly(train: PartData, head: HeadConfig, num_epochs: int) -> tuple[dict, l
     module = build_head(head, num_features=12, num_classes=3, generator=generator)
     factors = {p: 1 / math.sqrt(p.shape[1]) if p.ndim == 2 else 1.0 for m in module.modules() for p in m.parameters()}
     groups = [{"params": [p], "weight_decay": 0.05 / f if p.ndim == 2 else 0.0} for p, f in factors.items()]
-    optimizer, rates = torch.optim.AdamW(groups), []
+    optimizer, rates = torch.optim.AdamW(groups, fused=True), []
     num_batches = math.ceil(len(labels) / max(32, math.ceil(len(labels) / 8)))
     num_steps = num_epochs * num_batches
     for step in range(num_steps):

@@ -92,15 +92,15 @@ def _prepared(group: Mapping[str, Any], learning_rate: float) -> Group:
 
 
 def _adamw(config: OptimizerConfig, groups: list[Group], rate: float) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=rate, betas=config.betas or (0.9, 0.999), eps=config.epsilon)
+    return torch.optim.AdamW(groups, lr=rate, betas=config.betas or (0.9, 0.999), eps=config.epsilon, fused=True)
 
 
 def _adam(config: OptimizerConfig, groups: list[Group], rate: float) -> torch.optim.Optimizer:
-    return torch.optim.Adam(groups, lr=rate, betas=config.betas or (0.9, 0.999), eps=config.epsilon)
+    return torch.optim.Adam(groups, lr=rate, betas=config.betas or (0.9, 0.999), eps=config.epsilon, fused=True)
 
 
 def _sgd(config: OptimizerConfig, groups: list[Group], rate: float) -> torch.optim.Optimizer:
-    return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=config.momentum > 0.0)
+    return torch.optim.SGD(groups, lr=rate, momentum=config.momentum, nesterov=config.momentum > 0.0, fused=True)
 
 
 def _lion(config: OptimizerConfig, groups: list[Group], rate: float) -> torch.optim.Optimizer:
