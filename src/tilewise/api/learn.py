@@ -50,6 +50,7 @@ def train(
     """
     from tilewise.pipeline import train as pipeline
     from tilewise.pipeline.offline import offline_recipe
+    from tilewise.pipeline.sharing import Machine, Sharing
 
     cohort, recipe = cohort_of(cohort, "train"), recipe_of(recipe)
     if offline:
@@ -57,7 +58,7 @@ def train(
         for note in notes:
             _log.warning("%s", note)  # before the long work
     folder = path_of(out) or Path("runs") / f"{cohort.root.stem}-{recipe.name}"
-    return pipeline.train(cohort, recipe, pipeline.TrainOptions(folder, seed, path_of(decisions), workers, offline))
+    return pipeline.train(recipe, folder, Sharing(cohort, seed, Machine(workers, offline), path_of(decisions)))
 
 
 def sweep(
@@ -85,16 +86,15 @@ def sweep(
         RecipeError: the grid or a variant is not valid; nothing was run.
         UsageError: the cohort or folder cannot be used.
     """
-    from tilewise.pipeline.sharing import Machine
+    from tilewise.pipeline.sharing import Machine, Sharing
     from tilewise.sweep.grid import Grid, load_grid
-    from tilewise.sweep.run import SweepOptions
     from tilewise.sweep.sweep import sweep_cohort
     from tilewise.sweep.variants import variants_of
 
     chosen = grid if isinstance(grid, Grid) else load_grid(grid)
     variants = variants_of(chosen, offline=offline)
-    options = SweepOptions(Path(out), seed, path_of(decisions), Machine(workers, offline))
-    return sweep_cohort(cohort_of(cohort, "train"), chosen, variants, options)
+    sharing = Sharing(cohort_of(cohort, "train"), seed, Machine(workers, offline), path_of(decisions))
+    return sweep_cohort(chosen, variants, Path(out), sharing)
 
 
 def ensemble(runs: Sequence[Run | Path | str], method: Method = "average", *, out: Path | str, seed: int = 0) -> Run:

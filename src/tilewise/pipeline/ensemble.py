@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,24 +12,22 @@ import yaml
 
 from tilewise.ensemble.combine import Combined, combine
 from tilewise.ensemble.examples import ClassWeighting
-from tilewise.ensemble.library import LibraryRun
 from tilewise.ensemble.methods import Method, describe_method
 from tilewise.ensemble.record import RECORD_NAME, EnsembleRecord
-from tilewise.errors import ArtifactError, UsageError
+from tilewise.errors import UsageError
 from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.run import evaluate_predictions
-from tilewise.folds import Folds
 from tilewise.inference.combiner import WeightedMean, import_lightgbm
 from tilewise.inference.ensemble import write_ensemble
-from tilewise.inference.predictions import Predictions
 from tilewise.pipeline.environment import describe_environment
+from tilewise.pipeline.sources import Source, digests_of, sources_of
 from tilewise.pipeline.train import Run
-from tilewise.recipe import Recipe, parse_recipe
+from tilewise.recipe import Recipe
 from tilewise.report.ensemble import caveats_of
 from tilewise.report.gather import write_report
 from tilewise.runs import RunFolder
-from tilewise.store import MANIFEST_NAME, Manifest, digest_config, digest_file, read_json, verify, write_json
+from tilewise.store import Manifest, digest_config, digest_file, read_json, verify, write_json
 
 _WEIGHTINGS: dict[str, ClassWeighting] = {"none": "none", "sqrt": "sqrt", "inverse": "inverse", "effective": "inverse"}
 
@@ -50,20 +47,6 @@ class EnsembleOptions:
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class _Source:
-    """One of the runs."""
-
-    folder: RunFolder
-    identity: Mapping[str, Any]
-    recipe: Recipe
-    run: LibraryRun
-
-    @property
-    def name(self) -> str:
-        return self.run.name
-
-
 def ensemble(runs: Sequence[RunFolder], options: EnsembleOptions) -> Run:
     """Combine runs of the same folds; the same call on a finished one does nothing.
 
@@ -73,7 +56,7 @@ def ensemble(runs: Sequence[RunFolder], options: EnsembleOptions) -> Run:
     """
     if options.method.startswith("stack-boosting"):
         import_lightgbm()
-    sources = _sources(runs)
+    sources = sources_of(runs)
     folder = RunFolder(options.out)
     with folder.locked():
         identity = _identity(sources, options)
@@ -83,7 +66,7 @@ def ensemble(runs: Sequence[RunFolder], options: EnsembleOptions) -> Run:
         return finished or _make(folder, sources, options)
 
 
-def _make(folder: RunFolder, sources: Sequence[_Source], options: EnsembleOptions) -> Run:
+def _make(folder: RunFolder, sources: Sequence[Source], options: EnsembleOptions) -> Run:
     first = sources[0]
     weighting = class_weighting([source.recipe for source in sources])
     library = [source.run for source in sources]
@@ -106,7 +89,7 @@ def _make(folder: RunFolder, sources: Sequence[_Source], options: EnsembleOption
     record.write(folder.root / RECORD_NAME)
     write_json(folder.environment, _environment(sources, options), schema="tilewise.environment", version=1)
     write_report(folder)
-    Manifest.of_folder(folder.root, {"seed": options.seed, "runs": _digests(sources)}).write(folder.root)
+    Manifest.of_folder(folder.root, {"seed": options.seed, "runs": digests_of(sources)}).write(folder.root)
     return Run(folder, evaluation, (), (*record.sentences()[1:], *record.caveats))
 
 
@@ -123,37 +106,7 @@ def class_weighting(recipes: Sequence[Recipe]) -> ClassWeighting:
     return only
 
 
-def _sources(folders: Sequence[RunFolder]) -> list[_Source]:
-    roots = [folder.root.resolve() for folder in folders]
-    twice = [root for root, num in Counter(roots).items() if num > 1]
-    if twice:
-        raise UsageError(f"run {twice[0].name} is named twice; name each run once")
-    found = []
-    for folder, name in zip(folders, _names(roots), strict=True):
-        identity = folder.require_finished()
-        if "ensemble" in identity:
-            raise UsageError(f"run {name} is combined of runs itself; name those runs instead")
-        damaged = [item.path for item in verify(folder.root) if item.what != "unlisted"]
-        if damaged:
-            raise ArtifactError(
-                f"run {name}: {damaged[0]} is missing or changed; give its `tilewise train` command again"
-            )
-        library = LibraryRun(name, Folds.read(folder.folds), Predictions.read(folder.predictions))
-        found.append(_Source(folder, identity, parse_recipe(identity["recipe"], str(folder.identity)), library))
-    return found
-
-
-def _names(roots: Sequence[Path]) -> list[str]:
-    """As short as can be told apart: folder names, with their parents' where two are the same."""
-    depth = 1
-    while True:
-        names = ["/".join(root.parts[-depth:]) for root in roots]
-        if len(set(names)) == len(names) or depth > max(len(root.parts) for root in roots):
-            return names
-        depth += 1
-
-
-def _identity(sources: Sequence[_Source], options: EnsembleOptions) -> dict[str, Any]:
+def _identity(sources: Sequence[Source], options: EnsembleOptions) -> dict[str, Any]:
     first = sources[0]
     return {
         "cohort": first.identity["cohort"],
@@ -167,12 +120,8 @@ def _identity(sources: Sequence[_Source], options: EnsembleOptions) -> dict[str,
         "decisions": first.identity["decisions"],
         "notes": first.identity["notes"],
         "created": datetime.now(UTC).date().isoformat(),
-        "ensemble": {"method": options.method, "runs": _digests(sources)},
+        "ensemble": {"method": options.method, "runs": digests_of(sources)},
     }
-
-
-def _digests(sources: Sequence[_Source]) -> dict[str, str]:
-    return {source.name: digest_file(source.folder.root / MANIFEST_NAME) for source in sources}
 
 
 def _refuse_other(folder: RunFolder, identity: Mapping[str, Any]) -> None:
@@ -210,7 +159,7 @@ def _finished(folder: RunFolder) -> Run | None:
     return Run(folder, evaluation, (), (*record.sentences()[1:], *record.caveats), was_finished=True)
 
 
-def _recipe_yaml(sources: Sequence[_Source], options: EnsembleOptions) -> str:
+def _recipe_yaml(sources: Sequence[Source], options: EnsembleOptions) -> str:
     """The combination and every run's recipe, in one file."""
     plain = {
         "ensemble": {"method": options.method, "seed": options.seed, "runs": [source.name for source in sources]},
@@ -220,13 +169,13 @@ def _recipe_yaml(sources: Sequence[_Source], options: EnsembleOptions) -> str:
 
 
 def _record(
-    sources: Sequence[_Source], combined: Combined, options: EnsembleOptions, weighting: ClassWeighting
+    sources: Sequence[Source], combined: Combined, options: EnsembleOptions, weighting: ClassWeighting
 ) -> EnsembleRecord:
     parts = ["test", *(["holdout"] if sources[0].run.folds.holdout else [])]
     config, classes, table = sources[0].recipe.evaluation, combined.predictions.classes, combined.predictions.table
     fitted = isinstance(combined.combiner, WeightedMean)
 
-    def difference(source: _Source, part: str) -> dict[str, Any]:
+    def difference(source: Source, part: str) -> dict[str, Any]:
         other = source.run.predictions.table
         rows = table[table["part"] == part], other[other["part"] == part]
         return paired_difference(*rows, classes, config, seed=options.seed)
@@ -252,7 +201,7 @@ def _weights(combiner: object) -> tuple[float, ...]:
     return combiner.weights
 
 
-def _environment(sources: Sequence[_Source], options: EnsembleOptions) -> dict[str, Any]:
+def _environment(sources: Sequence[Source], options: EnsembleOptions) -> dict[str, Any]:
     """Of the combination; how each run's encoder was run stands under its name."""
     encoders = {
         source.name: read_json(source.folder.environment, schema="tilewise.environment", version=1)["encoder"]

@@ -26,7 +26,7 @@ from tilewise.pipeline.environment import describe_environment
 from tilewise.pipeline.looks import Looker, Looks, fold_targets
 from tilewise.pipeline.masks import masks_for_training, segmenter_of
 from tilewise.pipeline.seen import FoldRequest, train_with_unlabelled
-from tilewise.pipeline.sharing import Machine, Sharing
+from tilewise.pipeline.sharing import Sharing
 from tilewise.pipeline.usual import usual_of
 from tilewise.recipe import Recipe
 from tilewise.report.audit import write_audit_report
@@ -38,25 +38,6 @@ from tilewise.store import Manifest, digest_file, verify, write_json
 from tilewise.tiles.tileset import TileSet
 from tilewise.training.compose import find_generator
 from tilewise.training.pseudo.candidates import candidates
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """What a run needs beside its cohort and recipe; no part of a recipe.
-
-    Attributes:
-        out: folder of the run.
-        seed: of everything random.
-        decisions: a decisions.csv that a person edited.
-        workers: processes; None takes every processor. Results do not depend on it.
-        offline: never reach for the network.
-    """
-
-    out: Path
-    seed: int = 0
-    decisions: Path | None = None
-    workers: int | None = None
-    offline: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,21 +67,19 @@ class Run:
         return Predictions.read(self.folder.predictions)
 
 
-def train(cohort: Cohort, recipe: Recipe, options: TrainOptions, sharing: Sharing | None = None) -> Run:
+def train(recipe: Recipe, out: Path, sharing: Sharing) -> Run:
     """Cohort and recipe in, run out. The same call goes on where a stopped one ended.
 
     Args:
-        cohort: slides, masks and labels.
         recipe: every choice.
-        options: what else the run needs.
-        sharing: what runs of this cohort and seed have in common; None: this is the only one.
+        out: folder of the run.
+        sharing: cohort, seed and machine, and what other runs on them have made already.
 
     Raises:
         UsageError: the recipe, cohort or folder cannot be used; nothing that was computed is lost.
         TrainingError: training could not go on.
     """
-    folder = RunFolder(options.out)
-    sharing = sharing or Sharing(cohort, options.seed, Machine(options.workers, options.offline), options.decisions)
+    folder, cohort, seed = RunFolder(out), sharing.cohort, sharing.seed
     # Weights or a target that are missing are noticed before the long work, and before the folder is this recipe's.
     encoder, signature = sharing.encoder(recipe)
     if recipe.stain.method != "none" and recipe.stain.target != "median" and not folder.is_finished:
@@ -108,14 +87,14 @@ def train(cohort: Cohort, recipe: Recipe, options: TrainOptions, sharing: Sharin
     if recipe.compose.method != "none":
         find_generator(recipe.compose)
     with folder.locked():
-        folder.claim(_identity(cohort, recipe, options), recipe.to_yaml())
+        folder.claim(_identity(recipe, sharing), recipe.to_yaml())
         audited = sharing.audit(recipe.audit)
         finished = _finished(folder, cohort, recipe, audited)
         if finished is not None:
             sharing.remember(recipe, folder)
             return finished
         audited = audit_stage.write(folder.audit, audited)
-        write_audit_report(folder.audit, audited, cohort=cohort, workers=options.workers)
+        write_audit_report(folder.audit, audited, cohort=cohort, workers=sharing.machine.workers)
         masked = masks_for_training(audited, recipe, folder, sharing)
         failed = list(masked.failures)
         tiles, more = sharing.tiles(masked, recipe.tiles, out=folder.tiles)
@@ -124,21 +103,21 @@ def train(cohort: Cohort, recipe: Recipe, options: TrainOptions, sharing: Sharin
         folds, looks, record = _look(Looker(masked, tiles, encoder, recipe), cut, failed)
         models = _train_folds(folds, looks, cut, _unlabelled(masked, looks))
         parts = predict_parts(models, folds, looks)
-        weights = fold_weights(parts, folds, recipe.ensemble, seed=options.seed)
+        weights = fold_weights(parts, folds, recipe.ensemble, seed=seed)
         usual = usual_of(models, folds, looks, tiles.counts())
         looks = looks.only([number for number, weight in enumerate(weights) if weight])
-        classifier = bundle(models, weights, folds, audited, recipe, signature, options.seed)
+        classifier = bundle(models, weights, folds, audited, recipe, signature, seed)
         classifier = replace(classifier, targets=looks.targets, segmenter=segmenter_of(recipe, folder), usual=usual)
         classifier.save(folder.model)
         predictions = Predictions.join([parts, *predict_holdout(classifier, folds, looks)])
         predictions.write(folder.predictions, inputs=origin_of(folder, models, classifier))
         evaluation = evaluate_predictions(
-            predictions.table, folds, recipe.evaluation, classes=folds.classes, seed=options.seed, out=folder.evaluation
+            predictions.table, folds, recipe.evaluation, classes=folds.classes, seed=seed, out=folder.evaluation
         )
         environment = describe_environment(signature)
         write_json(folder.environment, environment, schema="tilewise.environment", version=1)
         write_report(folder)
-        _manifest(folder, options, audited)
+        _manifest(folder, seed, audited)
     sharing.remember(recipe, folder)
     return Run(folder, evaluation, tuple(failed), cautions(cohort, recipe, audited, tiles, record))
 
@@ -164,12 +143,13 @@ def _finished(folder: RunFolder, cohort: Cohort, recipe: Recipe, audited: Audite
     return Run(folder, evaluation, failures, cautions(cohort, recipe, audited, tiles, record), was_finished=True)
 
 
-def _identity(cohort: Cohort, recipe: Recipe, options: TrainOptions) -> dict[str, Any]:
+def _identity(recipe: Recipe, sharing: Sharing) -> dict[str, Any]:
+    cohort, decisions = sharing.cohort, sharing.decisions
     return {
         "cohort": {"root": str(cohort.root.resolve()), "layout": cohort.layout},
         "recipe": recipe.model_dump(mode="json", by_alias=True),
-        "seed": options.seed,
-        "decisions": None if options.decisions is None else _digest_decisions(options.decisions),
+        "seed": sharing.seed,
+        "decisions": None if decisions is None else _digest_decisions(decisions),
         "notes": list(cohort.notes),
         "created": datetime.now(UTC).date().isoformat(),
     }
@@ -244,6 +224,6 @@ def _train_folds(folds: Folds, looks: Looks, cut: Cut, unlabelled: tuple[FoldIte
     return tuple(models)
 
 
-def _manifest(folder: RunFolder, options: TrainOptions, audited: AuditedCohort) -> None:
+def _manifest(folder: RunFolder, seed: int, audited: AuditedCohort) -> None:
     """Every file of the run with its digest, written last: a run that has it is whole."""
-    Manifest.of_folder(folder.root, {"seed": options.seed, "cohort": audited.digest}).write(folder.root)
+    Manifest.of_folder(folder.root, {"seed": seed, "cohort": audited.digest}).write(folder.root)

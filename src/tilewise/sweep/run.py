@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tilewise.cohort import Cohort
 from tilewise.errors import ArtifactError, UsageError
 from tilewise.execution import task
 from tilewise.folds import Folds, make_folds
 from tilewise.folds.common import join_items
 from tilewise.pipeline.cut import fold_items
 from tilewise.pipeline.masks import readable
-from tilewise.pipeline.sharing import Machine, Sharing
+from tilewise.pipeline.sharing import Sharing
 from tilewise.runs import RunFolder
 from tilewise.store import digest_config, read_json, write_json
 from tilewise.sweep.turns import Done, Place, train_all
 from tilewise.sweep.variants import Variant
-
-_log = logging.getLogger(__name__)
 
 _SCHEMA = "tilewise.sweep"
 _VERSION = 1
@@ -29,27 +25,10 @@ _FOLDS = "folds.json"
 _ABOUT = "sweep.json"
 
 
-@dataclass(frozen=True)
-class SweepOptions:
-    """What a sweep needs beside its cohort and variants.
-
-    Attributes:
-        out: folder of the sweep.
-        seed: of everything random, the same for all variants.
-        decisions: a decisions.csv that a person edited.
-        machine: how stages are run here.
-    """
-
-    out: Path
-    seed: int = 0
-    decisions: Path | None = None
-    machine: Machine = field(default_factory=Machine)
-
-
 def run_sweep(
-    cohort: Cohort,
     variants: Sequence[Variant],
-    options: SweepOptions,
+    out: Path,
+    sharing: Sharing,
     *,
     tell: Callable[[Sequence[Done], Folds], None] | None = None,
 ) -> tuple[tuple[Done, ...], Folds]:
@@ -59,9 +38,9 @@ def run_sweep(
     be added at the end.
 
     Args:
-        cohort: slides, masks and labels.
         variants: in the order of the table's rows.
-        options: what else the sweep needs.
+        out: folder of the sweep.
+        sharing: cohort, seed and machine of all variants; what they share is kept in it.
         tell: is called after each variant with what became of those so far.
 
     Returns:
@@ -71,10 +50,11 @@ def run_sweep(
         UsageError: the folder holds another sweep, or nothing can be cut.
         FoldsError: the slides cannot be split as asked.
     """
-    with RunFolder(options.out).locked():
-        seconds = _claim(cohort, variants, options)
-        sharing = Sharing(cohort, options.seed, options.machine, options.decisions, kept=options.out / "shared")
-        sharing.folds = folds = _common_folds(variants, sharing, options.out / _FOLDS)
+    with RunFolder(out).locked():
+        about = _claim(variants, out, sharing)
+        seconds = about["seconds"]
+        sharing.kept = out / "shared"
+        sharing.folds = folds = _common_folds(variants, sharing, out / _FOLDS)
         done: dict[int, Done] = {}
 
         def note(finished: Sequence[tuple[int, Done]]) -> None:
@@ -83,12 +63,12 @@ def run_sweep(
                 if one.seconds is not None:
                     seconds[name] = one.seconds
                 done[number] = replace(one, seconds=seconds.get(name))
-            _write_about(cohort, variants, options, seconds)
+            _write_about(out, about)
             if tell is not None:
                 tell([done[number] for number in sorted(done)], folds)
 
         every = [
-            Place(number, variant, RunFolder(options.out / "variants" / variant.folder(number)))
+            Place(number, variant, RunFolder(out / "variants" / variant.folder(number)))
             for number, variant in enumerate(variants, 1)
         ]
         train_all(every, sharing, note)
@@ -120,43 +100,43 @@ def _common_folds(variants: Sequence[Variant], sharing: Sharing, path: Path) -> 
     return folds
 
 
-def _claim(cohort: Cohort, variants: Sequence[Variant], options: SweepOptions) -> dict[str, float]:
-    """Make the folder this sweep's, or find that it is; returns the seconds of variants that are finished."""
-    path = options.out / _ABOUT
+def _claim(variants: Sequence[Variant], out: Path, sharing: Sharing) -> dict[str, Any]:
+    """Make the folder this sweep's, or find that it is; what is known of it, with the seconds of finished variants."""
+    path, about = out / _ABOUT, _about(variants, sharing)
     if not path.is_file():
-        foreign = sorted(one.name for one in options.out.iterdir() if not one.name.startswith("."))
+        foreign = sorted(one.name for one in out.iterdir() if not one.name.startswith("."))
         if foreign:
-            raise UsageError(f"{options.out} is not empty and holds no sweep ({foreign[0]}); choose another --out")
-        _write_about(cohort, variants, options, {})
-        return {}
-    found, wanted = read_json(path, schema=_SCHEMA, version=_VERSION), _about(cohort, variants, options, {})
+            raise UsageError(f"{out} is not empty and holds no sweep ({foreign[0]}); choose another --out")
+        _write_about(out, about)
+        return about
+    found = read_json(path, schema=_SCHEMA, version=_VERSION)
     try:
         rows = len(found["variants"])
-        same = all(found[key] == wanted[key] for key in ("cohort", "seed", "decisions"))
-        if not same or found["variants"] != wanted["variants"][:rows]:
+        same = all(found[key] == about[key] for key in ("cohort", "seed", "decisions"))
+        if not same or found["variants"] != about["variants"][:rows]:
             raise UsageError(
-                f"{options.out} holds another sweep; choose another --out, or delete that folder. Variants can be "
-                "added at the end of a grid, not changed"
+                f"{out} holds another sweep; choose another --out, or delete that folder. Variants can be added at the "
+                "end of a grid, not changed"
             )
-        return {str(name): float(value) for name, value in found["seconds"].items()}
+        return about | {"seconds": {str(name): float(value) for name, value in found["seconds"].items()}}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(f"{path} is damaged ({error!r}); sweep into another folder") from error
 
 
-def _write_about(cohort: Cohort, variants: Sequence[Variant], options: SweepOptions, seconds: dict[str, float]) -> None:
-    write_json(options.out / _ABOUT, _about(cohort, variants, options, seconds), schema=_SCHEMA, version=_VERSION)
+def _write_about(out: Path, about: dict[str, Any]) -> None:
+    ordered = about | {"seconds": dict(sorted(about["seconds"].items()))}
+    write_json(out / _ABOUT, ordered, schema=_SCHEMA, version=_VERSION)
 
 
-def _about(
-    cohort: Cohort, variants: Sequence[Variant], options: SweepOptions, seconds: dict[str, float]
-) -> dict[str, Any]:
+def _about(variants: Sequence[Variant], sharing: Sharing) -> dict[str, Any]:
+    decisions = sharing.decisions
     return {
-        "cohort": str(cohort.root.resolve()),
-        "seed": options.seed,
-        "decisions": None if options.decisions is None else str(options.decisions.resolve()),
+        "cohort": str(sharing.cohort.root.resolve()),
+        "seed": sharing.seed,
+        "decisions": None if decisions is None else str(decisions.resolve()),
         "variants": [
             {"name": variant.name, "settings": dict(variant.settings), "recipe": digest_config(variant.recipe)}
             for variant in variants
         ],
-        "seconds": dict(sorted(seconds.items())),
+        "seconds": {},
     }

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tilewise.cohort import Cohort
 from tilewise.folds import Folds
+from tilewise.pipeline.sharing import Sharing
 from tilewise.report.numbers import interval, number
 from tilewise.sweep.grid import Grid
 from tilewise.sweep.page import PageFacts, sentences, write_page
-from tilewise.sweep.run import SweepOptions, run_sweep
+from tilewise.sweep.run import run_sweep
 from tilewise.sweep.table import Scorer, SweepTable
 from tilewise.sweep.turns import Done
 from tilewise.sweep.variants import Variant
@@ -57,14 +57,14 @@ class Sweep:
         return [*rows, *sentences(self.table)]
 
 
-def sweep_cohort(cohort: Cohort, grid: Grid, variants: Sequence[Variant], options: SweepOptions) -> Sweep:
+def sweep_cohort(grid: Grid, variants: Sequence[Variant], out: Path, sharing: Sharing) -> Sweep:
     """Train every variant on the same folds and write `sweep.html` and `sweep.csv`; see `run_sweep`."""
-    facts = PageFacts(grid.name, grid.description, cohort.root.name, options.seed, len(variants))
-    scorer = Scorer(variants[0].recipe.evaluation, options.seed)
+    facts = PageFacts(grid.name, grid.description, sharing.cohort.root.name, sharing.seed, len(variants))
+    scorer = Scorer(variants[0].recipe.evaluation, sharing.seed)
 
     def write(done: Sequence[Done], folds: Folds) -> None:
-        made = Sweep(options.out, scorer.tabulate(done, folds))
+        made = Sweep(out, scorer.tabulate(done, folds))
         made.table.write_csv(made.csv)
         write_page(made.page, made.table, facts)
 
-    return Sweep(options.out, scorer.tabulate(*run_sweep(cohort, variants, options, tell=write)))
+    return Sweep(out, scorer.tabulate(*run_sweep(variants, out, sharing, tell=write)))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tilewise.errors import TilewiseError
 from tilewise.execution import Failure, default_workers, run_each, task
 from tilewise.pipeline.sharing import Sharing, training_digest
-from tilewise.pipeline.train import TrainOptions, train
+from tilewise.pipeline.train import train
 from tilewise.runs import RunFolder
 from tilewise.store import digest_config
 from tilewise.sweep.variants import Variant
@@ -137,11 +137,9 @@ def _work(job: _Job) -> list[tuple[int, Done]]:
 
 
 def _train(place: Place, sharing: Sharing) -> Done:
-    machine = sharing.machine
-    options = TrainOptions(place.folder.root, sharing.seed, sharing.decisions, machine.workers, machine.offline)
     was_there, start = place.folder.is_finished, time.perf_counter()
     try:
-        train(sharing.cohort, place.variant.recipe, options, sharing)
+        train(place.variant.recipe, place.folder.root, sharing)
     except TilewiseError as error:
         _log.debug("variant %s", place.variant.name, exc_info=True)
         return Done(place.variant, place.folder, error=str(error))
