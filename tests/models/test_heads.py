@@ -113,6 +113,24 @@ def test_dropout_keeps_the_mean_and_rests_outside_training() -> None:
     assert torch.equal(dropout.eval()(inputs), inputs)
 
 
+@pytest.mark.parametrize("probability", [0.001, 0.3, 0.5, 0.9])
+def test_each_input_is_dropped_by_itself(probability: float) -> None:
+    """Several decisions come of one random number; neighbours, and the same place of other rows, must not show it."""
+    kept = SeededDropout(probability, torch.Generator().manual_seed(1))(torch.ones(999, 101)) > 0
+    rate, num = kept.double().mean().item(), kept.numel()
+    spread = (probability * (1 - probability) / num) ** 0.5
+    assert abs(rate - (1 - probability)) < 4 * spread
+    flat = kept.flatten().double() - rate
+    for apart in (1, 2, 3, 4, 101):
+        together = (flat[apart:] * flat[:-apart]).mean().item()
+        assert abs(together) < 4 * probability * (1 - probability) / num**0.5
+
+
+def test_next_to_everything_dropped_is_still_finite() -> None:
+    dropped = SeededDropout(0.999999, torch.Generator().manual_seed(0))(torch.ones(7, 3))
+    assert torch.isfinite(dropped).all()
+
+
 @pytest.mark.parametrize(
     "config",
     [

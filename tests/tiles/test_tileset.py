@@ -76,6 +76,14 @@ def test_rows_come_back_with_all_that_reading_takes(tmp_path):
     assert back.dropped == {"a": {"blank": 3}}
 
 
+def test_rows_of_a_slide_are_found_wherever_they_stand_in_the_table(tiles):
+    shuffled = TileSet(tiles.table.iloc[[1, 2, 0]], tiles.skipped, tiles.fallbacks)
+    assert {name: rows.boxes[:, 0].tolist() for name, rows in shuffled.rows().items()} == {
+        "b, ünicode.png": [8, 0],
+        "NA": [4],
+    }
+
+
 def test_a_table_of_version_1_is_read(tiles, tmp_path):
     old = tiles.table[["slide", "tile", "x", "y", "width", "height", "mask_ratio", "region"]]
     head = {"skipped": {"none.png": "why"}, "fallbacks": {}, "inputs": "old"}
