@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tilewise.encoders.threads import reproducible
 from tilewise.errors import UsageError
-from tilewise.explain.layers import spatial_layer
+from tilewise.explain.layers import is_of_tokens, spatial_layer
 from tilewise.models.networks import NetworkModel, TileBatch
 from tilewise.torchvision_repair import import_repaired
 
@@ -24,7 +24,11 @@ class ClassActivation:
 
     Selvaraju et al., Grad-CAM: Visual explanations from deep networks via gradient-based localization, ICCV 2017. The
     channels of the last spatial layer are summed, each weighed by the mean gradient of the class's logit, and what is
-    below zero is cut off. Values are left as they are: the library's own call stretches each tile to 0..1, and a tile
+    below zero is cut off. Of a vision transformer each token has a gradient of its own, and the mean over them says
+    little: there activation and gradient are multiplied place by place (HiResCAM; Draelos and Carin, Use HiResCAM
+    instead of Grad-CAM for faithful explanations, 2020). Of a feature map that is averaged the two are the same.
+
+    Values are left as they are: the library's own call stretches each tile to 0..1, and a tile
     without anything of the class would look like one that is full of it.
 
     Of a network with several inputs the tile itself is explained: not the mask's branch, not the whole slide, and of
@@ -47,7 +51,8 @@ class ClassActivation:
         layer, reshape = spatial_layer(self._network)
         # Gradients go back to this layer and no further; the library's own hooks come after this one.
         layer.register_forward_hook(_start_gradients)
-        self._cam: Any = library.GradCAM(self._network, [layer], reshape)
+        method = library.HiResCAM if is_of_tokens(self._network) else library.GradCAM
+        self._cam: Any = method(self._network, [layer], reshape)
         self._layer = layer
 
     def maps(self, batch: TileBatch, class_index: int) -> npt.NDArray[np.float32]:
@@ -66,15 +71,16 @@ class ClassActivation:
 
     def _maps(self, batch: TileBatch, class_index: int) -> npt.NDArray[np.float32]:
         passed = self._cam.activations_and_grads
-        with torch.enable_grad():
+        # The caller may be in inference mode.
+        with torch.inference_mode(mode=False), torch.enable_grad():
             logits_BC: Tensor = passed(batch)
-        torch.autograd.backward(logits_BC[:, class_index].sum())
+            torch.autograd.backward(logits_BC[:, class_index].sum())
         # Fields of a tile, or tiles and then whole slides, went through the encoder together.
         rows = slice(None, None, batch.images_BSCHW.shape[1])
         activations, gradients = (
             found[0].numpy()[rows][: len(batch)] for found in (passed.activations, passed.gradients)
         )
-        maps_BHW = self._cam.get_cam_image(None, self._layer, [], activations, gradients)
+        maps_BHW = self._cam.get_cam_image(None, self._layer, [], activations, gradients, eigen_smooth=False)
         passed.clear()
         positive_BHW: npt.NDArray[np.float32] = np.maximum(maps_BHW, 0.0, dtype=np.float32)
         return positive_BHW

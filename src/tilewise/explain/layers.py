@@ -13,24 +13,28 @@ from tilewise.models.networks.inputs import AveragePool
 
 Reshape = Callable[[Tensor], Tensor]
 
-# Of these the tokens that come out of the last block are pooled, some by the class token alone.
 _TOKEN_FAMILIES = frozenset({"vit", "vit_giant"})
+
+
+def is_of_tokens(network: TileNetwork) -> bool:
+    """Whether places are tokens that go their own ways, instead of a feature map that is pooled."""
+    return network.card.family in _TOKEN_FAMILIES
 
 
 def spatial_layer(network: TileNetwork) -> tuple[nn.Module, Reshape]:
     """The layer whose output is explained, and what makes a grid (B, C, h, w) of this output.
 
     Of a convolutional network, and of Swin, it is the last feature map, before it is pooled. Of a vision transformer it
-    is what the last block's attention looks at: the class token is gone from there, and tokens stand in their grid.
-    Behind that block, a network that only pools its class token does not look at the others any more.
+    is what goes into the last block, the class token and registers left out. Behind that block, a network that only
+    pools its class token does not look at the others any more.
 
     Args:
         network: the caller's own; it is changed so that the last feature map can be listened to.
     """
     encoder = network.encoder
     body = cast("Any", encoder.network if isinstance(encoder, AveragePool) else bare_network(encoder))
-    if network.card.family in _TOKEN_FAMILIES:
-        return body.blocks[-1].norm1, _grid_of_tokens(body)
+    if is_of_tokens(network):
+        return body.blocks[-2], _grid_of_tokens(body)
     tap, features = nn.Identity(), body.forward_features
     body.forward_features = lambda images_BCHW: tap(features(images_BCHW))
     return tap, _channels_first if getattr(body, "output_fmt", "NCHW") == "NHWC" else _as_it_is

@@ -10,6 +10,11 @@ _GRAD_CAM = (
     "at the network's last layer that knows places; what lowers it is not shown. Values go up to the highest one on "
     "the slide: tiles of one slide can be compared, two slides cannot."
 )
+_TOKENS = (
+    "These networks are vision transformers: activation and gradient are multiplied place by place at what goes into "
+    "the last block (HiResCAM; Draelos and Carin, 2020). There each place has already seen the others, so that a map "
+    "may be bright beside what matters."
+)
 _EXPLAINED = {
     "image": "",
     "mask_channel": "The mask is a fourth channel of these networks' tiles and is explained together with them.",
@@ -37,7 +42,7 @@ def said_of(classifier: SlideClassifier) -> tuple[str, ...]:
     )
     said = [shared]
     if isinstance(first, NetworkModel):
-        said += [_GRAD_CAM, _EXPLAINED[first.network.input]]
+        said += [_GRAD_CAM, _TOKENS if first.card.family.startswith("vit") else "", _EXPLAINED[first.network.input]]
     elif first.head.pools:
         said.append(
             "Attention: how much each tile counts when the slide is predicted (Ilse et al., ICML 2018); 1 is what each "
