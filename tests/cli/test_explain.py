@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.drawn import SETTINGS, draw_cohort, draw_slide
+from tests.drawn import SETTINGS, draw_cohort, draw_slide, recipe
 from tilewise import api
 from tilewise.cli.main import run
+from tilewise.cohort import Cohort
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,13 @@ def home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TILEWISE_CACHE", str(home / "cache"))
         draw_cohort(home / "cohort", num_slides=12)
-        settings = [*SETTINGS, "head.aggregate=attention", "head.attention_size=8", "training.epochs=20"]
+        settings = [
+            *SETTINGS,
+            "tiles.fallback=exclude",
+            "head.aggregate=attention",
+            "head.attention_size=8",
+            "training.epochs=20",
+        ]
         options = [part for setting in settings for part in ("--set", setting)]
         out = str(home / "run")
         assert run(["train", str(home / "cohort"), "--out", out, "--workers", "1", "--quiet", *options]) == 0
@@ -89,7 +96,7 @@ def test_another_class_of_some_slides_replaces_the_pictures_before(capfd, home, 
 
 def test_a_slide_that_cannot_be_read_is_named_and_the_exit_code_tells(capfd, home, tmp_path):
     for name in ("good.png", "<b>bad.png"):
-        draw_slide(tmp_path / "new" / name, 50, klass=0)
+        draw_slide(tmp_path / "new" / name, 50, klass=0, mask=tmp_path / "new" / name.replace(".png", "_mask.png"))
     (tmp_path / "new" / "<b>bad.png").write_bytes(b"\x89PNG broken")
     code, _, err = call(capfd, home / "run", tmp_path / "new", "--out", tmp_path / "maps", "--quiet")
     assert code == 1
@@ -113,15 +120,8 @@ def test_wrong_use_is_one_message_and_nothing_is_written(capfd, home, tmp_path, 
 
 
 def test_of_an_ensemble_one_of_its_runs_is_to_be_given(capfd, home, tmp_path):
-    api.ensemble([home / "run", home / "run2"] if (home / "run2").exists() else _two(home), out=tmp_path / "both")
+    api.train(Cohort.discover(home / "cohort"), recipe(), out=home / "run2", workers=1)
+    api.ensemble([home / "run", home / "run2"], out=tmp_path / "both")
     code, _, err = call(capfd, tmp_path / "both", home / "new", "--out", tmp_path / "maps")
     assert code == 2
     assert "explain one of them instead, the run run say" in err
-
-
-def _two(home):
-    from tests.drawn import recipe
-    from tilewise.cohort import Cohort
-
-    api.train(Cohort.discover(home / "cohort"), recipe(), out=home / "run2", workers=1)
-    return [home / "run", home / "run2"]
