@@ -29,7 +29,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,fast,bench,wsi,segment,hub,ensemble,mlflow]'
+	$(PIP) --editable '.[dev,fast,bench,wsi,segment,hub,ensemble,explain,mlflow]'
 	@touch $@
 
 demo: $(VENV)/.core

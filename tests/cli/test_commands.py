@@ -15,7 +15,7 @@ from tilewise.cli.main import run
 
 COMMANDS = [
     ["train"], ["predict"], ["evaluate"], ["report"], ["audit"], ["similar"], ["segment"], ["tiles"], ["verify"],
-    ["synth"], ["ensemble"], ["sweep"], ["grids"], ["recipes"],
+    ["synth"], ["ensemble"], ["explain"], ["sweep"], ["grids"], ["recipes"],
     ["recipes", "show"], ["recipes", "check"], ["recipes", "schema"],
     ["encoders"], ["encoders", "show"], ["encoders", "accept"],
 ]  # fmt: skip
@@ -77,6 +77,7 @@ def test_the_list_of_commands_is_whole(call):
         (["report", "{home}/run", "--out", "{tmp}/r.html", "--json"], {"report"}),
         (["audit", "{home}/cohort", "--out", "{tmp}/audit", "--workers", "1", "--json"], {"findings", "groups"}),
         (["predict", "{home}/run", "{home}/cohort", "--out", "{tmp}/s.csv", "--json"], {"submission", "predicted"}),
+        (["explain", "{home}/run", "{home}/cohort", "--out", "{tmp}/m", "--limit", "1", "--json"], {"pictures"}),
         (["synth", "{tmp}/ünique", "--slides", "12", "--test-slides", "0", "--min-side", "256", "--json"], {"cohort"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -103,6 +104,8 @@ def test_json_is_one_object_on_stdout_and_nothing_else(call, home, tmp_path, arg
         (["audit", "{home}/cohort", "--out", "{tmp}/file/audit", "--workers", "1"], 1, "file/audit"),
         (["report", "{home}/run", "--out", "{tmp}/file/r.html"], 1, "file"),
         (["predict", "{home}/run", "{home}/cohort", "--out", "{tmp}"], 2, "submission.csv"),
+        (["explain", "{tmp}/none", "{home}/cohort", "--out", "{tmp}/maps"], 2, "holds no run"),
+        (["explain", "{home}/run", "{home}/cohort", "--out", "{home}/cohort"], 2, "choose a new or empty folder"),
         (["recipes", "show", "defualt"], 2, "did you mean 'default'"),
         (["encoders", "show", "resnet5"], 2, "resnet50"),
         (["synth", "{tmp}/cohort", "--slides", "12", "--signal", "smell"], 2, "signal"),

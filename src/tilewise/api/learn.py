@@ -1,4 +1,4 @@
-"""What is learnt and compared: train, sweep, ensemble, predict."""
+"""What is learnt, compared and used: train, sweep, ensemble, predict, explain."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from tilewise.runs import RunFolder
 if TYPE_CHECKING:
     from tilewise.cohort import Cohort
     from tilewise.ensemble.methods import Method
+    from tilewise.explain.config import ExplainConfig
+    from tilewise.pipeline.explain import ExplainResult
     from tilewise.pipeline.predict import PredictionResult
     from tilewise.pipeline.train import Run
     from tilewise.sweep.grid import Grid
@@ -148,3 +150,38 @@ def predict(
     classifier = load_classifier(folder.model)
     found = cohort_of(cohort, "predict")
     return pipeline.predict(classifier, found, out=path_of(out), workers=workers, offline=offline)
+
+
+def explain(
+    run: Run | Path | str,
+    cohort: Cohort | Path | str,
+    *,
+    out: Path | str,
+    config: ExplainConfig | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> ExplainResult:
+    """Draw where a trained run sees a class on slides: tile probabilities, attention, Grad-CAM of networks on pixels.
+
+    Args:
+        run: a run, or its folder; not one that `ensemble` made.
+        cohort: discovered with `purpose="predict"`, or a folder or table to discover so.
+        out: folder for a picture of each slide, `explain.csv` and `explain.html`; new, empty or of an earlier call.
+        config: which slides and which class; None takes all slides, and the class predicted for each.
+        workers: processes; None takes every processor.
+        offline: never reach for the network.
+
+    Raises:
+        UsageError: the folder holds no finished run or one of several runs, `out` holds other things, a slide or the
+            class is unknown, or the library grad-cam is needed and not installed.
+        ArtifactError: its classifier is damaged.
+        EncoderUnavailable: the encoder's weights are not here, or are others than in training.
+    """
+    from tilewise.explain.config import ExplainConfig
+    from tilewise.inference.ensemble import load_classifier
+    from tilewise.pipeline.explain import explain as pipeline
+
+    folder = RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder
+    folder.require_finished()
+    classifier, found = load_classifier(folder.model), cohort_of(cohort, "predict")
+    return pipeline(classifier, found, config or ExplainConfig(), out=Path(out), workers=workers, offline=offline)

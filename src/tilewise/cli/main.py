@@ -17,6 +17,7 @@ from tilewise.cli import (
     encoders,
     ensemble,
     evaluate,
+    explain,
     predict,
     recipes,
     report,
@@ -43,7 +44,8 @@ app = typer.Typer(
     help="From a folder of slides, masks and labels to an audited cohort, an honest score and a deployable classifier.",
     epilog="Start with:\n\ntilewise synth my_cohort\n\ntilewise train my_cohort --out runs/first",
 )
-for module in (train, sweep, predict, ensemble, evaluate, report, audit, similar, segment, tiles, verify, synth):
+_MODULES = (train, sweep, predict, explain, ensemble, evaluate, report, audit, similar, segment, tiles, verify, synth)
+for module in _MODULES:
     module.register(app)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(encoders.app, name="encoders")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,7 @@ class SlideProbabilities:
         num_tiles_S: int64.
         num_left_S: pictures of each slide that keep their own colours although each was to be normalised by itself.
         failures: slides that could not be read.
+        tiles: slide -> float32 (M, T, C), of each network and tile; heads on features leave it empty.
     """
 
     slide_ids: tuple[str, ...]
@@ -58,6 +59,7 @@ class SlideProbabilities:
     num_tiles_S: npt.NDArray[np.int64]
     num_left_S: npt.NDArray[np.int64]
     failures: tuple[Failure, ...] = ()
+    tiles: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 def predict_slides(
@@ -79,6 +81,7 @@ def predict_slides(
     looking = looking or Looking()
     scores = [_scorer(model, looking) for model in models]
     names, rows, counts, left, failures = [], [], [], [], []
+    tiles: dict[str, npt.NDArray[np.float32]] = {}
     with task("predicting", len(slide_ids)) as bar:
         for name, found in store.each(slide_ids):
             bar.advance()
@@ -86,13 +89,14 @@ def predict_slides(
                 failures.append(found)
                 continue
             names.append(name)
-            rows.append([_of_slide(model, score, found, looking) for model, score in zip(models, scores, strict=True)])
+            tiles[name] = np.stack([_of_tiles(score, found, looking) for score in scores])
+            rows.append([_of_slide(model, own_TC) for model, own_TC in zip(models, tiles[name], strict=True)])
             counts.append(int((~found.training_only_T).sum()))
             left.append(found.num_left)
     shape = (len(names), len(models), len(models[0].classes))
     probabilities_MSC = np.array(rows, dtype=np.float64).reshape(shape).transpose(1, 0, 2)
     num_tiles_S, num_left_S = (np.array(numbers, dtype=np.int64) for numbers in (counts, left))
-    return SlideProbabilities(tuple(names), probabilities_MSC, num_tiles_S, num_left_S, tuple(failures))
+    return SlideProbabilities(tuple(names), probabilities_MSC, num_tiles_S, num_left_S, tuple(failures), tiles)
 
 
 def tile_batch(tiles: SlideTiles, chosen: npt.NDArray[np.int64]) -> TileBatch:
@@ -106,13 +110,16 @@ def tile_batch(tiles: SlideTiles, chosen: npt.NDArray[np.int64]) -> TileBatch:
     return TileBatch(torch.from_numpy(tiles.images_TSCHW[chosen]), masks, wides)
 
 
-def _of_slide(model: NetworkModel, score: _Score, tiles: SlideTiles, looking: Looking) -> Floats:
+def _of_tiles(score: _Score, tiles: SlideTiles, looking: Looking) -> npt.NDArray[np.float32]:
     scored = np.flatnonzero(~tiles.training_only_T)
     parts = [
         _mean_over_views(score, tile_batch(tiles, scored[start : start + _CHUNK]), looking.views)
         for start in range(0, len(scored), _CHUNK)
     ]
-    probabilities_TC = np.concatenate(parts)
+    return np.concatenate(parts)
+
+
+def _of_slide(model: NetworkModel, probabilities_TC: npt.NDArray[np.float32]) -> Floats:
     same_T = np.zeros(len(probabilities_TC), dtype=np.int64)
     probabilities_SC, _ = AGGREGATORS[model.aggregator](probabilities_TC, same_T, 1)
     probabilities_C: Floats = probabilities_SC[0]

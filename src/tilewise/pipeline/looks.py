@@ -67,7 +67,9 @@ class Looks:
             found = self.seen[0].predict(classifier.members, slide_ids)
         else:
             parts = [seen.predict((one,), slide_ids) for seen, one in zip(self.seen, classifier.members, strict=True)]
-            found = replace(parts[0], probabilities_MSC=np.concatenate([part.probabilities_MSC for part in parts]))
+            tiles = {name: np.concatenate([part.tiles[name] for part in parts]) for name in parts[0].tiles}
+            probabilities_MSC = np.concatenate([part.probabilities_MSC for part in parts])
+            found = replace(parts[0], probabilities_MSC=probabilities_MSC, tiles=tiles)
         return found, classifier.weigh(found.probabilities_MSC)
 
 

@@ -111,7 +111,7 @@ def _predict_parts(named: Mapping[str, SlideClassifier], shared: Shared) -> dict
             ready[run] = PartPredictor.of(classifier, shared)
     for run, predictor in ready.items():
         with _named(run):
-            found[run] = predictor.predict(shared)
+            found[run] = predictor.predict(predictor.look(shared))
     return found
 
 

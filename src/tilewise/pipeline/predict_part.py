@@ -46,6 +46,7 @@ class PartPrediction:
         unseen: slide -> why it could not be looked at.
         notes: what is to be said of all slides.
         failures: slides that could not be read.
+        tiles: slide -> float32 (M, T, C), of each network and tile; heads on features leave it empty.
     """
 
     probabilities: Mapping[str, npt.NDArray[np.float64]]
@@ -53,6 +54,26 @@ class PartPrediction:
     warnings: Mapping[str, list[str]]
     unseen: Mapping[str, str]
     notes: tuple[str, ...]
+    failures: tuple[Failure, ...]
+    tiles: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """New slides as a classifier is shown them.
+
+    Attributes:
+        audited: the slides, with masks made where the recipe asks for them.
+        tiles: of the slides.
+        looker: what looked at the tiles.
+        looks: once for each target that stains are brought to.
+        failures: slides that could not be read so far.
+    """
+
+    audited: AuditedCohort
+    tiles: TileSet
+    looker: Looker
+    looks: Looks
     failures: tuple[Failure, ...]
 
 
@@ -114,29 +135,34 @@ class PartPredictor:
         )
         return cls(classifier, recipe, encoder, compare_encoders(classifier, encoder))
 
-    def predict(self, shared: Shared) -> PartPrediction:
-        """Look at the slides and predict them.
+    def look(self, shared: Shared) -> Looked:
+        """Audit the slides, cut them and look at their tiles.
 
         Raises:
             CohortError: not one slide can be read.
             NoTiles: not one slide yields a tile.
         """
-        audited, tiles, tile_failures = self._tiles(shared)
+        audited, tiles, failures = self._tiles(shared)
         looker, lost = Looker(audited, tiles, self.encoder, self.recipe).with_profiles(workers=shared.workers)
         looks = looker.look(self.classifier.targets, without={failure.item for failure in lost}, hold=False)
+        return Looked(audited, tiles, looker, looks, (*audited.failures, *failures, *lost, *looks.failures))
+
+    def predict(self, looked: Looked) -> PartPrediction:
+        """Predict slides that were looked at."""
+        audited, tiles, looks = looked.audited, looked.tiles, looked.looks
         found, probabilities_SC = looks.predict(self.classifier, tuple(looks.seen[0]))
-        failures = (*audited.failures, *tile_failures, *lost, *looks.failures, *found.failures)
+        failures = (*looked.failures, *found.failures)
         num_tiles = dict(zip(found.slide_ids, found.num_tiles_S.tolist(), strict=True))
         unseen = {failure.item: f"it could not be read: {failure.message}" for failure in failures}
         unseen |= {name: f"it yields no tile: {reason}" for name, reason in tiles.skipped.items()}
         warnings = _warnings(self.classifier, audited, tiles)
         for name, said in _unusual(self.classifier, looks, num_tiles).items():
             warnings.setdefault(name, []).extend(said)
-        record = looker.record(looks)
+        record = looked.looker.record(looks)
         for name, reason in record.left.items() if record else ():
             warnings.setdefault(name, []).append(f"stain not normalised: {reason}")
         rows = dict(zip(found.slide_ids, probabilities_SC, strict=True))
-        return PartPrediction(rows, num_tiles, warnings, unseen, self.notes, failures)
+        return PartPrediction(rows, num_tiles, warnings, unseen, self.notes, failures, found.tiles)
 
     def _tiles(self, shared: Shared) -> tuple[AuditedCohort, TileSet, tuple[Failure, ...]]:
         """The slides as they are cut, with masks made where the recipe asks for them."""

@@ -1,0 +1,75 @@
+"""`tilewise explain`: where on the slides a run sees its class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tilewise.cli.options import EXIT_FAILED, JsonOption, OfflineOption, QuietOption, RunArgument, WorkersOption
+
+_WARNINGS_SHOWN = 20
+_EXAMPLES = (
+    "Examples: tilewise explain runs/first my_cohort/test_data --out maps; tilewise explain runs/first my_cohort --out "
+    "maps --slides img_0003.png --slides img_0007.png --class Malignant"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("explain", epilog=_EXAMPLES)(explain)
+
+
+def explain(
+    run: RunArgument,
+    slides: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="Folder or table of slides; a cohort's test_data is found inside it."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures, explain.csv and explain.html.")],
+    only: Annotated[
+        list[str], typer.Option("--slides", metavar="ID", help="Draw this slide alone; may be repeated.")
+    ] = [],  # noqa: B006 - typer reads the default, nobody changes it
+    class_name: Annotated[
+        str | None, typer.Option("--class", metavar="NAME", help="Class to draw. Default: the one predicted.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Draw so many slides at most.")] = None,
+    workers: WorkersOption = None,
+    offline: OfflineOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> int:
+    """Draw where on the slides a trained run sees a class: tile by tile, and inside the tiles where it can be said.
+
+    Every run: probabilities of tiles. Networks on pixels: Grad-CAM, by the library grad-cam (pip install
+    'tilewise[explain]'). Heads that weigh tiles: their attention. Where a run looked is not why it decided.
+    """
+    from tilewise import api
+    from tilewise.cli.console import print_result, progress
+    from tilewise.cohort import Cohort
+    from tilewise.explain.config import ExplainConfig
+
+    config = ExplainConfig(slides=tuple(only), class_name=class_name, limit=limit)
+    with progress(quiet=quiet):
+        found = api.explain(
+            run, Cohort.discover(slides, purpose="predict"), out=out, config=config, workers=workers, offline=offline
+        )
+    for warning in found.warnings[:_WARNINGS_SHOWN]:
+        typer.echo(f"warning: {warning}", err=True)
+    if len(found.warnings) > _WARNINGS_SHOWN:
+        typer.echo(f"... and {len(found.warnings) - _WARNINGS_SHOWN} more; {found.page} has them all", err=True)
+    lines = [f"{len(found.pictures)} slides drawn"]
+    lines += [f"{len(found.without)} without a map"] if found.without else []
+    lines += [f"page: {found.page}", f"tiles: {found.table}"]
+    payload = {
+        "page": str(found.page),
+        "table": str(found.table),
+        "pictures": {name: str(path) for name, path in found.pictures.items()},
+        "drawn": dict(found.drawn),
+        "without": dict(found.without),
+        "warnings": list(found.warnings),
+        "failures": [failure.__dict__ for failure in found.failures],
+    }
+    print_result(payload, "\n".join(lines), as_json=as_json)
+    return EXIT_FAILED if found.failures else 0

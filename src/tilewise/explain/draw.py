@@ -1,0 +1,176 @@
+"""The picture of one slide: its thumbnail beside the same thumbnail under each map."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from tilewise.cohort import read_mask
+from tilewise.explain.slide import SlideExplained, SlideMap, maps_of
+from tilewise.report.pictures import outline
+from tilewise.slides import open_slide
+from tilewise.units import Size
+
+RGB = npt.NDArray[np.uint8]
+
+# Wide slides stand below each other, others side by side; each fits into so many pixels.
+_WIDE = 1.8
+_FRAMES = {True: Size(1500, 640), False: Size(620, 760)}
+_GAP, _MARGIN = 28, 28
+_BAR = Size(260, 20)
+_TEXT, _SMALL = 25, 21
+_INK, _SOFT, _PAPER = (24, 34, 44), (90, 104, 115), (255, 255, 255)
+_OUTLINE, _HALO = (16, 32, 42), (255, 255, 255)
+_OPAQUE = 0.7  # of a map over the slide
+_ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+
+
+@dataclass(frozen=True)
+class _Panel:
+    title: str
+    picture: RGB
+    scale: SlideMap | None = None
+
+
+def draw_slide(explained: SlideExplained) -> RGB:
+    """Draw the maps of a slide, uint8 (H, W, 3).
+
+    Raises:
+        SlideError: the slide or its mask cannot be read.
+    """
+    item = explained.slide
+    canvas = _canvas(item.size)
+    with open_slide(item.slide.path, max_pixels=item.size.area) as reader:  # the audit has let this size pass
+        seen = reader.thumbnail(max(canvas))
+    small = cv2.resize(seen, canvas, interpolation=cv2.INTER_AREA if seen.shape[1] > canvas.width else cv2.INTER_LINEAR)
+    regions = _regions(explained, canvas)
+    title = "slide, with its region" if regions else "slide"
+    # Dark on a light halo is seen on pink tissue, on blue nuclei and on white glass.
+    panels = [_Panel(title, _outlined(_outlined(small, regions, _HALO, 6), regions, _OUTLINE, 2))]
+    panels += [
+        _Panel(one.title, _outlined(_under(small, one), regions, _OUTLINE, 2), one)
+        for one in maps_of(explained, canvas)
+    ]
+    return _page(explained, panels, canvas)
+
+
+def _canvas(size: Size) -> Size:
+    """The slide scaled to fit its frame, enlarged where it is smaller: the text is beside it."""
+    frame = _FRAMES[_is_wide(size)]
+    scale = min(frame.width / size.width, frame.height / size.height)
+    return Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
+
+
+def _is_wide(size: Size) -> bool:
+    return size.width >= _WIDE * size.height
+
+
+def _regions(explained: SlideExplained, canvas: Size) -> list[npt.NDArray[np.int32]]:
+    """Outlines of the region, in sixteenths of a pixel of the canvas; none where no mask is used."""
+    item = explained.slide
+    if not item.use_mask:
+        return []
+    mask_HW, _ = read_mask(item.slide, item.size)
+    small_HW = cv2.resize(mask_HW.astype(np.float32), canvas, interpolation=cv2.INTER_AREA) >= 0.5
+    return [(np.array(polygon) * 16).round().astype(np.int32) for polygon in outline(small_HW)]
+
+
+def _outlined(rgb_HWC: RGB, regions: list[npt.NDArray[np.int32]], colour: tuple[int, int, int], thickness: int) -> RGB:
+    drawn = rgb_HWC.copy()
+    cv2.polylines(drawn, regions, isClosed=True, color=colour, thickness=thickness, lineType=cv2.LINE_AA, shift=4)
+    return drawn
+
+
+def _under(rgb_HWC: RGB, one: SlideMap) -> RGB:
+    """The slide in grey, and the map's colours over it where there are tiles."""
+    grey_HW = cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2GRAY)
+    grey_HWC = np.repeat(grey_HW[:, :, None], 3, axis=2).astype(np.float32)
+    there_HW = ~np.isnan(one.values)
+    colours_HWC = _colours(np.nan_to_num(one.values) / one.high).astype(np.float32)
+    opaque_HWC = np.where(there_HW, _OPAQUE, 0.0)[:, :, None]
+    blended: RGB = (opaque_HWC * colours_HWC + (1 - opaque_HWC) * grey_HWC).round().astype(np.uint8)
+    return blended
+
+
+def _colours(shares_HW: npt.NDArray[np.float32]) -> RGB:
+    """Viridis, in which equal steps look equal, also in grey and to the colour-blind."""
+    levels_HW = (shares_HW.clip(0, 1) * 255).round().astype(np.uint8)
+    colours: RGB = cv2.cvtColor(cv2.applyColorMap(levels_HW, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
+    return colours
+
+
+def _page(explained: SlideExplained, panels: list[_Panel], canvas: Size) -> RGB:
+    wide = _is_wide(explained.slide.size)
+    below = _TEXT + _BAR.height + _SMALL + 34
+    cell = Size(max(canvas.width, _FRAMES[False].width), canvas.height + below)
+    columns, rows = (1, len(panels)) if wide else (len(panels), 1)
+    head = _MARGIN + 2 * _TEXT + 30
+    side = Size(
+        2 * _MARGIN + columns * cell.width + (columns - 1) * _GAP,
+        head + rows * cell.height + (rows - 1) * _GAP + _MARGIN // 2,
+    )
+    sheet = Image.new("RGB", side, _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    room = side.width - 2 * _MARGIN
+    _write(pen, (_MARGIN, _MARGIN - 6), explained.slide.slide_id, room, bold=True)
+    _write(pen, (_MARGIN, _MARGIN + _TEXT + 6), explained.caption, room)
+    for number, panel in enumerate(panels):
+        left = _MARGIN + (0 if wide else number * (cell.width + _GAP))
+        top = head + (number * (cell.height + _GAP) if wide else 0)
+        sheet.paste(Image.fromarray(panel.picture), (left, top))
+        _write(pen, (left, top + canvas.height + 8), panel.title, cell.width)
+        if panel.scale is not None:
+            _draw_scale(sheet, pen, (left, top + canvas.height + _TEXT + 20), panel.scale, cell.width)
+    return np.asarray(sheet)
+
+
+def _draw_scale(sheet: Image.Image, pen: ImageDraw.ImageDraw, at: tuple[int, int], one: SlideMap, width: int) -> None:
+    """The colour bar with its two ends and its middle."""
+    left, top = at
+    if one.note:
+        _write(pen, at, one.note, width, size=_SMALL, colour=_SOFT)
+        return
+    ramp = np.repeat(np.linspace(0, 1, _BAR.width, dtype=np.float32)[None], _BAR.height, axis=0)
+    sheet.paste(Image.fromarray(_colours(ramp)), (left, top))
+    font = _font(_SMALL)
+    for share in (0.0, 0.5, 1.0):
+        x, text = left + share * (_BAR.width - 1), f"{share * one.high:.2g}"
+        start = x - share * font.getlength(text)
+        pen.line([(x, top + _BAR.height), (x, top + _BAR.height + 4)], fill=_SOFT, width=2)
+        pen.text((start, top + _BAR.height + 4), text, fill=_INK, font=font)
+    _write(pen, (left + _BAR.width + 14, top - 4), one.unit, width - _BAR.width - 14, size=_SMALL, colour=_SOFT)
+
+
+def _write(
+    pen: ImageDraw.ImageDraw,
+    at: tuple[int, int],
+    text: str,
+    width: int,
+    *,
+    size: int = _TEXT,
+    bold: bool = False,
+    colour: tuple[int, int, int] = _INK,
+) -> None:
+    """One line of text, cut where there is no room for it."""
+    font = _font(size, bold=bold)
+    if font.getlength(text) > width:
+        kept = len(text)
+        while kept and font.getlength(text[:kept] + _ELLIPSIS) > width:
+            kept -= 1
+        text = text[:kept] + _ELLIPSIS
+    pen.text(at, text, fill=colour, font=font)
+
+
+@functools.cache
+def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu, which matplotlib brings along: names of slides and classes are in any alphabet."""
+    import matplotlib as mpl
+
+    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
+    return ImageFont.truetype(str(folder / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")), size)

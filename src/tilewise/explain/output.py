@@ -1,0 +1,167 @@
+"""The folder of an explanation: a picture per slide, a table of tiles, and a page of all."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from tilewise.errors import UsageError
+from tilewise.execution import Failure, run_each
+from tilewise.explain.draw import RGB, draw_slide
+from tilewise.explain.slide import SlideExplained
+from tilewise.report.templates import environment, read
+from tilewise.report.text import without_folders
+from tilewise.store import digest_config, write_bytes, write_text
+from tilewise.version import __version__
+
+TABLE, PAGE = "explain.csv", "explain.html"
+_COLUMNS = ("slide", "class", "x", "y", "width", "height", "probability", "activation", "attention")
+_QUALITY, _WIDEST = 82, 1500
+
+
+@dataclass(frozen=True)
+class PageFacts:
+    """What stands around the pictures.
+
+    Attributes:
+        recipe: name of the run's recipe.
+        cohort: its folder, which sentences leave out.
+        models: what was asked, in words.
+        said: how the maps are made, a sentence each.
+        without: slide -> why it has no map.
+        notes: what is to be said of all slides.
+    """
+
+    recipe: str
+    cohort: Path
+    models: str
+    said: tuple[str, ...]
+    without: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Request:
+    explained: SlideExplained
+    path: Path
+
+
+def check_out(out: Path) -> None:
+    """Refuse a folder that holds anything but an earlier explanation: pictures must not fall on a cohort's slides.
+
+    Raises:
+        UsageError: it is a file, or holds other things.
+    """
+    if out.is_file():
+        raise UsageError(f"--out {out} is a file; name a folder for the pictures")
+    foreign = sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) if out.is_dir() else []
+    if foreign and not (out / TABLE).is_file():
+        raise UsageError(f"--out {out}: it holds other files ({foreign[0]}); choose a new or empty folder")
+
+
+def write_explanation(
+    out: Path, explained: Sequence[SlideExplained], facts: PageFacts, *, workers: int | None = None
+) -> tuple[dict[str, Path], tuple[Failure, ...]]:
+    """Draw every slide into a folder, with `explain.csv` and `explain.html`; what an earlier call drew there goes.
+
+    Args:
+        out: the folder; see `check_out`.
+        explained: slides that have maps.
+        facts: for the page.
+        workers: processes that draw; None takes every processor.
+
+    Returns:
+        Slide -> its picture, and the slides that could not be drawn.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for old in _drawn_before(out):
+        old.unlink(missing_ok=True)
+    places = _places([one.slide.slide_id for one in explained])
+    requests = {
+        one.slide.slide_id: _Request(one, out / place) for one, place in zip(explained, places.values(), strict=True)
+    }
+    drawn = run_each(_draw, requests, stage="drawing", workers=workers)
+    shown = [one for one in explained if one.slide.slide_id in drawn.results]
+    root = str(facts.cohort)
+    lost = {failure.item: f"it could not be drawn: {failure.message}" for failure in drawn.failures}
+    without = {name: without_folders(why, root) for name, why in {**facts.without, **lost}.items()}
+    view = {
+        "style": read("report.css") + read("explain.css"),
+        "version": __version__,
+        "facts": facts,
+        "without": without,
+        "slides": [
+            (one, drawn.results[one.slide.slide_id], [without_folders(text, root) for text in one.warnings])
+            for one in shown
+        ],
+    }
+    _write_table(out / TABLE, shown, places)
+    write_text(out / PAGE, environment().get_template("explain.html").render(view))
+    return {name: requests[name].path for name in drawn.results}, drawn.failures
+
+
+def _places(names: Sequence[str]) -> dict[str, str]:
+    """Slide -> name of its picture; one that two slides would share gets a digest."""
+    places: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        stem = "-".join(PurePosixPath(name).with_suffix("").parts).strip("/-.") or "slide"
+        if stem.casefold() in taken:
+            stem = f"{stem}-{digest_config(name)[:8]}"
+        taken.add(stem.casefold())
+        places[name] = f"{stem}.png"
+    return places
+
+
+def _drawn_before(out: Path) -> list[Path]:
+    """Pictures that an earlier call drew here, as its table names them."""
+    try:
+        with (out / TABLE).open(encoding="utf-8", newline="") as stream:
+            names = {row.get("picture") or "" for row in csv.DictReader(stream)}
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+    # A damaged table must not name files elsewhere.
+    return [out / name for name in sorted(names) if name.endswith(".png") and Path(name).name == name]
+
+
+def _draw(request: _Request) -> str:
+    """Draw and write one picture; returns a smaller one as a `data:` address for the page."""
+    rgb_HWC = draw_slide(request.explained)
+    write_bytes(request.path, _encoded(rgb_HWC, "PNG", optimize=True))
+    scale = _WIDEST / rgb_HWC.shape[1]
+    if scale < 1:
+        rgb_HWC = cv2.resize(rgb_HWC, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    data = _encoded(rgb_HWC, "WEBP", quality=_QUALITY, method=4)
+    return "data:image/webp;base64," + base64.b64encode(data).decode("ascii")
+
+
+def _encoded(rgb_HWC: RGB, kind: str, **options: int | bool) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(rgb_HWC)).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _write_table(path: Path, explained: Sequence[SlideExplained], places: Mapping[str, str]) -> None:
+    buffer = io.StringIO()
+    rows = csv.writer(buffer, lineterminator="\n")
+    rows.writerow([*_COLUMNS, "picture"])
+    for one in explained:
+        values, name = one.values, one.slide.slide_id
+        activation = values.activations_THW
+        for tile, box in enumerate(values.boxes.tolist()):
+            numbers = (
+                values.probabilities_T[tile],
+                None if activation is None else activation[tile].mean(),
+                None if values.attention_T is None else values.attention_T[tile],
+            )
+            written = ["" if number is None else f"{number:.6g}" for number in numbers]
+            rows.writerow([name, one.class_name, *box, *written, places[name]])
+    write_text(path, buffer.getvalue())

@@ -1,0 +1,54 @@
+"""How the maps of a classifier are made, in words."""
+
+from __future__ import annotations
+
+from tilewise.inference.classifier import SlideClassifier
+from tilewise.models.networks import NetworkModel
+
+_GRAD_CAM = (
+    "Grad-CAM (Selvaraju et al., ICCV 2017): the places of a tile that raise the score of the class, by the gradient "
+    "at the network's last layer that knows places; what lowers it is not shown. Values go up to the highest one on "
+    "the slide: tiles of one slide can be compared, two slides cannot."
+)
+_TOKENS = (
+    "These networks are vision transformers: activation and gradient are multiplied place by place at what goes into "
+    "the last block (HiResCAM; Draelos and Carin, 2020). There each place has already seen the others, so that a map "
+    "may be bright beside what matters."
+)
+_EXPLAINED = {
+    "image": "",
+    "mask_channel": "The mask is a fourth channel of these networks' tiles and is explained together with them.",
+    "dual_branch": "These networks also see the mask, in a branch of its own; only the tile's branch is drawn.",
+    "dual_stream": "These networks also see the whole slide, in a stream of its own; only the tile's stream is drawn.",
+    "multi_scale": "These networks see several fields of view around each place; only the first is drawn.",
+}
+
+
+def models_of(classifier: SlideClassifier) -> str:
+    """What was asked, in a few words."""
+    num, first = len(classifier.members), classifier.members[0]
+    if isinstance(first, NetworkModel):
+        return f"{num} network{'s' * (num > 1)} on pixels, {first.card.name}"
+    return f"{num} head{'s' * (num > 1)} on features of {classifier.recipe['encoder']['name']}"
+
+
+def said_of(classifier: SlideClassifier) -> tuple[str, ...]:
+    """How the maps are made, a sentence each."""
+    first = classifier.members[0]
+    several = " It is the mean over the models, by their weights." if len(classifier.members) > 1 else ""
+    shared = (
+        "Probability: what the classifier says of each tile alone, painted where the tile was cut; where tiles "
+        f"overlap, their mean.{several} The scale is the same on every slide."
+    )
+    said = [shared]
+    if isinstance(first, NetworkModel):
+        said += [_GRAD_CAM, _TOKENS if first.card.family.startswith("vit") else "", _EXPLAINED[first.network.input]]
+    elif first.head.pools:
+        said.append(
+            "Attention: how much each tile counts when the slide is predicted (Ilse et al., ICML 2018); 1 is what each "
+            "would have if all counted the same. A tile that counts may speak against the class. The probability of "
+            "a tile is what a slide would get that has no other."
+        )
+    else:
+        said.append("These heads take the features of whole tiles: nothing can be said of places inside a tile.")
+    return tuple(text for text in said if text)

@@ -1,0 +1,5 @@
+"""Other tests may run beside these."""
+
+from tests.one_thread import one_thread
+
+__all__ = ["one_thread"]

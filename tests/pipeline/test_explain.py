@@ -1,0 +1,45 @@
+"""Networks on pixels explained: the whole way, from a cohort to maps."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from tests.drawn import draw_cohort
+from tests.pipeline.conftest import train
+from tests.pipeline.test_pixels import NETWORK
+from tilewise import api
+from tilewise.explain.config import ExplainConfig
+
+INPUTS = [
+    ("stain={method: reinhard, target: median}",),
+    ("network.input=multi_scale", "tiles.field_scales=[1.0, 2.0]"),
+    ("network.input=dual_branch",),
+]
+
+
+@pytest.mark.parametrize("settings", INPUTS, ids=lambda settings: settings[0])
+def test_networks_are_explained_as_they_predict(tmp_path, monkeypatch, settings):
+    monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
+    draw_cohort(tmp_path / "cohort", num_slides=12)
+    train(tmp_path / "cohort", tmp_path / "run", *NETWORK, "training.epochs=3", *settings)
+    config = ExplainConfig(limit=2)
+    found = api.explain(tmp_path / "run", tmp_path / "cohort", out=tmp_path / "maps", config=config, workers=1)
+    assert list(found.pictures) == ["img_0000.png", "img_0001.png"]
+    assert found.failures == ()
+    with found.table.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    table = api.predict(tmp_path / "run", tmp_path / "cohort", workers=1).table.set_index("slide")
+    for name, drawn in found.drawn.items():
+        own = [row for row in rows if row["slide"] == name]
+        assert len(own) == table.loc[name, "num_tiles"]
+        # Slides are the mean of their tiles, and so is what is painted.
+        assert np.mean([float(row["probability"]) for row in own]) == pytest.approx(
+            table.loc[name, f"p_{drawn}"], abs=1e-4
+        )
+        assert drawn == table.loc[name, "predicted"]
+    assert all(float(row["activation"]) >= 0 for row in rows)
+    page = found.page.read_text("utf-8")
+    assert "Grad-CAM (Selvaraju" in page
+    assert ("only the tile" in page) == (settings[0] == "network.input=dual_branch")
+    assert ("only the first is drawn" in page) == (settings[0] == "network.input=multi_scale")
