@@ -40,6 +40,6 @@ def test_networks_are_explained_as_they_predict(tmp_path, monkeypatch, settings)
         assert drawn == table.loc[name, "predicted"]
     assert all(float(row["activation"]) >= 0 for row in rows)
     page = found.page.read_text("utf-8")
-    assert "Grad-CAM (Selvaraju" in page
+    assert "by Grad-CAM (Selvaraju" in page
     assert ("only the tile" in page) == (settings[0] == "network.input=dual_branch")
     assert ("only the first is drawn" in page) == (settings[0] == "network.input=multi_scale")

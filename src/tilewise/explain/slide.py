@@ -86,4 +86,4 @@ def maps_of(explained: SlideExplained, canvas: Size) -> Iterator[SlideMap]:
         painted = paint(values.activations_THW, boxes, values.fields, size=size, canvas=canvas)
         high = float(np.nanmax(painted))
         note = "" if high > 0 else "nothing on the tiles speaks for the class"
-        yield SlideMap("Grad-CAM: what speaks for the class", "of its logit", painted, high or 1.0, note)
+        yield SlideMap("class activation: what speaks for the class", "of its logit", painted, high or 1.0, note)

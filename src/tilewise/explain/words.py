@@ -6,15 +6,16 @@ from tilewise.inference.classifier import SlideClassifier
 from tilewise.models.networks import NetworkModel
 
 _GRAD_CAM = (
-    "Grad-CAM (Selvaraju et al., ICCV 2017): the places of a tile that raise the score of the class, by the gradient "
-    "at the network's last layer that knows places; what lowers it is not shown. Values go up to the highest one on "
-    "the slide: tiles of one slide can be compared, two slides cannot."
+    "Class activation, by Grad-CAM (Selvaraju et al., ICCV 2017): the places of a tile that raise the score of the "
+    "class, by the gradient at the network's last layer that knows places; what lowers it is not shown."
 )
-_TOKENS = (
-    "These networks are vision transformers: activation and gradient are multiplied place by place at what goes into "
-    "the last block (HiResCAM; Draelos and Carin, 2020). There each place has already seen the others, so that a map "
-    "may be bright beside what matters."
+_HIRES_CAM = (
+    "Class activation, by HiResCAM (Draelos and Carin, 2020), since these networks are vision transformers: what the "
+    "places of a tile add to the score of the class, activation times gradient at what goes into the last block; what "
+    "lowers it is not shown. There each place has already seen the others, so that a map may be bright beside what "
+    "matters."
 )
+_SCALE = "Values go up to the highest one on the slide: tiles of one slide can be compared, two slides cannot."
 _EXPLAINED = {
     "image": "",
     "mask_channel": "The mask is a fourth channel of these networks' tiles and is explained together with them.",
@@ -42,7 +43,8 @@ def said_of(classifier: SlideClassifier) -> tuple[str, ...]:
     )
     said = [shared]
     if isinstance(first, NetworkModel):
-        said += [_GRAD_CAM, _TOKENS if first.card.family.startswith("vit") else "", _EXPLAINED[first.network.input]]
+        method = _HIRES_CAM if first.card.family.startswith("vit") else _GRAD_CAM
+        said += [f"{method} {_SCALE}", _EXPLAINED[first.network.input]]
     elif first.head.pools:
         said.append(
             "Attention: how much each tile counts when the slide is predicted (Ilse et al., ICML 2018); 1 is what each "
