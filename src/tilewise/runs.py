@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tilewise.errors import ArtifactError, UsageError
-from tilewise.store import MANIFEST_NAME, read_json, write_json, write_text
+from tilewise.store import MANIFEST_NAME, read_json, visible_names, write_json, write_text
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ class RunFolder:
             identity = identity | {"created": found.get("created", identity["created"])}
         else:
             # Hidden files are the lock, what a killed write left, or the system's; none of them is anybody's work.
-            foreign = sorted(path.name for path in self.root.iterdir() if not path.name.startswith("."))
+            foreign = visible_names(self.root)
             if foreign:
                 raise UsageError(f"{self.root} is not empty and holds no run ({foreign[0]}); choose another --out")
         # The identity comes first: a folder that holds anything of a run says whose it is. A finished run keeps it,

@@ -152,12 +152,13 @@ def segment(
     """
     from tilewise.audit.run import AuditOptions
     from tilewise.audit.run import run as run_audit
-    from tilewise.segment.output import check_out, write_output
+    from tilewise.segment.output import SUMMARY, write_output
     from tilewise.segment.run import segment as run_segment
+    from tilewise.store import check_out
 
     chosen, folder = recipe_of(recipe), path_of(out)
     if folder is not None:
-        check_out(folder)
+        check_out(folder, mark=SUMMARY, contents="masks")
     found = cohort_of(cohort, "train", "predict")
     audited = run_audit(found, chosen.audit, AuditOptions(decisions=path_of(decisions), workers=workers))
     made = run_segment(audited, chosen.segment, seed=seed, workers=workers, offline=offline)

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from tilewise.errors import UsageError
 from tilewise.execution import Failure, run_each
 from tilewise.explain.draw import RGB, draw_slide
 from tilewise.explain.slide import SlideExplained
@@ -54,26 +53,13 @@ class _Request:
     path: Path
 
 
-def check_out(out: Path) -> None:
-    """Refuse a folder that holds anything but an earlier explanation: pictures must not fall on a cohort's slides.
-
-    Raises:
-        UsageError: it is a file, or holds other things.
-    """
-    if out.is_file():
-        raise UsageError(f"--out {out} is a file; name a folder for the pictures")
-    foreign = sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) if out.is_dir() else []
-    if foreign and not (out / TABLE).is_file():
-        raise UsageError(f"--out {out}: it holds other files ({foreign[0]}); choose a new or empty folder")
-
-
 def write_explanation(
     out: Path, explained: Sequence[SlideExplained], facts: PageFacts, *, workers: int | None = None
 ) -> tuple[dict[str, Path], tuple[Failure, ...]]:
     """Draw every slide into a folder, with `explain.csv` and `explain.html`; what an earlier call drew there goes.
 
     Args:
-        out: the folder; see `check_out`.
+        out: the folder; see `store.check_out`.
         explained: slides that have maps.
         facts: for the page.
         workers: processes that draw; None takes every processor.

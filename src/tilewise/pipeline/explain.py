@@ -15,7 +15,7 @@ from tilewise.encoders.runtime import num_processors
 from tilewise.errors import UsageError
 from tilewise.execution import Failure, task
 from tilewise.explain.config import ExplainConfig
-from tilewise.explain.output import PAGE, TABLE, PageFacts, check_out, write_explanation
+from tilewise.explain.output import PAGE, TABLE, PageFacts, write_explanation
 from tilewise.explain.slide import SlideExplained
 from tilewise.explain.values import TileValues, activations_of, values_of_heads
 from tilewise.explain.words import models_of, said_of
@@ -27,6 +27,7 @@ from tilewise.models import FoldModel
 from tilewise.models.networks import NetworkModel
 from tilewise.pipeline.predict_part import Looked, PartPrediction, PartPredictor, Shared
 from tilewise.pipeline.seen import SeenAsFeatures, SeenAsPixels
+from tilewise.store import check_out
 
 Look = TypeVar("Look")
 
@@ -73,7 +74,8 @@ def explain(
         NoTiles: not one slide yields a tile.
     """
     single = _single(classifier)
-    check_out(out)
+    # Pictures must not fall on a cohort's slides.
+    check_out(out, mark=TABLE, contents="pictures")
     _check_class(config.class_name, single.classes)
     chosen = _chosen(cohort, config)
     shared = Shared(chosen, workers, offline)

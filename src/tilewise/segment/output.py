@@ -11,28 +11,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tilewise.cohort import Cohort, Slide
-from tilewise.errors import ArtifactError, UsageError
+from tilewise.errors import ArtifactError
 from tilewise.segment.config import SegmentConfig
 from tilewise.segment.run import Segmentation
 from tilewise.segment.segmenter import FoldNetwork, Segmenter
 from tilewise.segment.sheet import write_sheet
-from tilewise.store import atomic_path, digest_config, read_json, write_json, write_text
+from tilewise.store import atomic_path, check_out, digest_config, read_json, write_json, write_text
 
 SUMMARY, TABLE, SHEET, NETWORKS = "segment.json", "cohort.csv", "segment.html", "segmenter"
 _SCHEMA, _VERSION = "tilewise.segment", 1
-
-
-def check_out(out: Path) -> None:
-    """Refuse a folder that holds anything but masks of an earlier call; a mask drawn by hand is never replaced.
-
-    Raises:
-        UsageError: it is a file, or holds other things.
-    """
-    if out.is_file():
-        raise UsageError(f"--out {out} is a file; name a folder for the masks")
-    foreign = sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) if out.is_dir() else []
-    if foreign and not (out / SUMMARY).is_file():
-        raise UsageError(f"--out {out}: it holds other files ({foreign[0]}); choose a new or empty folder")
 
 
 def write_output(
@@ -44,9 +31,9 @@ def write_output(
     a folder `masks/` right in the cohort's own is found by name as well.
 
     Raises:
-        UsageError: as `check_out`.
+        UsageError: as `store.check_out`.
     """
-    check_out(out)
+    check_out(out, mark=SUMMARY, contents="masks")
     slides = {slide.slide_id: slide for slide in cohort.slides}
     places = mask_places(cohort)
     masks = {one.slide_id: places[one.slide_id] for one in segmentation.slides if one.used}

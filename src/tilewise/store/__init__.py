@@ -4,6 +4,7 @@ from tilewise.store.artifact import read_json, read_table, write_json, write_tab
 from tilewise.store.atomic import atomic_path, write_bytes, write_text
 from tilewise.store.cache import cache_dir, cache_writes
 from tilewise.store.digest import digest_bytes, digest_config, digest_file
+from tilewise.store.folder import check_out, visible_names
 from tilewise.store.manifest import NAME as MANIFEST_NAME
 from tilewise.store.manifest import Damage, Manifest, verify
 from tilewise.store.tensors import read_tensors, write_tensors
@@ -15,6 +16,7 @@ __all__ = [
     "atomic_path",
     "cache_dir",
     "cache_writes",
+    "check_out",
     "digest_bytes",
     "digest_config",
     "digest_file",
@@ -22,6 +24,7 @@ __all__ = [
     "read_table",
     "read_tensors",
     "verify",
+    "visible_names",
     "write_bytes",
     "write_json",
     "write_table",

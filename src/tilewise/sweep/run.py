@@ -15,7 +15,7 @@ from tilewise.pipeline.cut import fold_items
 from tilewise.pipeline.masks import readable
 from tilewise.pipeline.sharing import Sharing
 from tilewise.runs import RunFolder
-from tilewise.store import digest_config, read_json, write_json
+from tilewise.store import digest_config, read_json, visible_names, write_json
 from tilewise.sweep.turns import Done, Place, train_all
 from tilewise.sweep.variants import Variant
 
@@ -104,7 +104,7 @@ def _claim(variants: Sequence[Variant], out: Path, sharing: Sharing) -> dict[str
     """Make the folder this sweep's, or find that it is; what is known of it, with the seconds of finished variants."""
     path, about = out / _ABOUT, _about(variants, sharing)
     if not path.is_file():
-        foreign = sorted(one.name for one in out.iterdir() if not one.name.startswith("."))
+        foreign = visible_names(out)
         if foreign:
             raise UsageError(f"{out} is not empty and holds no sweep ({foreign[0]}); choose another --out")
         _write_about(out, about)
