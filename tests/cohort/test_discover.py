@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import pickle
+import re
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilewise.cohort import Cohort, Slide
+from tilewise.cohort.identifiers import identifier, means_missing
 from tilewise.errors import CohortError
 
 
@@ -175,6 +177,46 @@ def test_labels_are_taken_along_where_they_are_there_to_predict(touch):
     assert "2 labels without a slide passed over" in notes_of(cohort)
 
 
+@pytest.fixture
+def parts(touch):
+    """The challenge's layout with a test slide that is named as a training slide is."""
+    root = touch("train_data/img_1.png", "train_data/img_2.png", "test_data/img_1.png", "test_data/img_9.png")
+    (root / "train_labels.csv").write_text("sample_index,label\nimg_1.png,x\nimg_2.png,y\n")
+    return root
+
+
+@pytest.mark.parametrize("name", ["img_1.png", "img_1", "IMG_1.png", " img_1.png"])
+def test_a_name_that_stands_in_two_folders_is_a_fault_that_names_both(name, parts):
+    (parts / "sample_submission.csv").write_text(f"sample_index,label\n{name},x\nimg_9.png,x\n")
+    with pytest.raises(CohortError, match=r"stands in 2 folders: test_data/img_1\.png, train_data/") as caught:
+        Cohort.discover(parts / "sample_submission.csv", purpose="predict")
+    assert "give the folder of the slides you mean" in str(caught.value)
+
+
+def test_a_table_of_test_slides_finds_them_and_one_of_paths_takes_the_files_it_names(parts):
+    table = parts / "sample_submission.csv"
+    table.write_text("sample_index\nimg_9.png\n")
+    assert Cohort.discover(table, purpose="predict").slides[0].path == parts / "test_data/img_9.png"
+    table.write_text("sample_index\ntest_data/img_1.png\n./train_data/img_1.png\n")
+    paths = [slide.path.relative_to(parts) for slide in Cohort.discover(table, purpose="predict").slides]
+    assert [path.as_posix() for path in paths] == ["test_data/img_1.png", "train_data/img_1.png"]
+
+
+def test_the_labels_of_the_training_slides_mean_these_and_one_file_in_two_places_is_one(parts):
+    cohort = Cohort.discover(parts / "train_labels.csv")
+    assert [slide.path.parent.name for slide in cohort.slides] == ["train_data", "train_data"]
+    (parts / "images").symlink_to("train_data")
+    (parts / "my.csv").write_text("slide,label\nimg_2.png,x\ntest_data/img_1.png,y\n")
+    assert Cohort.discover(parts / "my.csv").slides[0].path.name == "img_2.png"
+
+
+def test_a_mask_that_stands_in_two_folders_is_a_fault_too(parts, touch):
+    touch("train_data/m.png", "test_data/m.png")
+    (parts / "my.csv").write_text("slide,mask,label\nimg_2.png,m.png,x\nimg_9.png,test_data/m.png,y\n")
+    with pytest.raises(CohortError, match=r"its mask m\.png: this name stands in 2 folders: test_data/m\.png, train"):
+        Cohort.discover(parts / "my.csv")
+
+
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
@@ -268,8 +310,82 @@ def test_labels_that_differ_in_case_or_spaces(other, contract):
     )
     with pytest.raises(CohortError) as caught:
         Cohort.discover(contract)
-    assert f"`Luminal A` (2 slides) and `{other}` (1 slides) differ only in case or spaces" in str(caught.value)
+    assert f"`Luminal A` (2 slides) and `{other}` (1 slides) differ only in case, spaces" in str(caught.value)
     assert "at slide `img_0002.png`" in str(caught.value)
+
+
+def write_rows(root, *rows, columns="sample_index,label"):
+    (root / "train_labels.csv").write_text("\n".join([columns, *rows]) + "\n", encoding="utf-8")
+
+
+NFC, NFD = "Gr\u00f6\u00dfe", "Gro\u0308\u00dfe"
+
+
+@pytest.mark.parametrize("other", [NFD, NFC + "\u200b", "\ufeff" + NFC])
+def test_labels_that_look_the_same_are_one_class_and_a_warning_says_so(other, contract):
+    write_rows(contract, f"img_0000.png,{NFC}", f"img_0002.png,{other}", "img_0005.png,b")
+    cohort = Cohort.discover(contract)
+    assert cohort.classes == (NFC, "b")
+    (warning,) = cohort.warnings
+    assert "are spellings of one label and read as `Größe`" in warning
+    assert warning in cohort.notes
+    assert "\\u" in warning  # what cannot be seen is shown
+
+
+def test_groups_written_with_and_without_decimals_are_one(contract):
+    rows = ("img_0000.png,x,1", "img_0002.png,y,1.0", "img_0005.png,y,2.0")
+    write_rows(contract, *rows, columns="sample_index,label,patient")
+    cohort = Cohort.discover(contract)
+    assert [slide.group for slide in cohort.slides] == ["1", "1", "2"]
+    assert cohort.warnings == ("group `1` and `1.0` are spellings of one group and read as `1`",)
+    assert "spelling of group: `2.0` as `2`" in cohort.notes
+
+
+@pytest.mark.parametrize("missing", ["nan", "NA", "None", " - ", "#N/A"])
+@pytest.mark.parametrize("column", ["label", "group"])
+def test_how_programs_spell_a_missing_value_is_asked_about(missing, column, contract):
+    values = {"label": "x", "group": "p1"} | {column: missing}
+    rows = ("img_0000.png,x,p1", "img_0002.png,y,p2", f"img_0005.png,{values['label']},{values['group']}")
+    write_rows(contract, *rows, columns="sample_index,label,group")
+    with pytest.raises(CohortError, match=r"may mean that there is none; then empty these cells") as caught:
+        Cohort.discover(contract)
+    assert f"{column} `{missing.strip() if column == 'group' else missing}` (1 slides: img_0005.png)" in str(
+        caught.value
+    )
+
+
+def test_a_class_that_is_declared_may_be_called_as_nothing_is(contract):
+    write_rows(contract, "img_0000.png,x", "img_0002.png,None", "img_0005.png,x")
+    (contract / "classes.txt").write_text("x\nNone\n")
+    assert Cohort.discover(contract).classes == ("None", "x")
+
+
+def test_a_folder_may_be_called_as_nothing_is_and_labels_to_predict_are_only_said(touch):
+    root = touch("a/NA/1.png", "a/b/2.png", "c/1.png")
+    assert Cohort.discover(root / "a").classes == ("NA", "b")
+    (root / "c/labels.csv").write_text("slide,label\n1.png,nan\n")
+    cohort = Cohort.discover(root / "c", purpose="predict")
+    assert labels_of(cohort) == {"1.png": None}
+    assert "label `nan` of 1 slides taken for none: 1.png" in notes_of(cohort)
+
+
+def test_names_find_files_and_masks_whatever_form_unicode_letters_have(touch):
+    root = touch(f"{NFD}/{NFD}.png", f"{NFD}/b.png", f"{NFD}/mask_{NFC}.png")
+    (root / "my.csv").write_text(f"slide,label\n{NFC}/{NFC}.png,x\n{NFD}/b.png,y\n", encoding="utf-8")
+    cohort = Cohort.discover(root / "my.csv")
+    first = cohort.slides[0]
+    assert (first.slide_id, first.path.name, first.mask_path.name) == (
+        f"{NFC}/{NFC}.png", f"{NFD}.png", f"mask_{NFC}.png",
+    )  # fmt: skip
+    assert "1 slides found with the Unicode form of the name passed over" in notes_of(cohort)
+
+
+@pytest.mark.parametrize(("one", "other"), [("A", "\u0410"), ("H\u0391", "HA"), ("007", "7"), ("P 7", "p  7")])
+def test_identifiers_that_are_surely_meant_to_be_one_are_faults(one, other, contract):
+    rows = (f"img_0000.png,x,{one}", f"img_0002.png,y,{other}", f"img_0005.png,y,{one}")
+    write_rows(contract, *rows, columns="sample_index,label,group")
+    with pytest.raises(CohortError, match="differ only in case, spaces, zeros in front or letters that look alike"):
+        Cohort.discover(contract)
 
 
 def test_groups_that_differ_in_case(contract):
@@ -283,9 +399,7 @@ def test_groups_that_differ_in_case(contract):
 def test_a_mask_that_is_named_but_not_there(touch):
     root = touch("a.png", "b.png", "m.png")
     (root / "cohort.csv").write_text("slide,mask,label\na.png,m.png,x\nb.png,gone.png,y\n")
-    with pytest.raises(
-        CohortError, match=r"slide `b.png` \(line 3\): its mask gone.png does not exist.*leave the cell"
-    ):
+    with pytest.raises(CohortError, match=r"slide `b.png` \(line 3\): its mask gone.png: no such file.*leave the cell"):
         Cohort.discover(root)
 
 
@@ -378,7 +492,11 @@ def test_nouns_travel_between_processes_and_are_hashable(contract):
 # --- any table, any layout --------------------------------------------------------------------------------------------
 
 _names = st.text(st.characters(categories=["L", "Nd"], max_codepoint=0x17F), min_size=1, max_size=8)
-_labels = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)
+_labels = (
+    st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=12)
+    .map(identifier)
+    .filter(lambda text: text and not means_missing(text) and not re.fullmatch(r"-?\d+\.\d+", text))
+)
 
 
 @st.composite

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 from tilewise.cohort.faults import Faults, some
 from tilewise.cohort.files import Listing, MaskPairing, SlideFinder, same_file
+from tilewise.cohort.identifiers import identifier
 from tilewise.cohort.layouts import ClassFolder, Source
 from tilewise.cohort.slide import Purpose, Slide
 from tilewise.cohort.table import Row, read_table
 
 
-def assemble(source: Source, purpose: Purpose, faults: Faults) -> tuple[tuple[Slide, ...], tuple[str, ...]]:
-    """The slides of a source and what was taken for what; faults of rows and files go to `faults`.
+@dataclass(frozen=True)
+class Assembled:
+    """The slides of a source.
+
+    Attributes:
+        slides: in the table's order, or sorted by id where a folder was listed.
+        notes: what was taken for what.
+        warnings: names that the table spells in several ways.
+    """
+
+    slides: tuple[Slide, ...]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def assemble(source: Source, purpose: Purpose, faults: Faults) -> Assembled:
+    """The slides of a source; faults of rows and files go to `faults`.
 
     Raises:
         CohortError: the source's table cannot be read at all.
@@ -27,23 +44,24 @@ class _Assembly:
         self.purpose = purpose
         self.faults = faults
         self.notes = list(source.notes)
+        self.warnings: list[str] = []
         self.finder = SlideFinder(source.bases)
         self.pairings: dict[Path, MaskPairing] = {}
         self.masks_named = False
         self.places: Counter[str] = Counter()
 
-    def run(self) -> tuple[tuple[Slide, ...], tuple[str, ...]]:
+    def run(self) -> Assembled:
         if self.source.classes:
             slides = [slide for item in self.source.classes for slide in self._of_class(item)]
             self._note_ignored([item.listing for item in self.source.classes])
         else:
             slides = self._of_rows_and_files()
         self._note_masks(slides)
-        return tuple(slides), tuple(self.notes)
+        return Assembled(tuple(slides), tuple(self.notes), tuple(self.warnings))
 
     def _of_class(self, item: ClassFolder) -> list[Slide]:
         return [
-            Slide(name, path, self._paired(name, path), label=item.label, split=item.split)
+            Slide(name, path, self._paired(name, path), label=identifier(item.label), split=item.split)
             for path in item.listing.slides
             for name in [path.relative_to(self.source.root).as_posix()]
         ]
@@ -72,6 +90,7 @@ class _Assembly:
             return []
         table = read_table(self.source.table, need_label=self.purpose == "train", faults=self.faults)
         self.notes += table.notes
+        self.warnings += table.warnings
         self.masks_named = "mask" in table.roles
         missing: list[str] = []
         found: dict[str, tuple[Row, Path]] = {}
@@ -106,17 +125,12 @@ class _Assembly:
         return Slide(row.slide, path, mask, row.label, row.group, row.split, dict(row.extra))
 
     def _named_mask(self, row: Row, name: str) -> Path | None:
-        name = name.replace("\\", "/")
-        for base in self.source.bases:
-            if (base / name).is_file():
-                self.places["from the column `mask`"] += 1
-                return base / name
-        self.faults.add(
-            "no mask file",
-            f"slide `{row.slide}` (line {row.line}): its mask {row.mask} does not exist below {self.source.bases[0]}; "
-            "correct the path, or leave the cell empty",
-        )
-        return None
+        path = self.finder.find_mask(name)
+        if isinstance(path, str):
+            self.faults.add("no mask file", f"slide `{row.slide}` (line {row.line}): its mask {row.mask}: {path}")
+            return None
+        self.places["from the column `mask`"] += 1
+        return path
 
     def _paired(self, slide_id: str, path: Path) -> Path | None:
         folder = path.parent

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from tilewise.cohort.assemble import assemble
 from tilewise.cohort.faults import Faults, some
+from tilewise.cohort.identifiers import identifier, typed_alike
 from tilewise.cohort.layouts import find_layout, has_both_parts, table_source
+from tilewise.cohort.missing import declared_classes, without_missing
 from tilewise.cohort.slide import Cohort, Purpose, Slide
 from tilewise.cohort.table import TABLE_SUFFIXES
 from tilewise.errors import CohortError
@@ -30,9 +32,13 @@ def discover(path: Path, purpose: Purpose) -> Cohort:
     else:
         raise CohortError(f"{path}: neither a folder nor a CSV or Parquet table; give the folder of the cohort")
     faults = Faults()
-    slides, notes = assemble(source, purpose, faults)
+    assembled = assemble(source, purpose, faults)
+    declared = declared_classes(source.root)
+    said = [f"layout `{source.layout}`", *assembled.notes, *assembled.warnings]
+    # The name of a folder is nobody's empty cell.
+    named = {*declared, *(identifier(item.label) for item in source.classes)}
+    slides = without_missing(assembled.slides, purpose, faults, said, classes=named)
     classes = tuple(sorted({slide.label for slide in slides if slide.label is not None}))
-    said = [f"layout `{source.layout}`", *notes]
     _check_spelling(slides, purpose, faults, said)
     if purpose == "train":
         _check_labels(slides, classes, faults)
@@ -40,7 +46,7 @@ def discover(path: Path, purpose: Purpose) -> Cohort:
     if not slides:
         raise CohortError(f"{path}: no slide was found; put image files there or name them in a table")
     said += _summary(slides, classes, purpose)
-    return Cohort(source.root, source.layout, slides, classes, tuple(said))
+    return Cohort(source.root, source.layout, slides, classes, tuple(said), assembled.warnings, declared, source.table)
 
 
 def discover_any(path: Path, purposes: Sequence[Purpose]) -> Cohort:
@@ -77,21 +83,24 @@ def _check_labels(slides: Sequence[Slide], classes: Sequence[str], faults: Fault
 
 
 def _check_spelling(slides: Iterable[Slide], purpose: Purpose, faults: Faults, notes: list[str]) -> None:
-    """Labels and groups that differ only in case or spaces are surely meant to be one."""
+    """Labels and groups that differ only in how they are typed are surely meant to be one."""
     slides = list(slides)
     for field in ("label", "group"):
         spelled: dict[str, Counter[str]] = defaultdict(Counter)
         for slide in slides:
             value = getattr(slide, field)
             if value is not None:
-                spelled[" ".join(value.split()).casefold()][value] += 1
+                spelled[typed_alike(value)][value] += 1
         for values in spelled.values():
             if len(values) < 2:
                 continue
             listed = " and ".join(f"`{value}` ({num} slides)" for value, num in values.most_common())
             rare = values.most_common()[-1][0]
             example = next(slide.slide_id for slide in slides if getattr(slide, field) == rare)
-            text = f"{field}s {listed} differ only in case or spaces, `{rare}` at slide `{example}`; spell them alike"
+            text = (
+                f"{field}s {listed} differ only in case, spaces, zeros in front or letters that look alike, "
+                f"`{rare}` at slide `{example}`; spell them alike"
+            )
             if purpose == "train":
                 faults.add("spelling", text)
             else:

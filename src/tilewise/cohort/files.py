@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tilewise.cohort.faults import Faults, some
+from tilewise.cohort.identifiers import identifier, same_name
 from tilewise.errors import CohortError
 from tilewise.slides import SUFFIXES
 
@@ -76,7 +77,10 @@ def mask_key(path: Path) -> str | None:
 
 
 class SlideFinder:
-    """Find the file a table means by a slide's name."""
+    """Find the files a table means by the names of slides and masks.
+
+    A path is relative to the first base folder where that has it; a name that stands in two folders means neither.
+    """
 
     def __init__(self, bases: Sequence[Path]) -> None:
         self._bases = bases
@@ -87,20 +91,27 @@ class SlideFinder:
         """The slide's file, or why there is none.
 
         The name is tried as a path (absolute, or below one of the base folders), then without regard to spaces and
-        backslashes, then without a suffix, then without regard to case; each but the first is noted.
+        backslashes, then to how Unicode composes letters, then without a suffix, then without regard to case; each but
+        the first is noted.
         """
-        how, found = self._candidates(name)
-        if len(found) == 1:
+        how, matches = self._candidates(name)
+        if len(matches) == 1:
             if how:
                 self._how[how].append(name)
-            return found[0]
-        if found:
-            return f"it may be {some([path.name for path in found])}; write the one you mean, with its suffix"
-        return self._missing(_plain(name))
+            return matches[0]
+        return self._several(matches) if matches else self._missing(_plain(name))
 
     def finds(self, name: str) -> bool:
         """Whether exactly one file is meant."""
         return len(self._candidates(name)[1]) == 1
+
+    def find_mask(self, name: str) -> Path | str:
+        """The file that a table names as a mask, by its whole name, or why there is none."""
+        for spelled in (name, _plain(name)):
+            matches = self._existing(spelled) or self._same_spelling(spelled)
+            if matches:
+                return matches[0] if len(matches) == 1 else self._several(matches)
+        return f"no such file below {self._bases[0]}; correct the path, or leave the cell empty"
 
     def notes(self) -> list[str]:
         """How names were matched that are no paths as they stand."""
@@ -115,21 +126,43 @@ class SlideFinder:
     def _candidates(self, name: str) -> tuple[str, list[Path]]:
         plain = _plain(name)
         for how, spelled in (("", name), ("spaces or backslashes in the name passed over", plain)):
-            existing = self._existing(spelled)
-            if existing is not None:
-                return how, [existing]
+            if matches := self._existing(spelled):
+                return how, matches
+        if matches := self._same_spelling(plain):
+            return "Unicode form of the name passed over", matches
         for how, same in (("name without a suffix", _same_stem), ("case of the name passed over", _same_casefolded)):
-            found = sorted({path for path in self._neighbours(plain) if same(path.name, Path(plain).name)})
-            if found:
-                return how, found
+            matches = _distinct(path for path in self._neighbours(plain) if same(path.name, Path(plain).name))
+            if matches:
+                return how, matches
         return "", []
 
-    def _existing(self, name: str) -> Path | None:
-        return next((base / name for base in self._bases if (base / name).is_file()), None)
+    def _existing(self, name: str) -> list[Path]:
+        """Files of exactly this name; a path that the first folder has means that file."""
+        if "/" in name and _is_file(self._bases[0] / name):
+            return [self._bases[0] / name]
+        return _distinct(base / name for base in self._bases if _is_file(base / name))
+
+    def _same_spelling(self, name: str) -> list[Path]:
+        return _distinct(
+            path for path in self._neighbours(name) if identifier(path.name) == identifier(Path(name).name)
+        )
 
     def _neighbours(self, name: str) -> Iterable[Path]:
         for base in self._bases:
-            yield from self.listing((base / name).parent).images
+            yield from self.listing(_folder_spelled(base, Path(name).parent)).images
+
+    def _several(self, matches: Sequence[Path]) -> str:
+        listed = some([self._relative(path) for path in matches])
+        if len({path.name for path in matches}) == 1:
+            return (
+                f"this name stands in {len(matches)} folders: {listed}; write the path you mean in the table, or give "
+                "the folder of the slides you mean instead of a table"
+            )
+        return f"it may be {listed}; write the one you mean, with its suffix"
+
+    def _relative(self, path: Path) -> str:
+        base = self._bases[0]
+        return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
 
     def _missing(self, name: str) -> str:
         folders = some([str((base / name).parent) for base in self._bases])
@@ -155,15 +188,15 @@ class MaskPairing:
         for path in self._masks:
             key = mask_key(path)
             if key is not None:
-                self._by_key[key.casefold()].append(path)
+                self._by_key[_folded(key)].append(path)
             if path.parent != slides.folder:
-                self._by_key[path.stem.casefold()].append(path)
+                self._by_key[_folded(path.stem)].append(path)
 
     def mask_of(self, slide_id: str, slide: Path, faults: Faults) -> Path | None:
         """The slide's mask, None where there is none; two candidates are a fault."""
-        keys = {slide.stem.casefold()}
+        keys = {_folded(slide.stem)}
         if short := _SLIDE_NAME.match(slide.stem):
-            keys.add(short["after"].casefold())
+            keys.add(_folded(short["after"]))
         found = sorted({path for key in keys for path in self._by_key.get(key, ())} - {slide})
         self._used.update(found)
         if len(found) > 1:
@@ -188,12 +221,40 @@ def same_file(path: Path) -> str:
 
 
 def _plain(name: str) -> str:
-    return name.strip().replace("\\", "/")
+    return same_name(name).replace("\\", "/")
+
+
+def _folded(name: str) -> str:
+    return identifier(name).casefold()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name of a file at all: too long, or with a null character
+        return False
+
+
+def _distinct(paths: Iterable[Path]) -> list[Path]:
+    """The paths in order, one for each file: links and folders that are one are not two."""
+    return list({path.resolve(): path for path in sorted(paths, reverse=True)}.values())[::-1]
+
+
+def _folder_spelled(base: Path, below: Path) -> Path:
+    """The folder `below` the base, whatever Unicode form the names on its way have."""
+    folder = base
+    for part in below.parts:
+        step = folder / part
+        if not step.is_dir() and folder.is_dir():
+            alike = sorted(path for path in folder.iterdir() if identifier(path.name) == identifier(part))
+            step = alike[0] if alike else step
+        folder = step
+    return folder
 
 
 def _same_stem(file: str, name: str) -> bool:
-    return Path(file).stem == name and mask_key(Path(file)) is None
+    return identifier(Path(file).stem) == identifier(name) and mask_key(Path(file)) is None
 
 
 def _same_casefolded(file: str, name: str) -> bool:
-    return name.casefold() in {file.casefold(), Path(file).stem.casefold()} and mask_key(Path(file)) is None
+    return _folded(name) in {_folded(file), _folded(Path(file).stem)} and mask_key(Path(file)) is None

@@ -22,7 +22,8 @@ from tilewise.cohort.slide import Purpose
 from tilewise.cohort.table import TABLE_SUFFIXES, read_table
 from tilewise.errors import CohortError
 
-_RESERVED: Final = frozenset({"images", "masks", "train_data", "test_data"})
+_SLIDE_FOLDERS: Final = ("images", "train_data", "test_data")
+_RESERVED: Final = frozenset({*_SLIDE_FOLDERS, "masks"})
 _SPLITS: Final = frozenset({"train", "training", "val", "valid", "validation", "select", "test", "testing", "holdout"})
 
 
@@ -62,9 +63,14 @@ Fit = Source | str
 
 
 def table_source(path: Path) -> Source:
-    """A table that was given or found; what it names lies beside it, or in `images/` or `train_data/` below."""
+    """A table that was given or found; what it names lies beside it, or in a folder of slides below.
+
+    `train_labels.csv` is of the slides in `train_data/`, whatever other folders hold.
+    """
     folder = path.parent
-    bases = [folder, *(below for name in ("images", "train_data") if (below := folder / name).is_dir())]
+    own = folder / f"{path.stem.removesuffix('_labels')}_data"
+    below = [own] if path.stem.endswith("_labels") and own.is_dir() else [folder / name for name in _SLIDE_FOLDERS]
+    bases = [folder, *(path for path in below if path.is_dir())]
     return Source("table", folder, path, tuple(bases), notes=(f"slides and labels from {path.name}",))
 
 

@@ -19,7 +19,7 @@ class Slide:
             its path below the folder of slides.
         path: of the image file.
         mask_path: of the mask's image file; None where there is none.
-        label: as the table spells it; None for an unlabelled slide.
+        label: of the table, in one spelling (`cohort.identifiers`); None for an unlabelled slide.
         group: what must never be split between parts (a patient, say); None where the table does not say.
         split: the part the table puts the slide in; None where it does not say.
         extra: the row's further columns by name.
@@ -44,6 +44,9 @@ class Cohort:
         slides: in the table's order, or sorted by id where a folder was listed.
         classes: the labels that occur, sorted.
         notes: what discovery took for what, in sentences.
+        warnings: those of the notes that may be about a mistake in the table.
+        declared: names of classes that `classes.txt` beside the table declares, whether slides have them or not.
+        table: that the slides and labels were read from; None where folders were listed.
     """
 
     root: Path
@@ -51,6 +54,9 @@ class Cohort:
     slides: tuple[Slide, ...]
     classes: tuple[str, ...]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    declared: tuple[str, ...] = ()
+    table: Path | None = None
 
     @classmethod
     def discover(cls, path: Path | str, *, purpose: Purpose = "train") -> Cohort:

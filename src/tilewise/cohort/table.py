@@ -1,18 +1,17 @@
-"""Read a table of slides: CSV as people's programs write it, or Parquet; cells as they are spelled."""
+"""Read a table of slides: CSV as people's programs write it, or Parquet; identifiers in one spelling."""
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from tilewise.cohort.csv_lines import read_csv_lines
 from tilewise.cohort.faults import Faults
+from tilewise.cohort.identifiers import Spellings, identifier, same_name
 from tilewise.errors import CohortError
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet")
@@ -25,12 +24,14 @@ _ROLES: Final[Mapping[str, Sequence[str]]] = {
     "group": _GROUP_NAMES,
     "split": ("split",),
 }
-_DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row; empty cells are None. `line` is the file's line (CSV) or the row from 1 (Parquet)."""
+    """One row; empty cells are None. `line` is the file's line (CSV) or the row from 1 (Parquet).
+
+    `slide` and `mask` are as the table spells them; label, group and split are read by `identifiers`.
+    """
 
     line: int
     slide: str
@@ -50,12 +51,14 @@ class Table:
         rows: in the file's order, identical repetitions left out.
         roles: role -> the column's name in the file.
         notes: what was taken for what.
+        warnings: identifiers that the table spells in several ways.
     """
 
     path: Path
     rows: tuple[Row, ...]
     roles: Mapping[str, str]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,21 +88,17 @@ def read_table(path: Path, *, need_label: bool, faults: Faults) -> Table:
     roles, notes = _roles(path, raw.columns, need_label=need_label)
     if not raw.records:
         raise CohortError(f"{path}: the table has no rows below its column names; add one row per slide")
-    rows = _without_repetitions(list(_rows(raw, roles, faults)), notes, faults)
-    return Table(path, tuple(rows), roles, (*raw.notes, *notes))
+    rows, warnings = _in_one_spelling(list(_rows(raw, roles, faults)), roles, notes)
+    rows = _without_repetitions(rows, notes, faults)
+    return Table(path, tuple(rows), roles, (*raw.notes, *notes), tuple(warnings))
 
 
 def _read_csv(path: Path, faults: Faults) -> _Raw:
-    text, remarks = _decoded(path)
-    text, delimiter = _delimiter(text)
-    if delimiter != ",":
-        remarks.append(f"{_DELIMITERS[delimiter]}-separated")
-    if "\r\n" in text:
-        remarks.append("Windows line ends")
-    lines = _split(path, text, delimiter)
+    file = read_csv_lines(path)
+    lines, remarks = file.lines, file.remarks
     if not lines:
         raise CohortError(f"{path}: the table is empty; write `sample_index,label` and one row per slide")
-    columns = [name.strip() for name in lines[0][1]]
+    columns = [same_name(name) for name in lines[0][1]]
     while columns and not columns[-1]:
         columns.pop()
     kept = []
@@ -115,45 +114,6 @@ def _read_csv(path: Path, faults: Faults) -> _Raw:
     return _Raw(columns, kept, [f"{path.name}: {', '.join(remarks)}"] if remarks else [])
 
 
-def _split(path: Path, text: str, delimiter: str) -> list[tuple[int, list[Any]]]:
-    """Line numbers and cells; blank lines left out."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines: list[tuple[int, list[Any]]] = []
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                lines.append((reader.line_num, list(cells)))  # noqa: PERF401 - line_num moves with the reader
-    except csv.Error as error:
-        raise CohortError(f"{path}, line {reader.line_num}: {error}; check the quotes there") from error
-    return lines
-
-
-def _decoded(path: Path) -> tuple[str, list[str]]:
-    data = path.read_bytes()
-    if data.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
-        raise CohortError(f"{path}: this is a spreadsheet, not a CSV file; save it as CSV (UTF-8) or Parquet")
-    if data.startswith(b"PAR1"):
-        raise CohortError(f"{path}: this is a Parquet file; give it the suffix .parquet")
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace"), ["UTF-16"]
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        # Older spreadsheets write the code page of Western Windows; five of its bytes mean nothing.
-        return data.decode("cp1252", errors="replace"), ["read as Windows-1252, for it is not UTF-8"]
-    return text, ["UTF-8 with a byte order mark"] if data.startswith(b"\xef\xbb\xbf") else []
-
-
-def _delimiter(text: str) -> tuple[str, str]:
-    """The text below an Excel `sep=` line, and the delimiter that occurs most in the line of column names."""
-    told = re.match(r"\s*\"?sep=([,;\t|])\"?\r?\n", text)
-    if told:
-        return text[told.end() :], told[1]
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    unquoted = re.sub(r'"[^"]*"', "", first)
-    return text, max(_DELIMITERS, key=unquoted.count)
-
-
 def _read_parquet(path: Path) -> _Raw:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -162,7 +122,7 @@ def _read_parquet(path: Path) -> _Raw:
         table = pq.read_table(path)
     except pa.ArrowException as error:
         raise CohortError(f"{path}: cannot be read as Parquet ({error}); write it again or give a CSV") from error
-    columns = [str(name) for name in table.column_names]
+    columns = [identifier(str(name)) for name in table.column_names]
     lists = [table.column(index).to_pylist() for index in range(table.num_columns)]
     return _Raw(columns, [(line, list(cells)) for line, cells in enumerate(zip(*lists, strict=True), start=1)], [])
 
@@ -216,7 +176,6 @@ def _rows(raw: _Raw, roles: Mapping[str, str], faults: Faults) -> Iterable[Row]:
                 "no slide", f"line {line}: column `{roles['slide']}` is empty; name the slide or delete the line"
             )
             continue
-        # Groups and splits are keys, so stray spaces must not make two of one; labels stay as they are spelled.
         group, split = (_stripped(values.get(role)) for role in ("group", "split"))
         extra = {name: cells[place[name]] for name in further}
         yield Row(line, slide, values.get("label"), _stripped(values.get("mask")), group, split, extra)
@@ -226,7 +185,26 @@ def _text(cell: Any, *, whole: bool) -> str | None:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return None
     text = str(int(cell)) if whole and isinstance(cell, float) else str(cell)
-    return text if text.strip() else None
+    return text if identifier(text).strip() else None
+
+
+def _in_one_spelling(rows: list[Row], roles: Mapping[str, str], notes: list[str]) -> tuple[list[Row], list[str]]:
+    """The rows with label, group and split in one spelling each, and warnings; what was changed goes to `notes`."""
+    warnings = []
+    for role in ("label", "group", "split"):
+        if role not in roles:
+            continue
+        # Groups and splits are keys, so stray spaces must not make two of one; labels keep theirs.
+        texts = (text for row in rows if (text := getattr(row, role)) is not None)
+        spellings = Spellings(role, texts, strip=role != "label")
+        for number, row in enumerate(rows):
+            text = getattr(row, role)
+            if text is not None:
+                changed: dict[str, Any] = {role: spellings.of(text)}
+                rows[number] = replace(row, **changed)
+        warnings += spellings.warnings()
+        notes += spellings.notes()
+    return rows, warnings
 
 
 def _stripped(text: str | None) -> str | None:
@@ -242,7 +220,7 @@ def _without_repetitions(rows: list[Row], notes: list[str], faults: Faults) -> l
     first: dict[str, Row] = {}
     num_repeated: dict[str, int] = {}
     for row in rows:
-        known = first.setdefault(row.slide.strip(), row)
+        known = first.setdefault(same_name(row.slide), row)
         if known is row:
             continue
         differing = [name for name in ("label", "mask", "group", "split") if getattr(row, name) != getattr(known, name)]

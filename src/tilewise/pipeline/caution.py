@@ -19,7 +19,7 @@ def cautions(
     cohort: Cohort, recipe: Recipe, audited: AuditedCohort, tiles: TileSet, record: StainRecord | None
 ) -> tuple[str, ...]:
     """One sentence each, in the order of the stages they come from."""
-    warnings = list(recipe.notes)
+    warnings = [*recipe.notes, *cohort.warnings]
     if not audited.has_groups:
         warnings.append(NO_GROUPS)
     if recipe.folds.from_ is None and any(slide.split is not None for slide in cohort.slides):
