@@ -13,6 +13,7 @@ from tilewise.audit.groups import infer_groups
 from tilewise.audit.histology import cohort_distance, not_histology, other_stain
 from tilewise.audit.ink import InkFacts, ink_findings
 from tilewise.audit.labels import label_conflicts, labels_missing, name_families
+from tilewise.audit.magnification import magnifications
 from tilewise.audit.masks import mask_findings
 from tilewise.audit.quality import quality as quality_findings
 from tilewise.audit.relations import Suspects, copies, sections
@@ -90,6 +91,7 @@ def find_all(
         *(_ink(item, gone, clean, config) for item in ink),
         *(_as_chosen(item, config.quality) for item in quality),
         *related,
+        *magnifications({name: fact.mpp for name, fact in facts.items()}),
         *labels_missing(slides),
         *name_families(slides),
     ]

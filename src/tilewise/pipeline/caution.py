@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Mapping
+from itertools import combinations
 
 from tilewise.audit.cohort import NO_GROUPS, AuditedCohort
+from tilewise.audit.magnification import scales
 from tilewise.cohort import Cohort
 from tilewise.recipe import Recipe
 from tilewise.stain.record import StainRecord
@@ -34,14 +36,49 @@ def cautions(
         warnings += [f"{key} had no effect: every slide has a label." for key, asked in idle.items() if asked]
     if audited.dropped:
         warnings.append(f"The audit dropped {len(audited.dropped)} slides; audit/report.html shows which and why.")
-    if tiles.fallbacks:
-        warnings.append(
-            f"The masks of {len(tiles.fallbacks)} slides could not be used; their tiles were cut from "
-            f"{'tissue' if recipe.tiles.fallback == 'tissue' else 'the whole slide'} instead."
-        )
+    warnings += _not_by_mask(recipe, audited, tiles)
+    if recipe.tiles.size_um is None:
+        warnings += _magnification(recipe, audited)
     warnings += [f"{name} yields no tile and takes no part: {reason}." for name, reason in tiles.skipped.items()]
     warnings += [record.sentence()] if record and record.left else []
     return tuple(warnings)
+
+
+def _not_by_mask(recipe: Recipe, audited: AuditedCohort, tiles: TileSet) -> list[str]:
+    """Masks that were of no use, and slides without one among slides that have one."""
+    masked = {item.slide_id for item in audited.slides if item.slide.mask_path is not None}
+    if not masked:
+        return []  # there are no masks: nothing happened to them
+    instead = "tissue" if recipe.tiles.fallback == "tissue" else "the whole slide"
+    useless, missing = tiles.fallbacks.keys() & masked, tiles.fallbacks.keys() - masked
+    counts = {"could not be used": len(useless), "missing": len(missing)}
+    warnings = []
+    for what, num in counts.items():
+        many = num > 1
+        verb = what if what == "could not be used" else f"{'are' if many else 'is'} {what}"
+        if num:
+            warnings.append(
+                f"The mask{'s' * many} of {num} slide{'s' * many} {verb}; tiles were cut from {instead} instead."
+            )
+    return warnings
+
+
+def _magnification(recipe: Recipe, audited: AuditedCohort) -> list[str]:
+    """Slides of different scales, whose tiles are cut by pixels, and whether the scale gives the label away."""
+    groups = scales({item.slide_id: item.mpp for item in audited.slides})
+    if len(groups) < 2:
+        return []
+    labels = {item.slide_id: item.slide.label for item in audited.slides}
+    classes = [{labels[name] for name in names} - {None} for _, names in groups]
+    apart = all(not one & two for one, two in combinations(classes, 2)) and sum(map(bool, classes)) > 1
+    size_um = recipe.tiles.size_px * groups[0][0]
+    counts = ", ".join(f"{len(names)} with {mpp:.3g}" for mpp, names in groups)
+    tied = ", so that the magnification tells the class" * apart
+    warning = (
+        f"Slides have different magnifications ({counts} microns a pixel) and tiles are cut by pixels{tied}; "
+        f"--set tiles.size_um={size_um:.3g} makes their tiles show equal lengths."
+    )
+    return [warning]
 
 
 def _typing_errors(counts: Mapping[str, int]) -> list[str]:

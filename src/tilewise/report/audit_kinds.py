@@ -62,6 +62,13 @@ _KINDS: Final = (
     Kind("mask-fault", "Masks at fault", "The mask cannot be used.", "list"),
     Kind("label-conflict", "Conflicting labels", "Slides that belong together carry different labels."),
     Kind("tissue-area", "Unusual amount of tissue", "Far more or far less tissue than the other slides have."),
+    Kind(
+        "magnification",
+        "Another magnification",
+        "The file gives another scale than most slides have; tiles.size_um cuts tiles by microns, so that they show "
+        "equal lengths of tissue.",
+        "list",
+    ),
     Kind("label-missing", "Missing labels", "Kept, and no part of any fold.", "list"),
     Kind("neighbouring-section", "Neighbouring sections", "Cut from one block: no copies, but one group."),
     Kind("pen", "Pen on the glass", "Marks of a pen beside the tissue. They do no harm."),

@@ -1,0 +1,55 @@
+"""What is said before a score, without a run: from an audited cohort and its tiles."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.drawn import recipe
+from tilewise.audit.cohort import AuditedCohort, AuditedSlide
+from tilewise.cohort import Cohort, Slide
+from tilewise.pipeline.caution import cautions
+from tilewise.tiles.tileset import TileSet
+from tilewise.units import Size
+
+
+def said(*slides: tuple[str, str, float | None, str], settings: tuple[str, ...] = ()) -> str:
+    """All sentences about slides of (label, mask, microns per pixel, why its mask was not used)."""
+    made = tuple(
+        Slide(f"{number}.png", Path(f"{number}.png"), Path(mask) if mask else None, label, f"g{number}")
+        for number, (label, mask, _, _) in enumerate(slides)
+    )
+    audited = tuple(
+        AuditedSlide(slide, Size(128, 96), mpp, slide.slide_id, bool(mask), "c", "p", ())
+        for slide, (_, mask, mpp, _) in zip(made, slides, strict=True)
+    )
+    fallbacks = {slide.slide_id: why for slide, (*_, why) in zip(made, slides, strict=True) if why}
+    tiles = TileSet(pd.DataFrame(), {}, fallbacks)
+    cohort = Cohort(Path(), "table", made, ("A", "B"), ())
+    return "\n".join(cautions(cohort, recipe(*settings), AuditedCohort(audited, ("A", "B"), (), (), ()), tiles, None))
+
+
+def test_a_cohort_without_masks_is_not_told_that_they_could_not_be_used():
+    assert "mask" not in said(("A", "", None, "it has no mask"), ("B", "", None, "it has no mask"))
+
+
+def test_useless_masks_and_missing_ones_are_counted_apart():
+    text = said(
+        ("A", "m.png", None, ""), ("A", "n.png", None, "empty"), ("B", "", None, "none"), ("B", "", None, "none")
+    )
+    assert "The mask of 1 slide could not be used; tiles were cut from tissue" in text
+    assert "The masks of 2 slides are missing; tiles were cut from tissue" in text
+
+
+@pytest.mark.parametrize(("mpps", "tied"), [((0.25, 0.5), True), ((0.25, 0.25, 0.5, 0.5), False)])
+def test_two_scales_are_told_with_the_key_that_makes_them_alike(mpps, tied):
+    text = said(*[("AB"[number % 2], "", mpp, "") for number, mpp in enumerate(mpps)])
+    assert "different magnifications" in text
+    assert "tiles.size_um=8 " in text  # 32 px of 0.25 microns
+    assert ("tells the class" in text) == tied
+
+
+def test_tiles_cut_by_microns_and_slides_of_one_scale_need_no_word():
+    slides = [("A", "", 0.25, ""), ("B", "", 0.5, "")]
+    assert "magnification" not in said(*slides, settings=("tiles.size_um=8",))
+    assert "magnification" not in said(slides[0], ("B", "", 0.24, ""), ("B", "", None, ""))
