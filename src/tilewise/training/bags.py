@@ -12,7 +12,7 @@ from tilewise.models.attention import build_pooled_head
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.learning import Sampler, balance, hard_targets
-from tilewise.training.samples import even, standardised
+from tilewise.training.samples import sample_weights, standardised
 from tilewise.training.weights import class_totals, slide_shares
 
 
@@ -36,7 +36,7 @@ class BagSamples:
         self.sampler = Sampler(config.sampling, train.labels_S, np.arange(train.num_slides, dtype=np.int64))
         self.num_batches = pace.num_slide_batches(self.sampler.num_draws)
         self.targets_MC = hard_targets(torch.from_numpy(train.labels_S), num_classes)
-        self.weights_M = even(self.class_weights_C[train.labels_S])
+        self.weights_M = sample_weights(np.ones(train.num_slides), self.class_weights_C, train.labels_S)
         self._bags = _Bags(train, standardised(self.standardisation, train))
         self._select = _Bags(data.select, standardised(self.standardisation, data.select))
         self._slides_at_once = pace.slides_per_batch(train.num_slides)

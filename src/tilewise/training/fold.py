@@ -23,7 +23,7 @@ from tilewise.training.kept import kept_model, numbered
 _log = logging.getLogger(__name__)
 
 # Raised when the same inputs would train to another model: models of another number are trained again.
-_CODE = 2
+_CODE = 3
 
 
 @dataclass(frozen=True)

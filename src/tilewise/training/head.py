@@ -85,6 +85,7 @@ class _Run:
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     ema: Ema | None
+    loss: Loss
     generator: torch.Generator
 
     @classmethod
@@ -103,7 +104,8 @@ class _Run:
             num_epochs=pace.epochs,
             steps_per_epoch=math.ceil(samples.num_batches / config.step.accumulate),
         )
-        return cls(data, config, samples, optimizer, schedule, Ema.of(samples.module, config.step), generator)
+        loss = Loss(config.loss, samples.class_weights_C)
+        return cls(data, config, samples, optimizer, schedule, Ema.of(samples.module, config.step), loss, generator)
 
     @property
     def module(self) -> nn.Module:
@@ -134,14 +136,14 @@ class _Run:
         return total / len(order_M)
 
     def _loss(self, batch: Tensor) -> Tensor:
-        """The loss of a batch, mixed and penalised as the recipe says; class weights are in the samples' weights."""
+        """The loss of a batch, mixed and penalised as the recipe says."""
         samples = self.samples
         vectors_BD, targets_BC, weights_B = samples.vectors(batch), samples.targets_MC[batch], samples.weights_M[batch]
         mix = Mixer(self.config.mixup).draw(len(batch), self.generator)
         if mix is not None:
             vectors_BD = mix.features(vectors_BD)
             targets_BC, weights_B = mix.targets(targets_BC, weights_B)
-        loss = Loss(self.config.loss)(samples.head(vectors_BD), targets_BC, weights_B)
+        loss = self.loss(samples.head(vectors_BD), targets_BC, weights_B)
         more = penalty(self.config.loss, self.module.parameters())
         return loss if more is None else loss + more
 

@@ -28,7 +28,7 @@ class Samples(Protocol):
         sampler: draws the samples of an epoch.
         num_batches: of an epoch.
         targets_MC: shares of the classes, of each sample.
-        weights_M: of each sample in the loss, 1 on average.
+        weights_M: of each sample in the loss, class weights left out; see `sample_weights`.
         class_weights_C: of each class in the loss.
     """
 
@@ -66,7 +66,7 @@ class TileSamples:
         self.sampler = Sampler(config.sampling, train.labels_S, train.tile_slide_N)
         self.num_batches = config.pace.num_batches(self.sampler.num_draws)
         self.targets_MC = hard_targets(torch.from_numpy(labels_N), num_classes)
-        self.weights_M = even(shares_N * self.class_weights_C[labels_N])
+        self.weights_M = sample_weights(shares_N, self.class_weights_C, labels_N)
         self._inputs_ND = standardised(self.standardisation, train)
         self._select, self._select_inputs_ND = data.select, standardised(self.standardisation, data.select)
         self._aggregate = AGGREGATORS[head.aggregate]
@@ -85,9 +85,17 @@ class TileSamples:
         return self._aggregate(probabilities_NC, self._select.tile_slide_N, self._select.num_slides)[0]
 
 
-def even(weights_M: NDArray[np.float64]) -> Tensor:
-    """Weights of samples, float32, scaled to 1 on average."""
-    return torch.from_numpy((weights_M / weights_M.mean()).astype(np.float32))
+def sample_weights(
+    shares_M: NDArray[np.float64], class_weights_C: NDArray[np.float64], labels_M: NDArray[np.int64]
+) -> Tensor:
+    """Weight of each sample beside that of its class, float32; the two multiplied are 1 on average.
+
+    Args:
+        shares_M: of each sample in its slide, in any unit.
+        class_weights_C: what the loss weighs classes by.
+        labels_M: class of each sample.
+    """
+    return torch.from_numpy((shares_M / (shares_M * class_weights_C[labels_M]).mean()).astype(np.float32))
 
 
 def standardised(standardisation: Standardisation, part: PartData) -> Tensor:

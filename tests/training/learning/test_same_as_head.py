@@ -33,13 +33,24 @@ def test_defaults_are_adamw_on_weighted_cross_entropy_with_a_cosine(head: HeadCo
         np.testing.assert_array_equal(weights[name], array, err_msg=name)
 
 
-def plainly(train: PartData, head: HeadConfig, num_epochs: int) -> tuple[dict, list[float]]:
+def test_smoothed_labels_are_weighed_by_class_as_in_torch() -> None:
+    train, head = part(np.random.default_rng(0), (24, 12, 6), 1.0, "t"), HeadConfig()
+    config = TrainingConfig.model_validate({"epochs": 2, "loss": {"label_smoothing": 0.2}})
+    found, _ = train_head(FeatureData(CLASSES, train, PartData.of({}, {})), head, config, seed=5)
+    with reproducible(1):
+        weights, _ = plainly(train, head, num_epochs=2, smoothing=0.2)
+    for name, array in found.weights.items():
+        np.testing.assert_allclose(array, weights[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def plainly(train: PartData, head: HeadConfig, num_epochs: int, smoothing: float = 0.0) -> tuple[dict, list[float]]:
     generator = torch.Generator().manual_seed(5)
     shares = slide_shares(train, "slide")
     inputs = torch.from_numpy(Standardisation.fit(train.features_ND, shares).apply(train.features_ND).astype("f4"))
     labels = train.labels_S[train.tile_slide_N]
-    weights = shares * class_weights(class_totals(train, 3, "slide"), "inverse")[labels]
-    weights, labels = torch.from_numpy((weights / weights.mean()).astype("f4")), torch.from_numpy(labels)
+    per_class = class_weights(class_totals(train, 3, "slide"), "inverse")
+    weights = torch.from_numpy((shares / (shares * per_class[labels]).mean()).astype("f4"))
+    weight, labels = torch.from_numpy(per_class.astype("f4")), torch.from_numpy(labels)
     module = build_head(head, num_features=12, num_classes=3, generator=generator)
     factors = {p: 1 / math.sqrt(p.shape[1]) if p.ndim == 2 else 1.0 for m in module.modules() for p in m.parameters()}
     groups = [{"params": [p], "weight_decay": 0.05 / f if p.ndim == 2 else 0.0} for p, f in factors.items()]
@@ -54,7 +65,9 @@ def plainly(train: PartData, head: HeadConfig, num_epochs: int) -> tuple[dict, l
         tiles = order[step % num_batches]
         for group, factor in zip(optimizer.param_groups, factors.values(), strict=True):
             group["lr"] = rate * factor
-        losses = torch.nn.functional.cross_entropy(module(inputs[tiles]), labels[tiles], reduction="none")
+        losses = torch.nn.functional.cross_entropy(
+            module(inputs[tiles]), labels[tiles], weight=weight, label_smoothing=smoothing, reduction="none"
+        )
         optimizer.zero_grad()
         (losses * weights[tiles]).mean().backward()
         optimizer.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.pixels.drawn import CLASSES, cnn, draw_data
+from tests.training.pixels.drawn import CLASSES, cnn, draw_data, draw_slide
 from tilewise.errors import TrainingError, UsageError
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkModel
@@ -40,6 +41,25 @@ def test_overfits_eight_tiles_to_zero_loss() -> None:
     assert history.rows[-1].train_loss < 1e-3
     assert history.kept_epoch == 120
     assert "no select part" in history.notes[0]
+
+
+def test_the_loss_of_a_step_is_torchs_with_class_weights_and_smoothed_labels() -> None:
+    from tilewise.training.weights import class_weights
+
+    rng = np.random.default_rng(3)
+    labels = {f"s{number}": int(number == 3) for number in range(4)}
+    slides = {name: draw_slide(label, rng, num_tiles=2) for name, label in labels.items()}
+    train = PixelPart.of(slides, tuple(slides), labels, scored=False)
+    data = PixelData(CLASSES, train, PixelPart.of(slides, (), labels, scored=True))
+    loss = {"class_weights": "inverse", "label_smoothing": 0.3}
+    network = cnn(seed=1)
+    logits = copy.deepcopy(network)(train.batch(np.arange(8)))
+    _, history = train_network(network, data, config(epochs=1, batch_size=8, loss=loss), seed=0)
+    weight = torch.from_numpy(class_weights(np.array([3, 1]), "inverse").astype("f4"))
+    truth = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1])
+    # Torch divides by the weights of the labels, which are 1 on average over this one batch.
+    expected = torch.nn.functional.cross_entropy(logits, truth, weight=weight, label_smoothing=0.3)
+    assert history.rows[0].train_loss == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_learns_a_colour_and_keeps_the_best_epoch_of_select() -> None:

@@ -37,7 +37,11 @@ class LossConfig(BaseModel):
         "1 / (1 - beta) slides a class gains nothing from more.",
     )
     label_smoothing: float = Field(
-        0.0, ge=0.0, lt=1.0, description="Share of the truth that is spread over all classes alike."
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Share of the truth that is spread over all classes alike; each of them then counts by its own "
+        "class weight, as in torch's cross_entropy.",
     )
     l1: float = Field(0.0, ge=0.0, le=10.0, description="Adds this times the sum of absolute weights, biases left out.")
     l2: float = Field(

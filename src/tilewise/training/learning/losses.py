@@ -42,12 +42,14 @@ class Loss:
     """Cross-entropy or focal loss of soft labels: the mean over the batch of weight times loss.
 
     The loss of a sample is -sum over c of weight_c t_c (1 - p_c)^gamma log p_c, with gamma 0 for cross-entropy and t
-    the smoothed label; for hard labels that is Lin et al., Focal loss for dense object detection, ICCV 2017. The sum
-    is divided by the number of samples and not by their weights, so that a weight means the same in every batch.
+    the smoothed label: term by term what `torch.nn.functional.cross_entropy` gives for `weight` and `label_smoothing`,
+    in which the smoothed share of every class has the weight of that class. For hard labels it is Lin et al., Focal
+    loss for dense object detection, ICCV 2017. The sum is divided by the number of samples and not by their weights, so
+    that a weight means the same in every batch.
 
     Args:
         config: which loss. Its `class_weights` is a rule for `balance`; here only `weights_C` counts.
-        weights_C: weight of each class; None where the samples' weights hold it already.
+        weights_C: weight of each class; None: all 1.
     """
 
     def __init__(self, config: LossConfig, weights_C: NDArray[np.float64] | None = None) -> None:
@@ -61,7 +63,7 @@ class Loss:
         Args:
             logits_BC: of the network, in any floating type.
             targets_BC: shares of the classes, each row summing to 1.
-            weights_B: weight of each sample, about 1 on average over the train part; None: all 1.
+            weights_B: weight of each sample, class weights left out; None: all 1.
         """
         losses_B = self.each(logits_BC, targets_BC)
         return losses_B.mean() if weights_B is None else (losses_B * weights_B.to(losses_B)).mean()

@@ -31,16 +31,19 @@ class Engine:
         network: moved to the device, and trained in place.
         config: precision, layout, loss and step.
         team: whose processes train the network, and where this one of them computes.
+        class_weights_C: weight of each class in the loss.
     """
 
-    def __init__(self, network: TileNetwork, config: TrainingConfig, team: Team) -> None:
+    def __init__(
+        self, network: TileNetwork, config: TrainingConfig, team: Team, class_weights_C: NDArray[np.float64]
+    ) -> None:
         self.network, self.device, self._config = network.to(team.device), team.device, config
         if config.engine.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.gear = Gear(config, team.device)
         # The head is left out: it is small, and draws its dropout on the processor.
         self._features = self.gear.compiled(network.features)
-        self._loss = Loss(config.loss)
+        self._loss = Loss(config.loss, class_weights_C)
         self._team = team
 
     def backward(self, prepared: Prepared, num_parts: int) -> Tensor:

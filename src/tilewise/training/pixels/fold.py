@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 # Raised when the same inputs would train to another model: models of another number are trained again.
-_CODE = 2
+_CODE = 3
 # These change no weight.
 _NO_INPUT = {"engine": {"cache_megabytes", "log"}}
 

@@ -7,7 +7,6 @@ import math
 from contextlib import closing, nullcontext
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,6 +30,7 @@ from tilewise.training.pixels.engine import Engine, find_device, machine, num_de
 from tilewise.training.pixels.progress import Best, Progress, Record
 from tilewise.training.pixels.team import Team
 from tilewise.training.pixels.watch import Watch
+from tilewise.training.samples import sample_weights
 from tilewise.training.scores import badness, score_slides
 from tilewise.training.weights import class_totals, slide_shares
 
@@ -140,7 +140,8 @@ class _Run:
     ) -> None:
         train, num_classes, pace = data.train.about, len(data.classes), config.pace
         self._data, self._config, self._team, self._seed = data, config, team, seed
-        self.engine = Engine(network, config, team)
+        self._weights_C = balance(config.loss, class_totals(train, num_classes, config.weight))
+        self.engine = Engine(network, config, team, self._weights_C)
         self.engine.start_epoch(0, seed)
         groups = network.parameter_groups(pace.learning_rate, config.weight_decay)
         self._optimizer = build_optimizer(config.optimizer, groups, learning_rate=pace.learning_rate)
@@ -154,13 +155,11 @@ class _Run:
             steps_per_epoch=math.ceil(self._num_batches / config.step.accumulate),
         )
         self.ema = Ema.of(network, config.step)
-        self._weights_C = balance(config.loss, class_totals(train, num_classes, config.weight))
         labels_N = train.labels_S[train.tile_slide_N]
-        weights_N = slide_shares(train, config.weight) * self._weights_C[labels_N]
         self._preparer = Preparer(
             data.train,
             hard_targets(torch.from_numpy(labels_N), num_classes),
-            torch.from_numpy((weights_N / weights_N.mean()).astype(np.float32)),
+            sample_weights(slide_shares(train, config.weight), self._weights_C, labels_N),
             config,
             augment,
             team.device,
