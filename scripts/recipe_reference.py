@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -31,22 +32,24 @@ def reference() -> str:
     return HEAD + "".join(_sections(Recipe, ""))
 
 
-def _sections(model: type[BaseModel], prefix: str) -> Iterator[str]:
+def _sections(model: type[BaseModel], prefix: str, section: BaseModel | None = None) -> Iterator[str]:
+    """A model's keys and those below; `section` is what the recipe holds where nothing is said, and its defaults."""
     rows = []
     below = []
     for name, field in model.model_fields.items():
         key = prefix + (field.alias or name)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            below.append((field.annotation, key))
+            below.append((field.annotation, key, _default(section, name, field)))
         else:
             rows.append(
-                f"| `{key}` | {_allowed(model, field, name)} | {_default(field)} | {_cell(field.description)} |\n"
+                f"| `{key}` | {_allowed(model, field, name)} | {_shown(_default(section, name, field))} | "
+                f"{_cell(field.description)} |\n"
             )
     if rows:
         title = prefix.rstrip(".") or "recipe"
         yield f"\n## {title}\n\n| key | values | default | meaning |\n|---|---|---|---|\n" + "".join(rows)
-    for section, key in below:
-        yield from _sections(section, key + ".")
+    for inner, key, default in below:
+        yield from _sections(inner, key + ".", default)
 
 
 def _allowed(model: type[BaseModel], field: FieldInfo, name: str) -> str:
@@ -75,8 +78,14 @@ def _one(schema: dict[str, object]) -> str:
     return f"{text} {', '.join(bounds)}" if bounds else text
 
 
-def _default(field: FieldInfo) -> str:
-    value = field.get_default(call_default_factory=True, validated_data={})
+def _default(section: BaseModel | None, name: str, field: FieldInfo) -> Any:
+    # Of the section as its parent makes it, whose defaults may be others than those of its class.
+    return (
+        field.get_default(call_default_factory=True, validated_data={}) if section is None else getattr(section, name)
+    )
+
+
+def _shown(value: object) -> str:
     return "required" if value is PydanticUndefined else f"`{json.dumps(value, default=str)}`"
 
 

@@ -1,12 +1,14 @@
 """What the documents say is what the code does."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
 import typer
 
 from tilewise.cli.main import app
+from tilewise.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 
@@ -16,6 +18,20 @@ def test_the_recipe_reference_is_the_generated_one():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (ROOT / "docs/recipe.md").read_text("utf-8") == module.reference(), "run scripts/recipe_reference.py"
+
+
+def test_the_recipe_reference_shows_the_defaults_of_a_recipe_that_says_nothing():
+    recipe = Recipe(name="bare").model_dump(mode="json", by_alias=True)
+    rows = re.findall(
+        r"^\| `([a-z0-9_.]+)` \| .*? \| `(.*?)` \|", (ROOT / "docs/recipe.md").read_text("utf-8"), re.MULTILINE
+    )
+    assert len(rows) > 150
+    for key, shown in rows:
+        value = recipe
+        for name in key.split("."):
+            value = value[name]
+        # One strategy is written as a word, and is a list all the same.
+        assert json.loads(shown) in (value, [value]), key
 
 
 def test_every_command_the_readme_shows_exists_and_every_command_is_shown():

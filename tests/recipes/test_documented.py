@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.recipes.shrunk import SYSTEMS
 from tilewise.encoders.catalogue import find_card
@@ -66,6 +67,19 @@ def test_a_recipe_is_short_and_its_paragraph_says_what_was_reported(name):
     figures = re.findall(r"0\.\d{4}", PAGE.split(f"| `{name}` |")[1].splitlines()[0])
     assert figures
     assert all(figure in said for figure in figures)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_what_acts_on_every_step_is_stated_and_no_default(name):
+    from tilewise.recipe import packaged_recipes
+
+    data = yaml.safe_load(packaged_recipes()[name])
+    assert {"weight", "weight_decay", "epochs", "batch_size", "learning_rate", "patience"} <= data["training"].keys()
+    assert {"class_weights"} <= data["training"]["loss"].keys()
+    recipe = load_recipe(name)
+    assert recipe.training.weight == ("slide" if recipe.tiles.strategy == ("whole",) else "tile")
+    loss = recipe.training.loss
+    assert not ((loss.l1 or loss.l2) and recipe.training.weight_decay), "penalties that are stated act alone"
 
 
 def test_the_place_of_the_measured_table_is_marked():

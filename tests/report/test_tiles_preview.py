@@ -129,6 +129,7 @@ def test_large_cohorts_show_the_fewest_the_most_and_an_even_choice():
             {"strategy": "random_views", "min_mask_ratio": 0},
             "10 views of 128 px are drawn at random around the mask; the",
         ),
+        ({"min_mask_ratio": 0.025}, "at least 2.5 % of a tile lies under the mask"),
         ({"strategy": "grid"}, "kept where at least 50 % of it is tissue."),
         ({"strategy": "component_box"}, "from 200 px of length up, filled up to a square of 128 px."),
         ({"strategy": "component_center", "component_center_most": 4}, "Up to 4 square tiles of 128 px are centred on"),

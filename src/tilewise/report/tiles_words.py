@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tilewise.report.numbers import count, percent
+from tilewise.report.numbers import count
 from tilewise.tiles.config import Strategy, TileConfig
 
 _INSTEAD = {
@@ -51,7 +51,7 @@ def _strategy(strategy: Strategy, config: TileConfig) -> str:
         return f"Tiles are squares of {size} on a grid of {step}{over}"
     if strategy == "grid":
         share = config.grid_min_tissue_ratio
-        kept = f"at least {percent(share)} of it is tissue" if share else "it holds any tissue"
+        kept = f"at least {_percent(share)} of it is tissue" if share else "it holds any tissue"
         return f"A grid of squares of {size}, {step} apart, lies over the whole slide; a tile is kept where {kept}"
     if strategy == "component_center":
         most = config.component_center_most
@@ -82,9 +82,14 @@ def _step(config: TileConfig) -> str:
     return f"{config.step_px(config.size_px)} px"
 
 
+def _percent(ratio: float) -> str:
+    """An option as it was set, not rounded: 0.025 is `2.5 %`."""
+    return f"{100.0 * ratio:g} %"
+
+
 def _under(config: TileConfig) -> str:
     ratio = config.min_mask_ratio
-    return f"; at least {percent(ratio)} of a tile lies under the mask" if ratio else "; the mask touches each tile"
+    return f"; at least {_percent(ratio)} of a tile lies under the mask" if ratio else "; the mask touches each tile"
 
 
 def _shared(config: TileConfig) -> Iterator[str]:
@@ -107,7 +112,7 @@ def _shared(config: TileConfig) -> Iterator[str]:
     filters = [
         words
         for value, words in (
-            (config.min_tissue_ratio, f"with less than {percent(config.min_tissue_ratio)} of tissue"),
+            (config.min_tissue_ratio, f"with less than {_percent(config.min_tissue_ratio or 0.0)} of tissue"),
             (config.min_sharpness, f"of a sharpness below {config.min_sharpness}"),
             (config.max_similarity, f"alike another by more than {config.max_similarity}"),
         )
