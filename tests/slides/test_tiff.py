@@ -9,7 +9,6 @@ from PIL import Image
 
 from tilewise.errors import SlideUnreadable
 from tilewise.slides import header, open_slide, read_image, read_samples
-from tilewise.units import Box
 
 
 @pytest.mark.parametrize(
@@ -54,6 +53,59 @@ def test_greys_of_every_depth(photometric, kind, tmp_path):
     np.testing.assert_array_equal(read_image(path)[:, :, 2], np.floor(seen * 255 / high + 0.5))
 
 
+@pytest.mark.parametrize("compression", ["group4", "group3", "tiff_deflate", "packbits"])
+@pytest.mark.parametrize("white_is_zero", [True, False])
+def test_bilevel_images_of_every_codec(compression, white_is_zero, write, tmp_path):
+    shown = np.random.default_rng(4).integers(0, 1, (30, 41), endpoint=True).astype(bool)
+    path = write("a.tif", Image.fromarray(shown), compression=compression)
+    if white_is_zero:
+        with tifffile.TiffFile(path, mode="r+") as file:
+            file.pages.first.tags["PhotometricInterpretation"].overwrite(0)
+    expected = ~shown if white_is_zero else shown
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), expected)
+    np.testing.assert_array_equal(read_samples(path).pixels, expected)
+    np.testing.assert_array_equal(read_image(path)[:, :, 0], expected * 255)
+    assert ("0 is white, as its photometric tag says" in header(path).notes) == white_is_zero
+
+
+@pytest.mark.parametrize("tiled", [{}, {"tile": (16, 32)}])
+@pytest.mark.parametrize("compression", [None, "zlib", "jpeg", "jpeg2000"])
+def test_white_is_zero_of_every_codec(compression, tiled, rgb, tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, rgb[:, :, 0], photometric="miniswhite", compression=compression, **tiled)
+    assert np.abs(read_samples(path).pixels.astype(int) - (255 - rgb[:, :, 0].astype(int))).mean() < 3
+
+
+MAX_SAMPLE, SMAX_SAMPLE = 281, 341
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite", "rgb"])
+@pytest.mark.parametrize(
+    ("stated", "top"),
+    [
+        ({"extratags": [(MAX_SAMPLE, "H", 3, (4095,) * 3, True)]}, 4095),
+        ({"extratags": [(SMAX_SAMPLE, "H", 3, (4095,) * 3, True)]}, 4095),
+        ({"ome": True, "metadata": {"SignificantBits": 12}}, 4095),
+        ({"extratags": [(MAX_SAMPLE, "H", 3, (1023,) * 3, True)]}, 65_535),  # the samples say otherwise
+        ({"extratags": [(MAX_SAMPLE, "H", 3, (3987,) * 3, True)]}, 65_535),  # of this picture, not of its kind
+        ({}, 65_535),
+    ],
+)
+def test_samples_are_scaled_by_what_the_file_says_is_full_scale(stated, top, photometric, tmp_path):
+    if photometric != "rgb" and "extratags" in stated:
+        ((code, kind, _, values, _),) = stated["extratags"]
+        stated = {"extratags": [(code, kind, 1, values[0], True)]}
+    stored = np.random.default_rng(5).integers(0, 4080, (20, 30, 3), np.uint16, endpoint=True)
+    stored[0, 0] = 4080
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, stored if photometric == "rgb" else stored[:, :, 0], photometric=photometric, **stated)
+    seen = top - stored.astype(np.int64) if photometric == "miniswhite" else stored.astype(np.int64)
+    np.testing.assert_array_equal(read_image(path)[:, :, 0], (seen * 255 + top // 2)[:, :, 0] // top)
+    with open_slide(path) as reader:
+        assert (reader.samples.highest, reader.samples.full_scale) == (4080, top)
+        assert any("samples reach" in note for note in reader.notes) == (top == 65_535)
+
+
 def test_deep_rgb_is_scaled(tmp_path):
     deep = np.random.default_rng(5).integers(0, 65_535, (20, 30, 3), np.uint16)
     path = tmp_path / "a.tif"
@@ -87,16 +139,6 @@ def test_a_fourth_channel_by_its_meaning(extra, expected, tmp_path):
     with open_slide(path) as reader:
         notes = " ".join(reader.notes)
     assert ("no stated meaning" in notes) == (extra == "unspecified")
-
-
-def test_the_first_of_several_pages_is_taken_and_said(rgb, tmp_path):
-    path = tmp_path / "a.tif"
-    with tifffile.TiffWriter(path) as file:
-        file.write(rgb, photometric="rgb")
-        file.write(255 - rgb[:30], photometric="rgb")
-    with open_slide(path) as reader:
-        np.testing.assert_array_equal(reader.read_region(Box(0, 0, 97, 61)), rgb)
-        assert "the first of 2 pages taken" in reader.notes
 
 
 def test_level_0_of_a_pyramid_is_taken_and_said(rgb, tmp_path):

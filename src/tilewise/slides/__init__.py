@@ -5,6 +5,7 @@ A reader for pyramids or for OpenSlide's formats is one more file that offers `S
 """
 
 from tilewise.slides.header import SlideHeader
+from tilewise.slides.left_out import left_out
 from tilewise.slides.opening import (
     DEFAULT_MAX_PIXELS,
     header,
@@ -15,17 +16,19 @@ from tilewise.slides.opening import (
     rgb_digest,
 )
 from tilewise.slides.reader import FlatReader, SlideReader
-from tilewise.slides.samples import Samples
+from tilewise.slides.samples import SampleRange, Samples
 from tilewise.slides.sniff import SUFFIXES
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",
     "SUFFIXES",
     "FlatReader",
+    "SampleRange",
     "Samples",
     "SlideHeader",
     "SlideReader",
     "header",
+    "left_out",
     "open_slide",
     "pixel_digest",
     "read_image",

@@ -35,11 +35,12 @@ class SlideHeader:
         mode: `grey`, `grey+alpha`, `rgb`, `rgba`, `palette`, `cmyk` or `ycbcr`.
         bits: per sample.
         orientation: EXIF's, 1 (as stored) to 8.
-        pages: images in the file; the first is the slide.
+        pages: images in the file; the notes say which is the slide where it is not the only one.
         mpp: microns per pixel, None unless the file's own figure is one a microscope can have made.
         lossy: whether the compression changes pixel values.
         levels: sizes from level 0 on, of a slide whose regions can be read without decoding all of it; else empty.
         notes: what is worth knowing, in words.
+        pages_at: where the slide's page of a TIFF file begins, in bytes, and those of its levels; else empty.
     """
 
     format: str
@@ -53,6 +54,7 @@ class SlideHeader:
     lossy: bool
     levels: tuple[Size, ...]
     notes: tuple[str, ...]
+    pages_at: tuple[int, ...] = ()
 
 
 def make_header(  # noqa: PLR0913 - one argument per fact, all by name
@@ -68,6 +70,7 @@ def make_header(  # noqa: PLR0913 - one argument per fact, all by name
     profile: bool = False,
     levels: tuple[Size, ...] = (),
     notes: tuple[str, ...] = (),
+    pages_at: tuple[int, ...] = (),
 ) -> SlideHeader:
     """Join what a format's parser found with the notes that follow from it.
 
@@ -93,6 +96,7 @@ def make_header(  # noqa: PLR0913 - one argument per fact, all by name
         lossy=lossy,
         levels=levels,
         notes=tuple(said),
+        pages_at=pages_at,
     )
 
 

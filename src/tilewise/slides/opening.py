@@ -20,7 +20,7 @@ from tilewise.slides.orientation import orient
 from tilewise.slides.png import decode_png, read_png_header
 from tilewise.slides.pyramid import PyramidReader, finest_within
 from tilewise.slides.reader import FlatReader, SlideReader
-from tilewise.slides.samples import RGB, Samples, to_rgb
+from tilewise.slides.samples import RGB, Samples, sample_range, to_rgb
 from tilewise.slides.sniff import HEAD_BYTES, sniff
 from tilewise.slides.tiff import decode_tiff, read_tiff_header
 from tilewise.slides.tiled_tiff import TiledTiff
@@ -38,8 +38,8 @@ def open_slide(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> SlideRead
     """Open a slide for reading regions: a flat image is decoded once, here; of a tiled slide only what is read.
 
     Args:
-        path: PNG, JPEG, BMP or TIFF, told by its bytes, or a format of OpenSlide's. Of a TIFF with several pages the
-            first is the slide, with those that are its levels.
+        path: PNG, JPEG, BMP or TIFF, told by its bytes, or a format of OpenSlide's. Of a TIFF with several pages one is
+            the slide, with those that show it reduced; the notes say what was left out.
         max_pixels: decode no more than this at once. Headers are read first, so a refusal costs nothing. Of a pyramid
             that has more, the finest level that has not is the slide, and the reader's notes say so.
 
@@ -53,7 +53,13 @@ def open_slide(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> SlideRead
         return _open_levels(path, found, finest_within(path, found.levels, max_pixels))
     samples = _decode(path, found, max_pixels)
     pixels, notes = to_rgb(samples)
-    return FlatReader(path, orient(pixels, found.orientation), mpp=found.mpp, notes=(*found.notes, *notes))
+    return FlatReader(
+        path,
+        orient(pixels, found.orientation),
+        mpp=found.mpp,
+        notes=(*found.notes, *notes),
+        samples=sample_range(samples),
+    )
 
 
 def read_image(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> RGB:
@@ -133,7 +139,7 @@ def rgb_digest(rgb: RGB) -> str:
 
 def _open_levels(path: Path, found: SlideHeader, first: int) -> SlideReader:
     with named(path, f"this {found.format} cannot be opened"):
-        levels = OpenSlideLevels(path) if found.format == "OpenSlide" else TiledTiff(path)
+        levels = OpenSlideLevels(path) if found.format == "OpenSlide" else TiledTiff(path, found.pages_at)
     return PyramidReader(path, levels, first=first, mpp=found.mpp, notes=found.notes)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from tilewise.errors import SlideTooLarge
 from tilewise.slides.failures import named
 from tilewise.slides.reader import resize, thumbnail_size
-from tilewise.slides.samples import RGB
+from tilewise.slides.samples import RGB, SampleRange
 from tilewise.units import Box, Size
 
 _WHITE: Final = 255
@@ -72,6 +72,7 @@ class PyramidReader:
         self.mpp = None if mpp is None else mpp * sizes[0].width / self.size.width
         taken = (f"{_level(first, sizes)} taken as the slide: level 0 has {sizes[0].area / 1e6:,.0f} megapixels",)
         self.notes = (*notes, *levels.notes, *(taken if first else ()))
+        self.samples: SampleRange | None = None  # levels are of 8 bits
         self._source: Levels | None = levels
         self._first = first
         self._whole: RGB | None = None

@@ -9,7 +9,7 @@ from typing import Protocol, Self
 import cv2
 import numpy as np
 
-from tilewise.slides.samples import RGB
+from tilewise.slides.samples import RGB, SampleRange
 from tilewise.units import Box, Size
 
 _WHITE = 255
@@ -24,6 +24,7 @@ class SlideReader(Protocol):
         levels: sizes of all levels, from level 0 on; one where there are no others.
         mpp: microns per pixel at level 0; None where the file does not say, or not credibly.
         notes: what was handled on the way to 8-bit RGB, in words.
+        samples: how far the samples of a slide deeper than 8 bits reach; None of others.
     """
 
     @property
@@ -40,6 +41,9 @@ class SlideReader(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]: ...  # noqa: D102 - said above
+
+    @property
+    def samples(self) -> SampleRange | None: ...  # noqa: D102 - said above
 
     def read_region(self, box: Box, *, size: Size | None = None) -> RGB:
         """Read a box.
@@ -73,12 +77,21 @@ class SlideReader(Protocol):
 class FlatReader:
     """A slide that was decoded once and lies in memory until it is closed."""
 
-    def __init__(self, path: Path, pixels: RGB, *, mpp: float | None = None, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        pixels: RGB,
+        *,
+        mpp: float | None = None,
+        notes: tuple[str, ...] = (),
+        samples: SampleRange | None = None,
+    ) -> None:
         self.path = path
         self.size = Size(pixels.shape[1], pixels.shape[0])
         self.levels = (self.size,)
         self.mpp = mpp
         self.notes = notes
+        self.samples = samples
         self._pixels: RGB | None = pixels.view()
         self._pixels.flags.writeable = False
 

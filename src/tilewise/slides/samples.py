@@ -22,6 +22,7 @@ class Samples:
         top: the value that means full scale, 255 for 8 bits.
         premultiplied: whether colours are already weighted by alpha.
         notes: what the decoder had to handle.
+        highest: sample as stored, where `pixels` are turned round or that has been counted already; else None.
     """
 
     pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -29,6 +30,28 @@ class Samples:
     top: int
     premultiplied: bool = False
     notes: tuple[str, ...] = ()
+    highest: int | None = None
+
+
+@dataclass(frozen=True)
+class SampleRange:
+    """How much of their depth the samples of a slide use.
+
+    Attributes:
+        highest: sample, as stored.
+        full_scale: the sample that was taken for full scale.
+    """
+
+    highest: int
+    full_scale: int
+
+
+def sample_range(samples: Samples) -> SampleRange | None:
+    """How far the samples of a slide deeper than 8 bits reach; None of other slides."""
+    if samples.top <= 255:
+        return None
+    highest = int(samples.pixels.max(initial=0)) if samples.highest is None else samples.highest
+    return SampleRange(highest, samples.top)
 
 
 def to_rgb(samples: Samples) -> tuple[RGB, tuple[str, ...]]:
@@ -62,10 +85,8 @@ def _to_eight_bits(samples: Samples, notes: list[str]) -> npt.NDArray[np.uint8]:
     table = np.minimum((levels * 255 + top // 2) // top, 255).astype(np.uint8)
     bits = top.bit_length()
     notes.append(f"{bits}-bit samples scaled to 8 bits")
-    if top > 255:
-        highest = int(pixels.max(initial=0))
-        if 0 < highest * 8 < top:
-            notes.append(f"samples reach only {highest} of {top}, so the slide looks nearly black")
+    if (reach := sample_range(samples)) and 0 < reach.highest <= top // 2:
+        notes.append(f"samples reach only {reach.highest} of {top}")
     scaled: npt.NDArray[np.uint8] = table[pixels]
     return scaled
 

@@ -1,9 +1,8 @@
-"""TIFF: the header of the first page, and its pixels as a flat image, by way of tifffile."""
+"""TIFF: the header of the slide's page, and its pixels as a flat image, by way of tifffile."""
 
 from __future__ import annotations
 
 import math
-import re
 import struct
 from pathlib import Path
 from typing import Any, Final
@@ -12,11 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from tilewise.slides.header import SlideHeader, make_header, plausible_mpp
+from tilewise.slides.header import SlideHeader, make_header
+from tilewise.slides.left_out import LEFT_OUT
 from tilewise.slides.openslide_levels import read_openslide_header
 from tilewise.slides.orientation import valid_orientation
 from tilewise.slides.samples import Kind, Samples
-from tilewise.slides.tiled_tiff import level_pages, vendor_of
+from tilewise.slides.tiff_copies import page_size
+from tilewise.slides.tiff_directory import read_page
+from tilewise.slides.tiff_pages import decodes_to_rgb, read_layout
+from tilewise.slides.tiff_segments import is_left_ycbcr, require_segments, rgb_from_ycbcr
+from tilewise.slides.tiff_tags import full_scale, microns_per_pixel, tag
+from tilewise.slides.tiled_tiff import vendor_of
 from tilewise.units import Size
 
 # TIFF 6.0, tag 262.
@@ -26,9 +31,7 @@ _MODES: Final = {
     _YCBCR: "ycbcr",
 }  # fmt: skip
 _NUM_COLORS: Final = {"grey": 1, "rgb": 3, "palette": 1, "cmyk": 4, "ycbcr": 3}
-_RGB_DECODED: Final = frozenset({6, 7, 33003, 33004, 33005, 34712, 50001, 50002})  # JPEG, JPEG 2000, WebP, JPEG XL
 _LOSSY: Final = frozenset({6, 7, 33003, 33004, 33005, 34712, 34892, 50001})
-_UM_PER_UNIT: Final = {2: 25_400.0, 3: 10_000.0}
 _PROFILE_TAG: Final = 34_675
 # Sizes, depths, offsets, colours, tiles, JPEG tables: without one of these tags the pixels mean something else.
 _MEANINGFUL_TAGS: Final = frozenset(
@@ -37,20 +40,20 @@ _MEANINGFUL_TAGS: Final = frozenset(
 
 
 def read_tiff_header(path: Path) -> SlideHeader:
-    """Read the first page's tags; of the formats of vendors that only OpenSlide reads, what that knows.
+    """Read the tags of the slide's page; of the formats of vendors that only OpenSlide reads, what that knows.
 
     Raises:
         SlideUnreadable: it needs OpenSlide, which is not installed.
-        ValueError: the page is none that can be taken for an RGB or grey slide.
+        ValueError: no page can be taken for an RGB or grey slide, or more than one can.
     """
     with tifffile.TiffFile(path) as file:
         if not vendor_of(file.pages.first):
-            return _header(file, file.pages.first)
+            return _header(file)
     return read_openslide_header(path)
 
 
 def decode_tiff(path: Path, header: SlideHeader) -> Samples:
-    """Decode the first page: palettes looked up, separate planes joined, white-is-zero turned round.
+    """Decode the slide's page: palettes looked up, separate planes joined, YCbCr and white-is-zero turned round.
 
     Args:
         path: of the file.
@@ -60,42 +63,47 @@ def decode_tiff(path: Path, header: SlideHeader) -> Samples:
         ValueError: the file is damaged or broken off, or stores samples that are no 8- or 16-bit image.
     """
     with tifffile.TiffFile(path) as file:
-        page = file.pages.first
+        page = read_page(file, header.pages_at[0])
         _require_complete(page, file.filehandle.size)
         pixels = page.asarray(maxworkers=1, squeeze=False)
         palette = page.colormap if header.mode == "palette" else None
+        file.filehandle.seek(page.dataoffsets[0])
+        is_ycbcr = is_left_ycbcr(page, file.filehandle.read(page.databytecounts[0]))
+        top = full_scale(page, str(page.description or file.pages.first.description or ""), header.bits)
     pixels = _height_width_channels(pixels, header.stored_size)
-    top = (1 << header.bits) - 1
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8)
     if palette is not None:
         return Samples(_looked_up(pixels[:, :, 0], palette), "rgb", 255, notes=("palette looked up",))
-    if page.photometric == _WHITE_IS_ZERO:
-        pixels[:, :, 0] = top - pixels[:, :, 0]
-    return _meaning(pixels, header.mode, top, page.extrasamples)
+    if is_ycbcr:
+        pixels[:, :, :3] = rgb_from_ycbcr(np.ascontiguousarray(pixels[:, :, :3]))
+    return _meaning(pixels, header, page, top)
 
 
-def _header(file: Any, page: Any) -> SlideHeader:
+def _header(file: Any) -> SlideHeader:
+    layout = read_layout(file)
+    page = layout.slide
     _require_tags(file, page)
     mode = _MODES.get(int(page.photometric)) if page.photometric is not None else None
     if mode is None:
         raise ValueError(f"its colours are {getattr(page.photometric, 'name', page.photometric)}; save it as RGB")
-    _require_samples(file, page, mode)
+    _require_samples(page, mode)
+    require_segments(page)
     bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
-    num_pages = len(file.pages)
-    levels = tuple(Size(int(level.imagewidth), int(level.imagelength)) for level in level_pages(file))
+    white_is_zero = ("0 is white, as its photometric tag says",) if int(page.photometric) == _WHITE_IS_ZERO else ()
     return make_header(
         format="TIFF",
-        stored_size=Size(int(page.imagewidth), int(page.imagelength)),
+        stored_size=page_size(page),
         mode=mode,
         bits=int(bits),
-        orientation=valid_orientation(_tag(page, "Orientation")),
-        pages=num_pages,
-        mpp=_mpp(page),
+        orientation=valid_orientation(tag(page, "Orientation")),
+        pages=layout.num_pages,
+        mpp=microns_per_pixel(page, str(page.description or file.pages.first.description or "")),
         lossy=int(page.compression) in _LOSSY,
         profile=_PROFILE_TAG in page.tags,
-        levels=levels,
-        notes=() if levels else _page_notes(file, page, num_pages),
+        levels=tuple(page_size(level) for level in layout.levels),
+        notes=(*layout.notes, *white_is_zero),
+        pages_at=tuple(int(level.offset) for level in layout.levels or (page,)),
     )
 
 
@@ -114,7 +122,7 @@ def _require_tags(file: Any, page: Any) -> None:
         raise ValueError(f"it is broken off or damaged: its tags {lost} cannot be read")
 
 
-def _require_samples(file: Any, page: Any, mode: str) -> None:
+def _require_samples(page: Any, mode: str) -> None:
     kind = page.dtype
     if kind is None or not (kind == np.bool_ or (kind.kind == "u" and kind.itemsize <= 2)):
         raise ValueError(f"its samples are {kind}, not 8 or 16 bits; scale it to 8 bits and save it again")
@@ -123,23 +131,8 @@ def _require_samples(file: Any, page: Any, mode: str) -> None:
     extra = page.samplesperpixel - _NUM_COLORS[mode]
     if extra < 0 or extra > 1:
         raise ValueError(f"it has {page.samplesperpixel} channels, which are no {mode} image; save it as RGB")
-    if mode == "ycbcr" and int(page.compression) not in _RGB_DECODED:
+    if mode == "ycbcr" and not decodes_to_rgb(page):
         raise ValueError("it stores YCbCr without JPEG; save it as RGB")
-    num_channels = _size_c(page) if mode == "grey" and file.is_ome else 1
-    if num_channels > 1 and len(file.pages) >= num_channels:
-        raise ValueError(f"it keeps its {num_channels} channels in separate pages; save it as RGB")
-
-
-def _page_notes(file: Any, page: Any, num_pages: int) -> tuple[str, ...]:
-    notes = []
-    if num_pages > 1:
-        notes.append(f"the first of {num_pages} pages taken")
-    num_levels = 1 + len(page.subifds or ())
-    if num_levels == 1 and num_pages > 1:
-        num_levels = len(file.series[0].levels)
-    if num_levels > 1:
-        notes.append(f"level 0 of a pyramid of {num_levels} levels taken as a flat image")
-    return tuple(notes)
 
 
 def _require_complete(page: Any, file_bytes: int) -> None:
@@ -171,61 +164,28 @@ def _looked_up(indices: npt.NDArray[Any], palette: npt.NDArray[Any]) -> npt.NDAr
     return np.ascontiguousarray(colors.T.astype(np.uint8)[indices])
 
 
-def _meaning(pixels: npt.NDArray[Any], mode: str, top: int, extra_samples: tuple[int, ...]) -> Samples:
+def _meaning(pixels: npt.NDArray[Any], header: SlideHeader, page: Any, top: int) -> Samples:
     kinds: dict[str, Kind] = {"grey": "grey", "rgb": "rgb", "ycbcr": "rgb", "cmyk": "cmyk"}
-    kind, notes, premultiplied = kinds[mode], [], False
-    num_colors = _NUM_COLORS[mode]
+    kind, notes, premultiplied = kinds[header.mode], [], False
+    num_colors = _NUM_COLORS[header.mode]
     if pixels.shape[2] > num_colors:
-        meaning = int(extra_samples[0]) if extra_samples else 0
+        meaning = int(page.extrasamples[0]) if page.extrasamples else 0
         if meaning in {1, 2} and kind != "cmyk":
             kind, premultiplied = ("rgba" if kind == "rgb" else "grey+alpha"), meaning == 1
         else:
+            spare = pixels[:, :, num_colors]
+            varies = bool((spare != spare[0, 0]).any())
+            notes.append(
+                f"{LEFT_OUT if varies else ''}an extra channel of no stated meaning{'' if varies else ' left out'}"
+            )
             pixels = np.ascontiguousarray(pixels[:, :, :num_colors])
-            notes.append("an extra channel of no stated meaning left out")
+    stored_top = (1 << header.bits) - 1
+    highest = int(pixels[:, :, :num_colors].max(initial=0)) if stored_top > 255 else 0
+    if highest > top:
+        notes.append(f"samples reach {highest}, more than the {top} that the file states; scaled by {stored_top}")
+        top = stored_top
+    if page.photometric == _WHITE_IS_ZERO:
+        pixels[:, :, 0] = top - pixels[:, :, 0]
     if kind == "grey":
         pixels = pixels.reshape(pixels.shape[:2])
-    return Samples(pixels, kind, top, premultiplied, tuple(notes))
-
-
-def _mpp(page: Any) -> float | None:
-    """From OME-XML, Aperio's description, or the resolution tags, in this order."""
-    description = str(_tag(page, "ImageDescription") or "")
-    if ome := re.search(r'PhysicalSizeX="([0-9.eE+-]+)"', description):
-        unit = re.search(r'PhysicalSizeXUnit="([^"]*)"', description)
-        other = re.search(r'PhysicalSizeY="([0-9.eE+-]+)"', description)
-        if unit is not None and unit[1] not in {"µm", "\u03bcm", "um", "&#181;m", "&#xB5;m"}:
-            return None
-        return plausible_mpp(_number(ome[1]), _number((other or ome)[1]))
-    if aperio := re.search(r"\|\s*MPP\s*=\s*([0-9.]+)", description):
-        return plausible_mpp(_number(aperio[1]), _number(aperio[1]))
-    um_per_unit = _UM_PER_UNIT.get(int(_tag(page, "ResolutionUnit") or 0))
-    x, y = _ratio(_tag(page, "XResolution")), _ratio(_tag(page, "YResolution"))
-    if um_per_unit is None or not x or not y:
-        return None
-    return plausible_mpp(um_per_unit / x, um_per_unit / y)
-
-
-def _size_c(page: Any) -> int:
-    found = re.search(r'SizeC="(\d{1,4})"', str(_tag(page, "ImageDescription") or ""))
-    return int(found[1]) if found else 1
-
-
-def _tag(page: Any, name: str) -> Any:
-    return page.tags[name].value if name in page.tags else None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _ratio(value: Any) -> float:
-    match value:
-        case (int(above), int(below)) if below:
-            return above / below
-        case int() | float():
-            return float(value)
-        case _:
-            return 0.0
+    return Samples(pixels, kind, top, premultiplied, tuple(notes), highest or None)

@@ -11,16 +11,17 @@ import numpy as np
 import tifffile
 
 from tilewise.slides.samples import RGB
-from tilewise.units import Box, Size
+from tilewise.slides.tiff_copies import page_size
+from tilewise.slides.tiff_directory import read_page
+from tilewise.slides.tiff_pages import read_layout
+from tilewise.slides.tiff_segments import decode_segment, require_segments
+from tilewise.units import Box
 
 CACHE_BYTES: Final = 64 * 1024 * 1024
 """Decoded tiles that a reader keeps, in bytes."""
 
-_RGB, _YCBCR = 2, 6
 _JPEG: Final = frozenset({6, 7})
 _JPEG_END: Final = b"\xff\xd9"
-# Levels are rounded to whole pixels; a level of another proportion is another picture (a label, say).
-_SAME_PROPORTIONS: Final = 0.01
 # Formats that are TIFF files by their bytes, but lay their tiles or levels out in a way of their own.
 _VENDORS: Final = {
     "is_ndpi": "Hamamatsu NDPI",
@@ -35,46 +36,31 @@ def vendor_of(page: Any) -> str:
     return next((name for flag, name in _VENDORS.items() if getattr(page, flag)), "")
 
 
-def level_pages(file: Any) -> tuple[Any, ...]:
-    """The pages that are levels of the first page, itself included, from the finest on; none where it has no RGB tiles.
-
-    Levels may be pages of their own (Aperio, libvips, libtiff) or hang on the first page (OME, Adobe: SubIFDs).
-    """
-    first = file.pages.first
-    if not _has_rgb_tiles(first) or _orientation(first) != 1:
-        return ()
-    pages = [first]
-    candidates = [*(file.pages[index] for index in range(1, len(file.pages))), *(first.pages or ())]
-    for page in sorted(candidates, key=lambda page: -int(page.imagewidth)):
-        if _has_rgb_tiles(page) and _is_smaller(_size(page), _size(pages[-1])) and _is_like(_size(page), _size(first)):
-            pages.append(page)
-    return tuple(pages)
-
-
 class TiledTiff:
     """The levels of a tiled TIFF file.
 
     Args:
         path: of the file.
+        pages_at: where the pages of its levels begin, as its header says; looked for where this is empty.
         cache_bytes: decoded tiles that are kept for the next region, the least recently used go first.
 
     Raises:
         ValueError: the file is damaged or broken off, or its first page has no 8-bit RGB tiles.
     """
 
-    def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, path: Path, pages_at: tuple[int, ...] = (), *, cache_bytes: int = CACHE_BYTES) -> None:
         self._stream = path.open("rb")
         try:
             self._file = tifffile.TiffFile(self._stream)
-            self._pages = level_pages(self._file)
+            self._pages = tuple(read_page(self._file, offset) for offset in pages_at) or read_layout(self._file).levels
             if not self._pages:
-                raise ValueError("its first page is not stored in tiles of 8-bit RGB")  # noqa: TRY301 - closed below
+                raise ValueError("the slide is not stored in tiles of 8-bit RGB")  # noqa: TRY301 - closed below
             num_bytes = self._stream.seek(0, os.SEEK_END)
             num_empty = sum(_require_tiles(page, num_bytes) for page in self._pages)
         except BaseException:
             self._stream.close()
             raise
-        self.sizes = tuple(_size(page) for page in self._pages)
+        self.sizes = tuple(page_size(page) for page in self._pages)
         self.notes = (f"{num_empty} tiles are not stored and taken as empty glass",) if num_empty else ()
         self._cache: OrderedDict[tuple[int, int], RGB] = OrderedDict()
         self._room = cache_bytes
@@ -124,28 +110,16 @@ class TiledTiff:
         data = os.pread(self._stream.fileno(), count, offset)
         if len(data) < count or (int(page.compression) in _JPEG and not data.rstrip(b"\0").endswith(_JPEG_END)):
             raise ValueError(f"tile {index} of level {level} is broken off")
-        decoded, _, (depth, height, width, samples) = page.decode(data, index, jpegtables=page.jpegtables)
-        if decoded is None or (depth, samples) != (1, 3) or decoded.dtype != np.uint8:
+        decoded = decode_segment(page, data, index)
+        if decoded.shape[0] != 1 or decoded.shape[3] != 3 or decoded.dtype != np.uint8:
             raise ValueError(f"tile {index} of level {level} does not hold 8-bit RGB")
-        tile: RGB = np.asarray(decoded).reshape(height, width, 3)
+        tile: RGB = decoded[0]
         return tile
-
-
-def _has_rgb_tiles(page: Any) -> bool:
-    photometric = None if page.photometric is None else int(page.photometric)
-    return bool(
-        page.is_tiled
-        and page.imagedepth == page.tiledepth == 1
-        and int(page.planarconfig) == 1
-        and page.dtype == np.uint8
-        and page.samplesperpixel == 3
-        and page.bitspersample == 8
-        and (photometric == _RGB or (photometric == _YCBCR and int(page.compression) != 1))
-    )
 
 
 def _require_tiles(page: Any, num_bytes: int) -> int:
     """Check that every tile lies inside the file; returns how many are not stored at all (neither offset nor bytes)."""
+    require_segments(page)
     across, down = -(-page.imagewidth // page.tilewidth), -(-page.imagelength // page.tilelength)
     offsets, counts = (np.array(values, dtype=np.int64) for values in (page.dataoffsets, page.databytecounts))
     if min(len(offsets), len(counts)) < across * down:
@@ -158,24 +132,3 @@ def _require_tiles(page: Any, num_bytes: int) -> int:
     if end > num_bytes:
         raise ValueError(f"it is broken off: {num_bytes} of at least {end} bytes")
     return int(empty.sum())
-
-
-def _size(page: Any) -> Size:
-    return Size(int(page.imagewidth), int(page.imagelength))
-
-
-def _orientation(page: Any) -> int:
-    return int(page.tags["Orientation"].value) if "Orientation" in page.tags else 1
-
-
-def _is_smaller(size: Size, other: Size) -> bool:
-    return size.width < other.width and size.height < other.height
-
-
-def _is_like(size: Size, first: Size) -> bool:
-    """Whether a level has the proportions of the first, to 1 % or to the pixel that rounding may cost."""
-    height = size.width * first.height / first.width
-    width = size.height * first.width / first.height
-    return abs(height - size.height) <= max(1.0, _SAME_PROPORTIONS * height) or abs(width - size.width) <= max(
-        1.0, _SAME_PROPORTIONS * width
-    )

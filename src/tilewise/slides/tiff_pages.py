@@ -1,0 +1,248 @@
+"""What the pages of a TIFF file are: the slide, its levels and thumbnails, pictures beside it, or images left out.
+
+Told by their tags (NewSubfileType, SubIFDs, descriptions) and by whether their pixels are the slide's reduced; never by
+their shape alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from tilewise.slides.left_out import LEFT_OUT
+from tilewise.slides.tiff_copies import is_reduced_copy, page_size
+from tilewise.slides.tiff_directory import directory_offsets, read_page
+
+_RGB, _YCBCR, _TRANSPARENCY = 2, 6, 4
+_GREYS: Final = frozenset({0, 1})
+_RGB_DECODED: Final = frozenset({6, 7, 33003, 33004, 33005, 34712, 50001, 50002})  # JPEG, JPEG 2000, WebP, JPEG XL
+_REDUCED, _MASK = 1, 4  # bits of NewSubfileType
+# Aperio names label and macro in the second line of their description, and scales its thumbnail "from -> to".
+_BESIDE: Final = re.compile(r"(?i)^\s*(?:.*\r?\n)?\s*(label|macro|thumbnail)\b")
+_SCALED_APERIO: Final = re.compile(r"\A\s*Aperio.*->\s*\d+\s*x\s*\d+", re.DOTALL)
+_LEVEL, _THUMBNAIL, _OTHER = "level", "thumbnail", "other"
+_MOST_COMPARED: Final = 40
+_MOST_NAMED: Final = 4
+
+
+@dataclass(frozen=True)
+class TiffLayout:
+    """What was made of a file's pages.
+
+    Attributes:
+        slide: the page that is the slide.
+        levels: pages of 8-bit RGB tiles from the slide's on, finest first; empty where the slide has no such tiles.
+        num_pages: in the file's chain.
+        notes: which page was taken, what the others are, and what was left out, in words.
+    """
+
+    slide: Any
+    levels: tuple[Any, ...]
+    num_pages: int
+    notes: tuple[str, ...]
+
+
+def read_layout(file: Any) -> TiffLayout:
+    """Tell the pages of a file apart.
+
+    Args:
+        file: an open `tifffile.TiffFile`.
+
+    Raises:
+        ValueError: the chain of pages is damaged, or it is not clear which page is the slide, or what it is a part of.
+    """
+    offsets, broken = directory_offsets(file)
+    chain = [file.pages.first, *(read_page(file, offset, index=index) for index, offset in enumerate(offsets) if index)]
+    below = _pages_below(file, chain[0])
+    slide = _slide(file, [*chain, *below])
+    if slide is not chain[0]:
+        below += _pages_below(file, slide)
+    roles = _Roles(file, slide, {page.offset for page in below})
+    others = {page.offset: page for page in [*chain, *below] if page.offset != slide.offset}
+    named = {page.offset: roles.role(page) for page in sorted(others.values(), key=lambda page: -int(page.imagewidth))}
+    left_out = [page for page in chain if named.get(page.offset) == _OTHER]
+    _require_one_image(file, chain, slide, left_out)
+    notes = _notes(chain, slide, named, bool(roles.levels))
+    hidden = _num_hidden(file, chain)
+    if hidden:
+        notes.append(f"{LEFT_OUT}{hidden} further images in the same page, as its description says")
+    if broken:
+        notes.append(f"{LEFT_OUT}{broken}")
+    return TiffLayout(slide, tuple(roles.levels), len(chain), tuple(notes))
+
+
+def has_rgb_tiles(page: Any) -> bool:
+    """Whether a page is stored in tiles that decode to 8-bit RGB."""
+    photometric = None if page.photometric is None else int(page.photometric)
+    return bool(
+        page.is_tiled
+        and page.imagedepth == page.tiledepth == 1
+        and int(page.planarconfig) == 1
+        and page.dtype == np.uint8
+        and page.samplesperpixel == 3
+        and page.bitspersample == 8
+        and (photometric == _RGB or (photometric == _YCBCR and decodes_to_rgb(page)))
+    )
+
+
+def decodes_to_rgb(page: Any) -> bool:
+    """Whether the page's codec hands out RGB where the photometric tag says YCbCr."""
+    return int(page.compression) in _RGB_DECODED
+
+
+def orientation(page: Any) -> Any:
+    """Of the tag; 1 where there is none."""
+    return page.tags["Orientation"].value if "Orientation" in page.tags else 1
+
+
+class _Roles:
+    """Names the role of one page after another, the widest first; gathers the levels."""
+
+    def __init__(self, file: Any, slide: Any, below: set[int]) -> None:
+        self._file = file
+        self._below = below
+        self._finer = slide
+        self._num_left = _MOST_COMPARED
+        self.slide = slide
+        self.levels = [slide] if has_rgb_tiles(slide) and orientation(slide) == 1 else []
+
+    def role(self, page: Any) -> str:
+        flags = int(page.subfiletype)
+        if flags & _MASK or page.photometric == _TRANSPARENCY:
+            return "transparency mask"
+        if beside := _beside(page):
+            return beside
+        if self._is_copy(page):
+            if self.levels and not (has_rgb_tiles(page) and _is_smaller(page, self.levels[-1])):
+                return _THUMBNAIL
+            if self.levels:
+                self.levels.append(page)
+            self._finer = page
+            return _LEVEL
+        return "picture marked as reduced" if flags & _REDUCED or page.offset in self._below else _OTHER
+
+    def _is_copy(self, page: Any) -> bool:
+        larger = [one for one in (self._finer, self.slide) if _is_smaller(page, one)]
+        if not larger or not self._num_left:
+            return False
+        self._num_left -= 1
+        verdict = is_reduced_copy(self._file, page, larger[0])
+        if verdict is None:
+            return bool(int(page.subfiletype) & _REDUCED) or page.offset in self._below
+        return verdict
+
+
+def _slide(file: Any, pages: Sequence[Any]) -> Any:
+    """The first page that no tag calls reduced, a mask or a picture beside the slide; or the one it is a copy of."""
+    plain = [page for page in pages if not int(page.subfiletype) & (_REDUCED | _MASK) and not _beside(page)]
+    slide = plain[0] if plain else pages[0]
+    larger = [page for page in pages if _is_smaller(slide, page) and not _beside(page)]
+    for page in sorted(larger, key=lambda page: -int(page.imagewidth))[:_MOST_NAMED]:
+        if is_reduced_copy(file, slide, page):
+            return page
+    return slide
+
+
+def _is_smaller(page: Any, other: Any) -> bool:
+    return bool(page.imagewidth < other.imagewidth and page.imagelength < other.imagelength)
+
+
+def _pages_below(file: Any, page: Any) -> list[Any]:
+    """The pages that a page's SubIFDs tag lists."""
+    offsets = dict.fromkeys(int(offset) for offset in page.subifds or ())
+    return [read_page(file, offset) for offset in list(offsets)[:_MOST_COMPARED] if offset != page.offset]
+
+
+def _beside(page: Any) -> str:
+    """`label`, `macro` or `thumbnail`, where the description says so."""
+    description = str(page.description or "")
+    if match := _BESIDE.match(description):
+        return match[1].lower()
+    return _THUMBNAIL if not page.is_tiled and _SCALED_APERIO.match(description) else ""
+
+
+def _require_one_image(file: Any, chain: Sequence[Any], slide: Any, left_out: Sequence[Any]) -> None:
+    """Refuse what may be parts of one picture, and a slide beside a larger picture that is another one."""
+    larger = [page for page in left_out if page_size(page).area > page_size(slide).area]
+    if larger:
+        raise ValueError(
+            f"its {_place(chain, slide)} and its {_place(chain, larger[0])} are different pictures, and nothing tells "
+            "which is the slide; save the slide in a file of its own"
+        )
+    if slide.photometric is None or int(slide.photometric) not in _GREYS:
+        return
+    alike = [page for page in left_out if page_size(page) == page_size(slide) and page.photometric == slide.photometric]
+    num = 1 + max(len(alike), _num_hidden(file, chain))
+    if num == 1:
+        return
+    if _num_channels(file, chain[0]) > 1:
+        raise ValueError(
+            f"it keeps its {_num_channels(file, chain[0])} channels in separate pages; save it as RGB (ImageJ: Image, "
+            "Type, RGB Color)"
+        )
+    raise ValueError(
+        f"it holds {num} grey pages of one size, which may be the channels of one picture or pictures of their own; "
+        "save the one you mean, or all as RGB, in a file of its own"
+    )
+
+
+def _num_channels(file: Any, first: Any) -> int:
+    if file.is_imagej:
+        return int(file.imagej_metadata.get("channels", 1))
+    match = re.search(r'SizeC="(\d{1,4})"', str(first.description or "")) if file.is_ome else None
+    return int(match[1]) if match else 1
+
+
+def _num_hidden(file: Any, chain: Sequence[Any]) -> int:
+    """Images that follow the first without a page of their own, as ImageJ and tifffile write large stacks."""
+    first = chain[0]
+    if len(chain) > 1 or int(first.compression) != 1 or not first.dataoffsets or first.dtype is None:
+        return 0
+    each = page_size(first).area * int(first.samplesperpixel)
+    num = 1
+    if file.is_imagej:
+        num = int(file.imagej_metadata.get("images", 1))
+    elif file.is_shaped and file.shaped_metadata[0].get("truncated"):
+        num = int(np.prod(file.shaped_metadata[0].get("shape", (each,)), dtype=np.int64)) // each
+    num_bytes = int(file.filehandle.size) - int(first.dataoffsets[0])
+    return max(0, min(num, num_bytes // (each * int(first.dtype.itemsize))) - 1)
+
+
+def _notes(chain: Sequence[Any], slide: Any, named: dict[int, str], has_levels: bool) -> list[str]:
+    notes = []
+    number = _number(chain, slide)
+    roles = Counter(named.values())
+    copies = roles[_LEVEL] + (roles[_THUMBNAIL] if not has_levels else 0)
+    if number > 1 or any(role not in {_LEVEL, _OTHER} for role in named.values()):
+        others = ", ".join(_counted(num, role) for role, num in roles.items() if role != _OTHER)
+        notes.append(f"took page {number} of {len(chain)}: beside it {others or 'other pictures'}")
+    elif roles[_OTHER]:
+        notes.append(f"took page {number} of {len(chain)}")
+    if copies and not has_levels:
+        notes.append(f"level 0 of a pyramid of {1 + copies} levels taken as a flat image")
+    left_out = [page for page in chain if named.get(page.offset) == _OTHER]
+    if left_out:
+        listed = ", ".join(_place(chain, page) for page in left_out[:_MOST_NAMED])
+        more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
+        notes.append(f"{LEFT_OUT}{listed}{more}; not the slide at another size")
+    return notes
+
+
+def _counted(num: int, role: str) -> str:
+    if num > 1:
+        return f"{num} {role.replace('picture', 'pictures', 1) if ' ' in role else role + 's'}"
+    return f"a {role}"
+
+
+def _place(chain: Sequence[Any], page: Any) -> str:
+    return f"page {_number(chain, page)} of {len(chain)} ({page.imagewidth} x {page.imagelength})"
+
+
+def _number(chain: Iterable[Any], page: Any) -> int:
+    """The page's number, from 1; a page below another has that one's."""
+    return next((place for place, one in enumerate(chain, start=1) if one.offset == page.offset), 1)
