@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from tests.drawn import draw_slide
 from tilewise.cli.main import run
@@ -159,6 +160,24 @@ def test_an_unreadable_slide_fails_alone_and_the_run_ends_with_1(cohort, train, 
     assert failures["item"].tolist() == [name(3)]
     assert len(pd.read_parquet(tmp_path / "run/predictions.parquet").query("part == 'test'")) == NUM_SLIDES - 1
     assert run(["verify", str(tmp_path / "run")]) == 0
+
+
+def test_a_slide_without_a_tile_fails_alone_the_run_ends_with_1_and_so_does_the_same_command_again(
+    cohort, train, tmp_path
+):
+    scale = ("--set", "tiles.size_px=null", "--set", "tiles.size_um=16")
+    for path in (cohort / "images").glob("*.png"):
+        if path.name != name(3):
+            with Image.open(path) as image:
+                image.save(path, dpi=(50_800, 50_800))  # 0.5 microns a pixel
+    for _ in range(2):
+        code, err = train(*scale)
+        assert code == 1
+        assert "does not know its scale" in err
+        assert err.count(name(3)) == 1
+        failures = pd.read_csv(tmp_path / "run/failures.csv")
+        assert failures[["item", "stage", "error"]].to_numpy().tolist() == [[name(3), "tiles", "NoTiles"]]
+    assert name(3) not in set(pd.read_parquet(tmp_path / "run/predictions.parquet")["slide"])
 
 
 def test_a_slide_that_is_absurdly_large_is_refused_by_name_before_it_is_decoded(cohort, train):

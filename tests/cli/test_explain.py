@@ -58,7 +58,7 @@ def test_slides_are_drawn_and_those_without_a_tile_are_named(capfd, home, tmp_pa
     out = tmp_path / "maps"
     code, text, _ = call(capfd, home / "run", home / "new", "--out", out, "--json")
     found = json.loads(text)
-    assert code == 0
+    assert code == 1
     assert found["drawn"] == {"img_0000.png": "A", "img_0001.png": "B"}
     assert list(found["without"]) == ["img_0002.png"]
     assert "no tile" in found["without"]["img_0002.png"]
@@ -83,7 +83,7 @@ def test_slides_are_drawn_and_those_without_a_tile_are_named(capfd, home, tmp_pa
 
 def test_another_class_of_some_slides_replaces_the_pictures_before(capfd, home, tmp_path):
     out = tmp_path / "maps"
-    assert call(capfd, home / "run", home / "new", "--out", out, "--limit", 1, "--quiet")[0] == 0
+    assert call(capfd, home / "run", home / "new", "--out", out, "--limit", 1, "--quiet")[0] == 0, "all have a map"
     code, text, _ = call(
         capfd, home / "run", home / "new", "--out", out, "--slides", "img_0001.png", "--class", "A", "--json"
     )
@@ -92,6 +92,13 @@ def test_another_class_of_some_slides_replaces_the_pictures_before(capfd, home, 
     assert sorted(path.name for path in out.iterdir()) == ["explain.csv", "explain.html", "img_0001.png"]
     assert "drawn for A, probability 0." in (out / "explain.html").read_text("utf-8")
     assert {row["class"] for row in rows_of(out / "explain.csv")} == {"A"}
+
+
+def test_predict_ends_with_1_where_a_slide_yields_no_tile(capfd, home, tmp_path):
+    command = ["predict", str(home / "run"), str(home / "new"), "--out", str(tmp_path / "s.csv"), "--workers", "1"]
+    assert run([*command, "--json", "--quiet"]) == 1
+    found = json.loads(capfd.readouterr().out)
+    assert (found["unclassified"], found["failures"]) == (["img_0002.png"], [])
 
 
 def test_a_slide_that_cannot_be_read_is_named_and_the_exit_code_tells(capfd, home, tmp_path):

@@ -3,6 +3,7 @@
 import json
 
 import cv2
+import numpy as np
 import pytest
 
 from tests.drawn import SETTINGS, draw_cohort
@@ -44,6 +45,14 @@ def test_masks_are_made_shown_and_trained_with(capfd, folder, tmp_path):
 
     code, _, err = call(capfd, "train", out, "--out", tmp_path / "run", "--quiet", "--workers", 1, *settings(*SETTINGS))
     assert code == 0, err
+
+
+def test_a_slide_that_is_left_without_a_mask_is_named_and_the_exit_code_tells(capfd, folder, tmp_path):
+    cv2.imwrite(str(folder / "images" / "img_0003.png"), np.full((96, 128, 3), 238, np.uint8))
+    keep = settings("audit.quality=keep")
+    code, _, err = call(capfd, "segment", folder, "--method", "tissue", "--out", tmp_path / "m", "--quiet", *keep)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "no mask: img_0003.png: it has no mask" in err
 
 
 def test_the_folder_of_the_cohort_is_left_alone(capfd, folder, tmp_path):

@@ -2,6 +2,8 @@
 
 import json
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.drawn import draw_cohort
@@ -55,6 +57,16 @@ def test_without_any_tile_the_preview_says_why_and_the_exit_code_tells(capfd, fo
     code, out, err = call(capfd, folder, *nothing)
     assert (code, out) == (1, "")
     assert "component_box" in err
+
+
+def test_a_slide_without_a_tile_ends_with_1_unless_the_recipe_leaves_it_out(capfd, folder):
+    cv2.imwrite(str(folder / "images" / "img_0001.png"), np.full((96, 128, 3), 238, np.uint8))  # glass
+    options = (*SMALL, "--set", "tiles.min_tissue_ratio=0.5", "--set", "audit.quality=keep", "--json")
+    code, out, _ = call(capfd, folder, *options)
+    found = json.loads(out)
+    assert (code, list(found["skipped"])) == (1, ["img_0001.png"])
+    assert [failure["item"] for failure in found["failures"]] == ["img_0001.png"]
+    assert call(capfd, folder, *options, "--set", "tiles.fallback=exclude")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -208,3 +208,16 @@ def test_the_command_line(cached, tmp_path, capsys):
     assert command(["grids", "heads"]) == 0
     assert "factors:" in capsys.readouterr().out
     assert command(["sweep", str(home / "cohort"), "--grid", "none-such", "--out", str(tmp_path / "x")]) == 2
+
+
+def test_a_slide_that_no_variant_can_use_is_named_and_the_command_ends_with_1(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
+    broken = draw_cohort(tmp_path / "cohort") / "images" / "img_0003.png"
+    broken.write_bytes(broken.read_bytes()[:300])
+    (tmp_path / "grid.yaml").write_text("name: small\nfactors: {head.dropout: [0.0, 0.5]}\n")
+    settings = [part for value in SETTINGS for part in ("--set", value)]
+    options = ["--grid", str(tmp_path / "grid.yaml"), "--out", str(tmp_path / "sweep"), "--workers", "1", "--json"]
+    assert command(["sweep", str(tmp_path / "cohort"), *options, "--quiet", *settings]) == 1
+    out, err = capsys.readouterr()
+    assert [failure["item"] for failure in json.loads(out)["failures"]] == ["img_0003.png"]
+    assert err.count("failed: img_0003.png") == 1

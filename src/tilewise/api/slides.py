@@ -176,7 +176,7 @@ def tiles(
     decisions: Path | str | None = None,
     workers: int | None = None,
 ) -> tuple[TileSet, tuple[Failure, ...]]:
-    """Audit a cohort and cut it into tiles, without encoding them; also the slides that could not be read.
+    """Audit a cohort and cut it into tiles, without encoding them; also the slides that fail or yield no tile.
 
     Args:
         cohort: what was discovered, or a folder or table to discover; it needs no labels.
@@ -193,6 +193,7 @@ def tiles(
     from tilewise.audit.run import AuditOptions
     from tilewise.audit.run import run as run_audit
     from tilewise.tiles.run import run as run_tiles
+    from tilewise.tiles.run import without_tiles
 
     found, chosen = cohort_of(cohort, "train", "predict"), recipe_of(recipe)
     audited = run_audit(found, chosen.audit, AuditOptions(decisions=path_of(decisions), workers=workers))
@@ -203,4 +204,4 @@ def tiles(
 
         given = PreviewInput(audited, found.root, cut, chosen.tiles, failures)
         write_tiles_preview(Path(preview), given, workers=workers)
-    return cut, failures
+    return cut, (*failures, *without_tiles(audited, cut, chosen.tiles))

@@ -43,7 +43,8 @@ def explain(
     """Draw where on the slides a trained run sees a class: tile by tile, and inside the tiles where it can be said.
 
     Every run: probabilities of tiles. Networks on pixels: Grad-CAM, by the library grad-cam (pip install
-    'tilewise[explain]'). Heads that weigh tiles: their attention. Where a run looked is not why it decided.
+    'tilewise[explain]'). Heads that weigh tiles: their attention. Where a run looked is not why it decided. Ends with 1
+    when a slide has no map.
     """
     from tilewise import api
     from tilewise.cli.console import print_result, progress
@@ -72,4 +73,4 @@ def explain(
         "failures": [failure.__dict__ for failure in found.failures],
     }
     print_result(payload, "\n".join(lines), as_json=as_json)
-    return EXIT_FAILED if found.failures else 0
+    return EXIT_FAILED if found.failures or found.without else 0

@@ -34,7 +34,7 @@ def predict(
     """Classify slides with a trained run and write a submission with one row per slide.
 
     Beside OUT, a file ending in .details.csv holds probabilities, number of tiles and warnings. A slide that cannot be
-    read still gets a row (the commonest class), is flagged, and makes the command end with 1.
+    read or yields no tile still gets a row (the commonest class), is flagged, and makes the command end with 1.
     """
     from tilewise import api
     from tilewise.cli.console import print_result, progress
@@ -62,4 +62,4 @@ def predict(
         "failures": [failure.__dict__ for failure in result.failures],
     }
     print_result(payload, text, as_json=as_json)
-    return EXIT_FAILED if result.failures else 0
+    return EXIT_FAILED if result.failures or unclassified else 0

@@ -63,7 +63,8 @@ def segment(
     """Make a region mask for every slide of a cohort; the cohort's folder is never changed.
 
     `tilewise train OUT` then trains with these masks. segment.html shows the slides before and after. Where slides
-    have masks already, the new ones are scored against them, with intervals.
+    have masks already, the new ones are scored against them, with intervals. Ends with 1 when a slide is left without a
+    mask.
     """
     from tilewise import api
     from tilewise.cli.console import print_result, progress
@@ -85,6 +86,8 @@ def segment(
     failures = (*made.before.failures, *made.failures)
     for failure in failures[:10]:
         typer.echo(f"failed: {failure.item}: {failure.message}", err=True)
+    for name, why in [*made.without.items()][:10]:
+        typer.echo(f"no mask: {name}: {why}", err=True)
     text = [*summary(made), f"look at      {out / SHEET}", f"train with   tilewise train {out}"]
     print_result(read_json(out / SUMMARY, schema="tilewise.segment", version=1), "\n".join(text), as_json=as_json)
-    return EXIT_FAILED if failures or not any(one.used for one in made.slides) else 0
+    return EXIT_FAILED if failures or made.without or not any(one.used for one in made.slides) else 0

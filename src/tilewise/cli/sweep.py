@@ -49,10 +49,10 @@ def sweep(
 ) -> int:
     """Train variants of a recipe on the same folds and compare them: one table, each row held against the first.
 
-    What variants share is made once. Ends with 1 when a variant failed; the others are whole.
+    What variants share is made once. Ends with 1 when a variant or a slide in one failed.
     """
     from tilewise import api
-    from tilewise.cli.console import print_result, progress
+    from tilewise.cli.console import print_failures, print_result, progress
     from tilewise.sweep.grid import load_grid
 
     chosen = load_grid(grid).over(recipe, set_)
@@ -64,12 +64,16 @@ def sweep(
         "chosen": None if made.table.chosen is None else made.table.chosen.name,
         "num_slides": made.table.num_slides,
         "rows": [row.to_json() for row in made.table.rows],
+        "failures": [failure.__dict__ for failure in made.failures],
     }
     print_result(payload, "\n".join([*made.lines(), f"table: {made.page} (open it in a browser)"]), as_json=as_json)
     for row in made.table.rows:
         if row.error is not None:
             typer.echo(f"error: variant {row.name}: {row.error}", err=True)
-    return EXIT_FAILED if any(row.error is not None for row in made.table.rows) else 0
+    failures = made.failures
+    if failures:
+        print_failures(failures, out / "variants" / "*" / "failures.csv")
+    return EXIT_FAILED if failures or any(row.error is not None for row in made.table.rows) else 0
 
 
 def grids(

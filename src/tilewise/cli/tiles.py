@@ -48,7 +48,10 @@ def tiles(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
-    """Cut a cohort's slides into tiles as a recipe says, without encoding them: to see what a recipe looks at."""
+    """Cut a cohort's slides into tiles as a recipe says, without encoding them: to see what a recipe looks at.
+
+    Ends with 1 when a slide cannot be read, or yields no tile although the recipe leaves none out.
+    """
     from tilewise import api
     from tilewise.cli.console import print_result, progress
 
@@ -69,10 +72,11 @@ def tiles(
     lines = [*_lines(found)]
     lines += [f"table        {out}"] if out else []
     lines += [f"preview      {preview}"] if preview else []
-    for failure in failures[:10]:
+    unread = [failure for failure in failures if failure.item not in found.skipped]
+    for failure in unread[:10]:
         typer.echo(f"failed: {failure.item}: {failure.message}", err=True)
-    if len(failures) > 10:
-        typer.echo(f"and {len(failures) - 10} more; --json names each", err=True)
+    if len(unread) > 10:
+        typer.echo(f"and {len(unread) - 10} more; --json names each", err=True)
     print_result(payload, "\n".join(lines), as_json=as_json)
     return EXIT_FAILED if failures or found.table.empty else 0
 

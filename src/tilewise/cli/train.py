@@ -48,7 +48,8 @@ def train(
 ) -> int:
     """Audit a cohort, train by cross-validation, score out of fold, and write model and report.
 
-    Ends with 1 when a slide failed (failures.csv names it): the run is whole, but not of the whole cohort.
+    Ends with 1 when a slide failed or yields no tile (failures.csv names it): the run is whole, but not of the whole
+    cohort.
     """
     from tilewise import api
     from tilewise.cli.console import print_failures, print_result, progress

@@ -12,6 +12,7 @@ from tilewise.audit.magnification import scales
 from tilewise.cohort import Cohort
 from tilewise.recipe import Recipe
 from tilewise.stain.record import StainRecord
+from tilewise.tiles.run import without_tiles
 from tilewise.tiles.tileset import TileSet
 
 _FEW_SLIDES = 2
@@ -39,7 +40,12 @@ def cautions(
     warnings += _not_by_mask(recipe, audited, tiles)
     if recipe.tiles.size_um is None:
         warnings += _magnification(recipe, audited)
-    warnings += [f"{name} yields no tile and takes no part: {reason}." for name, reason in tiles.skipped.items()]
+    failed = {failure.item for failure in without_tiles(audited, tiles, recipe.tiles)}
+    warnings += [
+        f"{name} yields no tile and takes no part: {reason}."
+        for name, reason in tiles.skipped.items()
+        if name not in failed
+    ]
     warnings += [record.sentence()] if record and record.left else []
     return tuple(warnings)
 

@@ -11,7 +11,7 @@ from tilewise.audit import run as audit_stage
 from tilewise.audit.cohort import AuditedCohort
 from tilewise.cohort import Cohort
 from tilewise.ensemble.fold_weights import fold_weights
-from tilewise.errors import UsageError
+from tilewise.errors import NoTiles, UsageError
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.run import evaluate_predictions
 from tilewise.execution import Failure, read_failures, task, write_failures
@@ -35,6 +35,7 @@ from tilewise.runs import RunFolder
 from tilewise.stain.record import StainRecord
 from tilewise.stain.target import choose_target
 from tilewise.store import Manifest, digest_file, verify, write_json
+from tilewise.tiles.run import without_tiles
 from tilewise.tiles.tileset import TileSet
 from tilewise.training.compose import find_generator
 from tilewise.training.pseudo.candidates import candidates
@@ -98,7 +99,7 @@ def train(recipe: Recipe, out: Path, sharing: Sharing) -> Run:
         masked = masks_for_training(audited, recipe, folder, sharing)
         failed = list(masked.failures)
         tiles, more = sharing.tiles(masked, recipe.tiles, out=folder.tiles)
-        failed += more
+        failed += [*more, *without_tiles(masked, tiles, recipe.tiles)]
         cut = Cut(masked, tiles, recipe, folder, sharing)
         folds, looks, record = _look(Looker(masked, tiles, encoder, recipe), cut, failed)
         models = _train_folds(folds, looks, cut, _unlabelled(masked, looks))
@@ -135,7 +136,7 @@ def _finished(folder: RunFolder, cohort: Cohort, recipe: Recipe, audited: Audite
     if any(damage.what != "unlisted" for damage in verify(folder.root)):
         return None  # what is missing or changed is made again
     failures = read_failures(folder.failures)
-    if any(failure.stage != "audit" for failure in failures):
+    if any(failure.stage != "audit" and failure.error != NoTiles.__name__ for failure in failures):
         return None  # the slides can be read, so what failed after that may not fail again
     evaluation = Evaluation.read(folder.evaluation).to_json()
     tiles, _ = TileSet.read(folder.tiles)

@@ -61,6 +61,14 @@ class Segmentation:
     scores: Mapping[str, Mapping[str, Any]]
     failures: tuple[Failure, ...]
 
+    @property
+    def without(self) -> dict[str, str]:
+        """Slide -> why it is left without a mask: it had none of use, and none was found."""
+        lost = {one.slide_id for one in self.slides if not one.used}
+        return {
+            item.slide_id: item.mask_fault for item in self.cohort.slides if item.slide_id in lost and not item.use_mask
+        }
+
 
 @dataclass(frozen=True)
 class _Source:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tilewise.execution import Failure, read_failures
 from tilewise.folds import Folds
 from tilewise.pipeline.sharing import Sharing
 from tilewise.report.numbers import interval, number
+from tilewise.runs import RunFolder
 from tilewise.sweep.grid import Grid
 from tilewise.sweep.page import PageFacts, sentences, write_page
 from tilewise.sweep.run import run_sweep
@@ -41,6 +43,13 @@ class Sweep:
     def csv(self) -> Path:
         """The table to compute with."""
         return self.out / _CSV
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Slides that a variant could not use, each once: `failures.csv` of the variants' runs names them."""
+        runs = [RunFolder(self.out / row.run) for row in self.table.rows if row.error is None]
+        failures = [failure for run in runs for failure in read_failures(run.failures)]
+        return tuple({failure.item: failure for failure in reversed(failures)}.values())[::-1]
 
     def lines(self) -> list[str]:
         """The table in words, for a terminal."""

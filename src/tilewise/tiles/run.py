@@ -66,6 +66,21 @@ def run(
     return tiles, outcome.failures
 
 
+def without_tiles(cohort: AuditedCohort, tiles: TileSet, config: TileConfig) -> tuple[Failure, ...]:
+    """Slides that yield no tile, as failures; not those that `tiles.fallback=exclude` leaves out on purpose."""
+    mpp = {item.slide_id: item.mpp for item in cohort.slides}
+    return tuple(
+        Failure(
+            name,
+            "tiles",
+            NoTiles.__name__,
+            f"it yields no tile and takes no part: {reason}; change the recipe's `tiles`, or drop it in decisions.csv",
+        )
+        for name, reason in tiles.skipped.items()
+        if config.fallback != "exclude" or config.side_px(mpp[name]) is None
+    )
+
+
 def requests_of(cohort: AuditedCohort, config: TileConfig, *, epoch: int = 0) -> dict[str, TileRequest]:
     """Slide -> what to cut. Where random views balance the classes, rare ones get more; slides without label do not."""
     labels = Counter(item.slide.label for item in cohort.slides if item.slide.label is not None)
