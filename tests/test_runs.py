@@ -1,10 +1,10 @@
 import contextlib
-import json
 import subprocess
 import sys
 
 import pytest
 
+from tests.artifacts import rewrite_json
 from tilewise.errors import ArtifactError, UsageError
 from tilewise.runs import RunFolder
 
@@ -20,6 +20,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from tilewise.runs import RunFolder
+from tests.artifacts import rewrite_json
 with RunFolder(Path(sys.argv[1])).locked():
     print("held", flush=True)
     time.sleep(60)
@@ -116,9 +117,7 @@ def test_a_run_that_was_killed_between_its_first_two_files_goes_on(folder):
 def test_a_folder_without_a_run_and_a_damaged_run_are_said_to_be_so(tmp_path, folder):
     with pytest.raises(UsageError, match="holds no run"):
         RunFolder(tmp_path / "none").read_identity()
-    data = json.loads(folder.identity.read_text())
-    del data["recipe"]
-    folder.identity.write_text(json.dumps(data))
+    rewrite_json(folder.identity, without=("recipe",))
     with pytest.raises(ArtifactError, match="'recipe'"):
         folder.read_identity()
 

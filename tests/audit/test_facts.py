@@ -105,7 +105,7 @@ def test_a_mask_that_is_gone_is_a_fault_and_a_slide_that_is_gone_an_error(slide)
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: b"{}", lambda data: data[: len(data) // 2]])
 def test_a_damaged_entry_of_the_cache_is_made_again(slide, looks, damage):
     first = see(slide)
-    (entry,) = (cache_dir() / "facts").rglob("*.npz")
+    (entry,) = (cache_dir() / "facts").rglob("*.safetensors")
     entry.write_bytes(damage(entry.read_bytes()))
     assert see(slide) == first
     assert see(slide) == first

@@ -216,9 +216,12 @@ def test_what_was_repaired_is_another_slide_for_the_stages_after(inked, monkeypa
 def test_a_damaged_repair_is_made_again(inked):
     cohort = Cohort.discover(inked)
     first = run(cohort, AuditConfig(), AuditOptions(workers=1))
-    first.slides[0].slide.path.unlink()
-    assert run(cohort, AuditConfig(), AuditOptions(workers=1)) == first
-    assert first.slides[0].slide.path.is_file()
+    path = first.slides[0].slide.path
+    whole = path.read_bytes()
+    for damage in (path.unlink, lambda: path.write_bytes(whole[:-500] + bytes(500))):
+        damage()
+        assert run(cohort, AuditConfig(), AuditOptions(workers=1)) == first
+        assert path.read_bytes() == whole
 
 
 def test_the_audits_own_table_given_back_changes_nothing(folder, tmp_path):

@@ -161,7 +161,7 @@ def test_what_was_embedded_is_taken_from_the_cache_by_content_and_encoder(cohort
 def test_a_damaged_cache_is_made_again(cohort, encoder, monkeypatch, tmp_path, caplog):
     monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "mine"))
     before = find_similar(cohort, "img_0000.png", encoder=encoder)
-    for path in (tmp_path / "mine").rglob("*.npz"):
+    for path in (tmp_path / "mine").rglob("*.safetensors"):
         path.write_bytes(path.read_bytes()[:50])
     assert find_similar(cohort, "img_0000.png", encoder=encoder) == before
     assert "made again" in caplog.text

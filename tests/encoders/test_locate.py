@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tilewise.encoders import EncoderConfig, find_card
-from tilewise.encoders.locate import find_weights, local_weights
+from tilewise.encoders.locate import check_digest, find_weights, local_weights
 from tilewise.errors import EncoderUnavailable
 from tilewise.store import cache_dir
 
@@ -128,3 +128,28 @@ def test_a_file_with_another_digest_is_thrown_away(tmp_path: Path) -> None:
     with pytest.raises(EncoderUnavailable, match="has SHA-256"):
         find_weights(card, EncoderConfig(name="resnet50"))
     assert list((cache_dir() / "weights").iterdir()) == []
+
+
+def test_a_fetched_file_that_was_damaged_since_is_refused(tmp_path: Path) -> None:
+    content = b"weights from a server"
+    source = put(tmp_path / "resnet50-abc.pth", content)
+    card = replace(RESNET, source=source.as_uri(), sha256=hashlib.sha256(content).hexdigest()[:9])
+    path = find_weights(card, EncoderConfig(name="resnet50"))
+    check_digest(card, path)
+    mine = put(tmp_path / "mine.pth", b"other weights")
+    check_digest(card, mine)
+    path.write_bytes(content[:-1] + b"\0")
+    with pytest.raises(EncoderUnavailable, match=r"resnet50\.pth is damaged .*delete it"):
+        check_digest(card, path)
+
+
+def test_a_file_of_the_hubs_cache_is_compared_with_its_name(tmp_path: Path) -> None:
+    card = find_card("phikon")
+    blob = put(tmp_path / "hub" / "blobs" / hashlib.sha256(b"weights").hexdigest())
+    link = tmp_path / "hub" / "snapshots" / "0" / "model.safetensors"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(blob)
+    check_digest(card, link)
+    blob.write_bytes(b"weightz")
+    with pytest.raises(EncoderUnavailable, match="is damaged"):
+        check_digest(card, link)

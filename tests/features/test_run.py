@@ -98,7 +98,7 @@ def test_without_the_cache_nothing_is_kept(folder):
 def test_a_damaged_bag_is_made_again_and_only_that_one(folder, damage):
     audited, tiles = cut(folder)
     first, _, _ = encode(audited, tiles)
-    path = min((cache_dir() / "features").rglob("*.h5"))
+    path = min((cache_dir() / "features").rglob("*.safetensors"))
     path.write_bytes(path.read_bytes()[:-300] if damage is None else damage)
     again, _, given = encode(audited, tiles)
     assert sum(given) in {len(bag.boxes) for bag in first.values()}

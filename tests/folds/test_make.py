@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tests.artifacts import rewrite_json
 from tilewise.errors import ArtifactError, FoldsError
 from tilewise.folds import PART_NAMES, Fold, FoldItem, Folds, FoldsConfig, make_folds
 
@@ -218,7 +219,7 @@ def test_a_fold_file_with_overlap_is_refused(tmp_path, where: tuple[str | int, .
     part.append(moved)
     if where == ("folds", 1, "test"):
         data["folds"][1]["train"].remove(moved)
-    path.write_text(json.dumps(data))
+    rewrite_json(path, data)
     with pytest.raises(FoldsError, match=message):
         Folds.read(path)
 
@@ -235,7 +236,7 @@ def test_a_group_in_two_parts_and_an_unknown_slide_are_refused() -> None:
 def test_a_damaged_fold_file_is_an_artifact_error(tmp_path, broken: dict[str, object]) -> None:
     path = tmp_path / "folds.json"
     make_folds(cohort({"A": 10, "B": 10}), FoldsConfig(num_folds=2), seed=0).write(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | broken))
+    rewrite_json(path, broken)
     with pytest.raises(ArtifactError, match=r"folds\.json is not a whole fold file"):
         Folds.read(path)
 

@@ -1,12 +1,12 @@
 """Several runs' classifiers as one bundle."""
 
-import json
 import shutil
 import sys
 
 import numpy as np
 import pytest
 
+from tests.artifacts import rewrite_json
 from tests.inference.test_classifier import CLASSES, classifier
 from tilewise.errors import ArtifactError, UsageError
 from tilewise.inference.classifier import SlideClassifier
@@ -76,7 +76,7 @@ def test_a_part_of_another_training_is_noticed(bundle):
 )
 def test_a_damaged_description_is_told(bundle, change):
     path = bundle / "ensemble.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    rewrite_json(path, change)
     with pytest.raises(ArtifactError):
         load_classifier(bundle)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
+from tests.artifacts import rewrite_json
 from tilewise.errors import ArtifactError
 from tilewise.models import FoldModel, HeadConfig, Standardisation
 from tilewise.models.heads import build_head
@@ -121,13 +121,13 @@ def _spoil(folder: Path, how: str) -> None:
 
 
 def _edit(path: Path, **changes: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    rewrite_json(path, changes)
 
 
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("no weights", "model.safetensors cannot be read"),
+        ("no weights", "model.safetensors is missing"),
         ("no description", "model.json is missing"),
         ("flipped byte", "is not the file that model.json beside it describes"),
         ("cut off", "model.safetensors is damaged"),

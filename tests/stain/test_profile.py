@@ -1,11 +1,11 @@
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.artifacts import rewrite_json
 from tilewise.errors import ArtifactError
 from tilewise.stain.fit import fit_profile
 from tilewise.stain.profile import StainProfile, angle_between
@@ -45,7 +45,7 @@ def test_the_digest_tells_profiles_apart(section):
 def test_a_damaged_profile_is_named(section, tmp_path, damage):
     path = tmp_path / "profile.json"
     fit_profile(*section(), "macenko").write(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    rewrite_json(path, damage)
     with pytest.raises(ArtifactError, match=r"profile\.json is damaged"):
         StainProfile.read(path)
 

@@ -1,7 +1,6 @@
-import json
-
 import pytest
 
+from tests.artifacts import rewrite_json
 from tilewise.errors import ArtifactError
 from tilewise.stain import STANDARD, StainRecord
 
@@ -32,6 +31,6 @@ def test_slides_are_named_with_the_reason_and_counted():
 def test_a_damaged_record_is_named(tmp_path, damage):
     path = tmp_path / "stain.json"
     StainRecord("macenko", (STANDARD,), 40, LEFT).write(path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    rewrite_json(path, damage)
     with pytest.raises(ArtifactError, match=r"stain\.json is damaged"):
         StainRecord.read(path)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
+import json
 import logging
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from pydantic import TypeAdapter
 
 from tilewise.audit.copies import Fingerprint, measure_fingerprint
@@ -17,9 +15,16 @@ from tilewise.audit.ink import InkFacts, measure_ink
 from tilewise.audit.masks import MaskFacts, measure_mask
 from tilewise.audit.quality import QualityFacts, measure_quality
 from tilewise.cohort import Slide
-from tilewise.errors import SlideTooLarge
+from tilewise.errors import ArtifactError, SlideTooLarge
 from tilewise.slides import open_slide, rgb_digest
-from tilewise.store import cache_dir, cache_writes, digest_config, digest_file, write_bytes
+from tilewise.store import (
+    cache_dir,
+    cache_writes,
+    digest_config,
+    digest_file,
+    read_sealed_tensors,
+    write_sealed_tensors,
+)
 from tilewise.tissue import tissue_mask
 from tilewise.units import Size
 
@@ -96,17 +101,17 @@ def look(request: FactsRequest) -> Look:
     file_digest = _digest_or_nothing(slide.path)
     mask_file_digest = _digest_or_nothing(slide.mask_path)
     key = digest_config([file_digest, mask_file_digest, slide.mask_path is None, request.max_pixels, _VERSION])
-    cached = cache_dir() / "facts" / key[:2] / f"{key}.npz"
+    cached = cache_dir() / "facts" / key[:2] / f"{key}.safetensors"
     if file_digest is not None and cached.is_file():
         try:
-            return _unpack(cached.read_bytes())
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
+            return _read(cached)
+        except (ArtifactError, ValueError, KeyError):
             _log.warning("%s is damaged; it is made again", cached)
     found = _look(slide, request.max_pixels, file_digest or "", mask_file_digest)
     # A fault of a mask is told with its path, which another slide of the same bytes does not share.
     if found.facts.mask is None or not found.facts.mask.fault:
         with cache_writes():
-            write_bytes(cached, _pack(found), durable=False)
+            _write(cached, found)
     return found
 
 
@@ -136,17 +141,14 @@ def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str
         return Look(facts, measure_fingerprint(rgb, tissue))
 
 
-def _pack(found: Look) -> bytes:
-    buffer = io.BytesIO()
-    facts = np.frombuffer(_SCHEMA.dump_json(found.facts), np.uint8)
-    np.savez(buffer, allow_pickle=False, **{_FACTS: facts}, **found.fingerprint.to_arrays())
-    return buffer.getvalue()
+def _write(path: Path, found: Look) -> None:
+    facts = {_FACTS: json.loads(_SCHEMA.dump_json(found.facts))}
+    write_sealed_tensors(path, found.fingerprint.to_arrays(), facts, durable=False)
 
 
-def _unpack(data: bytes) -> Look:
-    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        facts = _SCHEMA.validate_json(arrays[_FACTS].tobytes())
-        return Look(facts, Fingerprint.from_arrays({name: arrays[name] for name in arrays.files if name != _FACTS}))
+def _read(path: Path) -> Look:
+    arrays, about = read_sealed_tensors(path)
+    return Look(_SCHEMA.validate_json(json.dumps(about[_FACTS])), Fingerprint.from_arrays(arrays))
 
 
 def _digest_or_nothing(path: Path | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -13,12 +14,24 @@ from tilewise.cohort import Slide, read_scaled_mask
 from tilewise.errors import ArtifactError
 from tilewise.slides import read_image
 from tilewise.slides.encode import encode_png
-from tilewise.store import atomic_path, cache_dir, cache_writes, digest_config, read_json, write_bytes, write_json
+from tilewise.store import (
+    atomic_path,
+    cache_dir,
+    cache_writes,
+    digest_bytes,
+    digest_config,
+    digest_file,
+    read_json,
+    write_bytes,
+    write_json,
+)
 from tilewise.units import Size
 
 # Goes up whenever a repair gives other pixels.
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = "tilewise.repair"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,10 +92,13 @@ def mend(request: MendRequest) -> Mended:
     if summary.is_file():
         try:
             return _found(request, folder, summary)
-        except (ArtifactError, KeyError):
-            pass  # damaged: it is made again
+        except (ArtifactError, LookupError, TypeError, ValueError):
+            _log.warning(
+                "%s: its repaired files in %s are damaged; they are made again", request.slide.slide_id, folder
+            )
     mask = read_scaled_mask(request.slide, request.size)[0] if request.use_mask else None
     lost = 0.0
+    pictures = {}
     with cache_writes():
         if request.ink:
             rgb = read_image(request.slide.path, max_pixels=request.size.area)
@@ -90,12 +106,18 @@ def mend(request: MendRequest) -> Mended:
             # Nothing ever learns from painted tissue: it is for the eye alone.
             shown = repair(rgb, mask, inpaint=True) if request.inpaint else repaired
             mask, lost = repaired.mask, repaired.tissue_lost
-            write_bytes(folder / "slide.png", encode_png(repaired.rgb))
-            write_bytes(folder / "before_after.png", encode_png(before_after(rgb, shown)))
+            pictures["slide.png"] = encode_png(repaired.rgb)
+            pictures["before_after.png"] = encode_png(before_after(rgb, shown))
         if mask is not None:
-            write_bytes(folder / "mask.png", encode_png(mask.astype(np.uint8) * 255))
-        left = mask is not None and bool(mask.any())
-        write_json(summary, {"mask_left": left, "tissue_lost": lost}, schema=_SCHEMA, version=_VERSION)
+            pictures["mask.png"] = encode_png(mask.astype(np.uint8) * 255)
+        for name, data in pictures.items():
+            write_bytes(folder / name, data)
+        about = {
+            "mask_left": mask is not None and bool(mask.any()),
+            "tissue_lost": lost,
+            "files": {name: digest_bytes(data) for name, data in pictures.items()},
+        }
+        write_json(summary, about, schema=_SCHEMA, version=_VERSION)
     return _found(request, folder, summary)
 
 
@@ -138,8 +160,8 @@ def _found(request: MendRequest, folder: Path, summary: Path) -> Mended:
     path = folder / "slide.png" if request.ink else request.slide.path
     mask = folder / "mask.png" if request.use_mask else request.slide.mask_path
     picture = folder / "before_after.png" if request.ink else None
-    missing = [file for file in (path, mask, picture) if file is not None and not file.is_file()]
-    if missing:
-        raise ArtifactError(f"{missing[0]}: it is gone; it is made again")
+    for name, digest in data["files"].items():
+        if not (folder / name).is_file() or digest_file(folder / name) != digest:
+            raise ArtifactError(f"{folder / name} is gone or damaged; it is made again")
     slide = replace(request.slide, path=path, mask_path=mask)
     return Mended(slide, bool(data["mask_left"]), float(data["tissue_lost"]), picture)

@@ -64,7 +64,7 @@ def _root(
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr
     )
-    for name in ("matplotlib", "PIL", "h5py", "asyncio", "httpx", "httpcore"):
+    for name in ("matplotlib", "PIL", "asyncio", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.ERROR)
 
 

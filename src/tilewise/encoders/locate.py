@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".torch")
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+_SHA256 = re.compile("[0-9a-f]{64}")
 _TIMEOUT_S = 60
 _CHUNK = 1 << 20
 
@@ -121,7 +123,7 @@ def _from_hub_cache(card: EncoderCard) -> Iterator[Path]:
 
 
 def _from_address(card: EncoderCard) -> Path:
-    target = cache_dir() / "weights" / f"{card.name}{Path(card.source).suffix}"
+    target = _target(card)
     digest = hashlib.sha256()
     _log.info("fetching %s", card.source)
     with atomic_path(target) as temporary, temporary.open("wb") as stream:
@@ -136,6 +138,35 @@ def _from_address(card: EncoderCard) -> Path:
                 "fetch it again, or give a file you trust with encoder.weights"
             )
     return target
+
+
+def check_digest(card: EncoderCard, path: Path) -> None:
+    """Compare a file of weights with its SHA-256, where that is known: of a file that was fetched.
+
+    The catalogue tells it of some files, and the hub's client names each file in its cache after it.
+
+    Raises:
+        EncoderUnavailable: the file is not the one that was fetched.
+    """
+    stored = path.resolve()
+    if stored.parent.name == "blobs" and _SHA256.fullmatch(stored.name):
+        expected = stored.name
+    elif card.file_address and stored == _target(card).resolve():
+        expected = card.sha256
+    else:
+        return
+    with stored.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if not digest.startswith(expected):
+        raise EncoderUnavailable(
+            f"encoder {card.name}: {stored} is damaged (SHA-256 {digest}, not {expected}); delete it, and it is "
+            "fetched again, or give a file you trust with encoder.weights"
+        )
+
+
+def _target(card: EncoderCard) -> Path:
+    """Where a file goes that is fetched from its own address."""
+    return cache_dir() / "weights" / f"{card.name}{Path(card.source).suffix}"
 
 
 def _hub_files(card: EncoderCard) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from torch import nn
 
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.conversions import State, convert, read_by_timm, strip_prefix, unwrap
+from tilewise.encoders.locate import check_digest
 from tilewise.encoders.networks import bare_network
 from tilewise.errors import EncoderUnavailable
 
@@ -28,8 +29,9 @@ def load_weights(network: nn.Module, card: EncoderCard, path: Path) -> None:
     the network needs has to be there.
 
     Raises:
-        EncoderUnavailable: the file cannot be read without unpickling, or belongs to another network.
+        EncoderUnavailable: the file is damaged, cannot be read without unpickling, or belongs to another network.
     """
+    check_digest(card, path)
     bare = bare_network(network)
     wanted = bare.state_dict()
     state = strip_prefix(convert(_read(card, path), card.conversion), set(wanted))

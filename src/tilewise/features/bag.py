@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from tilewise.errors import ArtifactError
-from tilewise.store import atomic_path, digest_bytes
+from tilewise.store import read_sealed_tensors, write_sealed_tensors
 from tilewise.tiles.window import Boxes
 
 _SCHEMA = "tilewise.feature-bag"
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -44,50 +43,27 @@ class FeatureBag:
         return FeatureBag(self.slide_id, self.features_ND[kept], self.boxes[kept])
 
     def write(self, path: Path, *, key: str) -> None:
-        """Write the bag as HDF5: `/features`, `/boxes`, and attributes that say what made it."""
+        """Write the bag as safetensors: `features` and `boxes`, what made them in the header."""
         from tilewise.version import __version__
 
-        # A crash cannot leave half a bag unnoticed: a digest inside tells it from a whole one.
-        with atomic_path(path, durable=False) as temporary, h5py.File(temporary, "w") as file:
-            file.attrs["schema"] = _SCHEMA
-            file.attrs["schema_version"] = _VERSION
-            file.attrs["tilewise_version"] = __version__
-            file.attrs["slide"] = self.slide_id
-            file.attrs["key"] = key
-            file.attrs["num_left"] = self.num_left
-            file.attrs["digest"] = _digest(self.features_ND, self.boxes)
-            file["features"] = self.features_ND
-            file["boxes"] = self.boxes
+        about = {
+            "schema": _SCHEMA,
+            "schema_version": _VERSION,
+            "tilewise_version": __version__,
+            "slide": self.slide_id,
+            "key": key,
+            "num_left": self.num_left,
+        }
+        write_sealed_tensors(path, {"features": self.features_ND, "boxes": self.boxes}, about, durable=False)
 
     @classmethod
     def read(cls, path: Path, slide_id: str, *, key: str) -> FeatureBag:
         """Read a bag from the cache.
 
         Raises:
-            ArtifactError: it is damaged or was made from something else.
+            ArtifactError: it is missing, damaged, or was made from something else.
         """
-        try:
-            with h5py.File(path, "r") as file:
-                head = dict(file.attrs)
-                features, boxes = file["features"][...], file["boxes"][...]
-        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:  # what HDF5 stumbles over
-            raise ArtifactError(f"{path} is damaged ({error}); delete it and run again") from error
-        sound = (
-            head.get("schema") == _SCHEMA
-            and head.get("schema_version") == _VERSION
-            and head.get("key") == key
-            and head.get("digest") == _digest(features, boxes)
-        )
-        if not sound:
+        tensors, about = read_sealed_tensors(path)
+        if (about.get("schema"), about.get("schema_version"), about.get("key")) != (_SCHEMA, _VERSION, key):
             raise ArtifactError(f"{path} is not the bag of {slide_id} that was asked for; delete it and run again")
-        return cls(
-            slide_id,
-            features.astype(np.float32, copy=False),
-            boxes.astype(np.int64, copy=False),
-            num_left=int(head.get("num_left", 0)),
-        )
-
-
-def _digest(features_ND: npt.NDArray[np.float32], boxes: Boxes) -> str:
-    shapes = repr((features_ND.shape, features_ND.dtype.str, boxes.shape, boxes.dtype.str))
-    return digest_bytes(shapes.encode() + features_ND.tobytes() + boxes.tobytes())
+        return cls(slide_id, tensors["features"], tensors["boxes"], num_left=int(about["num_left"]))

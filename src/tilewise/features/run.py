@@ -47,7 +47,7 @@ class _Work:
 
     @property
     def cached(self) -> Path:
-        return cache_dir() / "features" / self.key[:2] / f"{self.key}.h5"
+        return cache_dir() / "features" / self.key[:2] / f"{self.key}.safetensors"
 
 
 def run(

@@ -19,14 +19,14 @@ from tilewise.errors import ArtifactError, UsageError
 from tilewise.execution import Failure, task
 from tilewise.inference.slide_tiles import Pixels, Shown, SlideTiles, TileSource
 from tilewise.stain.normalise import AnyNormaliser
-from tilewise.store import cache_dir, cache_writes, digest_bytes, read_json, write_json
+from tilewise.store import cache_dir, cache_writes, digest_file, read_json, write_json
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.tileset import TileSet
 
 _log = logging.getLogger(__name__)
 
 _SCHEMA = "tilewise.decoded-tiles"
-_VERSION = 1
+_VERSION = 2
 _ABOUT = "about.json"
 _ARRAYS = ("images", "masks", "wide")
 _AHEAD = 2
@@ -184,7 +184,7 @@ def _write(folder: Path, tiles: SlideTiles) -> None:
         for name, array in zip(_ARRAYS, _arrays(tiles), strict=True):
             if array is not None:
                 np.save(temporary / f"{name}.npy", array)
-                digests[name] = digest_bytes(array.data)
+                digests[name] = digest_file(temporary / f"{name}.npy")
         about = {"key": tiles.key, "digests": digests, "num_left": tiles.num_left}
         write_json(temporary / _ABOUT, about, schema=_SCHEMA, version=_VERSION)
         temporary.chmod(0o755)
@@ -221,10 +221,10 @@ def _read(folder: Path, source: TileSource) -> SlideTiles | None:
 
 
 def _mapped(path: Path, digest: str) -> Pixels:
-    array: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-    # A crash of the machine cannot leave half a file unnoticed.
-    if digest_bytes(array.data) != digest:
+    # Before it is opened: a crash of the machine may have left half of it.
+    if digest_file(path) != digest:
         raise ValueError(f"{path.name} is not what was written")
+    array: Pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     return array
 
 

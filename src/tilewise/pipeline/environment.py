@@ -12,7 +12,7 @@ from tilewise.execution import default_workers
 
 _PACKAGES = (
     "tilewise", "torch", "torchvision", "timm", "numpy", "scipy", "pandas", "scikit-learn", "scikit-image", "pillow",
-    "opencv-python-headless", "imagecodecs", "tifffile", "h5py", "safetensors", "openvino",
+    "opencv-python-headless", "imagecodecs", "tifffile", "safetensors", "openvino",
 )  # fmt: skip
 
 

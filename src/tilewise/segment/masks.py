@@ -17,12 +17,12 @@ from tilewise.errors import ArtifactError
 from tilewise.segment.config import SegmentConfig
 from tilewise.segment.scores import boundary_f, dice
 from tilewise.slides import read_image
-from tilewise.store import cache_writes, digest_config, read_json, write_bytes, write_json
+from tilewise.store import cache_writes, digest_bytes, digest_config, digest_file, read_json, write_bytes, write_json
 from tilewise.tissue import tissue_mask
 
 Mask = npt.NDArray[np.bool_]
 
-_SCHEMA, _VERSION = "tilewise.segment-mask", 1
+_SCHEMA, _VERSION = "tilewise.segment-mask", 2
 # Goes up whenever the same slide, options and networks give another mask.
 _CODE = 1
 
@@ -105,7 +105,8 @@ def find_mask(request: MaskRequest) -> FoundMask:
     with cache_writes():
         data = bytes(imagecodecs.png_encode(mask.astype(np.uint8) * 255, level=5))
         write_bytes(request.folder / "mask.png", data, durable=False)
-        write_json(request.folder / "mask.json", about, schema=_SCHEMA, version=_VERSION)
+        about_file = about | {"file": digest_bytes(data)}
+        write_json(request.folder / "mask.json", about_file, schema=_SCHEMA, version=_VERSION)
     return FoundMask(request.folder / "mask.png", **about)
 
 
@@ -146,6 +147,8 @@ def _kept(folder: Path) -> FoundMask | None:
         return None
     try:
         data = read_json(folder / "mask.json", schema=_SCHEMA, version=_VERSION)
+        if digest_file(path) != data["file"]:  # version 1 did not note it
+            return None
         return FoundMask(
             path, str(data["digest"]), float(data["share"]), str(data["fallback"]), data["dice"], data["boundary_f"]
         )

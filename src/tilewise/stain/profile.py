@@ -62,9 +62,9 @@ class StainProfile:
         """The profile as plain data."""
         return asdict(self)
 
-    def write(self, path: Path) -> None:
-        """Write the profile as JSON, to be a target by its path."""
-        write_json(path, self.to_json(), schema=_SCHEMA, version=_VERSION)
+    def write(self, path: Path, *, durable: bool = True) -> None:
+        """Write the profile as JSON, to be a target by its path; `durable` as in `atomic_path`."""
+        write_json(path, self.to_json(), schema=_SCHEMA, version=_VERSION, durable=durable)
 
     @classmethod
     def read(cls, path: Path) -> StainProfile:

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from tilewise.errors import ArtifactError
 from tilewise.execution import Failure, run_each
 from tilewise.slides import open_slide
 from tilewise.stain.config import Method
 from tilewise.stain.fit import fit_slide
 from tilewise.stain.profile import StainProfile
-from tilewise.store import cache_dir, cache_writes, digest_config, write_bytes
+from tilewise.store import cache_dir, cache_writes, digest_config
 
 _log = logging.getLogger(__name__)
 
 # Goes up whenever the same slide gives another profile.
-_VERSION = 1
+_VERSION = 2
 STAGE = "stain"
 
 
@@ -74,7 +73,7 @@ def _fit(request: StainRequest) -> StainProfile:
     with open_slide(request.path, max_pixels=request.max_pixels) as reader:
         profile = fit_slide(reader, request.method)
     with cache_writes():
-        write_bytes(request.cached, json.dumps(profile.to_json()).encode(), durable=False)
+        profile.write(request.cached, durable=False)
     return profile
 
 
@@ -83,8 +82,7 @@ def _cached(request: StainRequest) -> StainProfile | None:
     if not path.is_file():
         return None
     try:
-        data: dict[str, Any] = json.loads(path.read_bytes())
-        return StainProfile.from_json(data)
-    except (OSError, ValueError, KeyError, TypeError):
+        return StainProfile.read(path)
+    except ArtifactError:
         _log.warning("%s is damaged; it is made again", path)
         return None

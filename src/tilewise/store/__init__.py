@@ -5,9 +5,9 @@ from tilewise.store.atomic import atomic_path, write_bytes, write_text
 from tilewise.store.cache import cache_dir, cache_writes
 from tilewise.store.digest import digest_bytes, digest_config, digest_file
 from tilewise.store.folder import check_out, visible_names
-from tilewise.store.manifest import NAME as MANIFEST_NAME
 from tilewise.store.manifest import Damage, Manifest, verify
-from tilewise.store.tensors import read_tensors, write_tensors
+from tilewise.store.sealed import MANIFEST_NAME, read_file
+from tilewise.store.tensors import read_sealed_tensors, read_tensors, write_sealed_tensors, write_tensors
 
 __all__ = [
     "MANIFEST_NAME",
@@ -20,13 +20,16 @@ __all__ = [
     "digest_bytes",
     "digest_config",
     "digest_file",
+    "read_file",
     "read_json",
+    "read_sealed_tensors",
     "read_table",
     "read_tensors",
     "verify",
     "visible_names",
     "write_bytes",
     "write_json",
+    "write_sealed_tensors",
     "write_table",
     "write_tensors",
     "write_text",

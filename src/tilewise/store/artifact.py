@@ -1,7 +1,8 @@
-"""JSON and Parquet files that carry schema, version and origin."""
+"""JSON and Parquet files that carry schema, version, origin and the digest of their own bytes."""
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Mapping
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tilewise.errors import ArtifactError
-from tilewise.store.atomic import atomic_path, write_text
+from tilewise.store.atomic import write_bytes
+from tilewise.store.sealed import PLACEHOLDER, SEAL_KEY, next_step, read_sealed, seal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,31 +19,28 @@ if TYPE_CHECKING:
 _META_KEY = b"tilewise"
 
 
-def write_json(path: Path, payload: Mapping[str, Any], *, schema: str, version: int) -> None:
+def write_json(path: Path, payload: Mapping[str, Any], *, schema: str, version: int, durable: bool = True) -> None:
     """Write `payload` with its schema's name and version. The same payload gives the same bytes; NaN becomes null."""
-    from tilewise.version import __version__
-
-    head = {"schema": schema, "schema_version": version, "tilewise_version": __version__}
+    head = _head(schema, version)
     clash = head.keys() & payload.keys()
     if clash:
         raise ValueError(f"payload of {path.name} uses reserved keys {sorted(clash)}")
-    write_text(path, json.dumps(head | finite(dict(payload)), indent=1, allow_nan=False) + "\n")
+    text = json.dumps(head | finite(dict(payload)), indent=1, allow_nan=False) + "\n"
+    write_bytes(path, seal(text.encode()), durable=durable)
 
 
 def read_json(path: Path, *, schema: str, version: int) -> dict[str, Any]:
     """Read what `write_json` wrote.
 
     Raises:
-        ArtifactError: the file is missing, is not JSON, or has another schema or a newer version.
+        ArtifactError: the file is missing or damaged, is not JSON, or has another schema or a newer version.
     """
     try:
-        data = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtifactError(f"{path} is damaged ({error}); delete it and run again") from error
+        data = json.loads(read_sealed(path, or_plain=True).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} is damaged ({error}); {next_step(path)}") from error
     if not isinstance(data, dict):
-        raise ArtifactError(f"{path} is not a {schema} file; delete it and run again")
+        raise ArtifactError(f"{path} is not a {schema} file; {next_step(path)}")
     _check(path, data, schema, version)
     return data
 
@@ -53,13 +52,12 @@ def write_table(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from tilewise.version import __version__
-
-    head = {"schema": schema, "schema_version": version, "tilewise_version": __version__, **(metadata or {})}
+    head = {**_head(schema, version), **(metadata or {})}
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({_META_KEY: json.dumps(finite(head), sort_keys=True).encode()})
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    write_bytes(path, seal(buffer.getvalue()))
 
 
 def read_table(path: Path, *, schema: str, version: int) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -72,12 +70,10 @@ def read_table(path: Path, *, schema: str, version: int) -> tuple[pd.DataFrame, 
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(pa.BufferReader(read_sealed(path)))
         head = json.loads((table.schema.metadata or {}).get(_META_KEY, b"{}"))
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path} is missing; run the command that makes it again") from error
-    except (OSError, pa.ArrowException, json.JSONDecodeError) as error:
-        raise ArtifactError(f"{path} is damaged ({error}); delete it and run again") from error
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise ArtifactError(f"{path} is damaged ({error}); {next_step(path)}") from error
     _check(path, head, schema, version)
     return table.to_pandas(), head
 
@@ -93,6 +89,12 @@ def finite(value: Any) -> Any:
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:  # a NumPy scalar
         return finite(value.item())
     return value
+
+
+def _head(schema: str, version: int) -> dict[str, Any]:
+    from tilewise.version import __version__
+
+    return {SEAL_KEY: PLACEHOLDER, "schema": schema, "schema_version": version, "tilewise_version": __version__}
 
 
 def _check(path: Path, head: Mapping[str, Any], schema: str, version: int) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 _CHUNK = 1 << 20
 
 
-def digest_bytes(data: bytes | memoryview) -> str:
-    """BLAKE2b-160 of the bytes, as 40 hex digits."""
-    return hashlib.blake2b(data, digest_size=20).hexdigest()
+def digest_bytes(*parts: bytes | memoryview) -> str:
+    """BLAKE2b-160 of the bytes, one part after the other, as 40 hex digits."""
+    state = hashlib.blake2b(digest_size=20)
+    for part in parts:
+        state.update(part)
+    return state.hexdigest()
 
 
 def digest_file(path: Path) -> str:

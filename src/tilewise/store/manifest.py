@@ -10,8 +10,8 @@ from typing import Any
 from tilewise.errors import ArtifactError
 from tilewise.store.artifact import read_json, write_json
 from tilewise.store.digest import digest_file
+from tilewise.store.sealed import MANIFEST_NAME
 
-NAME = "manifest.json"
 _SCHEMA = "tilewise.manifest"
 _VERSION = 1
 
@@ -47,7 +47,7 @@ class Manifest:
 
     def write(self, root: Path) -> None:
         """Write `manifest.json` into the run's folder."""
-        write_json(root / NAME, {"inputs": self.inputs, "files": self.files}, schema=_SCHEMA, version=_VERSION)
+        write_json(root / MANIFEST_NAME, {"inputs": self.inputs, "files": self.files}, schema=_SCHEMA, version=_VERSION)
 
     @classmethod
     def read(cls, root: Path) -> Manifest:
@@ -56,9 +56,9 @@ class Manifest:
         Raises:
             ArtifactError: there is none, or it is damaged.
         """
-        data = read_json(root / NAME, schema=_SCHEMA, version=_VERSION)
+        data = read_json(root / MANIFEST_NAME, schema=_SCHEMA, version=_VERSION)
         if not isinstance(data.get("files"), dict) or not isinstance(data.get("inputs"), dict):
-            raise ArtifactError(f"{root / NAME} is damaged; run `tilewise train` into this folder again")
+            raise ArtifactError(f"{root / MANIFEST_NAME} is damaged; run `tilewise train` into this folder again")
         return cls(data["files"], data["inputs"])
 
 
@@ -86,4 +86,4 @@ def verify(root: Path) -> list[Damage]:
 def _present(root: Path) -> set[str]:
     """Every file but the manifest and hidden ones, relative to `root`."""
     names = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return {name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)} - {NAME}
+    return {name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)} - {MANIFEST_NAME}

@@ -1,17 +1,23 @@
-"""Weights as safetensors, held to the digest that a description beside them tells."""
+"""Arrays as safetensors: with their digest in a description beside them, or in the file itself."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tilewise.errors import ArtifactError
 from tilewise.store.atomic import write_bytes
 from tilewise.store.digest import digest_bytes
+from tilewise.store.sealed import PLACEHOLDER, SEAL_KEY, next_step, read_file, read_sealed, seal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_META_KEY = "tilewise"
+Framework = Literal["numpy", "torch"]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> str:
@@ -24,7 +30,9 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> str:
     return digest_bytes(data)
 
 
-def read_tensors(path: Path, digest: object, *, about: str, again: str) -> dict[str, NDArray[Any]]:
+def read_tensors(
+    path: Path, digest: object, *, about: str, again: str, framework: Framework = "numpy"
+) -> dict[str, Any]:
     """Read what `write_tensors` wrote.
 
     Args:
@@ -32,21 +40,73 @@ def read_tensors(path: Path, digest: object, *, about: str, again: str) -> dict[
         digest: that the description tells.
         about: name of the description beside them.
         again: what a person does about a file that cannot be used.
+        framework: whose arrays are given.
 
     Raises:
         ArtifactError: the file is missing, damaged or not the one that the description is of.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read ({error}); {again}") from error
+    data = read_file(path, again=again)
     if digest_bytes(data) != digest:
         raise ArtifactError(f"{path} is not the file that {about} beside it describes; {again}")
+    return _parsed(path, data, again, framework)
+
+
+def write_sealed_tensors(
+    path: Path,
+    tensors: Mapping[str, Any],
+    about: Mapping[str, Any],
+    *,
+    framework: Framework = "numpy",
+    durable: bool = True,
+) -> None:
+    """Write arrays by name with their description and digest in one file.
+
+    Args:
+        path: of the file.
+        tensors: arrays of NumPy, or contiguous tensors of torch on the processor that share no memory.
+        about: plain data.
+        framework: whose arrays they are.
+        durable: as in `atomic_path`.
+    """
+    # One key alone, since safetensors writes several in any order.
+    header = {_META_KEY: json.dumps({SEAL_KEY: PLACEHOLDER, **about})}
+    data: bytes = import_module(f"safetensors.{framework}").save(_dense(tensors, framework), metadata=header)
+    write_bytes(path, seal(data), durable=durable)
+
+
+def read_sealed_tensors(
+    path: Path, *, again: str | None = None, framework: Framework = "numpy"
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read the arrays and the description that `write_sealed_tensors` wrote; arrays of NumPy may be read-only.
+
+    Raises:
+        ArtifactError: the file is missing, damaged or of something else.
+    """
+    data = read_sealed(path, again=again)
+    again = again or next_step(path)
+    tensors = _parsed(path, data, again, framework)
     try:
-        tensors = load(data)
+        # The header is JSON, after its length in 8 bytes.
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        about: dict[str, Any] = json.loads(header["__metadata__"][_META_KEY])
+    except (ValueError, LookupError, TypeError) as error:
+        raise ArtifactError(f"{path} is not a file of tilewise ({error!r}); {again}") from error
+    return tensors, about
+
+
+def _dense(tensors: Mapping[str, Any], framework: Framework) -> dict[str, Any]:
+    if framework == "torch":
+        return dict(tensors)
+    import numpy as np
+
+    # safetensors would write the memory of a view as it lies.
+    return {name: np.asarray(array, order="C") for name, array in tensors.items()}
+
+
+def _parsed(path: Path, data: bytes, again: str, framework: Framework) -> dict[str, Any]:
+    from safetensors import SafetensorError
+
+    try:
+        return dict(import_module(f"safetensors.{framework}").load(data))
     except SafetensorError as error:
         raise ArtifactError(f"{path} is damaged ({error}); {again}") from error
-    return dict(tensors)

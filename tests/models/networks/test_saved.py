@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
+from tests.artifacts import rewrite_json
 from tests.models.networks.made import cnn, draw_batch, small_network, steps
 from tilewise.errors import ArtifactError
 from tilewise.models import HeadConfig
@@ -94,7 +95,7 @@ def test_other_weights_may_be_given() -> None:
 
 
 def _edit(path: Path, **changes: object) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    rewrite_json(path, changes)
 
 
 def _spoil(folder: Path, how: str) -> None:
@@ -132,7 +133,7 @@ def _spoil(folder: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("no weights", "model.safetensors cannot be read"),
+        ("no weights", "model.safetensors is missing"),
         ("no description", "model.json is missing"),
         ("flipped byte", "is not the file that model.json beside it describes"),
         ("cut off", "model.safetensors is damaged"),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import zipfile
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +16,17 @@ import numpy.typing as npt
 
 from tilewise.cohort import Slide
 from tilewise.encoders import Encoder
+from tilewise.errors import ArtifactError
 from tilewise.execution import Failure, default_workers, task
 from tilewise.slides import open_slide
-from tilewise.store import cache_dir, cache_writes, digest_config, digest_file, write_bytes
+from tilewise.store import (
+    cache_dir,
+    cache_writes,
+    digest_config,
+    digest_file,
+    read_sealed_tensors,
+    write_sealed_tensors,
+)
 from tilewise.tissue import tissue_mask
 from tilewise.units import Box
 
@@ -116,7 +122,7 @@ def _take(waiting: deque[tuple[str, Slide]], most: int) -> list[tuple[str, Slide
 def _see(name: str, slide: Slide, signature: str) -> _Seen:
     content = digest_file(slide.path) if slide.path.is_file() else ""
     key = digest_config([content, signature])
-    cached = cache_dir() / "similar" / key[:2] / f"{key}.npz"
+    cached = cache_dir() / "similar" / key[:2] / f"{key}.safetensors"
     embedding = _read(cached)
     if embedding is not None:
         return _Seen(name, cached, embedding, np.empty((0, _TILE_PX, _TILE_PX, 3), np.uint8))
@@ -182,17 +188,16 @@ def _encoded(chunk: list[_Seen], encoder: Encoder) -> dict[str, Embedding]:
 
 
 def _write(path: Path, embedding: Embedding) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, mean=embedding.mean_D, spread=embedding.spread_D, num_tiles=embedding.num_tiles)
-    write_bytes(path, buffer.getvalue(), durable=False)
+    tensors = {"mean": embedding.mean_D, "spread": embedding.spread_D}
+    write_sealed_tensors(path, tensors, {"num_tiles": embedding.num_tiles}, durable=False)
 
 
 def _read(path: Path) -> Embedding | None:
     if not path.is_file():
         return None
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as held:
-            return Embedding(held["mean"], held["spread"], int(held["num_tiles"]))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        tensors, about = read_sealed_tensors(path)
+        return Embedding(tensors["mean"], tensors["spread"], int(about["num_tiles"]))
+    except (ArtifactError, KeyError):
         _log.warning("%s is damaged; it is made again", path)
         return None

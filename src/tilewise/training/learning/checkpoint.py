@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from tilewise.errors import ArtifactError
-from tilewise.store import write_bytes
+from tilewise.store import read_sealed_tensors, write_sealed_tensors
 from tilewise.training.learning.ema import Ema
 from tilewise.training.learning.schedules import Schedule
 
 _SCHEMA = "tilewise.training-state"
-_VERSION = 1
+_VERSION = 2
 _AGAIN = "remove it, and the training starts from the beginning"
 
 
@@ -42,8 +41,6 @@ class Checkpoint:
 
     def save(self, path: Path, about: Mapping[str, Any]) -> None:
         """Write the state, safetensors with `about` in its header: plain data, such as epoch, inputs and history."""
-        from safetensors.torch import save
-
         tensors, plain = _flat_optimizer(self.optimizer)
         tensors |= self._tensors()
         header = {
@@ -57,7 +54,7 @@ class Checkpoint:
         own = {
             name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
         }
-        write_bytes(path, save(own, metadata={"tilewise": json.dumps(header)}))
+        write_sealed_tensors(path, own, header, framework="torch")
 
     def load(self, path: Path) -> dict[str, Any]:
         """Put the state back and return what was told of it. A file that does not fit leaves all as it is.
@@ -108,14 +105,7 @@ def read_about(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            header: dict[str, Any] = json.loads((file.metadata() or {})["tilewise"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise ArtifactError(f"{path} cannot be read ({error!r}); {_AGAIN}") from error
+    tensors, header = read_sealed_tensors(path, again=_AGAIN, framework="torch")
     if (header.get("schema"), header.get("version")) != (_SCHEMA, _VERSION):
         raise ArtifactError(f"{path} was written by another version of tilewise; {_AGAIN}")
     return tensors, header

@@ -6,13 +6,12 @@ import logging
 import shutil
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from tilewise.errors import ArtifactError
-from tilewise.store import write_bytes
+from tilewise.store import read_sealed_tensors, write_sealed_tensors
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import HISTORY_NAME, EpochRow, History
 from tilewise.training.learning import Checkpoint, read_about
@@ -109,10 +108,8 @@ class Progress:
         assert self.best is not None
         best = folder / _BEST.format(epoch=self.best.epoch)
         if not best.is_file() or self.best.epoch == len(self.rows) - 1:
-            from safetensors.torch import save
-
             weights = {name: tensor.contiguous() for name, tensor in self.best.weights.items()}
-            write_bytes(best, save(weights))
+            write_sealed_tensors(best, weights, {}, framework="torch")
         about = {
             "inputs": self.record.inputs,
             "rows": [asdict(row) for row in self.rows],
@@ -141,7 +138,9 @@ class Progress:
     def _take_up(self, path: Path, checkpoint: Checkpoint, scaler: torch.amp.GradScaler) -> None:
         about = read_about(path)
         epoch, badness = int(about["best"]["epoch"]), float(about["best"]["badness"])
-        weights = _read_weights(path.with_name(_BEST.format(epoch=epoch)))
+        best = path.with_name(_BEST.format(epoch=epoch))
+        again = "the training starts from the beginning"
+        weights, _ = read_sealed_tensors(best, again=again, framework="torch")
         checkpoint.load(path)
         scaler.load_state_dict(about["scaler"])
         self.rows = [EpochRow(**row) for row in about["rows"]]
@@ -160,14 +159,3 @@ def remove_rooms(folder: Path) -> None:
     """Take away what several processes have left that were killed together with the one that waited for them."""
     for path in folder.glob(f"{ROOM}*"):
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        weights: dict[str, Any] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ArtifactError(f"{path} cannot be read ({error}); the training starts from the beginning") from error
-    return weights

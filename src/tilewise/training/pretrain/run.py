@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tilewise.errors import ArtifactError, TrainingError
 from tilewise.folds import derived_seed
 from tilewise.inference.slide_tiles import SlideTiles
-from tilewise.store import digest_bytes, digest_config, read_json, write_bytes, write_json
+from tilewise.store import digest_bytes, digest_config, read_json, read_tensors, write_bytes, write_json
 from tilewise.training.config import TrainingConfig
 from tilewise.training.pretrain.config import PretrainConfig
 
@@ -127,9 +127,6 @@ def _write(out: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> None
 
 
 def _finished(out: Path, inputs: str, expected: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     from tilewise.training.pretrain.progress import HISTORY_NAME
 
     if not (out / HISTORY_NAME).is_file() or not (out / ABOUT_NAME).is_file():
@@ -138,13 +135,10 @@ def _finished(out: Path, inputs: str, expected: dict[str, Tensor]) -> dict[str, 
         about = read_json(out / ABOUT_NAME, schema=SCHEMA, version=_VERSION)
         if about.get("inputs") != inputs:
             return None
-        data = (out / WEIGHTS_NAME).read_bytes()
-        weights: dict[str, Tensor] = load(data)
-    except (ArtifactError, OSError, SafetensorError) as error:
-        _log.info("%s: the pretrained encoder cannot be read (%s) and is made again", out, error)
-        return None
-    if digest_bytes(data) != about.get("weights_digest"):
-        _log.info("%s is not the file that %s beside it describes, and is made again", out / WEIGHTS_NAME, ABOUT_NAME)
+        digest, again = about.get("weights_digest"), "it is made again"
+        weights = read_tensors(out / WEIGHTS_NAME, digest, about=ABOUT_NAME, again=again, framework="torch")
+    except ArtifactError as error:
+        _log.info("%s", error)
         return None
     shapes = {name: tensor.shape for name, tensor in weights.items()}
     return weights if shapes == {name: tensor.shape for name, tensor in expected.items()} else None
