@@ -5,32 +5,21 @@ One decoder whatever is installed, because two JPEG decoders may differ in the l
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import imagecodecs
 
 from tilewise.slides.header import Buffer, SlideHeader, make_header, plausible_mpp
+from tilewise.slides.jpeg_markers import END, FRAMES, MARKER, segments
+from tilewise.slides.jpeg_scan import scan_fault
 from tilewise.slides.orientation import orientation_of
 from tilewise.slides.samples import Kind, Samples
 from tilewise.units import Size
 
-_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_SCAN, _END, _ADOBE = 0xDA, 0xD9, 0xEE
-# Inside a scan 0xFF is followed by 0 (stuffing), by a restart marker or by fill bytes; all else is a marker.
-_MARKER: Final = re.compile(rb"\xff[^\x00\xff\xd0-\xd7\x01]")
+_ADOBE: Final = 0xEE
 _MODES: Final = {1: "grey", 3: "ycbcr", 4: "cmyk"}
 _KINDS: Final[dict[int, Kind]] = {1: "grey", 3: "rgb", 4: "cmyk"}
-
-
-@dataclass(frozen=True)
-class _Segment:
-    marker: int
-    start: int
-    end: int
 
 
 def read_jpeg_header(data: Buffer) -> SlideHeader:
@@ -40,8 +29,8 @@ def read_jpeg_header(data: Buffer) -> SlideHeader:
         ValueError: they are damaged or broken off, or the kind of JPEG is none a slide has.
     """
     frame, orientation, mpp, profile = b"", 1, None, False
-    for segment in _segments(data):
-        if segment.marker in _FRAMES:
+    for segment in segments(data):
+        if segment.marker in FRAMES:
             frame = data[segment.start : segment.end]
             break
         content = data[segment.start : min(segment.end, segment.start + 65_536)]
@@ -70,7 +59,8 @@ def read_jpeg_header(data: Buffer) -> SlideHeader:
 def decode_jpeg(data: bytes) -> Samples:
     """Decode a JPEG file.
 
-    libjpeg paints what is missing grey and says nothing, so the file is followed to its end marker first.
+    libjpeg paints what is missing grey and says nothing, so the file is followed to its end marker first, and its
+    compressed data is checked.
 
     Raises:
         ValueError: the file is damaged or broken off.
@@ -81,6 +71,9 @@ def decode_jpeg(data: bytes) -> Samples:
     num_channels = 1 if pixels.ndim == 2 else pixels.shape[2]
     if pixels.shape[:2] != (header.stored_size.height, header.stored_size.width) or num_channels not in _KINDS:
         raise ValueError(f"the decoder gave {pixels.shape} for an image of {header.stored_size}")
+    fault = scan_fault(data)
+    if fault:
+        raise ValueError(fault)
     kind, top = _KINDS[num_channels], (1 << header.bits) - 1
     if kind == "cmyk" and _is_adobe(data):
         # Adobe's writers store CMYK upside down; the marker is the only sign of it.
@@ -88,33 +81,13 @@ def decode_jpeg(data: bytes) -> Samples:
     return Samples(pixels, kind, top)
 
 
-def _segments(data: Buffer) -> Iterator[_Segment]:
-    """Marker segments from the start to the first scan, that one included."""
-    position, length = 2, len(data)
-    while position + 4 <= length:
-        lead, marker = data[position : position + 2]
-        if lead != 0xFF:
-            raise ValueError(f"it is damaged at byte {position}, where a marker should stand")
-        if marker in {0xFF, 0x01} or 0xD0 <= marker <= 0xD8:
-            position += 1 if marker == 0xFF else 2
-            continue
-        if marker == _END:
-            break
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        yield _Segment(marker, position + 4, end)
-        if marker == _SCAN:
-            return
-        position = end
-    raise ValueError("it is broken off before its first scan")
-
-
 def _require_end(data: bytes) -> None:
     position = 0
-    for segment in _segments(data):
+    for segment in segments(data):
         position = segment.end
-    while found := _MARKER.search(data, position):
+    while found := MARKER.search(data, position):
         marker, start = data[found.start() + 1], found.start()
-        if marker == _END:
+        if marker == END:
             return
         # Between the scans of a progressive file stand tables, which may hold any bytes.
         position = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
@@ -123,7 +96,7 @@ def _require_end(data: bytes) -> None:
 
 def _is_adobe(data: bytes) -> bool:
     return any(
-        segment.marker == _ADOBE and data[segment.start : segment.start + 5] == b"Adobe" for segment in _segments(data)
+        segment.marker == _ADOBE and data[segment.start : segment.start + 5] == b"Adobe" for segment in segments(data)
     )
 
 

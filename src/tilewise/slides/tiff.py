@@ -19,7 +19,7 @@ from tilewise.slides.samples import Kind, Samples
 from tilewise.slides.tiff_copies import page_size
 from tilewise.slides.tiff_directory import read_page
 from tilewise.slides.tiff_pages import decodes_to_rgb, read_layout
-from tilewise.slides.tiff_segments import is_left_ycbcr, require_segments, rgb_from_ycbcr
+from tilewise.slides.tiff_segments import is_left_ycbcr, require_segments, require_whole_segments, rgb_from_ycbcr
 from tilewise.slides.tiff_tags import full_scale, microns_per_pixel, tag
 from tilewise.slides.tiled_tiff import vendor_of
 from tilewise.units import Size
@@ -65,6 +65,7 @@ def decode_tiff(path: Path, header: SlideHeader) -> Samples:
     with tifffile.TiffFile(path) as file:
         page = read_page(file, header.pages_at[0])
         _require_complete(page, file.filehandle.size)
+        require_whole_segments(file, page)
         pixels = page.asarray(maxworkers=1, squeeze=False)
         palette = page.colormap if header.mode == "palette" else None
         file.filehandle.seek(page.dataoffsets[0])

@@ -10,7 +10,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from tilewise.slides.jpeg_scan import scan_fault
+
 _YCBCR: Final = 6
+_JPEG: Final = frozenset({6, 7})
+_JPEG_START: Final = b"\xff\xd8"
+_JPEG_END: Final = b"\xff\xd9"
 # TIFF's tag 259: Aperio's JPEG 2000 is named after its colours, YCbCr or RGB; the others leave them to the photometric.
 _APERIO_YCBCR, _APERIO_RGB = 33_003, 33_005
 _JPEG_2000: Final = frozenset({_APERIO_YCBCR, 33_004, _APERIO_RGB, 34_712})
@@ -32,6 +37,38 @@ def require_segments(page: Any) -> None:
             f"it is damaged: its tiles are {width} x {height} pixels, the picture {page.imagewidth} x "
             f"{page.imagelength}"
         )
+
+
+def require_whole(page: Any, data: bytes, what: str) -> None:
+    """Refuse a strip or tile in JPEG that is damaged; other codecs notice it themselves, or have no means to.
+
+    Args:
+        page: a `tifffile.TiffPage`.
+        data: the segment's bytes.
+        what: the segment is, as the message shall call it.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    if int(page.compression) not in _JPEG or not data.startswith(_JPEG_START):
+        return
+    if not data.rstrip(b"\0").endswith(_JPEG_END):
+        raise ValueError(f"{what} is broken off")
+    fault = scan_fault(data, tables=page.jpegtables)
+    if fault:
+        raise ValueError(f"{what} is damaged: {fault}")
+
+
+def require_whole_segments(file: Any, page: Any) -> None:
+    """`require_whole` of every strip or tile of a page.
+
+    Raises:
+        ValueError: one is damaged.
+    """
+    if int(page.compression) in _JPEG:
+        for index, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
+            file.filehandle.seek(offset)
+            require_whole(page, file.filehandle.read(count), f"strip or tile {index}")
 
 
 def decode_segment(page: Any, data: bytes, index: int) -> npt.NDArray[Any]:

@@ -14,14 +14,12 @@ from tilewise.slides.samples import RGB
 from tilewise.slides.tiff_copies import page_size
 from tilewise.slides.tiff_directory import read_page
 from tilewise.slides.tiff_pages import read_layout
-from tilewise.slides.tiff_segments import decode_segment, require_segments
+from tilewise.slides.tiff_segments import decode_segment, require_segments, require_whole
 from tilewise.units import Box
 
 CACHE_BYTES: Final = 64 * 1024 * 1024
 """Decoded tiles that a reader keeps, in bytes."""
 
-_JPEG: Final = frozenset({6, 7})
-_JPEG_END: Final = b"\xff\xd9"
 # Formats that are TIFF files by their bytes, but lay their tiles or levels out in a way of their own.
 _VENDORS: Final = {
     "is_ndpi": "Hamamatsu NDPI",
@@ -108,8 +106,9 @@ class TiledTiff:
         if not count:
             return np.full((page.tilelength, page.tilewidth, 3), 255, dtype=np.uint8)
         data = os.pread(self._stream.fileno(), count, offset)
-        if len(data) < count or (int(page.compression) in _JPEG and not data.rstrip(b"\0").endswith(_JPEG_END)):
+        if len(data) < count:
             raise ValueError(f"tile {index} of level {level} is broken off")
+        require_whole(page, data, f"tile {index} of level {level}")
         decoded = decode_segment(page, data, index)
         if decoded.shape[0] != 1 or decoded.shape[3] != 3 or decoded.dtype != np.uint8:
             raise ValueError(f"tile {index} of level {level} does not hold 8-bit RGB")
