@@ -149,3 +149,10 @@ def test_a_file_system_without_locks_is_a_warning_not_another_writer(folder, mon
     with folder.locked(), contextlib.nullcontext():
         pass
     assert "cannot be locked" in caplog.text
+
+
+def test_a_recipe_that_somebody_edited_in_the_runs_folder_is_kept_beside_the_runs_own(folder):
+    folder.recipe.write_text("name: mine\n")
+    folder.claim(IDENTITY, "name: default\n")
+    assert folder.recipe.read_text() == "name: default\n"
+    assert [path.read_text() for path in folder.root.glob("recipe.*.yaml")] == ["name: mine\n"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tilewise.errors import ArtifactError, UsageError
-from tilewise.store import MANIFEST_NAME, read_json, visible_names, write_json, write_text
+from tilewise.store import MANIFEST_NAME, read_json, visible_names, write_editable, write_json
 
 _log = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ class RunFolder:
         # or the notes of a cohort that has changed since would stand in it.
         if not self.is_finished:
             write_json(self.identity, identity, schema=_SCHEMA, version=_VERSION)
-        write_text(self.recipe, recipe_yaml)
+        write_editable(self.recipe, recipe_yaml)
 
     def _compare(self, found: dict[str, Any], wanted: dict[str, Any]) -> None:
         changed = [key for key in ("cohort", "recipe", "seed", "decisions") if found.get(key) != wanted.get(key)]

@@ -2,17 +2,16 @@ from dataclasses import replace
 
 import pytest
 
-from tilewise.audit.decisions import merge, propose, read_decisions, write_decisions
+from tilewise.audit.decisions import Names, merge, propose, read_decisions, write_decisions
 from tilewise.audit.finding import Decision, Finding
-from tilewise.cohort import Slide
 from tilewise.errors import CohortError
 
 FINDING = Finding("a, b.png", "exact-copy", "c.png", "drop", 1.0, 'equal to "c.png"')
 
 
 @pytest.fixture
-def slides(tmp_path):
-    return {name: Slide(name, tmp_path / name) for name in ("a, b.png", "ü.png")}
+def slides():
+    return Names(["a, b.png", "ü.png", "copy.png "], ["A", "Class B", "B"])
 
 
 def test_what_was_proposed_is_written_and_read_again(slides, tmp_path):
@@ -46,11 +45,11 @@ def test_every_faulty_row_is_listed_with_its_line(slides, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"slide;finding;decision\n\xc3\xbc.png;x;drop\n", "no column 'slide' or 'decision'"),
         (b"slide,verdict\n\xc3\xbc.png,drop\n", "no column 'decision'"),
         (b"", "no column"),
-        (b"slide,decision\n\xfc.png,drop\n", "cannot read"),
-        (None, "cannot read"),
+        (b"PK\x03\x04", "a spreadsheet"),
+        (b'slide,decision\n"\xfc.png,drop\n', "check the quotes"),
+        (None, "cannot be read"),
     ],
 )
 def test_what_is_no_table_of_decisions_is_refused_by_name(slides, tmp_path, content, message):
@@ -67,3 +66,61 @@ def test_given_decisions_replace_proposals_of_the_same_finding_and_others_are_ad
     more = Decision("ü.png", "", "", "drop", author="me")
     assert merge(proposed, [kept, more]) == (kept, more)
     assert merge(proposed, []) == proposed
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_table_is_read_as_spreadsheets_save_it(slides, tmp_path, encoding, delimiter):
+    rows = [("slide", "finding", "proposal", "decision", "value", "reason", "author", "time")]
+    rows += [("ü.png", "ink", "keep", "drop", "", "", "Jörg", "")]
+    text = "\r\n".join(delimiter.join(row) for row in rows) + "\r\n"
+    (tmp_path / "d.csv").write_bytes(text.encode(encoding))
+    assert read_decisions(tmp_path / "d.csv", slides) == (Decision(*rows[1]),)
+
+
+def test_a_slide_whose_id_ends_with_a_space_can_be_named_with_and_without_it(slides, tmp_path):
+    for cell in ("copy.png ", "copy.png", "copy.png\u200b"):
+        (tmp_path / "d.csv").write_text(f"slide,decision\n{cell},drop\n", encoding="utf-8")
+        assert read_decisions(tmp_path / "d.csv", slides)[0].slide == "copy.png "
+
+
+def test_a_name_that_two_slides_look_like_is_asked_about(tmp_path):
+    (tmp_path / "d.csv").write_text("slide,decision\na.png  ,drop\n")
+    with pytest.raises(CohortError, match=r"line 2: slide 'a.png  ' may be 'a.png' or 'a.png '"):
+        read_decisions(tmp_path / "d.csv", Names(["a.png", "a.png "], []))
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ("class b", "did you mean 'Class B'"),
+        ("Clas B", "did you mean 'Class B'"),
+        ("C", "no class of the cohort .*class is declared by a line in a file classes.txt"),
+        ("\u0410", "did you mean 'A'"),
+    ],
+)
+def test_a_label_that_is_no_class_of_the_cohort_is_no_new_class(slides, tmp_path, label, said):
+    (tmp_path / "d.csv").write_text(f"slide,decision,value\nü.png,relabel,{label}\n", encoding="utf-8")
+    with pytest.raises(CohortError, match=f"line 2: ü.png: relabel to .*{said}"):
+        read_decisions(tmp_path / "d.csv", slides)
+    assert read_decisions(tmp_path / "d.csv", Names(["ü.png"], []))[0].value == label
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("ü.png,ink,drop,\nü.png,ink,keep,\n", "line 3: ü.png: line 2 decides otherwise"),
+        ("ü.png,,relabel,A\nü.png,label-conflict,relabel,B\n", "line 3: ü.png: line 2 decides otherwise"),
+        ("ü.png,ink,drop,,it is, surely, ink\n", "line 2: 7 cells, but 4 columns; quote"),
+    ],
+)
+def test_rows_that_contradict_each_other_or_do_not_fit_are_named(slides, tmp_path, rows, said):
+    (tmp_path / "d.csv").write_text(f"slide,finding,decision,value\n{rows}", encoding="utf-8")
+    with pytest.raises(CohortError, match=said):
+        read_decisions(tmp_path / "d.csv", slides)
+
+
+def test_one_person_and_rows_about_other_things_do_not_contradict(slides, tmp_path):
+    text = "slide,finding,decision,value\nü.png,,relabel,A\nü.png,,relabel,A\nü.png,ink,keep,\nü.png,pen,drop,\n"
+    (tmp_path / "d.csv").write_text(text, encoding="utf-8")
+    assert len(read_decisions(tmp_path / "d.csv", slides)) == 4

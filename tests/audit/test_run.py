@@ -1,5 +1,6 @@
 import csv
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ from tilewise.audit.config import AuditConfig
 from tilewise.audit.run import AuditOptions, run, write
 from tilewise.cohort import Cohort, read_mask
 from tilewise.errors import CohortError, UsageError
+from tilewise.store import visible_names
 from tilewise.synthetic.config import SynthConfig
 from tilewise.synthetic.faults.blobs import BLOB_FAMILIES, paste_blob
 from tilewise.synthetic.plan import plan_cohort
@@ -69,7 +71,7 @@ def test_every_fault_is_found_and_decided(folder, tmp_path):
         "img_0005.png": True,
     }
     assert [failure.item for failure in audited.failures] == ["img_0002.png"]
-    assert {path.name for path in out.iterdir()} == {"findings.parquet", "decisions.csv", "slides.parquet"}
+    assert set(visible_names(out)) == {"findings.parquet", "decisions.csv", "slides.parquet"}
 
 
 def test_slides_of_the_other_cohort_that_cannot_be_read_are_named(folder, caplog):
@@ -252,6 +254,45 @@ def test_what_a_person_wrote_is_not_overwritten(folder, tmp_path):
         write(out, audited)
     assert table.read_bytes() == edited
     run(Cohort.discover(folder), AuditConfig(), AuditOptions(out=out, decisions=table, workers=1))
+
+
+@pytest.mark.parametrize(
+    ("row", "encoding", "error", "said"),
+    [
+        ("img_0003.png,,,dropp,,,Ann,", "utf-8", CohortError, r"line \d+: img_0003\.png: decision 'dropp' is none of"),
+        ("gone.png,,,drop,,,Ann,", "utf-8", CohortError, "no slide 'gone.png'"),
+        ("img_0003.png,,,drop,,,J\u00f6rg,", "cp1252", UsageError, r"img_0003\.png: drop.*--decisions"),
+        ("img_0003.png,,,keep,,,Ann,", "utf-8", UsageError, r"img_0003\.png: keep.*--decisions"),
+    ],
+)
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_a_table_with_a_mistake_in_it_is_not_overwritten_either(
+    folder, tmp_path, row, encoding, error, said, delimiter
+):
+    out = tmp_path / "audit"
+    run(Cohort.discover(folder), AuditConfig(), AuditOptions(out=out, workers=1))
+    table = out / "decisions.csv"
+    text = f"slide,finding,proposal,decision,value,reason,author,time\n{row}\n"
+    table.write_bytes(text.replace(",", delimiter).encode(encoding))
+    edited = table.read_bytes()
+    with pytest.raises(error, match=said):
+        run(Cohort.discover(folder), AuditConfig(), AuditOptions(out=out, workers=1))
+    assert table.read_bytes() == edited
+
+
+def test_a_table_that_is_given_back_is_kept_beside_the_one_that_takes_its_place(folder, tmp_path):
+    out = tmp_path / "audit"
+    options = AuditOptions(out=out, decisions=out / "decisions.csv", workers=1)
+    run(Cohort.discover(folder), AuditConfig(), replace(options, decisions=None))
+    first = options.decisions.read_bytes()
+    run(Cohort.discover(folder), AuditConfig(), replace(options, decisions=None))
+    assert (options.decisions.read_bytes(), list(out.glob("decisions.*.csv"))) == (first, [])  # nobody touched it
+    edited = first + b"img_0003.png,,,keep,,my own words,Ann,\n"
+    options.decisions.write_bytes(edited)
+    run(Cohort.discover(folder), AuditConfig(), options)
+    (before,) = out.glob("decisions.*.csv")
+    assert before.read_bytes() == edited
+    assert "img_0003.png,,,keep,,my own words,Ann," in options.decisions.read_text()
 
 
 def test_keep_without_a_finding_overrules_all_and_a_misspelt_finding_is_refused(folder, tmp_path):

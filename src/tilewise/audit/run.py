@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tilewise.audit.checks import find_all, unreadable
 from tilewise.audit.cohort import AuditedCohort
 from tilewise.audit.config import AuditConfig
 from tilewise.audit.copies import find_pairs
-from tilewise.audit.decisions import merge, propose, read_decisions, refuse_to_overwrite, write_decisions
+from tilewise.audit.decisions import Names, merge, propose, read_decisions, refuse_to_overwrite, write_decisions
 from tilewise.audit.facts import FactsRequest, Look, look
 from tilewise.audit.finding import Decision, Finding
 from tilewise.audit.mend import Mended, copy_into
@@ -22,6 +22,7 @@ from tilewise.cohort import Cohort, Slide
 from tilewise.errors import CohortError
 from tilewise.execution import Failure, run_each
 
+_DECISIONS = "decisions.csv"
 _log = logging.getLogger(__name__)
 
 
@@ -53,7 +54,11 @@ def run(cohort: Cohort, config: AuditConfig, options: AuditOptions | None = None
     """
     options = options or AuditOptions()
     slides = {slide.slide_id: slide for slide in cohort.slides}
-    given = read_decisions(options.decisions, slides) if options.decisions is not None else ()
+    names = Names.of(cohort)
+    given = read_decisions(options.decisions, names) if options.decisions is not None else ()
+    if options.out is not None:
+        # Before the long work, and before anything is written.
+        refuse_to_overwrite(options.out / _DECISIONS, names, given)
     # A slide that a person dropped still tells which others belong together; that it cannot be read is no failure.
     gone = {decision.slide for decision in given if decision.decision == "drop"}
     seen, failures = _look_at(slides, config, options)
@@ -62,7 +67,7 @@ def run(cohort: Cohort, config: AuditConfig, options: AuditOptions | None = None
     taken = merge(_follow(propose(findings), options), given)
     if options.out is not None:
         # Written before anything is refused: a person may want to edit the decisions and come back.
-        _write_findings(options.out, findings, taken, slides)
+        _write_findings(options.out, findings, taken)
     facts = {name: found.facts for name, found in seen.items()}
     audited = apply(cohort, facts, findings, taken, inpaint=config.inpaint, workers=options.workers)
     audited = replace(audited, failures=(*failures, *audited.failures))
@@ -80,16 +85,14 @@ def write(out: Path, audited: AuditedCohort) -> AuditedCohort:
     Raises:
         UsageError: `decisions.csv` is there and holds decisions of a person that would be lost.
     """
-    _write_findings(out, audited.findings, audited.decisions, audited.groups)
+    refuse_to_overwrite(out / _DECISIONS, Names(audited.groups, audited.classes), audited.decisions)
+    _write_findings(out, audited.findings, audited.decisions)
     return _write_slides(out, audited)
 
 
-def _write_findings(
-    out: Path, findings: tuple[Finding, ...], decisions: tuple[Decision, ...], slides: Container[str]
-) -> None:
-    refuse_to_overwrite(out / "decisions.csv", slides, decisions)
+def _write_findings(out: Path, findings: tuple[Finding, ...], decisions: tuple[Decision, ...]) -> None:
     write_findings(out / "findings.parquet", findings)
-    write_decisions(out / "decisions.csv", decisions)
+    write_decisions(out / _DECISIONS, decisions)
 
 
 def _write_slides(out: Path, audited: AuditedCohort) -> AuditedCohort:

@@ -4,6 +4,7 @@ from tilewise.store.artifact import read_json, read_table, write_json, write_tab
 from tilewise.store.atomic import atomic_path, write_bytes, write_text
 from tilewise.store.cache import cache_dir, cache_writes
 from tilewise.store.digest import digest_bytes, digest_config, digest_file
+from tilewise.store.edited import edited_files, forget_written, is_as_written, record_written, write_editable
 from tilewise.store.folder import check_out, visible_names
 from tilewise.store.manifest import Damage, Manifest, verify
 from tilewise.store.sealed import MANIFEST_NAME, read_file
@@ -20,14 +21,19 @@ __all__ = [
     "digest_bytes",
     "digest_config",
     "digest_file",
+    "edited_files",
+    "forget_written",
+    "is_as_written",
     "read_file",
     "read_json",
     "read_sealed_tensors",
     "read_table",
     "read_tensors",
+    "record_written",
     "verify",
     "visible_names",
     "write_bytes",
+    "write_editable",
     "write_json",
     "write_sealed_tensors",
     "write_table",
