@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tilewise.audit.config import AuditConfig
 from tilewise.audit.copies import Pair
+from tilewise.audit.damage import damage_findings
 from tilewise.audit.facts import SlideFacts
 from tilewise.audit.finding import COPIES, TWIN_HERE, Finding
 from tilewise.audit.groups import infer_groups
@@ -66,7 +67,10 @@ def find_all(
     )
     masked = list(shared_masks(slides, facts, pairs, suspects))
     # Which of two copies is the better one does not depend on what the recipe does about faults.
-    grave = frozenset(item.slide for item in [*foreign, *stains, *quality, *masked] if item.proposal == "drop")
+    damaged = list(damage_findings({name: fact.painted_share for name, fact in facts.items()}))
+    grave = frozenset(
+        item.slide for item in [*foreign, *stains, *quality, *damaged, *masked] if item.proposal == "drop"
+    )
     suspects = replace(suspects, spoilt=grave)
     related = [
         *copies(slides, facts, pairs, suspects, config),
@@ -89,7 +93,7 @@ def find_all(
         *(_as_chosen(item, config.not_histology) for item in foreign),
         *(_as_chosen(item, config.not_histology) for item in stains),
         *(_ink(item, gone, clean, config) for item in ink),
-        *(_as_chosen(item, config.quality) for item in quality),
+        *(_as_chosen(item, config.quality) for item in (*quality, *damaged)),
         *related,
         *magnifications({name: fact.mpp for name, fact in facts.items()}),
         *labels_missing(slides),

@@ -38,6 +38,6 @@ class AuditConfig(BaseModel):
         "the repaired slide shows glass there, so that nothing learns from painted tissue.",
     )
     quality: Literal["drop", "keep"] = Field(
-        "drop", description="Slides without tissue, or hopelessly blurred, dark or bright."
+        "drop", description="Slides without tissue, damaged, or hopelessly blurred, dark or bright."
     )
     max_megapixels: int = Field(400, ge=1, description="Slides larger than this are refused before they are decoded.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from tilewise.audit.copies import Fingerprint, measure_fingerprint
+from tilewise.audit.damage import painted_share
 from tilewise.audit.histology import HistologyFacts, measure_histology
 from tilewise.audit.ink import InkFacts, measure_ink
 from tilewise.audit.masks import MaskFacts, measure_mask
@@ -31,7 +32,7 @@ from tilewise.units import Size
 _log = logging.getLogger(__name__)
 
 # Goes up whenever anything that is measured changes.
-_VERSION = 2
+_VERSION = 4
 _FACTS = "facts"
 
 
@@ -51,6 +52,7 @@ class SlideFacts:
         ink: blobs and pen lines.
         histology: whether it looks like stained tissue.
         quality: focus, exposure, amount of tissue.
+        painted_share: share that a decoder painted instead of reading it.
     """
 
     size: Size
@@ -64,6 +66,7 @@ class SlideFacts:
     ink: InkFacts
     histology: HistologyFacts
     quality: QualityFacts
+    painted_share: float
 
     @property
     def content(self) -> str:
@@ -137,6 +140,7 @@ def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str
             ink=measure_ink(rgb, tissue, region),
             histology=measure_histology(rgb, tissue),
             quality=measure_quality(rgb, tissue),
+            painted_share=painted_share(rgb),
         )
         return Look(facts, measure_fingerprint(rgb, tissue))
 

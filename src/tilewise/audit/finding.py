@@ -13,8 +13,8 @@ COPIES = frozenset({"exact-copy", "near-copy"})
 KINDS = COPIES | {
     "shared-mask", "in-both", "neighbouring-section", "not-histology", "other-stain", "ink", "pen", "mask-missing",
     "mask-empty", "mask-size", "mask-unreadable", "mask-not-binary", "mask-full", "mask-outside-tissue", "mask-on-ink",
-    "unreadable", "too-large", "blank", "blurred", "dark", "bright", "tissue-area", "label-missing", "label-conflict",
-    "name-family", "magnification",
+    "unreadable", "too-large", "damaged", "blank", "blurred", "dark", "bright", "tissue-area", "label-missing",
+    "label-conflict", "name-family", "magnification",
 }  # fmt: skip
 """Every kind of finding there is."""
 TWIN_HERE = "its clean twin"

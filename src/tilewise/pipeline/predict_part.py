@@ -30,7 +30,7 @@ from tilewise.tiles import run as tile_stage
 from tilewise.tiles.tileset import TileSet
 
 # Findings that make a prediction doubtful; masks are spoken of with the tiles.
-_TELLING = frozenset({"not-histology", "other-stain", "ink", "blank", "blurred", "dark", "bright"})
+_TELLING = frozenset({"not-histology", "other-stain", "ink", "damaged", "blank", "blurred", "dark", "bright"})
 
 Found = TypeVar("Found")
 

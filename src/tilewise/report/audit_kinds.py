@@ -47,6 +47,11 @@ _KINDS: Final = (
     Kind("mask-on-ink", "Masks on ink", "The mask marks ink as a region of interest."),
     Kind("unreadable", "Unreadable", "The file cannot be opened or is broken off.", "list"),
     Kind("too-large", "Too large", "The slide holds more pixels than are decoded at once.", "list"),
+    Kind(
+        "damaged",
+        "Damaged pixels",
+        "A decoder painted a part of the slide grey because it could not read it, and the slide was saved like that.",
+    ),
     Kind("blank", "Blank", "No tissue was found."),
     Kind("blurred", "Blurred", "The tissue is out of focus."),
     Kind("dark", "Under-exposed", "The slide is much darker than a bright field should be."),

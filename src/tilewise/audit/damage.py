@@ -1,0 +1,79 @@
+"""Areas that a decoder painted, because it could not read them, before the slide was saved once more.
+
+libjpeg paints missing blocks in the middle grey of empty coefficients, exactly flat, so that their edges lie on
+the grid of blocks. Brightness alone is looked at: colours are smoothed over the edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from tilewise.audit.finding import Finding
+
+_SIDE: Final = 8
+_LOWEST, _HIGHEST, _MOST_COLOUR = 127, 129, 3
+# Share of the slide, and share of the pixels right beside the area that may be of its grey too.
+_SMALLEST: Final = 0.01
+_MOST_BESIDE: Final = 0.1
+
+
+def painted_share(rgb: npt.NDArray[np.uint8]) -> float:
+    """Share of a slide that is exactly flat middle grey in blocks of 8 px.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+
+    Returns:
+        0 to 1; 0 where it is less than 0.01, or where the area's edges do not lie on the grid of blocks.
+    """
+    rows, columns = rgb.shape[0] // _SIDE, rgb.shape[1] // _SIDE
+    if not rows or not columns:
+        return 0.0
+    inside = rgb[: rows * _SIDE, : columns * _SIDE]
+    grey = cv2.inRange(cv2.cvtColor(inside, cv2.COLOR_RGB2GRAY), _LOWEST, _HIGHEST)
+    flat = cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_AREA) == 255
+    if flat.mean() < _SMALLEST:
+        return 0.0
+    flat &= np.ptp(inside[_SIDE // 2 :: _SIDE, _SIDE // 2 :: _SIDE], axis=2) <= _MOST_COLOUR
+    share = float(flat.mean())
+    if share < _SMALLEST or _share_beside(flat, grey.reshape(rows, _SIDE, columns, _SIDE) > 0) > _MOST_BESIDE:
+        return 0.0
+    return round(share, 4)
+
+
+def damage_findings(shares: Mapping[str, float]) -> Iterator[Finding]:
+    """Name slides of which a decoder painted a part.
+
+    Args:
+        shares: slide -> `painted_share`.
+    """
+    for name, share in sorted(shares.items()):
+        if share:
+            words = (
+                f"{100 * share:.0f} % of it is one flat grey with edges on a grid of 8 px, as decoders paint what they "
+                "cannot read; take the file from its source again"
+            )
+            yield Finding(name, "damaged", "", "drop", 0.9, words)
+
+
+def _share_beside(flat: npt.NDArray[np.bool_], grey: npt.NDArray[np.bool_]) -> float:
+    """Share of the pixels right beside the flat blocks that are of the same grey; 0 where nothing is beside them.
+
+    Args:
+        flat: bool (R, C), by block.
+        grey: bool (R, 8, C, 8), by pixel.
+    """
+    beside = np.concatenate(
+        [
+            grey[:, :, 1:, 0].transpose(0, 2, 1)[flat[:, :-1] & ~flat[:, 1:]],
+            grey[:, :, :-1, -1].transpose(0, 2, 1)[flat[:, 1:] & ~flat[:, :-1]],
+            grey[1:, 0][flat[:-1] & ~flat[1:]],
+            grey[:-1, -1][flat[1:] & ~flat[:-1]],
+        ]
+    )
+    return float(beside.mean()) if beside.size else 0.0
