@@ -60,7 +60,14 @@ def apply(
     left = {item.slide_id for item in slides}
     dropped = tuple(slide.slide_id for slide in cohort.slides if slide.slide_id not in left)
     return AuditedCohort(
-        slides, tuple(sorted(classes)), findings, decisions, dropped, outcome.failures if outcome else (), groups
+        slides,
+        tuple(sorted(classes)),
+        findings,
+        decisions,
+        dropped,
+        outcome.failures if outcome else (),
+        groups,
+        notes={slide.slide_id: facts[slide.slide_id].notes for slide in cohort.slides if slide.slide_id in facts},
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tilewise.audit.finding import GRAVITY, Decision, Finding
+from tilewise.audit.notes import NoteKind, note_kinds
 from tilewise.cohort import Slide
 from tilewise.execution import Failure
 from tilewise.store import digest_config
@@ -71,6 +72,7 @@ class AuditedCohort:
         dropped: slides that are not among `slides`.
         failures: slides that could not be read or repaired.
         groups: slide -> group, the dropped slides too.
+        notes: slide -> what was handled on the way to its pixels, of every slide that could be read.
     """
 
     slides: tuple[AuditedSlide, ...]
@@ -80,6 +82,7 @@ class AuditedCohort:
     dropped: tuple[str, ...]
     failures: tuple[Failure, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -98,6 +101,10 @@ class AuditedCohort:
             before = actions[decision.slide]
             actions[decision.slide] = max(before, decision.decision, key=lambda action: GRAVITY[action])
         return actions
+
+    def slide_notes(self) -> tuple[NoteKind, ...]:
+        """What was taken for what in the slides' files, by kind."""
+        return note_kinds(self.notes)
 
     @property
     def has_groups(self) -> bool:

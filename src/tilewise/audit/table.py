@@ -57,12 +57,17 @@ def write_slides(path: Path, audited: AuditedCohort) -> None:
         }
         for item in audited.slides
     ]
-    head = {"leakage": audited.leakage(), "has_groups": audited.has_groups, "dropped": list(audited.dropped)}
+    head = {
+        "leakage": audited.leakage(),
+        "has_groups": audited.has_groups,
+        "dropped": list(audited.dropped),
+        "notes": {slide: list(notes) for slide, notes in audited.notes.items() if notes},
+    }
     write_table(path, pd.DataFrame(rows), schema=_SLIDES, version=_VERSION, metadata=head)
 
 
 def read_slides(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read what `write_slides` wrote, and its metadata (leakage, has_groups, dropped).
+    """Read what `write_slides` wrote, and its metadata (leakage, has_groups, dropped, notes of every slide).
 
     Raises:
         ArtifactError: it is missing or damaged.

@@ -49,7 +49,7 @@ def audit(
     no use, blurred, blank or damaged slides, and what the table gets wrong. Slides of one block or copy share a group.
     """
     from tilewise import api
-    from tilewise.cli.console import print_result, progress
+    from tilewise.cli.console import note_lines, print_result, progress
 
     with progress(quiet=quiet):
         audited = api.audit(
@@ -64,8 +64,14 @@ def audit(
         "findings": [asdict(finding) for finding in audited.findings],
         "decisions": audited.actions(),
         "groups": dict(audited.groups),
+        "slide_notes": [kind.to_json() for kind in audited.slide_notes()],
     }
-    text = [*_lines(audited), f"report       {out / 'report.html'}", f"decisions    {out / 'decisions.csv'}"]
+    text = [
+        *_lines(audited),
+        *note_lines(audited.slide_notes()),
+        f"report       {out / 'report.html'}",
+        f"decisions    {out / 'decisions.csv'}",
+    ]
     # A slide that cannot be read is what an audit is for: it is found, and the audit has not failed.
     print_result(payload, "\n".join(text), as_json=as_json)
     return 0

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+    from tilewise.audit.notes import NoteKind
+
 _FAILURES_SHOWN = 10
+_NOTES_SHOWN = 12
 
 
 def print_result(payload: Mapping[str, Any], text: str, *, as_json: bool) -> None:
@@ -37,6 +40,14 @@ def print_failures(failures: Sequence[Failure], table: Path) -> None:
     for failure in failures[:_FAILURES_SHOWN]:
         typer.echo(f"failed: {failure.item}: {failure.message}", err=True)
     typer.echo(f"{len(failures)} of the slides failed; {table} names each", err=True)
+
+
+def note_lines(kinds: Sequence[NoteKind]) -> Iterator[str]:
+    """What was taken for what in the slides' files, one line for each kind."""
+    for kind in kinds[:_NOTES_SHOWN]:
+        yield f"note         {kind.sentence()}"
+    if len(kinds) > _NOTES_SHOWN:
+        yield f"note         and {len(kinds) - _NOTES_SHOWN} more kinds of notes; --json has them all"
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def explain(
     when a slide has no map.
     """
     from tilewise import api
-    from tilewise.cli.console import print_result, progress
+    from tilewise.cli.console import note_lines, print_result, progress
     from tilewise.cohort import Cohort
     from tilewise.explain.config import ExplainConfig
 
@@ -62,6 +62,7 @@ def explain(
         typer.echo(f"... and {len(found.warnings) - _WARNINGS_SHOWN} more; {found.page} has them all", err=True)
     lines = [f"{len(found.pictures)} slides drawn"]
     lines += [f"{len(found.without)} without a map"] if found.without else []
+    lines += note_lines(found.slide_notes)
     lines += [f"page: {found.page}", f"tiles: {found.table}"]
     payload = {
         "page": str(found.page),
@@ -71,6 +72,7 @@ def explain(
         "without": dict(found.without),
         "warnings": list(found.warnings),
         "failures": [failure.__dict__ for failure in found.failures],
+        "slide_notes": [kind.to_json() for kind in found.slide_notes],
     }
     print_result(payload, "\n".join(lines), as_json=as_json)
     return EXIT_FAILED if found.failures or found.without else 0

@@ -37,7 +37,7 @@ def predict(
     read or yields no tile still gets a row (the commonest class), is flagged, and makes the command end with 1.
     """
     from tilewise import api
-    from tilewise.cli.console import print_result, progress
+    from tilewise.cli.console import note_lines, print_result, progress
     from tilewise.cohort import Cohort
 
     with progress(quiet=quiet):
@@ -51,7 +51,7 @@ def predict(
     lines += [f"  {name:<22} {count}" for name, count in counts.items()]
     if unclassified:
         lines.append(f"{len(unclassified)} NOT classified, filled in with the commonest class of the training cohort")
-    text = "\n".join([*lines, f"submission: {out}", f"details: {result.details}"])
+    text = "\n".join([*lines, *note_lines(result.slide_notes), f"submission: {out}", f"details: {result.details}"])
     payload = {
         "submission": str(out),
         "details": str(result.details),
@@ -60,6 +60,7 @@ def predict(
         "unclassified": list(unclassified),
         "warnings": list(result.warnings),
         "failures": [failure.__dict__ for failure in result.failures],
+        "slide_notes": [kind.to_json() for kind in result.slide_notes],
     }
     print_result(payload, text, as_json=as_json)
     return EXIT_FAILED if result.failures or unclassified else 0

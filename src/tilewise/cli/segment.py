@@ -67,7 +67,7 @@ def segment(
     mask.
     """
     from tilewise import api
-    from tilewise.cli.console import print_result, progress
+    from tilewise.cli.console import note_lines, print_result, progress
     from tilewise.segment.output import SHEET, SUMMARY
     from tilewise.segment.sheet import summary
     from tilewise.store import read_json
@@ -88,6 +88,11 @@ def segment(
         typer.echo(f"failed: {failure.item}: {failure.message}", err=True)
     for name, why in [*made.without.items()][:10]:
         typer.echo(f"no mask: {name}: {why}", err=True)
-    text = [*summary(made), f"look at      {out / SHEET}", f"train with   tilewise train {out}"]
+    text = [
+        *summary(made),
+        *note_lines(made.before.slide_notes()),
+        f"look at      {out / SHEET}",
+        f"train with   tilewise train {out}",
+    ]
     print_result(read_json(out / SUMMARY, schema="tilewise.segment", version=1), "\n".join(text), as_json=as_json)
     return EXIT_FAILED if failures or made.without or not any(one.used for one in made.slides) else 0

@@ -52,7 +52,7 @@ def train(
     cohort.
     """
     from tilewise import api
-    from tilewise.cli.console import print_failures, print_result, progress
+    from tilewise.cli.console import note_lines, print_failures, print_result, progress
     from tilewise.cli.scores import score_lines
     from tilewise.cohort import Cohort
 
@@ -69,13 +69,15 @@ def train(
         "notes": notes,
         "warnings": list(run.warnings),
         "failures": [failure.__dict__ for failure in run.failures],
+        "slide_notes": [kind.to_json() for kind in run.slide_notes],
         **run.evaluation,
     }
     for warning in run.warnings[len(notes) :]:
         typer.echo(f"warning: {warning}", err=True)
     if run.was_finished and not quiet:
         typer.echo(f"{run.folder.root} was finished already, from the same slides; nothing had to be done", err=True)
-    text = "\n".join([*notes, *score_lines(run.evaluation), f"report: {run.folder.report} (open it in a browser)"])
+    lines = [*notes, *note_lines(run.slide_notes), *score_lines(run.evaluation)]
+    text = "\n".join([*lines, f"report: {run.folder.report} (open it in a browser)"])
     print_result(payload, text, as_json=as_json)
     if run.failures:
         print_failures(run.failures, run.folder.failures)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from tilewise.audit.notes import NoteKind, note_kinds
 from tilewise.cohort import Cohort
 from tilewise.encoders.runtime import num_processors
 from tilewise.errors import UsageError
@@ -44,6 +45,7 @@ class ExplainResult:
         without: slide -> why it has no map.
         warnings: what a person should know, slide by slide.
         failures: slides that could not be read.
+        slide_notes: what was taken for what in the slides' files, by kind.
     """
 
     page: Path
@@ -53,6 +55,7 @@ class ExplainResult:
     without: Mapping[str, str]
     warnings: tuple[str, ...]
     failures: tuple[Failure, ...]
+    slide_notes: tuple[NoteKind, ...] = ()
 
 
 def explain(
@@ -87,6 +90,7 @@ def explain(
     looked = predictor.look(shared)
     prediction = predictor.predict(looked)
     explained, lost = _explain(single, looked, prediction, config.class_name)
+    slide_notes = note_kinds(prediction.slide_notes)
     order = [slide.slide_id for slide in chosen.slides]
     unread = {failure.item: f"it could not be read: {failure.message}" for failure in lost}
     without = {name: why for name in order if (why := (dict(prediction.unseen) | unread).get(name))}
@@ -96,7 +100,7 @@ def explain(
         models=models_of(single),
         said=said_of(single),
         without=without,
-        notes=prediction.notes,
+        notes=(*prediction.notes, *(kind.sentence() for kind in slide_notes)),
     )
     pictures, undrawn = write_explanation(out, explained, facts, workers=workers)
     without |= {failure.item: f"it could not be drawn: {failure.message}" for failure in undrawn}
@@ -109,6 +113,7 @@ def explain(
         without=without,
         warnings=(*prediction.notes, *(f"{name} has no map: {why}" for name, why in without.items()), *warned),
         failures=tuple(dict.fromkeys((*prediction.failures, *lost, *undrawn))),
+        slide_notes=slide_notes,
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tilewise.audit.notes import NoteKind, note_kinds
 from tilewise.cohort import Cohort
 from tilewise.errors import TilewiseError, UsageError
 from tilewise.execution import Failure
@@ -35,12 +36,14 @@ class PredictionResult:
         details: where the table was written; None where it was not.
         warnings: what a person should know, slide by slide.
         failures: slides that could not be read; they have a row all the same.
+        slide_notes: what was taken for what in the slides' files, by kind.
     """
 
     table: pd.DataFrame
     details: Path | None
     warnings: tuple[str, ...]
     failures: tuple[Failure, ...]
+    slide_notes: tuple[NoteKind, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """Class -> number of slides that were looked at and predicted so."""
@@ -100,7 +103,8 @@ def predict(
     notes = dict.fromkeys(f"run {run}: {note}" if run else note for run, part in parts.items() for note in part.notes)
     said = (*notes, *(f"{name}: {text}" for name, texts in warnings.items() for text in texts))
     failures = dict.fromkeys(failure for part in parts.values() for failure in part.failures)
-    return PredictionResult(table, details, said, tuple(failures))
+    slide_notes = {name: own for part in parts.values() for name, own in part.slide_notes.items()}
+    return PredictionResult(table, details, said, tuple(failures), note_kinds(slide_notes))
 
 
 def _predict_parts(named: Mapping[str, SlideClassifier], shared: Shared) -> dict[str, PartPrediction]:

@@ -46,6 +46,7 @@ class PartPrediction:
         unseen: slide -> why it could not be looked at.
         notes: what is to be said of all slides.
         failures: slides that could not be read.
+        slide_notes: slide -> what was handled on the way to its pixels.
         tiles: slide -> float32 (M, T, C), of each network and tile; heads on features leave it empty.
     """
 
@@ -55,6 +56,7 @@ class PartPrediction:
     unseen: Mapping[str, str]
     notes: tuple[str, ...]
     failures: tuple[Failure, ...]
+    slide_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tiles: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
@@ -162,7 +164,9 @@ class PartPredictor:
         for name, reason in record.left.items() if record else ():
             warnings.setdefault(name, []).append(f"stain not normalised: {reason}")
         rows = dict(zip(found.slide_ids, probabilities_SC, strict=True))
-        return PartPrediction(rows, num_tiles, warnings, unseen, self.notes, failures, found.tiles)
+        return PartPrediction(
+            rows, num_tiles, warnings, unseen, self.notes, failures, slide_notes=audited.notes, tiles=found.tiles
+        )
 
     def _tiles(self, shared: Shared) -> tuple[AuditedCohort, TileSet, tuple[Failure, ...]]:
         """The slides as they are cut, with masks made where the recipe asks for them."""

@@ -9,6 +9,8 @@ from typing import Any
 
 from tilewise.audit import run as audit_stage
 from tilewise.audit.cohort import AuditedCohort
+from tilewise.audit.notes import NoteKind, note_kinds
+from tilewise.audit.table import read_slides
 from tilewise.cohort import Cohort
 from tilewise.ensemble.fold_weights import fold_weights
 from tilewise.errors import NoTiles, UsageError
@@ -58,6 +60,12 @@ class Run:
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
     was_finished: bool = False
+
+    @property
+    def slide_notes(self) -> tuple[NoteKind, ...]:
+        """What was taken for what in the slides' files, by kind; empty for a combination of runs."""
+        table = self.folder.audit / "slides.parquet"
+        return note_kinds(read_slides(table)[1].get("notes", {})) if table.is_file() else ()
 
     def classifier(self) -> SlideClassifier | EnsembleClassifier:
         """The deployable classifier."""

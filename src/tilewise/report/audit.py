@@ -59,6 +59,7 @@ def write_audit_report(
         "title": cohort.root.name,
         "layout": describe_layout(cohort.layout, cohort.notes),
         "notes": notes,
+        "slide_notes": audited.slide_notes(),
         "style": read("report.css") + read("audit_gallery.css"),
         "version": __version__,
         "audited": audited,

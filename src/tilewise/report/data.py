@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tilewise.audit.notes import NoteKind
 from tilewise.ensemble.record import EnsembleRecord
 from tilewise.units import Box
 
@@ -59,12 +60,14 @@ class AuditSummary:
         decisions: one row each.
         leakage: what would have leaked had slides been split one by one, in a sentence.
         fallback: what tiles are cut from where a mask is not used: `tissue`, `slide` or `exclude`.
+        slide_notes: what was taken for what in the slides' files, by kind.
     """
 
     findings: Mapping[str, int]
     decisions: tuple[DecisionRow, ...]
     leakage: str
     fallback: str = "tissue"
+    slide_notes: tuple[NoteKind, ...] = ()
 
 
 @dataclass(frozen=True)

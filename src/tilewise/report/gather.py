@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tilewise.audit.cohort import NO_GROUPS
+from tilewise.audit.notes import note_kinds
 from tilewise.audit.table import read_findings
 from tilewise.ensemble.record import RECORD_NAME
 from tilewise.errors import SlideError
@@ -88,7 +89,7 @@ def gather(folder: RunFolder) -> ReportInput:
         cohort=_cohort(identity, slides, has_groups=has_groups),
         audit=_audit(
             folder,
-            str(meta["leakage"]),
+            meta,
             grouped=has_groups or bool(slides["group"].duplicated().any()),
             root=root,
             fallback=str(recipe["tiles"]["fallback"]),
@@ -131,7 +132,7 @@ def _cohort(identity: Mapping[str, Any], slides: pd.DataFrame, *, has_groups: bo
     )
 
 
-def _audit(folder: RunFolder, leakage: str, *, grouped: bool, root: str, fallback: str) -> AuditSummary:
+def _audit(folder: RunFolder, meta: Mapping[str, Any], *, grouped: bool, root: str, fallback: str) -> AuditSummary:
     findings = read_findings(folder.audit / "findings.parquet")
     path = folder.audit / "decisions.csv"
     with whole(path):
@@ -147,8 +148,9 @@ def _audit(folder: RunFolder, leakage: str, *, grouped: bool, root: str, fallbac
             for row in rows_of(path)
         )
     # That there are no groups stands among the warnings; where nothing shares one, no more is left to say.
-    said = leakage.removesuffix(NO_GROUPS).strip() if grouped else ""
-    return AuditSummary(dict(sorted(Counter(findings["kind"]).items())), decisions, said, fallback)
+    said = str(meta["leakage"]).removesuffix(NO_GROUPS).strip() if grouped else ""
+    kinds = dict(sorted(Counter(findings["kind"]).items()))
+    return AuditSummary(kinds, decisions, said, fallback, note_kinds(public(meta.get("notes", {}), root)))
 
 
 def _history(folder: Path, number: int) -> History:
