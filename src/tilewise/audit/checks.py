@@ -17,6 +17,7 @@ from tilewise.audit.labels import label_conflicts, labels_missing, name_families
 from tilewise.audit.magnification import magnifications
 from tilewise.audit.masks import mask_findings
 from tilewise.audit.quality import quality as quality_findings
+from tilewise.audit.reading import parts_left_out, unused_bits
 from tilewise.audit.relations import Suspects, copies, sections
 from tilewise.audit.shared_masks import shared_masks
 from tilewise.cohort import Slide
@@ -46,10 +47,14 @@ def find_all(
     """
     pairs = tuple(pairs)
     quality = list(quality_findings({name: fact.quality for name, fact in facts.items()}))
+    samples = {name: fact.samples for name, fact in facts.items()}
+    black = {
+        item.slide for item in unused_bits(quality, samples) if item.kind == "bit-depth" and item.proposal == "drop"
+    }
     # Of a slide without tissue nobody can say what tissue it shows, nor of one whose tissue lies under a blob.
     blank = {item.slide for item in quality if item.kind == "blank"}
     blotted = {name for name, fact in facts.items() if _is_blotted(fact.ink)}
-    histology = {name: fact.histology for name, fact in facts.items() if name not in blank | blotted}
+    histology = {name: fact.histology for name, fact in facts.items() if name not in blank | blotted | black}
     painted = {name for name, fact in facts.items() if len({spot.colour for spot in fact.ink.blobs}) == 1}
     foreign = list(not_histology(histology, painted))
     # The colours of a drawing, and the night of a picture without light, are no ink; and no drawing is in focus.
@@ -93,7 +98,8 @@ def find_all(
         *(_as_chosen(item, config.not_histology) for item in foreign),
         *(_as_chosen(item, config.not_histology) for item in stains),
         *(_ink(item, gone, clean, config) for item in ink),
-        *(_as_chosen(item, config.quality) for item in (*quality, *damaged)),
+        *(_as_chosen(item, config.quality) for item in (*unused_bits(quality, samples), *damaged)),
+        *parts_left_out({name: fact.notes for name, fact in facts.items()}),
         *related,
         *magnifications({name: fact.mpp for name, fact in facts.items()}),
         *labels_missing(slides),

@@ -17,7 +17,7 @@ from tilewise.audit.masks import MaskFacts, measure_mask
 from tilewise.audit.quality import QualityFacts, measure_quality
 from tilewise.cohort import Slide
 from tilewise.errors import ArtifactError, SlideTooLarge
-from tilewise.slides import open_slide, rgb_digest
+from tilewise.slides import SampleRange, open_slide, rgb_digest
 from tilewise.store import (
     cache_dir,
     cache_writes,
@@ -53,6 +53,7 @@ class SlideFacts:
         histology: whether it looks like stained tissue.
         quality: focus, exposure, amount of tissue.
         painted_share: share that a decoder painted instead of reading it.
+        samples: how far the samples of a slide deeper than 8 bits reach; None of other slides.
     """
 
     size: Size
@@ -67,6 +68,7 @@ class SlideFacts:
     histology: HistologyFacts
     quality: QualityFacts
     painted_share: float
+    samples: SampleRange | None = None
 
     @property
     def content(self) -> str:
@@ -141,6 +143,7 @@ def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str
             histology=measure_histology(rgb, tissue),
             quality=measure_quality(rgb, tissue),
             painted_share=painted_share(rgb),
+            samples=reader.samples,
         )
         return Look(facts, measure_fingerprint(rgb, tissue))
 

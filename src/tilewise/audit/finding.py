@@ -14,7 +14,7 @@ KINDS = COPIES | {
     "shared-mask", "in-both", "neighbouring-section", "not-histology", "other-stain", "ink", "pen", "mask-missing",
     "mask-empty", "mask-size", "mask-unreadable", "mask-not-binary", "mask-full", "mask-outside-tissue", "mask-on-ink",
     "unreadable", "too-large", "damaged", "blank", "blurred", "dark", "bright", "tissue-area", "label-missing",
-    "label-conflict", "name-family", "magnification",
+    "label-conflict", "name-family", "magnification", "left-out", "bit-depth",
 }  # fmt: skip
 """Every kind of finding there is."""
 TWIN_HERE = "its clean twin"

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from tilewise.cohort.slide import Slide
 from tilewise.errors import MaskError, MaskSizeError, SlideError
-from tilewise.slides import Samples, SlideHeader, header, read_samples
+from tilewise.slides import Samples, SlideHeader, header, left_out, read_samples
+from tilewise.slides.left_out import LEFT_OUT
 from tilewise.slides.orientation import orient, oriented_size
 from tilewise.slides.samples import to_rgb
 from tilewise.store import digest_bytes
@@ -60,6 +61,7 @@ def read_mask(slide: Slide, size: Size) -> tuple[Mask, tuple[str, ...]]:
     try:
         found = header(slide.mask_path)
         turn, notes = _turn(slide, found, size)
+        notes += [f"{LEFT_OUT}of its mask, {part}" for part in left_out(found.notes)]
         samples = read_samples(slide.mask_path, max_pixels=size.width * size.height)
     except SlideError as error:
         if isinstance(error, MaskError):

@@ -30,7 +30,9 @@ from tilewise.tiles import run as tile_stage
 from tilewise.tiles.tileset import TileSet
 
 # Findings that make a prediction doubtful; masks are spoken of with the tiles.
-_TELLING = frozenset({"not-histology", "other-stain", "ink", "damaged", "blank", "blurred", "dark", "bright"})
+_TELLING = frozenset(
+    {"not-histology", "other-stain", "ink", "damaged", "blank", "blurred", "dark", "bright", "bit-depth", "left-out"}
+)
 
 Found = TypeVar("Found")
 

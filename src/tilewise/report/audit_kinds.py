@@ -55,6 +55,12 @@ _KINDS: Final = (
     Kind("blank", "Blank", "No tissue was found."),
     Kind("blurred", "Blurred", "The tissue is out of focus."),
     Kind("dark", "Under-exposed", "The slide is much darker than a bright field should be."),
+    Kind(
+        "bit-depth",
+        "Unused bits",
+        "The samples use fewer bits than the file has for them, so the slide looks black (or white).",
+    ),
+    Kind("left-out", "Image data left out", "The file holds pages, planes or channels beside what was read."),
     Kind("bright", "Over-exposed", "The tissue is washed out."),
     Kind("other-stain", "Another stain", "Tissue whose colours are not those of haematoxylin and eosin."),
     Kind("mask-unreadable", "Masks that cannot be read", "The mask's file cannot be opened.", "list"),

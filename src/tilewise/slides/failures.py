@@ -35,4 +35,5 @@ def named(path: Path, what: str) -> Iterator[None]:
         # Decoders raise whatever damage makes them stumble over; only a ValueError is meant to be read.
         stumbled = f"it is broken off or damaged ({type(error).__name__}: {error})"
         reason = str(error) if type(error) is ValueError else stumbled
-        raise SlideUnreadable(f"{path}: {what}: {reason}. Copy it again from its source, or save it as PNG") from error
+        step = "" if "; save " in reason else ". Copy it again from its source, or save it as PNG"
+        raise SlideUnreadable(f"{path}: {what}: {reason}{step}") from error
