@@ -43,4 +43,5 @@ def fact(pixels="p", mask="m", share=0.3, ink=None):
         ink=ink or InkFacts(),
         histology=_HISTOLOGY,
         quality=_QUALITY,
+        painted_share=0.0,
     )

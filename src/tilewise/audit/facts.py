@@ -32,7 +32,7 @@ from tilewise.units import Size
 _log = logging.getLogger(__name__)
 
 # Goes up whenever anything that is measured changes.
-_VERSION = 4
+_VERSION = 5
 _FACTS = "facts"
 
 
