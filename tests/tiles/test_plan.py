@@ -98,6 +98,33 @@ def test_component_tiles_of_a_mask_are_centred_on_its_parts(plan):
     assert found.rows.boxes.tolist() == [[10, 10, 20, 20], [205, 105, 20, 20]]
 
 
+BOXES = {"strategy": "component_box", "component_box_min": 60, "min_component_px": 4}
+TWO_REGIONS = marked(slice(10, 20), slice(10, 60)) | marked(slice(100, 130), slice(200, 230))
+
+
+@pytest.mark.parametrize(
+    ("options", "box", "said"),
+    [
+        ({}, [10, 10, 50, 10], "no box of its mask has 60 px of length"),
+        ({"component_box_min": 2000, "component_box_min_by": "area"}, [200, 100, 30, 30], "2000 px of area"),
+    ],
+)
+def test_before_tissue_comes_the_masks_own_largest_box(plan, options, box, said):
+    found = plan(TWO_REGIONS, **BOXES | options)
+    assert (found.rows.boxes.tolist(), set(found.rows.region), found.reason) == ([box], {"mask"}, "")
+    assert said in found.small_box
+    assert f"{box[2]} x {box[3]} px" in found.small_box
+
+
+def test_the_largest_box_is_taken_only_where_none_reaches_the_least_and_tissue_is_asked_for(plan):
+    large = plan(TWO_REGIONS, **BOXES | {"component_box_min": 50})
+    assert (large.rows.boxes.tolist(), large.small_box) == ([[10, 10, 50, 10]], "")
+    assert not len(plan(TWO_REGIONS, **BOXES, fallback="exclude").rows)
+    assert set(plan(TWO_REGIONS, **BOXES, fallback="slide").rows.region) == {"slide"}
+    # Specks are no region, so that tissue takes their place.
+    assert set(plan(TWO_REGIONS, **BOXES | {"min_component_px": 5000}).rows.region) == {"tissue"}
+
+
 @pytest.mark.parametrize("most", [1, 2, 5, 17, 95, 96, 500])
 def test_at_most_so_many_tiles_spread_evenly_over_the_slide(plan, most):
     every = plan(np.ones((160, 240), bool)).rows.boxes.tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -64,6 +64,7 @@ def tiles(
         "tiles": found.counts(),
         "skipped": found.skipped,
         "fallbacks": found.fallbacks,
+        "small_boxes": found.small_boxes,
         "dropped": found.dropped,
         "failures": [asdict(failure) for failure in failures],
         "out": str(out) if out else None,
@@ -95,4 +96,17 @@ def _lines(found: TileSet) -> Iterator[str]:
     if len(found.skipped) > 10:
         yield f"and {len(found.skipped) - 10} more slides without tiles; --json or --preview names each"
     if found.fallbacks:
-        yield f"{len(found.fallbacks)} slides not cut by their mask; --json or --preview says why"
+        yield f"{_slides(len(found.fallbacks))} not cut by {_their(found.fallbacks)} mask; --json or --preview says why"
+    if found.small_boxes:
+        yield (
+            f"{_slides(len(found.small_boxes))} without a box of tiles.component_box_min, cut by the largest of "
+            f"{_their(found.small_boxes)} mask; --json or --preview says which"
+        )
+
+
+def _slides(num: int) -> str:
+    return f"{num} slide{'s' * (num != 1)}"
+
+
+def _their(slides: Mapping[str, str]) -> str:
+    return "its" if len(slides) == 1 else "their"

@@ -231,6 +231,8 @@ def _warnings(classifier: SlideClassifier, audited: AuditedCohort, tiles: TileSe
     warnings: dict[str, list[str]] = {}
     for name, reason in tiles.fallbacks.items():
         warnings.setdefault(name, []).append(f"tiles not cut by its mask: {reason}")
+    for name, reason in tiles.small_boxes.items():
+        warnings.setdefault(name, []).append(reason)
     for finding in audited.findings:
         if finding.kind in _TELLING and finding.proposal != "keep":
             warnings.setdefault(finding.slide, []).append(f"{finding.kind}: {finding.evidence}")

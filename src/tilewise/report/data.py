@@ -74,7 +74,7 @@ class AuditSummary:
 class TileSummary:
     """Tiles of the cohort: slide -> number of tiles, and why slides have none or were cut by a fallback.
 
-    `overlap` says that tiles of one slide lie over each other.
+    `overlap` says that tiles of one slide lie over each other; `small_boxes`, which slides have no box large enough.
     """
 
     counts: Mapping[str, int]
@@ -82,6 +82,7 @@ class TileSummary:
     fallbacks: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     overlap: bool = False
+    small_boxes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

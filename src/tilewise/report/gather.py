@@ -100,6 +100,7 @@ def gather(folder: RunFolder) -> ReportInput:
             tiles.fallbacks,
             describe_tiling(TileConfig.model_validate(recipe["tiles"])),
             overlap=any(overlapping(boxes[result.slide]) for result in shown),
+            small_boxes=tiles.small_boxes,
         ),
         parts=parts_of(folds),
         fold_notes=folds.notes,

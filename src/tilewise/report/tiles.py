@@ -150,7 +150,7 @@ def _card(
     pictures: Mapping[str, TilesPicture],
 ) -> SlideCard:
     tiles = given.tiles
-    reason = tiles.skipped.get(name) or tiles.fallbacks.get(name, "")
+    reason = tiles.skipped.get(name) or tiles.fallbacks.get(name) or tiles.small_boxes.get(name, "")
     dropped = ", ".join(f"{number} {kind}" for kind, number in tiles.dropped.get(name, {}).items())
     note = "; ".join(part for part in (reason, f"dropped: {dropped}" if dropped else "") if part)
     num_tiles = len(rows[name]) if name in rows else 0
@@ -207,6 +207,7 @@ def _view(given: PreviewInput, rows: Mapping[str, TileRows]) -> dict[str, object
         "num_slides": len(given.cohort.slides),
         "skipped": {name: without_folders(reason, root) for name, reason in tiles.skipped.items()},
         "fallbacks": {name: without_folders(reason, root) for name, reason in tiles.fallbacks.items()},
+        "small_boxes": tiles.small_boxes,
         "failures": [(failure.item, without_folders(failure.message, root)) for failure in given.failures],
     }
 

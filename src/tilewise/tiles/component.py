@@ -98,6 +98,23 @@ def component_box_tiles(mask: Mask, *, min_component_px: int, smallest: int, by:
     return found, covered_by(covered_table(mask), found)
 
 
+def largest_component_box(mask: Mask, *, min_component_px: int, by: str) -> tuple[Boxes, Ratios]:
+    """The largest of the boxes of `component_box_tiles`, whatever its size; none where the mask has no component.
+
+    Args:
+        mask: bool (H, W).
+        min_component_px: components of fewer pixels are passed over.
+        by: `side`: the one with the longest side; `area`: the one of the largest area.
+    """
+    boxes, ratios = component_box_tiles(mask, min_component_px=min_component_px, smallest=0, by=by)
+    if not len(boxes):
+        return boxes, ratios
+    sides, areas = boxes[:, 2:].max(axis=1), boxes[:, 2:].prod(axis=1)
+    first, second = (areas, sides) if by == "area" else (sides, areas)
+    largest = np.lexsort((second, first))[-1:]
+    return boxes[largest], ratios[largest]
+
+
 def _centers(component: Component, parts: int) -> Iterator[tuple[float, float]]:
     x, y = component.box.x, component.box.y
     if parts <= 1:

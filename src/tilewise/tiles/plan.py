@@ -8,6 +8,7 @@ import numpy as np
 
 from tilewise.audit.cohort import AuditedSlide
 from tilewise.slides import SlideReader
+from tilewise.tiles.component import largest_component_box
 from tilewise.tiles.config import Strategy, TileConfig
 from tilewise.tiles.cut import cut
 from tilewise.tiles.fields import with_fields, without_copies
@@ -41,11 +42,22 @@ class TilePlan:
         rows: the tiles.
         reason: why the mask was not used, or why there is no tile; empty where all is as asked for.
         dropped: filter (`blank`, `blurred`, `near-duplicate`) -> tiles it took away.
+        small_box: that its tile is the mask's largest box, which is below `component_box_min`; empty otherwise.
     """
 
     rows: TileRows
     reason: str = ""
     dropped: dict[str, int] = field(default_factory=dict)
+    small_box: str = ""
+
+
+@dataclass(frozen=True)
+class _GroupPlan:
+    """Tiles of strategies that fall back together; `reason` and `small_box` as in `TilePlan`."""
+
+    rows: dict[Strategy, TileRows]
+    reason: str = ""
+    small_box: str = ""
 
 
 def plan_tiles(request: TileRequest, *, reader: SlideReader | None = None) -> TilePlan:
@@ -68,15 +80,12 @@ def plan_tiles(request: TileRequest, *, reader: SlideReader | None = None) -> Ti
         return TilePlan(TileRows.none(), reason)
     regions = SlideRegions(slide, config, reader=reader)
     dropped: dict[str, int] = {}
-    found: dict[Strategy, TileRows] = {}
-    reasons: list[str] = []
-    for group in _groups(config):
-        parts, reason = _by_group(group, request, regions, side, dropped)
-        found |= parts
-        reasons += [reason] if reason and reason not in reasons else []
-    rows = without_copies(TileRows.join([found[name] for name in config.strategy if len(found[name])]))
+    plans = [_by_group(group, request, regions, side, dropped) for group in _groups(config)]
+    rows_of = {strategy: rows for plan in plans for strategy, rows in plan.rows.items()}
+    reasons = dict.fromkeys(plan.reason for plan in plans if plan.reason)
+    rows = without_copies(TileRows.join([rows_of[name] for name in config.strategy if len(rows_of[name])]))
     rows = _unlike(rows, regions, config, dropped)
-    return TilePlan(_limited(rows, config), "; ".join(reasons), dropped)
+    return TilePlan(_limited(rows, config), "; ".join(reasons), dropped, "".join(plan.small_box for plan in plans))
 
 
 def _groups(config: TileConfig) -> list[tuple[Strategy, ...]]:
@@ -88,8 +97,9 @@ def _groups(config: TileConfig) -> list[tuple[Strategy, ...]]:
 
 def _by_group(
     group: tuple[Strategy, ...], request: TileRequest, regions: SlideRegions, side: int, dropped: dict[str, int]
-) -> tuple[dict[Strategy, TileRows], str]:
-    """Tiles of strategies that fall back together, and why they were not cut by what they ask for."""
+) -> _GroupPlan:
+    """Tiles of the first region that yields any."""
+    none = dict.fromkeys(group, TileRows.none())
     chain, reason = _chain(group[0], request.slide, request.config)
     for region in chain:
         counts: dict[str, int] = {}
@@ -97,9 +107,31 @@ def _by_group(
         for kind, number in counts.items():
             dropped[kind] = dropped.get(kind, 0) + number
         if any(len(rows) for rows in found.values()):
-            return found, reason
+            return _GroupPlan(found, reason)
+        if region == "mask" and "component_box" in group and request.config.fallback == "tissue":
+            rows, small_box = _largest_box(request, regions, side)
+            if len(rows):
+                return _GroupPlan({**none, "component_box": rows}, small_box=small_box)
         reason = _said(reason, " and ".join(f"tiles.{name}" for name in group), region, regions, counts)
-    return dict.fromkeys(group, TileRows.none()), reason
+    return _GroupPlan(none, reason)
+
+
+def _largest_box(request: TileRequest, regions: SlideRegions, side: int) -> tuple[TileRows, str]:
+    """The largest box of the mask as a tile, and that it is below the least; it says more of the mask than tissue."""
+    config = request.config
+    boxes, ratios = largest_component_box(
+        regions.mask, min_component_px=config.min_component_px, by=config.component_box_min_by
+    )
+    if not len(boxes):
+        return TileRows.none(), ""
+    rows = TileRows.of_boxes(boxes, ratios, strategy="component_box", region="mask")
+    width, height = boxes[0, 2:].tolist()
+    unit = "px of area" if config.component_box_min_by == "area" else "px of length"
+    small_box = (
+        f"no box of its mask has {config.component_box_min} {unit} (tiles.component_box_min); its largest, "
+        f"{width} x {height} px, was taken"
+    )
+    return _of_use(with_fields(rows, regions.mask, config, side=side), regions, config, {}), small_box
 
 
 def _tiles(

@@ -13,7 +13,7 @@ from tilewise.tiles.config import TileConfig
 from tilewise.tiles.plan import TileRequest, plan_tiles
 from tilewise.tiles.tileset import TileSet
 
-_CODE_VERSION = 3
+_CODE_VERSION = 4
 _INCOMPLETE = "incomplete"
 
 

@@ -40,12 +40,14 @@ class TileSet:
         skipped: slide -> why it yields no tile.
         fallbacks: slide -> why its tiles were not cut by its mask.
         dropped: slide -> filter (`blank`, `blurred`, `near-duplicate`) -> tiles it took away.
+        small_boxes: slide -> that its tile is its mask's largest box, which is below `tiles.component_box_min`.
     """
 
     table: pd.DataFrame
     skipped: dict[str, str]
     fallbacks: dict[str, str]
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
+    small_boxes: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, plans: Mapping[str, TilePlan]) -> TileSet:
@@ -55,7 +57,8 @@ class TileSet:
         skipped = {name: plan.reason for name, plan in plans.items() if not len(plan.rows)}
         fallbacks = {name: plan.reason for name, plan in plans.items() if len(plan.rows) and plan.reason}
         dropped = {name: dict(plan.dropped) for name, plan in plans.items() if plan.dropped}
-        return cls(table.astype(_COLUMNS), skipped, fallbacks, dropped)
+        small_boxes = {name: plan.small_box for name, plan in plans.items() if len(plan.rows) and plan.small_box}
+        return cls(table.astype(_COLUMNS), skipped, fallbacks, dropped, small_boxes)
 
     def boxes(self) -> dict[str, Boxes]:
         """Slide -> boxes, int64 (N, 4) as x, y, width, height inside the slide, in the table's order."""
@@ -80,7 +83,8 @@ class TileSet:
 
     def write(self, path: Path, *, inputs: str) -> None:
         """Write the table; `inputs` is the digest of what it was made from."""
-        head = {"skipped": self.skipped, "fallbacks": self.fallbacks, "dropped": self.dropped, "inputs": inputs}
+        names = ("skipped", "fallbacks", "dropped", "small_boxes")
+        head = {name: getattr(self, name) for name in names} | {"inputs": inputs}
         write_table(path, self.table, schema=_SCHEMA, version=_VERSION, metadata=head)
 
     @classmethod
@@ -94,7 +98,10 @@ class TileSet:
         if head["schema_version"] == 1:
             table = _from_version_1(table)
         dropped = {str(name): dict(found) for name, found in head.get("dropped", {}).items()}
-        tiles = cls(table.astype(_COLUMNS), _strings(head["skipped"]), _strings(head["fallbacks"]), dropped)
+        small_boxes = _strings(head.get("small_boxes", {}))
+        tiles = cls(
+            table.astype(_COLUMNS), _strings(head["skipped"]), _strings(head["fallbacks"]), dropped, small_boxes
+        )
         return tiles, str(head["inputs"])
 
 
