@@ -26,6 +26,12 @@ def test_the_whole_recipe_survives_yaml(tmp_path):
     assert load_recipe(write(tmp_path, split.to_yaml())) == split
 
 
+def test_a_crop_that_cuts_nothing_off_is_refused():
+    with pytest.raises(RecipeError, match="cuts nothing off"):
+        load_recipe("window-resnet50", ["network.crop_px=224"])
+    assert load_recipe("window-resnet50", ["network.crop_px=224", "tiles.size_px=512"]).network.crop_px == 224
+
+
 def test_every_default_is_written_out():
     def keys(data, prefix=""):
         for key, value in data.items():

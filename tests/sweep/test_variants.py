@@ -1,9 +1,13 @@
 """Grids: what they hold, what is refused, and the recipes they make."""
 
 import pytest
+import torch
 import yaml
 
+from tilewise.encoders import find_card
+from tilewise.encoders.networks import create_network
 from tilewise.errors import RecipeError
+from tilewise.models.networks.blocks import encoder_blocks
 from tilewise.recipe import load_recipe
 from tilewise.sweep.grid import Grid, load_grid, packaged_grids
 from tilewise.sweep.variants import factor_columns, variants_of
@@ -105,6 +109,43 @@ def test_every_packaged_grid_is_valid_and_varies_something(name):
     recipes = [yaml.safe_dump(variant.recipe.model_dump(mode="json")) for variant in variants]
     assert len(set(recipes)) == len(recipes)
     assert grid.recipe is None or load_recipe(grid.recipe).name == grid.recipe
+
+
+def test_each_encoder_of_the_sliding_window_has_tiles_of_its_own_input_size():
+    for variant in variants_of(load_grid("encoders-window")):
+        assert variant.recipe.tiles.size_px == find_card(variant.recipe.encoder.name).input_px, variant.name
+        assert variant.recipe.network.input_px is None
+
+
+def test_unfrozen_blocks_are_those_of_the_last_layer():
+    millions = {}
+    for variant in variants_of(load_grid("ablation-window")):
+        network = variant.recipe.network
+        if network.trained == "last":
+            with torch.device("meta"):
+                body = create_network(find_card("resnet50"), seed=0)
+            blocks = encoder_blocks(body, network.blocks)[-network.last_blocks :]
+            names = [name for block in blocks for name in block.parameters]
+            assert all(name.startswith("layer4.") for name in names)
+            millions[network.last_blocks] = sum(body.get_parameter(name).numel() for name in names) / 1e6
+    assert millions == pytest.approx({1: 4.46, 2: 8.93}, abs=0.01)
+
+
+def test_the_log_of_the_dual_branch_is_its_teams():
+    rows = [variant.recipe for variant in variants_of(load_grid("log-dual-branch"))]
+    plain, tiling, fine, masks, dual, lion, *_ = rows
+    assert [row.training.loss.class_weights for row in rows[:6]] == [
+        "inverse", "none", "inverse", "inverse", "none", "inverse"
+    ]  # fmt: skip
+    assert (plain.tiles.size_px, plain.tiles.fit, plain.network.crop_px) == (224, "stretch", None)
+    assert (tiling.tiles.size_px, tiling.network.crop_px, tiling.training.sampling.balance) == (512, 224, "class")
+    assert (fine.tiles.size_px, fine.tiles.fit, fine.training.batch_size, fine.training.step.accumulate) == (
+        512, "pad", 4, 4
+    )  # fmt: skip
+    assert (masks.network.input, masks.tiles.fit, masks.tiles.size_px) == ("mask_channel", "reflect", 224)
+    assert masks.training.batch_size == 32
+    assert (dual.network.input, lion.training.optimizer.kind) == ("dual_branch", "lion")
+    assert "0.2493 to 0.4112" in load_grid("log-dual-branch").description
 
 
 def test_folders_are_plain_names():

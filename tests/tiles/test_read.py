@@ -7,7 +7,7 @@ import pytest
 from tilewise.slides import FlatReader
 from tilewise.stain import STANDARD, Normaliser, TileNormaliser
 from tilewise.tiles.config import TileConfig
-from tilewise.tiles.fields import with_fields
+from tilewise.tiles.fields import middle_of, with_fields
 from tilewise.tiles.read import glass_color, read_mask_tiles, read_tiles
 from tilewise.tiles.rows import TileRows
 
@@ -19,6 +19,18 @@ def pixels():
     slide[:, :, 0] = np.arange(100)[None]
     slide[:, :, 1] = np.arange(60)[:, None]
     return slide
+
+
+def test_the_middle_of_tiles_is_that_of_their_fields_inside_the_slide():
+    boxes = np.array([[10, 20, 40, 40], [0, 0, 30, 40]])
+    fields = np.array([[10, 20, 40, 40], [-10, 0, 40, 40]])
+    inside, middle = middle_of(boxes, fields, 0.5)
+    assert middle.tolist() == [[20, 30, 20, 20], [0, 10, 20, 20]]
+    assert inside.tolist() == [[20, 30, 20, 20], [0, 10, 20, 20]]
+    assert middle_of(boxes, fields - [[5, 0, 0, 0], [20, 0, 0, 0]], 0.5)[0].tolist() == [
+        [15, 30, 20, 20],
+        [0, 10, 1, 20],
+    ]
 
 
 def rows_of(boxes, config, *, side=None, mask=None, strategy="window"):

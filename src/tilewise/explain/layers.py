@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tilewise.encoders.networks import bare_network
 from tilewise.models.networks import TileNetwork
-from tilewise.models.networks.inputs import AveragePool
+from tilewise.models.networks.inputs import FeatureMap
 
 Reshape = Callable[[Tensor], Tensor]
 
@@ -32,7 +32,7 @@ def spatial_layer(network: TileNetwork) -> tuple[nn.Module, Reshape]:
         network: the caller's own; it is changed so that the last feature map can be listened to.
     """
     encoder = network.encoder
-    body = cast("Any", encoder.network if isinstance(encoder, AveragePool) else bare_network(encoder))
+    body = cast("Any", encoder.network if isinstance(encoder, FeatureMap) else bare_network(encoder))
     if is_of_tokens(network):
         return body.blocks[-2], _grid_of_tokens(body)
     tap, features = nn.Identity(), body.forward_features

@@ -10,6 +10,8 @@ from itertools import combinations
 from tilewise.audit.cohort import NO_GROUPS, AuditedCohort
 from tilewise.audit.magnification import scales
 from tilewise.cohort import Cohort
+from tilewise.encoders.catalogue import find_card
+from tilewise.models.networks.check import pools_by_average
 from tilewise.recipe import Recipe
 from tilewise.stain.record import StainRecord
 from tilewise.tiles.run import without_tiles
@@ -35,6 +37,12 @@ def cautions(
         idle = {"pseudo.method=confident": recipe.pseudo.method != "none"}
         idle["pretrain.use_unlabelled"] = recipe.pretrain.use_unlabelled
         warnings += [f"{key} had no effect: every slide has a label." for key, asked in idle.items() if asked]
+    encoder = find_card(recipe.encoder.name)
+    if recipe.network.pooling == "average" and pools_by_average(encoder):
+        warnings.append(
+            f"network.pooling=average had no effect: {encoder.name} pools so by itself. network.pooling=flatten is "
+            "the other way."
+        )
     if audited.dropped:
         warnings.append(f"The audit dropped {len(audited.dropped)} slides; audit/report.html shows which and why.")
     warnings += _not_by_mask(recipe, audited, tiles)
@@ -52,21 +60,32 @@ def cautions(
 
 def _not_by_mask(recipe: Recipe, audited: AuditedCohort, tiles: TileSet) -> list[str]:
     """Masks that were of no use, and slides without one among slides that have one."""
-    masked = {item.slide_id for item in audited.slides if item.slide.mask_path is not None}
+    masked = {item.slide_id: item.use_mask for item in audited.slides if item.slide.mask_path is not None}
     if not masked:
         return []  # there are no masks: nothing happened to them
     instead = "tissue" if recipe.tiles.fallback == "tissue" else "the whole slide"
-    useless, missing = tiles.fallbacks.keys() & masked, tiles.fallbacks.keys() - masked
-    counts = {"could not be used": len(useless), "missing": len(missing)}
+    counts = Counter(_trouble(masked.get(name)) for name in tiles.fallbacks)
     warnings = []
-    for what, num in counts.items():
+    for (verb, verb_of_many), num in counts.items():
         many = num > 1
-        verb = what if what == "could not be used" else f"{'are' if many else 'is'} {what}"
-        if num:
-            warnings.append(
-                f"The mask{'s' * many} of {num} slide{'s' * many} {verb}; tiles were cut from {instead} instead."
-            )
+        warnings.append(
+            f"The mask{'s' * many} of {num} slide{'s' * many} {verb_of_many if many else verb}; tiles were cut from "
+            f"{instead} instead."
+        )
+    if num := len(tiles.small_boxes):
+        warnings.append(
+            f"No box of the mask reaches tiles.component_box_min={recipe.tiles.component_box_min} on {num} "
+            f"slide{'s' * (num > 1)}; the largest box was taken there."
+        )
     return warnings
+
+
+def _trouble(use_mask: bool | None) -> tuple[str, str]:
+    """Why a mask, None where there is none, cut no tile: said of one and of several."""
+    if use_mask is None:
+        return "is missing", "are missing"
+    # One that the audit let pass marks too little for the tiles that are asked for.
+    return ("yields no tile", "yield no tile") if use_mask else ("could not be used", "could not be used")
 
 
 def _magnification(recipe: Recipe, audited: AuditedCohort) -> list[str]:

@@ -29,6 +29,8 @@ from tilewise.models.networks import NetworkModel
 from tilewise.pipeline.predict_part import Looked, PartPrediction, PartPredictor, Shared
 from tilewise.pipeline.seen import SeenAsFeatures, SeenAsPixels
 from tilewise.store import check_out
+from tilewise.tiles.fields import middle_of
+from tilewise.tiles.window import Boxes
 
 Look = TypeVar("Look")
 
@@ -207,7 +209,12 @@ def _values_of_networks(
     members = [member for member in classifier.members if isinstance(member, NetworkModel)]
     networks = [ClassActivation(member, num_threads=threads, device=device) for member in members]
     num_fields = Shown.by(recipe.network, recipe.encoder, recipe.tiles).num_fields
-    rows = looked.tiles.rows()
+    rows, crop_px = looked.tiles.rows(), recipe.network.crop_px
+
+    def seen_of(boxes: Boxes, fields: Boxes) -> tuple[Boxes, Boxes]:
+        """What of the tiles the networks see."""
+        return (boxes, fields) if crop_px is None else middle_of(boxes, fields, crop_px / recipe.tiles.size_px)
+
     for shown in zip(*(store.each(list(wanted)) for store in stores), strict=True):
         name = shown[0][0]
         failed = [found for _, found in shown if isinstance(found, Failure)]
@@ -221,8 +228,7 @@ def _values_of_networks(
         yield (
             name,
             TileValues(
-                own.boxes,
-                own.fields,
+                *seen_of(own.boxes, own.fields),
                 np.average(probabilities_MT, axis=0, weights=classifier.weights),
                 activations_THW=activations_of(networks, classifier.weights, tiles, wanted[name]),
             ),

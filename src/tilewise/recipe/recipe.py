@@ -72,6 +72,11 @@ class Recipe(BaseModel):
             if self.features != FeaturesConfig():
                 raise ValueError("`features` has no effect with training.on=pixels; drop it")
             check_network(self.network, self.encoder)
+            if self.network.crop_px is not None and self.network.crop_px >= self.tiles.size_px:
+                raise ValueError(
+                    f"network.crop_px={self.network.crop_px} cuts nothing off tiles of that side or less "
+                    f"(tiles.size_px={self.tiles.size_px}); set a larger tiles.size_px, or drop it"
+                )
             if self.compose.method != "none" and self.network.input == "multi_scale":
                 raise ValueError(
                     f"compose.method={self.compose.method} knows one field of view, and network.input=multi_scale has "

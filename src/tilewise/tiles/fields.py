@@ -54,6 +54,14 @@ def with_fields(rows: TileRows, region: Region, config: TileConfig, *, side: int
     return without_copies(result)
 
 
+def middle_of(boxes: Boxes, fields: Boxes, share: float) -> tuple[Boxes, Boxes]:
+    """Boxes and fields, int64 (N, 4), of the middle of tiles: this share of their fields' sides."""
+    middle = _scaled(fields, share)
+    low = np.clip(middle[:, :2], boxes[:, :2], boxes[:, :2] + boxes[:, 2:] - 1)
+    high = np.clip(middle[:, :2] + middle[:, 2:], low + 1, boxes[:, :2] + boxes[:, 2:])
+    return np.column_stack([low, high - low]), middle
+
+
 def without_copies(rows: TileRows) -> TileRows:
     """The rows without the places that are the same as an earlier one."""
     first = rows[rows.scale == 0]

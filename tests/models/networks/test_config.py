@@ -21,6 +21,7 @@ from tilewise.models.networks import NetworkConfig, build_network, check_network
     ("config", "named"),
     [
         ({"last_blocks": 2}, "last_blocks"),
+        ({"input": "multi_scale", "crop_px": 64}, "crop_px"),
         ({"trained": "all", "last_blocks": 2}, "last_blocks"),
         ({"trained": "last", "blocks_per_stage": 1}, "blocks_per_stage"),
         ({"trained": "all", "epochs_per_stage": 1}, "epochs_per_stage"),

@@ -17,7 +17,8 @@ from tilewise.encoders import EncoderConfig, build_encoder, find_card
 from tilewise.encoders.networks import create_network
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, TileBatch, TileNetwork, build_network
-from tilewise.models.networks.inputs import MaskStem
+from tilewise.models.networks.check import pools_by_average
+from tilewise.models.networks.inputs import FeatureMap, MaskStem
 
 LABELS = torch.tensor([0, 1, 1, 0, 1, 0, 0, 1])
 
@@ -155,6 +156,53 @@ def test_the_mean_of_tokens_and_of_maps_is_taken_and_no_weight_is_left_over() ->
         torch.testing.assert_close(network.eval().encoder(images_BCHW), expected)
         steps(network.train(), draw_batch(6, network.card.input_px), LABELS[:6], 1)
         assert [name for name, one in network.named_parameters() if one.grad is None] == [], family
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_average_on_top_is_known_to_be_idle_where_it_is(family: str) -> None:
+    """Of the family's small member, at a size whose last feature map has several places."""
+    card = small_card(family)
+    side = card.input_px if family in {"vit", "vit_giant", "swin", "simple_cnn"} else 64
+    network = create_network(card, seed=0)
+    images_BCHW = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        own, averaged = network(images_BCHW), FeatureMap(network)(images_BCHW)
+    same = own.shape == averaged.shape and torch.allclose(own, averaged, atol=1e-5)
+    assert same == pools_by_average(card)
+
+
+@pytest.mark.parametrize("family", ["resnet", "vit", "simple_cnn"])
+def test_a_flattened_map_keeps_every_place_apart(family: str) -> None:
+    network = small_network(family, pooling="flatten").eval()
+    images_BCHW = torch.randn(2, 3, network.card.input_px, network.card.input_px)
+    bare: Any = create_network(small_card(family), seed=0)
+    features = bare.forward_features(images_BCHW)
+    if features.ndim == 3:
+        features = features[:, bare.num_prefix_tokens :]
+    torch.testing.assert_close(network.encoder(images_BCHW), features.reshape(2, -1))
+    assert network.head(network.encoder(images_BCHW)).shape == (2, 2)
+    steps(network.train(), draw_batch(4, network.card.input_px), LABELS[:4], 1)
+    assert [name for name, one in network.named_parameters() if one.grad is None] == []
+
+
+@pytest.mark.parametrize("kind", ["image", "mask_channel", "dual_branch", "dual_stream"])
+def test_of_a_tile_that_is_cropped_the_middle_is_seen_and_nothing_else(kind: str) -> None:
+    network, batch = with_weights(cnn(input=kind, crop_px=32)), draw_batch(3, 48)
+    middle = slice(8, 40)
+    inside = TileBatch(
+        batch.images_BSCHW[..., middle, middle].contiguous(), batch.masks_BHW[:, middle, middle], batch.wides_BCHW
+    )
+    assert torch.equal(network(batch), network(inside))
+    around = batch.images_BSCHW.clone()
+    around[..., :8] = 255 - around[..., :8]
+    assert torch.equal(network(replace(batch, images_BSCHW=around)), network(batch))
+
+
+def with_weights(network: TileNetwork) -> TileNetwork:
+    """With a head that says something: it starts from zero."""
+    for parameter in network.head.parameters():
+        nn.init.normal_(parameter, generator=torch.Generator().manual_seed(1))
+    return network.eval()
 
 
 def test_separate_streams_start_alike_and_part() -> None:

@@ -199,3 +199,32 @@ def test_other_types_are_refused(batch: Batch) -> None:
         changed(ALL, images.float(), masks)
     with pytest.raises(ValueError, match="as uint8"):
         changed(ALL, images, masks.bool())
+
+
+def test_squares_are_cut_at_every_place_alike_and_a_mask_with_its_tile(batch: Batch) -> None:
+    images, masks = batch(num=400, fields=1, width=12, height=10)
+    # Every pixel tells where it is.
+    images[:, :, 0], images[:, :, 2] = torch.arange(12), torch.arange(10)[:, None]
+    before = images.clone()
+    cut, cut_masks = Augment(AugmentConfig(), crop_px=8)(images, masks, seeded(0, 0, 0))
+    again, _ = Augment(AugmentConfig(), crop_px=8)(images, None, seeded(0, 0, 0))
+    assert (cut.shape, cut_masks.shape) == ((400, 1, 3, 8, 8), (400, 8, 8))
+    assert torch.equal(images, before)
+    assert torch.equal(cut, again)
+    assert torch.equal(cut[:, 0, 1], 255 - cut_masks)
+    left, top = cut[:, 0, 0, 0, 0], cut[:, 0, 2, 0, 0]
+    for index in range(400):
+        where = (slice(int(top[index]), int(top[index]) + 8), slice(int(left[index]), int(left[index]) + 8))
+        assert torch.equal(cut[index], images[index][..., where[0], where[1]])
+    # 5 x 3 places, each as likely; four standard deviations.
+    counts = np.bincount((top * 5 + left).numpy(), minlength=15)
+    assert np.abs(counts - 400 / 15).max() < 4 * np.sqrt(400 / 15)
+    whole, _ = Augment(AugmentConfig(), crop_px=16)(images, None, seeded(0, 0, 0))
+    assert torch.equal(whole, images)
+
+
+def test_a_crop_leaves_the_numbers_of_the_other_changes(batch: Batch) -> None:
+    images, masks = batch()
+    config = AugmentConfig(horizontal_flip=0.5, quarter_turn=0.5)
+    cut, _ = Augment(config, crop_px=48)(images, masks, seeded(0, 0, 0))
+    assert torch.equal(cut, Augment(config)(images, masks, seeded(0, 0, 0))[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from contextlib import closing
@@ -74,6 +75,22 @@ def test_tile_mask_and_whole_slide_are_turned_alike() -> None:
 
 def turned(pixels: torch.Tensor, flip: bool, turns: int) -> torch.Tensor:
     return (pixels.flip(-1) if flip else pixels).rot90(turns, (-2, -1))
+
+
+def test_tiles_are_cropped_with_their_masks_and_the_whole_slide_is_not() -> None:
+    made = dataclasses.replace(preparer(AugmentConfig(), wide=True), crop_px=20)
+    tiles = torch.arange(12)
+    plain, cut = made.part.batch(tiles.numpy()), made.make(0, 0, tiles).batch
+    assert (cut.images_BSCHW.shape[-2:], cut.masks_BHW.shape[-2:]) == ((20, 20), (20, 20))
+    assert torch.equal(cut.wides_BCHW, plain.wides_BCHW)
+    places = set()
+    for index in range(12):
+        windows = plain.images_BSCHW[index].unfold(-2, 20, 1).unfold(-2, 20, 1)  # (S, C, rows, columns, 20, 20)
+        same = (windows == cut.images_BSCHW[index][:, :, None, None]).all(dim=(0, 1, 4, 5))
+        ((top, left),) = same.nonzero().tolist()
+        assert torch.equal(plain.masks_BHW[index, top : top + 20, left : left + 20], cut.masks_BHW[index])
+        places.add((top, left))
+    assert len(places) > 6
 
 
 def test_features_are_mixed_by_the_network_and_their_targets_here() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.catalogue import find_card
 from tilewise.encoders.config import EncoderConfig
 from tilewise.errors import RecipeError
 from tilewise.models.networks.config import NetworkConfig
 
+# Families, and networks of our own, whose features are the mean of their last feature map.
+_AVERAGE_FAMILIES = frozenset({"densenet", "efficientnet", "mobilenet_v1", "resnet", "swin", "xception"})
+_AVERAGE_CARDS = frozenset({"simple_cnn"})
 _OF_FEATURES = ("engine", "precision", "batch_size", "threads")
 
 
@@ -35,3 +39,8 @@ def check_network(network: NetworkConfig, encoder: EncoderConfig) -> None:
             f"encoder.{' and encoder.'.join(asked)}: only for features that are made once, not for a network that is "
             "trained on pixels; drop this"
         )
+
+
+def pools_by_average(card: EncoderCard) -> bool:
+    """Whether an encoder's features are the mean of its last feature map, so that `network.pooling=average` is idle."""
+    return card.family in _AVERAGE_FAMILIES or card.name in _AVERAGE_CARDS

@@ -43,10 +43,21 @@ class NetworkConfig(BaseModel):
         le=1.0,
         description="The learning rate of a block is that of the block after it times this; that of the head is whole.",
     )
-    pooling: Literal["encoder", "average"] = Field(
+    pooling: Literal["encoder", "average", "flatten"] = Field(
         "encoder",
         description="encoder: what the encoder gives. average: the mean of its last feature map, or of a transformer's "
-        "tile tokens; layers that come after it, such as VGG's two fully connected ones, are left out.",
+        "tile tokens; layers that come after it, such as VGG's two fully connected ones, are left out. Nothing changes "
+        "for ResNet, DenseNet, EfficientNet, MobileNetV1, Xception and Swin, which pool so by themselves. flatten: the "
+        "same map with each of its places kept apart, so that the head has a weight for each (100,352 inputs of "
+        "ResNet-50 at 224 px).",
+    )
+    crop_px: int | None = Field(
+        None,
+        ge=16,
+        le=2048,
+        description="Squares of this side are cut out of the tiles (tiles.size_px), before they are resized to "
+        "input_px: at random places while the network learns, the middle in scoring and prediction. null: whole tiles. "
+        "Not for multi_scale, and the whole slide of dual_stream is not cropped.",
     )
     input_px: int | None = Field(
         None, ge=32, le=2048, description="Side of the square that tiles are resized to; null: the encoder's own."
@@ -69,6 +80,10 @@ class NetworkConfig(BaseModel):
 
     @model_validator(mode="after")
     def _refuse_what_has_no_effect(self) -> Self:
+        if self.crop_px is not None and self.input == "multi_scale":
+            raise ValueError(
+                "network.crop_px would tear the fields of one place apart (network.input: multi_scale); drop it"
+            )
         for name, (key, values) in _ONLY_WITH.items():
             changed = getattr(self, name) != type(self).model_fields[name].default
             if changed and getattr(self, key) not in values:

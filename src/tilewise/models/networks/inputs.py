@@ -1,4 +1,4 @@
-"""What is put around an encoder's network: the mask as a fourth channel, the mean as pooling, pixels made ready."""
+"""What is put around an encoder's network: the mask as a fourth channel, another pooling, pixels made ready."""
 
 from __future__ import annotations
 
@@ -48,12 +48,17 @@ def add_mask_channel(network: nn.Module, *, mean: bool) -> None:
     network.set_submodule(name, MaskStem(stem, mean=mean))
 
 
-class AveragePool(nn.Module):
-    """A network's last feature map, or tile tokens, averaged; layers that come after it are removed."""
+class FeatureMap(nn.Module):
+    """A network's last feature map, or tile tokens, averaged or laid out; layers that come after it are removed.
 
-    def __init__(self, network: nn.Module) -> None:
+    Args:
+        network: an encoder's network.
+        flatten: keep the features of every place; otherwise their mean.
+    """
+
+    def __init__(self, network: nn.Module, *, flatten: bool = False) -> None:
         super().__init__()
-        self.network = bare_network(network)
+        self.network, self.flatten = bare_network(network), flatten
         self.tokens_from = int(getattr(self.network, "num_prefix_tokens", 0))
         self.channels_last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
 
@@ -77,10 +82,14 @@ class AveragePool(nn.Module):
         return int(features_BD.shape[1])
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """Normalised images to features (B, width)."""
+        """Normalised images to features (B, width), or (B, width * places)."""
         features: Tensor = cast("Any", self.network).forward_features(images_BCHW)
         if features.ndim == 3:
-            return features[:, self.tokens_from :].mean(dim=1)
+            features = features[:, self.tokens_from :]
+        if self.flatten:
+            return features.flatten(1)
+        if features.ndim == 3:
+            return features.mean(dim=1)
         return features.mean(dim=(1, 2) if self.channels_last else (2, 3))
 
 
@@ -92,6 +101,13 @@ def _remove_others(module: nn.Module, used: Collection[str], prefix: str = "") -
             setattr(module, name, nn.Identity())
         else:
             _remove_others(child, used, f"{prefix}{name}.")
+
+
+def crop_middle(pixels: Tensor, side: int) -> Tensor:
+    """The square of this side in the middle of tiles or masks (..., H, W); those that are no larger are left whole."""
+    height, width = pixels.shape[-2:]
+    top, left = max(0, height - side) // 2, max(0, width - side) // 2
+    return pixels[..., top : top + side, left : left + side]
 
 
 class Pixels(nn.Module):

@@ -23,7 +23,7 @@ from tilewise.models.networks.batch import TileBatch
 from tilewise.models.networks.blocks import Block, encoder_blocks, undecayed_names
 from tilewise.models.networks.check import check_network
 from tilewise.models.networks.config import NetworkConfig
-from tilewise.models.networks.inputs import AveragePool, Pixels, add_mask_channel
+from tilewise.models.networks.inputs import FeatureMap, Pixels, add_mask_channel, crop_middle
 from tilewise.models.networks.trained import num_trained_blocks, rate_factors, rest_frozen, set_requires_grad
 
 # Networks built for one size of input, which timm has to be told of.
@@ -139,9 +139,9 @@ class TileNetwork(nn.Module):
         }
         undecayed = [body.get_parameter(name) for name in undecayed_names(body)]
         dim = self.card.dim
-        if config.pooling == "average":
-            body = pool = AveragePool(body)
-            dim = pool.remove_unused(self.card.input_px)
+        if config.pooling != "encoder":
+            body = feature_map = FeatureMap(body, flatten=config.pooling == "flatten")
+            dim = feature_map.remove_unused(self.card.input_px)
         if config.input == "mask_channel":
             add_mask_channel(body, mean=config.mask_weights == "mean")
         self.encoder = body
@@ -174,6 +174,8 @@ class TileNetwork(nn.Module):
 
     def features(self, batch: TileBatch) -> Tensor:
         """What the head is given, (B, D)."""
+        if self.config.crop_px is not None:
+            batch = _cropped(batch, self.config.crop_px)
         num_fields = self.config.num_fields if self.config.input == "multi_scale" else 1
         if batch.images_BSCHW.shape[1] != num_fields:
             raise ValueError(
@@ -294,6 +296,12 @@ def _encoder(card: EncoderCard, config: EncoderConfig, *, seed: int, offline: bo
     if path is not None:
         load_weights(network, card, path)
     return network
+
+
+def _cropped(batch: TileBatch, side: int) -> TileBatch:
+    """The middle of the tiles and of their masks; a batch that was cropped to learn from is left as it is."""
+    masks = None if batch.masks_BHW is None else crop_middle(batch.masks_BHW, side)
+    return TileBatch(crop_middle(batch.images_BSCHW, side), masks, batch.wides_BCHW)
 
 
 def _given(tensor: Tensor | None, name: str) -> Tensor:

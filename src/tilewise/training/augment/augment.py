@@ -30,18 +30,19 @@ Numbers = TypeVar("Numbers", np.float32, np.float64)
 class _Stream(IntEnum):
     """Each kind of change has random numbers of its own, so that switching one on leaves the others as they are."""
 
-    TURN, AFFINE, ELASTIC, POLICY, COLOR, HED, BLUR = range(7)
+    TURN, AFFINE, ELASTIC, POLICY, COLOR, HED, BLUR, CROP = range(8)
 
 
 class Augment:
     """Random changes of a batch; see `AugmentConfig`.
 
+    With `crop_px`, squares of this side are cut at places drawn at random, so that the batch comes out smaller.
     Every tile has its own numbers, and all its fields of view and its mask the same. The result depends on the batch
     and on the generator alone: take `seeded(seed, epoch, batch)`. Nothing is drawn from torch's global generator.
     """
 
-    def __init__(self, config: AugmentConfig) -> None:
-        self._config = config
+    def __init__(self, config: AugmentConfig, *, crop_px: int | None = None) -> None:
+        self._config, self._crop_px = config, crop_px
 
     @torch.no_grad()
     def __call__(
@@ -61,12 +62,14 @@ class Augment:
         if images_BSCHW.dtype != torch.uint8 or (masks_BHW is not None and masks_BHW.dtype != torch.uint8):
             raise ValueError("tiles and masks are varied as uint8; turn them into other numbers afterwards")
         entropy = int(torch.randint(0, 2**62, (), generator=generator))
-        if self._config.is_off or not len(images_BSCHW):
+        if (self._config.is_off and self._crop_px is None) or not len(images_BSCHW):
             return images_BSCHW, masks_BHW
         pair = (images_BSCHW, masks_BHW)
         for change, stream in (
             (self._turn, _Stream.TURN),
             (self._warp, _Stream.AFFINE),
+            # After what lets glass in at the edges, and before what costs by the pixel.
+            (self._crop, _Stream.CROP),
             (self._follow_policy, _Stream.POLICY),
             (self._recolor, _Stream.COLOR),
             (self._restain, _Stream.HED),
@@ -104,6 +107,20 @@ class Augment:
             if masks is not None:
                 masks[chosen] = look(masks[chosen][:, None], grid, _NO_MASK)[:, 0]
         return images, masks
+
+    def _crop(self, pair: Pair, entropy: int, stream: _Stream) -> Pair:
+        side, (images, masks) = self._crop_px, pair
+        if side is None:
+            return pair
+        rng = _rng(entropy, stream)
+        room_2 = [max(0, length - side) for length in images.shape[-2:]]
+        corners_B2 = rng.integers(0, np.array(room_2) + 1, (len(images), 2)).tolist()
+
+        def cut(pixels: Tensor) -> Tensor:
+            parts = zip(pixels, corners_B2, strict=True)
+            return torch.stack([one[..., top : top + side, left : left + side] for one, (top, left) in parts])
+
+        return cut(images), None if masks is None else cut(masks)
 
     def _follow_policy(self, pair: Pair, entropy: int, stream: _Stream) -> Pair:
         policy, (images, masks) = self._config.policy, pair

@@ -55,6 +55,7 @@ class Preparer:
         augment: how they are varied.
         device: where batches go.
         seed: of the training.
+        crop_px: side of the squares that are cut out of the tiles at random; None takes them whole.
     """
 
     part: PixelPart
@@ -64,6 +65,7 @@ class Preparer:
     augment: AugmentConfig
     device: torch.device
     seed: int
+    crop_px: int | None = None
 
     def make(self, epoch: int, number: int, tiles: Tensor) -> Prepared:
         """The batch of this number, from 0, in an epoch."""
@@ -81,13 +83,13 @@ class Preparer:
         )
 
     def _varied(self, batch: TileBatch, generator: torch.Generator) -> TileBatch:
-        vary, again = Augment(self.augment), torch.Generator()
+        vary, again = Augment(self.augment, crop_px=self.crop_px), torch.Generator()
         again.set_state(generator.get_state())
         images, masks = vary(batch.images_BSCHW, batch.masks_BHW, generator)
         wides = batch.wides_BCHW
         if wides is not None:
             # From the same numbers: tile and slide are turned and coloured alike.
-            wides = vary(wides[:, None], None, again)[0][:, 0]
+            wides = Augment(self.augment)(wides[:, None], None, again)[0][:, 0]
         return TileBatch(images, masks, wides)
 
 

@@ -164,6 +164,7 @@ class _Run:
             augment,
             team.device,
             seed,
+            network.config.crop_px,
         )
 
     @property

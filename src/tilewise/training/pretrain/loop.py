@@ -140,7 +140,9 @@ class _Run:
         plain = training.engine.model_copy(update={"channels_last": False})
         alone = training.model_copy(update={"mixup": MixConfig(), "engine": plain})
         targets_N1, weights_N = torch.ones(len(part), 1), torch.ones(len(part))
-        self._preparer = Preparer(part, targets_N1, weights_N, alone, config.augment, device, seed)
+        self._preparer = Preparer(
+            part, targets_N1, weights_N, alone, config.augment, device, seed, network.config.crop_px
+        )
 
     @property
     def checkpoint(self) -> Checkpoint:
