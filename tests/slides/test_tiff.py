@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 
 import numpy as np
 import pytest
@@ -195,6 +196,22 @@ def test_what_is_no_slide_is_named(data, options, said, tmp_path):
     tifffile.imwrite(path, data, metadata=metadata, **options)
     with pytest.raises(SlideUnreadable, match=said):
         open_slide(path)
+
+
+def test_channels_of_different_depths_are_refused(tmp_path):
+    """Of RGB 5-6-5 the order of bytes is anybody's guess, and its full scale was taken for that of green."""
+    width, height = 9, 8
+    packed = bytes(2 * width * height)
+    entries = [
+        (256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, 134), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 140),
+        (277, 3, 1, 3), (278, 3, 1, height), (279, 4, 1, len(packed)), (284, 3, 1, 1),
+    ]  # fmt: skip
+    data = struct.pack("<2sHIH", b"II", 42, 8, len(entries))
+    data += b"".join(struct.pack("<HHII", *entry) for entry in entries) + struct.pack("<I3H", 0, 5, 6, 5)
+    path = tmp_path / "a.tif"
+    path.write_bytes(data + packed)
+    with pytest.raises(SlideUnreadable, match=r"a\.tif.*its channels have 5, 6, 5 bits; save it with 8 bits each"):
+        read_image(path)
 
 
 def test_strips_that_are_missing_are_noticed(rgb, tmp_path):

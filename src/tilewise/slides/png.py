@@ -19,6 +19,7 @@ import imagecodecs
 import numpy as np
 
 from tilewise.slides.header import Buffer, SlideHeader, make_header, plausible_mpp
+from tilewise.slides.left_out import LEFT_OUT
 from tilewise.slides.orientation import orientation_of
 from tilewise.slides.png_rows import unfilter
 from tilewise.slides.samples import Kind, Samples
@@ -74,7 +75,7 @@ def read_png_header(data: Buffer) -> SlideHeader:
         orientation=orientation,
         mpp=mpp,
         profile=profile,
-        notes=("animated; the first frame is taken",) if animated else (),
+        notes=(f"{LEFT_OUT}the frames after the first of an animation",) if animated else (),
     )
 
 

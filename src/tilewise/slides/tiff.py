@@ -90,13 +90,12 @@ def _header(file: Any) -> SlideHeader:
         raise ValueError(f"its colours are {getattr(page.photometric, 'name', page.photometric)}; save it as RGB")
     _require_samples(page, mode)
     require_segments(page)
-    bits = page.bitspersample if isinstance(page.bitspersample, int) else max(page.bitspersample)
     white_is_zero = ("0 is white, as its photometric tag says",) if int(page.photometric) == _WHITE_IS_ZERO else ()
     return make_header(
         format="TIFF",
         stored_size=page_size(page),
         mode=mode,
-        bits=int(bits),
+        bits=int(page.bitspersample),
         orientation=valid_orientation(tag(page, "Orientation")),
         pages=layout.num_pages,
         mpp=microns_per_pixel(page, str(page.description or file.pages.first.description or "")),
@@ -127,6 +126,9 @@ def _require_samples(page: Any, mode: str) -> None:
     kind = page.dtype
     if kind is None or not (kind == np.bool_ or (kind.kind == "u" and kind.itemsize <= 2)):
         raise ValueError(f"its samples are {kind}, not 8 or 16 bits; scale it to 8 bits and save it again")
+    if not isinstance(page.bitspersample, int):
+        depths = ", ".join(map(str, page.bitspersample))
+        raise ValueError(f"its channels have {depths} bits; save it with 8 bits each")  # noqa: TRY004 - of a file
     if page.imagedepth != 1:
         raise ValueError(f"it is a volume of {page.imagedepth} planes; save the plane you mean")
     extra = page.samplesperpixel - _NUM_COLORS[mode]

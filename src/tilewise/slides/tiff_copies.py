@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.slides.tiff_segments import decode_segment, num_segments, require_segments
+from tilewise.slides.tiff_segments import decode_segment, num_segments, require_segments, segment_size
 from tilewise.units import Box, Size
 
 Grey = npt.NDArray[np.float32]
@@ -71,11 +71,13 @@ def has_proportions(size: Size, first: Size) -> bool:
 
 def _is_comparable(page: Any) -> bool:
     photometric = None if page.photometric is None else int(page.photometric)
-    if photometric not in _COMPARABLE or page.imagedepth != 1 or page.dtype is None:
+    if photometric not in _COMPARABLE or page.imagedepth != 1 or not isinstance(page.bitspersample, int):
+        return False
+    if page.dtype is None:
         return False
     if page.dtype != np.bool_ and not (page.dtype.kind == "u" and page.dtype.itemsize <= 2):
         return False
-    width, height = _segment_size(page)
+    width, height = segment_size(page)
     return width * height <= _MOST_SEGMENT_PIXELS
 
 
@@ -105,7 +107,7 @@ def _scaled(box: Box, small: Any, large: Any) -> Box:
 
 
 def _read(file: Any, page: Any, box: Box) -> Grey:
-    width, height = _segment_size(page)
+    width, height = segment_size(page)
     across = math.ceil(page.imagewidth / width)
     region = np.empty((box.height, box.width), dtype=np.float32)
     for row in range(box.y // height, (box.bottom - 1) // height + 1):
@@ -131,7 +133,7 @@ def _segment(file: Any, page: Any, index: int) -> Grey:
     grey: Grey = decoded[: box.height, : box.width, : 3 if page.samplesperpixel >= 3 else 1].mean(
         axis=2, dtype=np.float32
     )
-    top = 1 if page.dtype == np.bool_ else (1 << max(np.atleast_1d(page.bitspersample))) - 1
+    top = (1 << page.bitspersample) - 1
     grey *= np.float32(255 / top)
     if int(page.photometric) == _WHITE_IS_ZERO:
         np.subtract(255, grey, out=grey)
@@ -139,16 +141,10 @@ def _segment(file: Any, page: Any, index: int) -> Grey:
 
 
 def _segment_box(page: Any, index: int) -> Box:
-    width, height = _segment_size(page)
+    width, height = segment_size(page)
     across = math.ceil(page.imagewidth / width)
     x, y = index % across * width, index // across * height
     return Box(x, y, min(width, page.imagewidth - x), min(height, page.imagelength - y))
-
-
-def _segment_size(page: Any) -> Size:
-    if page.is_tiled:
-        return Size(int(page.tilewidth), int(page.tilelength))
-    return Size(int(page.imagewidth), min(int(page.rowsperstrip), int(page.imagelength)))
 
 
 def _cells(ours: Grey, theirs: Grey) -> tuple[Grey, Grey]:

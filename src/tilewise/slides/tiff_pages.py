@@ -207,8 +207,8 @@ def _num_hidden(file: Any, chain: Sequence[Any]) -> int:
     num = 1
     if file.is_imagej:
         num = int(file.imagej_metadata.get("images", 1))
-    elif file.is_shaped and file.shaped_metadata[0].get("truncated"):
-        num = int(np.prod(file.shaped_metadata[0].get("shape", (each,)), dtype=np.int64)) // each
+    elif file.is_shaped and (shaped := file.shaped_metadata) and shaped[0].get("truncated"):
+        num = int(np.prod(shaped[0].get("shape", (each,)), dtype=np.int64)) // each
     num_bytes = int(file.filehandle.size) - int(first.dataoffsets[0])
     return max(0, min(num, num_bytes // (each * int(first.dtype.itemsize))) - 1)
 

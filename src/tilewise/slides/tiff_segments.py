@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-import struct
 from typing import Any, Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from tilewise.slides.codestream import read_codestream
+from tilewise.slides.jpeg import read_jpeg_header
 from tilewise.slides.jpeg_scan import scan_fault
+from tilewise.units import Size
 
 _YCBCR: Final = 6
 _JPEG: Final = frozenset({6, 7})
@@ -19,9 +21,10 @@ _JPEG_END: Final = b"\xff\xd9"
 # TIFF's tag 259: Aperio's JPEG 2000 is named after its colours, YCbCr or RGB; the others leave them to the photometric.
 _APERIO_YCBCR, _APERIO_RGB = 33_003, 33_005
 _JPEG_2000: Final = frozenset({_APERIO_YCBCR, 33_004, _APERIO_RGB, 34_712})
-_CODESTREAM, _SIZES, _STYLE = b"\xff\x4f\xff\x51", 0x51, 0x52
 _MOST_PIXELS: Final = 64_000_000
 _MOST_TIMES: Final = 4
+# Encoders fill up blocks, and the last strip.
+_MOST_PADDING: Final = 64
 
 
 def require_segments(page: Any) -> None:
@@ -30,12 +33,30 @@ def require_segments(page: Any) -> None:
     Raises:
         ValueError: they are.
     """
-    width, height = (page.tilewidth, page.tilelength) if page.is_tiled else (page.imagewidth, page.rowsperstrip)
-    area = int(width) * min(int(height), int(page.imagelength) if not page.is_tiled else int(height))
-    if area > max(_MOST_PIXELS, _MOST_TIMES * int(page.imagewidth) * int(page.imagelength)):
+    width, height = segment_size(page)
+    if width * height > max(_MOST_PIXELS, _MOST_TIMES * int(page.imagewidth) * int(page.imagelength)):
         raise ValueError(
             f"it is damaged: its tiles are {width} x {height} pixels, the picture {page.imagewidth} x "
             f"{page.imagelength}"
+        )
+
+
+def require_fitting(page: Any, data: bytes, what: str) -> None:
+    """Refuse a strip or tile that is a far larger picture by itself; its codec would decode all of that.
+
+    Args:
+        page: a `tifffile.TiffPage`.
+        data: the segment's bytes.
+        what: the segment is, as the message shall call it.
+
+    Raises:
+        ValueError: it is.
+    """
+    size = _embedded_size(page, data)
+    width, height = segment_size(page)
+    if size is not None and (size.width > width + _MOST_PADDING or size.height > height + _MOST_PADDING):
+        raise ValueError(
+            f"{what} is damaged: it is a picture of {size.width} x {size.height} pixels where {width} x {height} belong"
         )
 
 
@@ -60,15 +81,17 @@ def require_whole(page: Any, data: bytes, what: str) -> None:
 
 
 def require_whole_segments(file: Any, page: Any) -> None:
-    """`require_whole` of every strip or tile of a page.
+    """`require_fitting` and `require_whole` of every strip or tile of a page.
 
     Raises:
         ValueError: one is damaged.
     """
-    if int(page.compression) in _JPEG:
+    if int(page.compression) in _JPEG | _JPEG_2000:
         for index, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
             file.filehandle.seek(offset)
-            require_whole(page, file.filehandle.read(count), f"strip or tile {index}")
+            data = file.filehandle.read(count)
+            require_fitting(page, data, f"strip or tile {index}")
+            require_whole(page, data, f"strip or tile {index}")
 
 
 def decode_segment(page: Any, data: bytes, index: int) -> npt.NDArray[Any]:
@@ -83,8 +106,9 @@ def decode_segment(page: Any, data: bytes, index: int) -> npt.NDArray[Any]:
         (depth, height, width, samples) as far as the picture reaches, YCbCr turned to RGB.
 
     Raises:
-        ValueError: there is nothing to decode.
+        ValueError: there is nothing to decode, or another picture than belongs there.
     """
+    require_fitting(page, data, f"strip or tile {index}")
     decoded, _, shape = page.decode(data, index, jpegtables=page.jpegtables)
     if decoded is None:
         raise ValueError(f"segment {index} of a page is empty")
@@ -102,10 +126,10 @@ def is_left_ycbcr(page: Any, data: bytes) -> bool:
     compression = int(page.compression)
     if compression not in _JPEG_2000 or compression == _APERIO_RGB or page.samplesperpixel < 3:
         return False
-    is_even, is_mixed = _codestream(data)
-    if not is_even:
+    codestream = read_codestream(data)
+    if codestream is None or not codestream.is_even:
         return False
-    return compression == _APERIO_YCBCR or (int(page.photometric) == _YCBCR and not is_mixed)
+    return compression == _APERIO_YCBCR or (int(page.photometric) == _YCBCR and not codestream.is_mixed)
 
 
 def rgb_from_ycbcr(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -116,24 +140,22 @@ def rgb_from_ycbcr(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return converted.reshape(shape)
 
 
+def segment_size(page: Any) -> Size:
+    """Width and height of a page's tiles or strips."""
+    if page.is_tiled:
+        return Size(int(page.tilewidth), int(page.tilelength))
+    return Size(int(page.imagewidth), min(int(page.rowsperstrip), int(page.imagelength)))
+
+
 def num_segments(page: Any) -> int:
     """Strips or tiles of a page, as its size asks for."""
     return math.prod(page.chunked)
 
 
-def _codestream(data: bytes) -> tuple[bool, bool]:
-    """Whether the components of a JPEG 2000 codestream are of one size, and whether they are mixed (MCT)."""
-    place = data.find(_CODESTREAM)
-    if place < 0:
-        return True, False
-    place += 2
-    is_even, is_mixed = True, False
-    while place + 4 <= len(data) and data[place] == 0xFF:
-        marker, (length,) = data[place + 1], struct.unpack(">H", data[place + 2 : place + 4])
-        body = data[place + 4 : place + 2 + length]
-        if marker == _SIZES and len(body) >= 36:
-            is_even = len({body[start + 1 : start + 3] for start in range(36, len(body) - 2, 3)}) <= 1
-        elif marker == _STYLE and len(body) >= 5:
-            return is_even, body[4] == 1
-        place += 2 + length
-    return is_even, is_mixed
+def _embedded_size(page: Any, data: bytes) -> Size | None:
+    """The size of the picture that a segment is for its codec; None where the codec is given the size."""
+    compression = int(page.compression)
+    if compression in _JPEG:
+        return read_jpeg_header(data).stored_size if data.startswith(_JPEG_START) else None
+    codestream = read_codestream(data) if compression in _JPEG_2000 else None
+    return codestream.size if codestream else None
