@@ -140,7 +140,7 @@ def test_of_several_inputs_the_tile_itself_is_explained(config: dict[str, Any]) 
     assert maps.shape == (20, 4, 4)
     assert maps.max() > 0
     alone = np.concatenate([looked.maps(batch.rows(slice(index, index + 1)), 1) for index in range(20)])
-    np.testing.assert_allclose(alone, maps, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(alone, maps, rtol=1e-3, atol=1e-6)  # calls of other sizes round differently
     # Behind a linear head, nothing but the tile's own pixels moves the map: the first field's, and a fourth channel's.
     changed = batch.images_BSCHW.clone()
     changed[:, 1:] = 255 - changed[:, 1:]
@@ -165,6 +165,14 @@ def test_asking_leaves_the_model_as_it_was_and_gives_the_same_again() -> None:
         first = looked.maps(batch, 0)
     assert looked.maps(batch, 0).tobytes() == first.tobytes()
     assert one.predict_tiles(batch).tobytes() == before
+
+
+@pytest.mark.parametrize(("num_tiles", "sizes"), [(1, [1]), (3, [4]), (18, [16, 2])])
+def test_a_call_is_no_larger_than_the_slide_needs(num_tiles: int, sizes: list[int]) -> None:
+    looked, seen = ClassActivation(model_of(cnn())), []
+    looked._network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    assert len(looked.maps(draw_batch(num_tiles), 1)) == num_tiles
+    assert seen == sizes
 
 
 def test_without_the_library_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

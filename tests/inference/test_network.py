@@ -120,11 +120,11 @@ def test_seen_from_all_sides_a_turned_slide_is_the_same() -> None:
 
 
 def test_a_slide_depends_on_nothing_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    held, one = slides(7, 3, 5), model()
+    held, one = slides(37, 1, 5), model()
     whole = predict_slides([one], Held(held), ["s0", "s1", "s2"]).probabilities_MSC[0]
     alone = [predict_slides([one], Held(held), [name]).probabilities_MSC[0, 0] for name in ("s2", "s0", "s1")]
     assert np.array_equal(np.stack(alone), whole[[2, 0, 1]])
-    monkeypatch.setattr(inference, "_CHUNK", 2)
+    monkeypatch.setattr(inference, "_CHUNK", 16)
     assert np.array_equal(predict_slides([one], Held(held), list(held)).probabilities_MSC[0], whole)
 
 

@@ -16,7 +16,7 @@ from tilewise.explain.layers import is_of_tokens, spatial_layer
 from tilewise.models.networks import NetworkModel, TileBatch
 from tilewise.torchvision_repair import import_repaired
 
-_CALL = 16  # tiles per pass, always: the last call is padded
+_CALL = 16  # tiles per pass at most, a power of two
 
 
 class ClassActivation:
@@ -64,9 +64,8 @@ class ClassActivation:
         """
         parts = []
         with reproducible(self._threads) if self._device == "cpu" else nullcontext():
-            for start in range(0, len(batch), _CALL):
-                part = batch.rows(slice(start, start + _CALL))
-                parts.append(self._maps(part.padded(_CALL).to(self._device), class_index)[: len(part)])
+            for index, call in batch.calls(_CALL):
+                parts.append(self._maps(call.to(self._device), class_index)[: index.stop - index.start])
         return np.concatenate(parts)
 
     def _maps(self, batch: TileBatch, class_index: int) -> npt.NDArray[np.float32]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 _Score = Callable[[TileBatch], npt.NDArray[np.float32]]
 
-_CHUNK = 256  # tiles that are turned into views at a time
-_CALL = 64  # tiles of a forward pass on a graphics card, always: the last call is padded
+_CHUNK = 256  # tiles that are turned into views at a time, a multiple of the tiles of a call
+_CALL = 64  # tiles of a forward pass on a graphics card at most, a power of two
 
 
 @dataclass(frozen=True)
@@ -159,10 +159,9 @@ def _on_card(model: NetworkModel, device: str) -> _Score:
     def score(batch: TileBatch) -> npt.NDArray[np.float32]:
         parts: list[torch.Tensor] = []
         with torch.inference_mode():
-            for start in range(0, len(batch), _CALL):
-                part = batch.rows(slice(start, start + _CALL))
-                logits_BC = network(part.padded(_CALL).to(device)).double()
-                parts.append(logits_BC[: len(part)].softmax(dim=1).float().cpu())
+            for index, call in batch.calls(_CALL):
+                logits_BC = network(call.to(device))[: index.stop - index.start].double()
+                parts.append(logits_BC.softmax(dim=1).float().cpu())
         probabilities_BC: npt.NDArray[np.float32] = torch.cat(parts).numpy()
         return probabilities_BC
 

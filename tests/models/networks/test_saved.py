@@ -65,17 +65,30 @@ def test_other_families_come_back_as_well(family: str, tmp_path: Path) -> None:
     assert NetworkModel.load(tmp_path).predict_tiles(batch).tobytes() == one.predict_tiles(batch).tobytes()
 
 
-def test_a_tile_does_not_depend_on_its_company_or_on_threads() -> None:
+def test_tiles_do_not_depend_on_their_order_on_what_fills_up_their_call_or_on_threads() -> None:
     one, batch = model(), tiles(37)
     together = one.predict_tiles(batch)
-    order = torch.randperm(37, generator=torch.Generator().manual_seed(0))
+    order = torch.cat(
+        [torch.randperm(32, generator=torch.Generator().manual_seed(0)), torch.tensor([34, 36, 32, 35, 33])]
+    )
     assert one.predict_tiles(batch.rows(order)).tobytes() == together[order.numpy()].tobytes()
-    parts = [one.predict_tiles(batch.rows(slice(start, start + 5))) for start in range(0, 37, 5)]
+    parts = [one.predict_tiles(batch.rows(slice(start, start + 16))) for start in range(0, 37, 16)]
     assert np.concatenate(parts).tobytes() == together.tobytes()
+    np.testing.assert_allclose(one.predict_tiles(batch.rows(slice(1))), together[:1], rtol=1e-5)
     torch.set_num_threads(2)
     assert one.predict_tiles(batch).tobytes() == together.tobytes()
     assert torch.get_num_threads() == 2
     assert one.predict_tiles(batch.rows(slice(0))).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("num_tiles", "sizes"), [(1, [1]), (2, [2]), (3, [4]), (9, [16]), (16, [16]), (20, [16, 4]), (33, [16, 16, 1])]
+)
+def test_a_call_is_no_larger_than_the_slide_needs(num_tiles: int, sizes: list[int]) -> None:
+    one, seen = model(), []
+    one._module.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    assert len(one.predict_tiles(tiles(num_tiles))) == num_tiles
+    assert seen == sizes
 
 
 def test_probabilities_are_those_of_the_network() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -35,9 +35,25 @@ class TileBatch:
         """Some of the tiles, in the order of the index."""
         return self._each(lambda tensor: tensor[index])
 
+    def calls(self, most: int) -> Iterator[tuple[slice, Self]]:
+        """The batch in calls of a network, each filled up to a power of two: positions of its tiles, and the call.
+
+        The sizes follow from the number of tiles alone, so that the tiles of a slide give the same bytes whatever else
+        is predicted. One tile is a call of one tile: slides that are one tile cost no more than they need.
+
+        Args:
+            most: tiles of a call, a power of two.
+        """
+        for start in range(0, len(self), most):
+            index = slice(start, min(start + most, len(self)))
+            part = self.rows(index)
+            yield index, part.padded(1 << (len(part) - 1).bit_length())
+
     def padded(self, num_tiles: int) -> Self:
         """The batch filled up with black tiles, to a call of one shape."""
         missing = num_tiles - len(self)
+        if not missing:
+            return self
         return self._each(lambda tensor: torch.cat([tensor, tensor.new_zeros(missing, *tensor.shape[1:])]))
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Self:

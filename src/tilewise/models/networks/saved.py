@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "tilewise.network-model"
 _VERSION = 1
-_CALL = 16  # tiles per forward pass, always: the last call is padded
+_CALL = 16  # tiles per forward pass at most, a power of two
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,13 @@ class NetworkModel:
         )
 
     def predict_tiles(self, batch: TileBatch, *, num_threads: int = 1) -> NDArray[np.float32]:
-        """Class probabilities of each tile, float32 (N, C); a function of the tile alone, whatever is beside it.
+        """Class probabilities of each tile, float32 (N, C).
 
-        The same number of threads on the same machine gives the same bytes.
+        The same tiles with the same number of threads on the same machine give the same bytes. A tile's last bits may
+        depend on how many tiles are beside it.
 
         Args:
-            batch: any number of tiles, on the processor.
+            batch: any number of tiles, on the processor; those of one slide.
             num_threads: of the processor.
 
         Raises:
@@ -104,10 +105,9 @@ class NetworkModel:
         probabilities_NC = np.empty((len(batch), len(self.classes)), dtype=np.float32)
         module = self._module
         with reproducible(num_threads), torch.inference_mode():
-            for start in range(0, len(batch), _CALL):
-                part = batch.rows(slice(start, start + _CALL))
-                logits_BC = module(part.padded(_CALL)).double()
-                probabilities_NC[start : start + _CALL] = logits_BC[: len(part)].softmax(dim=1).numpy()
+            for index, call in batch.calls(_CALL):
+                logits_BC = module(call)[: index.stop - index.start].double()
+                probabilities_NC[index] = logits_BC.softmax(dim=1).numpy()
         return probabilities_NC
 
     def build(self) -> TileNetwork:
