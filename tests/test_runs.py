@@ -1,12 +1,14 @@
 import contextlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.artifacts import rewrite_json
 from tilewise.errors import ArtifactError, UsageError
 from tilewise.runs import RunFolder
+from tilewise.store import check_out_file
 
 IDENTITY = {
     "cohort": {"root": "/data/cohort", "layout": "images"},
@@ -20,6 +22,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from tilewise.runs import RunFolder
+from tilewise.store import check_out_file
 from tests.artifacts import rewrite_json
 with RunFolder(Path(sys.argv[1])).locked():
     print("held", flush=True)
@@ -91,7 +94,7 @@ def test_a_foreign_folder_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("left", [".lock", ".run.ab12.tmp.json", ".DS_Store"])
+@pytest.mark.parametrize("left", [".lock", ".run.ab12cd34.tmp.json", ".DS_Store"])
 def test_what_a_killed_first_write_left_is_nobodys_work(tmp_path, left):
     (tmp_path / left).write_text("")
     RunFolder(tmp_path).claim(IDENTITY, "name: default\n")
@@ -100,7 +103,7 @@ def test_what_a_killed_first_write_left_is_nobodys_work(tmp_path, left):
 
 def test_what_killed_writes_left_is_cleared_away(folder):
     (folder.root / "audit").mkdir()
-    left = [folder.root / ".manifest.ab12.tmp.json", folder.root / "audit/.slides.ab12.tmp.parquet"]
+    left = [folder.root / ".manifest.ab12cd34.tmp.json", folder.root / "audit/.slides.ab12cd34.tmp.parquet"]
     for path in left:
         path.write_text("half")
     with folder.locked():
@@ -156,3 +159,24 @@ def test_a_recipe_that_somebody_edited_in_the_runs_folder_is_kept_beside_the_run
     folder.claim(IDENTITY, "name: default\n")
     assert folder.recipe.read_text() == "name: default\n"
     assert [path.read_text() for path in folder.root.glob("recipe.*.yaml")] == ["name: mine\n"]
+
+
+def test_a_folder_of_somebody_elses_loses_nothing_to_a_lock(tmp_path):
+    for name in (".lock", "sub/.settings.tmpl", ".notes.12345678.tmp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "work.txt").write_text("mine")
+    folder = RunFolder(tmp_path)
+    with folder.locked(), pytest.raises(UsageError, match="is not empty"):
+        folder.claim(IDENTITY, "name: default\n")
+    assert {path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == {"mine"}
+
+
+def test_every_file_of_a_run_is_guarded_against_other_results(folder):
+    paths = [
+        value for name in dir(RunFolder) if isinstance(value := getattr(folder, name), Path) and name != "root"
+    ] + [folder.fold(0), folder.root / "manifest.json"]
+    for path in paths:
+        with pytest.raises(UsageError, match="belongs to the run"):
+            check_out_file(path, is_own=lambda _: True, contents="table")
+    check_out_file(folder.root / "submission.csv", is_own=lambda _: False, contents="table")

@@ -167,19 +167,23 @@ class RunFolder:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            stream = (self.root / _LOCK).open("w")
+            stream = (self.root / _LOCK).open("a")  # a file of this name that is somebody's is not emptied
         except OSError as error:
             raise UsageError(f"--out {self.root}: cannot write here ({error}); choose another folder") from error
         with stream:
             if not _lock(stream):
                 raise UsageError(f"another tilewise is writing to {self.root}; wait for it, or choose another --out")
-            # Nobody else writes here now, so these are what killed writes left.
-            for path in self.root.rglob(".*.tmp*"):
-                path.unlink(missing_ok=True)
+            # Nobody else writes here now, so these are what killed writes left; in a folder that is somebody else's
+            # such a name may be anything.
+            if any((self.root / name).is_file() for name in _MARKS):
+                for path in self.root.rglob(".*.????????.tmp*"):
+                    path.unlink(missing_ok=True)
             yield
 
 
 _LOCK = ".lock"
+# What results of a command that writes into a folder are known by.
+_MARKS = ("run.json", "sweep.json", "findings.parquet", "segment.json", "explain.csv")
 
 
 def _lock(stream: IO[str]) -> bool:

@@ -61,7 +61,7 @@ def test_the_folder_of_the_cohort_is_left_alone(capfd, folder, tmp_path):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     code, _, err = call(capfd, "segment", folder, "--method", "tissue", "--out", folder / "masks")
     assert code == 2
-    assert "holds other files" in err
+    assert "which is read here" in err
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,17 @@ def test_a_unet_learns_from_the_masks_there_are(capfd, folder, tmp_path):
     assert {row["slide"]: row["dice"] for row in json.loads(text)["slides"]} == {
         row["slide"]: row["dice"] for row in found["slides"]
     }
+
+
+@pytest.mark.parametrize("name", ["cohort.csv", "img_0003_mask.png"])
+def test_a_mask_or_table_that_somebody_edited_is_not_made_again_over_it(capfd, folder, tmp_path, name):
+    out = tmp_path / "masks"
+    command = ["segment", folder, "--method", "tissue", "--out", out, "--quiet", "--workers", "1"]
+    assert call(capfd, *command)[0] == 0
+    (edited,) = out.rglob(name)
+    edited.write_bytes(edited.read_bytes() + b"\n")
+    before = edited.read_bytes()
+    code, _, err = call(capfd, *command)
+    assert code == 2
+    assert f"{name} was edited since it was written" in err
+    assert edited.read_bytes() == before

@@ -97,8 +97,47 @@ def test_a_slide_is_predicted_alike_alone_and_among_others(home, new):
 
 def test_a_folder_as_out_is_refused_before_the_work(home, new, tmp_path, monkeypatch):
     monkeypatch.setattr(predict_part, "build_encoder", None)
-    with pytest.raises(UsageError, match=r"submission\.csv"):
+    with pytest.raises(UsageError, match="is a folder; give the file"):
         predict(home, new, tmp_path)
+
+
+def test_a_submission_replaces_an_earlier_one_but_none_that_somebody_edited(home, new, tmp_path, monkeypatch):
+    out = tmp_path / "s.csv"
+    predict(home, new, out)
+    predict(home, new, out)
+    monkeypatch.setattr(predict_part, "build_encoder", None)  # refused before the work
+    own, details = out.read_text(), tmp_path / "s.details.csv"
+    for text in (own.replace("ü.png,", "ü.png,not "), "my notes\n", ""):
+        out.write_text(text)
+        with pytest.raises(UsageError, match="no earlier submission, or was edited since"):
+            predict(home, new, out)
+        assert out.read_text() == text
+    out.unlink()
+    details.write_text("slide,remark\nü.png,mine\n")
+    with pytest.raises(UsageError, match=r"s\.details\.csv: the file is there and is no earlier details"):
+        predict(home, new, out)
+
+
+@pytest.mark.parametrize("place", ["new/ü.png", "new/cohort.csv", "run/predictions.parquet", "run/model/new.csv"])
+def test_a_submission_is_no_file_of_the_cohort_or_of_a_run(home, new, tmp_path, place, monkeypatch):
+    monkeypatch.setattr(predict_part, "build_encoder", None)
+    out = (home if place.startswith("run") else tmp_path) / place
+    with pytest.raises(UsageError, match=r"of the cohort|belongs to the run"):
+        predict(home, new, out)
+
+
+def test_a_report_and_pictures_do_not_fall_on_other_files(home, new, tmp_path):
+    page = tmp_path / "page.html"
+    for _ in range(2):
+        assert api.report(home / "run", out=page) == page
+    page.write_text("mine")
+    for out in (page, home / "run/evaluation.json", home / "run/audit/report.html"):
+        with pytest.raises(UsageError, match=r"no earlier report|belongs to the run"):
+            api.report(home / "run", out=out)
+    (new / "explain.csv").write_text("slide\n")  # as an earlier explanation leaves
+    with pytest.raises(UsageError, match="which is read here"):
+        api.explain(home / "run", Cohort.discover(new, purpose="predict"), out=new, workers=1)
+    assert page.read_text() == "mine"
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,14 @@ def report(run: Path | str, *, out: Path | str | None = None) -> Path:
         UsageError: the folder holds no finished run.
     """
     from tilewise.report.gather import write_report
+    from tilewise.report.templates import is_page_of
+    from tilewise.store import check_out_file
 
-    folder = RunFolder(Path(run))
+    folder, path = RunFolder(Path(run)), path_of(out)
     folder.require_finished()
-    return write_report(folder, out=path_of(out))
+    if path is not None and path.resolve() != folder.report.resolve():
+        check_out_file(path, is_own=is_page_of("report"), contents="report")
+    return write_report(folder, out=path)
 
 
 def verify(run: Path | str) -> list[Damage]:

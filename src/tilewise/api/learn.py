@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tilewise.api.given import cohort_of, path_of, recipe_of
 from tilewise.recipe import DEFAULT, Recipe
 from tilewise.runs import RunFolder
+from tilewise.store import check_out_place, check_outside_runs
 
 if TYPE_CHECKING:
     from tilewise.cohort import Cohort
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from tilewise.sweep.sweep import Sweep
 
 _log = logging.getLogger(__name__)
+
+
+def _check_run(out: Path, *cohorts: Cohort) -> None:
+    from tilewise.cohort.inputs import inputs_of
+
+    check_out_place(out, contents="run", inputs=inputs_of(*cohorts))
+    check_outside_runs(out)
 
 
 def train(
@@ -60,6 +68,7 @@ def train(
         for note in notes:
             _log.warning("%s", note)  # before the long work
     folder = path_of(out) or Path("runs") / f"{cohort.root.stem}-{recipe.name}"
+    _check_run(folder, cohort)
     return pipeline.train(recipe, folder, Sharing(cohort, seed, Machine(workers, offline), path_of(decisions)))
 
 
@@ -96,6 +105,7 @@ def sweep(
     chosen = grid if isinstance(grid, Grid) else load_grid(grid)
     variants = variants_of(chosen, offline=offline)
     sharing = Sharing(cohort_of(cohort, "train"), seed, Machine(workers, offline), path_of(decisions))
+    _check_run(Path(out), sharing.cohort)
     return sweep_cohort(chosen, variants, Path(out), sharing)
 
 
@@ -116,6 +126,7 @@ def ensemble(runs: Sequence[Run | Path | str], method: Method = "average", *, ou
     from tilewise.pipeline.ensemble import EnsembleOptions
     from tilewise.pipeline.ensemble import ensemble as combine
 
+    _check_run(Path(out))
     folders = [RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder for run in runs]
     return combine(folders, EnsembleOptions(Path(out), method, seed))
 

@@ -64,8 +64,6 @@ def audit(
     from tilewise.audit.run import AuditOptions, run
     from tilewise.errors import UsageError
 
-    if out is not None and Path(out).is_file():
-        raise UsageError(f"--out {out} is a file; name a folder for the audit's report and tables")
     found = cohort_of(cohort, "train", "predict")
     other = None if against is None else cohort_of(against, "predict", "train")
     if other is not None and {item.path.resolve() for item in found.slides} & {
@@ -75,10 +73,20 @@ def audit(
             f"--against {other.root}: some of these are the very files that are audited; name other slides"
         )
     options = AuditOptions(out=path_of(out), decisions=path_of(decisions), against=other, workers=workers)
-    audited = run(found, recipe_of(recipe).audit, options)
-    if options.out is not None:
-        from tilewise.report.audit import write_audit_report
+    config = recipe_of(recipe).audit
+    if options.out is None:
+        return run(found, config, options)
+    from tilewise.audit.table import FINDINGS_NAME
+    from tilewise.cohort.inputs import inputs_of
+    from tilewise.report.audit import write_audit_report
+    from tilewise.runs import RunFolder
+    from tilewise.store import check_out
 
+    inputs = inputs_of(found) if other is None else inputs_of(found, other)
+    # Decisions that a person edited are read and kept by the audit itself.
+    check_out(options.out, mark=FINDINGS_NAME, contents="report and tables", inputs=inputs, may_be_edited=True)
+    with RunFolder(options.out).locked():
+        audited = run(found, config, options)
         others = None if other is None else {slide.slide_id: slide for slide in other.slides}
         write_audit_report(options.out, audited, cohort=found, others=others, workers=workers)
     return audited
@@ -115,6 +123,14 @@ def similar(
     from tilewise.encoders import EncoderConfig, build_encoder
 
     found = cohort_of(cohort, "train", "predict")
+    if out is not None:
+        from tilewise.cohort.inputs import inputs_of
+        from tilewise.report.templates import is_page_of
+        from tilewise.store import check_out_file
+
+        check_out_file(
+            Path(out), is_own=is_page_of("similar"), contents="page of similar slides", inputs=inputs_of(found)
+        )
     config = EncoderConfig(name=encoder or choose_encoder())
     built = build_encoder(config, offline=offline, workers=workers)
     result = find_similar(found, to, encoder=built, top=top, workers=workers)
@@ -152,18 +168,21 @@ def segment(
     """
     from tilewise.audit.run import AuditOptions
     from tilewise.audit.run import run as run_audit
+    from tilewise.cohort.inputs import inputs_of
+    from tilewise.runs import RunFolder
     from tilewise.segment.output import SUMMARY, write_output
     from tilewise.segment.run import segment as run_segment
     from tilewise.store import check_out
 
     chosen, folder = recipe_of(recipe), path_of(out)
-    if folder is not None:
-        check_out(folder, mark=SUMMARY, contents="masks")
     found = cohort_of(cohort, "train", "predict")
+    if folder is not None:
+        check_out(folder, mark=SUMMARY, contents="masks", inputs=inputs_of(found))
     audited = run_audit(found, chosen.audit, AuditOptions(decisions=path_of(decisions), workers=workers))
     made = run_segment(audited, chosen.segment, seed=seed, workers=workers, offline=offline)
     if folder is not None:
-        write_output(folder, made, found, chosen.segment, seed=seed, workers=workers)
+        with RunFolder(folder).locked():
+            write_output(folder, made, found, chosen.segment, seed=seed, workers=workers)
     return made
 
 
@@ -192,10 +211,19 @@ def tiles(
     """
     from tilewise.audit.run import AuditOptions
     from tilewise.audit.run import run as run_audit
+    from tilewise.cohort.inputs import inputs_of
+    from tilewise.report.templates import is_page_of
+    from tilewise.store import check_out_file
     from tilewise.tiles.run import run as run_tiles
     from tilewise.tiles.run import without_tiles
+    from tilewise.tiles.tileset import TileSet
 
     found, chosen = cohort_of(cohort, "train", "predict"), recipe_of(recipe)
+    inputs = inputs_of(found)
+    if out is not None:
+        check_out_file(Path(out), is_own=TileSet.is_table, contents="table of tiles", inputs=inputs)
+    if preview is not None:
+        check_out_file(Path(preview), is_own=is_page_of("tiles"), contents="preview", inputs=inputs, option="--preview")
     audited = run_audit(found, chosen.audit, AuditOptions(decisions=path_of(decisions), workers=workers))
     cut, failures = run_tiles(audited, chosen.tiles, out=path_of(out), workers=workers, require=preview is None)
     failures = (*audited.failures, *failures)

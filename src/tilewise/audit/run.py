@@ -17,7 +17,7 @@ from tilewise.audit.facts import FactsRequest, Look, look
 from tilewise.audit.finding import Decision, Finding
 from tilewise.audit.mend import Mended, copy_into
 from tilewise.audit.relations import between
-from tilewise.audit.table import write_findings, write_slides
+from tilewise.audit.table import FINDINGS_NAME, write_findings, write_slides
 from tilewise.cohort import Cohort, Slide
 from tilewise.errors import CohortError
 from tilewise.execution import Failure, run_each
@@ -91,7 +91,7 @@ def write(out: Path, audited: AuditedCohort) -> AuditedCohort:
 
 
 def _write_findings(out: Path, findings: tuple[Finding, ...], decisions: tuple[Decision, ...]) -> None:
-    write_findings(out / "findings.parquet", findings)
+    write_findings(out / FINDINGS_NAME, findings)
     write_decisions(out / _DECISIONS, decisions)
 
 

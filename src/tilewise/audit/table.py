@@ -13,6 +13,7 @@ from tilewise.audit.cohort import AuditedCohort
 from tilewise.audit.finding import Finding
 from tilewise.store import read_table, write_table
 
+FINDINGS_NAME = "findings.parquet"
 _FINDINGS = "tilewise.findings"
 _SLIDES = "tilewise.slides"
 _VERSION = 2

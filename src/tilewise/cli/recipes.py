@@ -67,11 +67,24 @@ def schema(
     import json
 
     from tilewise import api
-    from tilewise.store import write_text
+    from tilewise.store import check_out_file, write_text
 
     text = json.dumps(api.recipe_schema(), indent=2)
     if out is None:
         typer.echo(text)
         return
+    check_out_file(out, is_own=_is_schema, contents="schema of recipes")
     write_text(out, text + "\n")
     typer.echo(f"{out}: name it in a recipe's first line: # yaml-language-server: $schema={out.name}", err=True)
+
+
+def _is_schema(path: Path) -> bool:
+    import json
+
+    from tilewise import api
+
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("title") == api.recipe_schema()["title"]

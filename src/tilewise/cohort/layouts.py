@@ -22,8 +22,8 @@ from tilewise.cohort.slide import Purpose
 from tilewise.cohort.table import TABLE_SUFFIXES, read_table
 from tilewise.errors import CohortError
 
-_SLIDE_FOLDERS: Final = ("images", "train_data", "test_data")
-_RESERVED: Final = frozenset({*_SLIDE_FOLDERS, "masks"})
+SLIDE_FOLDERS: Final = ("images", "train_data", "test_data")
+_RESERVED: Final = frozenset({*SLIDE_FOLDERS, "masks"})
 _SPLITS: Final = frozenset({"train", "training", "val", "valid", "validation", "select", "test", "testing", "holdout"})
 
 
@@ -69,7 +69,7 @@ def table_source(path: Path) -> Source:
     """
     folder = path.parent
     own = folder / f"{path.stem.removesuffix('_labels')}_data"
-    below = [own] if path.stem.endswith("_labels") and own.is_dir() else [folder / name for name in _SLIDE_FOLDERS]
+    below = [own] if path.stem.endswith("_labels") and own.is_dir() else [folder / name for name in SLIDE_FOLDERS]
     bases = [folder, *(path for path in below if path.is_dir())]
     return Source("table", folder, path, tuple(bases), notes=(f"slides and labels from {path.name}",))
 

@@ -18,7 +18,7 @@ from tilewise.explain.draw import RGB, draw_slide
 from tilewise.explain.slide import SlideExplained
 from tilewise.report.templates import environment, read
 from tilewise.report.text import without_folders
-from tilewise.store import digest_config, write_bytes, write_text
+from tilewise.store import digest_config, forget_written, record_written, write_bytes, write_text
 from tilewise.version import __version__
 
 TABLE, PAGE = "explain.csv", "explain.html"
@@ -68,6 +68,7 @@ def write_explanation(
         Slide -> its picture, and the slides that could not be drawn.
     """
     out.mkdir(parents=True, exist_ok=True)
+    forget_written(out)  # until all of it is there: a call that is stopped goes on
     for old in _drawn_before(out):
         old.unlink(missing_ok=True)
     places = _places([one.slide.slide_id for one in explained])
@@ -90,6 +91,7 @@ def write_explanation(
         ],
     }
     _write_table(out / TABLE, shown, places)
+    record_written(out, [out / TABLE, *(requests[name].path for name in drawn.results)])
     write_text(out / PAGE, environment().get_template("explain.html").render(view))
     return {name: requests[name].path for name in drawn.results}, drawn.failures
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from tilewise.audit.notes import NoteKind, note_kinds
 from tilewise.cohort import Cohort
+from tilewise.cohort.inputs import inputs_of
 from tilewise.encoders.runtime import num_processors
 from tilewise.errors import UsageError
 from tilewise.execution import Failure, task
@@ -28,6 +29,7 @@ from tilewise.models import FoldModel
 from tilewise.models.networks import NetworkModel
 from tilewise.pipeline.predict_part import Looked, PartPrediction, PartPredictor, Shared
 from tilewise.pipeline.seen import SeenAsFeatures, SeenAsPixels
+from tilewise.runs import RunFolder
 from tilewise.store import check_out
 from tilewise.tiles.fields import middle_of
 from tilewise.tiles.window import Boxes
@@ -80,7 +82,7 @@ def explain(
     """
     single = _single(classifier)
     # Pictures must not fall on a cohort's slides.
-    check_out(out, mark=TABLE, contents="pictures")
+    check_out(out, mark=TABLE, contents="pictures", inputs=inputs_of(cohort))
     _check_class(config.class_name, single.classes)
     chosen = _chosen(cohort, config)
     shared = Shared(chosen, workers, offline)
@@ -104,7 +106,8 @@ def explain(
         without=without,
         notes=(*prediction.notes, *(kind.sentence() for kind in slide_notes)),
     )
-    pictures, undrawn = write_explanation(out, explained, facts, workers=workers)
+    with RunFolder(out).locked():
+        pictures, undrawn = write_explanation(out, explained, facts, workers=workers)
     without |= {failure.item: f"it could not be drawn: {failure.message}" for failure in undrawn}
     warned = (f"{one.slide.slide_id}: {text}" for one in explained for text in one.warnings)
     return ExplainResult(

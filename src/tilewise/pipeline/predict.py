@@ -16,14 +16,15 @@ import pandas as pd
 
 from tilewise.audit.notes import NoteKind, note_kinds
 from tilewise.cohort import Cohort
-from tilewise.errors import TilewiseError, UsageError
+from tilewise.cohort.inputs import inputs_of
+from tilewise.errors import TilewiseError
 from tilewise.execution import Failure
 from tilewise.inference.classifier import SlideClassifier
 from tilewise.inference.ensemble import EnsembleClassifier
 from tilewise.inference.predictions import PREFIX
 from tilewise.inference.submission import write_submission
 from tilewise.pipeline.predict_part import PartPrediction, PartPredictor, Shared
-from tilewise.store import write_text
+from tilewise.store import check_out_file, write_text
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,13 @@ def predict(
     cohort as its probabilities, and a warning. Runs of an ensemble share what their recipes agree in.
 
     Raises:
-        UsageError: `out` is a folder.
+        UsageError: `out` is a folder, a file that an earlier call did not write, or a part of the cohort or a run.
         EncoderUnavailable: the encoder's weights are not here, or are others than in training.
         CohortError: not one slide can be read.
         NoTiles: not one slide yields a tile.
     """
-    if out is not None and out.is_dir():
-        raise UsageError(f"--out {out} is a folder; give the file to write, {out / 'submission.csv'} say")
+    if out is not None:
+        _check_out(out, cohort)
     whole: EnsembleClassifier | None = None
     if isinstance(classifier, EnsembleClassifier):
         whole = classifier.lean()
@@ -170,8 +171,37 @@ def _join_warnings(names: Sequence[str], parts: Mapping[str, PartPrediction], co
     return joined
 
 
+def _check_out(out: Path, cohort: Cohort) -> None:
+    inputs = inputs_of(cohort)
+    check_out_file(out, is_own=_is_submission, contents="submission", inputs=inputs)
+    check_out_file(_details_of(out), is_own=_is_details, contents="details of a submission", inputs=inputs)
+
+
+def _is_submission(path: Path) -> bool:
+    """Whether a submission says what its details say: nobody edited it."""
+    details = _rows(_details_of(path))
+    return bool(details) and [row[:2] for row in details[1:]] == _rows(path)[1:]
+
+
+def _is_details(path: Path) -> bool:
+    head = _rows(path)[:1]
+    return bool(head) and head[0][:2] == ["slide", "predicted"] and head[0][-2:] == ["num_tiles", "warnings"]
+
+
+def _rows(path: Path) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return list(csv.reader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
+def _details_of(out: Path) -> Path:
+    return out.with_name(f"{out.stem}.details.csv")
+
+
 def _write(out: Path, table: pd.DataFrame) -> Path:
-    details = out.with_name(f"{out.stem}.details.csv")
+    details = _details_of(out)
     buffer = io.StringIO()
     table.to_csv(buffer, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n", float_format="%.6f")
     write_text(details, buffer.getvalue())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -40,6 +41,19 @@ def environment(**filters: Callable[[Any], str]) -> jinja2.Environment:
     )
     made.globals.update(count=numbers.count, picture_svg=picture_svg)
     return made
+
+
+def is_page_of(command: str) -> Callable[[Path], bool]:
+    """Whether a file is a page that a command of this name wrote."""
+
+    def is_page(path: Path) -> bool:
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return False
+        return '<meta name="generator" content="tilewise">' in text and f'class="maker">tilewise {command}<' in text
+
+    return is_page
 
 
 def read(name: str) -> str:

@@ -16,7 +16,16 @@ from tilewise.segment.config import SegmentConfig
 from tilewise.segment.run import Segmentation
 from tilewise.segment.segmenter import FoldNetwork, Segmenter
 from tilewise.segment.sheet import write_sheet
-from tilewise.store import atomic_path, check_out, digest_config, read_json, write_json, write_text
+from tilewise.store import (
+    atomic_path,
+    check_out,
+    digest_config,
+    forget_written,
+    read_json,
+    record_written,
+    write_json,
+    write_text,
+)
 
 SUMMARY, TABLE, SHEET, NETWORKS = "segment.json", "cohort.csv", "segment.html", "segmenter"
 _SCHEMA, _VERSION = "tilewise.segment", 1
@@ -38,6 +47,7 @@ def write_output(
     places = mask_places(cohort)
     masks = {one.slide_id: places[one.slide_id] for one in segmentation.slides if one.used}
     before = _masks_before(out)
+    forget_written(out)  # until all of it is there: a call that is stopped goes on
     # The summary comes first: a folder that holds anything says whose it is, and a stopped call can go on.
     write_json(out / SUMMARY, _summary(segmentation, masks, config, seed), schema=_SCHEMA, version=_VERSION)
     for name in sorted(before - set(masks.values())):
@@ -49,6 +59,7 @@ def write_output(
     if segmentation.networks and config.unet.networks is None:
         Segmenter(tuple(FoldNetwork.load(folder) for folder in segmentation.networks)).save(out / NETWORKS)
     write_text(out / TABLE, _table(out, slides, masks))
+    record_written(out, [out / TABLE, *(out / name for name in masks.values())])
     write_sheet(out / SHEET, segmentation, workers=workers)
 
 

@@ -5,7 +5,14 @@ from tilewise.store.atomic import atomic_path, write_bytes, write_text
 from tilewise.store.cache import cache_dir, cache_writes
 from tilewise.store.digest import digest_bytes, digest_config, digest_file
 from tilewise.store.edited import edited_files, forget_written, is_as_written, record_written, write_editable
-from tilewise.store.folder import check_out, visible_names
+from tilewise.store.folder import (
+    Inputs,
+    check_out,
+    check_out_file,
+    check_out_place,
+    check_outside_runs,
+    visible_names,
+)
 from tilewise.store.manifest import Damage, Manifest, verify
 from tilewise.store.sealed import MANIFEST_NAME, read_file
 from tilewise.store.tensors import read_sealed_tensors, read_tensors, write_sealed_tensors, write_tensors
@@ -13,11 +20,15 @@ from tilewise.store.tensors import read_sealed_tensors, read_tensors, write_seal
 __all__ = [
     "MANIFEST_NAME",
     "Damage",
+    "Inputs",
     "Manifest",
     "atomic_path",
     "cache_dir",
     "cache_writes",
     "check_out",
+    "check_out_file",
+    "check_out_place",
+    "check_outside_runs",
     "digest_bytes",
     "digest_config",
     "digest_file",

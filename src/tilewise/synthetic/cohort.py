@@ -77,7 +77,13 @@ def write_cohort(out: Path, config: SynthConfig, *, workers: int | None = 1) -> 
     # Scores of what can be learned are about slides that can be learned from.
     summary = truth_summary(config, clean_slides(plan))
     _claim(out, summary)
-    write_text(out / TRUTH_FOLDER / "truth.csv", _as_csv(truth_rows(config, plan)))
+    rows = [("sample_index", "label")]
+    rows += [(slide.image_name, _label_given(slide)) for slide in plan.values() if slide.part == "train"]
+    labels, truth = _as_csv(rows), _as_csv(truth_rows(config, plan))
+    for path, text in ((out / _LABELS, labels), (out / TRUTH_FOLDER / "truth.csv", truth)):
+        if path.is_file() and path.read_bytes() != text.encode():
+            raise UsageError(f"{path} was edited since it was written; move it, or name another folder")
+    write_text(out / TRUTH_FOLDER / "truth.csv", truth)
     missing = {slide.image_name: _Job(out, config, slide) for slide in plan.values() if not _is_written(out, slide)}
     outcome = run_each(_write_slide, missing, stage="synth", workers=workers)
     write_failures(out / TRUTH_FOLDER / "failures.csv", outcome.failures)
@@ -88,9 +94,7 @@ def write_cohort(out: Path, config: SynthConfig, *, workers: int | None = 1) -> 
             f"see {out / TRUTH_FOLDER / 'failures.csv'}, then run the same command again"
         )
     num_faulty = write_faults(out / TRUTH_FOLDER, plan)
-    rows = [("sample_index", "label")]
-    rows += [(slide.image_name, _label_given(slide)) for slide in plan.values() if slide.part == "train"]
-    write_text(out / _LABELS, _as_csv(rows))
+    write_text(out / _LABELS, labels)
     return SynthSummary(
         root=out,
         num_train=sum(slide.part == "train" for slide in plan.values()),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tilewise.errors import ArtifactError
 from tilewise.store import read_table, write_table
 from tilewise.tiles.plan import TilePlan
 from tilewise.tiles.rows import TileRows
@@ -103,6 +104,15 @@ class TileSet:
             table.astype(_COLUMNS), _strings(head["skipped"]), _strings(head["fallbacks"]), dropped, small_boxes
         )
         return tiles, str(head["inputs"])
+
+    @classmethod
+    def is_table(cls, path: Path) -> bool:
+        """Whether a file is a table that `write` wrote."""
+        try:
+            cls.read(path)
+        except ArtifactError:
+            return False
+        return True
 
 
 def _frame(name: str, rows: TileRows) -> pd.DataFrame:
