@@ -6,15 +6,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from tilewise.valid import WORKING_SIDE, valid_field
+
 # Otsu always finds a threshold, on blank glass too. Below 0.04 of optical density lies the noise of a camera,
 # above 0.12 pale eosin would be lost, and in a field without glass Otsu would part dark tissue from pale.
 _LOWEST_DENSITY, _HIGHEST_DENSITY = 0.04, 0.12
-_WORKING_SIDE = 768
 _SMALLEST_SHARE = 2e-4
 
 
 def tissue_mask(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Mark tissue on a slide or a thumbnail of it.
+    """Mark tissue on a slide or a thumbnail of it; padding, frames and scanner fill are none (`valid_field`).
 
     The green channel carries most of both haematoxylin and eosin. Its optical density is taken against the glass,
     estimated from the brightest pixels, smoothed, and split by Otsu's threshold (Otsu, IEEE Trans. SMC
@@ -26,8 +27,14 @@ def tissue_mask(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     Returns:
         bool (H, W), in the frame of `rgb`; found at a working size of at most 768 pixels a side.
     """
+    field = valid_field(rgb)
+    return field.pasted(tissue_within(field.picture(rgb)), rgb.shape[:2])
+
+
+def tissue_within(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """As `tissue_mask`, of a picture that is known to have no padding (`ValidField.picture`)."""
     height, width = rgb.shape[:2]
-    scale = min(1.0, _WORKING_SIDE / max(height, width))
+    scale = min(1.0, WORKING_SIDE / max(height, width))
     small_size = (max(1, round(width * scale)), max(1, round(height * scale)))
     green = np.ascontiguousarray(rgb[:, :, 1])
     if scale != 1.0:

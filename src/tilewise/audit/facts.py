@@ -26,13 +26,14 @@ from tilewise.store import (
     read_sealed_tensors,
     write_sealed_tensors,
 )
-from tilewise.tissue import tissue_mask
+from tilewise.tissue import tissue_within
 from tilewise.units import Size
+from tilewise.valid import valid_field
 
 _log = logging.getLogger(__name__)
 
 # Goes up whenever anything that is measured changes.
-_VERSION = 5
+_VERSION = 6
 _FACTS = "facts"
 
 
@@ -128,24 +129,28 @@ def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str
         raise
     with reader:
         rgb = reader.read_whole()
-        tissue = tissue_mask(rgb)
-        region, mask_facts = measure_mask(slide, reader.size, tissue)
+        # Padding takes no part in any measure: all of them look at what is left, and none knows of the rest.
+        field = valid_field(rgb)
+        picture = field.picture(rgb)
+        tissue = tissue_within(picture)
+        whole_tissue = field.pasted(tissue, rgb.shape[:2])
+        region, mask_facts = measure_mask(slide, reader.size, whole_tissue)
         facts = SlideFacts(
             size=reader.size,
             mpp=reader.mpp,
             file_digest=file_digest,
             pixel_digest=rgb_digest(rgb),
             notes=(*reader.notes, *(mask_facts.notes if mask_facts else ())),
-            tissue_share=float(tissue.mean()),
+            tissue_share=float(whole_tissue.mean()),
             mask_file_digest=mask_file_digest,
             mask=mask_facts,
-            ink=measure_ink(rgb, tissue, region),
-            histology=measure_histology(rgb, tissue),
-            quality=measure_quality(rgb, tissue),
+            ink=measure_ink(picture, tissue, None if region is None else field.cut(region)).moved(field.box),
+            histology=measure_histology(picture, tissue),
+            quality=measure_quality(picture, tissue),
             painted_share=painted_share(rgb),
             samples=reader.samples,
         )
-        return Look(facts, measure_fingerprint(rgb, tissue))
+        return Look(facts, measure_fingerprint(picture, tissue, field.mask))
 
 
 def _write(path: Path, found: Look) -> None:

@@ -24,7 +24,7 @@ Mask = npt.NDArray[np.bool_]
 
 _SCHEMA, _VERSION = "tilewise.segment-mask", 2
 # Goes up whenever the same slide, options and networks give another mask.
-_CODE = 1
+_CODE = 2
 
 
 @dataclass(frozen=True)

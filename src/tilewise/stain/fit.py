@@ -14,8 +14,9 @@ from tilewise.stain.density import DEFAULT_GLASS, Rgb, Triple, densities, measur
 from tilewise.stain.lab import to_lab
 from tilewise.stain.profile import StainProfile
 from tilewise.stain.vectors import macenko_vectors, stained, vahadane_vectors
-from tilewise.tissue import tissue_mask
+from tilewise.tissue import tissue_within
 from tilewise.units import Box, Size
+from tilewise.valid import valid_field
 
 # A plane has two directions; with fewer pixels no spread can be told from noise at all.
 _FEWEST = 10
@@ -46,20 +47,21 @@ def fit_profile(rgb: Rgb, tissue: npt.NDArray[np.bool_], method: Method) -> Stai
 
 def fit_picture(rgb: Rgb, method: Method) -> StainProfile:
     """Find the tissue of a picture, on a smaller one where it is large, and fit a profile to it; uint8 (H, W, 3)."""
-    return fit_profile(rgb, find_tissue(rgb), method)
+    inner = valid_field(rgb).picture(rgb)
+    return fit_profile(inner, find_tissue(inner), method)
 
 
 def find_tissue(rgb: Rgb) -> npt.NDArray[np.bool_]:
-    """Tissue as `tissue_mask` finds it on the picture reduced by a whole number, several times faster; bool (H, W)."""
+    """Tissue as `tissue_within` finds it on the picture reduced by a whole number, several times faster; (H, W)."""
     height, width = rgb.shape[:2]
     factor = -(-max(height, width) // _TISSUE_SIDE)
     small = (width // factor, height // factor)
     if factor == 1 or not all(small):
-        return tissue_mask(rgb)
-    # `tissue_mask` looks at green alone, and OpenCV averages whole blocks three times faster than parts of them.
+        return tissue_within(rgb)
+    # `tissue_within` looks at green alone, and OpenCV averages whole blocks three times faster than parts of them.
     green = cv2.extractChannel(rgb, 1)[: small[1] * factor, : small[0] * factor]
     reduced = cv2.resize(green, small, interpolation=cv2.INTER_AREA)
-    found = tissue_mask(np.broadcast_to(reduced[:, :, None], (*reduced.shape, 3)))
+    found = tissue_within(np.broadcast_to(reduced[:, :, None], (*reduced.shape, 3)))
     enlarged = cv2.resize(found.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     return np.asarray(enlarged.view(np.bool_))
 
@@ -76,10 +78,13 @@ def fit_slide(reader: SlideReader, method: Method) -> StainProfile:
     if size.area <= _WHOLE_AREA:
         return fit_picture(reader.read_whole(), method)
     small = reader.thumbnail(_THUMBNAIL)
-    tissue = tissue_mask(small)
+    field = valid_field(small)
+    inner = field.picture(small)
+    found = tissue_within(inner)
+    tissue = field.pasted(found, small.shape[:2])
     pixels = [_tissue_of(reader.read_region(box), part) for box, part in _fields(tissue, size)]
     sample = np.concatenate(pixels) if pixels else np.empty((0, 3), np.uint8)
-    return _fit_pixels(sample, measure_glass(small, tissue) or DEFAULT_GLASS, method)
+    return _fit_pixels(sample, measure_glass(inner, found) or DEFAULT_GLASS, method)
 
 
 def _fit_pixels(pixels: Rgb, glass: Triple, method: Method) -> StainProfile:

@@ -16,7 +16,7 @@ from tilewise.stain.lab import LabTransfer
 from tilewise.stain.profile import StainProfile
 from tilewise.stain.strips import Scratch, map_strips
 
-_CODE_VERSION = 1
+_CODE_VERSION = 2
 
 
 class Normaliser:

@@ -38,6 +38,8 @@ class Fingerprint:
         tissue: uint8 (bytes,), PNG of where the tissue is, of the same size.
         detail: float32 (2,), grain on tissue: steps between neighbouring pixels against steps over two, and how much
             larger they are on the 8-pixel grid of a JPEG file.
+        rim: float32 (1,), share of the edge of the valid pixels that tissue touches, where that edge is not the
+            picture's; else 0.
     """
 
     size: npt.NDArray[np.float32]
@@ -47,6 +49,7 @@ class Fingerprint:
     picture: npt.NDArray[np.uint8]
     tissue: npt.NDArray[np.uint8]
     detail: npt.NDArray[np.float32]
+    rim: npt.NDArray[np.float32]
 
     def to_arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """The fields as named arrays, for an npz file."""
@@ -62,12 +65,15 @@ class Fingerprint:
         return cls(**{field.name: np.asarray(arrays[field.name]) for field in fields(cls)})
 
 
-def measure_fingerprint(rgb: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_]) -> Fingerprint:
+def measure_fingerprint(
+    rgb: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_], valid: npt.NDArray[np.bool_] | None = None
+) -> Fingerprint:
     """Take a slide's fingerprint.
 
     Args:
         rgb: uint8 (H, W, 3), of any size.
         tissue: bool (H, W).
+        valid: bool (H, W), which pixels show the slide; None where all do.
     """
     height, width = tissue.shape
     scale = min(2.0, _WORKING_SIDE / max(height, width))
@@ -85,6 +91,7 @@ def measure_fingerprint(rgb: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_
         picture=picture,
         tissue=where,
         detail=_detail(rgb[:, :, 1], tissue),
+        rim=np.array([0.0 if valid is None else _rim(covered > 0.5, _covered(valid, density.shape) > 0.5)], np.float32),
     )
 
 
@@ -110,6 +117,12 @@ def _covered(tissue: npt.NDArray[np.bool_], shape: tuple[int, int]) -> npt.NDArr
     small = cv2.resize(tissue.view(np.uint8) * np.uint8(255), shape[::-1], interpolation=cv2.INTER_AREA)
     covered: npt.NDArray[np.float32] = small.astype(np.float32) / 255
     return covered
+
+
+def _rim(covered: npt.NDArray[np.bool_], valid: npt.NDArray[np.bool_]) -> float:
+    """Share of the edge of the valid pixels that tissue touches, a few pixels deep."""
+    edge = valid & (cv2.erode(valid.view(np.uint8), np.ones((7, 7), np.uint8), borderValue=0) == 0)
+    return float(covered[edge].mean()) if edge.any() else 0.0
 
 
 def _picture(

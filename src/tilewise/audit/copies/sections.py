@@ -81,7 +81,7 @@ def see_from_afar(fingerprint: Fingerprint) -> Gross | None:
     """
     view = _view(fingerprint)
     density, small = view.density, view.tissue
-    if small.sum() < _FEWEST_PX or _rim(small).mean() > _MOST_RIM:
+    if small.sum() < _FEWEST_PX or max(_rim(small).mean(), fingerprint.rim[0]) > _MOST_RIM:
         return None
     y, x = np.nonzero(small)
     middle = float(x.mean()), float(y.mean())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+from tilewise.units import Box
 
 Colour = Literal["green", "blue", "red", "yellow", "black"]
 Kind = Literal["blob", "pen"]
@@ -62,3 +64,8 @@ class InkFacts:
     def pens(self) -> tuple[InkSpot, ...]:
         """Pen lines and the like."""
         return tuple(spot for spot in self.spots if spot.kind == "pen")
+
+    def moved(self, box: Box) -> Self:
+        """The same spots in the frame of the slide that the picture they were found on is a box of."""
+        moved = tuple(replace(spot, x=spot.x + box.x, y=spot.y + box.y) for spot in self.spots)
+        return replace(self, spots=moved)

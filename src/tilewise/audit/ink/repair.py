@@ -15,8 +15,9 @@ from tilewise.audit.ink.extent import extents
 from tilewise.audit.ink.fields import Bool
 from tilewise.audit.ink.measure import Ground, spot_kinds
 from tilewise.audit.ink.spots import find_spots
-from tilewise.tissue import tissue_mask
+from tilewise.tissue import tissue_within
 from tilewise.units import Box, Size
+from tilewise.valid import valid_field
 
 # Telea's method grows with the area and the width of what it fills; a display asks for no more than this.
 _INPAINT_SIDE: Final = 700
@@ -53,9 +54,23 @@ def repair(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, *, in
         inpaint: draw tissue on from around the blob instead of glass (Telea, J. Graphics Tools 9(1), 2004). For
             display only: it is invented.
     """
+    field = valid_field(rgb)
+    picture = field.picture(rgb)
+    inner = _repaired(picture, None if mask is None else field.cut(mask), inpaint=inpaint)
+    if picture is rgb:
+        return inner
+    ink = field.pasted(inner.ink, rgb.shape[:2])
+    repaired = rgb.copy()
+    field.cut(repaired)[inner.ink] = inner.rgb[inner.ink]
+    filled_share = round(float(ink.mean()), 6)
+    return Repaired(repaired, None if mask is None else mask & ~ink, ink, inner.tissue_lost, filled_share)
+
+
+def _repaired(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, *, inpaint: bool) -> Repaired:
+    """As `repair`, of a picture without padding."""
     view = View.of(rgb)
     spots = find_spots(view)
-    tissue = tissue_mask(rgb) if spots else np.zeros(rgb.shape[:2], dtype=bool)
+    tissue = tissue_within(rgb) if spots else np.zeros(rgb.shape[:2], dtype=bool)
     size = Size(view.rgb.shape[1], view.rgb.shape[0])
     ground = Ground.around(spots, tissue, mask, size=size)
     kinds = spot_kinds(spots, ground)

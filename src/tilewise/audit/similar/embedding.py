@@ -32,7 +32,7 @@ from tilewise.units import Box
 
 _log = logging.getLogger(__name__)
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _TILE_PX: Final = 224
 _MOST_TILES: Final = 16
 # Tiles with less than this share of the fullest tile's tissue show mostly glass.
