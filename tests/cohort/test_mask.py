@@ -219,3 +219,100 @@ def test_digests_are_those_of_pixels_and_shape():
     assert mask_digest(MASK) != mask_digest(~MASK)
     assert mask_digest(np.zeros((4, 6), bool)) != mask_digest(np.zeros((6, 4), bool))
     assert mask_digest(np.zeros((1, 9), bool)) != mask_digest(np.zeros((1, 10), bool))
+
+
+def _bmp_palette(mask, colors):
+    return _palette(mask, [*colors, *[0] * (768 - len(colors))])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+@pytest.mark.parametrize(
+    ("colors", "said"),
+    [
+        pytest.param([255, 255, 255, 200, 0, 0], "all but white", id="QuPath, white background"),
+        pytest.param([0, 0, 0, 200, 0, 0], "all but black", id="black background"),
+        pytest.param([0, 0, 0, 0, 0, 0], "taken by their numbers", id="all black"),
+        pytest.param([90, 140, 90, 90, 140, 90], "taken by their numbers", id="all one green"),
+        pytest.param([40, 60, 200, 200, 60, 40], "along its edge", id="red on blue"),
+    ],
+)
+def test_palettes_are_read_by_their_colours_and_background(colors, said, suffix, slide):
+    one = slide(f"mask{suffix}")
+    image = _palette(MASK, colors) if suffix != ".bmp" else _bmp_palette(MASK, colors)
+    image.save(one.mask_path)
+    found, notes = read(one)
+    np.testing.assert_array_equal(found, MASK)
+    assert said in " ".join(notes)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_numbers_of_a_png_of_any_depth(bits, slide):
+    one = slide()
+    numbers = MASK * (2**bits - 1)
+    image = _palette(numbers, [7, 7, 7] * 2**bits)
+    image.save(one.mask_path, bits=bits)
+    found, notes = read(one)
+    np.testing.assert_array_equal(found, MASK)
+    assert f"values 0, {2**bits - 1} in one colour" in notes[0]
+
+
+def test_a_palette_without_entries_for_all_numbers(slide):
+    one = slide()
+    image = Image.new("P", MASK.shape[::-1])
+    image.frombytes(MASK.astype(np.uint8).tobytes())
+    image.putpalette([0, 0, 0])
+    image.save(one.mask_path)
+    np.testing.assert_array_equal(read(one)[0], MASK)
+
+
+WHITE_RED_BLACK = [(255, 255, 255), (200, 0, 0), (0, 0, 0)]
+THIRDS = MASK * (1 + np.arange(WIDTH) % 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "picture"),
+    [
+        ("mask.png", MASK * np.uint8(255) ^ np.uint8(255)),
+        ("mask.png", (MASK ^ True).astype(np.uint8)),
+        ("mask.png", np.where(MASK, 1, 2).astype(np.uint8)),
+        ("mask.png", np.where(MASK, THIRDS * 60, 255).astype(np.uint8)),
+        ("mask.png", np.array(WHITE_RED_BLACK, np.uint8)[THIRDS]),
+        ("mask.png", np.array([(0, 255, 0), (0, 0, 0)], np.uint8)[MASK.astype(int)]),
+    ],
+    ids=["0/255", "0/1", "1/2", "labels on white", "colours on white", "black on green"],
+)
+def test_masks_that_are_the_wrong_way_round(name, picture, slide):
+    one = slide(name)
+    Image.fromarray(picture).save(one.mask_path)
+    found, _ = read_mask(one, Size(WIDTH, HEIGHT), inverted=True)
+    np.testing.assert_array_equal(found, MASK)
+    assert (read(one)[0] & ~MASK).any()
+
+
+def test_a_lossy_mask_the_wrong_way_round_is_the_rest_of_it(slide):
+    large = np.kron(MASK, np.ones((8, 8), bool))
+    one = slide("mask.jpg")
+    Image.fromarray((~large).astype(np.uint8) * 255).save(one.mask_path, quality=80)
+    found, _ = read_mask(one, Size(*large.shape[::-1]), inverted=True)
+    np.testing.assert_array_equal(found, large)
+    np.testing.assert_array_equal(read(one, large.shape[::-1])[0], ~large)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_colours_on_white_are_foreground(kind, slide):
+    large = np.kron(MASK, np.ones((8, 8), bool))
+    one = slide(f"mask.{kind.lower()}")
+    Image.fromarray(np.where(large[:, :, None], (200, 30, 30), 255).astype(np.uint8)).save(
+        one.mask_path, kind, quality=90, subsampling=0
+    )
+    found, notes = read(one, large.shape[::-1])
+    assert (found != large).mean() < 0.01
+    assert "all but white" in notes[0]
+
+
+def test_values_without_any_0_have_the_lowest_for_background(slide):
+    one = slide()
+    Image.fromarray(np.where(MASK, 2, 1).astype(np.uint8)).save(one.mask_path)
+    found, notes = read(one)
+    np.testing.assert_array_equal(found, MASK)
+    assert "none is 0, and 1, the lowest, taken as background" in notes[0]

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 from tilewise.cohort.slide import Cohort, Purpose, Slide
 
 if TYPE_CHECKING:
-    from tilewise.cohort.mask import mask_digest, not_binary, read_mask, read_scaled_mask
+    from tilewise.cohort.foreground import not_binary
+    from tilewise.cohort.mask import mask_digest, read_mask, read_scaled_mask
 
 __all__ = ["Cohort", "Purpose", "Slide", "mask_digest", "not_binary", "read_mask", "read_scaled_mask"]
 
 
 def __getattr__(name: str) -> object:
     # Reading pixels needs decoders, naming slides does not.
-    if name in {"mask_digest", "not_binary", "read_mask", "read_scaled_mask"}:
+    if name == "not_binary":
+        from tilewise.cohort.foreground import not_binary
+
+        return not_binary
+    if name in {"mask_digest", "read_mask", "read_scaled_mask"}:
         from tilewise.cohort import mask
 
         return getattr(mask, name)

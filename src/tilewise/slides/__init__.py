@@ -5,6 +5,7 @@ A reader for pyramids or for OpenSlide's formats is one more file that offers `S
 """
 
 from tilewise.slides.header import SlideHeader
+from tilewise.slides.indices import read_indices
 from tilewise.slides.left_out import left_out
 from tilewise.slides.opening import (
     DEFAULT_MAX_PIXELS,
@@ -32,6 +33,7 @@ __all__ = [
     "open_slide",
     "pixel_digest",
     "read_image",
+    "read_indices",
     "read_samples",
     "rgb_digest",
 ]
