@@ -4,6 +4,7 @@ import json
 import shutil
 
 import cv2
+import numpy as np
 import pytest
 
 from tests.drawn import draw_cohort, recipe
@@ -12,6 +13,8 @@ from tilewise import api
 from tilewise.cohort import Cohort
 from tilewise.errors import ArtifactError
 from tilewise.inference.classifier import SlideClassifier
+from tilewise.report.gather import gather
+from tilewise.runs import RunFolder
 from tilewise.store import verify
 from tilewise.tiles.tileset import TileSet
 
@@ -42,6 +45,10 @@ def test_a_run_cuts_by_the_masks_it_made(folder, tmp_path):
     assert "no usable mask" not in report
     assert verify(out) == []
     assert train(folder, out, "segment.method=tissue").was_finished
+    assert "outline of what tiles were cut by: a mask that the run made" in report
+    for slide in gather(RunFolder(out)).slides:
+        made = cv2.imread(str(out / "segment" / slide.slide.replace(".png", "_mask.png")), cv2.IMREAD_GRAYSCALE) > 0
+        np.testing.assert_array_equal(slide.picture.mask_HW, made)
 
 
 @needs_unet

@@ -11,12 +11,8 @@ import numpy as np
 from tilewise.cohort.foreground import Mask, by_numbers, foreground
 from tilewise.cohort.slide import Slide
 from tilewise.errors import MaskError, MaskSizeError, SlideError
-<<<<<<< HEAD
-from tilewise.slides import Samples, SlideHeader, header, left_out, read_samples
+from tilewise.slides import Samples, SlideHeader, header, left_out, read_indices, read_samples
 from tilewise.slides.left_out import LEFT_OUT
-=======
-from tilewise.slides import Samples, SlideHeader, header, read_indices, read_samples
->>>>>>> 976538d (Masks are read by the background of their picture: palettes, colours on white, values without a 0)
 from tilewise.slides.orientation import orient, oriented_size
 from tilewise.store import digest_bytes
 from tilewise.units import Size

@@ -74,7 +74,8 @@ class AuditSummary:
 class TileSummary:
     """Tiles of the cohort: slide -> number of tiles, and why slides have none or were cut by a fallback.
 
-    `overlap` says that tiles of one slide lie over each other; `small_boxes`, which slides have no box large enough.
+    `overlap` says that tiles of one slide lie over each other; `small_boxes`, which slides have no box large enough;
+    `outlined`, what the outlines on pictures show.
     """
 
     counts: Mapping[str, int]
@@ -83,6 +84,7 @@ class TileSummary:
     description: str = ""
     overlap: bool = False
     small_boxes: Mapping[str, str] = field(default_factory=dict)
+    outlined: str = "the mask"
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class Picture:
     Attributes:
         rgb_HWC: uint8.
         tiles: boxes of the tiles, in pixels of the thumbnail.
-        mask_HW: bool, of the thumbnail's size; None where no mask was used.
+        mask_HW: bool, of the thumbnail's size: the mask or tissue that tiles were cut by; None where they were cut
+            from the whole slide.
     """
 
     rgb_HWC: npt.NDArray[np.uint8]

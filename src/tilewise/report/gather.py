@@ -37,12 +37,11 @@ from tilewise.report.ensemble import gather_ensemble
 from tilewise.report.files import parts_of, public, read_facts, rows_of, text_of, whole
 from tilewise.report.render import render_report
 from tilewise.report.text import without_folders
-from tilewise.report.thumbnail import thumbnail
+from tilewise.report.thumbnail import CutBy, thumbnail
 from tilewise.report.tiles_words import describe_tiling
 from tilewise.runs import RunFolder
 from tilewise.store import read_json, write_text
 from tilewise.tiles.config import TileConfig
-from tilewise.tiles.window import Boxes
 from tilewise.version import __version__
 
 _SHOWN_PER_CLASS = 3
@@ -74,9 +73,10 @@ def gather(folder: RunFolder) -> ReportInput:
     facts, meta = read_facts(folder)
     folds, tiles, slides = facts.folds, facts.tiles, facts.slides
     predictions = Predictions.read(folder.predictions).table
-    boxes = tiles.boxes()
-    examples = _with_pictures(example_slides(predictions, folds.classes, per_class=_SHOWN_PER_CLASS), slides, boxes)
-    errors = _with_pictures(confident_errors(predictions, most=_SHOWN_ERRORS), slides, boxes)
+    config = TileConfig.model_validate(recipe["tiles"])
+    cut_by = CutBy.of_run(tiles, folder.segment, config)
+    examples = _with_pictures(example_slides(predictions, folds.classes, per_class=_SHOWN_PER_CLASS), slides, cut_by)
+    errors = _with_pictures(confident_errors(predictions, most=_SHOWN_ERRORS), slides, cut_by)
     shown = (*examples, *errors)
     root, has_groups = str(facts.root), facts.has_groups
     facts = replace(facts, num_lost=sum(result.picture is None for result in shown))
@@ -98,9 +98,10 @@ def gather(folder: RunFolder) -> ReportInput:
             tiles.counts(),
             tiles.skipped,
             tiles.fallbacks,
-            describe_tiling(TileConfig.model_validate(recipe["tiles"])),
-            overlap=any(overlapping(boxes[result.slide]) for result in shown),
+            describe_tiling(config),
+            overlap=any(overlapping(cut_by.boxes[result.slide]) for result in shown),
             small_boxes=tiles.small_boxes,
+            outlined=cut_by.in_words(frozenset(result.slide for result in shown)),
         ),
         parts=parts_of(folds),
         fold_notes=folds.notes,
@@ -175,16 +176,14 @@ def _float(cell: str) -> float | None:
     return float(cell) if cell else None
 
 
-def _with_pictures(
-    results: Iterable[SlideResult], slides: pd.DataFrame, boxes: Mapping[str, Boxes]
-) -> tuple[SlideResult, ...]:
+def _with_pictures(results: Iterable[SlideResult], slides: pd.DataFrame, cut_by: CutBy) -> tuple[SlideResult, ...]:
     """The same results with pictures, as far as the slides are where the run found them."""
     rows = {str(row["slide"]): row for row in slides.to_dict("records")}
     drawn = []
     for result in results:
         picture = None
         with contextlib.suppress(SlideError):
-            picture = thumbnail(rows[result.slide], boxes[result.slide])
+            picture = thumbnail(rows[result.slide], cut_by)
         drawn.append(replace(result, picture=picture))
     return tuple(drawn)
 

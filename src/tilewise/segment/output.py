@@ -87,6 +87,21 @@ def made_masks(out: Path) -> str:
     return said + "."
 
 
+def made_paths(out: Path) -> dict[str, Path]:
+    """Slide -> its mask in a folder that `write_output` wrote, where that took the place of what the slide had.
+
+    Raises:
+        ArtifactError: the summary is damaged.
+    """
+    if not (out / SUMMARY).is_file():
+        return {}
+    data = read_json(out / SUMMARY, schema=_SCHEMA, version=_VERSION)
+    try:
+        return {str(row["slide"]): out / str(row["mask"]) for row in data["slides"] if row["used"] and row["mask"]}
+    except (KeyError, TypeError) as error:
+        raise ArtifactError(f"{out / SUMMARY} is damaged ({error!r}); train the run again") from error
+
+
 def mask_places(cohort: Cohort) -> dict[str, str]:
     """Slide -> path of its mask below the folder of masks."""
     places: dict[str, str] = {}
