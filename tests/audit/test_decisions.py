@@ -124,3 +124,23 @@ def test_one_person_and_rows_about_other_things_do_not_contradict(slides, tmp_pa
     text = "slide,finding,decision,value\nü.png,,relabel,A\nü.png,,relabel,A\nü.png,ink,keep,\nü.png,pen,drop,\n"
     (tmp_path / "d.csv").write_text(text, encoding="utf-8")
     assert len(read_decisions(tmp_path / "d.csv", slides)) == 4
+
+
+def test_a_mask_proposed_to_be_inverted_is_written_with_its_value_and_read_as_unedited(slides, tmp_path):
+    inverted = Finding("ü.png", "mask-inverted", "", "fix-mask", 0.9, "marks glass", "invert")
+    (proposed,) = propose([inverted])
+    assert (proposed.proposal, proposed.decision, proposed.value) == ("fix-mask: invert", "fix-mask", "invert")
+    write_decisions(tmp_path / "d.csv", [proposed])
+    assert read_decisions(tmp_path / "d.csv", slides) == ()
+    aside = replace(proposed, value="")
+    write_decisions(tmp_path / "d.csv", [aside])
+    assert read_decisions(tmp_path / "d.csv", slides) == (aside,)
+
+
+def test_fix_mask_takes_no_other_value_than_invert(slides, tmp_path):
+    (tmp_path / "d.csv").write_text("slide,finding,decision,value\nü.png,,fix-mask, Invert\n")
+    (decision,) = read_decisions(tmp_path / "d.csv", slides)
+    assert decision.inverts
+    (tmp_path / "d.csv").write_text("slide,finding,decision,value\nü.png,mask-full,fix-mask,inverse\n")
+    with pytest.raises(CohortError, match=r"line 2: ü.png: the value of fix-mask is 'inverse'; write invert"):
+        read_decisions(tmp_path / "d.csv", slides)

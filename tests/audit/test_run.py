@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests import drawn
 from tilewise.audit import mend
 from tilewise.audit.config import AuditConfig
 from tilewise.audit.run import AuditOptions, run, write
@@ -323,3 +324,54 @@ def test_repaired_files_of_slides_with_like_names_lie_apart(inked, tmp_path):
         paths += [copied.slide.path, copied.slide.mask_path]
     assert len(set(paths)) == len(paths)
     assert all(path.is_relative_to(tmp_path / "repaired") for path in paths)
+
+
+@pytest.fixture
+def turned(tmp_path):
+    """Eight slides, tissue on glass, whose masks have a white background; their regions."""
+    regions = {}
+    for number in range(8):
+        name = f"img_000{number}.png"
+        folder = tmp_path / "cohort"
+        drawn.draw_slide(
+            folder / "images" / name, number, klass=number % 2, mask=folder / f"masks/mask_000{number}.png"
+        )
+        region = cv2.imread(str(folder / f"masks/mask_000{number}.png"), cv2.IMREAD_GRAYSCALE) > 0
+        cv2.imwrite(str(folder / f"masks/mask_000{number}.png"), np.where(region, 0, 255).astype(np.uint8))
+        regions[name] = region
+    return Cohort.discover(tmp_path / "cohort", purpose="predict"), regions
+
+
+def test_masks_the_wrong_way_round_are_inverted_once_and_for_all_readers(turned, tmp_path):
+    cohort, regions = turned
+    audited = run(cohort, AuditConfig(), AuditOptions(out=tmp_path / "out", workers=1))
+    assert {item.kind for item in audited.findings} == {"mask-inverted"}
+    for item in audited.slides:
+        assert item.use_mask
+        assert item.repaired == "mask inverted"
+        np.testing.assert_array_equal(read_mask(item.slide, item.size)[0], regions[item.slide_id])
+    assert audited.inverted_masks().startswith("8 of 8 masks are the wrong way round")
+    rows = csv.DictReader((tmp_path / "out/decisions.csv").read_text("utf-8").splitlines())
+    assert {(row["proposal"], row["decision"], row["value"]) for row in rows} == {
+        ("fix-mask: invert", "fix-mask", "invert")
+    }
+
+
+def test_a_person_decides_which_way_round_masks_are(turned, tmp_path):
+    cohort, regions = turned
+    right = cohort.slides[3]
+    cv2.imwrite(str(right.mask_path), regions[right.slide_id].astype(np.uint8) * 255)
+    given = decide(
+        tmp_path / "d.csv",
+        "img_0000.png,mask-inverted,fix-mask: invert,keep,,,me,",
+        "img_0001.png,mask-inverted,fix-mask: invert,fix-mask,,,me,",
+        "img_0003.png,,,fix-mask,invert,,me,",
+    )
+    audited = run(cohort, AuditConfig(), AuditOptions(decisions=given, workers=1))
+    kept = {item.slide_id: item for item in audited.slides}
+    for name, turn in (("img_0000.png", True), ("img_0002.png", False), ("img_0003.png", True)):
+        item = kept[name]
+        np.testing.assert_array_equal(read_mask(item.slide, item.size)[0], regions[name] ^ turn)
+    assert not kept["img_0001.png"].use_mask
+    assert "7 of 8 masks" in audited.inverted_masks()
+    assert "5 of these are used inverted" in audited.inverted_masks()

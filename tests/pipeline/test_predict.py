@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -181,3 +182,12 @@ def test_a_slide_that_is_unlike_the_training_cohort_is_flagged(home, new):
     plain = predict_whole(replace(classifier, usual=Usual(fewest_tiles=0, farthest=1e6)), cohort, out=None, workers=1)
     assert not plain.table["warnings"].str.contains("few tiles|out of distribution").any()
     assert strict.table.drop(columns="warnings").equals(plain.table.drop(columns="warnings"))
+
+
+def test_a_new_slide_whose_mask_has_a_white_background_is_predicted_as_with_a_black_one(home, new):
+    expected = predict(home, new).table.set_index("slide").loc["ü.png"]
+    mask = cv2.imread(str(new / "ü_mask.png"), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(new / "ü_mask.png"), 255 - mask)
+    found = predict(home, new).table.set_index("slide").loc["ü.png"]
+    assert found["warnings"] == "repaired: mask inverted"
+    assert found.drop("warnings").equals(expected.drop("warnings"))

@@ -15,6 +15,9 @@ from tilewise.cohort import Cohort, Slide
 from tilewise.execution import run_each
 from tilewise.store import digest_config
 
+MASK_SCALED = "mask scaled to the slide"
+MASK_INVERTED = "mask inverted"
+
 
 def apply(
     cohort: Cohort,
@@ -90,9 +93,10 @@ def _to_mend(item: AuditedSlide, fact: SlideFacts, decisions: list[Decision], *,
     # Where there is no ink there is nothing to take out, whoever asks for it.
     ink = bool(fact.ink.spots) and any(decision.decision == "repair" for decision in decisions)
     scaled = item.use_mask and fact.mask is not None and fact.mask.scaled
-    if not ink and not scaled:
+    inverted = item.use_mask and any(decision.inverts for decision in decisions)
+    if not (ink or scaled or inverted):
         return None
-    return MendRequest(item.slide, item.size, item.content, ink, scaled, item.use_mask, inpaint)
+    return MendRequest(item.slide, item.size, item.content, ink, scaled, inverted, item.use_mask, inpaint)
 
 
 def _repaired(item: AuditedSlide, request: MendRequest, mended: Mended) -> AuditedSlide:
@@ -100,11 +104,13 @@ def _repaired(item: AuditedSlide, request: MendRequest, mended: Mended) -> Audit
     if request.ink:
         what.append(f"ink taken out, {mended.tissue_lost:.1%} of the tissue with it")
     if request.scaled:
-        what.append("mask scaled to the slide")
+        what.append(MASK_SCALED)
+    if request.inverted:
+        what.append(MASK_INVERTED)
     use_mask = item.use_mask and mended.mask_left
     fault = item.mask_fault
     if item.use_mask and not use_mask:
-        fault = "nothing of its mask is left once the ink is out"
+        fault = f"nothing of its mask is left once {'the ink is out' if request.ink else 'it is inverted'}"
     return replace(
         item,
         slide=mended.slide,
@@ -123,12 +129,16 @@ def _mask_fault(slide: Slide, fact: SlideFacts, decisions: list[Decision]) -> st
     if slide.mask_path is None or mask is None:
         return "it has no mask"
     actions = {decision.finding: decision.decision for decision in decisions}
+    inverts = any(decision.inverts for decision in decisions)
     # Scaling the mask is the fix; to keep a mask of the wrong size means to go without.
     if mask.fault and not (mask.scaled and actions.get("mask-size") == "fix-mask"):
         return f"its mask is of no use ({mask.fault})"
-    if not mask.share:
+    if not mask.share and not inverts:
         return "its mask is empty"
-    set_aside = any(action == "fix-mask" and finding != "mask-size" for finding, action in actions.items())
+    set_aside = any(
+        decision.decision == "fix-mask" and decision.finding != "mask-size" and not decision.inverts
+        for decision in decisions
+    )
     return "its mask was set aside by decision" if set_aside else ""
 
 

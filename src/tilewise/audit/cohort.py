@@ -111,6 +111,19 @@ class AuditedCohort:
         """Whether the table says which slides belong together (to one patient, say)."""
         return any(item.slide.group is not None for item in self.slides)
 
+    def inverted_masks(self) -> str:
+        """One sentence where most of the masks are the wrong way round; empty where they are not."""
+        masked = {item.slide_id for item in self.slides if item.slide.mask_path is not None}
+        found = [item for item in self.decisions if item.finding == "mask-inverted" and item.slide in masked]
+        if len(found) < 2 or 2 * len(found) <= len(masked):
+            return ""
+        turned = sum(item.inverts for item in found)
+        done = "they are used inverted" if turned == len(found) else f"{turned} of these are used inverted"
+        return (
+            f"{len(found)} of {len(masked)} masks are the wrong way round: they mark the glass and leave out the "
+            f"region (white background?); {done}. Where they are meant as they are, write `keep` into decisions.csv."
+        )
+
     def leakage(self) -> str:
         """What would have leaked between parts had slides been split one by one, and what still might."""
         sizes = Counter(item.group for item in self.slides)

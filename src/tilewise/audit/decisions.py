@@ -10,7 +10,7 @@ from dataclasses import astuple, fields, replace
 from pathlib import Path
 from typing import get_args
 
-from tilewise.audit.finding import COPIES, GRAVITY, KINDS, TWIN_HERE, Action, Decision, Finding
+from tilewise.audit.finding import COPIES, GRAVITY, INVERT, KINDS, TWIN_HERE, Action, Decision, Finding
 from tilewise.cohort import Cohort
 from tilewise.cohort.csv_lines import read_csv_lines
 from tilewise.cohort.identifiers import same_name, typed_alike
@@ -31,7 +31,9 @@ def propose(findings: Iterable[Finding]) -> tuple[Decision, ...]:
         if GRAVITY[finding.proposal] > GRAVITY[before.proposal]:
             gravest[finding.slide, finding.kind] = finding
     return tuple(
-        Decision(finding.slide, finding.kind, finding.proposal, finding.proposal, reason=finding.evidence)
+        Decision(
+            finding.slide, finding.kind, finding.proposed, finding.proposal, finding.value, reason=finding.evidence
+        )
         for finding in gravest.values()
     )
 
@@ -56,7 +58,8 @@ def read_decisions(path: Path, names: Names) -> tuple[Decision, ...]:
 
     Raises:
         CohortError: the file is missing or is no such table, or a row names an unknown slide, decision or class, `keep`
-            of an unknown finding, or `relabel` without a value, or two rows disagree; every such row is listed.
+            of an unknown finding, `relabel` without a value or `fix-mask` with an unknown one, or two rows disagree;
+            every such row is listed.
     """
     lines = read_csv_lines(path).lines
     # Spreadsheets add spaces and capitals.
@@ -108,6 +111,13 @@ def _decision(columns: Sequence[str], values: Sequence[str], names: Names) -> De
         if not cells["value"]:
             raise _Fault(f"{slide}: relabel needs the new label in `value`")
         cells["value"] = names.label(slide, cells["value"])
+    if action == "fix-mask":
+        value = cells["value"] = cells["value"].lower()
+        if value not in {"", INVERT}:
+            raise _Fault(
+                f"{slide}: the value of fix-mask is {value!r}; write {INVERT} to use the mask the other way round, or "
+                "leave it empty to go without it"
+            )
     finding = cells["finding"]
     if action == "keep" and finding not in {"", *KINDS}:
         near = difflib.get_close_matches(finding, KINDS, n=1)
@@ -172,7 +182,8 @@ def _nearest(cell: str, names: Iterable[str]) -> str:
 def is_edited(decision: Decision) -> bool:
     """Whether a person had a hand in it: another decision than was proposed, a value, or a name of their own."""
     own = decision.author not in {"", _OWN_AUTHOR}
-    return own or decision.decision != decision.proposal or bool(decision.value)
+    proposal, _, value = decision.proposal.partition(": ")
+    return own or (decision.decision, decision.value) != (proposal, value)
 
 
 def merge(proposed: Iterable[Decision], given: Iterable[Decision]) -> tuple[Decision, ...]:

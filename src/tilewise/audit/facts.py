@@ -33,7 +33,7 @@ from tilewise.valid import valid_field
 _log = logging.getLogger(__name__)
 
 # Goes up whenever anything that is measured changes.
-_VERSION = 6
+_VERSION = 7
 _FACTS = "facts"
 
 
@@ -134,7 +134,7 @@ def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str
         picture = field.picture(rgb)
         tissue = tissue_within(picture)
         whole_tissue = field.pasted(tissue, rgb.shape[:2])
-        region, mask_facts = measure_mask(slide, reader.size, whole_tissue)
+        region, mask_facts = measure_mask(slide, reader.size, whole_tissue, rgb)
         facts = SlideFacts(
             size=reader.size,
             mpp=reader.mpp,

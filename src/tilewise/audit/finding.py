@@ -12,11 +12,13 @@ GRAVITY: Final[dict[str, int]] = {action: place for place, action in enumerate(g
 COPIES = frozenset({"exact-copy", "near-copy"})
 KINDS = COPIES | {
     "shared-mask", "in-both", "neighbouring-section", "not-histology", "other-stain", "ink", "pen", "mask-missing",
-    "mask-empty", "mask-size", "mask-unreadable", "mask-not-binary", "mask-full", "mask-outside-tissue", "mask-on-ink",
-    "unreadable", "too-large", "damaged", "blank", "blurred", "dark", "bright", "tissue-area", "label-missing",
-    "label-conflict", "name-family", "magnification", "left-out", "bit-depth",
+    "mask-empty", "mask-size", "mask-unreadable", "mask-is-slide", "mask-not-binary", "mask-inverted", "mask-full",
+    "mask-outside-tissue", "mask-on-ink", "unreadable", "too-large", "damaged", "blank", "blurred", "dark", "bright",
+    "tissue-area", "label-missing", "label-conflict", "name-family", "magnification", "left-out", "bit-depth",
 }  # fmt: skip
 """Every kind of finding there is."""
+INVERT: Final = "invert"
+"""The value of `fix-mask` where a mask is used the other way round."""
 TWIN_HERE = "its clean twin"
 """Said of ink that is not repaired because the slide goes as a copy."""
 
@@ -25,7 +27,8 @@ TWIN_HERE = "its clean twin"
 class Finding:
     """One fault of one slide, with what to do about it.
 
-    `other` is the second slide where the fault is a relation; `confidence` runs from 0 to 1.
+    `other` is the second slide where the fault is a relation; `confidence` runs from 0 to 1; `value` says more of the
+    proposal, as a decision's does.
     """
 
     slide: str
@@ -34,11 +37,20 @@ class Finding:
     proposal: Action
     confidence: float
     evidence: str
+    value: str = ""
+
+    @property
+    def proposed(self) -> str:
+        """The proposal and its value in words: `fix-mask: invert`."""
+        return f"{self.proposal}: {self.value}" if self.value else self.proposal
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done about a finding. `value` holds the new label of `relabel`."""
+    """What is done about a finding. `value` holds the new label of `relabel`, and `invert` of a `fix-mask` that does.
+
+    `proposal` is what the audit proposed, its value behind a colon.
+    """
 
     slide: str
     finding: str
@@ -48,3 +60,8 @@ class Decision:
     reason: str = ""
     author: str = "tilewise"
     time: str = ""
+
+    @property
+    def inverts(self) -> bool:
+        """Whether the slide's mask is used the other way round."""
+        return self.decision == "fix-mask" and self.value == INVERT

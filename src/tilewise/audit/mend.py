@@ -44,6 +44,7 @@ class MendRequest:
         content: digest of its bytes and its mask's.
         ink: whether ink is taken out.
         scaled: whether its mask is scaled to it.
+        inverted: whether its mask is taken the other way round.
         use_mask: whether its mask is of use; else none is written.
         inpaint: whether the picture of before and after shows tissue painted in under ink.
     """
@@ -53,13 +54,14 @@ class MendRequest:
     content: str
     ink: bool
     scaled: bool
+    inverted: bool
     use_mask: bool
     inpaint: bool
 
     @property
     def digest(self) -> str:
         """Of everything the repaired files depend on."""
-        what = [self.content, self.ink, self.scaled, self.use_mask, self.inpaint, _VERSION]
+        what = [self.content, self.ink, self.scaled, self.inverted, self.use_mask, self.inpaint, _VERSION]
         return digest_config(what)
 
 
@@ -71,7 +73,7 @@ class Mended:
         slide: with the paths of the repaired files, absolute.
         mask_left: whether the mask still marks anything.
         tissue_lost: share of the tissue that went with the ink.
-        before_after: picture of both; None where only the mask was scaled.
+        before_after: picture of both; None where only the mask was mended.
     """
 
     slide: Slide
@@ -96,7 +98,9 @@ def mend(request: MendRequest) -> Mended:
             _log.warning(
                 "%s: its repaired files in %s are damaged; they are made again", request.slide.slide_id, folder
             )
-    mask = read_scaled_mask(request.slide, request.size)[0] if request.use_mask else None
+    mask = None
+    if request.use_mask:
+        mask = read_scaled_mask(request.slide, request.size, inverted=request.inverted)[0]
     lost = 0.0
     pictures = {}
     with cache_writes():

@@ -60,6 +60,7 @@ def write_slides(path: Path, audited: AuditedCohort) -> None:
     ]
     head = {
         "leakage": audited.leakage(),
+        "inverted_masks": audited.inverted_masks(),
         "has_groups": audited.has_groups,
         "dropped": list(audited.dropped),
         "notes": {slide: list(notes) for slide, notes in audited.notes.items() if notes},
@@ -68,7 +69,7 @@ def write_slides(path: Path, audited: AuditedCohort) -> None:
 
 
 def read_slides(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read what `write_slides` wrote, and its metadata (leakage, has_groups, dropped, notes of every slide).
+    """Read what `write_slides` wrote, and its metadata (leakage, inverted_masks, has_groups, dropped, notes of slides).
 
     Raises:
         ArtifactError: it is missing or damaged.

@@ -78,11 +78,13 @@ def audit(
 
 
 def _lines(audited: AuditedCohort) -> Iterator[str]:
-    counts = Counter((finding.kind, finding.proposal) for finding in audited.findings)
+    counts = Counter((finding.kind, finding.proposed) for finding in audited.findings)
     for (kind, proposal), count in sorted(counts.items()):
         yield f"{kind:<20} {proposal:<9} {count}"
     repaired = sum(bool(item.repaired) for item in audited.slides)
     yield f"{len(audited.slides)} slides kept, {repaired} of them repaired, {len(audited.dropped)} dropped"
+    if said := audited.inverted_masks():
+        yield said
     labels = Counter(str(item.slide.label) for item in audited.slides if item.slide.label is not None)
     if labels:
         yield "kept         " + ", ".join(f"{label} {num}" for label, num in sorted(labels.items()))

@@ -43,6 +43,8 @@ def cautions(
             f"network.pooling=average had no effect: {encoder.name} pools so by itself. network.pooling=flatten is "
             "the other way."
         )
+    if said := audited.inverted_masks():
+        warnings.append(said)
     if audited.dropped:
         warnings.append(f"The audit dropped {len(audited.dropped)} slides; audit/report.html shows which and why.")
     warnings += _not_by_mask(recipe, audited, tiles)

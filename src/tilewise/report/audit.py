@@ -71,6 +71,7 @@ def write_audit_report(
         "actions": tuple(name for name in reversed(GRAVITY) if name != "relabel"),
         "classes": summary.class_rows(audited, cohort),
         "groups": summary.groups(audited),
+        "inverted_masks": audited.inverted_masks(),
         "leakage": audited.leakage().removesuffix(NO_GROUPS).strip(),
         "first": summary.look_first(found),
         "silent": [kind for kind in looked_for(against=others is not None) if kind.name not in _names(found)],

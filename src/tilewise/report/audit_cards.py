@@ -17,10 +17,11 @@ class Entry:
         slide: whose finding it is.
         other: the second slide of a relation; empty where there is none.
         proposal: of the audit.
+        proposed: the same with its value, in words.
         confidence: 0 to 1.
         evidence: in a sentence.
         decision: in force.
-        value: the new label, where the decision is `relabel`.
+        value: the new label, where the decision is `relabel`; `invert` where a mask is used the other way round.
         author: who decided, where it was not the audit itself.
         reason: what that person wrote.
         time: when they did.
@@ -29,6 +30,7 @@ class Entry:
     slide: str
     other: str
     proposal: str
+    proposed: str
     confidence: float
     evidence: str
     decision: str
@@ -40,7 +42,7 @@ class Entry:
     @property
     def overruled(self) -> bool:
         """Whether a person decided otherwise than was proposed."""
-        return self.decision != self.proposal
+        return (f"{self.decision}: {self.value}" if self.value else self.decision) != self.proposed
 
     def mirrors(self, first: Entry) -> bool:
         """Whether it says of the second slide of a pair no more than `first` says of the first one."""

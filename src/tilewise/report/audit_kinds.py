@@ -68,6 +68,18 @@ _KINDS: Final = (
     Kind("mask-not-binary", "Masks with other values", "The mask is not plainly black and white.", "mask"),
     Kind("mask-empty", "Empty masks", "The mask marks no pixel."),
     Kind("mask-full", "Full masks", "The mask marks (nearly) the whole slide, so it tells nothing."),
+    Kind(
+        "mask-inverted",
+        "Masks the wrong way round",
+        "The mask marks the glass and leaves out the region, as masks on a white background do.",
+        "mask",
+    ),
+    Kind(
+        "mask-is-slide",
+        "Pictures of the slide in the place of masks",
+        "The mask's file shows the slide itself, maybe with a drawing on it, and no region.",
+        "mask",
+    ),
     Kind("mask-outside-tissue", "Masks beside the tissue", "Much of what the mask marks is empty glass."),
     Kind("mask-missing", "Missing masks", "The slide has no mask.", "list"),
     Kind("mask-fault", "Masks at fault", "The mask cannot be used.", "list"),

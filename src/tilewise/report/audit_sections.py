@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from tilewise.audit.apply import MASK_INVERTED
 from tilewise.audit.cohort import AuditedCohort
 from tilewise.audit.finding import GRAVITY, Decision, Finding
 from tilewise.cohort import Cohort, Slide
@@ -89,13 +90,14 @@ class _Dealer:
 
     def _entry(self, finding: Finding) -> Entry:
         decision = self._decisions.get((finding.slide, finding.kind)) or Decision(
-            finding.slide, finding.kind, finding.proposal, finding.proposal
+            finding.slide, finding.kind, finding.proposed, finding.proposal, finding.value
         )
         by_person = decision.author not in {"", _OWN_AUTHOR}
         return Entry(
             slide=finding.slide,
             other=finding.other,
             proposal=finding.proposal,
+            proposed=finding.proposed,
             confidence=finding.confidence,
             evidence=without_folders(finding.evidence, self._root),
             decision=decision.decision,
@@ -133,6 +135,9 @@ class _Dealer:
         if kind.name in _REPAIRED and kept is not None and kept.before_after is not None:
             request = PictureRequest(Slide(slide.slide_id, kept.before_after), "file")
             note = f"before and after (orange: ink, blue: mask); {percent(kept.tissue_lost, 1)} of the tissue is lost"
+        elif kept is not None and MASK_INVERTED in kept.repaired:
+            request = PictureRequest(replace(slide, mask_path=kept.slide.mask_path))
+            note = "outlined: the mask as it is used, inverted"
         return Shot(
             name=member.name,
             label=slide.label or ("" if member.outside else "no label"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tilewise.audit.apply import MASK_INVERTED
 from tilewise.audit.cohort import AuditedCohort
 from tilewise.cohort import Cohort
 from tilewise.report.audit_cards import Card, Section
@@ -18,6 +19,7 @@ _LARGEST_GROUPS: Final = 8
 _FATES: Final = (
     ("keep", "kept as it is"),
     ("scaled", "kept with the mask scaled"),
+    ("inverted", "kept with the mask inverted"),
     ("fix-mask", "kept without the mask"),
     ("relabel", "kept with a new label"),
     ("repair", "repaired"),
@@ -103,11 +105,11 @@ def verdict(audited: AuditedCohort, cohort: Cohort) -> str:
 
 
 def _numbers(audited: AuditedCohort) -> Counter[str]:
-    """How many slides share a fate; a mask that was scaled is another fate than one that is set aside."""
+    """How many slides share a fate; a mask that was scaled or inverted is another fate than one set aside."""
     fates = audited.actions()
     for item in audited.slides:
         if fates[item.slide_id] == "fix-mask" and item.use_mask:
-            fates[item.slide_id] = "scaled"
+            fates[item.slide_id] = "inverted" if MASK_INVERTED in item.repaired else "scaled"
     return Counter(fates.values())
 
 

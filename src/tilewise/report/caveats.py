@@ -36,6 +36,7 @@ class Facts:
         num_lost: pictures that could not be drawn.
         stain: which slides keep their own stain although they were to be normalised; '' where none does.
         masks: how masks were made, if they were; '' otherwise.
+        inverted: that most masks were the wrong way round; '' otherwise.
         notes: what was changed about the recipe because this machine lacks something.
     """
 
@@ -49,6 +50,7 @@ class Facts:
     num_lost: int = 0
     stain: str = ""
     masks: str = ""
+    inverted: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -68,7 +70,7 @@ def caveats(facts: Facts) -> tuple[str, ...]:
             "its test part."
         )
     said += without_mask(facts.slides, facts.tiles)
-    said += [sentence for sentence in (facts.masks, facts.stain) if sentence]
+    said += [sentence for sentence in (facts.inverted, facts.masks, facts.stain) if sentence]
     unselected = [str(fold) for fold, parts in enumerate(facts.folds.folds) if not parts.select]
     if unselected:
         folds = "Fold" if len(unselected) == 1 else "Folds"

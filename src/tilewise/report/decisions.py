@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tilewise.audit.finding import INVERT
 from tilewise.report.data import DecisionRow
 
 _OWN_AUTHOR = "tilewise"
@@ -43,6 +44,8 @@ def by_others(groups: Sequence[DecisionGroup]) -> bool:
 
 
 def _words(row: DecisionRow, fallback: str) -> str:
+    if row.decision == "fix-mask" and row.value == INVERT:
+        return "mask inverted"
     if row.decision == "fix-mask":
         lead = "no mask" if row.finding == "mask-missing" else "mask not used"
         return f"{lead}; {_INSTEAD.get(fallback, fallback)}"

@@ -41,6 +41,7 @@ def read_facts(folder: RunFolder) -> tuple[Facts, dict[str, Any]]:
         folds=Folds.read(folder.folds),
         stain=StainRecord.read(folder.stain).sentence() if folder.stain.is_file() else "",
         masks=made_masks(folder.segment),
+        inverted=str(meta.get("inverted_masks", "")),
         notes=tuple(recipe.get("notes", ())),
     )
     return facts, meta
