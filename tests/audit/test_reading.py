@@ -56,6 +56,19 @@ def test_slides_that_use_their_bits_are_not_named():
     assert unused_bits([], {name: SampleRange(0, FULL) for name in "abc"}) == []
 
 
+def test_what_is_left_out_of_a_mask_is_a_finding_too(tmp_path):
+    slide_path, mask_path = tmp_path / "a.tif", tmp_path / "mask.tif"
+    tifffile.imwrite(slide_path, np.full((64, 80, 3), 230, np.uint8), photometric="rgb")
+    with tifffile.TiffWriter(mask_path) as file:
+        for start in (8, 40):
+            mask = np.zeros((64, 80, 3), np.uint8)
+            mask[8:40, start : start + 30] = 255
+            file.write(mask, photometric="rgb")
+    notes = look(FactsRequest(Slide("a", slide_path, mask_path, "A", None), 10_000)).facts.notes
+    (finding,) = parts_left_out({"a": notes})
+    assert finding.evidence.startswith("not read: of its mask, page 2 of 2 (80 x 64)")
+
+
 def test_the_facts_of_a_slide_hold_both(tmp_path):
     path = tmp_path / "a.tif"
     with tifffile.TiffWriter(path) as file:

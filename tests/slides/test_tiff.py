@@ -214,6 +214,16 @@ def test_channels_of_different_depths_are_refused(tmp_path):
         read_image(path)
 
 
+def test_ycbcr_with_a_fourth_channel_is_refused(rgb, tmp_path):
+    path = tmp_path / "a.tif"
+    with_alpha = np.concatenate([rgb, np.full((*rgb.shape[:2], 1), 255, np.uint8)], axis=2)
+    tifffile.imwrite(path, with_alpha, photometric="rgb", extrasamples=["unassalpha"], compression="webp")
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages.first.tags["PhotometricInterpretation"].overwrite(6)
+    with pytest.raises(SlideUnreadable, match="it has 4 channels, which are no ycbcr image"):
+        read_image(path)
+
+
 def test_strips_that_are_missing_are_noticed(rgb, tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, rgb, photometric="rgb", rowsperstrip=8, compression="zlib")

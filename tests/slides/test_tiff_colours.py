@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import cv2
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -61,6 +62,17 @@ def test_jpeg_2000_of_others_goes_by_its_photometric_tag(photometric, stored, mc
     tifffile.imwrite(
         path, stored, photometric=photometric, compression="jpeg2000", compressionargs=arguments, tile=TILE
     )
+    assert error(path) < 1.5
+
+
+@pytest.mark.parametrize(("compression", "photometric"), [(33_003, "rgb"), (34_712, "ycbcr")])
+def test_colour_planes_kept_apart_are_turned_once_they_are_joined(compression, photometric, tmp_path):
+    path = tmp_path / "a.tif"
+    planes = [imagecodecs.jpeg2k_encode(YCBCR[:, :, plane].copy(), **J2K) for plane in range(3)]
+    tifffile.imwrite(
+        path, iter(planes), shape=(3, *SCENE.shape[:2]), dtype="uint8", tile=TILE, planarconfig="separate",
+        photometric=photometric, compression=compression, metadata=None,
+    )  # fmt: skip
     assert error(path) < 1.5
 
 

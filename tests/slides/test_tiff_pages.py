@@ -46,6 +46,13 @@ def test_a_thumbnail_that_comes_first_is_not_the_slide(kind, tagged, subsampled,
     assert not left_out(notes_of(path))
 
 
+def test_levels_may_come_the_coarsest_first(tmp_path):
+    path = write_pages(tmp_path / "a.tif", *((level, TILED) for level in reversed(LEVELS)))
+    with open_slide(path) as reader:
+        assert reader.levels == ((197, 131), (98, 65), (49, 32))
+        assert reader.notes == ("took page 3 of 3: beside it 2 levels",)
+
+
 def test_the_slide_may_hang_below_a_reduced_first_page(tmp_path):
     path = tmp_path / "a.tif"
     with tifffile.TiffWriter(path) as file:

@@ -132,7 +132,8 @@ def _require_samples(page: Any, mode: str) -> None:
     if page.imagedepth != 1:
         raise ValueError(f"it is a volume of {page.imagedepth} planes; save the plane you mean")
     extra = page.samplesperpixel - _NUM_COLORS[mode]
-    if extra < 0 or extra > 1:
+    # With a fourth channel no decoder turns YCbCr round.
+    if not 0 <= extra <= (mode != "ycbcr"):
         raise ValueError(f"it has {page.samplesperpixel} channels, which are no {mode} image; save it as RGB")
     if mode == "ycbcr" and not decodes_to_rgb(page):
         raise ValueError("it stores YCbCr without JPEG; save it as RGB")
