@@ -10,11 +10,12 @@ DEMO := demo
 # Time for each recipe of `make systems`.
 BUDGET ?= 20m
 
-.PHONY: help demo test check soak bench systems format clean
+.PHONY: help demo test test-avx2 check soak bench systems format clean
 
 help:
 	@echo "make demo    the whole job on a cohort it makes itself (minutes)"
 	@echo "make test    every check: format, lint, types, layers, tests"
+	@echo "make test-avx2  the tests as on a processor with AVX2 only: no AVX-512, no bfloat16"
 	@echo "make soak    the long tests: runs killed at random moments and resumed"
 	@echo "make bench   every benchmark of docs/benchmarks.md"
 	@echo "make systems the five systems beside each other, BUDGET=20m for each"
@@ -42,6 +43,12 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 test: check
+	$(BIN)/pytest -n 2 -m 'not soak'
+
+# oneDNN computes for torch and OpenVINO; with its cap tilewise chooses float32 too. ATen's own kernels have another.
+test-avx2: export ONEDNN_MAX_CPU_ISA := AVX2
+test-avx2: export ATEN_CPU_CAPABILITY := avx2
+test-avx2: $(VENV)/.dev
 	$(BIN)/pytest -n 2 -m 'not soak'
 
 soak: $(VENV)/.dev

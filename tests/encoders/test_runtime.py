@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -48,6 +49,24 @@ def test_freed_memory_stays_with_the_process() -> None:
     assert count < untouched / 20
 
 
+@pytest.fixture
+def processor(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Make the processor one with these flags, and oneDNN's cap this one."""
+
+    def set_up(line: str, cap: str | None = None) -> None:
+        path = tmp_path / "cpuinfo"
+        path.write_text(f"processor\t: 0\n{line}\n")
+        monkeypatch.setattr(runtime, "Path", lambda _: path)
+        monkeypatch.setattr(runtime.sys, "platform", "linux")
+        monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+        if cap is not None:
+            monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", cap)
+        runtime.instruction_set.cache_clear()
+
+    yield set_up
+    runtime.instruction_set.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("line", "expected", "bfloat16"),
     [
@@ -58,17 +77,27 @@ def test_freed_memory_stays_with_the_process() -> None:
         ("Features\t: asimd bf16", platform.machine().lower(), False),
     ],
 )
-def test_instruction_set(line: str, expected: str, bfloat16: bool, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "cpuinfo"
-    path.write_text(f"processor\t: 0\n{line}\n")
-    monkeypatch.setattr(runtime, "Path", lambda _: path)
-    monkeypatch.setattr(runtime.sys, "platform", "linux")
-    runtime.instruction_set.cache_clear()
-    try:
-        assert runtime.instruction_set() == expected
-        assert runtime.computes_bfloat16() is bfloat16
-    finally:
-        runtime.instruction_set.cache_clear()
+def test_instruction_set(processor, line: str, expected: str, bfloat16: bool) -> None:
+    processor(line)
+    assert runtime.instruction_set() == expected
+    assert runtime.computes_bfloat16() is bfloat16
+
+
+@pytest.mark.parametrize(
+    ("cap", "expected", "bfloat16"),
+    [
+        ("AVX2", "avx2", False),
+        ("avx2_vnni", "avx2", False),
+        ("AVX512_CORE", "avx512f", False),
+        ("AVX512_CORE_BF16", "avx512_bf16", True),
+        ("SSE41", platform.machine().lower(), False),
+        ("DEFAULT", "amx_bf16", True),
+    ],
+)
+def test_what_onednn_may_not_use_does_not_count(processor, cap: str, expected: str, bfloat16: bool) -> None:
+    processor("flags\t\t: fpu sse avx2 avx512f avx512_bf16 amx_bf16", cap)
+    assert runtime.instruction_set() == expected
+    assert runtime.computes_bfloat16() is bfloat16
 
 
 def test_processors_respect_affinity_and_openmp(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,23 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 _LARGEST = 2**31 - 1
 
+# The widest first.
+_INSTRUCTION_SETS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
+# What oneDNN, which computes for torch and for OpenVINO, may use at most: its names, and what of ours they reach.
+_CAP_VARIABLES = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+_CAPS = {
+    "SSE41": (),
+    "AVX": (),
+    "AVX2": _INSTRUCTION_SETS[3:],
+    "AVX2_VNNI": _INSTRUCTION_SETS[3:],
+    "AVX2_VNNI_2": _INSTRUCTION_SETS[3:],
+    "AVX512_CORE": _INSTRUCTION_SETS[2:],
+    "AVX512_CORE_VNNI": _INSTRUCTION_SETS[2:],
+    "AVX512_CORE_BF16": _INSTRUCTION_SETS[1:],
+    "AVX512_CORE_FP16": _INSTRUCTION_SETS[1:],
+    "AVX10_1_512": _INSTRUCTION_SETS[1:],
+}
+
 
 @cache
 def prepare_runtime() -> bool:
@@ -51,17 +68,15 @@ def prepare_runtime() -> bool:
 def instruction_set() -> str:
     """The widest of the processor's instruction sets that changes how networks compute, or its architecture's name.
 
-    On Linux it is read from `/proc/cpuinfo`; elsewhere only the architecture is known, and float32 is chosen.
+    On Linux it is read from `/proc/cpuinfo`; elsewhere only the architecture is known, and float32 is chosen. Where
+    `ONEDNN_MAX_CPU_ISA` forbids the engines an instruction set, it does not count.
     """
-    flags = _flags()
-    for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2"):
-        if name in flags:
-            return name
-    return platform.machine().lower()
+    allowed, flags = _allowed(), _flags()
+    return next((name for name in allowed if name in flags), platform.machine().lower())
 
 
 def computes_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 in hardware."""
+    """Whether networks multiply bfloat16 in hardware here."""
     return instruction_set() in ("amx_bf16", "avx512_bf16")
 
 
@@ -70,6 +85,11 @@ def num_processors() -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     return min(allowed, int(wanted)) if wanted.isdecimal() and int(wanted) > 0 else allowed
+
+
+def _allowed() -> tuple[str, ...]:
+    cap = next((os.environ[name] for name in _CAP_VARIABLES if name in os.environ), "")
+    return _CAPS.get(cap.upper(), _INSTRUCTION_SETS)
 
 
 def _flags() -> frozenset[str]:

@@ -11,6 +11,7 @@ import torch
 
 from tests.training.pixels.drawn import cnn
 from tests.training.pixels.drawn import draw_slide as draw_whole
+from tests.training.pixels.rounding import rounding, watched_convolutions
 from tests.training.pretrain.drawn import Tiles, draw_slides, simclr, training
 from tilewise.errors import TrainingError, UsageError
 from tilewise.models.networks import TileBatch, TileNetwork
@@ -139,18 +140,29 @@ def test_every_input_is_pretrained_whole(shown: str) -> None:
     assert all(not torch.equal(tensor, state[name]) for name, tensor in learnt.weights.items())
 
 
+# The loss of the first batch comes before any step; steps of AdamW amplify rounding, on each processor differently.
+ONE_BATCH = {"epochs": 1, "batch_size": 24}
+
+
 @pytest.mark.parametrize(
-    ("changes", "tolerance"),
-    [({"engine": {"device": "cpu", "channels_last": True}}, 2e-3), ({"step": {"precision": "bfloat16"}}, 0.1)],
+    ("changes", "dtype", "channels_last"),
+    [
+        ({"engine": {"device": "cpu", "channels_last": True}}, torch.float32, True),
+        ({"step": {"precision": "bfloat16"}}, torch.bfloat16, False),
+    ],
     ids=["channels_last", "bfloat16"],
 )
-def test_layout_and_precision_change_the_loss_by_rounding_only(changes: dict[str, Any], tolerance: float) -> None:
+def test_layout_and_precision_change_the_loss_by_rounding_only(
+    changes: dict[str, Any], dtype: torch.dtype, channels_last: bool
+) -> None:
     slides = draw_slides(4)
-    plain, other = learn(slides, cnn()), learn(slides, cnn(), run=training(**changes))
-    assert bytes_of(other) != bytes_of(plain)
+    plain = learn(slides, cnn(), **ONE_BATCH)
+    with watched_convolutions() as outputs:
+        other = learn(slides, cnn(), run=training(**changes), **ONE_BATCH)
+    assert outputs == {(dtype, channels_last)}
     assert all(tensor.dtype == torch.float32 and tensor.is_contiguous() for tensor in other.weights.values())
-    for before, after in zip(plain.rows, other.rows, strict=True):
-        assert after.loss == pytest.approx(before.loss, abs=tolerance)
+    (before,), (after,) = plain.rows, other.rows
+    assert after.loss == pytest.approx(before.loss, rel=rounding(dtype))
 
 
 def test_of_training_nothing_counts_that_it_does_not_name() -> None:
@@ -190,13 +202,11 @@ def test_gradients_are_clipped_as_in_training(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.soak
 def test_compiled_it_learns_the_same() -> None:
     slides = draw_slides(4)
-    plain, compiled = (
-        learn(slides, cnn()),
-        learn(slides, cnn(), run=training(engine={"device": "cpu", "compile": True})),
-    )
+    plain = learn(slides, cnn(), **ONE_BATCH)
+    compiled = learn(slides, cnn(), run=training(engine={"device": "cpu", "compile": True}), **ONE_BATCH)
     assert bytes_of(compiled) != bytes_of(plain)
-    for before, after in zip(plain.rows, compiled.rows, strict=True):
-        assert after.loss == pytest.approx(before.loss, abs=5e-3)
+    (before,), (after,) = plain.rows, compiled.rows
+    assert after.loss == pytest.approx(before.loss, rel=rounding(torch.float32))
 
 
 def test_a_loss_that_is_not_finite_stops_and_says_where() -> None:
