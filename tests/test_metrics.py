@@ -45,9 +45,15 @@ def test_agrees_with_sklearn(table: tuple[Any, Any, Any, int]) -> None:
             "macro_f1": reference.f1_score(truth, predicted, average="macro"),
             "weighted_f1": reference.f1_score(truth, predicted, average="weighted"),
             "balanced_accuracy": reference.balanced_accuracy_score(truth, predicted),
+            "macro_precision": reference.precision_score(truth, predicted, average="macro"),
+            "macro_recall": reference.recall_score(truth, predicted, average="macro"),
+            "weighted_precision": reference.precision_score(truth, predicted, average="weighted"),
+            "weighted_recall": reference.recall_score(truth, predicted, average="weighted"),
         }
     for name, value in expected.items():
         assert getattr(metrics, name)(truth, predicted, num_classes) == pytest.approx(value), name
+    for name in ("macro_f1", "weighted_f1", "balanced_accuracy"):
+        assert metrics.primary_score(name, truth, predicted, probabilities) == pytest.approx(expected[name])
     assert metrics.accuracy(truth, predicted) == pytest.approx(reference.accuracy_score(truth, predicted))
     assert metrics.log_loss(truth, probabilities) == pytest.approx(
         reference.log_loss(truth, probabilities, labels=labels)
@@ -66,6 +72,8 @@ def test_auroc_agrees_with_sklearn(table: tuple[Any, Any, Any, int]) -> None:
     assert metrics.auroc_macro(truth, probabilities) == pytest.approx(
         np.nanmean(expected) if np.isfinite(expected).any() else NAN, nan_ok=True
     )
+    primary = metrics.primary_score("auroc_macro", truth, probabilities.argmax(1), probabilities)
+    assert primary == (pytest.approx(np.nanmean(expected)) if np.isfinite(expected).any() else None)
 
 
 @given(tables(), st.integers(0, 1000))

@@ -117,3 +117,10 @@ def test_a_recipe_that_is_not_there(tmp_path):
     (tmp_path / "latin.yaml").write_bytes("name: ü".encode("latin-1"))
     with pytest.raises(RecipeError, match=r"latin\.yaml"):
         load_recipe(tmp_path / "latin.yaml")
+
+
+def test_a_key_of_an_earlier_version_names_the_one_to_set() -> None:
+    with pytest.raises(RecipeError, match=r"training\.select_metric: .*training\.select_by=metric.*evaluation\.metric"):
+        load_recipe("default", ["training.select_metric=macro_f1"])
+    with pytest.raises(RecipeError, match=r"evaluation\.metric"):
+        load_recipe("default", ["evaluation.metric=f1"])

@@ -9,14 +9,18 @@ One rule for what is not defined: a class's figure is nan where its denominator 
 - precision is nan for a class that is never predicted, recall for one that is not in the truth, F1 for one that is in
   neither, AUROC for one that is in no slide or in all;
 - macro F1 is therefore the mean over the classes that are in the truth or in the predictions, and balanced accuracy
-  over those in the truth. Both agree with scikit-learn's defaults: `f1_score` on the same table checks a score.
+  over those in the truth;
+- averaged precision and recall are over the classes that are in the truth or in the predictions, and there what is not
+  defined counts 0: a class that is never predicted must not raise the precision.
+
+All of them agree with scikit-learn's defaults: `f1_score` on the same table checks a score.
 
 With no slide at all every metric is nan.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +28,19 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.integer[Any]]
 Numbers = npt.NDArray[np.number[Any]]
+
+PrimaryMetric = Literal["macro_f1", "weighted_f1", "balanced_accuracy", "auroc_macro"]
+METRIC_NAMES = {
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "balanced_accuracy": "balanced accuracy",
+    "accuracy": "accuracy",
+    "auroc_macro": "macro AUROC",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "weighted_precision": "weighted precision",
+    "weighted_recall": "weighted recall",
+}
 
 
 def confusion_matrix(truth_N: Indices, predicted_N: Indices, num_classes: int) -> npt.NDArray[np.int64]:
@@ -65,6 +82,42 @@ def weighted_f1(truth_N: Indices, predicted_N: Indices, num_classes: int) -> flo
     return float(weighted_f1_of(confusion_matrix(truth_N, predicted_N, num_classes)))
 
 
+def macro_precision(truth_N: Indices, predicted_N: Indices, num_classes: int) -> float:
+    """Mean precision over the classes in the truth or in the predictions; 0 for one that is never predicted."""
+    return float(macro_precision_of(confusion_matrix(truth_N, predicted_N, num_classes)))
+
+
+def macro_recall(truth_N: Indices, predicted_N: Indices, num_classes: int) -> float:
+    """Mean recall over the classes in the truth or in the predictions; 0 for one that is not in the truth."""
+    return float(macro_recall_of(confusion_matrix(truth_N, predicted_N, num_classes)))
+
+
+def weighted_precision(truth_N: Indices, predicted_N: Indices, num_classes: int) -> float:
+    """Mean precision, each class weighted by its share of the truth; 0 for one that is never predicted."""
+    return float(weighted_precision_of(confusion_matrix(truth_N, predicted_N, num_classes)))
+
+
+def weighted_recall(truth_N: Indices, predicted_N: Indices, num_classes: int) -> float:
+    """Mean recall, each class weighted by its share of the truth: the accuracy."""
+    return float(weighted_recall_of(confusion_matrix(truth_N, predicted_N, num_classes)))
+
+
+def primary_score(
+    metric: PrimaryMetric, truth_N: Indices, predicted_N: Indices, probabilities_NC: Numbers
+) -> float | None:
+    """The metric that a recipe chooses by; None where it is not defined."""
+    if metric == "auroc_macro":
+        score = auroc_macro(truth_N, probabilities_NC)
+    else:
+        of_confusion = {
+            "macro_f1": macro_f1_of,
+            "weighted_f1": weighted_f1_of,
+            "balanced_accuracy": balanced_accuracy_of,
+        }[metric]
+        score = float(of_confusion(confusion_matrix(truth_N, predicted_N, np.shape(probabilities_NC)[1])))
+    return None if np.isnan(score) else score
+
+
 def class_precision(truth_N: Indices, predicted_N: Indices, num_classes: int) -> Floats:
     """Share of a class's predictions that are right: float64 (C,)."""
     return precision_of(confusion_matrix(truth_N, predicted_N, num_classes))
@@ -91,14 +144,19 @@ def auroc_macro(truth_N: Indices, probabilities_NC: Numbers) -> float:
     return float(mean_defined(class_auroc(truth_N, probabilities_NC)))
 
 
-def log_loss(truth_N: Indices, probabilities_NC: Numbers) -> float:
-    """Mean negative logarithm of the true class's probability; 0 counts as the smallest step above 0."""
+def log_losses(truth_N: Indices, probabilities_NC: Numbers) -> Floats:
+    """Negative logarithm of the true class's probability: float64 (N,); 0 counts as the smallest step above 0."""
     truth_N, probabilities_NC = np.asarray(truth_N), np.asarray(probabilities_NC, np.float64)
-    if truth_N.size == 0:
-        return float("nan")
     own_N = probabilities_NC[np.arange(truth_N.size), truth_N]
     step = np.finfo(np.float64).eps
-    return float(-np.log(np.clip(own_N, step, 1.0 - step)).mean())
+    losses_N: Floats = -np.log(np.clip(own_N, step, 1.0 - step))
+    return losses_N
+
+
+def log_loss(truth_N: Indices, probabilities_NC: Numbers) -> float:
+    """Mean of `log_losses`."""
+    losses_N = log_losses(truth_N, probabilities_NC)
+    return float(losses_N.mean()) if losses_N.size else float("nan")
 
 
 def accuracy_of(confusion_CC: Numbers) -> Floats:
@@ -118,8 +176,27 @@ def macro_f1_of(confusion_CC: Numbers) -> Floats:
 
 def weighted_f1_of(confusion_CC: Numbers) -> Floats:
     """Weighted F1 of confusion matrices (..., C, C)."""
-    support_C = confusion_CC.sum(-1)
-    return _ratio((np.nan_to_num(f1_of(confusion_CC)) * support_C).sum(-1), support_C.sum(-1))
+    return _by_support(f1_of(confusion_CC), confusion_CC)
+
+
+def macro_precision_of(confusion_CC: Numbers) -> Floats:
+    """Macro precision of confusion matrices (..., C, C)."""
+    return _by_class(precision_of(confusion_CC), confusion_CC)
+
+
+def macro_recall_of(confusion_CC: Numbers) -> Floats:
+    """Macro recall of confusion matrices (..., C, C)."""
+    return _by_class(recall_of(confusion_CC), confusion_CC)
+
+
+def weighted_precision_of(confusion_CC: Numbers) -> Floats:
+    """Weighted precision of confusion matrices (..., C, C)."""
+    return _by_support(precision_of(confusion_CC), confusion_CC)
+
+
+def weighted_recall_of(confusion_CC: Numbers) -> Floats:
+    """Weighted recall of confusion matrices (..., C, C)."""
+    return _by_support(recall_of(confusion_CC), confusion_CC)
 
 
 def precision_of(confusion_CC: Numbers) -> Floats:
@@ -166,6 +243,18 @@ def _auroc_of(positive_N: npt.NDArray[np.bool_], scores_N: Numbers, weights_RN: 
     downs_RT = np.add.reduceat(weights_RN * ~positive_N, starts_T, axis=1)
     below_RT = np.cumsum(downs_RT, axis=1) - 0.5 * downs_RT
     return _ratio((ups_RT * below_RT).sum(1), ups_RT.sum(1) * downs_RT.sum(1))
+
+
+def _by_class(values_C: Floats, confusion_CC: Numbers) -> Floats:
+    """Mean over the classes in the truth or in the predictions; what is not defined counts 0."""
+    occurs_C = confusion_CC.sum(-2) + confusion_CC.sum(-1) > 0
+    return _ratio(np.nan_to_num(values_C).sum(-1), occurs_C.sum(-1))
+
+
+def _by_support(values_C: Floats, confusion_CC: Numbers) -> Floats:
+    """Mean over classes, each weighted by its share of the truth; what is not defined counts 0."""
+    support_C = confusion_CC.sum(-1)
+    return _ratio((np.nan_to_num(values_C) * support_C).sum(-1), support_C.sum(-1))
 
 
 def _hits(confusion_CC: Numbers) -> Numbers:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from sklearn.metrics import roc_auc_score
 
 from tests.ensemble.made import CLASSES, make_folds, make_run, make_runs
 from tilewise.ensemble.config import EnsembleConfig
@@ -62,6 +63,17 @@ def test_select_score_weighs_by_macro_f1():
         )
         expected.append(macro_f1(truth, predicted, 3))
     found = fold_weights(predictions, folds, EnsembleConfig(weights="select_score"))
+    np.testing.assert_allclose(found, np.array(expected) / np.sum(expected), rtol=1e-12)
+
+
+def test_the_score_is_of_the_metric_that_the_recipe_names():
+    predictions, folds = one_run((0.3, 2.0, 1.0))
+    expected = []
+    for number in range(3):
+        rows = predictions.table[(predictions.table["fold"] == number) & (predictions.table["part"] == "select")]
+        probabilities = rows[[f"p_{name}" for name in CLASSES]].to_numpy()
+        expected.append(roc_auc_score(rows["label"], probabilities, multi_class="ovr", labels=list(CLASSES)))
+    found = fold_weights(predictions, folds, EnsembleConfig(weights="select_score"), metric="auroc_macro")
     np.testing.assert_allclose(found, np.array(expected) / np.sum(expected), rtol=1e-12)
 
 

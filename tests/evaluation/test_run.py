@@ -6,6 +6,7 @@ import json
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -38,6 +39,26 @@ def test_parts_are_scored_apart(make_table: MakeTable) -> None:
     assert alone.out_of_fold == evaluation.out_of_fold
     assert alone.holdout is None
     assert "holdout" not in alone.to_json()
+
+
+def test_slides_with_the_highest_loss_come_first(make_table: MakeTable, tmp_path: Path) -> None:
+    table = _with_holdout(make_table)
+    evaluation = evaluate(table, CLASSES, EvaluationConfig(metric="weighted_f1", num_resamples=200), seed=0)
+    scored = table[table["part"].isin(["test", "holdout"]) & table["label"].notna()]
+    losses = -np.log([row[f"p_{row['label']}"] for row in scored.to_dict("records")])
+    expected = sorted(zip(-losses, scored["slide"], strict=True))[:50]
+    assert [(row["slide"], -row["log_loss"]) for row in evaluation.highest_losses] == [
+        (name, pytest.approx(loss)) for loss, name in expected
+    ]
+    pooled = evaluation.out_of_fold
+    tests = (scored["part"] == "test").to_numpy()
+    assert pooled["log_loss"] == pytest.approx(losses[tests].mean())
+    for name in CLASSES:
+        own = tests & (scored["label"] == name).to_numpy()
+        assert pooled["per_class"][name]["log_loss"] == pytest.approx(losses[own].mean())
+    evaluation.write(tmp_path / "evaluation.json")
+    again = Evaluation.read(tmp_path / "evaluation.json")
+    assert (again.metric, again.highest_losses) == ("weighted_f1", evaluation.highest_losses)
 
 
 def test_fold_mean(make_table: MakeTable) -> None:

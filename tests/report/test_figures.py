@@ -58,6 +58,16 @@ def test_a_strong_commonest_class_counts_as_guessing(evaluation: dict) -> None:
     assert not headline(changed).told_from_guessing
 
 
+def test_the_headline_is_of_the_metric_that_the_recipe_names(evaluation: dict) -> None:
+    found = headline({**evaluation, "metric": "weighted_f1"})
+    pooled = evaluation["out_of_fold"]
+    assert pooled["weighted_f1"]["value"] != pooled["macro_f1"]["value"]
+    assert found.value == f"{pooled['weighted_f1']['value']:.3f}"
+    assert found.rows[-1].value == pooled["baselines"]["random"]["weighted_f1"]["value"]
+    assert found.subject.startswith("Weighted F1 over 40 slides")
+    assert f"{pooled['baselines']['commonest']['weighted_f1']['value']:.2f}" in found.verdict
+
+
 def test_headline_rows(evaluation: dict) -> None:
     found = headline(evaluation)
     assert [row.label for row in found.rows] == [
@@ -108,10 +118,10 @@ def test_curves_stay_inside_their_chart(losses: list[float], num_folds: int, wit
         Epoch(number, loss, loss / 2 if with_select else None, 0.5 if with_select else None)
         for number, loss in enumerate(losses, start=1)
     )
-    found = training_curves([History(fold, epochs, len(losses)) for fold in range(num_folds)])
+    found = training_curves([History(fold, epochs, len(losses)) for fold in range(num_folds)], "Macro F1")
     assert len(found) == num_folds
-    assert (found[0].macro_f1 is not None) is with_select
-    charts = [found[0].loss, found[0].macro_f1] if with_select else [found[0].loss]
+    assert (found[0].score is not None) is with_select
+    charts = [found[0].loss, found[0].score] if with_select else [found[0].loss]
     for chart in charts:
         width, height = map(float, re.findall(r'viewBox="0 0 (\S+) (\S+)"', chart)[0])
         for points in re.findall(r' d="([^"]+)"', chart):
@@ -125,7 +135,7 @@ def test_curves_share_their_scale() -> None:
         History(0, (Epoch(1, 1.0), Epoch(2, 0.5))),
         History(1, (Epoch(1, 4.0), Epoch(9, 0.5))),
     )
-    first, second = training_curves([short, long])
+    first, second = training_curves([short, long], "Macro F1")
     ends = [
         re.findall(r"L(\S+) (\S+)", re.findall(r' d="([^"]+)"', chart)[0])[-1] for chart in (first.loss, second.loss)
     ]

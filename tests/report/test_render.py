@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.report.conftest import CLASSES
+from tilewise.evaluation.resample import METRICS
 from tilewise.report.data import AuditSummary, CohortSummary, ReportInput, TileSummary
 from tilewise.report.render import render_report
 
@@ -92,7 +93,7 @@ def test_every_number_is_there(report_input: ReportInput) -> None:
         assert f"{value['value']:.2f} {value['low']:.2f} to {value['high']:.2f}" in words
     first = pooled["macro_f1"]
     assert f"{first['value']:.3f} {first['low']:.3f} to {first['high']:.3f}" in words
-    for name in ("macro_f1", "weighted_f1", "balanced_accuracy", "accuracy", "auroc_macro"):
+    for name in METRICS:
         assert f"{pooled[name]['value']:.2f} {pooled[name]['low']:.2f} to {pooled[name]['high']:.2f}" in words
         mean = report_input.evaluation["fold_mean"][name]
         assert f"{mean['mean']:.2f} ± {mean['std']:.2f}" in words
@@ -233,6 +234,18 @@ def test_any_number_of_classes(report_input: ReportInput, num_classes: int) -> N
 def _box(reader: _Reader) -> str:
     words = _words(reader)
     return words.partition("What to know before reading on")[2].partition("labelled slides of")[0]
+
+
+def test_the_highest_losses_come_first_with_the_mean_of_each_class(report_input: ReportInput) -> None:
+    words = _words(_read(render_report(report_input)))
+    section = words[words.index("The loss of a slide is") :]
+    evaluation = report_input.evaluation
+    places = [section.index(f" {row['slide']} {row['label']} ") for row in evaluation["highest_losses"][:20]]
+    assert places == sorted(places)
+    for name, row in evaluation["out_of_fold"]["per_class"].items():
+        assert f" {name} {row['support']} {row['log_loss']:.2f} " in section
+    former = {key: value for key, value in evaluation.items() if key not in {"highest_losses", "metric"}}
+    assert "The loss of a slide is" not in render_report(replace(report_input, evaluation=former))
 
 
 def test_the_note_on_auroc_stands_beside_it_alone(report_input: ReportInput) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import json
 
+import numpy as np
 import pytest
+import yaml
+from sklearn.metrics import roc_auc_score
 
 from tests.drawn import SETTINGS, draw_cohort
 from tilewise import api
@@ -23,6 +26,10 @@ HEADS = {"factors": {"head.dropout": [0.0, 0.5], "head.norm": ["none", "batch"]}
 
 def grid(**more):
     return Grid.model_validate({"name": "small", **more}).over(None, SETTINGS)
+
+
+def _settings():
+    return {key: yaml.safe_load(value) for key, _, value in (setting.partition("=") for setting in SETTINGS)}
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +93,52 @@ def test_the_table_says_what_the_rows_hold(swept):
         assert f'href="{row.run}/report.html"' in page
     assert made.table.chosen.select == max(row.select for row in made.table.rows)
     assert made.table.chosen.name in sentences(made.table)[0]
+
+
+def test_rows_that_come_to_one_recipe_are_one_row_and_the_notice_comes_first(
+    cached, tmp_path, monkeypatch, capsys, caplog
+):
+    home, _ = cached
+    monkeypatch.chdir(tmp_path)
+    encoders = {"factors": {"encoder.name": ["resnet18", "resnet50", "mobilenet_v3_small"]}}
+    (tmp_path / "grid.yaml").write_text(json.dumps({"name": "small", **encoders, "set": _settings()}))
+    code = command(
+        ["sweep", str(home / "cohort"), "--grid", "grid.yaml", "--out", "sweep", "--offline", "--workers", "1"]
+    )
+    assert code == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Not run as the grid says")
+    assert "name resnet18 stands for 2 further rows of the grid too" in said.splitlines()[1]
+    assert "name resnet50, name mobilenet_v3_small" in said.splitlines()[1]
+    assert "Chosen by" not in said
+    assert "all rows of the grid are one and the same run" in said
+    with (tmp_path / "sweep" / "sweep.csv").open() as stream:
+        (row,) = csv.DictReader(stream)
+    assert (row["variant"], row["same_as"]) == ("name resnet18", "name resnet50, name mobilenet_v3_small")
+    for name in ("resnet18", "resnet50", "mobilenet_v3_small"):
+        assert f"the weights of {name} are not on this machine" in row["notes"]
+    page = (tmp_path / "sweep" / "sweep.html").read_text()
+    assert page.index("Not run as the grid says") < page.index("one and the same run")
+    assert [path.name for path in (tmp_path / "sweep" / "variants").iterdir()] == ["01-name-resnet18"]
+
+
+def test_the_metric_of_the_recipe_is_what_variants_are_chosen_by(cached, tmp_path):
+    home, made = cached
+    chosen_by = grid(**HEADS).over(None, ["evaluation.metric=auroc_macro"])
+    other = api.sweep(home / "cohort", chosen_by, out=tmp_path / "sweep", workers=1)
+    assert other.table.metric == "auroc_macro"
+    for row in other.table.rows:
+        table = Predictions.read(tmp_path / "sweep" / row.run / "predictions.parquet").table
+        select = table[table["part"] == "select"]
+        aurocs = [
+            np.mean([roc_auc_score(part["label"] == name, part[f"p_{name}"]) for name in sorted(set(part["label"]))])
+            for _, part in select.groupby("fold")
+        ]
+        assert row.select == pytest.approx(np.mean(aurocs))
+    first = (tmp_path / "sweep" / "sweep.csv").read_text().splitlines()[0]
+    assert "select_auroc_macro" in first
+    assert "test macro AUROC" in other.lines()[0]
+    assert [row.test for row in other.table.rows] == [row.test for row in made.table.rows]
 
 
 def test_what_variants_share_is_made_once(cached, tmp_path, monkeypatch):

@@ -29,6 +29,17 @@ def test_factors_are_crossed_in_order():
     }
 
 
+def test_rows_of_the_same_recipe_are_one_variant():
+    rows = [
+        {"name": "a", "set": {"head.dropout": 0.1}},
+        {"name": "b", "set": {}},
+        {"name": "c", "set": {"head.norm": "batch"}},
+    ]
+    grid = Grid.model_validate({"name": "g", "cumulative": True, "variants": rows})
+    variants = variants_of(grid)
+    assert [(variant.name, variant.also) for variant in variants] == [("a", ("b",)), ("c", ())]
+
+
 def test_levels_set_keys_that_belong_together():
     levels = {"linear": {"head.kind": "linear"}, "mlp": {"head.kind": "mlp", "head.hidden_sizes": [8]}}
     variants = variants_of(Grid(name="g", factors={"head": levels}))

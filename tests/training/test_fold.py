@@ -47,7 +47,7 @@ def test_writes_a_model_that_is_the_one_returned(tmp_path: Path) -> None:
     assert FoldModel.load(tmp_path).predict_tiles(x).tobytes() == model.predict_tiles(x).tobytes()
     with (tmp_path / "history.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["epoch", "train_loss", "select_loss", "select_macro_f1", "learning_rate", "kept"]
+    assert list(rows[0]) == ["epoch", "train_loss", "select_loss", "select_score", "learning_rate", "kept"]
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
     assert [row["kept"] for row in rows].index("1") + 1 == model.origin["kept_epoch"]
     assert (model.origin["fold"], model.origin["seed"], model.origin["num_epochs"]) == (2, 7, 4)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score, recall_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score, roc_auc_score
 
 from tilewise.errors import TrainingError
 from tilewise.models import FoldModel, HeadConfig
@@ -67,31 +68,51 @@ def test_a_frozen_loss_curve(cohort: Cohort) -> None:
     """Guards against a silent change of the loop; the values are those of the first version."""
     _, history = train_head(cohort(), LINEAR, TrainingConfig(epochs=5), seed=0)
     np.testing.assert_allclose(
-        [[row.train_loss, row.select_loss, row.select_macro_f1, row.learning_rate] for row in history.rows],
+        [[row.train_loss, row.select_loss, row.select_score, row.learning_rate] for row in history.rows],
         FROZEN,
         rtol=2e-3,
     )
 
 
-@pytest.mark.parametrize("metric", ["loss", "macro_f1"])
-def test_the_best_epoch_on_select_is_kept(cohort: Cohort, metric: str) -> None:
-    data = cohort(train=(6, 5, 4), select=(10, 10, 10), strength=0.4)
-    config = TrainingConfig(select_metric=metric, patience="never", epochs=80, loss=UNWEIGHTED, learning_rate=0.2)
-    model, history = train_head(data, LINEAR, config, seed=0)
+_METRICS: dict[str, Callable[..., float]] = {
+    "macro_f1": lambda truth, chances: f1_score(truth, chances.argmax(axis=1), average="macro"),
+    "weighted_f1": lambda truth, chances: f1_score(truth, chances.argmax(axis=1), average="weighted"),
+    "balanced_accuracy": lambda truth, chances: balanced_accuracy_score(truth, chances.argmax(axis=1)),
+    "auroc_macro": lambda truth, chances: roc_auc_score(truth, chances, multi_class="ovr"),
+}
+
+
+@pytest.mark.parametrize(("by", "metric"), [("loss", "macro_f1"), *(("metric", name) for name in _METRICS)])
+def test_the_best_epoch_on_select_is_kept(cohort: Cohort, by: str, metric: Any) -> None:
+    data = cohort(train=(6, 5, 4), select=(14, 10, 6), strength=0.4)
+    config = TrainingConfig(select_by=by, patience="never", epochs=80, loss=UNWEIGHTED, learning_rate=0.2)
+    model, history = train_head(data, LINEAR, config, seed=0, metric=metric)
     losses = [row.select_loss for row in history.rows]
-    scores = [row.select_macro_f1 for row in history.rows]
-    best = int(np.argmin(losses)) if metric == "loss" else int(np.argmax(scores))
+    scores = [row.select_score for row in history.rows]
+    best = int(np.argmin(losses)) if by == "loss" else int(np.argmax(scores))
     assert history.kept_epoch == best + 1
-    assert 0 < best < 60
+    assert best < 60
+    assert best > 0 or metric == "auroc_macro"  # which ranks best with the first weights here
     assert len(history.rows) == 80
     probabilities = slide_probabilities(model, data.select)
     truth = data.select.labels_S
     assert -np.log(probabilities[np.arange(30), truth]).mean() == pytest.approx(losses[best], rel=1e-4)
-    assert f1_score(truth, probabilities.argmax(axis=1), average="macro") == pytest.approx(scores[best])
-    _, stopped = train_head(data, LINEAR, config.model_copy(update={"patience": 7}), seed=0)
+    assert _METRICS[metric](truth, probabilities) == pytest.approx(scores[best])
+    _, stopped = train_head(data, LINEAR, config.model_copy(update={"patience": 7}), seed=0, metric=metric)
     assert len(stopped.rows) < 80
     assert stopped.kept_epoch == len(stopped.rows) - 7
-    assert stopped.notes == (f"stopped after epoch {len(stopped.rows)}: 7 epochs without a better select_{metric}",)
+    what = "select_loss" if by == "loss" else "select_score"
+    assert stopped.notes == (f"stopped after epoch {len(stopped.rows)}: 7 epochs without a better {what}",)
+
+
+def test_where_the_metric_is_not_defined_on_select_the_loss_decides_and_that_is_said(cohort: Cohort) -> None:
+    data = cohort(select=(4, 0, 0))
+    config = TrainingConfig(select_by="metric", epochs=9)
+    _, by_loss = train_head(data, LINEAR, TrainingConfig(epochs=9), seed=0)
+    _, history = train_head(data, LINEAR, config, seed=0, metric="auroc_macro")
+    assert {row.select_score for row in history.rows} == {None}
+    assert history.kept_epoch == by_loss.kept_epoch
+    assert "the metric is not defined on the select part" in history.notes[0]
 
 
 def test_without_a_select_part_the_last_epoch_is_kept_and_that_is_said(cohort: Cohort) -> None:

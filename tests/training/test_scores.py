@@ -26,7 +26,7 @@ PART = PartData(("a", "b"), np.array([0, 1]), np.empty((4, 0), dtype=np.float32)
 )
 def test_slides_are_scored_as_they_are_predicted(aggregator: str, right: float, f1: float) -> None:
     other = 1.0 if aggregator == "majority" else 0.8
-    loss, found = score_slides(TILES, PART, np.array([1.0, 3.0]), aggregator)
+    loss, found = score_slides(TILES, PART, np.array([1.0, 3.0]), aggregator, "macro_f1")
     assert loss == pytest.approx(-(np.log(right) + 3 * np.log(other)) / 4, abs=1e-6)
     assert found == pytest.approx(f1)
 

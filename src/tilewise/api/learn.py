@@ -91,7 +91,8 @@ def sweep(
         seed: of everything random, the same for all variants.
         decisions: a decisions.csv of an audit that a person edited.
         workers: processes; None takes every processor.
-        offline: never reach for the network; variants are changed as in `train`, and the table says how.
+        offline: never reach for the network; variants are changed as in `train`, and the table says how. Rows of the
+            grid that come to the same recipe are one variant.
 
     Raises:
         RecipeError: the grid or a variant is not valid; nothing was run.
@@ -99,11 +100,14 @@ def sweep(
     """
     from tilewise.pipeline.sharing import Machine, Sharing
     from tilewise.sweep.grid import Grid, load_grid
+    from tilewise.sweep.page import notices
     from tilewise.sweep.sweep import sweep_cohort
     from tilewise.sweep.variants import variants_of
 
     chosen = grid if isinstance(grid, Grid) else load_grid(grid)
     variants = variants_of(chosen, offline=offline)
+    for notice in (*notices(variants), *dict.fromkeys(note for variant in variants for note in variant.notes)):
+        _log.warning("%s", notice)  # before the long work
     sharing = Sharing(cohort_of(cohort, "train"), seed, Machine(workers, offline), path_of(decisions))
     _check_run(Path(out), sharing.cohort)
     return sweep_cohort(chosen, variants, Path(out), sharing)

@@ -54,6 +54,7 @@ def sweep(
     from tilewise import api
     from tilewise.cli.console import print_failures, print_result, progress
     from tilewise.sweep.grid import load_grid
+    from tilewise.sweep.page import notices
 
     chosen = load_grid(grid).over(recipe, set_)
     with progress(quiet=quiet):
@@ -61,6 +62,8 @@ def sweep(
     payload = {
         "sweep": str(out),
         "page": str(made.page),
+        "metric": made.table.metric,
+        "notices": notices(made.table.rows),
         "chosen": None if made.table.chosen is None else made.table.chosen.name,
         "num_slides": made.table.num_slides,
         "rows": [row.to_json() for row in made.table.rows],

@@ -22,7 +22,7 @@ from tilewise.errors import UsageError
 from tilewise.folds import derived_seed
 from tilewise.inference.combiner import Combiner
 from tilewise.inference.predictions import PREFIX, Predictions
-from tilewise.metrics import macro_f1
+from tilewise.metrics import PrimaryMetric, primary_score
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,8 +38,8 @@ class Combined:
             There are no `select` rows: the combiners were fitted to them. `num_tiles` is the fewest of any run.
         fold_combiners: one per fold.
         combiner: the one that is deployed.
-        select_scores: macro F1 of each run on its select parts, pooled; how a best single run is chosen without looking
-            at a test part.
+        select_scores: of each run on its select parts, pooled, by the metric; how a best single run is chosen without
+            looking at a test part.
     """
 
     predictions: Predictions
@@ -54,7 +54,12 @@ class Combined:
 
 
 def combine(
-    runs: Sequence[LibraryRun], method: Method, *, weighting: ClassWeighting = "none", seed: int = 0
+    runs: Sequence[LibraryRun],
+    method: Method,
+    *,
+    weighting: ClassWeighting = "none",
+    seed: int = 0,
+    metric: PrimaryMetric = "macro_f1",
 ) -> Combined:
     """Fit and apply combiners of runs.
 
@@ -63,6 +68,7 @@ def combine(
         method: how.
         weighting: of the classes where something is fitted to a loss.
         seed: of what is random in the fits.
+        metric: that runs are scored by on their select parts.
 
     Raises:
         UsageError: the runs cannot be combined, or a fold's select part has nothing to fit to; names it.
@@ -78,9 +84,8 @@ def combine(
     parts = [_apply(tables, classes, "test", number, one) for number, one in enumerate(fold_combiners)]
     if runs[0].folds.holdout:
         parts.append(_apply(tables, classes, "holdout", -1, combiner))
-    return Combined(
-        Predictions.join(parts), fold_combiners, combiner, tuple(_select_score(table, classes) for table in tables)
-    )
+    scores = tuple(_select_score(table, classes, metric) for table in tables)
+    return Combined(Predictions.join(parts), fold_combiners, combiner, scores)
 
 
 @dataclass(frozen=True)
@@ -112,10 +117,11 @@ def _apply(
     return Predictions.of(rows[0][_KNOWN], combiner.apply(probabilities_RNC), num_tiles_N, classes)
 
 
-def _select_score(table: pd.DataFrame, classes: tuple[str, ...]) -> float:
+def _select_score(table: pd.DataFrame, classes: tuple[str, ...], metric: PrimaryMetric) -> float:
     rows = table[(table["part"] == "select") & table["label"].notna()]
     if not len(rows):
         return 0.0
     index = {name: position for position, name in enumerate(classes)}
     truth_N, predicted_N = (rows[column].map(index).to_numpy(np.int64) for column in ("label", "predicted"))
-    return macro_f1(truth_N, predicted_N, len(classes))
+    probabilities_NC = rows[[PREFIX + name for name in classes]].to_numpy(np.float64)
+    return primary_score(metric, truth_N, predicted_N, probabilities_NC) or 0.0

@@ -16,13 +16,16 @@ class EnsembleConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     members: Literal["all", "best"] = Field(
-        "all", description="all: every fold's model. best: the num_members with the highest macro F1 on select."
+        "all",
+        description="all: every fold's model. best: the num_members with the highest score on select, "
+        "by evaluation.metric.",
     )
     num_members: int | None = Field(None, ge=1, le=1000, description="How many models are kept (members best).")
     weights: Literal["equal", "select_score", "fitted"] = Field(
         "equal",
-        description="equal: each model counts the same. select_score: by its macro F1 on select. fitted: by its "
-        "log score on select, as far as models differ by more than chance (pseudo-BMA, Yao et al. 2018).",
+        description="equal: each model counts the same. select_score: by its score on select, by evaluation.metric. "
+        "fitted: by its log score on select, as far as models differ by more than chance (pseudo-BMA, Yao et al. "
+        "2018).",
     )
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from tilewise.errors import ArtifactError, FoldsError
 from tilewise.evaluation.sample import Sample
 from tilewise.folds import Folds, derived_seed
 from tilewise.inference.predictions import Predictions
-from tilewise.metrics import macro_f1
+from tilewise.metrics import PrimaryMetric, primary_score
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,12 +26,12 @@ class FoldScore:
     """How good a fold's model is on its own `select` part.
 
     Attributes:
-        macro_f1: over its slides.
+        score: by the recipe's `evaluation.metric`, over its slides; 0 where that is not defined.
         log_scores_G: logarithm of the true class's probability, summed over the slides of each group.
         num_slides_G: slides of each group.
     """
 
-    macro_f1: float
+    score: float
     log_scores_G: Floats
     num_slides_G: Floats
 
@@ -69,7 +69,14 @@ def check_ensemble(folds: Folds, config: EnsembleConfig) -> None:
         )
 
 
-def fold_weights(predictions: Predictions, folds: Folds, config: EnsembleConfig, *, seed: int = 0) -> tuple[float, ...]:
+def fold_weights(
+    predictions: Predictions,
+    folds: Folds,
+    config: EnsembleConfig,
+    *,
+    seed: int = 0,
+    metric: PrimaryMetric = "macro_f1",
+) -> tuple[float, ...]:
     """Weight of each fold's model: 0 for one that is left out; they sum to 1.
 
     Each model is judged by its own `select` slides, which it did not learn from; rows of other parts are passed over.
@@ -86,6 +93,7 @@ def fold_weights(predictions: Predictions, folds: Folds, config: EnsembleConfig,
         folds: of the run.
         config: which and how.
         seed: of the draws.
+        metric: that `best` and `select_score` go by.
 
     Raises:
         FoldsError: as `check_ensemble`.
@@ -95,21 +103,21 @@ def fold_weights(predictions: Predictions, folds: Folds, config: EnsembleConfig,
     num_folds = len(folds.folds)
     if not config.looks_at_select:
         return (1.0 / num_folds,) * num_folds
-    scores = [_score(predictions, number) for number in range(num_folds)]
+    scores = [_score(predictions, number, metric) for number in range(num_folds)]
     kept = _best(scores, config.num_members or num_folds)
     weights_M = np.zeros(num_folds)
     weights_M[kept] = _weigh([scores[number] for number in kept], config, seed)
     return tuple(float(weight) for weight in weights_M / weights_M.sum())
 
 
-def _score(predictions: Predictions, number: int) -> FoldScore:
+def _score(predictions: Predictions, number: int, metric: PrimaryMetric) -> FoldScore:
     table = predictions.table
     sample = Sample.of(table[(table["part"] == "select") & (table["fold"] == number)], predictions.classes)
     if not sample.num_slides:
         raise ArtifactError(f"the predictions hold no select part of fold {number}; run `tilewise train` again")
     own_N = sample.probabilities_NC[np.arange(sample.num_slides), sample.truth_N]
     return FoldScore(
-        macro_f1(sample.truth_N, sample.predicted_N, sample.num_classes),
+        primary_score(metric, sample.truth_N, sample.predicted_N, sample.probabilities_NC) or 0.0,
         _sums(np.log(np.maximum(own_N, _LEAST)), sample),
         _sums(np.ones(sample.num_slides), sample),
     )
@@ -120,11 +128,11 @@ def _sums(values_N: Floats, sample: Sample) -> Floats:
 
 
 def _best(scores: list[FoldScore], num: int) -> list[int]:
-    """The best by macro F1; of equals the one with the better log score, then the first."""
+    """The best by score; of equals the one with the better log score, then the first."""
 
     def badness(number: int) -> tuple[float, float, int]:
         score = scores[number]
-        return -score.macro_f1, -score.mean_log_score, number
+        return -score.score, -score.mean_log_score, number
 
     return sorted(sorted(range(len(scores)), key=badness)[:num])
 
@@ -134,8 +142,8 @@ def _weigh(scores: list[FoldScore], config: EnsembleConfig, seed: int) -> Floats
     if config.weights == "equal":
         return equal_M
     if config.weights == "select_score":
-        f1_M = np.array([score.macro_f1 for score in scores])
-        return f1_M if f1_M.sum() > 0 else equal_M
+        scores_M = np.array([score.score for score in scores])
+        return scores_M if scores_M.sum() > 0 else equal_M
     return pseudo_bma(scores, seed=seed)
 
 

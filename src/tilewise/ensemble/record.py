@@ -27,7 +27,7 @@ class EnsembleRecord:
         class_weighting: of what was fitted to a loss: `none`, `sqrt` or `inverse`.
         weights: of the deployed combiner, None for one that has none (stacking).
         fold_weights: of each fold's combiner, likewise.
-        select_scores: macro F1 of each run on its select parts.
+        select_scores: of each run on its select parts, by the metric of the evaluation.
         best_run: position of the run that select calls the best.
         differences: part (`test`, and `holdout` where there is one) -> the combination less each run on it, as
             `paired_difference` gives it.

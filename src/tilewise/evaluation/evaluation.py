@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from tilewise.errors import ArtifactError
 from tilewise.evaluation.scores import Scores
+from tilewise.metrics import PrimaryMetric
 from tilewise.store import read_json, write_json
 
 _SCHEMA = "tilewise.evaluation"
@@ -25,6 +26,9 @@ class Evaluation:
         fold_mean: metric -> mean, std (sample; None for one fold) and num_folds where it is defined. It is another
             figure than `out_of_fold`, and its spread is no standard error: folds share most of their slides.
         holdout: slides that no fold saw, scored by the classifier that is deployed; None where there are none.
+        metric: the one that choices are made by.
+        highest_losses: slides of the test parts and the hold-out with the highest log loss, that first; see
+            `highest_losses`.
     """
 
     classes: tuple[str, ...]
@@ -32,6 +36,8 @@ class Evaluation:
     folds: tuple[Scores, ...]
     fold_mean: dict[str, dict[str, Any]]
     holdout: Scores | None
+    metric: PrimaryMetric = "macro_f1"
+    highest_losses: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; `per_class`, `confusion` and `baselines` of the out-of-fold scores also stand at the top."""
@@ -41,6 +47,8 @@ class Evaluation:
             "out_of_fold": self.out_of_fold,
             "folds": list(self.folds),
             "fold_mean": self.fold_mean,
+            "metric": self.metric,
+            "highest_losses": list(self.highest_losses),
             **top,
         }
         return plain if self.holdout is None else plain | {"holdout": self.holdout}
@@ -64,6 +72,8 @@ class Evaluation:
                 folds=tuple(dict(scores) for scores in data["folds"]),
                 fold_mean=dict(data["fold_mean"]),
                 holdout=dict(data["holdout"]) if data.get("holdout") else None,
+                metric=data.get("metric", "macro_f1"),
+                highest_losses=tuple(data.get("highest_losses", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{path} is not a whole evaluation ({error!r}); run `tilewise evaluate`") from error

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tilewise import metrics
 from tilewise.evaluation.sample import Floats, Integers, Sample
 
-METRICS = ("macro_f1", "weighted_f1", "balanced_accuracy", "accuracy", "auroc_macro")
+METRICS = tuple(metrics.METRIC_NAMES)
 CLASS_METRICS = ("precision", "recall", "f1", "auroc")
 _BYTES_AT_ONCE = 1 << 22
 
@@ -72,6 +72,10 @@ def of_confusion(confusion_RCC: Floats | Integers, auroc_RC: Floats | None = Non
         "balanced_accuracy": metrics.balanced_accuracy_of(confusion_RCC),
         "accuracy": metrics.accuracy_of(confusion_RCC),
         "auroc_macro": metrics.mean_defined(auroc_RC),
+        "macro_precision": metrics.macro_precision_of(confusion_RCC),
+        "macro_recall": metrics.macro_recall_of(confusion_RCC),
+        "weighted_precision": metrics.weighted_precision_of(confusion_RCC),
+        "weighted_recall": metrics.weighted_recall_of(confusion_RCC),
     }
     by_class = {
         "precision": metrics.precision_of(confusion_RCC),

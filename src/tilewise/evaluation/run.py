@@ -12,6 +12,7 @@ from tilewise.errors import ArtifactError
 from tilewise.evaluation.baselines import ClassCounts
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.evaluation import Evaluation
+from tilewise.evaluation.losses import highest_losses
 from tilewise.evaluation.resample import METRICS
 from tilewise.evaluation.sample import Sample
 from tilewise.evaluation.scores import Scores, score
@@ -59,7 +60,7 @@ def evaluate(
             column p_<class> per class, predicted. Rows of other parts than `test` and `holdout`, and rows without
             a label, are passed over.
         classes: every class, in the order of the confusion matrices.
-        config: level and number of resamples.
+        config: metric, level and number of resamples.
         seed: of the resamples; the same seed gives the same numbers.
         training_counts: slides per class each fold learnt from, by fold number; -1 for the hold-out's classifier.
             Every fold of the table must be there. Without it the guesser of the commonest class looks at the answers.
@@ -92,6 +93,8 @@ def evaluate(
         folds=tuple(per_fold),
         fold_mean=_fold_mean(per_fold),
         holdout=holdout,
+        metric=config.metric,
+        highest_losses=highest_losses([sample, outside]),
     )
 
 

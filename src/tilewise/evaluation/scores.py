@@ -12,6 +12,7 @@ from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.interval import Score, exact_limit, score_interval
 from tilewise.evaluation.resample import CLASS_METRICS, METRICS, Statistics, draw_weights, statistics
 from tilewise.evaluation.sample import Sample
+from tilewise.metrics import log_loss
 
 Scores = dict[str, Any]
 _FEW_GROUPS = 10
@@ -26,13 +27,13 @@ def score(
     seed: tuple[int, ...],
     training_counts: Mapping[int, baselines.ClassCounts] | None = None,
 ) -> Scores:
-    """Score a sample: every metric with its interval, per class, confusion, beside guessing.
+    """Score a sample: every metric with its interval, per class, log loss, confusion, beside guessing.
 
     Whole groups are resampled, so slides of one group count as the related slides they are. `seed` makes the resamples.
 
     Returns:
-        Plain data: a `Score` (value, low, high) for each of `METRICS`; `per_class`, `confusion` (truth in the rows),
-        `baselines`, `num_slides`, `num_groups`, `interval` (how it was made), `notes`.
+        Plain data: a `Score` (value, low, high) for each of `METRICS`; `log_loss`; `per_class`, `confusion` (truth in
+        the rows), `baselines`, `num_slides`, `num_groups`, `interval` (how it was made), `notes`.
     """
     rng = np.random.default_rng(seed)
     weights_RG = draw_weights(sample.num_groups, config.num_resamples, rng)
@@ -51,6 +52,7 @@ def score(
     guess_N = baselines.commonest_predictions(sample, training_counts)
     return {
         **whole,
+        "log_loss": log_loss(sample.truth_N, sample.probabilities_NC),
         "per_class": _per_class(sample, point, resampled, config.level),
         "confusion": {"labels": list(sample.classes), "counts": sample.confusion_by_group.sum(0).tolist()},
         "baselines": {
@@ -89,7 +91,9 @@ def _per_class(sample: Sample, point: Statistics, resampled: Statistics, level: 
             )
             for metric in CLASS_METRICS
         }
-        table[name] = row | {"support": int((sample.truth_N == index).sum())}
+        own_N = sample.truth_N == index
+        loss = log_loss(sample.truth_N[own_N], sample.probabilities_NC[own_N]) if own_N.any() else None
+        table[name] = row | {"support": int(own_N.sum()), "log_loss": loss}
     return table
 
 
@@ -107,7 +111,7 @@ def _limit(sample: Sample, metric: str, level: float) -> float:
         units_of = {int(index): sample.units_with(sample.truth_N == index) for index in present}
         all_units = sample.num_groups
     spread = exact_limit(all_units, level)
-    if metric in {"accuracy", "weighted_f1"}:
+    if metric == "accuracy" or metric.startswith("weighted_"):
         return spread
     in_rarest = 1.0 - (1.0 - exact_limit(min(units_of.values()), level)) / len(units_of)
     return min(spread, in_rarest)

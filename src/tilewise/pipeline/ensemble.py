@@ -70,7 +70,8 @@ def _make(folder: RunFolder, sources: Sequence[Source], options: EnsembleOptions
     first = sources[0]
     weighting = class_weighting([source.recipe for source in sources])
     library = [source.run for source in sources]
-    combined = combine(library, options.method, weighting=weighting, seed=options.seed)
+    metric = first.recipe.evaluation.metric
+    combined = combine(library, options.method, weighting=weighting, seed=options.seed, metric=metric)
     folds = first.run.folds
     folds.write(folder.folds)
     models = {source.name: source.folder.model for source in sources}

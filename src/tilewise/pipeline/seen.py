@@ -97,7 +97,14 @@ class SeenAsFeatures:
         """See `Seen`."""
         recipe = request.recipe
         task = FoldTask(
-            request.number, request.fold, request.labels, request.classes, recipe.head, recipe.training, request.seed
+            number=request.number,
+            fold=request.fold,
+            labels=request.labels,
+            classes=request.classes,
+            head=recipe.head,
+            training=recipe.training,
+            seed=request.seed,
+            metric=recipe.evaluation.metric,
         )
         return train_fold(task, self.bags, out=out)
 
@@ -155,6 +162,7 @@ class SeenAsPixels:
             compose=recipe.compose,
             pretrain=recipe.pretrain,
             unlabelled=request.unlabelled if recipe.pretrain.use_unlabelled else (),
+            metric=recipe.evaluation.metric,
         )
         return train_pixel_fold(task, self.store, out=out)
 

@@ -112,7 +112,7 @@ def train(recipe: Recipe, out: Path, sharing: Sharing) -> Run:
         folds, looks, record = _look(Looker(masked, tiles, encoder, recipe), cut, failed)
         models = _train_folds(folds, looks, cut, _unlabelled(masked, looks))
         parts = predict_parts(models, folds, looks)
-        weights = fold_weights(parts, folds, recipe.ensemble, seed=seed)
+        weights = fold_weights(parts, folds, recipe.ensemble, seed=seed, metric=recipe.evaluation.metric)
         usual = usual_of(models, folds, looks, tiles.counts())
         looks = looks.only([number for number, weight in enumerate(weights) if weight])
         classifier = bundle(models, weights, folds, audited, recipe, signature, seed)

@@ -13,6 +13,11 @@ from tilewise.recipe.sources import did_you_mean
 
 Path = tuple[str, ...]
 
+# Keys of earlier versions, and what to write instead.
+_FORMER_KEYS = {
+    "training.select_metric": "set training.select_by=metric, and epochs are chosen by evaluation.metric, which the "
+    "whole recipe goes by (macro_f1 unless said otherwise); or training.select_by=loss",
+}
 _COMMON_WORDS = {"on", "from", "per", "name"}
 
 
@@ -37,6 +42,8 @@ def explain(error: ValidationError, origins: Mapping[Path, str]) -> str:
 
 def _sentence(fault: Any) -> str:
     place = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden" and place in _FORMER_KEYS:
+        return f"{place}: this key is no more; {_FORMER_KEYS[place]}"
     if fault["type"] == "extra_forbidden":
         siblings = _known_keys(fault["loc"][:-1])
         known = f"; known here: {', '.join(siblings)}" if siblings else ""

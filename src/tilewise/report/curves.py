@@ -22,7 +22,7 @@ class Curves:
     fold: int
     kept_epoch: int | None
     loss: Markup
-    macro_f1: Markup | None
+    score: Markup | None
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class _Scale:
         return x, _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def training_curves(histories: Sequence[History]) -> list[Curves]:
-    """One pair of charts per fold that was trained for at least one epoch."""
+def training_curves(histories: Sequence[History], metric: str) -> list[Curves]:
+    """One pair of charts per fold that was trained for at least one epoch; `metric` is the name of the lower one's."""
     trained = [history for history in histories if history.epochs]
     epochs = [epoch.epoch for history in trained for epoch in history.epochs]
     losses = [
@@ -55,25 +55,25 @@ def training_curves(histories: Sequence[History]) -> list[Curves]:
     if not trained:
         return []
     loss_scale = _Scale(min(epochs), max(epochs), 0.0, _round_up(max(losses)))
-    f1_scale = _Scale(min(epochs), max(epochs), 0.0, 1.0)
-    return [_curves(history, loss_scale, f1_scale) for history in trained]
+    score_scale = _Scale(min(epochs), max(epochs), 0.0, 1.0)
+    return [_curves(history, loss_scale, score_scale, metric) for history in trained]
 
 
-def _curves(history: History, loss_scale: _Scale, f1_scale: _Scale) -> Curves:
+def _curves(history: History, loss_scale: _Scale, score_scale: _Scale, metric: str) -> Curves:
     train = [(epoch.epoch, epoch.train_loss) for epoch in history.epochs]
     select = [(epoch.epoch, epoch.select_loss) for epoch in history.epochs if epoch.select_loss is not None]
-    f1 = [(epoch.epoch, epoch.select_macro_f1) for epoch in history.epochs if epoch.select_macro_f1 is not None]
+    scores = [(epoch.epoch, epoch.select_score) for epoch in history.epochs if epoch.select_score is not None]
     loss = _chart(
         f"Loss of fold {history.fold} over epochs",
         loss_scale,
         history.kept_epoch,
         (("train", train), ("select", select)),
     )
-    if not f1:
+    if not scores:
         return Curves(history.fold, history.kept_epoch, loss, None)
-    title = f"Macro F1 of fold {history.fold} on its select part over epochs"
+    title = f"{metric} of fold {history.fold} on its select part over epochs"
     return Curves(
-        history.fold, history.kept_epoch, loss, _chart(title, f1_scale, history.kept_epoch, (("select", f1),))
+        history.fold, history.kept_epoch, loss, _chart(title, score_scale, history.kept_epoch, (("select", scores),))
     )
 
 

@@ -99,12 +99,12 @@ class PartSummary:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of a training history; None where a fold has no `select` part."""
+    """One row of a training history; None where a fold has no `select` part, or the metric is not defined on it."""
 
     epoch: int
     train_loss: float
     select_loss: float | None = None
-    select_macro_f1: float | None = None
+    select_score: float | None = None
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ def _history(folder: Path, number: int) -> History:
                 int(row["epoch"]),
                 float(row["train_loss"]),
                 _float(row["select_loss"]),
-                _float(row["select_macro_f1"]),
+                _float(row["select_score"] if "select_score" in row else row["select_macro_f1"]),  # its former name
             )
             for row in rows
         )

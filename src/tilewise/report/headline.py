@@ -6,16 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tilewise import metrics
 from tilewise.report.numbers import count, interval, number, percent
 
-METRIC_NAMES = {
-    "macro_f1": "Macro F1",
-    "weighted_f1": "Weighted F1",
-    "balanced_accuracy": "Balanced accuracy",
-    "accuracy": "Accuracy",
-    "auroc_macro": "AUROC, macro",
-}
-_HEADLINE = "macro_f1"
+METRIC_NAMES = {metric: name[0].upper() + name[1:] for metric, name in metrics.METRIC_NAMES.items()}
 _QUOTED = 3  # decimals of the one figure that is quoted elsewhere
 
 
@@ -55,14 +49,14 @@ class Headline:
 
 def headline(evaluation: Mapping[str, Any]) -> Headline:
     """The headline of an evaluation: its pooled out-of-fold score, beside the hold-out, the folds and guessing."""
-    pooled = evaluation["out_of_fold"]
-    verdict, told = _verdict(pooled)
-    random = pooled["baselines"]["random"][_HEADLINE]
+    pooled, metric = evaluation["out_of_fold"], primary_metric(evaluation)
+    verdict, told = _verdict(pooled, metric)
+    random = pooled["baselines"]["random"][metric]
     return Headline(
-        value=number(pooled[_HEADLINE]["value"], _QUOTED),
-        interval=interval(pooled[_HEADLINE], _QUOTED),
+        value=number(pooled[metric]["value"], _QUOTED),
+        interval=interval(pooled[metric], _QUOTED),
         level=f"{100 * pooled['interval']['level']:g} % interval",
-        subject=_subject(pooled),
+        subject=_subject(pooled, metric),
         right=_right(pooled["confusion"]["counts"]),
         weakest=_weakest(pooled),
         verdict=verdict,
@@ -72,26 +66,31 @@ def headline(evaluation: Mapping[str, Any]) -> Headline:
     )
 
 
+def primary_metric(evaluation: Mapping[str, Any]) -> str:
+    """The metric that the recipe chose; runs of earlier versions knew macro F1 alone."""
+    return str(evaluation.get("metric", "macro_f1"))
+
+
 def metric_rows(scores: Mapping[str, Any]) -> list[Row]:
     """One row per metric of one set of slides."""
-    return [_row(title, "", "score", scores[name]) for name, title in METRIC_NAMES.items()]
+    return [_row(title, "", "score", scores[name]) for name, title in METRIC_NAMES.items() if name in scores]
 
 
 def _rows(evaluation: Mapping[str, Any]) -> list[Row]:
-    pooled, holdout = evaluation["out_of_fold"], evaluation.get("holdout")
-    rows = [_row("Out of fold, pooled", count(pooled["num_slides"], "slide"), "score", pooled[_HEADLINE])]
+    pooled, holdout, metric = evaluation["out_of_fold"], evaluation.get("holdout"), primary_metric(evaluation)
+    rows = [_row("Out of fold, pooled", count(pooled["num_slides"], "slide"), "score", pooled[metric])]
     if holdout:
         detail = f"{count(holdout['num_slides'], 'slide')} no fold saw"
-        rows.append(_row("Hold-out", detail, "score", holdout[_HEADLINE]))
-    values = (scores[_HEADLINE]["value"] for scores in evaluation["folds"])
+        rows.append(_row("Hold-out", detail, "score", holdout[metric]))
+    values = (scores[metric]["value"] for scores in evaluation["folds"])
     dots = tuple(value for value in values if value is not None)
     if len(dots) > 1:
-        mean = evaluation["fold_mean"][_HEADLINE]
+        mean = evaluation["fold_mean"][metric]
         detail = f"mean {number(mean['mean'])}, sd {number(mean['std'])}"
         rows.append(Row("Each fold by itself", detail, "folds", mean["mean"], None, None, dots))
     baselines = pooled["baselines"]
-    rows.append(_row("Always the commonest class", "", "baseline", baselines["commonest"][_HEADLINE]))
-    rows.append(_row("Guessing at random", "", "baseline", baselines["random"][_HEADLINE]))
+    rows.append(_row("Always the commonest class", "", "baseline", baselines["commonest"][metric]))
+    rows.append(_row("Guessing at random", "", "baseline", baselines["random"][metric]))
     return rows
 
 
@@ -99,9 +98,10 @@ def _row(label: str, detail: str, kind: Literal["score", "baseline"], score: Map
     return Row(label, detail, kind, score["value"], score["low"], score["high"])
 
 
-def _subject(scores: Mapping[str, Any]) -> str:
+def _subject(scores: Mapping[str, Any], metric: str) -> str:
     groups = f" of {count(scores['num_groups'], 'group')}" if scores["interval"]["unit"] == "group" else ""
-    return f"Macro F1 over {count(scores['num_slides'], 'slide')}{groups}, each predicted by a model that never saw it."
+    slides = f"{count(scores['num_slides'], 'slide')}{groups}"
+    return f"{METRIC_NAMES[metric]} over {slides}, each predicted by a model that never saw it."
 
 
 def _right(counts: Sequence[Sequence[int]]) -> str:
@@ -124,15 +124,15 @@ def _weakest(scores: Mapping[str, Any]) -> str:
     return f"Weakest class: {name}, F1 {number(known[name])}; {row[index]} of {count(sum(row), 'slide')} found."
 
 
-def _verdict(scores: Mapping[str, Any]) -> tuple[str, bool]:
-    score, guessing = scores[_HEADLINE], scores["baselines"]
+def _verdict(scores: Mapping[str, Any], metric: str) -> tuple[str, bool]:
+    score, guessing = scores[metric], scores["baselines"]
     if score["value"] is None:
         return "The score is not defined on these slides.", False
-    random = guessing["random"][_HEADLINE]
-    best_guess = max(random["high"], guessing["commonest"][_HEADLINE]["high"])
+    random = guessing["random"][metric]
+    best_guess = max(random["high"], guessing["commonest"][metric]["high"])
     against = (
         f"random guessing scores {interval(random)} on these slides, "
-        f"the commonest class {number(guessing['commonest'][_HEADLINE]['value'])}"
+        f"the commonest class {number(guessing['commonest'][metric]['value'])}"
     )
     if score["low"] > best_guess:
         return f"Better than guessing: the whole interval lies above it ({against}).", True

@@ -9,14 +9,17 @@ from tilewise.report.confusion import confusion_rows
 from tilewise.report.curves import training_curves
 from tilewise.report.data import ReportInput
 from tilewise.report.decisions import by_others, decision_groups
-from tilewise.report.headline import METRIC_NAMES, headline, metric_rows
+from tilewise.report.headline import METRIC_NAMES, headline, metric_rows, primary_metric
+from tilewise.report.losses import loss_tables
 from tilewise.report.tables import flat, fold_rows, fold_summary, tile_counts
 from tilewise.report.templates import environment, read
+
+_FOLD_METRICS = ("macro_f1", "balanced_accuracy", "auroc_macro")
 
 
 def render_report(data: ReportInput) -> str:
     """The report as one HTML document that loads nothing. The same data gives the same text."""
-    evaluation = data.evaluation
+    evaluation, metric = data.evaluation, primary_metric(data.evaluation)
     decisions = decision_groups(data.audit.decisions, fallback=data.audit.fallback) if data.audit else []
     auroc_notes, box_notes = _split_notes(evaluation["out_of_fold"]["notes"])
     view: dict[str, Any] = {
@@ -26,10 +29,12 @@ def render_report(data: ReportInput) -> str:
         "pooled": evaluation["out_of_fold"],
         "holdout": evaluation.get("holdout"),
         "headline": headline(evaluation),
-        "metric_names": METRIC_NAMES,
+        "metric": metric,
+        "metric_names": {name: METRIC_NAMES[name] for name in METRIC_NAMES if name in evaluation["out_of_fold"]},
+        "fold_metrics": list(dict.fromkeys([metric, *_FOLD_METRICS])),
         "pooled_rows": metric_rows(evaluation["out_of_fold"]),
         "confusion": confusion_rows(evaluation["confusion"]),
-        "curves": training_curves(data.histories),
+        "curves": training_curves(data.histories, METRIC_NAMES[metric]),
         "folds": fold_rows(data.parts),
         "fold_summary": fold_summary(data.parts),
         "decisions": decisions,
@@ -37,6 +42,7 @@ def render_report(data: ReportInput) -> str:
         "auroc_notes": auroc_notes,
         "box_notes": box_notes,
         "tile_counts": tile_counts(data.tiles.counts) if data.tiles else None,
+        "losses": loss_tables(evaluation),
         "environment": flat(data.environment),
     }
     return environment().get_template("report.html").render(view)

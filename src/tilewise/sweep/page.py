@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from tilewise.metrics import METRIC_NAMES
 from tilewise.report.numbers import NOTHING, count, interval, number
 from tilewise.report.templates import environment, read
 from tilewise.store import write_text
 from tilewise.sweep.table import SweepRow, SweepTable
 from tilewise.version import __version__
 
-_METRIC = "macro_f1"
 _LIKELY = 0.05
 _MOST_COLUMNS = 7  # more of them would push the scores off the page; the CSV has them all
 
@@ -51,13 +52,50 @@ def write_page(path: Path, table: SweepTable, facts: PageFacts) -> None:
         "chosen": table.chosen,
         "keys": list(table.rows[0].factors) if table.rows else [],
         "few": len(table.rows[0].factors) <= _MOST_COLUMNS if table.rows else True,
+        "metric": table.metric,
+        "metric_name": METRIC_NAMES[table.metric],
         "has_holdout": any(row.holdout for row in table.rows),
+        "notices": notices(table.rows),
         "sentences": sentences(table),
         "notes": [(row.name, note) for row in table.rows for note in row.notes],
         "style": read("report.css") + read("sweep.css"),
         "version": __version__,
     }
     write_text(path, pages.get_template("sweep.html").render(view))
+
+
+class Row(Protocol):
+    """A variant, or its row."""
+
+    @property
+    def name(self) -> str:
+        """Of the variant."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was changed because the machine lacks it."""
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """Further names of the very same run."""
+
+
+def notices(rows: Sequence[Row]) -> list[str]:
+    """What must be read before any score: which rows are not what the grid says, and which are one and the same."""
+    changed = [name for row in rows if row.notes for name in (row.name, *row.also)]
+    said = []
+    if changed:
+        said.append(
+            f"Not run as the grid says, because this machine lacks weights: {', '.join(changed)}. The notes of each "
+            "variant say what was changed."
+        )
+    said += [
+        f"{row.name} stands for {count(len(row.also), 'further row')} of the grid too, which came to the very same "
+        f"recipe: {', '.join(row.also)}."
+        for row in rows
+        if row.also
+    ]
+    return said
 
 
 def sentences(table: SweepTable) -> list[str]:
@@ -68,21 +106,23 @@ def sentences(table: SweepTable) -> list[str]:
     said = []
     chosen = table.chosen
     if chosen is not None:
-        score = chosen.test[_METRIC]
+        score = chosen.test[table.metric]
         said.append(
             f"Chosen by its `select` score: {chosen.name}. On the test slides, which had no part in the choice, its "
-            f"macro F1 is {number(score['value'], 3)} ({interval(score, 3)})."
+            f"{METRIC_NAMES[table.metric]} is {number(score['value'], 3)} ({interval(score, 3)})."
         )
-    said += _differences(scored)
+    elif len(table.rows) == 1 and scored[0].also:
+        said.append("There is nothing to compare or to choose from: all rows of the grid are one and the same run.")
+    said += _differences(scored, table.metric)
     failed = len(table.rows) - len(scored)
     return said + ([f"{count(failed, 'variant')} failed."] if failed else [])
 
 
-def _differences(scored: list[SweepRow]) -> list[str]:
+def _differences(scored: list[SweepRow], metric: str) -> list[str]:
     first, others = scored[0], [row for row in scored if row.difference]
     if not others:
         return []
-    clear = [row for row in others if (row.adjusted[_METRIC] or 1.0) < _LIKELY]
+    clear = [row for row in others if (row.adjusted[metric] or 1.0) < _LIKELY]
     if not clear:
         tried = count(len(others), "comparison")
         told = (
@@ -90,7 +130,7 @@ def _differences(scored: list[SweepRow]) -> list[str]:
             "adjusted for their number. The order of the rows below says little."
         )
         return [told]
-    names = ", ".join(f"{row.name} ({_signed(row.difference[_METRIC]['difference']['value'])})" for row in clear)
+    names = ", ".join(f"{row.name} ({_signed(row.difference[metric]['difference']['value'])})" for row in clear)
     return [f"Told from {first.name} beyond chance, adjusted for the number of rows: {names}."]
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from tilewise.execution import Failure, read_failures
 from tilewise.folds import Folds
+from tilewise.metrics import METRIC_NAMES
 from tilewise.pipeline.sharing import Sharing
 from tilewise.report.numbers import interval, number
 from tilewise.runs import RunFolder
 from tilewise.sweep.grid import Grid
-from tilewise.sweep.page import PageFacts, sentences, write_page
+from tilewise.sweep.page import PageFacts, notices, sentences, write_page
 from tilewise.sweep.run import run_sweep
-from tilewise.sweep.table import Scorer, SweepTable
+from tilewise.sweep.table import Scorer, SweepRow, SweepTable
 from tilewise.sweep.turns import Done
 from tilewise.sweep.variants import Variant
 
@@ -52,18 +53,23 @@ class Sweep:
         return tuple({failure.item: failure for failure in reversed(failures)}.values())[::-1]
 
     def lines(self) -> list[str]:
-        """The table in words, for a terminal."""
-        width = max(len(row.name) for row in self.table.rows)
-        rows = [f"{'variant':<{width}}  select  test macro F1"]
-        for row in self.table.rows:
+        """The table in words, for a terminal; what must be known before it comes first."""
+        metric, names = self.table.metric, [_name(row) for row in self.table.rows]
+        width = max(map(len, names))
+        rows = [f"{'variant':<{width}}  select  test {METRIC_NAMES[metric]}"]
+        for name, row in zip(names, self.table.rows, strict=True):
             if row.error is not None:
-                rows.append(f"{row.name:<{width}}  failed")
+                rows.append(f"{name:<{width}}  failed")
                 continue
-            score = row.test["macro_f1"]
+            score = row.test[metric]
             rows.append(
-                f"{row.name:<{width}}  {number(row.select, 3):>6}  {number(score['value'], 3)} ({interval(score, 3)})"
+                f"{name:<{width}}  {number(row.select, 3):>6}  {number(score['value'], 3)} ({interval(score, 3)})"
             )
-        return [*rows, *sentences(self.table)]
+        return [*notices(self.table.rows), *rows, *sentences(self.table)]
+
+
+def _name(row: SweepRow) -> str:
+    return f"{row.name} (and {len(row.also)} more)" if row.also else row.name
 
 
 def sweep_cohort(grid: Grid, variants: Sequence[Variant], out: Path, sharing: Sharing) -> Sweep:

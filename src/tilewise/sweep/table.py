@@ -20,7 +20,7 @@ from tilewise.evaluation.run import count_training, evaluate
 from tilewise.evaluation.sample import Sample
 from tilewise.folds import Folds
 from tilewise.inference.predictions import Predictions
-from tilewise.metrics import macro_f1
+from tilewise.metrics import PrimaryMetric, primary_score
 from tilewise.store import write_text
 from tilewise.sweep.turns import Done
 from tilewise.sweep.variants import factor_columns
@@ -34,7 +34,7 @@ class SweepRow:
         name: of the variant.
         factors: recipe key -> value, for every key that differs between variants.
         run: folder of its run, from the sweep's.
-        select: mean over folds of the macro F1 on the `select` part; None where no fold has one.
+        select: mean over folds of the metric on the `select` part; None where no fold has one.
         test: metric -> value, low, high, over the test slides that every variant has.
         holdout: the same of the hold-out; empty where there is none.
         difference: metric -> `difference` (value, low, high) to the first variant that has scores, and `p_value`.
@@ -43,6 +43,7 @@ class SweepRow:
         seconds: that it took.
         notes: what was changed because the machine lacks it.
         error: why it has no scores; None where it has.
+        also: names of further rows of the grid, which are the very same.
     """
 
     name: str
@@ -57,6 +58,7 @@ class SweepRow:
     seconds: float | None = None
     notes: tuple[str, ...] = ()
     error: str | None = None
+    also: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -72,22 +74,27 @@ class SweepTable:
         num_slides: test slides that every variant has, which all scores are of.
         left_out: test slides that some variant lacks.
         level: of the intervals.
+        metric: that variants are chosen and compared by.
     """
 
     rows: tuple[SweepRow, ...]
     num_slides: int
     left_out: tuple[str, ...]
     level: float
+    metric: PrimaryMetric = "macro_f1"
 
     @property
     def chosen(self) -> SweepRow | None:
-        """The variant with the best `select` score, the first of equals: chosen without a look at the test part."""
+        """The variant with the best `select` score, the first of equals: chosen without a look at the test part.
+
+        None where there are no two to choose from.
+        """
         scored = [row for row in self.rows if row.select is not None]
-        return max(scored, key=lambda row: row.select or 0.0, default=None)
+        return max(scored, key=lambda row: row.select or 0.0) if len(scored) > 1 else None
 
     def write_csv(self, path: Path) -> None:
         """One line for each variant, all metrics."""
-        lines = [_flat(row) for row in self.rows]
+        lines = [_flat(row, self.metric) for row in self.rows]
         write_text(path, pd.DataFrame(lines).to_csv(index=False, lineterminator="\n", float_format="%.6f"))
 
 
@@ -96,7 +103,7 @@ class Scorer:
     """Scores variants; what was scored once is not scored again while the slides that all have stay the same.
 
     Attributes:
-        config: of the intervals.
+        config: the metric, and of the intervals.
         seed: of the resamples.
     """
 
@@ -132,6 +139,7 @@ class Scorer:
                 seconds=one.seconds,
                 notes=one.variant.notes,
                 error=one.error,
+                also=one.variant.also,
             )
             if first is not None and name in tables:
                 if (name, first, everywhere) not in self._known:
@@ -142,7 +150,7 @@ class Scorer:
                 row = replace(row, **self._known[name, first, everywhere], num_slides=len(tests[name]))
             rows.append(row)
         left_out = sorted(frozenset[str]().union(*tests.values()) - everywhere)
-        return SweepTable(_adjust(rows), len(everywhere), tuple(left_out), self.config.level)
+        return SweepTable(_adjust(rows), len(everywhere), tuple(left_out), self.config.level, self.config.metric)
 
     def _read(self, one: Done) -> pd.DataFrame:
         """A finished run's predictions, read once however often the table is written."""
@@ -167,19 +175,20 @@ class Scorer:
             metrics = pair["metrics"].items()
             difference = {name: {key: row[key] for key in ("difference", "p_value")} for name, row in metrics}
         return {
-            "select": select_score(table, folds.classes),
+            "select": select_score(table, folds.classes, self.config.metric),
             "test": {name: found.out_of_fold[name] for name in METRICS},
             "holdout": {} if found.holdout is None else {name: found.holdout[name] for name in METRICS},
             "difference": difference,
         }
 
 
-def select_score(table: pd.DataFrame, classes: Sequence[str]) -> float | None:
-    """Mean over folds of the macro F1 on the `select` part; None where no fold has one."""
+def select_score(table: pd.DataFrame, classes: Sequence[str], metric: PrimaryMetric) -> float | None:
+    """Mean of the metric over the folds in whose `select` part it is defined; None where there are none."""
     select = _part(table, "select")
     samples = [Sample.of(part, classes) for _, part in select.groupby("fold")]
-    scores = [macro_f1(sample.truth_N, sample.predicted_N, sample.num_classes) for sample in samples]
-    return statistics.fmean(scores) if scores else None
+    scores = [primary_score(metric, one.truth_N, one.predicted_N, one.probabilities_NC) for one in samples]
+    defined = [score for score in scores if score is not None]
+    return statistics.fmean(defined) if defined else None
 
 
 def _adjust(rows: Sequence[SweepRow]) -> tuple[SweepRow, ...]:
@@ -214,8 +223,8 @@ def _only(table: pd.DataFrame, tests: frozenset[str]) -> pd.DataFrame:
     return table[(table["part"] != "test") | table["slide"].isin(tests)]
 
 
-def _flat(row: SweepRow) -> dict[str, Any]:
-    flat: dict[str, Any] = {"variant": row.name, **row.factors, "select_macro_f1": row.select}
+def _flat(row: SweepRow, metric: PrimaryMetric) -> dict[str, Any]:
+    flat: dict[str, Any] = {"variant": row.name, **row.factors, f"select_{metric}": row.select}
     for where, scores in (("test", row.test), ("holdout", row.holdout)):
         for name, score in scores.items():
             flat |= {f"{where}_{name}": score["value"], f"{where}_{name}_low": score["low"]}
@@ -223,7 +232,7 @@ def _flat(row: SweepRow) -> dict[str, Any]:
     for name, found in row.difference.items():
         flat |= {f"difference_{name}{end}": found["difference"][key] for end, key in _ENDS.items()}
         flat |= {f"p_value_{name}": found["p_value"], f"p_value_{name}_holm": row.adjusted.get(name)}
-    flat |= {"num_slides": row.num_slides, "seconds": row.seconds, "run": row.run}
+    flat |= {"num_slides": row.num_slides, "seconds": row.seconds, "run": row.run, "same_as": ", ".join(row.also)}
     return flat | {"notes": " ".join(row.notes), "error": row.error or ""}
 
 

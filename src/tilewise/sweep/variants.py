@@ -7,16 +7,18 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tilewise.errors import RecipeError
 from tilewise.pipeline.offline import offline_recipe
 from tilewise.recipe import DEFAULT, Recipe, load_recipe
+from tilewise.store import digest_config
 from tilewise.sweep.grid import Grid, Settings
 
 # Variants are compared on the same folds and by the same intervals, so that these cannot vary.
 _COMMON = ("folds", "evaluation")
+_ABOUT = ("name", "description", "notes")
 _LONGEST_FOLDER = 60
 
 
@@ -29,12 +31,14 @@ class Variant:
         recipe: with every default filled in.
         settings: recipe key -> value, as the grid gives them.
         notes: what was changed because the machine lacks it.
+        also: names of further rows of the grid whose recipe is the very same; this variant stands for them.
     """
 
     name: str
     recipe: Recipe
     settings: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
     def folder(self, number: int) -> str:
         """Name of its run's folder inside the sweep's."""
@@ -43,11 +47,12 @@ class Variant:
 
 
 def variants_of(grid: Grid, *, offline: bool = False) -> tuple[Variant, ...]:
-    """Every variant of a grid, in the order of its rows.
+    """Every variant of a grid, in the order of its rows; rows that come to the same recipe are one variant.
 
     Args:
         grid: what varies.
         offline: where weights are not on this machine, variants are changed to do without them; their notes say how.
+            Variants that differ in such weights alone become one.
 
     Raises:
         RecipeError: a variant is no valid recipe, two are called alike, or they differ in what they are compared by.
@@ -72,7 +77,19 @@ def variants_of(grid: Grid, *, offline: bool = False) -> tuple[Variant, ...]:
                 f"variant {variant.name!r} has other `{section}` than {made[0].name!r}; a sweep compares on the same "
                 f"folds, so set them for all variants with `set:` or --set"
             )
-    return tuple(made)
+    return _merged(made)
+
+
+def _merged(variants: Sequence[Variant]) -> tuple[Variant, ...]:
+    """Variants without those whose recipe an earlier one has; its name, description and notes do not count."""
+    merged: dict[str, Variant] = {}
+    for variant in variants:
+        key = digest_config(variant.recipe.model_dump(mode="json", by_alias=True, exclude=set(_ABOUT)))
+        first = merged.setdefault(key, variant)
+        if first is not variant:
+            notes = dict.fromkeys([*first.notes, *variant.notes])
+            merged[key] = replace(first, notes=tuple(notes), also=(*first.also, variant.name))
+    return tuple(merged.values())
 
 
 def factor_columns(variants: Sequence[Variant]) -> dict[str, list[Any]]:

@@ -119,8 +119,10 @@ class TrainingConfig(BaseModel):
         le=100.0,
         description="A weight shrinks by learning_rate * weight_decay each step (adamw); biases and norms do not.",
     )
-    select_metric: Literal["loss", "macro_f1"] = Field(
-        "loss", description="The best epoch has the least loss, or the highest macro F1, over the slides of select."
+    select_by: Literal["loss", "metric"] = Field(
+        "loss",
+        description="The best epoch has the least loss over the slides of select, or the highest score, by "
+        "evaluation.metric. Where that is not defined on them, the loss decides.",
     )
     patience: Annotated[int, Field(ge=1, le=100_000)] | Literal["never"] | None = Field(
         None,

@@ -13,6 +13,7 @@ import numpy as np
 from tilewise.errors import TrainingError
 from tilewise.features.bag import FeatureBag
 from tilewise.folds import Fold, derived_seed
+from tilewise.metrics import PrimaryMetric
 from tilewise.models import FoldModel, HeadConfig
 from tilewise.store import digest_config
 from tilewise.training.config import TrainingConfig
@@ -38,6 +39,7 @@ class FoldTask:
         head: what is trained.
         training: how.
         seed: of the run; every fold draws its own from it.
+        metric: that epochs are scored by on select.
     """
 
     number: int
@@ -47,6 +49,7 @@ class FoldTask:
     head: HeadConfig
     training: TrainingConfig
     seed: int
+    metric: PrimaryMetric = "macro_f1"
 
 
 def train_fold(request: FoldTask, bags: Mapping[str, FeatureBag], *, out: Path) -> FoldModel:
@@ -80,7 +83,7 @@ def train_fold(request: FoldTask, bags: Mapping[str, FeatureBag], *, out: Path) 
     except TrainingError as error:
         raise TrainingError(f"{name}: {error}") from error
     seed = derived_seed(request.seed, request.number)
-    model, history = train_head(data, request.head, request.training, seed=seed, name=name)
+    model, history = train_head(data, request.head, request.training, seed=seed, name=name, metric=request.metric)
     for note in history.notes:
         _log.info("%s: %s", name, note)
     origin = {
@@ -116,6 +119,7 @@ def _digest(request: FoldTask, bags: Mapping[str, FeatureBag]) -> str:
             "classes": list(request.classes),
             "head": request.head,
             "training": request.training,
+            "metric": request.metric,
             "seed": [request.seed, request.number],
         }
     )

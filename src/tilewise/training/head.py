@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tilewise.encoders.threads import reproducible
 from tilewise.errors import TrainingError
+from tilewise.metrics import PrimaryMetric
 from tilewise.models import FoldModel, HeadConfig
 from tilewise.training.bags import BagSamples
 from tilewise.training.config import TrainingConfig
@@ -32,7 +33,13 @@ from tilewise.training.scores import WORTH_KEEPING, badness, score_probabilities
 
 
 def train_head(
-    data: FeatureData, head: HeadConfig, config: TrainingConfig, *, seed: int, name: str = "the fold"
+    data: FeatureData,
+    head: HeadConfig,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    name: str = "the fold",
+    metric: PrimaryMetric = "macro_f1",
 ) -> tuple[FoldModel, History]:
     """Train a head on `data.train`, keep the epoch that does best on `data.select`.
 
@@ -47,6 +54,7 @@ def train_head(
         config: how.
         seed: of initial weights, order of samples and dropout.
         name: what messages call the fold.
+        metric: that epochs are scored by on select.
 
     Raises:
         TrainingError: the loss is no longer finite; names the fold, epoch, step and slides.
@@ -60,9 +68,9 @@ def train_head(
             rate = run.schedule.rate
             train_loss = run.train_epoch(epoch, name)
             with run.ema.averaged(run.module) if run.ema else nullcontext():
-                row = EpochRow(epoch + 1, train_loss, *run.score_select(), learning_rate=rate)
+                row = EpochRow(epoch + 1, train_loss, *run.score_select(metric), learning_rate=rate)
                 rows.append(row)
-                bad = badness(row, config.select_metric)
+                bad = badness(row, config.select_by)
                 run.schedule.end_epoch(bad if data.select.num_slides else None)
                 if best is None or bad < best[0] - WORTH_KEEPING:
                     best = (bad, epoch, copy.deepcopy(run.module.state_dict()))
@@ -156,14 +164,14 @@ class _Run:
             "these slides"
         )
 
-    def score_select(self) -> tuple[float | None, float | None]:
-        """Loss and macro F1 over the slides of select; None without any."""
+    def score_select(self, metric: PrimaryMetric) -> tuple[float | None, float | None]:
+        """Loss and metric over the slides of select; None without any, or where the metric is not defined."""
         if not self.data.select.num_slides:
             return None, None
         self.module.eval()
         with torch.inference_mode():
             probabilities_SC = self.samples.predict_select()
-        return score_probabilities(probabilities_SC, self.data.select, self.samples.class_weights_C)
+        return score_probabilities(probabilities_SC, self.data.select, self.samples.class_weights_C, metric)
 
 
 def _groups(module: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from tilewise.training.table import write_table
 
 HISTORY_NAME = "history.csv"
 # What a program that draws curves is told of an epoch.
-SCALARS = ("train_loss", "select_loss", "select_macro_f1", "learning_rate")
+SCALARS = ("train_loss", "select_loss", "select_score", "learning_rate")
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class EpochRow:
         epoch: from 1.
         train_loss: mean weighted cross-entropy over the tiles, or over slides with attention, as they were met.
         select_loss: class-weighted negative log of the slide probability of the true class.
-        select_macro_f1: over the slides of select.
+        select_score: over the slides of select, by the recipe's `evaluation.metric`; None where it is not defined.
         learning_rate: at the start of the epoch.
         kept: whether the model is that of this epoch.
     """
@@ -33,7 +33,7 @@ class EpochRow:
     epoch: int
     train_loss: float
     select_loss: float | None
-    select_macro_f1: float | None
+    select_score: float | None
     learning_rate: float
     kept: bool = False
 
@@ -63,9 +63,13 @@ def notes(
         return (f"no select part: trained for all {len(rows)} epochs, and the last one is kept",)
     missing = [classes[index] for index in np.setdiff1d(select.labels_S, train.labels_S)]
     said = [f"class {name} is in select but not in train: it cannot be learnt" for name in missing]
+    by = config.select_by
+    if by == "metric" and rows[0].select_score is None:
+        by = "loss"
+        said.append("the metric is not defined on the select part: the epoch with the least loss is kept")
     if len(rows) < config.pace.epochs:
         said.append(
             f"stopped after epoch {len(rows)}: {config.pace.patience} epochs without a better "
-            f"select_{config.select_metric}"
+            f"select_{'score' if by == 'metric' else by}"
         )
     return tuple(said)

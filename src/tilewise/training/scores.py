@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tilewise.metrics import macro_f1
+from tilewise.metrics import PrimaryMetric, primary_score
 from tilewise.models.aggregate import AGGREGATORS
 from tilewise.training.data import PartData
 from tilewise.training.history import EpochRow
@@ -17,34 +17,40 @@ _LEAST_PROBABILITY = 1e-12  # a slide that is certainly wrong costs 27.6, not in
 
 
 def score_slides(
-    probabilities_NC: NDArray[np.float32], part: PartData, weights_C: NDArray[np.float64], aggregator: str
-) -> tuple[float, float]:
-    """Class-weighted negative log of the true class's probability, and macro F1, over slides.
+    probabilities_NC: NDArray[np.float32],
+    part: PartData,
+    weights_C: NDArray[np.float64],
+    aggregator: str,
+    metric: PrimaryMetric,
+) -> tuple[float, float | None]:
+    """Class-weighted negative log of the true class's probability, and the metric, over slides.
 
     Args:
         probabilities_NC: of the tiles.
         part: their slides and labels.
         weights_C: weight of each class in the loss.
         aggregator: how they become probabilities of slides; a name in `AGGREGATORS`.
+        metric: that slides are scored by; None is returned where it is not defined.
     """
     probabilities_SC, _ = AGGREGATORS[aggregator](probabilities_NC, part.tile_slide_N, part.num_slides)
-    return score_probabilities(probabilities_SC, part, weights_C)
+    return score_probabilities(probabilities_SC, part, weights_C, metric)
 
 
 def score_probabilities(
-    probabilities_SC: NDArray[np.float64], part: PartData, weights_C: NDArray[np.float64]
-) -> tuple[float, float]:
+    probabilities_SC: NDArray[np.float64], part: PartData, weights_C: NDArray[np.float64], metric: PrimaryMetric
+) -> tuple[float, float | None]:
     """As `score_slides`, of the probabilities of slides."""
     true_S = probabilities_SC[np.arange(part.num_slides), part.labels_S]
     costs_S = -np.log(np.maximum(true_S, _LEAST_PROBABILITY))
     weights_S = weights_C[part.labels_S]
     # A select part of classes that are not in train has no weight at all, and nothing to say.
     loss = float((weights_S * costs_S).sum() / weights_S.sum()) if weights_S.any() else float(costs_S.mean())
-    return loss, macro_f1(part.labels_S, probabilities_SC.argmax(axis=1), len(weights_C))
+    return loss, primary_score(metric, part.labels_S, probabilities_SC.argmax(axis=1), probabilities_SC)
 
 
-def badness(row: EpochRow, metric: Literal["loss", "macro_f1"]) -> float:
+def badness(row: EpochRow, select_by: Literal["loss", "metric"]) -> float:
     """What the best epoch has the least of."""
-    if row.select_loss is None or row.select_macro_f1 is None:
+    if row.select_loss is None:
         return -float(row.epoch)  # nothing to choose by: the last epoch is the best
-    return row.select_loss if metric == "loss" else -row.select_macro_f1
+    # Whether a metric is defined follows from the labels alone, so that all epochs are held against each other by one.
+    return row.select_loss if select_by == "loss" or row.select_score is None else -row.select_score

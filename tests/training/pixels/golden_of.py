@@ -73,7 +73,7 @@ CASES: dict[str, Case] = {
             "schedule": {"kind": "restarts", "first_cycle_epochs": 1, "cycle_growth": 2},
             "mixup": {"on": "pixels", "mixup_alpha": 0.0, "cutmix_alpha": 1.0, "probability": 0.5},
             "learning_rate": 3e-4,
-            "select_metric": "macro_f1",
+            "select_by": "metric",
         },
         {"kind": "mlp", "hidden_sizes": [16], "norm": "batch", "dropout": 0.4},
         _FLIPS | {"quarter_turn": 0.75, "color": {"probability": 0.8}},
@@ -133,7 +133,7 @@ def epochs() -> list[list[float | None]]:
     config = TrainingConfig.model_validate(_SMALL | values | {"step": {"ema_decay": 0.9}})
     augment = AugmentConfig(horizontal_flip=0.5, quarter_turn=0.5)
     _, history = train_network(cnn(seed=1), data, config, augment, seed=1)
-    return [[row.train_loss, row.select_loss, row.select_macro_f1, row.learning_rate] for row in history.rows]
+    return [[row.train_loss, row.select_loss, row.select_score, row.learning_rate] for row in history.rows]
 
 
 def _data(side: int) -> PixelData:

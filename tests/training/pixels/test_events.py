@@ -94,7 +94,7 @@ def test_scalars_come_back_and_what_is_not_there_is_left_out(tmp_path: Path) -> 
     version, steps = scalars(tmp_path)
     assert version == b"brain.Event:2"
     assert steps == {
-        1: pytest.approx({"train_loss": 0.7, "select_loss": 0.6, "select_macro_f1": 0.5, "learning_rate": 1e-3}),
+        1: pytest.approx({"train_loss": 0.7, "select_loss": 0.6, "select_score": 0.5, "learning_rate": 1e-3}),
         300: pytest.approx({"train_loss": 0.25, "learning_rate": 1e-4}),
     }
 

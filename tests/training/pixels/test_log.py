@@ -46,7 +46,7 @@ def test_mlflow_holds_every_epoch_once_and_sends_nothing(tmp_path: Path) -> None
     # Taken up when it is over: a log begun anew.
     assert train(tmp_path) == history
     metrics, params, about = read_run(tmp_path / "mlflow")
-    assert set(metrics) == {"train_loss", "select_loss", "select_macro_f1", "learning_rate"}
+    assert set(metrics) == {"train_loss", "select_loss", "select_score", "learning_rate"}
     for name, steps in metrics.items():
         assert steps == pytest.approx({row.epoch: getattr(row, name) for row in history.rows})
     assert params["training.epochs"] == "2"

@@ -12,6 +12,7 @@ from tilewise.encoders import EncoderConfig
 from tilewise.errors import TrainingError
 from tilewise.folds import Fold, derived_seed
 from tilewise.inference.tilestore import TileStore
+from tilewise.metrics import PrimaryMetric
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, NetworkModel
 from tilewise.store import digest_config
@@ -53,6 +54,7 @@ class PixelFoldTask:
         compose: which tiles are made to be learnt from beside those of the slides.
         pretrain: whether, and how, the encoder learns from tiles without labels first.
         unlabelled: slides without a label that it then learns from beside the train part.
+        metric: that epochs are scored by on select.
     """
 
     number: int
@@ -69,6 +71,7 @@ class PixelFoldTask:
     compose: ComposeConfig = field(default_factory=ComposeConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     unlabelled: tuple[str, ...] = ()
+    metric: PrimaryMetric = "macro_f1"
 
 
 def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> NetworkModel:
@@ -121,7 +124,7 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
         data = PixelData(request.classes, train, select)
     except TrainingError as error:
         raise TrainingError(f"{name}: {error}") from error
-    record = Record(name, out, inputs)
+    record = Record(name, out, inputs, request.metric)
     model, history = train_network(network, data, request.training, request.augment, seed=seed, record=record)
     for note in history.notes:
         _log.info("%s: %s", name, note)
@@ -188,6 +191,7 @@ def _digest(request: PixelFoldTask, store: TileStore, network: TileNetwork) -> s
             "head": request.head,
             "training": request.training.model_dump(mode="json", exclude=_NO_INPUT),
             "augment": request.augment,
+            "metric": request.metric,
             "seed": [request.seed, request.number],
             **({"compose": [request.compose, dict(find_generator(request.compose).signature)]} if composed else {}),
         }

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from tilewise.metrics import PrimaryMetric
 from tilewise.models.networks import NetworkModel, TileNetwork
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
@@ -105,8 +106,8 @@ def train_share(
             epoch, rate = len(progress.rows), run.schedule.rate
             train_loss = run.train_epoch(epoch, record.name)
             with run.ema.averaged(network) if run.ema else nullcontext():
-                row = EpochRow(epoch + 1, train_loss, *run.score_select(), learning_rate=rate)
-                bad = badness(row, config.select_metric)
+                row = EpochRow(epoch + 1, train_loss, *run.score_select(record.metric), learning_rate=rate)
+                bad = badness(row, config.select_by)
                 run.schedule.end_epoch(bad if has_select else None)
                 if progress.is_better(bad):
                     progress.best = Best(epoch, bad, run.engine.weights())
@@ -195,17 +196,18 @@ class _Run:
             watch.check()
         return self._team.mean(watch.totals[0]) / len(order_N)
 
-    def score_select(self) -> tuple[float | None, float | None]:
-        """Loss and macro F1 over the slides of select; None without any."""
+    def score_select(self, metric: PrimaryMetric) -> tuple[float | None, float | None]:
+        """Loss and metric over the slides of select; None without any, or where the metric is not defined."""
         select = self._data.select
         if not select.about.num_slides:
             return None, None
         found: tuple[float | None, float | None] = (None, None)
         if self._team.leads:
             aggregator = self.engine.network.head_config.aggregate
-            found = score_slides(self.engine.probabilities(select), select.about, self._weights_C, aggregator)
-        loss, f1 = self._team.told(found)
-        return loss, f1
+            probabilities_NC = self.engine.probabilities(select)
+            found = score_slides(probabilities_NC, select.about, self._weights_C, aggregator, metric)
+        loss, score = self._team.told(found)
+        return loss, score
 
 
 def _make(preparer: Preparer, epoch: int, batches: tuple[Tensor, ...], number: int) -> Prepared:

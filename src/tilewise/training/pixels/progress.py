@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tilewise.errors import ArtifactError
+from tilewise.metrics import PrimaryMetric
 from tilewise.store import read_sealed_tensors, write_sealed_tensors
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import HISTORY_NAME, EpochRow, History
@@ -36,18 +37,20 @@ class Best:
 
 @dataclass(frozen=True)
 class Record:
-    """What a training is called, and where it is written down.
+    """What a training is called, how its epochs are scored, and where it is written down.
 
     Attributes:
         name: what messages call it.
         folder: where state and history of every epoch are written, and a training of the same inputs goes on; None
             writes nothing.
         inputs: digest of everything the training follows from; the state of another one is not taken up.
+        metric: that epochs are scored by on select.
     """
 
     name: str = "the fold"
     folder: Path | None = None
     inputs: str = ""
+    metric: PrimaryMetric = "macro_f1"
 
 
 @dataclass
