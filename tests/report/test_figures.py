@@ -141,7 +141,7 @@ def test_curves_share_their_scale() -> None:
     ]
     assert ends[0][1] == ends[1][1]  # the same loss lies on the same height
     assert float(ends[0][0]) < float(ends[1][0])  # and a later epoch further right
-    assert training_curves([History(0, ())]) == []
+    assert training_curves([History(0, ())], "Macro F1") == []
 
 
 def test_jpeg_holds_the_picture() -> None:
