@@ -185,6 +185,14 @@ def test_header_says_what_is_in_the_file(rgb, write):
     assert "embedded colour profile not applied" in found.notes
 
 
+def test_how_far_deep_samples_reach_is_known(tmp_path):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), np.full((9, 8, 3), 4080, np.uint16))
+    with open_slide(path) as reader:
+        assert (reader.samples.highest, reader.samples.full_scale) == (4080, 65_535)
+        assert "samples reach only 4080 of 65535" in reader.notes
+
+
 def test_the_first_frame_of_an_animation_is_taken(rgb, write):
     path = write("a.png", rgb, save_all=True, append_images=[Image.fromarray(255 - rgb)])
     np.testing.assert_array_equal(read_image(path), rgb)

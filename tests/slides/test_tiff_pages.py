@@ -84,6 +84,19 @@ def test_what_its_description_names_is_no_level_and_nothing_is_missed(descriptio
         assert reader.notes == (f"took page 1 of 3: beside it a level, a {role}",)
 
 
+def test_what_ome_calls_a_macro_is_none_of_its_levels_and_nothing_is_missed(tmp_path):
+    path = tmp_path / "a.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as file:
+        file.write(OTHER, photometric="rgb", metadata={"Name": "label image"})
+        file.write(SCENE, photometric="rgb", tile=(32, 48), subifds=1, metadata={"Name": "slide"})
+        file.write(LEVELS[1], photometric="rgb", tile=(32, 48), subfiletype=1)
+        file.write(OTHER[:, ::-1], photometric="rgb", tile=(32, 48), metadata={"Name": "macro image"})
+    with open_slide(path) as reader:
+        assert reader.levels == ((197, 131), (98, 65))
+        assert reader.notes == ("took page 2 of 3: beside it a level, a label, a macro",)
+        np.testing.assert_array_equal(reader.read_whole(), SCENE)
+
+
 def test_another_picture_is_left_out_and_said(tmp_path):
     path = write_pages(tmp_path / "a.tif", (SCENE, STRIPS), (255 - SCENE, STRIPS), (OTHER, STRIPS))
     np.testing.assert_array_equal(read_image(path), SCENE)

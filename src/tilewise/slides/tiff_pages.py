@@ -25,6 +25,7 @@ _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 # Aperio names label and macro in the second line of their description, and scales its thumbnail "from -> to".
 _BESIDE: Final = re.compile(r"(?i)^\s*(?:.*\r?\n)?\s*(label|macro|thumbnail)\b")
 _SCALED_APERIO: Final = re.compile(r"\A\s*Aperio.*->\s*\d+\s*x\s*\d+", re.DOTALL)
+_OME_IMAGE: Final = re.compile(r"<Image\b")
 _LEVEL, _THUMBNAIL, _OTHER = "level", "thumbnail", "other"
 _MOST_COMPARED: Final = 40
 _MOST_NAMED: Final = 4
@@ -59,10 +60,11 @@ def read_layout(file: Any) -> TiffLayout:
     offsets, broken = directory_offsets(file)
     chain = [file.pages.first, *(read_page(file, offset, index=index) for index, offset in enumerate(offsets) if index)]
     below = _pages_below(file, chain[0])
-    slide = _slide(file, [*chain, *below])
+    beside = _pictures_beside(file, [*chain, *below])
+    slide = _slide(file, [*chain, *below], beside)
     if slide is not chain[0]:
         below += _pages_below(file, slide)
-    roles = _Roles(file, slide, {page.offset for page in below})
+    roles = _Roles(file, slide, {page.offset for page in below}, beside)
     others = {page.offset: page for page in [*chain, *below] if page.offset != slide.offset}
     named = {page.offset: roles.role(page) for page in sorted(others.values(), key=lambda page: -int(page.imagewidth))}
     left_out = [page for page in chain if named.get(page.offset) == _OTHER]
@@ -103,9 +105,10 @@ def orientation(page: Any) -> Any:
 class _Roles:
     """Names the role of one page after another, the widest first; gathers the levels."""
 
-    def __init__(self, file: Any, slide: Any, below: set[int]) -> None:
+    def __init__(self, file: Any, slide: Any, below: set[int], beside: dict[int, str]) -> None:
         self._file = file
         self._below = below
+        self._beside = beside
         self._finer = slide
         self._num_left = _MOST_COMPARED
         self.slide = slide
@@ -115,7 +118,7 @@ class _Roles:
         flags = int(page.subfiletype)
         if flags & _MASK or page.photometric == _TRANSPARENCY:
             return "transparency mask"
-        if beside := _beside(page):
+        if beside := self._beside.get(page.offset):
             return beside
         if self._is_copy(page):
             if self.levels and not (has_rgb_tiles(page) and _is_smaller(page, self.levels[-1])):
@@ -137,11 +140,11 @@ class _Roles:
         return verdict
 
 
-def _slide(file: Any, pages: Sequence[Any]) -> Any:
+def _slide(file: Any, pages: Sequence[Any], beside: dict[int, str]) -> Any:
     """The first page that no tag calls reduced, a mask or a picture beside the slide; or the one it is a copy of."""
-    plain = [page for page in pages if not int(page.subfiletype) & (_REDUCED | _MASK) and not _beside(page)]
+    plain = [page for page in pages if not int(page.subfiletype) & (_REDUCED | _MASK) and page.offset not in beside]
     slide = plain[0] if plain else pages[0]
-    larger = [page for page in pages if _is_smaller(slide, page) and not _beside(page)]
+    larger = [page for page in pages if _is_smaller(slide, page) and page.offset not in beside]
     for page in sorted(larger, key=lambda page: -int(page.imagewidth))[:_MOST_NAMED]:
         if is_reduced_copy(file, slide, page):
             return page
@@ -158,12 +161,29 @@ def _pages_below(file: Any, page: Any) -> list[Any]:
     return [read_page(file, offset) for offset in list(offsets)[:_MOST_COMPARED] if offset != page.offset]
 
 
-def _beside(page: Any) -> str:
-    """`label`, `macro` or `thumbnail`, where the description says so."""
-    description = str(page.description or "")
-    if match := _BESIDE.match(description):
-        return match[1].lower()
-    return _THUMBNAIL if not page.is_tiled and _SCALED_APERIO.match(description) else ""
+def _pictures_beside(file: Any, pages: Sequence[Any]) -> dict[int, str]:
+    """Pages that are called `label`, `macro` or `thumbnail` by their description or by OME-XML, by offset."""
+    roles: dict[int, str] = {}
+    named = _named_by_ome(str(pages[0].description or "")) if file.is_ome else {}
+    for index, page in enumerate(pages):
+        description = "" if file.is_ome else str(page.description or "")
+        if match := _BESIDE.match(description):
+            roles[page.offset] = match[1].lower()
+        elif not page.is_tiled and _SCALED_APERIO.match(description):
+            roles[page.offset] = _THUMBNAIL
+        elif index in named:
+            roles[page.offset] = named[index]
+    return roles
+
+
+def _named_by_ome(xml: str) -> dict[int, str]:
+    """The numbers of the pages, from 0, of images whose names say what they are."""
+    roles = {}
+    for image in _OME_IMAGE.split(xml)[1:]:
+        name = re.search(r"\bName=\"[^\"]*\b(label|macro|thumbnail)\b", image.partition(">")[0], re.IGNORECASE)
+        if name is not None:
+            roles |= {int(match[1]): name[1].lower() for match in re.finditer(r'<TiffData[^>]*\bIFD="(\d+)"', image)}
+    return roles
 
 
 def _require_one_image(file: Any, chain: Sequence[Any], slide: Any, left_out: Sequence[Any]) -> None:
@@ -219,7 +239,9 @@ def _notes(chain: Sequence[Any], slide: Any, named: dict[int, str], has_levels: 
     roles = Counter(named.values())
     copies = roles[_LEVEL] + (roles[_THUMBNAIL] if not has_levels else 0)
     if number > 1 or any(role not in {_LEVEL, _OTHER} for role in named.values()):
-        others = ", ".join(_counted(num, role) for role, num in roles.items() if role != _OTHER)
+        # One order, so that slides of one kind have one note.
+        listed = sorted(roles.items(), key=lambda item: (item[0] != _LEVEL, item[0]))
+        others = ", ".join(_counted(num, role) for role, num in listed if role != _OTHER)
         notes.append(f"took page {number} of {len(chain)}: beside it {others or 'other pictures'}")
     elif roles[_OTHER]:
         notes.append(f"took page {number} of {len(chain)}")
@@ -227,9 +249,9 @@ def _notes(chain: Sequence[Any], slide: Any, named: dict[int, str], has_levels: 
         notes.append(f"level 0 of a pyramid of {1 + copies} levels taken as a flat image")
     left_out = [page for page in chain if named.get(page.offset) == _OTHER]
     if left_out:
-        listed = ", ".join(_place(chain, page) for page in left_out[:_MOST_NAMED])
+        places = ", ".join(_place(chain, page) for page in left_out[:_MOST_NAMED])
         more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
-        notes.append(f"{LEFT_OUT}{listed}{more}; not the slide at another size")
+        notes.append(f"{LEFT_OUT}{places}{more}; not the slide at another size")
     return notes
 
 

@@ -43,7 +43,7 @@ class TiledTiff:
         cache_bytes: decoded tiles that are kept for the next region, the least recently used go first.
 
     Raises:
-        ValueError: the file is damaged or broken off, or its first page has no 8-bit RGB tiles.
+        ValueError: the file is damaged or broken off, or the slide's page has no 8-bit RGB tiles.
     """
 
     def __init__(self, path: Path, pages_at: tuple[int, ...] = (), *, cache_bytes: int = CACHE_BYTES) -> None:
