@@ -178,7 +178,7 @@ def _pictures_beside(file: Any, pages: Sequence[Any]) -> dict[int, str]:
 
 def _named_by_ome(xml: str) -> dict[int, str]:
     """The numbers of the pages, from 0, of images whose names say what they are."""
-    roles = {}
+    roles: dict[int, str] = {}
     for image in _OME_IMAGE.split(xml)[1:]:
         name = re.search(r"\bName=\"[^\"]*\b(label|macro|thumbnail)\b", image.partition(">")[0], re.IGNORECASE)
         if name is not None:
