@@ -193,6 +193,12 @@ def test_ink_is_taken_out_of_picture_and_mask_into_a_folder_of_its_own(inked, tm
     greener = fixed[:, :, 1] - fixed[:, :, [0, 2]].max(axis=2) > 40
     assert not greener.any()
     assert {path: path.read_bytes() for path in before} == before
+    # A person retouches a repaired slide; the next audit keeps that beside the one it makes again.
+    whole = item.slide.path.read_bytes()
+    item.slide.path.write_bytes(b"retouched")
+    run(Cohort.discover(inked), AuditConfig(), AuditOptions(out=tmp_path / "audit", workers=1))
+    assert item.slide.path.read_bytes() == whole
+    assert [path.read_bytes() for path in item.slide.path.parent.glob("img_0000.2*.png")] == [b"retouched"]
 
 
 def test_a_mask_of_half_the_size_is_scaled(inked, tmp_path):

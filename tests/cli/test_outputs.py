@@ -3,6 +3,11 @@
 import pytest
 
 from tilewise.cli.main import run
+from tilewise.cohort import Cohort
+from tilewise.cohort.inputs import inputs_of
+from tilewise.errors import UsageError
+from tilewise.runs import RunFolder
+from tilewise.store import check_out_file
 
 FILES = ("tiles --out", "tiles --preview", "similar --to a.png --out")
 FOLDERS = (
@@ -102,6 +107,21 @@ def test_an_audit_does_not_go_into_a_folder_of_other_things(root, refused):
     (root / "work").mkdir()
     (root / "work/report.html").write_text("my own report")
     assert "holds other files (report.html)" in refused("audit --out", "work")
+
+
+def test_two_commands_do_not_write_into_one_folder_at_once(root, refused):
+    with RunFolder(root / "o").locked():
+        assert "another tilewise is writing to" in refused("audit --out", "o")
+
+
+def test_a_submission_beside_the_test_slides_is_not_taken_for_the_cohorts_table(root):
+    (root / "c/test_data").mkdir()
+    (root / "c/images/a.png").rename(root / "c/test_data/a.png")
+    inputs = inputs_of(Cohort.discover(root / "c/test_data", purpose="predict"))
+    for name in ("cohort.csv", "train_labels.csv", "classes.txt"):
+        with pytest.raises(UsageError, match="would be taken for a part of the cohort"):
+            check_out_file(root / "c" / name, is_own=lambda _: True, contents="submission", inputs=inputs)
+    check_out_file(root / "c/submission.csv", is_own=lambda _: False, contents="submission", inputs=inputs)
 
 
 def test_a_schema_replaces_its_own_kind_alone(root, capsys):

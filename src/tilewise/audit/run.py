@@ -21,6 +21,7 @@ from tilewise.audit.table import FINDINGS_NAME, write_findings, write_slides
 from tilewise.cohort import Cohort, Slide
 from tilewise.errors import CohortError
 from tilewise.execution import Failure, run_each
+from tilewise.store import edited_files, keep_edited, record_written
 
 _DECISIONS = "decisions.csv"
 _log = logging.getLogger(__name__)
@@ -97,13 +98,17 @@ def _write_findings(out: Path, findings: tuple[Finding, ...], decisions: tuple[D
 
 def _write_slides(out: Path, audited: AuditedCohort) -> AuditedCohort:
     """Write `slides.parquet` and `repaired/`."""
-    slides, taken = [], set[Path]()
+    slides, taken, folder = [], set[Path](), out / "repaired"
+    for path in edited_files(folder):
+        keep_edited(path)
     for item in audited.slides:
         if item.repaired:
             mended = Mended(item.slide, item.use_mask, item.tissue_lost, item.before_after)
-            here = copy_into(out / "repaired", mended, taken)
+            here = copy_into(folder, mended, taken)
             item = replace(item, slide=here.slide, before_after=here.before_after)  # noqa: PLW2901 - the same slide
         slides.append(item)
+    if taken:
+        record_written(folder, (path for path in taken if path.is_file()))
     audited = replace(audited, slides=tuple(slides))
     write_slides(out / "slides.parquet", audited)
     return audited

@@ -4,7 +4,14 @@ from tilewise.store.artifact import read_json, read_table, write_json, write_tab
 from tilewise.store.atomic import atomic_path, write_bytes, write_text
 from tilewise.store.cache import cache_dir, cache_writes
 from tilewise.store.digest import digest_bytes, digest_config, digest_file
-from tilewise.store.edited import edited_files, forget_written, is_as_written, record_written, write_editable
+from tilewise.store.edited import (
+    edited_files,
+    forget_written,
+    is_as_written,
+    keep_edited,
+    record_written,
+    write_editable,
+)
 from tilewise.store.folder import (
     Inputs,
     check_out,
@@ -35,6 +42,7 @@ __all__ = [
     "edited_files",
     "forget_written",
     "is_as_written",
+    "keep_edited",
     "read_file",
     "read_json",
     "read_sealed_tensors",

@@ -21,7 +21,7 @@ from tilewise.evaluation.sample import Sample
 from tilewise.folds import Folds
 from tilewise.inference.predictions import Predictions
 from tilewise.metrics import PrimaryMetric, primary_score
-from tilewise.store import write_text
+from tilewise.store import write_editable
 from tilewise.sweep.turns import Done
 from tilewise.sweep.variants import factor_columns
 
@@ -95,7 +95,7 @@ class SweepTable:
     def write_csv(self, path: Path) -> None:
         """One line for each variant, all metrics."""
         lines = [_flat(row, self.metric) for row in self.rows]
-        write_text(path, pd.DataFrame(lines).to_csv(index=False, lineterminator="\n", float_format="%.6f"))
+        write_editable(path, pd.DataFrame(lines).to_csv(index=False, lineterminator="\n", float_format="%.6f"))
 
 
 @dataclass
