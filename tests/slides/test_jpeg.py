@@ -107,3 +107,10 @@ def test_resolution(dpi, expected, rgb, write):
     found = header(write("a.jpg", rgb, dpi=(dpi, dpi))).mpp
     assert found == (expected if expected is None else pytest.approx(expected, rel=1e-3))
     assert header(write("a.jpg", rgb)).lossy
+
+
+def test_the_first_of_several_pictures_is_taken_and_said(rgb, tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(rgb).save(path, "MPO", save_all=True, append_images=[Image.fromarray(255 - rgb)], quality=95)
+    assert np.abs(read_image(path).astype(int) - rgb).mean() < 8
+    assert "the first of several pictures in the file taken" in header(path).notes

@@ -11,7 +11,7 @@ import tifffile
 from tests.slides.conftest import scene
 from tests.slides.pyramids import halved
 from tilewise.errors import SlideUnreadable
-from tilewise.slides import header, left_out, open_slide, read_image, read_samples, tiff_pages
+from tilewise.slides import header, left_out, open_slide, read_image, read_indices, read_samples, tiff_pages
 from tilewise.slides.tiff_directory import MOST_PAGES
 from tilewise.units import Box, Size
 
@@ -130,6 +130,30 @@ def test_planes_of_one_picture_are_not_taken_one_for_all(options, said, tmp_path
     for read in (read_image, read_samples, header):
         with pytest.raises(SlideUnreadable, match=rf"img_0042\.tif.*{said}"):
             read(path)
+
+
+def test_planes_of_metamorph_share_one_page(tmp_path):
+    path = tmp_path / "a.stk.tif"
+    tags = [(33_629, "2I", 3, (1, 1) * 3, True)]
+    planes = np.moveaxis(SCENE, -1, 0).reshape(-1, SCENE.shape[1])
+    tifffile.imwrite(path, planes, photometric="minisblack", metadata=None, extratags=tags, rowsperstrip=len(planes))
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for name in ("ImageLength", "RowsPerStrip"):
+            file.pages.first.tags[name].overwrite(SCENE.shape[0])
+        file.pages.first.tags["StripByteCounts"].overwrite(SCENE.shape[0] * SCENE.shape[1])
+    with pytest.raises(SlideUnreadable, match="3 grey pages of one size"):
+        read_image(path)
+
+
+def test_the_numbers_of_an_indexed_mask_are_those_of_the_page_that_is_it(tmp_path):
+    numbers = np.arange(12, dtype=np.uint8).repeat(6).reshape(8, 9)
+    palette = {
+        "photometric": "palette",
+        "colormap": np.arange(3 * 256, dtype=np.uint16).reshape(3, 256),
+        "metadata": None,
+    }
+    path = write_pages(tmp_path / "a.tif", (numbers[::2, ::2], palette | {"subfiletype": 1}), (numbers, palette))
+    np.testing.assert_array_equal(read_indices(path), numbers)
 
 
 @pytest.mark.parametrize("truncate", [True, False])

@@ -18,6 +18,7 @@ from tilewise.errors import SlideUnreadable
 from tilewise.slides.failures import named
 from tilewise.slides.opening import header
 from tilewise.slides.orientation import orient
+from tilewise.slides.tiff_directory import read_page
 
 _DEPTH_AT, _COLOR_AT, _HEAD_CHECKED, _HEAD_SUM = 24, 25, slice(12, 29), slice(29, 33)
 _COLORS: Final = frozenset({b"PLTE", b"tRNS"})
@@ -42,7 +43,7 @@ def read_indices(path: Path) -> npt.NDArray[Any]:
             indices = _of_bmp(path.read_bytes())
         else:
             with tifffile.TiffFile(path) as file:
-                indices = file.pages.first.asarray(maxworkers=1, squeeze=False)[0, 0, :, :, 0]
+                indices = read_page(file, found.pages_at[0]).asarray(maxworkers=1, squeeze=False)[0, 0, :, :, 0]
         return orient(indices, found.orientation)
 
 

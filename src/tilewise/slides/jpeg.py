@@ -28,7 +28,7 @@ def read_jpeg_header(data: Buffer) -> SlideHeader:
     Raises:
         ValueError: they are damaged or broken off, or the kind of JPEG is none a slide has.
     """
-    frame, orientation, mpp, profile = b"", 1, None, False
+    frame, orientation, mpp, profile, further = b"", 1, None, False, False
     for segment in segments(data):
         if segment.marker in FRAMES:
             frame = data[segment.start : segment.end]
@@ -38,6 +38,7 @@ def read_jpeg_header(data: Buffer) -> SlideHeader:
             orientation = orientation_of(content[6:])
         elif segment.marker == 0xE0 and content.startswith(b"JFIF\0"):
             mpp = _mpp(content)
+        further |= segment.marker == 0xE2 and content.startswith(b"MPF\0")
         profile |= segment.marker == 0xE2 and content.startswith(b"ICC_PROFILE\0")
     if len(frame) < 6:
         raise ValueError("it is broken off before its frame header")
@@ -53,6 +54,8 @@ def read_jpeg_header(data: Buffer) -> SlideHeader:
         mpp=mpp,
         lossy=True,
         profile=profile,
+        # Cameras keep previews and depths there, so that it is no loss to a slide.
+        notes=("the first of several pictures in the file taken",) if further else (),
     )
 
 

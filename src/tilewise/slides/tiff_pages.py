@@ -25,6 +25,7 @@ _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 # Aperio names label and macro in the second line of their description, and scales its thumbnail "from -> to".
 _BESIDE: Final = re.compile(r"(?i)^\s*(?:.*\r?\n)?\s*(label|macro|thumbnail)\b")
 _SCALED_APERIO: Final = re.compile(r"\A\s*Aperio.*->\s*\d+\s*x\s*\d+", re.DOTALL)
+_STK_PLANES: Final = 33_629  # MetaMorph's UIC2, of one value for each plane
 _OME_IMAGE: Final = re.compile(r"<Image\b")
 _LEVEL, _THUMBNAIL, _OTHER = "level", "thumbnail", "other"
 _MOST_COMPARED: Final = 40
@@ -219,7 +220,7 @@ def _num_channels(file: Any, first: Any) -> int:
 
 
 def _num_hidden(file: Any, chain: Sequence[Any]) -> int:
-    """Images that follow the first without a page of their own, as ImageJ and tifffile write large stacks."""
+    """Images that follow the first without a page of their own, as ImageJ, MetaMorph and tifffile write stacks."""
     first = chain[0]
     if len(chain) > 1 or int(first.compression) != 1 or not first.dataoffsets or first.dtype is None:
         return 0
@@ -227,6 +228,8 @@ def _num_hidden(file: Any, chain: Sequence[Any]) -> int:
     num = 1
     if file.is_imagej:
         num = int(file.imagej_metadata.get("images", 1))
+    elif _STK_PLANES in first.tags:
+        num = int(first.tags[_STK_PLANES].count)
     elif file.is_shaped and (shaped := file.shaped_metadata) and shaped[0].get("truncated"):
         num = int(np.prod(shaped[0].get("shape", (each,)), dtype=np.int64)) // each
     num_bytes = int(file.filehandle.size) - int(first.dataoffsets[0])
