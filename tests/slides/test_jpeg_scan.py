@@ -61,8 +61,8 @@ def test_a_lost_stretch_and_a_doubled_one_are_noticed():
     whole = encoded()
     middle = len(whole) // 2
     lost, doubled = whole[: middle - 300] + whole[middle:], whole[:middle] + whole[middle - 300 :]
-    assert "end before the picture is complete" in scan_fault(lost)
-    assert "hold more than it" in scan_fault(doubled)
+    assert "damaged: it ends before the picture is complete," in scan_fault(lost)
+    assert "damaged: it goes on beyond the picture," in scan_fault(doubled)
 
 
 @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}])

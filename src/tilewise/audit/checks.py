@@ -72,7 +72,7 @@ def find_all(
     )
     masked = list(shared_masks(slides, facts, pairs, suspects))
     # Which of two copies is the better one does not depend on what the recipe does about faults.
-    damaged = list(damage_findings({name: fact.painted_share for name, fact in facts.items()}))
+    damaged = list(damage_findings({name: fact.damage for name, fact in facts.items()}))
     grave = frozenset(
         item.slide for item in [*foreign, *stains, *quality, *damaged, *masked] if item.proposal == "drop"
     )

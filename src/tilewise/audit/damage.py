@@ -1,4 +1,4 @@
-"""Areas that a decoder painted, because it could not read them, before the slide was saved once more.
+"""What a decoder makes of damaged data when it goes on after an error, also where the slide was saved once more.
 
 libjpeg paints missing blocks in the middle grey of empty coefficients, exactly flat, so that their edges lie on
 the grid of blocks. Brightness alone is looked at: colours are smoothed over the edges.
@@ -7,6 +7,7 @@ the grid of blocks. Brightness alone is looked at: colours are smoothed over the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.audit.finding import Finding
+from tilewise.audit.jumps import largest_jump
 
 _SIDE: Final = 8
 _LOWEST, _HIGHEST, _MOST_COLOUR = 127, 129, 3
@@ -46,19 +48,41 @@ def painted_share(rgb: npt.NDArray[np.uint8]) -> float:
     return round(share, 4)
 
 
-def damage_findings(shares: Mapping[str, float]) -> Iterator[Finding]:
-    """Name slides of which a decoder painted a part.
+@dataclass(frozen=True)
+class DamageFacts:
+    """What tells of damaged data.
 
-    Args:
-        shares: slide -> `painted_share`.
+    Attributes:
+        painted_share: share of the slide that a decoder painted grey.
+        jump: grey levels by which brightness or colour jumps in the middle of a row of blocks; 0 where they do not.
     """
-    for name, share in sorted(shares.items()):
-        if share:
-            words = (
-                f"{100 * share:.0f} % of it is one flat grey with edges on a grid of 8 px, as decoders paint what they "
-                "cannot read; take the file from its source again"
+
+    painted_share: float
+    jump: float
+
+
+def measure_damage(rgb: npt.NDArray[np.uint8]) -> DamageFacts:
+    """Measure what tells of damaged data; `rgb` is uint8 (H, W, 3)."""
+    return DamageFacts(painted_share(rgb), round(largest_jump(rgb), 1))
+
+
+def damage_findings(facts: Mapping[str, DamageFacts]) -> Iterator[Finding]:
+    """Name slides that a decoder read in part only."""
+    for name, fact in sorted(facts.items()):
+        words = []
+        if fact.painted_share:
+            words.append(
+                f"{100 * fact.painted_share:.0f} % of it is one flat grey with edges on a grid of 8 px, as decoders "
+                "paint what they cannot read"
             )
-            yield Finding(name, "damaged", "", "drop", 0.9, words)
+        if fact.jump:
+            words.append(
+                f"from the middle of a row of blocks on, brightness or colour is off by {fact.jump:.0f} levels, as "
+                "after an error in the data of a JPEG"
+            )
+        if words:
+            evidence = f"{'; '.join(words)}; take the file from its source again"
+            yield Finding(name, "damaged", "", "drop", 0.9 if fact.painted_share else 0.8, evidence)
 
 
 def _share_beside(flat: npt.NDArray[np.bool_], grey: npt.NDArray[np.bool_]) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from tilewise.audit.copies import Fingerprint, measure_fingerprint
-from tilewise.audit.damage import painted_share
+from tilewise.audit.damage import DamageFacts, measure_damage
 from tilewise.audit.histology import HistologyFacts, measure_histology
 from tilewise.audit.ink import InkFacts, measure_ink
 from tilewise.audit.masks import MaskFacts, measure_mask
@@ -53,7 +53,7 @@ class SlideFacts:
         ink: blobs and pen lines.
         histology: whether it looks like stained tissue.
         quality: focus, exposure, amount of tissue.
-        painted_share: share that a decoder painted instead of reading it.
+        damage: what a decoder made of damaged data.
         samples: how far the samples of a slide deeper than 8 bits reach; None of other slides.
     """
 
@@ -68,7 +68,7 @@ class SlideFacts:
     ink: InkFacts
     histology: HistologyFacts
     quality: QualityFacts
-    painted_share: float
+    damage: DamageFacts
     samples: SampleRange | None = None
 
     @property
@@ -147,7 +147,7 @@ def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str
             ink=measure_ink(picture, tissue, None if region is None else field.cut(region)).moved(field.box),
             histology=measure_histology(picture, tissue),
             quality=measure_quality(picture, tissue),
-            painted_share=painted_share(rgb),
+            damage=measure_damage(rgb),
             samples=reader.samples,
         )
         return Look(facts, measure_fingerprint(picture, tissue, field.mask))

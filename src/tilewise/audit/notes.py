@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-_NUMBER: Final = re.compile(r"\d+(?:[,.]\d+)*")
+_NUMBER: Final = re.compile(r"\d+(?:,\d+)*(?:\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,13 @@ class NoteKind:
 
     @property
     def text(self) -> str:
-        """The note; numbers in which the slides differ are left out."""
-        first, *others = dict.fromkeys(self.notes.values())
-        return _NUMBER.sub("…", first) if others else first
+        """The note; where the slides differ in a number, the least and the largest of them."""
+        notes = tuple(dict.fromkeys(self.notes.values()))
+        numbers = [_NUMBER.findall(note) for note in notes]
+        if len({len(found) for found in numbers}) > 1:  # a slide has two such notes
+            return _NUMBER.sub("…", min(notes, key=len))
+        ranges = iter([_range(found) for found in zip(*numbers, strict=True)])
+        return _NUMBER.sub(lambda _: next(ranges), notes[0])
 
     @property
     def is_same(self) -> bool:
@@ -39,6 +43,11 @@ class NoteKind:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {"note": self.text, "slides": dict(self.notes)}
+
+
+def _range(numbers: Sequence[str]) -> str:
+    ordered = sorted(numbers, key=lambda number: float(number.replace(",", "")))
+    return ordered[0] if ordered[0] == ordered[-1] else f"{ordered[0]} to {ordered[-1]}"
 
 
 def note_kinds(notes: Mapping[str, Sequence[str]]) -> tuple[NoteKind, ...]:

@@ -50,7 +50,8 @@ _KINDS: Final = (
     Kind(
         "damaged",
         "Damaged pixels",
-        "A decoder painted a part of the slide grey because it could not read it, and the slide was saved like that.",
+        "The file's data was damaged, and a decoder went on after the error: a part is painted grey, or off in "
+        "brightness or colour from some block on.",
     ),
     Kind("blank", "Blank", "No tissue was found."),
     Kind("blurred", "Blurred", "The tissue is out of focus."),

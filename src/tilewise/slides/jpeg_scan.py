@@ -59,12 +59,11 @@ def scan_fault(data: bytes, *, tables: bytes | None = None) -> str:
         return ""  # whoever decodes it says what is wrong
     if not short and not beyond:
         return ""
-    what = [f"{short} end before the picture is complete"] * bool(short) + [f"{beyond} hold more than it"] * bool(
-        beyond
-    )
+    place = "" if num == 1 else f"in {max(short, beyond)} of {num} stretches "
+    words = ["it ends before the picture is complete"] * bool(short) + ["it goes on beyond the picture"] * bool(beyond)
     return (
-        f"its compressed data is damaged: of its {num} segments {' and '.join(what)}; a decoder paints grey there, or "
-        "shifts what follows"
+        f"its compressed data is damaged: {place}{' or '.join(words)}, so that a decoder paints grey or shifts what "
+        "follows"
     )
 
 
