@@ -100,3 +100,12 @@ def test_a_damaged_tile_or_strip_of_a_tiff_is_named(layout, tmp_path):
     if "tile" in layout:
         with open_slide(path) as reader:  # other tiles can still be read
             assert reader.read_region(Box(0, 0, 64, 64)).shape == (64, 64, 3)
+
+
+def test_a_file_of_many_scans_is_refused_before_it_is_decoded(tmp_path):
+    whole = encoded(progressive=True)
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    path = tmp_path / "slide.jpg"
+    path.write_bytes(whole[:-2] + 3000 * last + whole[-2:])
+    with pytest.raises(SlideUnreadable, match="more than 32 scans"):
+        read_image(path)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, PngImagePlugin
 
+from tilewise.errors import SlideUnreadable
 from tilewise.slides import header, left_out, open_slide, png, read_image, read_samples
 
 
@@ -197,3 +198,13 @@ def test_the_first_frame_of_an_animation_is_taken(rgb, write):
     path = write("a.png", rgb, save_all=True, append_images=[Image.fromarray(255 - rgb)])
     np.testing.assert_array_equal(read_image(path), rgb)
     assert left_out(header(path).notes) == ("the frames after the first of an animation",)
+
+
+def test_a_file_of_countless_chunks_is_refused_at_once(tmp_path):
+    rows = b"".join(b"\0" + bytes(range(12)) for _ in range(3))
+    path = tmp_path / "a.png"
+    path.write_bytes(handmade(4, 3, 8, 2, rows, chunk(b"tEXt", b"a\0b") * 5_000))
+    assert read_image(path).shape == (3, 4, 3)
+    path.write_bytes(handmade(4, 3, 8, 2, rows, chunk(b"tEXt", b"a\0b") * 1_000_000))
+    with pytest.raises(SlideUnreadable, match="as no program does"):
+        read_image(path)

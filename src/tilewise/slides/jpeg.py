@@ -11,13 +11,15 @@ from typing import Final
 import imagecodecs
 
 from tilewise.slides.header import Buffer, SlideHeader, make_header, plausible_mpp
-from tilewise.slides.jpeg_markers import END, FRAMES, MARKER, segments
+from tilewise.slides.jpeg_markers import END, FRAMES, MARKER, SCAN, segments
 from tilewise.slides.jpeg_scan import scan_fault
 from tilewise.slides.orientation import orientation_of
 from tilewise.slides.samples import Kind, Samples
 from tilewise.units import Size
 
 _ADOBE: Final = 0xEE
+# Encoders make about ten of a progressive file; a few bytes each are enough to keep a decoder busy for hours.
+_MOST_SCANS: Final = 32
 _MODES: Final = {1: "grey", 3: "ycbcr", 4: "cmyk"}
 _KINDS: Final[dict[int, Kind]] = {1: "grey", 3: "rgb", 4: "cmyk"}
 
@@ -88,10 +90,16 @@ def _require_end(data: bytes) -> None:
     position = 0
     for segment in segments(data):
         position = segment.end
+    num_scans = 1
     while found := MARKER.search(data, position):
         marker, start = data[found.start() + 1], found.start()
         if marker == END:
             return
+        num_scans += marker == SCAN
+        if num_scans > _MOST_SCANS:
+            raise ValueError(
+                f"it has more than {_MOST_SCANS} scans, each of which may take as long as the whole picture"
+            )
         # Between the scans of a progressive file stand tables, which may hold any bytes.
         position = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
     raise ValueError(f"it is broken off: {len(data)} bytes without an end marker")

@@ -31,6 +31,8 @@ _IEND: Final = b"\0\0\0\0IEND\xaeB`\x82"
 _STORED_BYTES: Final = 65_535
 _KEPT_SCRATCH_BYTES: Final = 64 * 1024 * 1024
 _CHUNK_HEAD: Final = struct.Struct(">I4s")
+# Programs write chunks of 8 kB; each is a step in Python.
+_MANY_CHUNKS, _LEAST_BYTES = 10_000, 256
 _LARGEST_CHUNK: Final = 2**31 - 1
 _COLORS: Final = frozenset({b"PLTE", b"tRNS"})
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -113,8 +115,11 @@ def _layout(data: Buffer) -> _Layout:
 
 
 def _chunks(data: Buffer) -> Iterator[_Chunk]:
-    position, length = _SIGNATURE_BYTES, len(data)
+    position, length, num = _SIGNATURE_BYTES, len(data), 0
     while position + 12 <= length:
+        num += 1
+        if num > _MANY_CHUNKS and position < num * _LEAST_BYTES:
+            raise ValueError(f"it is cut into {num:,} chunks of {position // num} bytes on average, as no program does")
         size, kind = _CHUNK_HEAD.unpack_from(cast("bytes", data), position)
         end = position + 8 + size
         if end + 4 > length:
