@@ -19,6 +19,7 @@ from tilewise.slides import SlideReader, open_slide
 from tilewise.stain.normalise import AnyNormaliser, TileNormaliser
 from tilewise.store import digest_bytes, digest_config
 from tilewise.tiles.config import TileConfig
+from tilewise.tiles.plan import TileRequest, plan_tiles
 from tilewise.tiles.read import read_mask_tiles, read_tiles
 from tilewise.tiles.region import Region, SlideRegions
 from tilewise.tiles.rows import TileRows
@@ -137,6 +138,20 @@ class TileSource:
         shown = [self.shown.num_fields, self.shown.masks, self.shown.wide_px]
         changes = [self.stain.signature] if self.stain is not None and self.stain.signature["method"] != "none" else []
         return digest_config([self.slide.content, where, reading, shown, _CODE_VERSION, *changes])
+
+    def redrawn(self, draw: int) -> TileSource:
+        """The same slide with other random views; as it is where they yield no tile.
+
+        Args:
+            draw: number of the views, as `TileRequest.epoch`; these are of 0.
+
+        Raises:
+            SlideError: the slide or its mask cannot be read.
+        """
+        num = int(((self.rows.strategy == "random_views") & (self.rows.scale == 0)).sum())
+        num_views = max(num, self.cutting.random_views_num)
+        rows = plan_tiles(TileRequest(self.slide, self.cutting, draw, num_views)).rows
+        return replace(self, rows=rows) if len(rows) else self
 
     def decode(self) -> SlideTiles:
         """Decode the slide and cut all of its tiles.

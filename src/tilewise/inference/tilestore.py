@@ -91,6 +91,10 @@ class TileStore:
         """Digest of everything the tiles of a slide follow from; nothing is decoded."""
         return self._sources[slide_id].key
 
+    def source(self, slide_id: str) -> TileSource:
+        """What the tiles of a slide are made from."""
+        return self._sources[slide_id]
+
     def __contains__(self, slide_id: object) -> bool:
         return slide_id in self._sources
 

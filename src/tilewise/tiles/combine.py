@@ -15,6 +15,7 @@ _OWNERS = {
     "component_box_min_by": ("component_box",),
     "random_views_num": ("random_views",),
     "random_views_balance": ("random_views",),
+    "random_views_epochs": ("random_views",),
     "random_views_seed": ("random_views",),
     "grid_min_tissue_ratio": ("grid",),
 }

@@ -128,8 +128,16 @@ class TileConfig(BaseModel):
         description="random_views: slides of rarer classes yield more, so that each class has as many as the commonest."
         " What is more than random_views_num is marked training_only and takes no part in scores or predictions.",
     )
+    random_views_epochs: int = Field(
+        1,
+        ge=0,
+        le=100_000,
+        description="random_views, networks on pixels: epochs that learn from the same views, before new ones are "
+        "drawn and decoded; 0: the first ones all the time. Scoring, prediction and heads on features take the first "
+        "ones.",
+    )
     random_views_seed: int = Field(
-        0, ge=0, description="random_views: seed; drawn anew for each slide (by its pixels) and each epoch."
+        0, ge=0, description="random_views: seed. Each slide has views of its own (by its pixels), in each draw others."
     )
     grid_min_tissue_ratio: float = Field(
         0.5, ge=0.0, le=1.0, description="grid: share of a tile that has to be tissue. 0 keeps every tile it touches."

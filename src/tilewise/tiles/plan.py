@@ -24,7 +24,7 @@ class TileRequest:
     Attributes:
         slide: what is cut.
         config: how.
-        epoch: of the training whose random views are asked for; features are made of epoch 0.
+        epoch: which draw of random views is asked for; all but training of networks takes the first, 0.
         num_views: random views of this slide; None takes `random_views_num`.
     """
 

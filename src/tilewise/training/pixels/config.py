@@ -25,7 +25,8 @@ class EngineConfig(BaseModel):
         2000,
         ge=0,
         le=10_000_000,
-        description="Decoded tiles that are kept in memory; those of further slides lie in the cache folder.",
+        description="Decoded tiles that are kept in memory; those of further slides lie in the cache folder. Random "
+        "views that are drawn anew take as much again, and lie in the fold's folder beyond it.",
     )
     channels_last: bool = Field(
         False,

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from tilewise.errors import TrainingError
-from tilewise.inference.slide_tiles import Pixels, SlideTiles
+from tilewise.inference.slide_tiles import Pixels, SlideTiles, TileSource
 from tilewise.models.networks import TileBatch
 from tilewise.training.data import PartData
 
@@ -23,6 +23,29 @@ class Tiles(Protocol):
 
 
 @dataclass(frozen=True)
+class Redraw:
+    """What the views of a train part are drawn anew from.
+
+    Attributes:
+        sources: of its slides, in their order.
+        epochs: that learn from the same views.
+        cache_megabytes: of one draw in memory; the slides beyond lie in files for as long as it is in use.
+    """
+
+    sources: tuple[TileSource, ...]
+    epochs: int
+    cache_megabytes: float
+
+    def in_memory(self) -> list[bool]:
+        """Which slides stay in memory: in their order, each that still fits."""
+        left, fits = self.cache_megabytes * 1e6, []
+        for source in self.sources:
+            fits.append(source.num_bytes <= left)
+            left -= source.num_bytes * fits[-1]
+        return fits
+
+
+@dataclass(frozen=True)
 class PixelPart:
     """All tiles of one part of a fold.
 
@@ -31,12 +54,14 @@ class PixelPart:
         tiles: of each slide, in the order of the slides; composed ones after them.
         place_N: which of its slide's tiles each tile is, int64.
         held_N: which of `tiles` each tile is found in; None where that is its slide's place.
+        redraw: what random views are drawn anew from while a network learns; None where tiles stay the same.
     """
 
     about: PartData
     tiles: tuple[SlideTiles, ...]
     place_N: NDArray[np.int64]
     held_N: NDArray[np.int64] | None = None
+    redraw: Redraw | None = None
 
     @classmethod
     def of(cls, tiles: Tiles, slide_ids: Iterable[str], labels: Mapping[str, int], *, scored: bool) -> PixelPart:

@@ -25,7 +25,7 @@ from tilewise.training.pretrain import PretrainConfig
 
 if TYPE_CHECKING:
     from tilewise.models.networks import TileNetwork
-    from tilewise.training.pixels.data import PixelPart
+    from tilewise.training.pixels.data import PixelPart, Redraw
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
     try:
         train, made = _composed(request, PixelPart.of(store, fold.train, labels, scored=False), seed)
         select = PixelPart.of(store, fold.select, labels, scored=True)
-        data = PixelData(request.classes, train, select)
+        data = PixelData(request.classes, replace(train, redraw=_redraw(request, store)), select)
     except TrainingError as error:
         raise TrainingError(f"{name}: {error}") from error
     record = Record(name, out, inputs, request.metric)
@@ -160,6 +160,18 @@ def _pretrained(request: PixelFoldTask, store: TileStore, network: TileNetwork, 
     return {"pretrain": {"config": request.pretrain.model_dump(mode="json"), "unlabelled": list(request.unlabelled)}}
 
 
+def _redraw(request: PixelFoldTask, store: TileStore) -> Redraw | None:
+    """What random views of the train part are drawn anew from; None where tiles stay the same."""
+    from tilewise.training.pixels.data import Redraw
+
+    sources = tuple(store.source(slide_id) for slide_id in request.fold.train)
+    cutting = sources[0].cutting if sources else None
+    if cutting is None or "random_views" not in cutting.strategy or not cutting.random_views_epochs:
+        return None
+    # Two draws are held, the one in use and the next.
+    return Redraw(sources, cutting.random_views_epochs, request.training.engine.cache_megabytes / 2)
+
+
 def _composed(request: PixelFoldTask, part: PixelPart, seed: int) -> tuple[PixelPart, dict[str, Any]]:
     """The train part with the tiles that the recipe asks to be made, and what the model's origin says of them."""
     config = request.compose
@@ -178,7 +190,7 @@ def _digest(request: PixelFoldTask, store: TileStore, network: TileNetwork) -> s
     from tilewise.training.learning import digest_tensors
 
     parts = (request.fold.train, request.fold.select)
-    composed = request.compose.method != "none"
+    composed, redraw = request.compose.method != "none", _redraw(request, store)
     return digest_config(
         {
             "code": _CODE,
@@ -193,6 +205,7 @@ def _digest(request: PixelFoldTask, store: TileStore, network: TileNetwork) -> s
             "augment": request.augment,
             "metric": request.metric,
             "seed": [request.seed, request.number],
+            **({} if redraw is None else {"views": redraw.sources[0].cutting}),
             **({"compose": [request.compose, dict(find_generator(request.compose).signature)]} if composed else {}),
         }
     )

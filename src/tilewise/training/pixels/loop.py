@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -26,10 +27,11 @@ from tilewise.training.learning import (
     seeded,
 )
 from tilewise.training.pixels.batches import ORDER, Prepared, Preparer, ahead
-from tilewise.training.pixels.data import PixelData
+from tilewise.training.pixels.data import PixelData, PixelPart
 from tilewise.training.pixels.engine import Engine, find_device, machine, num_devices
 from tilewise.training.pixels.progress import Best, Progress, Record
 from tilewise.training.pixels.team import Team
+from tilewise.training.pixels.views import DrawnViews
 from tilewise.training.pixels.watch import Watch
 from tilewise.training.samples import sample_weights
 from tilewise.training.scores import badness, score_slides
@@ -37,6 +39,7 @@ from tilewise.training.weights import class_totals, slide_shares
 
 _log = logging.getLogger(__name__)
 
+_DECODERS = 4  # threads that draw views anew beside a graphics card; one beside a processor, which is busy itself
 _ADVICE = "lower training.learning_rate, set training.step.clip_norm=1, or look at the tiles of these slides"
 
 
@@ -59,7 +62,7 @@ def train_network(
 
     Args:
         network: with its first weights.
-        data: tiles and labels of the parts train and select.
+        data: tiles and labels of the parts train and select; `redraw` of train gives each epoch its own views.
         config: how.
         augment: how tiles are varied; None leaves them as they are.
         seed: of order, variations, mixtures and dropout.
@@ -98,13 +101,19 @@ def train_share(
 ) -> tuple[NetworkModel, History]:
     """What one process of a team does of `train_network`; every process returns the same model."""
     has_select = bool(data.select.about.num_slides)
-    with machine(team.device, config, team.size) as num_threads:
+    views = DrawnViews(
+        data.train,
+        num_epochs=config.pace.epochs,
+        folder=record.folder,
+        num_threads=1 if team.device.type == "cpu" else _DECODERS,
+    )
+    with closing(views), machine(team.device, config, team.size) as num_threads:
         run = _Run(network, data, config, augment or AugmentConfig(), team=team, seed=seed)
         progress = Progress(config, record, team.leads)
         progress.resume(run.checkpoint, run.engine.gear.scaler)
         while not progress.is_over(has_select=has_select):
             epoch, rate = len(progress.rows), run.schedule.rate
-            train_loss = run.train_epoch(epoch, record.name)
+            train_loss = run.train_epoch(epoch, record.name, views.part(epoch))
             with run.ema.averaged(network) if run.ema else nullcontext():
                 row = EpochRow(epoch + 1, train_loss, *run.score_select(record.metric), learning_rate=rate)
                 bad = badness(row, config.select_by)
@@ -173,12 +182,12 @@ class _Run:
         """Everything with a state; random numbers have none between epochs."""
         return Checkpoint(self.engine.network, self._optimizer, self.schedule, self.ema)
 
-    def train_epoch(self, epoch: int, name: str) -> float:
-        """One pass over the tiles in a new order; the mean loss."""
+    def train_epoch(self, epoch: int, name: str, part: PixelPart) -> float:
+        """One pass over the tiles of the train part in a new order; the mean loss."""
         self.engine.start_epoch(epoch, self._seed)
         order_N = self._sampler.draw(seeded(self._seed, epoch, ORDER))
         batches = order_N.tensor_split(self._num_batches)
-        make = partial(_make, self._preparer, epoch, batches)
+        make = partial(_make, replace(self._preparer, part=part), epoch, batches)
         size = self._config.step.accumulate
         watch = Watch(self._data.train.about, f"{name}: the loss is {{}} at epoch {epoch + 1}, step {{}}", _ADVICE)
         with closing(ahead(make, len(batches), num_workers=self.engine.gear.num_loaders)) as prepared:
