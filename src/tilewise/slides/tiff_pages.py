@@ -17,6 +17,7 @@ import numpy as np
 from tilewise.slides.left_out import LEFT_OUT
 from tilewise.slides.tiff_copies import is_reduced_copy, page_size
 from tilewise.slides.tiff_directory import directory_offsets, read_page
+from tilewise.slides.tiff_planes import num_channels, num_hidden
 
 _RGB, _YCBCR, _TRANSPARENCY = 2, 6, 4
 _GREYS: Final = frozenset({0, 1})
@@ -25,7 +26,6 @@ _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 # Aperio names label and macro in the second line of their description, and scales its thumbnail "from -> to".
 _BESIDE: Final = re.compile(r"(?i)^\s*(?:.*\r?\n)?\s*(label|macro|thumbnail)\b")
 _SCALED_APERIO: Final = re.compile(r"\A\s*Aperio.*->\s*\d+\s*x\s*\d+", re.DOTALL)
-_STK_PLANES: Final = 33_629  # MetaMorph's UIC2, of one value for each plane
 _OME_IMAGE: Final = re.compile(r"<Image\b")
 _LEVEL, _THUMBNAIL, _OTHER = "level", "thumbnail", "other"
 _MOST_COMPARED: Final = 40
@@ -71,7 +71,7 @@ def read_layout(file: Any) -> TiffLayout:
     left_out = [page for page in chain if named.get(page.offset) == _OTHER]
     _require_one_image(file, chain, slide, left_out)
     notes = _notes(chain, slide, named, bool(roles.levels))
-    hidden = _num_hidden(file, chain)
+    hidden = num_hidden(file, chain)
     if hidden:
         notes.append(f"{LEFT_OUT}{hidden} further images in the same page, as its description says")
     if broken:
@@ -198,42 +198,18 @@ def _require_one_image(file: Any, chain: Sequence[Any], slide: Any, left_out: Se
     if slide.photometric is None or int(slide.photometric) not in _GREYS:
         return
     alike = [page for page in left_out if page_size(page) == page_size(slide) and page.photometric == slide.photometric]
-    num = 1 + max(len(alike), _num_hidden(file, chain))
+    num = 1 + max(len(alike), num_hidden(file, chain))
     if num == 1:
         return
-    if _num_channels(file, chain[0]) > 1:
+    if num_channels(file, chain[0]) > 1:
         raise ValueError(
-            f"it keeps its {_num_channels(file, chain[0])} channels in separate pages; save it as RGB (ImageJ: Image, "
+            f"it keeps its {num_channels(file, chain[0])} channels in separate pages; save it as RGB (ImageJ: Image, "
             "Type, RGB Color)"
         )
     raise ValueError(
         f"it holds {num} grey pages of one size, which may be the channels of one picture or pictures of their own; "
         "save the one you mean, or all as RGB, in a file of its own"
     )
-
-
-def _num_channels(file: Any, first: Any) -> int:
-    if file.is_imagej:
-        return int(file.imagej_metadata.get("channels", 1))
-    match = re.search(r'SizeC="(\d{1,4})"', str(first.description or "")) if file.is_ome else None
-    return int(match[1]) if match else 1
-
-
-def _num_hidden(file: Any, chain: Sequence[Any]) -> int:
-    """Images that follow the first without a page of their own, as ImageJ, MetaMorph and tifffile write stacks."""
-    first = chain[0]
-    if len(chain) > 1 or int(first.compression) != 1 or not first.dataoffsets or first.dtype is None:
-        return 0
-    each = page_size(first).area * int(first.samplesperpixel)
-    num = 1
-    if file.is_imagej:
-        num = int(file.imagej_metadata.get("images", 1))
-    elif _STK_PLANES in first.tags:
-        num = int(first.tags[_STK_PLANES].count)
-    elif file.is_shaped and (shaped := file.shaped_metadata) and shaped[0].get("truncated"):
-        num = int(np.prod(shaped[0].get("shape", (each,)), dtype=np.int64)) // each
-    num_bytes = int(file.filehandle.size) - int(first.dataoffsets[0])
-    return max(0, min(num, num_bytes // (each * int(first.dtype.itemsize))) - 1)
 
 
 def _notes(chain: Sequence[Any], slide: Any, named: dict[int, str], has_levels: bool) -> list[str]:
