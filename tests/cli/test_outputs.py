@@ -63,8 +63,8 @@ def refused(root, capsys):
         ("c/LABELS.csv", "is a file of the cohort"),
         ("images/a.png", "is a file of the cohort"),
         ("c/masks/a.png", "is a file of the cohort"),
-        ("c/images/new.tif", "would be taken for a part of the cohort"),
-        ("c/cohort.csv", "would be taken for a part of the cohort"),
+        ("c/images/new.tif", "would be taken for a part of a cohort"),
+        ("c/cohort.csv", "would be taken for a part of a cohort"),
         ("c/images", "is a folder"),
         ("c/notes.txt", "is no earlier"),
         ("r/run.json", "belongs to the run"),
@@ -119,9 +119,12 @@ def test_a_submission_beside_the_test_slides_is_not_taken_for_the_cohorts_table(
     (root / "c/images/a.png").rename(root / "c/test_data/a.png")
     inputs = inputs_of(Cohort.discover(root / "c/test_data", purpose="predict"))
     for name in ("cohort.csv", "train_labels.csv", "classes.txt"):
-        with pytest.raises(UsageError, match="would be taken for a part of the cohort"):
+        with pytest.raises(UsageError, match="would be taken for a part of a cohort"):
             check_out_file(root / "c" / name, is_own=lambda _: True, contents="submission", inputs=inputs)
     check_out_file(root / "c/submission.csv", is_own=lambda _: False, contents="submission", inputs=inputs)
+    check_out_file(root / "r/labels.csv", is_own=lambda _: False, contents="submission", inputs=inputs)
+    with pytest.raises(UsageError, match="would be taken for a part of a cohort"):  # of another cohort
+        check_out_file(root / "folders/x/labels.csv", is_own=lambda _: True, contents="submission", inputs=inputs)
 
 
 def test_a_schema_replaces_its_own_kind_alone(root, capsys):

@@ -123,7 +123,7 @@ def test_a_submission_replaces_an_earlier_one_but_none_that_somebody_edited(home
 def test_a_submission_is_no_file_of_the_cohort_or_of_a_run(home, new, tmp_path, place, monkeypatch):
     monkeypatch.setattr(predict_part, "build_encoder", None)
     out = (home if place.startswith("run") else tmp_path) / place
-    with pytest.raises(UsageError, match=r"of the cohort|belongs to the run"):
+    with pytest.raises(UsageError, match=r"of the cohort|of a cohort|belongs to the run"):
         predict(home, new, out)
 
 

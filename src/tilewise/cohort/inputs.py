@@ -27,5 +27,6 @@ def inputs_of(*cohorts: Cohort) -> Inputs:
         folders=tuple(dict.fromkeys([*roots, *(path.parent for path in files)])),
         names=_TABLES | {DECLARED_NAME},
         suffixes=frozenset(SUFFIXES),
+        slide_folders=SLIDE_FOLDERS,
         class_folders=tuple(cohort.root for cohort in cohorts if cohort.layout == "class folders"),
     )

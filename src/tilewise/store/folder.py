@@ -36,8 +36,9 @@ class Inputs:
     Attributes:
         files: which nothing may be written over.
         folders: that hold them; new files there must not be taken for more of them.
-        names: of files that mean something in these folders.
-        suffixes: of files that would be taken for more slides there, in lower case.
+        names: of files that mean something in the folder of any cohort.
+        suffixes: of files that are taken for slides, in lower case.
+        slide_folders: names of the folders in a cohort's own that hold slides.
         class_folders: folders whose sub-folders are classes.
     """
 
@@ -45,6 +46,7 @@ class Inputs:
     folders: tuple[Path, ...] = ()
     names: frozenset[str] = frozenset()
     suffixes: frozenset[str] = frozenset()
+    slide_folders: tuple[str, ...] = ()
     class_folders: tuple[Path, ...] = ()
 
 
@@ -122,14 +124,22 @@ def check_out_file(
     if any(not places.isdisjoint(_places(path)) for path in inputs.files):
         raise UsageError(f"{option} {out} is a file of the cohort; choose another name")
     in_cohort = any(_places(folder)[0] == _places(out.parent)[0] for folder in inputs.folders)
+    in_cohort = in_cohort or _holds_slides(out.parent, inputs)
     if in_cohort and (out.name.casefold() in inputs.names or out.suffix.lower() in inputs.suffixes):
-        raise UsageError(f"{option} {out} would be taken for a part of the cohort; choose another name or folder")
+        raise UsageError(f"{option} {out} would be taken for a part of a cohort; choose another name or folder")
     _check_owner(out, option)
     if (out.exists() or out.is_symlink()) and not is_own(out):
         raise UsageError(
             f"{option} {out}: the file is there and is no earlier {contents}, or was edited since; choose another "
             "name, or delete it"
         )
+
+
+def _holds_slides(folder: Path, inputs: Inputs) -> bool:
+    """Whether a folder looks like that of a cohort, of this one or another."""
+    if any((folder / name).is_dir() for name in inputs.slide_folders):
+        return True
+    return any(Path(name).suffix.lower() in inputs.suffixes for name in visible_names(folder))
 
 
 def check_outside_runs(out: Path) -> None:
