@@ -1,3 +1,4 @@
+import resource
 import stat
 
 import pytest
@@ -33,3 +34,24 @@ def test_folders_are_made_and_the_suffix_is_kept_for_writers_that_go_by_it(tmp_p
         assert temporary.parent == tmp_path / "deep"
         temporary.write_bytes(b"x")
     assert (tmp_path / "deep" / "table.parquet").read_bytes() == b"x"
+
+
+def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path):
+    path = tmp_path / "a.bin"
+    write_bytes(path, b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"a\.bin"):
+            write_bytes(path, bytes(5000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == b"old"
+    assert [item.name for item in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_folder_that_cannot_be_written_to_names_the_file_that_was_asked_for(tmp_path):
+    (tmp_path / "folder").symlink_to("/proc/self/task")  # nobody may write there, not even root
+    with pytest.raises(OSError, match=r"folder/a\.bin") as raised:
+        write_bytes(tmp_path / "folder" / "a.bin", b"x")
+    assert "tmp" not in raised.value.filename.rpartition("/")[2]
