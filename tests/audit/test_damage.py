@@ -30,7 +30,7 @@ def test_what_libjpeg_painted_is_found_in_a_slide_that_was_saved_again(options):
     assert share == pytest.approx(truth, abs=0.03)
     (finding,) = damage_findings({"a": DamageFacts(share, 0.0), "b": DamageFacts(0.0, 0.0)})
     assert (finding.slide, finding.kind, finding.proposal) == ("a", "damaged", "drop")
-    assert f"{100 * share:.0f} %" in finding.evidence
+    assert f"{100 * share:.1f} %" in finding.evidence
 
 
 @pytest.mark.parametrize("grey", [0, 128, 200, 255])
@@ -39,6 +39,18 @@ def test_frames_and_glass_are_no_damage(grey):
     rgb[:, :37], rgb[-21:] = grey, grey
     assert painted_share(rgb) == 0.0
     assert painted_share(np.full_like(rgb, 238)) == 0.0
+
+
+def test_a_tile_that_was_lost_is_found_and_black_at_the_border_is_not():
+    rgb = tissue()
+    rgb[32:96, 64:128] = 0
+    assert painted_share(rgb) == pytest.approx(64 * 64 / (160 * 232), abs=1e-3)
+    rgb[32:96, 128:] = 0  # up to the border, as what was not scanned
+    assert painted_share(rgb) == 0.0
+    rgb = tissue()
+    cv2.circle(rgb, (100, 80), 40, (0, 0, 0), -1)  # a drawing
+    rgb[43:90, 170:201] = 0
+    assert painted_share(rgb) == 0.0
 
 
 def test_a_slide_of_a_few_pixels_is_none():

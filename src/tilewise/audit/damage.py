@@ -18,33 +18,42 @@ from tilewise.audit.finding import Finding
 from tilewise.audit.jumps import largest_jump
 
 _SIDE: Final = 8
-_LOWEST, _HIGHEST, _MOST_COLOUR = 127, 129, 3
-# Share of the slide, and share of the pixels right beside the area that may be of its grey too.
-_SMALLEST: Final = 0.01
+_MOST_COLOUR: Final = 3
+_GREYS: Final = (127, 129)
+_BLACK: Final = (0, 0)
+# Shares of the slide from which an area counts. Tiles that were lost are black, and small in a large slide.
+_LEAST_GREY, _LEAST_BLACK = 0.01, 0.002
+# Share of the pixels right beside an area that may be of its colour too.
 _MOST_BESIDE: Final = 0.1
 
 
 def painted_share(rgb: npt.NDArray[np.uint8]) -> float:
-    """Share of a slide that is exactly flat middle grey in blocks of 8 px.
+    """Share of a slide that is exactly flat in blocks of 8 px: middle grey, or black that does not reach its border.
 
     Args:
         rgb: uint8 (H, W, 3).
 
     Returns:
-        0 to 1; 0 where it is less than 0.01, or where the area's edges do not lie on the grid of blocks.
+        0 to 1; 0 where it is next to nothing, or where the area's edges do not lie on the grid of blocks.
     """
     rows, columns = rgb.shape[0] // _SIDE, rgb.shape[1] // _SIDE
     if not rows or not columns:
         return 0.0
     inside = rgb[: rows * _SIDE, : columns * _SIDE]
-    grey = cv2.inRange(cv2.cvtColor(inside, cv2.COLOR_RGB2GRAY), _LOWEST, _HIGHEST)
-    flat = cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_AREA) == 255
-    if flat.mean() < _SMALLEST:
-        return 0.0
-    flat &= np.ptp(inside[_SIDE // 2 :: _SIDE, _SIDE // 2 :: _SIDE], axis=2) <= _MOST_COLOUR
-    share = float(flat.mean())
-    if share < _SMALLEST or _share_beside(flat, grey.reshape(rows, _SIDE, columns, _SIDE) > 0) > _MOST_BESIDE:
-        return 0.0
+    brightness = cv2.cvtColor(inside, cv2.COLOR_RGB2GRAY)
+    middles = inside[_SIDE // 2 :: _SIDE, _SIDE // 2 :: _SIDE]
+    share = 0.0
+    for (lowest, highest), least in ((_GREYS, _LEAST_GREY), (_BLACK, _LEAST_BLACK)):
+        alike = cv2.inRange(brightness, np.array(lowest), np.array(highest))
+        flat = cv2.resize(alike, (columns, rows), interpolation=cv2.INTER_AREA) == 255
+        if flat.mean() < least:
+            continue
+        flat &= np.ptp(middles, axis=2) <= _MOST_COLOUR
+        if not highest:
+            flat = _off_the_border(flat)  # a frame, and what was not scanned, are black as well
+        own = float(flat.mean())
+        if own >= least and _share_beside(flat, alike.reshape(rows, _SIDE, columns, _SIDE) > 0) <= _MOST_BESIDE:
+            share += own
     return round(share, 4)
 
 
@@ -53,7 +62,7 @@ class DamageFacts:
     """What tells of damaged data.
 
     Attributes:
-        painted_share: share of the slide that a decoder painted grey.
+        painted_share: share of the slide that a decoder painted grey, or left black.
         jump: grey levels by which brightness or colour jumps in the middle of a row of blocks; 0 where they do not.
     """
 
@@ -72,8 +81,8 @@ def damage_findings(facts: Mapping[str, DamageFacts]) -> Iterator[Finding]:
         words = []
         if fact.painted_share:
             words.append(
-                f"{100 * fact.painted_share:.0f} % of it is one flat grey with edges on a grid of 8 px, as decoders "
-                "paint what they cannot read"
+                f"{100 * fact.painted_share:.1f} % of it is flat grey or black with edges on a grid of 8 px, as a "
+                "decoder leaves what it cannot read"
             )
         if fact.jump:
             words.append(
@@ -83,6 +92,13 @@ def damage_findings(facts: Mapping[str, DamageFacts]) -> Iterator[Finding]:
         if words:
             evidence = f"{'; '.join(words)}; take the file from its source again"
             yield Finding(name, "damaged", "", "drop", 0.9 if fact.painted_share else 0.8, evidence)
+
+
+def _off_the_border(flat: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Without the connected areas that reach the border; bool (R, C)."""
+    _, labels = cv2.connectedComponents(flat.astype(np.uint8), connectivity=8)
+    border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    return flat & ~np.isin(labels, border)
 
 
 def _share_beside(flat: npt.NDArray[np.bool_], grey: npt.NDArray[np.bool_]) -> float:

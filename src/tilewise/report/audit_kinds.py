@@ -50,7 +50,7 @@ _KINDS: Final = (
     Kind(
         "damaged",
         "Damaged pixels",
-        "The file's data was damaged, and a decoder went on after the error: a part is painted grey, or off in "
+        "The file's data was damaged, and a decoder went on after the error: a part is flat grey or black, or off in "
         "brightness or colour from some block on.",
     ),
     Kind("blank", "Blank", "No tissue was found."),
