@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tilewise.audit.damage import DamageFacts
 from tilewise.audit.facts import SlideFacts
 from tilewise.audit.histology import measure_histology
 from tilewise.audit.ink import InkFacts
@@ -43,5 +44,5 @@ def fact(pixels="p", mask="m", share=0.3, ink=None):
         ink=ink or InkFacts(),
         histology=_HISTOLOGY,
         quality=_QUALITY,
-        painted_share=0.0,
+        damage=DamageFacts(0.0, 0.0),
     )
