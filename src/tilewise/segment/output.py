@@ -18,7 +18,6 @@ from tilewise.segment.segmenter import FoldNetwork, Segmenter
 from tilewise.segment.sheet import write_sheet
 from tilewise.store import (
     atomic_path,
-    check_out,
     digest_config,
     forget_written,
     read_json,
@@ -37,12 +36,9 @@ def write_output(
     """Write masks, `segment.json`, `segment.html`, the networks, and `cohort.csv`, which `tilewise train OUT` takes.
 
     Masks are called `<slide>_mask.png` and lie as the slides do below the cohort's folder (without `images/`), so that
-    a folder `masks/` right in the cohort's own is found by name as well.
-
-    Raises:
-        UsageError: as `store.check_out`.
+    a folder `masks/` right in the cohort's own is found by name as well. Whether the folder may be written to is for
+    the caller to know: a run writes into its own, which nobody else may.
     """
-    check_out(out, mark=SUMMARY, contents="masks")
     slides = {slide.slide_id: slide for slide in cohort.slides}
     places = mask_places(cohort)
     masks = {one.slide_id: places[one.slide_id] for one in segmentation.slides if one.used}
