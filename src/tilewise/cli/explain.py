@@ -60,7 +60,8 @@ def explain(
         typer.echo(f"warning: {warning}", err=True)
     if len(found.warnings) > _WARNINGS_SHOWN:
         typer.echo(f"... and {len(found.warnings) - _WARNINGS_SHOWN} more; {found.page} has them all", err=True)
-    lines = [f"{len(found.pictures)} slides drawn"]
+    num = len(found.pictures)
+    lines = [f"{num} slide{'s' * (num != 1)} drawn"]
     lines += [f"{len(found.without)} without a map"] if found.without else []
     lines += note_lines(found.slide_notes)
     lines += [f"page: {found.page}", f"tiles: {found.table}"]

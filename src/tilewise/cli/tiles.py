@@ -99,8 +99,8 @@ def _lines(found: TileSet) -> Iterator[str]:
         yield f"{_slides(len(found.fallbacks))} not cut by {_their(found.fallbacks)} mask; --json or --preview says why"
     if found.small_boxes:
         yield (
-            f"{_slides(len(found.small_boxes))} without a box of tiles.component_box_min, cut by the largest of "
-            f"{_their(found.small_boxes)} mask; --json or --preview says which"
+            f"{_slides(len(found.small_boxes))} without a box of tiles.component_box_min: the largest box of "
+            f"{_their(found.small_boxes)} mask was taken; --json or --preview says which"
         )
 
 

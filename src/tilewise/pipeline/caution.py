@@ -46,7 +46,8 @@ def cautions(
     if said := audited.inverted_masks():
         warnings.append(said)
     if audited.dropped:
-        warnings.append(f"The audit dropped {len(audited.dropped)} slides; audit/report.html shows which and why.")
+        num = len(audited.dropped)
+        warnings.append(f"The audit dropped {num} slide{'s' * (num > 1)}; audit/report.html shows which and why.")
     warnings += _not_by_mask(recipe, audited, tiles)
     if recipe.tiles.size_um is None:
         warnings += _magnification(recipe, audited)

@@ -81,7 +81,7 @@ def without_tiles(cohort: AuditedCohort, tiles: TileSet, config: TileConfig) -> 
     )
 
 
-def requests_of(cohort: AuditedCohort, config: TileConfig, *, epoch: int = 0) -> dict[str, TileRequest]:
+def requests_of(cohort: AuditedCohort, config: TileConfig) -> dict[str, TileRequest]:
     """Slide -> what to cut. Where random views balance the classes, rare ones get more; slides without label do not."""
     labels = Counter(item.slide.label for item in cohort.slides if item.slide.label is not None)
     commonest = max(labels.values(), default=0)
@@ -91,4 +91,4 @@ def requests_of(cohort: AuditedCohort, config: TileConfig, *, epoch: int = 0) ->
             return None
         return round(config.random_views_num * commonest / labels[item.slide.label])
 
-    return {item.slide_id: TileRequest(item, config, epoch, views(item)) for item in cohort.slides}
+    return {item.slide_id: TileRequest(item, config, num_views=views(item)) for item in cohort.slides}
