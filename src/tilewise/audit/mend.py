@@ -28,7 +28,7 @@ from tilewise.store import (
 from tilewise.units import Size
 
 # Goes up whenever a repair gives other pixels.
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = "tilewise.repair"
 
 _log = logging.getLogger(__name__)

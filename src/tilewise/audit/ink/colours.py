@@ -16,6 +16,7 @@ from tilewise.units import Size
 
 WORKING_SIDE: Final = 512
 _GLASS_PERCENTILE, _DARKEST_GLASS = 99, 200
+_PALE, _COLOURLESS = 0.86, 0.10
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,11 @@ class Rule:
         if self.pure is not None:
             even |= self.pure(view) & (texture < self.pure_texture)
         return np.asarray(strict & even, dtype=bool)
+
+
+def bare_glass(view: View) -> Bool:
+    """Pale, colourless pixels of the view; bool (h, w)."""
+    return np.asarray((view.relative.min(axis=2) > _PALE) & (view.chroma < _COLOURLESS), dtype=bool)
 
 
 def texture_within(grey: Field, region: Bool) -> Field:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.audit.ink.background import Background, glass_behind
-from tilewise.audit.ink.colours import View
+from tilewise.audit.ink.colours import View, bare_glass
 from tilewise.audit.ink.drops import drops_beside
 from tilewise.audit.ink.facts import InkFacts
 from tilewise.audit.ink.fields import Bool, Field, carry_on, grown, without_holes
@@ -115,18 +115,12 @@ def _surroundings(rgb: npt.NDArray[np.uint8], view: View, spots: tuple[Spot, ...
     for spot in spots:
         ink |= spot.region
     near = grown(ink, round(reach * view.scale) + 2)
-    empty = _bare_glass(view, near)
+    empty = bare_glass(view) & ~near
     glass = grown(~empty, 2) ^ True
     whole = cv2.resize(glass.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
     background = glass_behind(rgb, whole)
     colour = carry_on(view.rgb, ~(near | empty))
     return Surroundings(rgb, view, background, colour, carry_on((~empty).astype(np.float32), ~near), reach)
-
-
-def _bare_glass(view: View, near: Bool) -> Bool:
-    """Pale, colourless pixels away from ink."""
-    pale = (view.relative.min(axis=2) > 0.86) & (view.chroma < 0.10)
-    return np.asarray(pale & ~near, dtype=bool)
 
 
 def _box(spot: Spot, around: Surroundings) -> Box:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.audit.ink.colours import View
+from tilewise.audit.ink.colours import View, bare_glass
 from tilewise.audit.ink.facts import InkFacts, InkSpot, Kind
 from tilewise.audit.ink.fields import Bool, Field, carry_on, grown
 from tilewise.audit.ink.pens import find_pens
@@ -36,6 +36,7 @@ class Ground:
         mask: (h, w) share of the mask in each pixel; None without a mask.
         tissue_area, mask_area: sums of both.
         near: bool (h, w), ink and as far as its halo may reach.
+        joined: bool (h, w), what bare glass does not part from tissue.
     """
 
     tissue: Field
@@ -43,17 +44,23 @@ class Ground:
     tissue_area: float
     mask_area: float
     near: Bool
+    joined: Bool
 
     @classmethod
-    def around(cls, spots: tuple[Spot, ...], tissue: Bool, mask: Bool | None, *, size: Size) -> Self:
+    def around(cls, spots: tuple[Spot, ...], tissue: Bool, mask: Bool | None, *, view: View) -> Self:
         """Reduce both masks to the view's size and take away from the tissue what is ink."""
+        size = Size(view.rgb.shape[1], view.rgb.shape[0])
         ink = np.zeros((size.height, size.width), dtype=bool)
         for spot in spots:
             ink |= spot.region
         near = grown(ink, max(2, round(_HALO_SHARE * max(size))))
-        under = np.clip(carry_on(_reduced(tissue, size), ~near), 0.0, 1.0)
+        shares = _reduced(tissue, size)
+        joined = _joined(bare_glass(view), (shares > 0.5) & ~near)
+        under = np.clip(carry_on(shares, ~near), 0.0, 1.0)
+        # Between ink and tissue that it does not touch lies glass, and there is no tissue under the ink.
+        under[near & ~joined] = 0.0
         reduced = None if mask is None else _reduced(mask, size)
-        return cls(under, reduced, float(under.sum()), 0.0 if reduced is None else float(reduced.sum()), near)
+        return cls(under, reduced, float(under.sum()), 0.0 if reduced is None else float(reduced.sum()), near, joined)
 
     def mask_share(self, region: Bool) -> float:
         """Share of the mask within a region of the view, 0 without a mask."""
@@ -80,7 +87,7 @@ def measure_ink(
     lines = find_pens(view)
     if not spots:
         return InkFacts(spots=lines)
-    ground = Ground.around(spots, tissue, mask, size=Size(view.rgb.shape[1], view.rgb.shape[0]))
+    ground = Ground.around(spots, tissue, mask, view=view)
     kinds = spot_kinds(spots, ground)
     measured = tuple(_measured(spot, kind, ground, view.scale) for spot, kind in zip(spots, kinds, strict=True))
     blobs = [spot for spot in measured if spot.kind == "blob"]
@@ -112,7 +119,16 @@ def _harms(spot: Spot, ground: Ground) -> bool:
     return _on_tissue(spot, ground) or ground.mask_share(spot.region) > _MASK_WORTH
 
 
+def _joined(bare: Bool, tissue: Bool) -> Bool:
+    """Everything but bare glass that hangs together with tissue."""
+    _, labels = cv2.connectedComponents((~bare).astype(np.uint8), connectivity=8)
+    with_tissue = np.unique(labels[tissue & ~bare])
+    return np.asarray(np.isin(labels, with_tissue), dtype=bool)
+
+
 def _on_tissue(spot: Spot, ground: Ground) -> bool:
+    if not ground.joined[spot.region].any():
+        return False
     tissue = float(ground.tissue[spot.region].sum())
     share = tissue / max(ground.tissue_area, 1.0)
     return tissue > _ON_TISSUE_OF_SPOT * spot.area or share > _ON_TISSUE_OF_TISSUE or _touches(spot.region, ground)

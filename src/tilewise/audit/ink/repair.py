@@ -72,7 +72,7 @@ def _repaired(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, *,
     spots = find_spots(view)
     tissue = tissue_within(rgb) if spots else np.zeros(rgb.shape[:2], dtype=bool)
     size = Size(view.rgb.shape[1], view.rgb.shape[0])
-    ground = Ground.around(spots, tissue, mask, size=size)
+    ground = Ground.around(spots, tissue, mask, view=view)
     kinds = spot_kinds(spots, ground)
     blobs = tuple(spot for spot, kind in zip(spots, kinds, strict=True) if kind == "blob")
     if not blobs:
