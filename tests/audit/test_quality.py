@@ -48,6 +48,14 @@ def test_blank_glass_is_dropped() -> None:
     assert _kinds(_measure(np.full((512, 700, 3), 240, np.uint8))) == {"blank": "drop"}
 
 
+def test_a_ruler_is_named_since_its_lines_are_no_tissue() -> None:
+    ruler = np.full((300, 400, 3), 240, np.uint8)
+    ruler[150:152, 20:380] = 15
+    for x in range(20, 380, 10):
+        ruler[150 : 190 if x % 50 else 170, x : x + 2] = 15
+    assert _kinds(_measure(ruler)) == {"blank": "keep"}
+
+
 @pytest.mark.parametrize(("sigma", "proposal"), [(1.5, "keep"), (6.0, "drop")])
 def test_blur_is_named_and_a_hopeless_one_dropped(sigma: float, proposal: str) -> None:
     blurred = cv2.GaussianBlur(_pixels()[2], (0, 0), sigma)

@@ -31,6 +31,8 @@ _WHITE: Final = 254
 
 _BLANK_SHARE, _HARDLY_ANY, _FAINT = 0.0005, 0.01, 0.14
 _PINKER, _WASHED_SHARE = 2, 0.02
+# Of a smaller slide nothing is cut out to be measured.
+_ENOUGH_PIXELS: Final = 40_000
 # Fine over coarse detail: soft real sections reach down to 0.45, one blurred by 4 px of a gaussian lies at 0.35.
 _SOFT, _HOPELESS = 0.40, 0.27
 # Falls against the cohort's median that are named, with at least so many robust standard deviations; and hopeless ones.
@@ -104,7 +106,13 @@ def quality(facts: Mapping[str, QualityFacts]) -> Iterator[Finding]:
         elif _blank(fact):
             words = f"only {100 * fact.tissue_share:.2f} % of the slide is darker than glass, and that is no tissue"
             yield Finding(name, "blank", "", "drop", 0.99 if fact.tissue_share == 0.0 else 0.9, words)
-    full = {name: fact for name, fact in sorted(facts.items()) if not _blank(fact) and not _washed_out(fact)}
+        elif _too_thin(fact):
+            words = f"{100 * fact.tissue_share:.1f} % of it is darker than glass, and nothing of that as wide as tissue"
+            yield Finding(name, "blank", "", "keep", 0.6, words)
+    full = {
+        name: fact for name, fact in sorted(facts.items())
+        if not _blank(fact) and not _washed_out(fact) and not _too_thin(fact)
+    }  # fmt: skip
     yield from _blurred(full)
     yield from _dark(full)
     yield from _bright(full)
@@ -116,6 +124,11 @@ def _blank(fact: QualityFacts) -> bool:
         return True
     # Dust, streaks and the edge of the glass are darker than glass as well, but faint, or too thin for any cell.
     return fact.tissue_share < _HARDLY_ANY and (fact.density is None or fact.density < _FAINT)
+
+
+def _too_thin(fact: QualityFacts) -> bool:
+    """Whether what is darker than glass is lines alone: a ruler, a grid, writing."""
+    return fact.density is None and fact.tissue_share >= _HARDLY_ANY and fact.num_pixels >= _ENOUGH_PIXELS
 
 
 def _washed_out(fact: QualityFacts) -> bool:
