@@ -2,10 +2,12 @@
 
     python benchmarks/encoders.py
     python benchmarks/encoders.py --networks resnet50 --rounds 5 --json
+    python benchmarks/encoders.py --instructions AVX2 --processor-time
 
-Every figure comes from a process of its own, so that no allocator, thread or cache setting leaks from one to the next.
 Every figure comes from a process of its own, so that no allocator, thread or cache setting leaks from one to another.
-all of them. Weights are random; they do not change the speed.
+Rounds take the variants in turn, so that a machine that slows down slows all of them. Weights are random; they do not
+change the speed. `--instructions` caps what the networks may compute with, to see what another processor gains.
+`--processor-time` counts the seconds of one thread instead of the clock's: on a busy machine, its ratios hold still.
 
 `eager float32` is what everyone runs: the network called on ready float32 tensors in batches of 32, in inference mode,
 with torch's own settings. The other rows go through `Encoder.encode`, from 8-bit tiles to features.
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -40,22 +43,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="measured per process, after warming up")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    parser.add_argument("--instructions", default="", help="cap as ONEDNN_MAX_CPU_ISA has it, such as AVX2")
+    parser.add_argument("--processor-time", action="store_true", help="one thread, its own seconds")
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--child", nargs=2, metavar=("NETWORK", "VARIANT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(measure(*options.child, seconds=options.seconds)))
+        clock = time.process_time if options.processor_time else time.perf_counter
+        print(json.dumps(measure(*options.child, seconds=options.seconds, clock=clock)))
         return
-    results = {name: compare(name, options.rounds, options.seconds) for name in options.networks}
+    results = {name: compare(name, options) for name in options.networks}
     print(json.dumps(results) if options.json else "\n\n".join(table(name, rows) for name, rows in results.items()))
 
 
-def compare(network: str, rounds: int, seconds: float) -> dict[str, dict[str, object]]:
+def compare(network: str, options: argparse.Namespace) -> dict[str, dict[str, object]]:
     """Variant -> tiles per second (median of the rounds), the rounds, and what was run."""
     found: dict[str, list[dict[str, object]]] = {}
-    for number in range(rounds):
-        for variant in VARIANTS:
-            print(f"{network}: {variant}, round {number + 1} of {rounds}", file=sys.stderr)
-            outcome = run_child(network, variant, seconds)
+    for number in range(options.rounds):
+        for variant in options.variants:
+            print(f"{network}: {variant}, round {number + 1} of {options.rounds}", file=sys.stderr)
+            outcome = run_child(network, variant, options)
             if outcome is not None:
                 found.setdefault(variant, []).append(outcome)
     return {
@@ -68,9 +75,17 @@ def compare(network: str, rounds: int, seconds: float) -> dict[str, dict[str, ob
     }
 
 
-def run_child(network: str, variant: str, seconds: float) -> dict[str, object] | None:
-    command = [sys.executable, __file__, "--seconds", str(seconds), "--child", network, variant]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+def run_child(network: str, variant: str, options: argparse.Namespace) -> dict[str, object] | None:
+    command = [sys.executable, __file__, "--seconds", str(options.seconds), "--child", network, variant]
+    environment = dict(os.environ)
+    if options.processor_time:
+        command.append("--processor-time")
+        environment["OMP_NUM_THREADS"] = "1"
+    if options.instructions:
+        # ATen's own kernels know only whole steps.
+        aten = options.instructions.partition("_")[0].lower()
+        environment |= {"ONEDNN_MAX_CPU_ISA": options.instructions, "ATEN_CPU_CAPABILITY": aten}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if result.returncode:
         print(f"  not measured: {result.stderr.strip().splitlines()[-1]}", file=sys.stderr)
         return None
@@ -90,17 +105,17 @@ def table(network: str, rows: dict[str, dict[str, object]]) -> str:
     return "\n".join(lines)
 
 
-def measure(network: str, variant: str, *, seconds: float) -> dict[str, object]:
+def measure(network: str, variant: str, *, seconds: float, clock: Callable[[], float]) -> dict[str, object]:
     """In a process of its own: one variant's speed."""
     call, num_tiles, run = prepare(network, variant)
     for _ in range(2):
         call()
     rates = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(rates) < 3:
-        start = time.perf_counter()
+    end = clock() + seconds
+    while clock() < end or len(rates) < 3:
+        start = clock()
         call()
-        rates.append(num_tiles / (time.perf_counter() - start))
+        rates.append(num_tiles / (clock() - start))
     return {"tiles_per_s": round(statistics.median(rates), 2), "run": run}
 
 
@@ -108,6 +123,7 @@ def prepare(network: str, variant: str) -> tuple[Callable[[], object], int, str]
     import numpy as np
 
     from tilewise.encoders import EncoderConfig, build_encoder, find_card, prepare_runtime
+    from tilewise.encoders.runtime import computes_bfloat16
 
     if variant.startswith("eager"):
         tuned = "tuned" in variant
@@ -115,6 +131,8 @@ def prepare(network: str, variant: str) -> tuple[Callable[[], object], int, str]
             prepare_runtime()
         return (*prepare_eager(network), f"torch, batch {_EAGER_BATCH}" + ", mallopt" * tuned)
     config = EncoderConfig(name=network, init="random", **VARIANTS[variant])
+    if config.precision == "bfloat16" and not computes_bfloat16():
+        sys.exit("there is no bfloat16 here")
     encoder = build_encoder(config, offline=True)
     said = encoder.signature
     num_tiles = 2 * max(_EAGER_BATCH, int(said["batch_size"]) * int(said["threads"]))

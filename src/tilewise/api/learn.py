@@ -106,7 +106,7 @@ def sweep(
 
     chosen = grid if isinstance(grid, Grid) else load_grid(grid)
     variants = variants_of(chosen, offline=offline)
-    for notice in (*notices(variants), *dict.fromkeys(note for variant in variants for note in variant.notes)):
+    for notice in notices(variants):
         _log.warning("%s", notice)  # before the long work
     sharing = Sharing(cohort_of(cohort, "train"), seed, Machine(workers, offline), path_of(decisions))
     _check_run(Path(out), sharing.cohort)

@@ -85,9 +85,10 @@ def notices(rows: Sequence[Row]) -> list[str]:
     changed = [name for row in rows if row.notes for name in (row.name, *row.also)]
     said = []
     if changed:
+        first = next(row.notes[0] for row in rows if row.notes)
         said.append(
             f"Not run as the grid says, because this machine lacks weights: {', '.join(changed)}. The notes of each "
-            "variant say what was changed."
+            f"variant, on the page and in `sweep.csv`, say what was changed; the first: {first}"
         )
     said += [
         f"{row.name} stands for {count(len(row.also), 'further row')} of the grid too, which came to the very same "
