@@ -80,7 +80,7 @@ def audit(
 def _lines(audited: AuditedCohort) -> Iterator[str]:
     counts = Counter((finding.kind, finding.proposed) for finding in audited.findings)
     for (kind, proposal), count in sorted(counts.items()):
-        yield f"{kind:<20} {proposal:<9} {count}"
+        yield f"{kind:<20} {proposal:<16} {count}"
     repaired = sum(bool(item.repaired) for item in audited.slides)
     yield f"{len(audited.slides)} slides kept, {repaired} of them repaired, {len(audited.dropped)} dropped"
     if said := audited.inverted_masks():
