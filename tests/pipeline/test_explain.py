@@ -14,7 +14,7 @@ from tilewise.explain.config import ExplainConfig
 INPUTS = [
     ("stain={method: reinhard, target: median}",),
     ("network.input=multi_scale", "tiles.field_scales=[1.0, 2.0]"),
-    ("network.input=dual_branch",),
+    ("network.input=dual_branch", "network.crop_px=20"),
 ]
 
 
@@ -39,6 +39,8 @@ def test_networks_are_explained_as_they_predict(tmp_path, monkeypatch, settings)
         )
         assert drawn == table.loc[name, "predicted"]
     assert all(float(row["activation"]) >= 0 for row in rows)
+    # Of a tile of 32 px that is cropped, the table and the maps have the middle, which is what was seen.
+    assert {row["width"] for row in rows} == {"20" if "network.crop_px=20" in settings else "32"}
     page = found.page.read_text("utf-8")
     assert "by Grad-CAM (Selvaraju" in page
     assert ("only the tile" in page) == (settings[0] == "network.input=dual_branch")
