@@ -183,3 +183,14 @@ def test_damaged_parquet(tmp_path):
     path.write_bytes(b"PAR1 and nothing more")
     with pytest.raises(CohortError, match="cannot be read as Parquet"):
         read_table(path, need_label=True, faults=Faults())
+
+
+def test_a_damaged_parquet_table_with_text_that_is_none_is_named(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "cohort.parquet"
+    pq.write_table(pa.table({"slide": ["one.png", "two.png"], "label": ["A", "B"]}), path, compression="none")
+    path.write_bytes(path.read_bytes().replace(b"one.png", b"\xcdne.png"))
+    with pytest.raises(CohortError, match=r"cohort\.parquet: cannot be read as Parquet"):
+        read_table(path, need_label=True, faults=Faults())

@@ -136,3 +136,13 @@ def test_class_and_mean_pooling_loads_the_network_inside(tmp_path: Path) -> None
         features, tokens = network(images), inside.forward_features(images)
     assert torch.equal(features[:, :384], tokens[:, 0])
     assert torch.allclose(features[:, 384:], tokens[:, 1:].mean(1))
+
+
+def test_a_damaged_number_in_a_state_dict_is_noticed(source, tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    torch.save(source, path)
+    data = bytearray(path.read_bytes())
+    data[data.index(source["conv1.weight"].numpy().tobytes()) + 400] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(EncoderUnavailable, match=r"a\.pth is no weights file .*is damaged"):
+        load_weights(create_network(CARD, seed=0), CARD, path)

@@ -120,10 +120,10 @@ def _read_parquet(path: Path) -> _Raw:
 
     try:
         table = pq.read_table(path)
-    except pa.ArrowException as error:
+        columns = [identifier(str(name)) for name in table.column_names]
+        lists = [table.column(index).to_pylist() for index in range(table.num_columns)]
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise CohortError(f"{path}: cannot be read as Parquet ({error}); write it again or give a CSV") from error
-    columns = [identifier(str(name)) for name in table.column_names]
-    lists = [table.column(index).to_pylist() for index in range(table.num_columns)]
     return _Raw(columns, [(line, list(cells)) for line, cells in enumerate(zip(*lists, strict=True), start=1)], [])
 
 

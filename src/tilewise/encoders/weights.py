@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,12 @@ def _load(path: Path) -> Any:
         from safetensors.torch import load_file
 
         return load_file(path)
+    if zipfile.is_zipfile(path):
+        # torch does not compare the checksums that it writes, and takes damaged numbers.
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged} inside is damaged")
     with warnings.catch_warnings():
         # torch warns that a file of another pickle protocol may be refused; whether it is, shows a moment later.
         warnings.simplefilter("ignore", UserWarning)
