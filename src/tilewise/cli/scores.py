@@ -19,10 +19,10 @@ def score_lines(evaluation: Mapping[str, Any], *, details: bool = False) -> Iter
         parts.append(("holdout", evaluation["holdout"]))
     for title, scores in parts:
         yield f"{title}: {scores['num_slides']} slides in {scores['num_groups']} groups"
-        for metric in METRIC_NAMES if details else [primary]:
+        for metric in dict.fromkeys([primary, *METRIC_NAMES]) if details else [primary]:
             yield f"  {metric:<18} {_interval(scores[metric])}"
         for name, baseline in scores["baselines"].items():
-            yield f"  {_BASELINES.get(name, name):<18} {_interval(baseline[primary])}"
+            yield f"  {_BASELINES.get(name, name):<18} {_interval(baseline[primary])}  ({primary})"
         if details:
             yield f"  {'class':<22} {'precision':>9} {'recall':>9} {'f1':>9} {'slides':>7} {'log loss':>9}"
             for label, row in scores["per_class"].items():
