@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 
 from tilewise import api
-from tilewise.audit.cohort import AuditedCohort
+from tilewise.auditing.cohort import AuditedCohort
 from tilewise.synthetic.faults import PlantedFault, read_faults
 
 # Planted, and no fault: a proposal other than `keep` is a false alarm.

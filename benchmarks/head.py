@@ -2,10 +2,11 @@
 
     python benchmarks/head.py            # reads $TILEWISE_DATA, default ../shared/data
 
-Both see the same folds. `C by select` learns from train and takes the C that does best on select, as our head learns
-from train and stops by select; `LogisticRegressionCV` learns from train and select together, with C by inner grouped
-folds. The slides of `oral` carry no patient: eight neighbouring numbers stand for one. Osteosarcoma has blocks of four
-patients only, so its figures say which optimiser finds what the features hold, and nothing about new patients.
+Both see the same folds. `C by validation` learns from train and takes the C that does best on validation, as our head
+learns from train and stops by validation; `LogisticRegressionCV` learns from train and validation together, with C by
+inner grouped folds. The slides of `oral` carry no patient: eight neighbouring numbers stand for one. Osteosarcoma has
+blocks of four patients only, so its figures say which optimiser finds what the features hold, and nothing about new
+patients.
 """
 
 from __future__ import annotations
@@ -107,14 +108,14 @@ def by_select(data: FeatureData, test: PartData) -> NDArray[np.float64]:
     weight_C = class_weights(np.bincount(data.train.labels_S), "inverse")
 
     def loss(model: LogisticRegression) -> float:
-        truth = data.select.labels_S
-        return float(-(weight_C[truth] * np.log(predict(model, data.select)[np.arange(len(truth)), truth])).sum())
+        truth = data.validation.labels_S
+        return float(-(weight_C[truth] * np.log(predict(model, data.validation)[np.arange(len(truth)), truth])).sum())
 
     return predict(min(models, key=loss), test)
 
 
 def cross_validated(data: FeatureData, test: PartData) -> NDArray[np.float64]:
-    parts = (data.train, data.select)
+    parts = (data.train, data.validation)
     both = PartData.of(
         {name: part.features_ND[part.tile_slide_N == i] for part in parts for i, name in enumerate(part.slide_ids)},
         {name: int(label) for part in parts for name, label in zip(part.slide_ids, part.labels_S, strict=True)},
@@ -156,11 +157,11 @@ def score(problem: Problem, predict: Predict) -> str:
         labels = {item.slide_id: folds.classes.index(str(item.label)) for item in folds.items}
         truth, probabilities = [], []
         for fold in folds.folds:
-            train, select, test = (
+            train, validation, test = (
                 PartData.of({name: problem.bags[name] for name in part}, labels)
-                for part in (fold.train, fold.select, fold.test)
+                for part in (fold.train, fold.validation, fold.test)
             )
-            probabilities.append(predict(FeatureData(folds.classes, train, select), test))
+            probabilities.append(predict(FeatureData(folds.classes, train, validation), test))
             truth.append(test.labels_S)
         y, p = np.concatenate(truth), np.concatenate(probabilities)
         loss = -np.log(np.maximum(p[np.arange(len(y)), y], 1e-12)).mean()
@@ -189,7 +190,11 @@ def speed() -> str:
 def main() -> None:
     warnings.simplefilter("ignore", ConvergenceWarning)
     for problem in (oral(), osteosarcoma()):
-        for name, predict in {"head": head, "C by select": by_select, "LogisticRegressionCV": cross_validated}.items():
+        for name, predict in {
+            "head": head,
+            "C by validation": by_select,
+            "LogisticRegressionCV": cross_validated,
+        }.items():
             print(f"{problem.name:14s}{name:22s}{score(problem, predict)}", flush=True)
     print(f"100 slides x 20 tiles x 300 features, 60 epochs: {speed()}")
 

@@ -1,4 +1,4 @@
-"""Does a U-Net, fitted crosswise on 24 fields, beat the tissue mask? Paired gain of Dice and of the boundary score.
+"""Does a U-Net, cross-fitted on 24 fields, beat the tissue mask? Paired gain of Dice and of the boundary score.
 
     python benchmarks/segment.py [--workers 2] [--folds 4] [--seed 0] [--set epochs=25 ...]
 
@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tilewise.audit.config import AuditConfig
-from tilewise.audit.run import run as audit
+from tilewise.auditing.config import AuditConfig
+from tilewise.auditing.run import run as audit
 from tilewise.cohort import Cohort
 from tilewise.evaluation.interval import difference_interval
 from tilewise.evaluation.resample import draw_weights

@@ -33,7 +33,7 @@ RECIPES = (
 COHORT = {"num_slides": 96, "difficulty": 0.3, "seed": 5}
 # One hold-out for all: what a recipe says of its folds and of its ensemble would not be the same for two of them.
 SPLIT = (
-    "folds={kind: holdout, test_fraction: 0.3, select_fraction: 0.2}",
+    "folds={kind: holdout, test_fraction: 0.3, validation_fraction: 0.2}",
     "ensemble={members: all, weights: equal}",
 )
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -92,7 +92,7 @@ def epoch_seconds(run: Path) -> float:
     return (run / "folds" / "0" / "history.csv").stat().st_mtime - (run / "folds.json").stat().st_mtime
 
 
-def recipe_of(run: Path) -> dict:
+def to_recipe(run: Path) -> dict:
     """The recipe that was run, changed where the machine lacks something."""
     return json.loads((run / "run.json").read_text())["recipe"]
 
@@ -106,7 +106,7 @@ def measure(name: str, cohort: Path, out: Path, budget: float) -> Row:
     run = out / f"{name}-pilot"
     seconds, memory, told = train(name, cohort, run, scaled(recipe, 1), cache)
     trained = f"1 of {own}"
-    if recipe_of(run)["training"]["on"] == "features":
+    if to_recipe(run)["training"]["input"] == "features":
         trained = "a head on features"
     else:
         epochs = min(own, 1 + int((0.9 * budget - seconds) / max(epoch_seconds(run), 0.01)))
@@ -115,7 +115,7 @@ def measure(name: str, cohort: Path, out: Path, budget: float) -> Row:
             seconds, memory, told = train(name, cohort, run, scaled(recipe, epochs), cache)
     score = told["out_of_fold"]["macro_f1"]
     written = f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
-    return Row(name, written, seconds, memory, trained, tuple(recipe_of(run)["notes"]))
+    return Row(name, written, seconds, memory, trained, tuple(to_recipe(run)["notes"]))
 
 
 def main() -> None:

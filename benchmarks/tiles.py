@@ -33,7 +33,7 @@ import tifffile
 from PIL import Image
 
 from tilewise import api
-from tilewise.audit.cohort import AuditedSlide
+from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import Slide
 from tilewise.slides import header, open_slide, read_image, read_samples
 from tilewise.tiles.config import TileConfig

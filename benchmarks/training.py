@@ -34,9 +34,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from tilewise import api
-from tilewise.audit.config import AuditConfig
-from tilewise.audit.run import AuditOptions
-from tilewise.audit.run import run as audit
+from tilewise.auditing.config import AuditConfig
+from tilewise.auditing.run import AuditOptions
+from tilewise.auditing.run import run as audit
 from tilewise.cohort import Cohort
 from tilewise.encoders import EncoderConfig, build_encoder
 from tilewise.encoders.runtime import num_processors
@@ -46,7 +46,7 @@ from tilewise.evaluation.run import evaluate
 from tilewise.features.config import FeaturesConfig
 from tilewise.features.run import run as encode
 from tilewise.inference.network import predict_slides
-from tilewise.inference.slide_tiles import Shown
+from tilewise.inference.slide_tiles import InputSpec
 from tilewise.inference.tilestore import TileStore
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, TileBatch, TileNetwork, build_network
@@ -58,10 +58,10 @@ from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
 from tilewise.training.learning import build_optimizer
-from tilewise.training.pixels.data import PixelData, PixelPart
-from tilewise.training.pixels.engine import find_device, machine
-from tilewise.training.pixels.loop import _Run, train_network
-from tilewise.training.pixels.team import Team
+from tilewise.training.networks.data import PixelData, PixelPart
+from tilewise.training.networks.engine import find_device, resources
+from tilewise.training.networks.loop import _Run, train_network
+from tilewise.training.networks.worker import Worker
 
 AUGMENT = AugmentConfig.model_validate(
     {"horizontal_flip": 0.5, "vertical_flip": 0.5, "quarter_turn": 0.75, "color": {"probability": 1.0}}
@@ -103,7 +103,7 @@ def drawn(folder: Path, options: argparse.Namespace) -> tuple[TileStore, dict[st
     audited = audit(Cohort.discover(root), AuditConfig(), AuditOptions(workers=1))
     cutting = TileConfig(strategy=("random_views",), random_views_num=options.tiles, size_px=options.size)
     tiles, _ = cut(audited, cutting, out=None, workers=1)
-    store = TileStore.of(audited, tiles, cutting, Shown())
+    store = TileStore.of(audited, tiles, cutting, InputSpec())
     labels = {item.slide_id: int(item.slide.label == "B") for item in audited.slides}
     return store, labels, (audited, tiles, cutting)
 
@@ -114,7 +114,11 @@ def network_of(options: argparse.Namespace, trained: str) -> TileNetwork:
 
 
 def training_of(options: argparse.Namespace, **more: Any) -> TrainingConfig:
-    values: dict[str, Any] = {"on": "pixels", "batch_size": options.batch, "engine": {"device": options.device}} | more
+    values: dict[str, Any] = {
+        "input": "tiles",
+        "batch_size": options.batch,
+        "engine": {"device": options.device},
+    } | more
     for item in options.set:
         key, _, value = item.partition("=")
         *path, last = key.split(".")
@@ -144,20 +148,20 @@ def step(network: TileNetwork, optimizer: torch.optim.Optimizer, batch: TileBatc
 
 def plainly(options: argparse.Namespace, config: TrainingConfig) -> tuple[TileNetwork, torch.optim.Optimizer]:
     network = network_of(options, "all").to(find_device(config)).train()
-    groups = network.parameter_groups(config.pace.learning_rate, config.weight_decay)
-    return network, build_optimizer(config.optimizer, groups, learning_rate=config.pace.learning_rate)
+    groups = network.parameter_groups(config.epoch_config.learning_rate, config.weight_decay)
+    return network, build_optimizer(config.optimizer, groups, learning_rate=config.epoch_config.learning_rate)
 
 
 def ours(options: argparse.Namespace, config: TrainingConfig, data: PixelData) -> Round:
-    run = _Run(network_of(options, "all"), data, config, AUGMENT, team=Team(device=find_device(config)), seed=0)
+    run = _Run(network_of(options, "all"), data, config, AUGMENT, team=Worker(device=find_device(config)), seed=0)
     return lambda epoch: run.train_epoch(epoch, "ours")
 
 
 def limit(options: argparse.Namespace, config: TrainingConfig, data: PixelData) -> Round:
-    device, size = find_device(config), config.pace.tiles_per_batch(len(data.train))
+    device, size = find_device(config), config.epoch_config.tiles_per_batch(len(data.train))
     network, optimizer = plainly(options, config)
     batch, labels_B = data.train.batch(np.arange(size)).to(device), torch.arange(size, device=device) % 2
-    num_batches = config.pace.num_batches(len(data.train))
+    num_batches = config.epoch_config.num_batches(len(data.train))
     return lambda _: [step(network, optimizer, batch, labels_B) for _ in range(num_batches)][-1]
 
 
@@ -193,8 +197,8 @@ def loops(options: argparse.Namespace, folder: Path) -> None:
     # Whole batches in all three.
     about = data.train.about
     kept = PartData(about.slide_ids, about.labels_S, about.features_ND[:num], about.tile_slide_N[:num])
-    data = PixelData(("A", "B"), PixelPart(kept, data.train.tiles, data.train.place_N[:num]), data.select)
-    with machine(find_device(config), config) as num_threads:
+    data = PixelData(("A", "B"), PixelPart(kept, data.train.tiles, data.train.place_N[:num]), data.validation)
+    with resources(find_device(config), config) as num_threads:
         deterministic = torch.are_deterministic_algorithms_enabled()
         rounds = {
             "ours": ours(options, config, data),
@@ -232,7 +236,11 @@ def ratio(one: list[float], other: list[float]) -> float:
 def cached(options: argparse.Namespace, folder: Path) -> None:
     store, labels, (audited, tiles, cutting) = drawn(folder, options)
     names = store.slide_ids
-    train, select, test = names[: len(names) // 2], names[len(names) // 2 : -len(names) // 4], names[-len(names) // 4 :]
+    train, validation, test = (
+        names[: len(names) // 2],
+        names[len(names) // 2 : -len(names) // 4],
+        names[-len(names) // 4 :],
+    )
     shared = {"epochs": options.epochs, "patience": "never", "learning_rate": 0.01, "num_threads": num_processors()}
     # Both are made before the clock starts: importing what they come from takes seconds, once for either.
     encoder = build_encoder(
@@ -241,7 +249,7 @@ def cached(options: argparse.Namespace, folder: Path) -> None:
     network = network_of(options, "frozen")
     start = time.perf_counter()
     bags, _ = encode(audited, tiles, encoder, FeaturesConfig(), cutting)
-    parts = [PartData.of({name: bags[name].features_ND for name in part}, labels) for part in (train, select, test)]
+    parts = [PartData.of({name: bags[name].features_ND for name in part}, labels) for part in (train, validation, test)]
     config = TrainingConfig.model_validate(shared | {"batch_size": options.batch})
     model, _ = train_head(FeatureData(("A", "B"), parts[0], parts[1]), HEAD, config, seed=0)
     found_SC = model.predict_slides(parts[2].features_ND, parts[2].tile_slide_N, parts[2].num_slides)[0]
@@ -253,7 +261,7 @@ def cached(options: argparse.Namespace, folder: Path) -> None:
     data = PixelData(
         ("A", "B"),
         PixelPart.of(store, train, labels, scored=False),
-        PixelPart.of(store, select, labels, scored=True),
+        PixelPart.of(store, validation, labels, scored=True),
     )
     trained, _ = train_network(network, data, training_of(options, **shared), seed=0)
     found_SC = predict_slides([trained], store, test).probabilities_MSC[0]

@@ -21,7 +21,7 @@ def test_every_packaged_recipe_loads_under_its_own_name_and_says_what_it_is(name
 def test_the_whole_recipe_survives_yaml(tmp_path):
     recipe = load_recipe("default", ["tiles.max_tiles=7", "folds.holdout_fraction=0.2", "name='ünique: #1'"])
     assert load_recipe(write(tmp_path, recipe.to_yaml())) == recipe
-    split = load_recipe("default", ["folds={from: split, select_fraction: 0.2}"])
+    split = load_recipe("default", ["folds={from: split, validation_fraction: 0.2}"])
     assert yaml.safe_load(split.to_yaml())["folds"]["from"] == "split"
     assert load_recipe(write(tmp_path, split.to_yaml())) == split
 
@@ -40,7 +40,7 @@ def test_every_default_is_written_out():
                 yield from keys(value, f"{prefix}{key}.")
 
     whole = set(keys(yaml.safe_load(Recipe(name="bare").to_yaml())))
-    assert {"audit.copies", "tiles.fallback", "features.chunk_tiles", "training.patience", "folds.from"} <= whole
+    assert {"audit.copies", "tiles.fallback", "features.chunk_tiles", "training.patience", "folds.source"} <= whole
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_every_default_is_written_out():
         ("training.learning_rate=1e-3", "training", "learning_rate", 0.001),
         ("features.cache=false", "features", "cache", False),
         ("folds={kind: kfold, num_folds: 3}", "folds", "num_folds", 3),
-        ("folds.from=split", "folds", "from_", "split"),
+        ("folds.source=split", "folds", "from_", "split"),
     ],
 )
 def test_an_override_is_read_as_yaml(override, section, key, value):

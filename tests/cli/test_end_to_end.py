@@ -62,7 +62,7 @@ def test_every_slide_is_tested_once_and_no_group_is_on_two_sides(home):
     assert len(tested) == 36
     folds = json.loads((home / "run/folds.json").read_text())
     for fold in folds["folds"]:
-        parts = [set(fold[name]) for name in ("train", "select", "test")]
+        parts = [set(fold[name]) for name in ("train", "validation", "test")]
         assert sum(map(len, parts)) == len(set.union(*parts))
 
 

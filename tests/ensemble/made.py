@@ -20,7 +20,7 @@ def softmax(logits):
 
 
 def make_folds(truth, num_folds=3, holdout=0):
-    """Test parts in turn; the select part of each fold is the test part of the next. Two slides make a group."""
+    """Test parts in turn; the validation part of each fold is the test part of the next. Two slides make a group."""
     names = [f"s{index:03d}" for index in range(len(truth))]
     inside = len(truth) - holdout
     rest = [index % num_folds for index in range(inside)]
@@ -33,7 +33,7 @@ def make_folds(truth, num_folds=3, holdout=0):
         Fold(
             train=tuple(sorted(name for other in range(num_folds) if other not in {number, (number + 1) % num_folds}
                                for name in parts[other])),
-            select=tuple(parts[(number + 1) % num_folds]),
+            validation=tuple(parts[(number + 1) % num_folds]),
             test=tuple(parts[number]),
         )
         for number in range(num_folds)
@@ -46,7 +46,7 @@ def make_run(name, folds, logits_of, *, fold_noise=0.0, seed=0):
     rng = np.random.default_rng(seed)
     known = {item.slide_id: item for item in folds.items}
     tables = []
-    parts = [(number, part) for number in range(len(folds.folds)) for part in ("select", "test")]
+    parts = [(number, part) for number in range(len(folds.folds)) for part in ("validation", "test")]
     for fold, part in [*parts, *([(-1, "holdout")] if folds.holdout else [])]:
         names = folds.holdout if part == "holdout" else folds.folds[fold].part(part)
         logits = np.array([logits_of[one] for one in names])

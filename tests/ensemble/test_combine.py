@@ -60,8 +60,8 @@ def test_on_labels_that_mean_nothing_every_method_scores_chance(method):
 @pytest.mark.parametrize("method", ["stack-boosting", "stack-boosting-ovr", "stack-logistic", "weighted", "greedy"])
 @pytest.mark.parametrize(
     "rows_of",
-    [lambda table: table[table["part"] == "test"], lambda table: table[table["part"] == "select"]],
-    ids=["fitted on test", "select of all folds pooled"],
+    [lambda table: table[table["part"] == "test"], lambda table: table[table["part"] == "validation"]],
+    ids=["fitted on test", "validation of all folds pooled"],
 )
 def test_the_leak_would_show(method, rows_of):
     """Select parts of other folds hold this fold's test slides: pooled, they score as if fitted on the test part."""
@@ -79,7 +79,7 @@ def test_test_labels_and_other_folds_select_have_no_say(method):
     before = combine(runs, method, seed=1)
 
     def elsewhere(table):
-        return (table["part"] != "select") | (table["fold"] != 0)
+        return (table["part"] != "validation") | (table["fold"] != 0)
 
     labels = runs[0].predictions.table.loc[elsewhere, "label"].sample(frac=1.0, random_state=0).to_numpy()
     other = [changed(run, elsewhere, label=labels) for run in runs]
@@ -130,7 +130,7 @@ def test_a_good_run_beside_a_useless_one_is_found_by_every_fitted_method():
 
 def test_a_fold_that_nothing_can_be_fitted_to_is_named():
     runs = make_runs([1.0, 1.0])
-    poor = [changed(run, lambda t: (t["part"] == "select") & (t["fold"] == 1), label="B") for run in runs]
-    with pytest.raises(UsageError, match=r"select part of fold 1.*of B only.*--method average"):
+    poor = [changed(run, lambda t: (t["part"] == "validation") & (t["fold"] == 1), label="B") for run in runs]
+    with pytest.raises(UsageError, match=r"validation part of fold 1.*of B only.*--method average"):
         combine(poor, "weighted")
     combine(poor, "average")

@@ -133,16 +133,16 @@ def test_certain_and_impossible_classes_do_not_break_a_fit(method):
 def test_classes_are_weighed_and_a_slide_counts_once_however_often_it_is_selected():
     run = make_runs([1.0], num_slides=36)[0]
     table = run.rows()
-    select = table[table["part"] == "select"]
-    plain = Examples.of([select], CLASSES, "none")
+    validation = table[table["part"] == "validation"]
+    plain = Examples.of([validation], CLASSES, "none")
     assert plain.weights_N == pytest.approx(1.0)
-    balanced = Examples.of([select], CLASSES, "inverse")
+    balanced = Examples.of([validation], CLASSES, "inverse")
     sums = np.bincount(balanced.truth_N, balanced.weights_N)
     np.testing.assert_allclose(sums, sums.mean(), rtol=1e-12)
-    again = select[select["fold"] == 0].assign(fold=7)
+    again = validation[validation["fold"] == 0].assign(fold=7)
     import pandas as pd
 
-    repeated = Examples.of([pd.concat([select, again])], CLASSES, "none")
+    repeated = Examples.of([pd.concat([validation, again])], CLASSES, "none")
     twice = np.isin(np.arange(len(repeated.truth_N)), [*range(12), *range(36, 48)])
     np.testing.assert_allclose(repeated.weights_N[twice] * 2, repeated.weights_N[~twice][0], rtol=1e-12)
 
@@ -151,4 +151,4 @@ def test_a_select_part_of_one_class_is_named():
     run = make_runs([1.0], num_slides=36)[0]
     rows = run.rows()
     with pytest.raises(UsageError, match="of B only"):
-        Examples.of([rows[(rows["part"] == "select") & (rows["label"] == "B")]], CLASSES, "none")
+        Examples.of([rows[(rows["part"] == "validation") & (rows["label"] == "B")]], CLASSES, "none")

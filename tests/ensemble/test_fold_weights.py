@@ -57,12 +57,12 @@ def test_select_score_weighs_by_macro_f1():
     predictions, folds = one_run((0.3, 2.0, 1.0))
     expected = []
     for number in range(3):
-        rows = predictions.table[(predictions.table["fold"] == number) & (predictions.table["part"] == "select")]
+        rows = predictions.table[(predictions.table["fold"] == number) & (predictions.table["part"] == "validation")]
         truth, predicted = (
             np.array([CLASSES.index(name) for name in rows[column]]) for column in ("label", "predicted")
         )
         expected.append(macro_f1(truth, predicted, 3))
-    found = fold_weights(predictions, folds, EnsembleConfig(weights="select_score"))
+    found = fold_weights(predictions, folds, EnsembleConfig(weights="validation_score"))
     np.testing.assert_allclose(found, np.array(expected) / np.sum(expected), rtol=1e-12)
 
 
@@ -70,20 +70,20 @@ def test_the_score_is_of_the_metric_that_the_recipe_names():
     predictions, folds = one_run((0.3, 2.0, 1.0))
     expected = []
     for number in range(3):
-        rows = predictions.table[(predictions.table["fold"] == number) & (predictions.table["part"] == "select")]
+        rows = predictions.table[(predictions.table["fold"] == number) & (predictions.table["part"] == "validation")]
         probabilities = rows[[f"p_{name}" for name in CLASSES]].to_numpy()
         expected.append(roc_auc_score(rows["label"], probabilities, multi_class="ovr", labels=list(CLASSES)))
-    found = fold_weights(predictions, folds, EnsembleConfig(weights="select_score"), metric="auroc_macro")
+    found = fold_weights(predictions, folds, EnsembleConfig(weights="validation_score"), metric="auroc_macro")
     np.testing.assert_allclose(found, np.array(expected) / np.sum(expected), rtol=1e-12)
 
 
 def test_weights_do_not_depend_on_the_test_part_or_the_holdout():
     predictions, folds = one_run((0.3, 2.0, 1.0))
     table = predictions.table.copy()
-    rows = table["part"] != "select"
+    rows = table["part"] != "validation"
     table.loc[rows, "label"] = table.loc[rows, "label"].sample(frac=1.0, random_state=0).to_numpy()
     table.loc[rows, ["p_A", "p_B", "p_C"]] = [1.0, 0.0, 0.0]
-    for config in (FITTED, EnsembleConfig(members="best", num_members=2, weights="select_score")):
+    for config in (FITTED, EnsembleConfig(members="best", num_members=2, weights="validation_score")):
         assert fold_weights(predictions, folds, config) == fold_weights(Predictions(table, CLASSES), folds, config)
 
 
@@ -128,7 +128,7 @@ def test_a_select_part_of_one_group_says_nothing():
 @given(
     seed=st.integers(0, 50),
     members=st.sampled_from(["all", "best"]),
-    weights=st.sampled_from(["equal", "select_score", "fitted"]),
+    weights=st.sampled_from(["equal", "validation_score", "fitted"]),
 )
 def test_weights_are_shares_and_as_many_as_were_asked_for(seed, members, weights):
     (run,) = make_runs([0.8], num_folds=4, num_slides=48, seed=seed)
@@ -145,13 +145,13 @@ def test_what_the_folds_cannot_give_is_refused_before_training():
         check_ensemble(folds, EnsembleConfig(members="best", num_members=4))
     bare = Folds((Fold(("s000",), (), ("s001",)),), (), (), folds.items[:2], {})
     check_ensemble(bare, EnsembleConfig())
-    with pytest.raises(FoldsError, match="fold 0 has no select part"):
+    with pytest.raises(FoldsError, match="fold 0 has no validation part"):
         check_ensemble(bare, FITTED)
 
 
 def test_predictions_without_select_rows_are_named():
     (run,) = make_runs([1.0])
     table = run.predictions.table
-    lacking = replace(run.predictions, table=table[(table["part"] != "select") | (table["fold"] != 1)])
+    lacking = replace(run.predictions, table=table[(table["part"] != "validation") | (table["fold"] != 1)])
     with pytest.raises(ArtifactError, match="fold 1"):
         fold_weights(lacking, run.folds, FITTED)

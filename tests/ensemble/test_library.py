@@ -24,9 +24,9 @@ def swap(run, slide, other):
     items = tuple(FoldItem(item.slide_id, item.label, None) for item in run.folds.items)
     first = run.folds.folds[0]
     mine, yours = (tuple(sorted({*part} ^ {slide, other})) for part in (first.train, first.test))
-    folds = (Fold(mine, first.select, yours), *run.folds.folds[1:])
+    folds = (Fold(mine, first.validation, yours), *run.folds.folds[1:])
     # Its test part would then hold a slide of another fold's: that one is left out.
-    folds = (folds[0], *(Fold(one.train, one.select, tuple(set(one.test) - set(yours))) for one in folds[1:]))
+    folds = (folds[0], *(Fold(one.train, one.validation, tuple(set(one.test) - set(yours))) for one in folds[1:]))
     return with_folds(run, folds=folds, items=items)
 
 

@@ -25,9 +25,9 @@ CONFIG = EvaluationConfig(num_resamples=200)
 def _with_holdout(make_table: MakeTable) -> pd.DataFrame:
     tests, outside = make_table(60), make_table(20, seed=1)
     outside = outside.assign(slide="outer_" + outside["slide"], part="holdout", fold=-1)
-    select = tests.assign(part="select", predicted="benign", fold=(tests["fold"] + 1) % 3)
+    validation = tests.assign(part="validation", predicted="benign", fold=(tests["fold"] + 1) % 3)
     unlabelled = tests.iloc[:3].assign(slide=["a", "b", "c"], label=None)
-    return pd.concat([tests, select, outside, unlabelled], ignore_index=True)
+    return pd.concat([tests, validation, outside, unlabelled], ignore_index=True)
 
 
 def test_parts_are_scored_apart(make_table: MakeTable) -> None:
@@ -111,7 +111,7 @@ def test_a_file_with_a_part_missing(tmp_path: Path, make_table: MakeTable) -> No
 
 def test_no_test_slide(make_table: MakeTable) -> None:
     with pytest.raises(ArtifactError, match="no labelled slide of a test part"):
-        evaluate(make_table(20).assign(part="select"), CLASSES, CONFIG, seed=0)
+        evaluate(make_table(20).assign(part="validation"), CLASSES, CONFIG, seed=0)
 
 
 def test_training_labels_come_from_the_folds(make_table: MakeTable, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.drawn import draw_cohort, draw_slide, recipe
-from tilewise.audit import run as audit_stage
-from tilewise.audit.run import AuditOptions
+from tilewise.auditing import run as audit_stage
+from tilewise.auditing.run import AuditOptions
 from tilewise.cohort import Cohort
 from tilewise.errors import UsageError
 from tilewise.features import run as features
@@ -263,4 +263,4 @@ def test_how_many_tiles_kept_their_colours_is_known_from_the_cache_too(folder):
     for _ in range(2):
         stains = {item.slide_id: TileNormaliser(STANDARD, "macenko") for item in audited.slides}
         bags, _ = features.run(audited, tiles, MeanAndSpread(), FeaturesConfig(), recipe().tiles, stains)
-        assert all(bag.num_left == len(bag.features_ND) for bag in bags.values()), "the tiles are of one colour"
+        assert all(bag.num_unnormalised == len(bag.features_ND) for bag in bags.values()), "the tiles are of one colour"

@@ -39,7 +39,7 @@ def test_a_slide_stays_in_its_part_whatever_else_goes(items, gone, seed):
     assert {item.slide_id for item in fewer.items} == names
     assert set(fewer.holdout) == set(folds.holdout) & names
     for before, after in zip(folds.folds, fewer.folds, strict=True):
-        for part in ("train", "select", "test"):
+        for part in ("train", "validation", "test"):
             assert set(after.part(part)) == set(before.part(part)) & names
 
 

@@ -38,7 +38,7 @@ def cohorts(draw: st.DrawFn) -> list[FoldItem]:
 
 
 configs = st.one_of(
-    st.builds(FoldsConfig, num_folds=st.integers(2, 4), select_fraction=st.sampled_from([0.0, 0.2, 0.4])),
+    st.builds(FoldsConfig, num_folds=st.integers(2, 4), validation_fraction=st.sampled_from([0.0, 0.2, 0.4])),
     st.builds(FoldsConfig, num_folds=st.just(2), holdout_fraction=st.sampled_from([0.1, 0.3])),
     st.builds(FoldsConfig, kind=st.just("holdout"), test_fraction=st.sampled_from([0.1, 0.3, 0.5])),
 )
@@ -59,7 +59,7 @@ def test_any_cohort_is_cut_whole_or_refused(
     everyone = {item.slide_id for item in items}
     group_of = {item.slide_id: item.group_key for item in items}
     for fold in folds.folds:
-        parts = [fold.train, fold.select, fold.test, folds.holdout]
+        parts = [fold.train, fold.validation, fold.test, folds.holdout]
         assert sorted(name for part in parts for name in part) == sorted(everyone)
         groups = [{group_of[name] for name in part} for part in parts]
         assert sum(map(len, groups)) == len(set().union(*groups))
@@ -80,7 +80,7 @@ def test_classes_keep_their_share_in_every_part() -> None:
     folds = make_folds(items, FoldsConfig(holdout_fraction=0.1), seed=0)
     assert folds.notes == ()
     for fold in folds.folds:
-        for name, share in {"train": 0.576, "select": 0.144, "test": 0.18}.items():
+        for name, share in {"train": 0.576, "validation": 0.144, "test": 0.18}.items():
             found = Counter(label_of[slide] for slide in fold.part(name))
             for label, total in Counter(label_of.values()).items():
                 assert abs(found[label] - share * total) < 1.6, (name, label)
@@ -111,7 +111,7 @@ def test_train_gets_a_rare_class_first_then_test(seed: int) -> None:
     rare = {name: {slide for slide in fold.part(name) if slide.startswith("x")} for name in PART_NAMES}
     assert rare["train"]
     assert rare["test"]
-    assert not rare["select"]
+    assert not rare["validation"]
     assert folds.notes == (
         "class X has 2 groups (3 slides): fold 0 selects none of it, so it has no say in when training stops",
     )
@@ -157,13 +157,14 @@ def test_uneven_groups_are_noted() -> None:
 
 
 def test_no_select_part_is_noted() -> None:
-    folds = make_folds(cohort({"A": 9, "B": 9}), FoldsConfig(select_fraction=0.0, num_folds=2), seed=0)
-    assert all(fold.select == () for fold in folds.folds)
+    folds = make_folds(cohort({"A": 9, "B": 9}), FoldsConfig(validation_fraction=0.0, num_folds=2), seed=0)
+    assert all(fold.validation == () for fold in folds.folds)
     assert folds.notes == (
-        "folds 0, 1 have no select part, as asked (folds.select_fraction=0): training runs its full length there",
+        "folds 0, 1 have no validation part, as asked (folds.validation_fraction=0): training runs its full length "
+        "there",
     )
     few = make_folds([FoldItem(f"{i}", "AB"[i % 2], f"{i // 4}") for i in range(12)], FoldsConfig(num_folds=2), seed=0)
-    assert any("has no select part, for want of groups" in note for note in few.notes)
+    assert any("has no validation part, for want of groups" in note for note in few.notes)
 
 
 def test_slides_without_label_are_in_no_fold() -> None:
@@ -210,7 +211,7 @@ def test_file_round_trip_and_same_bytes(tmp_path) -> None:
 )
 def test_a_fold_file_with_overlap_is_refused(tmp_path, where: tuple[str | int, ...], message: str) -> None:
     path = tmp_path / "folds.json"
-    make_folds(cohort({"A": 10, "B": 10}), FoldsConfig(num_folds=2, select_fraction=0), seed=0).write(path)
+    make_folds(cohort({"A": 10, "B": 10}), FoldsConfig(num_folds=2, validation_fraction=0), seed=0).write(path)
     data = json.loads(path.read_text())
     part = data
     for key in where:
@@ -228,7 +229,7 @@ def test_a_group_in_two_parts_and_an_unknown_slide_are_refused() -> None:
     items = (FoldItem("a", "A", "g"), FoldItem("b", "B", "g"), FoldItem("c", "A"))
     with pytest.raises(FoldsError, match="group g is in train and in test"):
         Folds((Fold(("a",), (), ("b",)),), (), (), items, {})
-    with pytest.raises(FoldsError, match="select holds z, which the cohort does not know"):
+    with pytest.raises(FoldsError, match="validation holds z, which the cohort does not know"):
         Folds((Fold(("a",), ("z",), ("c",)),), (), (), items, {})
 
 
@@ -259,6 +260,6 @@ def test_options_without_effect_are_refused(config: dict[str, object]) -> None:
 
 
 def test_config_survives_its_own_dump() -> None:
-    config = FoldsConfig.model_validate({"from": "split", "select_fraction": 0.3})
+    config = FoldsConfig.model_validate({"from": "split", "validation_fraction": 0.3})
     assert FoldsConfig.model_validate(config.model_dump(by_alias=True)) == config
     assert FoldsConfig.model_validate(config.model_dump()) == config

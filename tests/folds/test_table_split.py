@@ -23,17 +23,17 @@ def test_test_part_is_the_tables_and_select_is_carved_from_train() -> None:
     folds = make_folds(ITEMS, FROM_SPLIT, seed=0)
     (fold,) = folds.folds
     assert fold.test == tuple(f"s{i}" for i in range(20, 30))
-    assert (len(fold.train), len(fold.select)) == (16, 4)
+    assert (len(fold.train), len(fold.validation)) == (16, 4)
     assert folds.notes == ()
-    none = make_folds(ITEMS, FoldsConfig.model_validate({"from": "split", "select_fraction": 0}), seed=0)
-    assert (len(none.folds[0].train), none.folds[0].select) == (20, ())
+    none = make_folds(ITEMS, FoldsConfig.model_validate({"from": "split", "validation_fraction": 0}), seed=0)
+    assert (len(none.folds[0].train), none.folds[0].validation) == (20, ())
 
 
-@pytest.mark.parametrize("word", ["select", "val", "Validation", " dev "])
+@pytest.mark.parametrize("word", ["validation", "val", "Validation", " dev "])
 def test_the_tables_own_select_and_holdout_are_taken(word: str) -> None:
     splits = {f"s{i:02d}": word for i in range(4)} | {"s28": "holdout", "s29": "holdout"}
     folds = make_folds(with_split(ITEMS, splits), FROM_SPLIT, seed=0)
-    assert folds.folds[0].select == ("s00", "s01", "s02", "s03")
+    assert folds.folds[0].validation == ("s00", "s01", "s02", "s03")
     assert folds.holdout == ("s28", "s29")
 
 
@@ -44,7 +44,7 @@ def test_a_group_in_two_parts_keeps_its_last_use() -> None:
     assert "s00" in fold.test
     assert "s03" in fold.test
     assert folds.holdout == ("s29",)
-    used = {*fold.train, *fold.select, *fold.test, *folds.holdout}
+    used = {*fold.train, *fold.validation, *fold.test, *folds.holdout}
     assert {item.slide_id for item in ITEMS} - used == {"s01", "s02", "s28"}
     assert folds.notes[0] == "group g00 has slides in test and elsewhere: s01 left out of the folds"
 
@@ -70,7 +70,7 @@ def test_the_osteosarcoma_table(data_dir: Path) -> None:
     items = [FoldItem(row["slide"], row["label"], row["group"], row["split"]) for row in rows]
     (fold,) = make_folds(items, FROM_SPLIT, seed=0).folds
     assert fold.test == tuple(sorted(row["slide"] for row in rows if row["split"] == "test"))
-    assert (len(fold.train), len(fold.select), len(fold.test)) == (24, 6, 15)
+    assert (len(fold.train), len(fold.validation), len(fold.test)) == (24, 6, 15)
     folds = make_folds(items, FoldsConfig(), seed=0)
     label_of = {item.slide_id: item.label for item in items}
     assert all(len({label_of[slide] for slide in fold.test}) == 3 for fold in folds.folds)

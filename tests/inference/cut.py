@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 
 from tests.drawn import draw_cohort, recipe
-from tilewise.audit import run as audit_stage
-from tilewise.audit.cohort import AuditedCohort
-from tilewise.audit.run import AuditOptions
+from tilewise.auditing import run as audit_stage
+from tilewise.auditing.cohort import AuditedCohort
+from tilewise.auditing.run import AuditOptions
 from tilewise.cohort import Cohort
-from tilewise.inference.slide_tiles import Shown, TileSource
+from tilewise.inference.slide_tiles import InputSpec, TileSource
 from tilewise.inference.tilestore import TileStore
 from tilewise.stain.normalise import AnyNormaliser
 from tilewise.tiles import run as tile_stage
@@ -22,33 +22,37 @@ from tilewise.tiles.tileset import TileSet
 
 
 @dataclass(frozen=True)
-class Cut:
+class FoldInputs:
     """A cohort with its tiles."""
 
     audited: AuditedCohort
     tiles: TileSet
     cutting: TileConfig
 
-    def source(self, number: int = 0, shown: Shown | None = None, stain: AnyNormaliser | None = None) -> TileSource:
+    def source(
+        self, number: int = 0, input_spec: InputSpec | None = None, stain: AnyNormaliser | None = None
+    ) -> TileSource:
         """What the tiles of one slide are made from."""
         slide = self.audited.slides[number]
-        return TileSource(slide, self.tiles.rows()[slide.slide_id], self.cutting, shown or Shown(), stain)
+        return TileSource(slide, self.tiles.rows()[slide.slide_id], self.cutting, input_spec or InputSpec(), stain)
 
-    def store(self, cache_megabytes: float = 100.0, shown: Shown | None = None) -> TileStore:
+    def store(self, cache_megabytes: float = 100.0, input_spec: InputSpec | None = None) -> TileStore:
         """All slides."""
-        return TileStore.of(self.audited, self.tiles, self.cutting, shown or Shown(), cache_megabytes=cache_megabytes)
+        return TileStore.of(
+            self.audited, self.tiles, self.cutting, input_spec or InputSpec(), cache_megabytes=cache_megabytes
+        )
 
 
-def cut(folder: Path, *settings: str) -> Cut:
+def cut(folder: Path, *settings: str) -> FoldInputs:
     """Audit and cut the cohort in a folder."""
     chosen = recipe(*settings)
     audited = audit_stage.run(Cohort.discover(folder), chosen.audit, AuditOptions(workers=1))
     tiles, failures = tile_stage.run(audited, chosen.tiles, out=None, workers=1)
     assert not failures
-    return Cut(audited, tiles, chosen.tiles)
+    return FoldInputs(audited, tiles, chosen.tiles)
 
 
-def drawn(folder: Path, *settings: str, num_slides: int = 4) -> Cut:
+def drawn(folder: Path, *settings: str, num_slides: int = 4) -> FoldInputs:
     """A drawn cohort."""
     return cut(draw_cohort(folder, num_slides=num_slides), *settings)
 

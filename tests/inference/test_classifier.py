@@ -7,7 +7,7 @@ from tests.artifacts import rewrite_json
 from tilewise.errors import ArtifactError
 from tilewise.features.bag import FeatureBag
 from tilewise.inference.classifier import SlideClassifier, predict_bags, read_weights, stack
-from tilewise.inference.usual import Usual
+from tilewise.inference.out_of_distribution import ReferenceDistribution
 from tilewise.models import FoldModel, HeadConfig, Standardisation
 from tilewise.stain import STANDARD
 
@@ -146,12 +146,12 @@ def test_a_bundle_of_the_first_version_knows_no_stains(tmp_path):
 
 
 def test_what_is_usual_is_kept_and_older_bundles_do_not_know_it(tmp_path):
-    usual = Usual(fewest_tiles=3, farthest=2.5)
-    classifier(usual=usual).save(tmp_path)
-    assert SlideClassifier.load(tmp_path).usual == usual
+    reference_distribution = ReferenceDistribution(fewest_tiles=3, farthest=2.5)
+    classifier(reference_distribution=reference_distribution).save(tmp_path)
+    assert SlideClassifier.load(tmp_path).reference_distribution == reference_distribution
     path = tmp_path / "classifier.json"
-    rewrite_json(path, {"schema_version": 2}, without=("usual",))
-    assert SlideClassifier.load(tmp_path).usual is None
+    rewrite_json(path, {"schema_version": 2}, without=("reference_distribution",))
+    assert SlideClassifier.load(tmp_path).reference_distribution is None
 
 
 def test_the_weights_are_read_without_the_members(tmp_path):

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from tests.one_thread import one_thread  # noqa: F401 - used by every test here
-from tests.training.pixels.drawn import CLASSES, cnn, draw_slide
+from tests.training.networks.drawn import CLASSES, cnn, draw_slide
 from tilewise.errors import UsageError
 from tilewise.execution import Failure
 from tilewise.inference import network as inference
-from tilewise.inference.network import Looking, predict_slides, tile_batch
+from tilewise.inference.network import InferenceOptions, predict_slides, tile_batch
 from tilewise.inference.slide_tiles import SlideTiles
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkModel, TileBatch
@@ -95,7 +95,7 @@ def test_views_are_averaged_and_masks_turn_with_their_tiles(kind: str) -> None:
     held["s0"].images_TSCHW[..., :20, :12] //= 8
     held["s0"].masks_THW[...] = 0
     held["s0"].masks_THW[:, :20, :12] = 255
-    found = predict_slides([one], Held(held), ["s0"], Looking(ViewsConfig(kind=kind))).probabilities_MSC[0, 0]
+    found = predict_slides([one], Held(held), ["s0"], InferenceOptions(ViewsConfig(kind=kind))).probabilities_MSC[0, 0]
     tiles = held["s0"]
     seen = [softmax_of(one, view(tiles.images_TSCHW), view(tiles.masks_THW)) for view in VIEWS[kind]]
     np.testing.assert_allclose(found, np.mean(seen, axis=(0, 1)), atol=1e-5)
@@ -115,7 +115,9 @@ def test_seen_from_all_sides_a_turned_slide_is_the_same() -> None:
     )
     both = Held({"s0": tiles, "quarter": quarter})
     for kind, same in (("one", False), ("dihedral", True)):
-        found = predict_slides([one], both, ["s0", "quarter"], Looking(ViewsConfig(kind=kind))).probabilities_MSC[0]
+        found = predict_slides(
+            [one], both, ["s0", "quarter"], InferenceOptions(ViewsConfig(kind=kind))
+        ).probabilities_MSC[0]
         assert (np.abs(found[0] - found[1]).max() < 1e-6) == same
 
 
@@ -145,10 +147,10 @@ def test_what_is_for_training_alone_is_not_looked_at() -> None:
 
 def test_slides_that_cannot_be_read_are_named_and_pictures_left_alone_counted() -> None:
     held = slides(2, 2)
-    held["s1"] = replace(held["s1"], num_left=2)
+    held["s1"] = replace(held["s1"], num_unnormalised=2)
     found = predict_slides([model()], Held({**held, "gone": GONE}), ["s0", "gone", "s1"])
     assert (found.slide_ids, found.failures) == (("s0", "s1"), (GONE,))
-    assert found.num_left_S.tolist() == [0, 2]
+    assert found.num_unnormalised_S.tolist() == [0, 2]
     nothing = predict_slides([model()], Held({"gone": GONE}), ["gone"])
     assert nothing.probabilities_MSC.shape == (1, 0, 2)
 
@@ -165,4 +167,4 @@ def test_a_batch_of_a_slide_has_what_belongs_to_its_tiles() -> None:
 def test_a_graphics_card_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match="sees no graphics card"):
-        predict_slides([model()], Held(slides(1)), ["s0"], Looking(device="cuda"))
+        predict_slides([model()], Held(slides(1)), ["s0"], InferenceOptions(device="cuda"))

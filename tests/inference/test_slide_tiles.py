@@ -11,37 +11,37 @@ import numpy as np
 import pytest
 
 from tests.drawn import draw_cohort, draw_slide
-from tests.inference.cut import Cut, cut, drawn, pixels_of
+from tests.inference.cut import FoldInputs, cut, drawn, pixels_of
 from tilewise.encoders import EncoderConfig
 from tilewise.errors import RecipeError, SlideError
-from tilewise.inference.slide_tiles import Shown
+from tilewise.inference.slide_tiles import InputSpec
 from tilewise.models.networks import NetworkConfig
 from tilewise.stain import STANDARD, Normaliser, TileNormaliser
 from tilewise.tiles.config import TileConfig
 
-BESIDE = Shown(masks=True, wide_px=40)
+BESIDE = InputSpec(masks=True, wide_px=40)
 
 
 @pytest.fixture(scope="module")
-def windows(tmp_path_factory: pytest.TempPathFactory) -> Cut:
+def windows(tmp_path_factory: pytest.TempPathFactory) -> FoldInputs:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TILEWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
         return drawn(tmp_path_factory.mktemp("cohort"), num_slides=3)
 
 
-def test_tiles_are_the_slides_pixels_and_masks_its_masks(windows: Cut) -> None:
+def test_tiles_are_the_slides_pixels_and_masks_its_masks(windows: FoldInputs) -> None:
     source = windows.source(1, BESIDE)
     tiles, slide = source.decode(), source.slide.slide
     pixels, mask = pixels_of(slide.path), pixels_of(slide.mask_path)[:, :, 0]
     assert len(tiles) == len(source) == len(source.rows) > 1
     assert tiles.images_TSCHW.shape == (len(tiles), 1, 3, 32, 32)
-    for image, shown, (x, y, w, h) in zip(tiles.images_TSCHW, tiles.masks_THW, source.rows.boxes, strict=True):
+    for image, input_spec, (x, y, w, h) in zip(tiles.images_TSCHW, tiles.masks_THW, source.rows.boxes, strict=True):
         assert np.array_equal(image[0].transpose(1, 2, 0), pixels[y : y + h, x : x + w])
-        assert np.array_equal(shown, mask[y : y + h, x : x + w])
-    assert (tiles.key, tiles.num_left) == (source.key, 0)
+        assert np.array_equal(input_spec, mask[y : y + h, x : x + w])
+    assert (tiles.key, tiles.num_unnormalised) == (source.key, 0)
 
 
-def test_the_slide_lies_in_the_middle_of_a_white_square(windows: Cut) -> None:
+def test_the_slide_lies_in_the_middle_of_a_white_square(windows: FoldInputs) -> None:
     source = windows.source(0, BESIDE)
     wide = source.decode().wide_CHW
     height = 30  # 96 of 128 pixels, scaled to 40
@@ -55,14 +55,14 @@ def test_the_slide_lies_in_the_middle_of_a_white_square(windows: Cut) -> None:
     assert not (large[:, 33] == 255).all()
 
 
-def test_what_is_not_asked_for_is_not_made(windows: Cut) -> None:
+def test_what_is_not_asked_for_is_not_made(windows: FoldInputs) -> None:
     tiles = windows.source(0).decode()
     assert (tiles.masks_THW, tiles.wide_CHW) == (None, None)
 
 
-@pytest.mark.parametrize("shown", [Shown(), BESIDE], ids=["tiles", "beside"])
-def test_the_room_they_take_is_known_before(windows: Cut, shown: Shown) -> None:
-    source = windows.source(0, shown)
+@pytest.mark.parametrize("input_spec", [InputSpec(), BESIDE], ids=["tiles", "beside"])
+def test_the_room_they_take_is_known_before(windows: FoldInputs, input_spec: InputSpec) -> None:
+    source = windows.source(0, input_spec)
     tiles = source.decode()
     arrays = (tiles.images_TSCHW, tiles.masks_THW, tiles.wide_CHW)
     assert source.num_bytes == sum(array.nbytes for array in arrays if array is not None)
@@ -95,7 +95,7 @@ def test_the_mask_lies_in_the_frame_of_the_tile(settings: tuple[str, ...], tmp_p
     folder = draw_cohort(tmp_path / "cohort", num_slides=2)
     made = cut(folder, *settings)
     redder_inside(folder)
-    tiles = made.source(1, Shown(masks=True)).decode()
+    tiles = made.source(1, InputSpec(masks=True)).decode()
     assert 0 < tiles.masks_THW.mean() < 255
     green = tiles.images_TSCHW[:, 0, 1].astype(float)
     # Around a slide that is filled up with white, green is 255.
@@ -106,7 +106,7 @@ def test_the_mask_lies_in_the_frame_of_the_tile(settings: tuple[str, ...], tmp_p
 def test_fields_of_one_place_make_one_tile(tmp_path: Path) -> None:
     folder = draw_cohort(tmp_path / "cohort", num_slides=2)
     single, double = cut(folder), cut(folder, "tiles.field_scales=[1, 2]", "tiles.pad_color=black")
-    alone, both = single.source().decode(), double.source(0, Shown(num_fields=2, masks=True)).decode()
+    alone, both = single.source().decode(), double.source(0, InputSpec(num_fields=2, masks=True)).decode()
     assert both.images_TSCHW.shape == (len(alone), 2, 3, 32, 32)
     assert np.array_equal(both.images_TSCHW[:, 0], alone.images_TSCHW[:, 0])
     assert both.masks_THW.shape == (len(alone), 32, 32)
@@ -114,10 +114,10 @@ def test_fields_of_one_place_make_one_tile(tmp_path: Path) -> None:
     middle = both.images_TSCHW[:, 1, :, 8:24, 8:24].astype(float).mean(axis=(2, 3))
     np.testing.assert_allclose(middle, alone.images_TSCHW[:, 0].mean(axis=(2, 3)), atol=2.0)
     with pytest.raises(ValueError, match="have not 3 fields"):
-        double.source(0, Shown(num_fields=3)).decode()
+        double.source(0, InputSpec(num_fields=3)).decode()
 
 
-def test_pixels_tiles_and_the_whole_are_brought_to_a_stain(windows: Cut) -> None:
+def test_pixels_tiles_and_the_whole_are_brought_to_a_stain(windows: FoldInputs) -> None:
     paler = replace(STANDARD, concentrations=tuple(0.6 * amount for amount in STANDARD.concentrations))
     stain = Normaliser(STANDARD, paler, "macenko")
     assert stain.trusted
@@ -132,12 +132,12 @@ def test_pixels_tiles_and_the_whole_are_brought_to_a_stain(windows: Cut) -> None
     assert windows.source(0, BESIDE, same).key == plain.key
 
 
-def test_pictures_that_keep_their_colours_are_counted(windows: Cut) -> None:
+def test_pictures_that_keep_their_colours_are_counted(windows: FoldInputs) -> None:
     # Drawn slides are of one colour, from which no two dyes can be told.
     stain = TileNormaliser(STANDARD, "macenko")
     tiles = windows.source(0, BESIDE, stain).decode()
-    assert tiles.num_left == stain.num_left == len(tiles) + 1  # the whole slide is one as well
-    assert windows.source(0, BESIDE, stain).decode().num_left == tiles.num_left
+    assert tiles.num_unnormalised == stain.num_unnormalised == len(tiles) + 1  # the whole slide is one as well
+    assert windows.source(0, BESIDE, stain).decode().num_unnormalised == tiles.num_unnormalised
 
 
 def test_views_of_a_rare_class_are_for_training_alone(tmp_path: Path) -> None:
@@ -151,7 +151,12 @@ def test_views_of_a_rare_class_are_for_training_alone(tmp_path: Path) -> None:
 def test_the_key_is_of_everything_the_pixels_follow_from(tmp_path: Path) -> None:
     folder = draw_cohort(tmp_path / "cohort", num_slides=2)
     made = cut(folder)
-    keys = {made.source(0).key, made.source(1).key, made.source(0, BESIDE).key, made.source(0, Shown(masks=True)).key}
+    keys = {
+        made.source(0).key,
+        made.source(1).key,
+        made.source(0, BESIDE).key,
+        made.source(0, InputSpec(masks=True)).key,
+    }
     keys |= {cut(folder, "tiles.size_px=40").source(0).key, cut(folder, "tiles.mask_filter=black").source(0).key}
     assert len(keys) == 6
     folder.rename(tmp_path / "moved")
@@ -171,23 +176,23 @@ def test_a_slide_that_is_gone_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "shown"),
+    ("network", "input_spec"),
     [
-        ({}, Shown()),
-        ({"input": "mask_channel"}, Shown(masks=True)),
-        ({"input": "dual_branch"}, Shown(masks=True)),
-        ({"input": "dual_stream"}, Shown(wide_px=224)),
-        ({"input": "dual_stream", "input_px": 64}, Shown(wide_px=64)),
-        ({"input": "multi_scale", "num_fields": 2}, Shown(num_fields=2)),
+        ({}, InputSpec()),
+        ({"input": "mask_channel"}, InputSpec(masks=True)),
+        ({"input": "dual_branch"}, InputSpec(masks=True)),
+        ({"input": "dual_stream"}, InputSpec(wide_px=224)),
+        ({"input": "dual_stream", "input_px": 64}, InputSpec(wide_px=64)),
+        ({"input": "multi_scale", "num_fields": 2}, InputSpec(num_fields=2)),
     ],
     ids=str,
 )
-def test_what_a_recipe_asks_for(network: dict[str, Any], shown: Shown) -> None:
+def test_what_a_recipe_asks_for(network: dict[str, Any], input_spec: InputSpec) -> None:
     cutting = TileConfig(field_scales=(1.0, 2.0)) if "num_fields" in network else TileConfig()
-    assert Shown.by(NetworkConfig.model_validate(network), EncoderConfig(name="resnet18"), cutting) == shown
+    assert InputSpec.by(NetworkConfig.model_validate(network), EncoderConfig(name="resnet18"), cutting) == input_spec
 
 
 def test_as_many_fields_as_tiles_are_cut_with() -> None:
     network = NetworkConfig(input="multi_scale", num_fields=3)
     with pytest.raises(RecipeError, match=r"takes 3 fields of view and tiles are cut with 2 \(tiles\.field_scales"):
-        Shown.by(network, EncoderConfig(name="resnet18"), TileConfig(field_scales=(1.0, 2.0)))
+        InputSpec.by(network, EncoderConfig(name="resnet18"), TileConfig(field_scales=(1.0, 2.0)))

@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.inference.cut import Cut, drawn
+from tests.inference.cut import FoldInputs, drawn
 from tilewise.errors import SlideError, UsageError
 from tilewise.execution import Failure
-from tilewise.inference.slide_tiles import Shown, SlideTiles, TileSource
+from tilewise.inference.slide_tiles import InputSpec, SlideTiles, TileSource
 from tilewise.inference.tilestore import TileStore
 from tilewise.store import cache_dir
 
-BESIDE = Shown(masks=True, wide_px=40)
+BESIDE = InputSpec(masks=True, wide_px=40)
 Decoded = list[str]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Cut:
+def made(tmp_path_factory: pytest.TempPathFactory) -> FoldInputs:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TILEWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
         return drawn(tmp_path_factory.mktemp("cohort"))
@@ -61,7 +61,7 @@ def in_memory(tiles: SlideTiles) -> bool:
 
 
 @pytest.mark.parametrize(("num_slides", "spare"), [(0, 0), (1, 100), (2, 0), (2, -1), (4, 0)])
-def test_no_more_is_held_in_memory_than_the_budget(made: Cut, num_slides: int, spare: int) -> None:
+def test_no_more_is_held_in_memory_than_the_budget(made: FoldInputs, num_slides: int, spare: int) -> None:
     room = sum(made.source(number, BESIDE).num_bytes for number in range(num_slides)) + spare
     store = made.store(max(room, 0) / 1e6, BESIDE)
     assert store.fill() == ()
@@ -75,7 +75,7 @@ def test_no_more_is_held_in_memory_than_the_budget(made: Cut, num_slides: int, s
     assert all(same(tiles, whole[name]) for name, tiles in zip(store.slide_ids, held, strict=True))
 
 
-def test_every_slide_is_decoded_once_and_what_is_on_disk_never_again(made: Cut, decoded: Decoded) -> None:
+def test_every_slide_is_decoded_once_and_what_is_on_disk_never_again(made: FoldInputs, decoded: Decoded) -> None:
     store = made.store(0.0, BESIDE)
     for _ in range(2):
         store.fill()
@@ -84,11 +84,11 @@ def test_every_slide_is_decoded_once_and_what_is_on_disk_never_again(made: Cut, 
     assert made.store(0.0, BESIDE).fill() == ()
     assert len(decoded) == 4
     # Other pixels are other tiles.
-    made.store(0.0, Shown(masks=True)).fill()
+    made.store(0.0, InputSpec(masks=True)).fill()
     assert len(decoded) == 8
 
 
-def test_one_after_another_nothing_is_kept(made: Cut, decoded: Decoded) -> None:
+def test_one_after_another_nothing_is_kept(made: FoldInputs, decoded: Decoded) -> None:
     store = made.store(0.0)
     names = store.slide_ids[::-1]
     for _ in range(2):
@@ -126,7 +126,7 @@ def never_finished(folder: Path) -> None:
 
 @pytest.mark.parametrize("damage", [damage_about, lose_images, cut_off, flip_a_bit, never_finished])
 def test_what_is_damaged_on_disk_is_made_again(
-    made: Cut, decoded: Decoded, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+    made: FoldInputs, decoded: Decoded, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     first = made.store(0.0, BESIDE)
     first.fill()
@@ -154,7 +154,7 @@ def fill_with(sources: dict[str, TileSource], cache: str) -> list[tuple[str, byt
     return [(name, b"".join(array.tobytes() for array in arrays(store[name]))) for name in store.slide_ids]
 
 
-def test_two_processes_at_once_fill_one_cache(made: Cut) -> None:
+def test_two_processes_at_once_fill_one_cache(made: FoldInputs) -> None:
     names = [made.audited.slides[number].slide_id for number in range(4)]
     sources = {name: made.source(number, BESIDE) for number, name in enumerate(names)}
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
@@ -166,7 +166,7 @@ def test_two_processes_at_once_fill_one_cache(made: Cut) -> None:
     assert sorted(folder.name for folder in folders) == sorted(store.key(name) for name in names)
 
 
-def test_another_process_may_be_as_fast(made: Cut, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_process_may_be_as_fast(made: FoldInputs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another one writes the same slide after this one looked and before it is done."""
     original, racing = TileSource.decode, [True]
 
@@ -200,7 +200,7 @@ def test_a_slide_that_cannot_be_read_is_named_and_the_others_go_on(tmp_path: Pat
 
 
 def test_a_cache_that_cannot_be_written_to_is_wrong_use_with_the_next_step(
-    made: Cut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: FoldInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "file"))

@@ -5,10 +5,10 @@ import pytest
 
 from tests.inference.test_classifier import member
 from tilewise.features.bag import FeatureBag
-from tilewise.inference.usual import Usual, distance
+from tilewise.inference.out_of_distribution import ReferenceDistribution, distance
 from tilewise.models import FoldModel, Standardisation
 
-USUAL = Usual(fewest_tiles=4, farthest=2.0)
+USUAL = ReferenceDistribution(fewest_tiles=4, farthest=2.0)
 
 
 def bag(features_ND):
@@ -25,15 +25,15 @@ def test_a_far_slide_is_told_how_far_and_without_a_distance_nothing_is_said():
     assert "1.5 times as far" in USUAL.warnings(9, 3.0)[0]
     assert USUAL.warnings(9, 2.0) == []
     assert USUAL.warnings(9) == []
-    assert Usual(1).warnings(9, 99.0) == []
+    assert ReferenceDistribution(1).warnings(9, 99.0) == []
 
 
 def test_the_bounds_are_those_that_99_of_100_keep():
-    found = Usual.of(range(1, 201), np.arange(200.0))
+    found = ReferenceDistribution.of(range(1, 201), np.arange(200.0))
     assert found.fewest_tiles == 2
     assert found.farthest == 198.0
-    assert Usual.of([7, 9]) == Usual(7, None)
-    assert Usual.from_json(found.to_json()) == found
+    assert ReferenceDistribution.of([7, 9]) == ReferenceDistribution(7, None)
+    assert ReferenceDistribution.from_json(found.to_json()) == found
 
 
 def test_distance_is_in_standard_deviations_of_the_train_part():

@@ -39,6 +39,6 @@ def test_attention_trains_resumes_and_predicts(tmp_path, monkeypatch):
     for number in range(4):
         mask = tmp_path / f"new/masks/mask_{number:04d}.png"
         draw_slide(tmp_path / f"new/images/img_{number:04d}.png", 50 + number, klass=number % 2, mask=mask)
-    found = api.predict(run, Cohort.discover(tmp_path / "new", purpose="predict"), workers=1).table
-    assert found["predicted"].tolist() == ["A", "B", "A", "B"]
-    np.testing.assert_allclose(found[["p_A", "p_B"]].sum(axis=1), 1.0, atol=1e-6)
+    prediction = api.predict(run, Cohort.discover(tmp_path / "new", purpose="predict"), workers=1).table
+    assert prediction["predicted"].tolist() == ["A", "B", "A", "B"]
+    np.testing.assert_allclose(prediction[["p_A", "p_B"]].sum(axis=1), 1.0, atol=1e-6)

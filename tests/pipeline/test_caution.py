@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from tests.drawn import recipe
-from tilewise.audit.cohort import AuditedCohort, AuditedSlide
+from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.cohort import Cohort, Slide
-from tilewise.pipeline.caution import cautions
+from tilewise.pipeline.warnings import run_warnings
 from tilewise.tiles.tileset import TileSet
 from tilewise.units import Size
 
@@ -27,7 +27,9 @@ def said(*slides: tuple[str, str, float | None, str], settings: tuple[str, ...] 
     small_boxes = {name: why for name, why in reasons.items() if why == "small box"}
     tiles = TileSet(pd.DataFrame(), {}, {name: reasons[name] for name in reasons.keys() - small_boxes}, {}, small_boxes)
     cohort = Cohort(Path(), "table", made, ("A", "B"), ())
-    return "\n".join(cautions(cohort, recipe(*settings), AuditedCohort(audited, ("A", "B"), (), (), ()), tiles, None))
+    return "\n".join(
+        run_warnings(cohort, recipe(*settings), AuditedCohort(audited, ("A", "B"), (), (), ()), tiles, None)
+    )
 
 
 def test_a_cohort_without_masks_is_not_told_that_they_could_not_be_used():
@@ -59,7 +61,7 @@ def test_two_scales_are_told_with_the_key_that_makes_them_alike(mpps, tied):
 
 
 def test_an_average_that_changes_nothing_is_said():
-    pixels = ("training.on=pixels", "encoder.name=resnet18", "network.pooling=average")
+    pixels = ("training.input=tiles", "encoder.name=resnet18", "network.pooling=average")
     assert "network.pooling=average had no effect: resnet18" in said(("A", "", None, ""), settings=pixels)
     assert "no effect" not in said(("A", "", None, ""), settings=(*pixels, "encoder.name=convnext_tiny"))
 

@@ -53,9 +53,9 @@ def test_the_result_is_a_run_like_any_other(runs, tmp_path, method):
     assert (out / "report.html").read_bytes() == api.report(out, out=tmp_path / "again.html").read_bytes()
     assert run.evaluation["out_of_fold"]["num_slides"] == 18
     assert run.evaluation["holdout"]["num_slides"] == 6
-    found = predict(out, runs / "new")
-    assert found.table["slide"].tolist() == ["n0.png", "n1.png", "n2.png"]
-    np.testing.assert_allclose(found.table[COLUMNS].sum(axis=1), 1.0)
+    prediction = predict(out, runs / "new")
+    assert prediction.table["slide"].tolist() == ["n0.png", "n1.png", "n2.png"]
+    np.testing.assert_allclose(prediction.table[COLUMNS].sum(axis=1), 1.0)
 
 
 def test_the_holdout_is_scored_by_the_classifier_that_is_deployed(runs, tmp_path):
@@ -69,8 +69,8 @@ def test_the_holdout_is_scored_by_the_classifier_that_is_deployed(runs, tmp_path
         shutil.copy(runs / "cohort/images" / name, tmp_path / "held/images" / name)
         mask = name.replace("img", "mask")
         shutil.copy(runs / "cohort/masks" / mask, tmp_path / "held/masks" / mask)
-    found = predict(tmp_path / "both", tmp_path / "held").table.set_index("slide")
-    np.testing.assert_allclose(found.loc[list(held), COLUMNS], rows.loc[list(held), COLUMNS], rtol=1e-6)
+    prediction = predict(tmp_path / "both", tmp_path / "held").table.set_index("slide")
+    np.testing.assert_allclose(prediction.loc[list(held), COLUMNS], rows.loc[list(held), COLUMNS], rtol=1e-6)
 
 
 def test_the_average_predicts_the_mean_of_the_runs_and_the_fewest_tiles(runs, tmp_path):
@@ -162,13 +162,13 @@ def test_the_report_says_first_what_was_combined_and_on_what_it_was_fitted(runs,
     first = text[text.index("<main>") : text.index('id="score"')]
     record = read_json(tmp_path / "both/ensemble.json", schema="tilewise.ensemble", version=1)
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(record["runs"], record["weights"], strict=True))
-    for words in ("2 runs (fine, coarse)", "<code>weighted</code>", weights, "on the select parts alone"):
+    for words in ("2 runs (fine, coarse)", "<code>weighted</code>", weights, "on the validation parts alone"):
         assert words in first
     assert "best single run" in text
     assert "No patient or group column" in text
     assert "Looked for: files that cannot be read" not in text, "the audit is the runs' own"
     assert str(runs) not in text
-    best = int(np.argmax(record["select_scores"]))
+    best = int(np.argmax(record["validation_scores"]))
     assert record["best_run"] == best
     sizes = {part: [row["num_slides"] for row in rows] for part, rows in record["differences"].items()}
     assert sizes == {"test": [18, 18], "holdout": [6, 6]}

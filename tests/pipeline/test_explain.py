@@ -24,24 +24,24 @@ def test_networks_are_explained_as_they_predict(tmp_path, monkeypatch, settings)
     draw_cohort(tmp_path / "cohort", num_slides=12)
     train(tmp_path / "cohort", tmp_path / "run", *NETWORK, "training.epochs=3", *settings)
     config = ExplainConfig(limit=2)
-    found = api.explain(tmp_path / "run", tmp_path / "cohort", out=tmp_path / "maps", config=config, workers=1)
-    assert list(found.pictures) == ["img_0000.png", "img_0001.png"]
-    assert found.failures == ()
-    with found.table.open(encoding="utf-8", newline="") as stream:
+    prediction = api.explain(tmp_path / "run", tmp_path / "cohort", out=tmp_path / "maps", config=config, workers=1)
+    assert list(prediction.pictures) == ["img_0000.png", "img_0001.png"]
+    assert prediction.failures == ()
+    with prediction.table.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     table = api.predict(tmp_path / "run", tmp_path / "cohort", workers=1).table.set_index("slide")
-    for name, drawn in found.drawn.items():
-        own = [row for row in rows if row["slide"] == name]
-        assert len(own) == table.loc[name, "num_tiles"]
+    for name, drawn in prediction.drawn.items():
+        bags = [row for row in rows if row["slide"] == name]
+        assert len(bags) == table.loc[name, "num_tiles"]
         # Slides are the mean of their tiles, and so is what is painted.
-        assert np.mean([float(row["probability"]) for row in own]) == pytest.approx(
+        assert np.mean([float(row["probability"]) for row in bags]) == pytest.approx(
             table.loc[name, f"p_{drawn}"], abs=1e-4
         )
         assert drawn == table.loc[name, "predicted"]
     assert all(float(row["activation"]) >= 0 for row in rows)
     # Of a tile of 32 px that is cropped, the table and the maps have the middle, which is what was seen.
     assert {row["width"] for row in rows} == {"20" if "network.crop_px=20" in settings else "32"}
-    page = found.page.read_text("utf-8")
+    page = prediction.page.read_text("utf-8")
     assert "by Grad-CAM (Selvaraju" in page
     assert ("only the tile" in page) == (settings[0] == "network.input=dual_branch")
     assert ("only the first is drawn" in page) == (settings[0] == "network.input=multi_scale")

@@ -13,7 +13,7 @@ from tilewise import api
 from tilewise.cohort import Cohort
 from tilewise.errors import ArtifactError
 from tilewise.inference.classifier import SlideClassifier
-from tilewise.report.gather import gather
+from tilewise.reporting.gather import gather
 from tilewise.runs import RunFolder
 from tilewise.store import verify
 from tilewise.tiles.tileset import TileSet
@@ -64,9 +64,9 @@ def test_new_slides_get_masks_from_the_networks_in_the_bundle(folder, tmp_path, 
     for number in range(2):
         pixels = cv2.imread(str(folder / "images" / f"img_{number:04d}.png"))
         cv2.imwrite(str(new / f"new_{number}.png"), pixels[::-1, ::-1])
-    found = api.predict(out, new, out=tmp_path / "submission.csv", workers=1)
-    assert found.unclassified() == ()
-    assert not any("it has no mask" in text for text in found.warnings)
+    prediction = api.predict(out, new, out=tmp_path / "submission.csv", workers=1)
+    assert prediction.unclassified() == ()
+    assert not any("it has no mask" in text for text in prediction.warnings)
 
     (out / "model" / "segmenter" / "0" / "network.json").write_text("{}")
     with pytest.raises(ArtifactError, match="segmenter is of another training"):
@@ -74,15 +74,15 @@ def test_new_slides_get_masks_from_the_networks_in_the_bundle(folder, tmp_path, 
 
 
 def test_a_slide_that_cannot_be_read_any_more_is_one_failure(folder, tmp_path, monkeypatch):
-    from tilewise.pipeline import sharing
+    from tilewise.pipeline import shared_stages
 
-    run_segment = sharing.run_segment
+    run_segment = shared_stages.run_segment
 
     def losing(audited, *arguments, **options):
         audited.slides[5].slide.path.write_bytes(b"no picture")
         return run_segment(audited, *arguments, **options)
 
-    monkeypatch.setattr(sharing, "run_segment", losing)
+    monkeypatch.setattr(shared_stages, "run_segment", losing)
     run = train(folder, tmp_path / "run", "segment.method=tissue")
     assert [(failure.item, failure.stage) for failure in run.failures] == [("img_0005.png", "masks")]
     assert "img_0005.png" not in set(run.predictions().table["slide"])

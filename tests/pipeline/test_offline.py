@@ -13,7 +13,7 @@ from tilewise.errors import EncoderUnavailable, UsageError
 from tilewise.pipeline.offline import offline_recipe
 from tilewise.recipe import load_recipe, packaged_recipes
 
-PIXELS = ("training.on=pixels", "encoder.name=resnet18", "network.input_px=32")
+PIXELS = ("training.input=tiles", "encoder.name=resnet18", "network.input_px=32")
 
 
 def nothing_is_here(encoder):
@@ -48,12 +48,12 @@ def test_what_stays_as_it_is_becomes_texture_and_every_section_left_out_is_named
     changed, notes = substituted(
         *PIXELS, *more, f"network.trained={frozen}", "head.norm=batch", "augment.horizontal_flip=0.5",
         "views.kind=flips",
-        "training.mixup={on: pixels, mixup_alpha: 0.4, cutmix_alpha: 1.0, cutmix_share: 0.25, probability: 0.8}",
+        "training.mixup={level: tiles, mixup_alpha: 0.4, cutmix_alpha: 1.0, cutmix_share: 0.25, probability: 0.8}",
         "training.learning_rate=0.001", "training.step.precision=bfloat16", "training.optimizer.kind=ranger",
     )  # fmt: skip
-    assert (changed.training.on, changed.encoder.name, changed.encoder.init) == ("features", "texture", "pretrained")
+    assert (changed.training.input, changed.encoder.name, changed.encoder.init) == ("features", "texture", "pretrained")
     assert changed.training.mixup.model_dump() == {
-        "on": "features", "mixup_alpha": 0.4, "probability": pytest.approx(0.6), "cutmix_alpha": 0.0,
+        "level": "features", "mixup_alpha": 0.4, "probability": pytest.approx(0.6), "cutmix_alpha": 0.0,
         "cutmix_share": 0.5,
     }  # fmt: skip
     assert (changed.head.norm, changed.training.optimizer.kind) == ("batch", "ranger")
@@ -72,7 +72,7 @@ def test_an_encoder_whose_features_are_used_becomes_texture():
 
 def test_pretraining_is_training():
     changed, _ = substituted(*PIXELS, "pretrain.method=simclr")
-    assert (changed.training.on, changed.encoder.init) == ("pixels", "random")
+    assert (changed.training.input, changed.encoder.init) == ("pixels", "random")
 
 
 def test_the_encoders_of_masks_and_of_the_u_net_start_from_random_weights_too():
@@ -93,8 +93,8 @@ def test_several_fields_of_view_become_one_for_texture():
 
 
 def test_cutmix_alone_is_left_out_for_texture():
-    changed, notes = substituted(*PIXELS, "training.mixup={on: pixels, mixup_alpha: 0, cutmix_alpha: 1}")
-    assert changed.training.mixup.on == "none"
+    changed, notes = substituted(*PIXELS, "training.mixup={level: tiles, mixup_alpha: 0, cutmix_alpha: 1}")
+    assert changed.training.mixup.level == "none"
     assert any("CutMix" in note for note in notes)
 
 

@@ -23,7 +23,7 @@ from tilewise.models.networks import NetworkModel
 from tilewise.store import verify
 
 NETWORK = (
-    "training.on=pixels", "encoder.name=simple_cnn", "encoder.init=random", "network.trained=all",
+    "training.input=tiles", "encoder.name=simple_cnn", "encoder.init=random", "network.trained=all",
     "network.input_px=32", "training.epochs=6", "training.learning_rate=0.003", "training.num_threads=1",
 )  # fmt: skip
 
@@ -49,7 +49,7 @@ def cache(home, monkeypatch):
 
 def test_a_run_on_pixels_is_a_run_like_any_other(home, capfd):
     table = pd.read_parquet(home / "run" / "predictions.parquet")
-    assert set(table["part"]) == {"select", "test", "holdout"}
+    assert set(table["part"]) == {"validation", "test", "holdout"}
     tested = table[table["part"] == "test"]
     assert tested["slide"].is_unique
     assert len(tested) + (table["part"] == "holdout").sum() == 24
@@ -76,9 +76,9 @@ def test_the_bundle_alone_predicts_as_the_run_did(home, tmp_path, monkeypatch):
         shutil.copy(home / "cohort" / "images" / name, tmp_path / "new" / "images" / name)
         mask = name.replace("img", "mask")
         shutil.copy(home / "cohort" / "masks" / mask, tmp_path / "new" / "masks" / mask)
-    found = api.predict(home / "run", tmp_path / "new", workers=1)
+    prediction = api.predict(home / "run", tmp_path / "new", workers=1)
     table = pd.read_parquet(home / "run" / "predictions.parquet").set_index(["part", "slide"]).sort_index()
-    for row in found.table.itertuples():
+    for row in prediction.table.itertuples():
         assert row.p_A == pytest.approx(table.loc[("holdout", row.slide), "p_A"], abs=1e-12)
         assert row.warnings == ""
     members = SlideClassifier.load(home / "run" / "model").members
@@ -91,16 +91,16 @@ def test_a_new_slide_that_cannot_be_read_has_a_row_all_the_same(home, tmp_path):
         shutil.copy(home / "cohort" / "images" / f"img_{number:04d}.png", tmp_path / "new" / name)
     data = (tmp_path / "new" / "bad.png").read_bytes()
     (tmp_path / "new" / "bad.png").write_bytes(data[: len(data) // 2])
-    found = api.predict(home / "run", tmp_path / "new", workers=1)
-    assert found.unclassified() == ("bad.png",)
-    assert [failure.item for failure in found.failures] == ["bad.png"]
+    prediction = api.predict(home / "run", tmp_path / "new", workers=1)
+    assert prediction.unclassified() == ("bad.png",)
+    assert [failure.item for failure in prediction.failures] == ["bad.png"]
 
 
 @pytest.mark.parametrize(
     "settings",
     [
         ("network.input=mask_channel", "views.kind=dihedral"),
-        ("network.input=dual_branch", "training.mixup.on=pixels", "training.mixup.mixup_alpha=0.4"),
+        ("network.input=dual_branch", "training.mixup.level=tiles", "training.mixup.mixup_alpha=0.4"),
         ("network.input=dual_stream", "stain={method: reinhard, per: tile}"),
         ("network.input=multi_scale", "tiles.field_scales=[1.0, 2.0]", "stain={method: macenko, target: median}"),
         ("network.trained=last", "training.engine.cache_megabytes=0", "training.step.ema_decay=0.9"),
@@ -111,8 +111,8 @@ def test_every_input_runs_from_cohort_to_prediction(home, tmp_path, settings):
     made = train(home / "cohort", tmp_path / "run", *settings, "training.epochs=1", "folds.num_folds=3")
     scored = made.predictions().table
     assert len(scored[scored["part"] == "test"]) == 24
-    found = api.predict(tmp_path / "run", home / "cohort", workers=1)
-    assert (found.table["num_tiles"] > 0).all()
+    prediction = api.predict(tmp_path / "run", home / "cohort", workers=1)
+    assert (prediction.table["num_tiles"] > 0).all()
     assert verify(tmp_path / "run") == []
 
 
@@ -148,11 +148,11 @@ def test_a_run_that_was_killed_ends_with_the_same_predictions(home, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (("network.trained=all",), "`network` has no effect with training.on=features"),
-        (("augment.horizontal_flip=0.5",), "`augment` has no effect with training.on=features"),
+        (("network.trained=all",), "`network` has no effect with training.input=features"),
+        (("augment.horizontal_flip=0.5",), "`augment` has no effect with training.input=features"),
         (("views.kind=flips",), "`views` has no effect"),
-        (("training.on=pixels",), "encoder.name: texture is computed"),
-        ((*NETWORK, "features.cache=false"), "`features` has no effect with training.on=pixels"),
+        (("training.input=tiles",), "encoder.name: texture is computed"),
+        ((*NETWORK, "features.cache=false"), "`features` has no effect with training.input=tiles"),
     ],
 )
 def test_what_would_have_no_effect_is_refused(settings, said):
@@ -171,16 +171,16 @@ def test_what_is_not_here_is_said_before_the_folder_is_made(home, tmp_path):
 def test_a_slide_lost_while_tiles_are_decoded_is_a_failure(tmp_path, monkeypatch):
     monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
     cohort = draw_cohort(tmp_path / "cohort", num_slides=16)
-    from tilewise.pipeline import looks
+    from tilewise.pipeline import tile_preparer
 
-    fill = looks.fill
+    fill = tile_preparer.fill
 
-    def losing(seen):
+    def losing(inputs):
         pixels = cv2.imread(str(cohort / "images" / "img_0002.png"))
         (cohort / "images" / "img_0002.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes()[:200])
-        return fill(seen)
+        return fill(inputs)
 
-    monkeypatch.setattr(looks, "fill", losing)
+    monkeypatch.setattr(tile_preparer, "fill", losing)
     made = train(cohort, tmp_path / "run", "training.epochs=1")
     assert [failure.item for failure in made.failures] == ["img_0002.png"]
     assert "img_0002.png" not in set(made.predictions().table["slide"])

@@ -8,7 +8,7 @@ from tilewise.recipe import load_recipe
 pytestmark = pytest.mark.soak
 
 FROM_SCRATCH = (
-    "training.on=pixels", "encoder.name=simple_cnn", "encoder.init=random", "network.trained=all",
+    "training.input=tiles", "encoder.name=simple_cnn", "encoder.init=random", "network.trained=all",
     "network.input_px=64", "training.learning_rate=0.003", "training.patience=never",
     "augment.horizontal_flip=0.5", "augment.quarter_turn=0.75", "folds.num_folds=3",
 )  # fmt: skip

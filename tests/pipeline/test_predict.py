@@ -14,7 +14,7 @@ from tilewise import api
 from tilewise.cohort import Cohort
 from tilewise.errors import CohortError, EncoderUnavailable, UsageError
 from tilewise.inference.classifier import SlideClassifier
-from tilewise.inference.usual import Usual
+from tilewise.inference.out_of_distribution import ReferenceDistribution
 from tilewise.pipeline import predict_part
 from tilewise.pipeline.predict import predict as predict_whole
 
@@ -49,10 +49,10 @@ def test_the_run_still_predicts_when_cohort_and_run_were_moved_and_the_folder_ma
     shutil.copytree(home / "run", tmp_path / "moved/run")
     new.chmod(0o555)
     try:
-        found = predict(tmp_path / "moved", new).table
+        prediction = predict(tmp_path / "moved", new).table
     finally:
         new.chmod(0o755)
-    assert found.equals(expected)
+    assert prediction.equals(expected)
 
 
 def test_a_slide_without_readable_pixels_gets_the_training_cohorts_shares(home, new):
@@ -107,8 +107,8 @@ def test_a_submission_replaces_an_earlier_one_but_none_that_somebody_edited(home
     predict(home, new, out)
     predict(home, new, out)
     monkeypatch.setattr(predict_part, "build_encoder", None)  # refused before the work
-    own, details = out.read_text(), tmp_path / "s.details.csv"
-    for text in (own.replace("ü.png,", "ü.png,not "), "my notes\n", ""):
+    bags, details = out.read_text(), tmp_path / "s.details.csv"
+    for text in (bags.replace("ü.png,", "ü.png,not "), "my notes\n", ""):
         out.write_text(text)
         with pytest.raises(UsageError, match="no earlier submission, or was edited since"):
             predict(home, new, out)
@@ -174,12 +174,20 @@ def test_a_slide_that_is_unlike_the_training_cohort_is_flagged(home, new):
     classifier = SlideClassifier.load(home / "run/model")
     cohort = Cohort.discover(new, purpose="predict")
     strict = predict_whole(
-        replace(classifier, usual=Usual(fewest_tiles=999, farthest=1e-6)), cohort, out=None, workers=1
+        replace(classifier, reference_distribution=ReferenceDistribution(fewest_tiles=999, farthest=1e-6)),
+        cohort,
+        out=None,
+        workers=1,
     )
     for text in strict.table["warnings"]:
         assert "few tiles: " in text
         assert "out of distribution: " in text
-    plain = predict_whole(replace(classifier, usual=Usual(fewest_tiles=0, farthest=1e6)), cohort, out=None, workers=1)
+    plain = predict_whole(
+        replace(classifier, reference_distribution=ReferenceDistribution(fewest_tiles=0, farthest=1e6)),
+        cohort,
+        out=None,
+        workers=1,
+    )
     assert not plain.table["warnings"].str.contains("few tiles|out of distribution").any()
     assert strict.table.drop(columns="warnings").equals(plain.table.drop(columns="warnings"))
 
@@ -188,6 +196,6 @@ def test_a_new_slide_whose_mask_has_a_white_background_is_predicted_as_with_a_bl
     expected = predict(home, new).table.set_index("slide").loc["ü.png"]
     mask = cv2.imread(str(new / "ü_mask.png"), cv2.IMREAD_GRAYSCALE)
     cv2.imwrite(str(new / "ü_mask.png"), 255 - mask)
-    found = predict(home, new).table.set_index("slide").loc["ü.png"]
-    assert found["warnings"] == "repaired: mask inverted"
-    assert found.drop("warnings").equals(expected.drop("warnings"))
+    prediction = predict(home, new).table.set_index("slide").loc["ü.png"]
+    assert prediction["warnings"] == "repaired: mask inverted"
+    assert prediction.drop("warnings").equals(expected.drop("warnings"))

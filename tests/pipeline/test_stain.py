@@ -69,17 +69,17 @@ def train(cohort, out, *settings):
 
 
 def profiles_of(cohort, names):
-    found = []
+    prediction = []
     for name in names:
         with open_slide(cohort / "images" / name) as reader:
-            found.append(fit_slide(reader, "reinhard"))
-    return found
+            prediction.append(fit_slide(reader, "reinhard"))
+    return prediction
 
 
 def test_the_slide_that_is_not_believed_is_named_everywhere_and_the_others_are_not(home):
     record = StainRecord.read(home / "standard/stain.json")
-    assert record.left.keys() == {ODD}
-    assert "out of range" in record.left[ODD]
+    assert record.unnormalised.keys() == {ODD}
+    assert "out of range" in record.unnormalised[ODD]
     assert record.num_slides == NUM
     again = train(home / "cohort", home / "standard", "stain.method=macenko")
     assert again.was_finished
@@ -172,12 +172,12 @@ def test_a_target_that_is_not_there_is_refused_before_anything_is_made(home, tmp
 def test_tile_by_tile_the_tiles_that_keep_their_colours_are_counted(home, tmp_path):
     settings = ("stain={method: macenko, per: tile, trust: {min_pixels: 300}}", "tiles.size_px=48")
     run = train(home / "cohort", tmp_path / "run", *settings)
-    left = StainRecord.read(run.folder.stain).left
-    assert ODD in left
-    assert " tiles" in left[ODD]
+    unnormalised = StainRecord.read(run.folder.stain).unnormalised
+    assert ODD in unnormalised
+    assert " tiles" in unnormalised[ODD]
     assert any("own colours" in warning for warning in run.warnings)
     result = api.predict(run, Cohort.discover(home / "cohort", purpose="predict"), workers=1)
-    assert f"stain not normalised: {left[ODD]}" in result.table.set_index("slide").loc[ODD, "warnings"]
+    assert f"stain not normalised: {unnormalised[ODD]}" in result.table.set_index("slide").loc[ODD, "warnings"]
 
 
 def test_a_slide_that_is_lost_on_the_way_to_its_stain_takes_no_part(home, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from tilewise.cohort import Cohort
 from tilewise.errors import UsageError
 from tilewise.features import run as feature_stage
 from tilewise.inference.classifier import SlideClassifier
-from tilewise.pipeline import seen
+from tilewise.pipeline import slide_inputs
 from tilewise.pipeline import train as pipeline
 
 HOLDOUT = "folds.holdout_fraction=0.25"
@@ -43,13 +43,13 @@ def contents(run):
 def test_the_holdout_is_in_no_part_of_any_fold_and_in_no_training(home, monkeypatch, tmp_path):
     monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
     trained = []
-    original = seen.train_fold
+    original = slide_inputs.train_fold
 
     def spied(request, bags, *, out):
-        trained.extend([*request.fold.train, *request.fold.select])
+        trained.extend([*request.fold.train, *request.fold.validation])
         return original(request, bags, out=out)
 
-    monkeypatch.setattr(seen, "train_fold", spied)
+    monkeypatch.setattr(slide_inputs, "train_fold", spied)
     train(home / "cohort", tmp_path / "run", HOLDOUT)
     folds = json.loads((tmp_path / "run/folds.json").read_text())
     assert len(folds["holdout"]) >= 4
@@ -98,11 +98,11 @@ def test_the_holdout_is_scored_by_the_classifier_that_is_deployed(home, tmp_path
 
 
 def test_folds_are_taken_from_the_tables_own_split(tmp_path):
-    split = ["train"] * 8 + ["select"] * 2 + ["test"] * 4 + ["holdout"] * 2
+    split = ["train"] * 8 + ["validation"] * 2 + ["test"] * 4 + ["holdout"] * 2
     cohort = draw_cohort(tmp_path / "cohort", num_slides=16, columns={"split": split, "age, years": ["7"] * 16})
     run = train(cohort, tmp_path / "run", "folds={from: split}")
     (fold,) = json.loads((tmp_path / "run/folds.json").read_text())["folds"]
-    assert {part: len(names) for part, names in fold.items()} == {"train": 8, "select": 2, "test": 4}
+    assert {part: len(names) for part, names in fold.items()} == {"train": 8, "validation": 2, "test": 4}
     assert run.evaluation["out_of_fold"]["num_slides"] == 4
     assert run.evaluation["holdout"]["num_slides"] == 2
     # A finished run is not lost to a label that changed since; one without its manifest goes on with the new label.
@@ -134,14 +134,14 @@ ARTIFACTS = [
 
 def test_the_list_of_artifacts_is_whole(home):
     kinds = {name.replace("folds/2", "folds/0").replace("folds/1", "folds/0") for name in ARTIFACTS}
-    found = {
+    prediction = {
         name.replace("folds/2", "folds/0")
         .replace("folds/1", "folds/0")
         .replace("member-2", "member-0")
         .replace("member-1", "member-0")
         for name in contents(home / "run")
     }
-    assert found - {name.replace("member-1", "member-0") for name in kinds} == {"run.json"}
+    assert prediction - {name.replace("member-1", "member-0") for name in kinds} == {"run.json"}
 
 
 @pytest.mark.parametrize("gone", [ARTIFACTS[0::3], ARTIFACTS[1::3], ARTIFACTS[2::3]])
@@ -262,7 +262,7 @@ def test_a_slide_that_fails_late_is_in_failures_csv_even_if_training_fails_after
         raise KeyboardInterrupt
 
     monkeypatch.setattr(feature_stage, "_open", fail_one)
-    monkeypatch.setattr(seen, "train_fold", kill)
+    monkeypatch.setattr(slide_inputs, "train_fold", kill)
     with pytest.raises(KeyboardInterrupt):
         train(home / "cohort", tmp_path / "run")
     failures = pd.read_csv(tmp_path / "run/failures.csv")

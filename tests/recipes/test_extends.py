@@ -167,9 +167,9 @@ def test_keys_that_lost_their_effect_name_the_file_they_come_from(tmp_path):
     with pytest.raises(RecipeError, match=r"tiles\.overlap: from window-resnet50"):
         load_recipe("window-resnet50", ["tiles.strategy=whole"])
     with pytest.raises(RecipeError) as raised:
-        load_recipe("window-resnet50", ["training.on=features"])
-    assert "training.mixup.on: from window-resnet50" in str(raised.value)
-    assert "training.on: from --set training.on" in str(raised.value)
+        load_recipe("window-resnet50", ["training.input=features"])
+    assert "training.mixup.level: from window-resnet50" in str(raised.value)
+    assert "training.input: from --set training.input" in str(raised.value)
 
 
 def test_where_all_keys_stand_in_one_file_it_is_not_named_again(tmp_path):
@@ -179,9 +179,9 @@ def test_where_all_keys_stand_in_one_file_it_is_not_named_again(tmp_path):
 
 
 def test_a_word_that_yaml_takes_for_true_is_a_key_all_the_same(tmp_path):
-    mine = write(tmp_path, "name: mine\nencoder: {name: resnet18}\ntraining: {on: pixels}\n")
-    assert load_recipe(mine).training.on == "pixels"
-    mixed = load_recipe(mine, ["training.mixup={on: pixels, mixup_alpha: 0.3}"])
+    mine = write(tmp_path, "name: mine\nencoder: {name: resnet18}\ntraining: {input: tiles}\n")
+    assert load_recipe(mine).training.input == "tiles"
+    mixed = load_recipe(mine, ["training.mixup={level: tiles, mixup_alpha: 0.3}"])
     assert mixed.training.mixup.mixup_alpha == 0.3
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tilewise.audit.cohort import AuditedCohort, AuditedSlide
+from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.cohort import Slide
 from tilewise.units import Size
 
@@ -47,7 +47,7 @@ def draw(folder, number, *, masked=True, group=None, blank=False):
     return AuditedSlide(slide, Size(128, 96), None, group or path.name, masked, f"c{digest}", digest, ())
 
 
-def cohort_of(slides):
+def to_cohort(slides):
     return AuditedCohort(tuple(slides), ("A", "B"), (), (), (), (), {item.slide_id: item.group for item in slides})
 
 
@@ -55,4 +55,4 @@ def cohort_of(slides):
 def audited(tmp_path):
     """Eight slides: three in one group, the last without a mask, the one before it in a group with the first."""
     groups = {0: "p", 1: "p", 2: "p"}
-    return cohort_of([draw(tmp_path / "slides", n, masked=n != 7, group=groups.get(n)) for n in range(8)])
+    return to_cohort([draw(tmp_path / "slides", n, masked=n != 7, group=groups.get(n)) for n in range(8)])

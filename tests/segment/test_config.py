@@ -10,14 +10,14 @@ from tilewise.segment import SegmentConfig
     ("options", "message"),
     [
         ({"method": "none", "slides": "without_mask"}, "slides has no effect"),
-        ({"method": "none", "generosity": 0.3}, "generosity has no effect"),
-        ({"method": "tissue", "generosity": 0.3}, "generosity has no effect"),
+        ({"method": "none", "mask_threshold": 0.3}, "generosity has no effect"),
+        ({"method": "tissue", "mask_threshold": 0.3}, "generosity has no effect"),
         ({"method": "tissue", "unet": {"epochs": 3}}, "unet has no effect"),
         ({"method": "unet", "sam": {"max_prompts": 3}}, "sam has no effect"),
         ({"method": "unet", "unet": {"weights": "w.safetensors"}}, "`init` is random"),
         ({"method": "unet", "unet": {"networks": "n", "epochs": 3}}, "as they were trained"),
         ({"method": "unet", "unet": {"input_px": 100}}, "multiple of 32"),
-        ({"method": "unet", "generosity": 1.0}, "less than 1"),
+        ({"method": "unet", "mask_threshold": 1.0}, "less than 1"),
         ({"method": "unet", "patience": 3}, "Extra inputs"),
     ],
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.segment.conftest import FAST, cohort_of, draw, needs_unet, region_of
+from tests.segment.conftest import FAST, draw, needs_unet, region_of, to_cohort
 from tilewise.cohort import read_mask
 from tilewise.errors import TrainingError, UsageError
 from tilewise.segment import SegmentConfig, run, training
@@ -20,11 +20,11 @@ UNET = SegmentConfig(method="unet", unet=FAST)
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Eight slides segmented crosswise by two networks; only read."""
+    """Eight slides segmented cross-fitted by two networks; only read."""
     home = tmp_path_factory.mktemp("made")
     groups = {0: "p", 1: "p", 2: "p", 7: "p"}
     slides = [draw(home / "slides", n, masked=n < 6, group=groups.get(n)) for n in range(8)]
-    audited = cohort_of(slides)
+    audited = to_cohort(slides)
     return run.segment(audited, UNET, seed=0, workers=1, cache=home / "cache"), home / "cache"
 
 
@@ -99,7 +99,7 @@ def test_another_seed_or_mask_trains_again_and_generosity_does_not(made, monkeyp
     result, cache = made
     calls = []
     monkeypatch.setattr(training, "train_unet", lambda *args, what, **kwargs: calls.append(what) or 1.0)
-    generous = SegmentConfig(method="unet", unet=FAST, generosity=0.01)
+    generous = SegmentConfig(method="unet", unet=FAST, mask_threshold=0.01)
     wide = run.segment(result.before, generous, seed=0, workers=1, cache=cache)
     assert calls == []
     assert all(
@@ -114,7 +114,7 @@ def test_networks_of_an_earlier_run_segment_new_slides_and_skip_what_they_saw(ma
     result, _ = made
     Segmenter(tuple(FoldNetwork.load(folder) for folder in result.networks)).save(tmp_path / "n")
     new = draw(tmp_path / "new", 20, masked=False)
-    audited = cohort_of([*result.before.slides, new])
+    audited = to_cohort([*result.before.slides, new])
     config = SegmentConfig(method="unet", unet={"networks": tmp_path / "n"})
     given = run.segment(audited, config, workers=1, cache=tmp_path / "cache")
     by = {one.slide_id: one for one in given.slides}
@@ -128,7 +128,7 @@ def test_networks_of_an_earlier_run_segment_new_slides_and_skip_what_they_saw(ma
 
 def test_a_network_that_finds_nothing_falls_back_to_tissue_and_says_so(made):
     result, cache = made
-    config = SegmentConfig(method="unet", unet=FAST, generosity=0.999999)
+    config = SegmentConfig(method="unet", unet=FAST, mask_threshold=0.999999)
     found = run.segment(result.before, config, seed=0, workers=1, cache=cache)
     fallbacks = [one for one in found.slides if one.found.fallback]
     assert fallbacks
@@ -137,7 +137,7 @@ def test_a_network_that_finds_nothing_falls_back_to_tissue_and_says_so(made):
 
 
 def test_blank_glass_keeps_no_mask_and_says_why(tmp_path):
-    audited = cohort_of([draw(tmp_path, 0), draw(tmp_path, 1, masked=False, blank=True)])
+    audited = to_cohort([draw(tmp_path, 0), draw(tmp_path, 1, masked=False, blank=True)])
     found = run.segment(audited, SegmentConfig(method="tissue"), workers=1)
     first, blank = found.cohort.slides
     assert first.use_mask
@@ -168,10 +168,10 @@ def test_a_slide_that_cannot_be_read_is_a_failure_and_the_others_go_on(audited):
 
 
 def test_too_few_masks_are_refused_before_the_work(audited, tmp_path):
-    bare = cohort_of(replace(item, use_mask=False) for item in audited.slides)
+    bare = to_cohort(replace(item, use_mask=False) for item in audited.slides)
     with pytest.raises(UsageError, match="not one slide has a mask of use"):
         run.segment(bare, UNET, workers=1)
-    pair = cohort_of([replace(item, group="one") for item in audited.slides])
+    pair = to_cohort([replace(item, group="one") for item in audited.slides])
     with pytest.raises(UsageError, match="1 groups, too few for 2 networks"):
         run.segment(pair, UNET, workers=1)
     with pytest.raises(UsageError, match="num_folds=5"):

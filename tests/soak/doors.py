@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
+
+import validation
 
 _ROOT: Final = Path(__file__).parents[2]
 _START_S: Final = 300.0
@@ -88,7 +89,7 @@ class Doors:
         assert self._process is not None
         assert self._process.stdout is not None
         # One line is asked for at a time, so that none waits in the buffer of the stream.
-        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
+        ready, _, _ = validation.validation([self._process.stdout], [], [], seconds)
         return self._process.stdout.readline() if ready else None
 
     def _end(self) -> None:
@@ -100,8 +101,8 @@ class Doors:
 
 def _doors() -> dict[str, Callable[[Path], Any]]:
     from tilewise import api
-    from tilewise.audit.decisions import Names, read_decisions
-    from tilewise.audit.table import read_findings, read_slides
+    from tilewise.auditing.decisions import Names, read_decisions
+    from tilewise.auditing.table import read_findings, read_slides
     from tilewise.cohort import Cohort, Slide, read_scaled_mask
     from tilewise.errors import TilewiseError
     from tilewise.features.bag import FeatureBag
@@ -109,7 +110,7 @@ def _doors() -> dict[str, Callable[[Path], Any]]:
     from tilewise.inference.classifier import SlideClassifier
     from tilewise.inference.predictions import Predictions
     from tilewise.recipe import load_recipe
-    from tilewise.report.gather import gather
+    from tilewise.reporting.gather import gather
     from tilewise.runs import RunFolder
     from tilewise.slides import open_slide, read_image
     from tilewise.tiles.tileset import TileSet

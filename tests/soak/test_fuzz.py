@@ -76,7 +76,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _bag(place: Path) -> dict[str, bytes]:
     path = place / "bag.safetensors"
-    bag = FeatureBag("a.png", np.ones((3, 4), np.float32), np.zeros((3, 4), np.int64), num_left=0)
+    bag = FeatureBag("a.png", np.ones((3, 4), np.float32), np.zeros((3, 4), np.int64), num_unnormalised=0)
     bag.write(path, key="k")
     return {path.name: path.read_bytes()}
 

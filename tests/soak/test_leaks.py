@@ -16,7 +16,7 @@ import pytest
 from tests.drawn import SETTINGS, draw_slide
 from tests.recipes.shrunk import SYSTEMS, shrink
 from tilewise import api
-from tilewise.audit import run as audit
+from tilewise.auditing import run as audit
 from tilewise.evaluation.permutation import permutation_p_value
 from tilewise.evaluation.sample import Sample
 from tilewise.pipeline import ensemble, train

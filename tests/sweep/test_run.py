@@ -16,7 +16,7 @@ from tilewise.cli.main import run as command
 from tilewise.errors import TrainingError, UsageError
 from tilewise.folds import Folds
 from tilewise.inference.predictions import Predictions
-from tilewise.pipeline import sharing, train
+from tilewise.pipeline import shared_stages, train
 from tilewise.runs import RunFolder
 from tilewise.sweep.grid import Grid
 from tilewise.sweep.page import sentences
@@ -91,7 +91,7 @@ def test_the_table_says_what_the_rows_hold(swept):
     page = (home / "sweep" / "sweep.html").read_text()
     for row in made.table.rows:
         assert f'href="{row.run}/report.html"' in page
-    assert made.table.chosen.select == max(row.select for row in made.table.rows)
+    assert made.table.chosen.validation == max(row.validation for row in made.table.rows)
     assert made.table.chosen.name in sentences(made.table)[0]
 
 
@@ -129,12 +129,12 @@ def test_the_metric_of_the_recipe_is_what_variants_are_chosen_by(cached, tmp_pat
     assert other.table.metric == "auroc_macro"
     for row in other.table.rows:
         table = Predictions.read(tmp_path / "sweep" / row.run / "predictions.parquet").table
-        select = table[table["part"] == "select"]
+        validation = table[table["part"] == "validation"]
         aurocs = [
             np.mean([roc_auc_score(part["label"] == name, part[f"p_{name}"]) for name in sorted(set(part["label"]))])
-            for _, part in select.groupby("fold")
+            for _, part in validation.groupby("fold")
         ]
-        assert row.select == pytest.approx(np.mean(aurocs))
+        assert row.validation == pytest.approx(np.mean(aurocs))
     first = (tmp_path / "sweep" / "sweep.csv").read_text().splitlines()[0]
     assert "select_auroc_macro" in first
     assert "test macro AUROC" in other.lines()[0]
@@ -144,7 +144,11 @@ def test_the_metric_of_the_recipe_is_what_variants_are_chosen_by(cached, tmp_pat
 def test_what_variants_share_is_made_once(cached, tmp_path, monkeypatch):
     home, _ = cached
     calls = []
-    for module, name in ((sharing.audit_stage, "run"), (sharing, "prepare"), (sharing.tile_stage, "plan_tiles")):
+    for module, name in (
+        (shared_stages.audit_stage, "run"),
+        (shared_stages, "prepare"),
+        (shared_stages.tile_stage, "plan_tiles"),
+    ):
         original = getattr(module, name)
 
         def counted(*given, original=original, name=name, **options):

@@ -3,7 +3,7 @@ import pytest
 
 from tilewise.synthetic.texture import (
     Tissue,
-    TumourLook,
+    TumourAppearance,
     paint_duct,
     paint_fat,
     paint_stroma,
@@ -23,7 +23,7 @@ def stroma(seed: int = 0) -> Tissue:
 
 def tumour(unit: tuple[float, ...], seed: int = 1) -> Tissue:
     tissue = stroma()
-    paint_tumour(tissue, np.random.default_rng(seed), np.ones(SHAPE, np.float32), TumourLook.of(unit))
+    paint_tumour(tissue, np.random.default_rng(seed), np.ones(SHAPE, np.float32), TumourAppearance.of(unit))
     return tissue
 
 
@@ -40,7 +40,7 @@ def test_layers_stay_in_range() -> None:
         assert tissue.haematoxylin.max() < 2.0
 
 
-@pytest.mark.parametrize("paint", [paint_fat, paint_duct, lambda *a: paint_tumour(*a, TumourLook.of(MIDDLE))])
+@pytest.mark.parametrize("paint", [paint_fat, paint_duct, lambda *a: paint_tumour(*a, TumourAppearance.of(MIDDLE))])
 def test_nothing_is_painted_outside(paint) -> None:
     """Fat may fill the cells it has begun, the others stop where they are told to."""
     within = np.zeros(SHAPE, np.float32)
@@ -68,7 +68,7 @@ def test_latents_show(index: int, layer: str) -> None:
 def test_larger_nests_are_coarser() -> None:
     def roughness(value: float) -> float:
         even = Tissue(*(np.full(SHAPE, level, np.float32) for level in (0.05, 0.5, 1.0)))
-        look = TumourLook.of(with_latent(2, value))
+        look = TumourAppearance.of(with_latent(2, value))
         paint_tumour(even, np.random.default_rng(1), np.ones(SHAPE, np.float32), look)
         return float(np.abs(np.diff(even.eosin)).mean())
 

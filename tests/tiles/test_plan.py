@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tilewise.audit.cohort import AuditedSlide
+from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import Slide
 from tilewise.errors import MaskError, SlideUnreadable
 from tilewise.tiles.config import TileConfig

@@ -190,5 +190,5 @@ def test_each_tile_can_be_normalised_by_itself(section):
     rows = rows_of([[30, 10, 32, 32], [0, 0, 32, 32]], config)
     each = TileNormaliser(STANDARD, "macenko")
     tiles = read_tiles(FlatReader("slide.png", section), rows, config, stain=each)
-    assert each.num_left == 2, "neither tile has two dyes"
+    assert each.num_unnormalised == 2, "neither tile has two dyes"
     assert np.array_equal(tiles, read(section, rows, config))

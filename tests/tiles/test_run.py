@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from tests.drawn import draw_cohort, recipe
-from tilewise.audit import run as audit_stage
-from tilewise.audit.run import AuditOptions
+from tilewise.auditing import run as audit_stage
+from tilewise.auditing.run import AuditOptions
 from tilewise.cohort import Cohort
 from tilewise.errors import MaskError, NoTiles
 from tilewise.tiles import run as tile_stage

@@ -29,12 +29,15 @@ def part(rng: np.random.Generator, counts: tuple[int, ...], strength: float, pre
 
 @pytest.fixture
 def cohort() -> Callable[..., FeatureData]:
-    """Makes train and select parts of the given numbers of slides per class."""
+    """Makes train and validation parts of the given numbers of slides per class."""
 
     def make(
-        train: tuple[int, ...] = (24, 12, 6), select: tuple[int, ...] = (8, 4, 3), strength: float = 1.0, seed: int = 0
+        train: tuple[int, ...] = (24, 12, 6),
+        validation: tuple[int, ...] = (8, 4, 3),
+        strength: float = 1.0,
+        seed: int = 0,
     ) -> FeatureData:
         rng = np.random.default_rng(seed)
-        return FeatureData(CLASSES, part(rng, train, strength, "t"), part(rng, select, strength, "s"))
+        return FeatureData(CLASSES, part(rng, train, strength, "t"), part(rng, validation, strength, "s"))
 
     return make

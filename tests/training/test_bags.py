@@ -42,8 +42,8 @@ def needles(rng: np.random.Generator, num_slides: int) -> tuple[PartData, np.nda
 
 def test_one_tile_in_twenty_is_found() -> None:
     rng = np.random.default_rng(0)
-    (train, _), (select, _), (fresh, where) = needles(rng, 80), needles(rng, 40), needles(rng, 200)
-    data = FeatureData(("A", "B"), train, select)
+    (train, _), (validation, _), (fresh, where) = needles(rng, 80), needles(rng, 40), needles(rng, 200)
+    data = FeatureData(("A", "B"), train, validation)
     weighed, _ = train_head(data, ATTENTION, TrainingConfig(), seed=0)
     plain, _ = train_head(data, HeadConfig(), TrainingConfig(), seed=0)
     assert accuracy(weighed, fresh) > 0.95
@@ -66,17 +66,17 @@ def test_same_seed_same_bytes(cohort: Cohort, head: HeadConfig, tmp_path: Path) 
 
 
 def test_the_best_epoch_on_select_is_kept_and_scored_as_it_predicts(cohort: Cohort) -> None:
-    data = cohort(train=(6, 5, 4), select=(10, 10, 10), strength=0.6)
+    data = cohort(train=(6, 5, 4), validation=(10, 10, 10), strength=0.6)
     config = TrainingConfig.model_validate({"epochs": 80, "patience": 7, "loss": {"class_weights": "none"}})
     model, history = train_head(data, ATTENTION, config, seed=0)
-    losses = [row.select_loss for row in history.rows]
+    losses = [row.validation_loss for row in history.rows]
     assert history.kept_epoch == int(np.argmin(losses)) + 1 == len(history.rows) - 7
-    found_SC, _ = model.predict_slides(data.select.features_ND, data.select.tile_slide_N, 30)
-    assert -np.log(found_SC[np.arange(30), data.select.labels_S]).mean() == pytest.approx(min(losses), rel=1e-4)
+    found_SC, _ = model.predict_slides(data.validation.features_ND, data.validation.tile_slide_N, 30)
+    assert -np.log(found_SC[np.arange(30), data.validation.labels_S]).mean() == pytest.approx(min(losses), rel=1e-4)
 
 
 def test_without_a_select_part_the_last_epoch_is_kept(cohort: Cohort) -> None:
-    _, history = train_head(cohort(select=(0, 0, 0)), ATTENTION, TrainingConfig(epochs=4, patience=1), seed=0)
+    _, history = train_head(cohort(validation=(0, 0, 0)), ATTENTION, TrainingConfig(epochs=4, patience=1), seed=0)
     assert history.kept_epoch == 4
 
 
@@ -113,7 +113,7 @@ def test_a_loss_that_is_not_finite_names_fold_step_and_slides(cohort: Cohort) ->
         {"loss": {"l2": 0.01}},
         {"optimizer": {"kind": "ranger"}},
         {"schedule": {"kind": "plateau", "plateau_patience": 0, "plateau_improvement": 1.0}},
-        {"mixup": {"on": "features"}},
+        {"mixup": {"level": "features"}},
         {"sampling": {"balance": "class"}, "loss": {"class_weights": "none"}},
         {"sampling": {"balance": "rare"}, "loss": {"class_weights": "none"}},
         {"batch_size": 4},
@@ -131,14 +131,16 @@ def test_every_choice_trains_another_head_that_still_learns(cohort: Cohort, chan
     for name in ("head.0.weight", "attention.score.weight", "attention.gate.weight"):
         assert not np.array_equal(model.weights[name], usual.weights[name])
     assert np.isfinite([row.train_loss for row in history.rows]).all()
-    found_SC, _ = model.predict_slides(data.select.features_ND, data.select.tile_slide_N, data.select.num_slides)
-    assert f1_score(data.select.labels_S, found_SC.argmax(axis=1), average="macro") > 0.6
+    found_SC, _ = model.predict_slides(
+        data.validation.features_ND, data.validation.tile_slide_N, data.validation.num_slides
+    )
+    assert f1_score(data.validation.labels_S, found_SC.argmax(axis=1), average="macro") > 0.6
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["training.on=pixels"], "head.aggregate=attention weighs features, .* set training.on=features"),
+        (["training.input=tiles"], "head.aggregate=attention weighs features, .* set training.input=features"),
         (["training.weight=tile"], "training.weight has no effect with head.aggregate=attention"),
         (["training.sampling.unit=slide"], "training.sampling.unit has no effect with head.aggregate=attention"),
     ],

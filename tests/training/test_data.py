@@ -21,10 +21,10 @@ def test_slides_are_joined_in_order() -> None:
     assert part.num_tiles_S.tolist() == [2, 3]
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_feature_that_is_not_finite_names_its_slide(bad: float) -> None:
+@pytest.mark.parametrize("epoch_loss", [np.nan, np.inf])
+def test_a_feature_that_is_not_finite_names_its_slide(epoch_loss: float) -> None:
     broken = bag(3)
-    broken[1, 2] = bad
+    broken[1, 2] = epoch_loss
     with pytest.raises(TrainingError, match=r"slide img_7\.png: feature 2 of tile 1 is not finite; .*decisions\.csv"):
         PartData.of({"img_1.png": bag(2), "img_7.png": broken}, {"img_1.png": 0, "img_7.png": 1})
 

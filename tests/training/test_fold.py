@@ -19,7 +19,7 @@ from tilewise.training.fold import FoldTask, train_fold
 IDS = tuple(f"s{i:02d}" for i in range(20))
 TASK = FoldTask(
     number=2,
-    fold=Fold(train=IDS[:12], select=IDS[12:16], test=IDS[16:]),
+    fold=Fold(train=IDS[:12], validation=IDS[12:16], test=IDS[16:]),
     labels={name: "AB"[i % 2] for i, name in enumerate(IDS)},
     classes=("A", "B"),
     head=HeadConfig(),
@@ -47,7 +47,7 @@ def test_writes_a_model_that_is_the_one_returned(tmp_path: Path) -> None:
     assert FoldModel.load(tmp_path).predict_tiles(x).tobytes() == model.predict_tiles(x).tobytes()
     with (tmp_path / "history.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["epoch", "train_loss", "select_loss", "select_score", "learning_rate", "kept"]
+    assert list(rows[0]) == ["epoch", "train_loss", "validation_loss", "validation_score", "learning_rate", "kept"]
     assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
     assert [row["kept"] for row in rows].index("1") + 1 == model.origin["kept_epoch"]
     assert (model.origin["fold"], model.origin["seed"], model.origin["num_epochs"]) == (2, 7, 4)

@@ -68,7 +68,7 @@ def test_a_frozen_loss_curve(cohort: Cohort) -> None:
     """Guards against a silent change of the loop; the values are those of the first version."""
     _, history = train_head(cohort(), LINEAR, TrainingConfig(epochs=5), seed=0)
     np.testing.assert_allclose(
-        [[row.train_loss, row.select_loss, row.select_score, row.learning_rate] for row in history.rows],
+        [[row.train_loss, row.validation_loss, row.validation_score, row.learning_rate] for row in history.rows],
         FROZEN,
         rtol=2e-3,
     )
@@ -84,51 +84,51 @@ _METRICS: dict[str, Callable[..., float]] = {
 
 @pytest.mark.parametrize(("by", "metric"), [("loss", "macro_f1"), *(("metric", name) for name in _METRICS)])
 def test_the_best_epoch_on_select_is_kept(cohort: Cohort, by: str, metric: Any) -> None:
-    data = cohort(train=(6, 5, 4), select=(14, 10, 6), strength=0.4)
+    data = cohort(train=(6, 5, 4), validation=(14, 10, 6), strength=0.4)
     config = TrainingConfig(select_by=by, patience="never", epochs=80, loss=UNWEIGHTED, learning_rate=0.2)
     model, history = train_head(data, LINEAR, config, seed=0, metric=metric)
-    losses = [row.select_loss for row in history.rows]
-    scores = [row.select_score for row in history.rows]
+    losses = [row.validation_loss for row in history.rows]
+    scores = [row.validation_score for row in history.rows]
     best = int(np.argmin(losses)) if by == "loss" else int(np.argmax(scores))
     assert history.kept_epoch == best + 1
     assert best < 60
     assert best > 0 or metric == "auroc_macro"  # which ranks best with the first weights here
     assert len(history.rows) == 80
-    probabilities = slide_probabilities(model, data.select)
-    truth = data.select.labels_S
+    probabilities = slide_probabilities(model, data.validation)
+    truth = data.validation.labels_S
     assert -np.log(probabilities[np.arange(30), truth]).mean() == pytest.approx(losses[best], rel=1e-4)
     assert _METRICS[metric](truth, probabilities) == pytest.approx(scores[best])
     _, stopped = train_head(data, LINEAR, config.model_copy(update={"patience": 7}), seed=0, metric=metric)
     assert len(stopped.rows) < 80
     assert stopped.kept_epoch == len(stopped.rows) - 7
-    what = "select_loss" if by == "loss" else "select_score"
+    what = "validation_loss" if by == "loss" else "validation_score"
     assert stopped.notes == (f"stopped after epoch {len(stopped.rows)}: 7 epochs without a better {what}",)
 
 
 def test_where_the_metric_is_not_defined_on_select_the_loss_decides_and_that_is_said(cohort: Cohort) -> None:
-    data = cohort(select=(4, 0, 0))
+    data = cohort(validation=(4, 0, 0))
     config = TrainingConfig(select_by="metric", epochs=9)
     _, by_loss = train_head(data, LINEAR, TrainingConfig(epochs=9), seed=0)
     _, history = train_head(data, LINEAR, config, seed=0, metric="auroc_macro")
-    assert {row.select_score for row in history.rows} == {None}
+    assert {row.validation_score for row in history.rows} == {None}
     assert history.kept_epoch == by_loss.kept_epoch
-    assert "the metric is not defined on the select part" in history.notes[0]
+    assert "the metric is not defined on the validation part" in history.notes[0]
 
 
 def test_without_a_select_part_the_last_epoch_is_kept_and_that_is_said(cohort: Cohort) -> None:
-    _, history = train_head(cohort(select=(0, 0, 0)), LINEAR, TrainingConfig(epochs=9, patience=1), seed=0)
+    _, history = train_head(cohort(validation=(0, 0, 0)), LINEAR, TrainingConfig(epochs=9, patience=1), seed=0)
     assert (len(history.rows), history.kept_epoch) == (9, 9)
-    assert history.notes == ("no select part: trained for all 9 epochs, and the last one is kept",)
-    assert {row.select_loss for row in history.rows} == {None}
+    assert history.notes == ("no validation part: trained for all 9 epochs, and the last one is kept",)
+    assert {row.validation_loss for row in history.rows} == {None}
 
 
 def test_a_class_only_select_has_is_noted(cohort: Cohort) -> None:
     _, history = train_head(cohort(train=(9, 9, 0)), LINEAR, TrainingConfig(epochs=2), seed=0)
-    assert history.notes == ("class rare is in select but not in train: it cannot be learnt",)
+    assert history.notes == ("class rare is in validation but not in train: it cannot be learnt",)
 
 
 def test_class_weights_raise_the_recall_of_the_rare_class(cohort: Cohort) -> None:
-    data = cohort(train=(80, 40, 8), select=(20, 10, 4), strength=0.7)
+    data = cohort(train=(80, 40, 8), validation=(20, 10, 4), strength=0.7)
     fresh = cohort(train=(60, 60, 60), strength=0.7, seed=9).train
     recall = {}
     for weighting in ("none", "sqrt", "inverse"):
@@ -143,7 +143,7 @@ def test_class_weights_raise_the_recall_of_the_rare_class(cohort: Cohort) -> Non
 @pytest.mark.parametrize("weighting", ["none", "inverse"])
 def test_converges_to_weighted_softmax_regression(cohort: Cohort, weight: str, weighting: str) -> None:
     """Slides, tiles and classes count as documented: the optimum is scikit-learn's with the same weights."""
-    data = cohort(train=(40, 20, 10), select=(0, 0, 0), strength=0.7)
+    data = cohort(train=(40, 20, 10), validation=(0, 0, 0), strength=0.7)
     config = TrainingConfig(
         weight=weight,
         loss=LossConfig(class_weights=weighting),
@@ -212,7 +212,7 @@ FROZEN = [
         {"schedule": {"kind": "restarts", "first_cycle_epochs": 2}},
         {"schedule": {"kind": "plateau", "plateau_patience": 0, "plateau_improvement": 1.0}},
         {"schedule": {"warmup_epochs": 2}},
-        {"mixup": {"on": "features"}},
+        {"mixup": {"level": "features"}},
         {"sampling": {"unit": "slide"}},
         {"sampling": {"balance": "class"}, "loss": {"class_weights": "none"}},
         {"sampling": {"balance": "rare"}, "loss": {"class_weights": "none"}},
@@ -229,12 +229,12 @@ def test_every_choice_trains_another_head_that_still_learns(cohort: Cohort, chan
     model, history = train_head(data, LINEAR, config, seed=0)
     assert not np.array_equal(model.weights["0.weight"], usual.weights["0.weight"])
     assert np.isfinite([row.train_loss for row in history.rows]).all()
-    predicted = slide_probabilities(model, data.select).argmax(axis=1)
-    assert f1_score(data.select.labels_S, predicted, average="macro") > 0.6
+    predicted = slide_probabilities(model, data.validation).argmax(axis=1)
+    assert f1_score(data.validation.labels_S, predicted, average="macro") > 0.6
 
 
 def test_mixing_with_alpha_zero_changes_no_bit(cohort: Cohort) -> None:
-    config = TrainingConfig.model_validate({"epochs": 3, "mixup": {"on": "features", "mixup_alpha": 0.0}})
+    config = TrainingConfig.model_validate({"epochs": 3, "mixup": {"level": "features", "mixup_alpha": 0.0}})
     mixed, plain = (train_head(cohort(), LINEAR, each, seed=0)[0] for each in (config, TrainingConfig(epochs=3)))
     for name, array in plain.weights.items():
         np.testing.assert_array_equal(mixed.weights[name], array)

@@ -1,4 +1,4 @@
-"""How slides of select are scored: from their tiles, in the way in which they will be predicted."""
+"""How slides of validation are scored: from their tiles, in the way in which they will be predicted."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.training.pixels.drawn import cnn, draw_data
+from tests.training.networks.drawn import cnn, draw_data
 from tilewise.models import HeadConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
-from tilewise.training.pixels.loop import train_network
+from tilewise.training.networks.loop import train_network
 from tilewise.training.scores import score_slides
 
 # Two slides, of three tiles and of one.
@@ -35,9 +35,11 @@ def test_both_ways_of_training_take_it_from_the_head(cohort: Callable[..., Featu
     plain, asked = HeadConfig(), HeadConfig(aggregate="max")
     config = TrainingConfig(epochs=2)
     rows = [train_head(cohort(), head, config, seed=0)[1].rows for head in (plain, asked)]
-    pixels = TrainingConfig.model_validate({"on": "pixels", "epochs": 2, "num_threads": 1, "engine": {"device": "cpu"}})
+    pixels = TrainingConfig.model_validate(
+        {"input": "tiles", "epochs": 2, "num_threads": 1, "engine": {"device": "cpu"}}
+    )
     data, _, _ = draw_data()
     seen = [train_network(cnn(head), data, pixels, seed=0)[1].rows for head in (plain, asked)]
     for before, after in (rows, seen):
         assert [row.train_loss for row in after] == [row.train_loss for row in before]
-        assert all(one.select_loss != other.select_loss for one, other in zip(before, after, strict=True))
+        assert all(one.validation_loss != other.validation_loss for one, other in zip(before, after, strict=True))

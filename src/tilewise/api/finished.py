@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilewise.api.given import path_of
+from tilewise.api.coerce import to_path
 from tilewise.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ def report(run: Path | str, *, out: Path | str | None = None) -> Path:
     Raises:
         UsageError: the folder holds no finished run.
     """
-    from tilewise.report.gather import write_report
-    from tilewise.report.templates import is_page_of
+    from tilewise.reporting.gather import write_report
+    from tilewise.reporting.templates import is_page_of
     from tilewise.store import check_out_file
 
-    folder, path = RunFolder(Path(run)), path_of(out)
+    folder, path = RunFolder(Path(run)), to_path(out)
     folder.require_finished()
     if path is not None and path.resolve() != folder.report.resolve():
         check_out_file(path, is_own=is_page_of("report"), contents="report")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tilewise.api.given import cohort_of, path_of, recipe_of
+from tilewise.api.coerce import to_cohort, to_path, to_recipe
 from tilewise.recipe import DEFAULT, Recipe
 from tilewise.runs import RunFolder
 from tilewise.store import check_out_place, check_outside_runs
@@ -60,16 +60,16 @@ def train(
     """
     from tilewise.pipeline import train as pipeline
     from tilewise.pipeline.offline import offline_recipe
-    from tilewise.pipeline.sharing import Machine, Sharing
+    from tilewise.pipeline.shared_stages import Resources, SharedStages
 
-    cohort, recipe = cohort_of(cohort, "train"), recipe_of(recipe)
+    cohort, recipe = to_cohort(cohort, "train"), to_recipe(recipe)
     if offline:
         recipe, notes = offline_recipe(recipe)
         for note in notes:
             _log.warning("%s", note)  # before the long work
-    folder = path_of(out) or Path("runs") / f"{cohort.root.stem}-{recipe.name}"
+    folder = to_path(out) or Path("runs") / f"{cohort.root.stem}-{recipe.name}"
     _check_run(folder, cohort)
-    return pipeline.train(recipe, folder, Sharing(cohort, seed, Machine(workers, offline), path_of(decisions)))
+    return pipeline.train(recipe, folder, SharedStages(cohort, seed, Resources(workers, offline), to_path(decisions)))
 
 
 def sweep(
@@ -98,7 +98,7 @@ def sweep(
         RecipeError: the grid or a variant is not valid; nothing was run.
         UsageError: the cohort or folder cannot be used.
     """
-    from tilewise.pipeline.sharing import Machine, Sharing
+    from tilewise.pipeline.shared_stages import Resources, SharedStages
     from tilewise.sweep.grid import Grid, load_grid
     from tilewise.sweep.page import notices
     from tilewise.sweep.sweep import sweep_cohort
@@ -108,13 +108,13 @@ def sweep(
     variants = variants_of(chosen, offline=offline)
     for notice in notices(variants):
         _log.warning("%s", notice)  # before the long work
-    sharing = Sharing(cohort_of(cohort, "train"), seed, Machine(workers, offline), path_of(decisions))
-    _check_run(Path(out), sharing.cohort)
-    return sweep_cohort(chosen, variants, Path(out), sharing)
+    shared = SharedStages(to_cohort(cohort, "train"), seed, Resources(workers, offline), to_path(decisions))
+    _check_run(Path(out), shared.cohort)
+    return sweep_cohort(chosen, variants, Path(out), shared)
 
 
 def ensemble(runs: Sequence[Run | Path | str], method: Method = "average", *, out: Path | str, seed: int = 0) -> Run:
-    """Combine finished runs of the same cohort and folds into one run, fitted on their `select` predictions alone.
+    """Combine finished runs of the same cohort and folds into one run, fitted on their `validation` predictions alone.
 
     Args:
         runs: two or more runs, or their folders.
@@ -163,8 +163,8 @@ def predict(
     folder = RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder
     folder.require_finished()
     classifier = load_classifier(folder.model)
-    found = cohort_of(cohort, "predict")
-    return pipeline.predict(classifier, found, out=path_of(out), workers=workers, offline=offline)
+    found = to_cohort(cohort, "predict")
+    return pipeline.predict(classifier, found, out=to_path(out), workers=workers, offline=offline)
 
 
 def explain(
@@ -198,5 +198,5 @@ def explain(
 
     folder = RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder
     folder.require_finished()
-    classifier, found = load_classifier(folder.model), cohort_of(cohort, "predict")
+    classifier, found = load_classifier(folder.model), to_cohort(cohort, "predict")
     return pipeline(classifier, found, config or ExplainConfig(), out=Path(out), workers=workers, offline=offline)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilewise.api.given import cohort_of, path_of, recipe_of
+from tilewise.api.coerce import to_cohort, to_path, to_recipe
 from tilewise.recipe import DEFAULT, Recipe
 
 if TYPE_CHECKING:
-    from tilewise.audit.cohort import AuditedCohort
-    from tilewise.audit.similar import Similar
+    from tilewise.auditing.cohort import AuditedCohort
+    from tilewise.auditing.similar import Similar
     from tilewise.cohort import Cohort
     from tilewise.execution import Failure
     from tilewise.segment.run import Segmentation
@@ -61,24 +61,24 @@ def audit(
     Raises:
         CohortError: the decisions have faults, or no slide is left.
     """
-    from tilewise.audit.run import AuditOptions, run
+    from tilewise.auditing.run import AuditOptions, run
     from tilewise.errors import UsageError
 
-    found = cohort_of(cohort, "train", "predict")
-    other = None if against is None else cohort_of(against, "predict", "train")
+    found = to_cohort(cohort, "train", "predict")
+    other = None if against is None else to_cohort(against, "predict", "train")
     if other is not None and {item.path.resolve() for item in found.slides} & {
         item.path.resolve() for item in other.slides
     }:
         raise UsageError(
             f"--against {other.root}: some of these are the very files that are audited; name other slides"
         )
-    options = AuditOptions(out=path_of(out), decisions=path_of(decisions), against=other, workers=workers)
-    config = recipe_of(recipe).audit
+    options = AuditOptions(out=to_path(out), decisions=to_path(decisions), against=other, workers=workers)
+    config = to_recipe(recipe).audit
     if options.out is None:
         return run(found, config, options)
-    from tilewise.audit.table import FINDINGS_NAME
+    from tilewise.auditing.table import FINDINGS_NAME
     from tilewise.cohort.inputs import inputs_of
-    from tilewise.report.audit import write_audit_report
+    from tilewise.reporting.audit import write_audit_report
     from tilewise.runs import RunFolder
     from tilewise.store import check_out
 
@@ -107,7 +107,7 @@ def similar(
     Args:
         cohort: what was discovered, or a folder or table to discover; it needs no labels.
         to: the name of one of its slides, or the path of any picture.
-        encoder: one of the catalogue; None takes the first of `tilewise.audit.similar.PREFERRED` whose weights are
+        encoder: one of the catalogue; None takes the first of `tilewise.auditing.similar.PREFERRED` whose weights are
             here, else `texture`.
         top: how many slides.
         out: an HTML page with their pictures; None writes nothing.
@@ -119,13 +119,13 @@ def similar(
         SlideError: the example cannot be read.
         EncoderUnavailable: the encoder's weights are not here.
     """
-    from tilewise.audit.similar import choose_encoder, find_similar
+    from tilewise.auditing.similar import choose_encoder, find_similar
     from tilewise.encoders import EncoderConfig, build_encoder
 
-    found = cohort_of(cohort, "train", "predict")
+    found = to_cohort(cohort, "train", "predict")
     if out is not None:
         from tilewise.cohort.inputs import inputs_of
-        from tilewise.report.templates import is_page_of
+        from tilewise.reporting.templates import is_page_of
         from tilewise.store import check_out_file
 
         check_out_file(
@@ -135,7 +135,7 @@ def similar(
     built = build_encoder(config, offline=offline, workers=workers)
     result = find_similar(found, to, encoder=built, top=top, workers=workers)
     if out is not None:
-        from tilewise.report.similar import write_similar_report
+        from tilewise.reporting.similar import write_similar_report
 
         write_similar_report(Path(out), result, cohort=found, workers=workers)
     return result
@@ -166,19 +166,19 @@ def segment(
         UsageError: `segment.method` is none or cannot be used here, or `out` holds something else.
         TrainingError: training could not go on.
     """
-    from tilewise.audit.run import AuditOptions
-    from tilewise.audit.run import run as run_audit
+    from tilewise.auditing.run import AuditOptions
+    from tilewise.auditing.run import run as run_audit
     from tilewise.cohort.inputs import inputs_of
     from tilewise.runs import RunFolder
     from tilewise.segment.output import SUMMARY, write_output
     from tilewise.segment.run import segment as run_segment
     from tilewise.store import check_out
 
-    chosen, folder = recipe_of(recipe), path_of(out)
-    found = cohort_of(cohort, "train", "predict")
+    chosen, folder = to_recipe(recipe), to_path(out)
+    found = to_cohort(cohort, "train", "predict")
     if folder is not None:
         check_out(folder, mark=SUMMARY, contents="masks", inputs=inputs_of(found))
-    audited = run_audit(found, chosen.audit, AuditOptions(decisions=path_of(decisions), workers=workers))
+    audited = run_audit(found, chosen.audit, AuditOptions(decisions=to_path(decisions), workers=workers))
     made = run_segment(audited, chosen.segment, seed=seed, workers=workers, offline=offline)
     if folder is not None:
         with RunFolder(folder).locked():
@@ -209,26 +209,26 @@ def tiles(
         CohortError: the decisions have faults, or no slide is left.
         NoTiles: not one slide yields a tile, and no preview is asked for that would show why.
     """
-    from tilewise.audit.run import AuditOptions
-    from tilewise.audit.run import run as run_audit
+    from tilewise.auditing.run import AuditOptions
+    from tilewise.auditing.run import run as run_audit
     from tilewise.cohort.inputs import inputs_of
-    from tilewise.report.templates import is_page_of
+    from tilewise.reporting.templates import is_page_of
     from tilewise.store import check_out_file
     from tilewise.tiles.run import run as run_tiles
     from tilewise.tiles.run import without_tiles
     from tilewise.tiles.tileset import TileSet
 
-    found, chosen = cohort_of(cohort, "train", "predict"), recipe_of(recipe)
+    found, chosen = to_cohort(cohort, "train", "predict"), to_recipe(recipe)
     inputs = inputs_of(found)
     if out is not None:
         check_out_file(Path(out), is_own=TileSet.is_table, contents="table of tiles", inputs=inputs)
     if preview is not None:
         check_out_file(Path(preview), is_own=is_page_of("tiles"), contents="preview", inputs=inputs, option="--preview")
-    audited = run_audit(found, chosen.audit, AuditOptions(decisions=path_of(decisions), workers=workers))
-    cut, failures = run_tiles(audited, chosen.tiles, out=path_of(out), workers=workers, require=preview is None)
+    audited = run_audit(found, chosen.audit, AuditOptions(decisions=to_path(decisions), workers=workers))
+    cut, failures = run_tiles(audited, chosen.tiles, out=to_path(out), workers=workers, require=preview is None)
     failures = (*audited.failures, *failures)
     if preview is not None:
-        from tilewise.report.tiles import PreviewInput, write_tiles_preview
+        from tilewise.reporting.tiles import PreviewInput, write_tiles_preview
 
         given = PreviewInput(audited, found.root, cut, chosen.tiles, failures)
         write_tiles_preview(Path(preview), given, workers=workers)

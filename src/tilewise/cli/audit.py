@@ -13,7 +13,7 @@ import typer
 from tilewise.cli.options import CohortArgument, JsonOption, QuietOption, RecipeOption, SetOption, WorkersOption
 
 if TYPE_CHECKING:
-    from tilewise.audit.cohort import AuditedCohort
+    from tilewise.auditing.cohort import AuditedCohort
 
 _EXAMPLES = (
     "Examples: tilewise audit my_cohort --out audit && tilewise train my_cohort --decisions audit/decisions.csv --out "

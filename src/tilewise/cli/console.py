@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from tilewise.audit.notes import NoteKind
+    from tilewise.auditing.notes import NoteKind
 
 _FAILURES_SHOWN = 10
 _NOTES_SHOWN = 12

@@ -38,7 +38,7 @@ def ensemble(
 ) -> None:
     """Combine runs of the same folds into one run, scored as honestly as each of them.
 
-    Everything is fitted on the select parts: for each fold on that fold's alone. Test parts are only scored.
+    Everything is fitted on the validation parts: for each fold on that fold's alone. Test parts are only scored.
     """
     from tilewise import api
     from tilewise.cli.console import print_result

@@ -45,7 +45,7 @@ def segment(
     out: Annotated[
         Path, typer.Option("--out", help="New folder for masks, segment.html, segment.json and cohort.csv.")
     ],
-    generosity: Annotated[
+    mask_threshold: Annotated[
         float | None,
         typer.Option(
             "--generosity", help="Probability from which a pixel is in the region; lower takes in more. Default 0.5."
@@ -72,7 +72,11 @@ def segment(
     from tilewise.segment.sheet import summary
     from tilewise.store import read_json
 
-    asked = [f"segment.method={method}", *([] if generosity is None else [f"segment.generosity={generosity}"]), *set_]
+    asked = [
+        f"segment.method={method}",
+        *([] if mask_threshold is None else [f"segment.generosity={mask_threshold}"]),
+        *set_,
+    ]
     with progress(quiet=quiet):
         made = api.segment(
             cohort,

@@ -24,7 +24,7 @@ from tilewise.errors import CohortError
 
 SLIDE_FOLDERS: Final = ("images", "train_data", "test_data")
 _RESERVED: Final = frozenset({*SLIDE_FOLDERS, "masks"})
-_SPLITS: Final = frozenset({"train", "training", "val", "valid", "validation", "select", "test", "testing", "holdout"})
+_SPLITS: Final = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "holdout"})
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Several models to one: weights of a run's folds, and combiners of several runs; all fitted on `select` alone."""
+"""Several models to one: weights of a run's folds, and combiners of several runs; all fitted on `validation` alone."""

@@ -1,7 +1,7 @@
 """Runs' predictions in, the combined predictions and the combiner that is deployed out.
 
-Everything is fitted on `select` predictions. For fold k these are the `select` rows of fold k alone: the select part of
-another fold may hold slides of this fold's test part. The combiner that is deployed is fitted to all folds' select
+Everything is fitted on `validation` predictions. For fold k these are the `validation` rows of fold k alone: the
+validation part of another fold may hold slides of this fold's test part. The combiner that is deployed is fitted to all folds' validation
 rows together; it has no score but that on the hold-out, which no fold has seen.
 """
 
@@ -35,22 +35,22 @@ class Combined:
 
     Attributes:
         predictions: the `test` part of each fold by the combiner of that fold, and the `holdout` by the deployed one.
-            There are no `select` rows: the combiners were fitted to them. `num_tiles` is the fewest of any run.
+            There are no `validation` rows: the combiners were fitted to them. `num_tiles` is the fewest of any run.
         fold_combiners: one per fold.
         combiner: the one that is deployed.
-        select_scores: of each run on its select parts, pooled, by the metric; how a best single run is chosen without
-            looking at a test part.
+        validation_scores: of each run on its validation parts, pooled, by the metric; how a best single run is chosen
+            without looking at a test part.
     """
 
     predictions: Predictions
     fold_combiners: tuple[Combiner, ...]
     combiner: Combiner
-    select_scores: tuple[float, ...]
+    validation_scores: tuple[float, ...]
 
     @property
     def best_run(self) -> int:
-        """Position of the run with the highest score on select; the first of equals."""
-        return int(np.argmax(self.select_scores))
+        """Position of the run with the highest score on validation; the first of equals."""
+        return int(np.argmax(self.validation_scores))
 
 
 def combine(
@@ -68,10 +68,10 @@ def combine(
         method: how.
         weighting: of the classes where something is fitted to a loss.
         seed: of what is random in the fits.
-        metric: that runs are scored by on their select parts.
+        metric: that runs are scored by on their validation parts.
 
     Raises:
-        UsageError: the runs cannot be combined, or a fold's select part has nothing to fit to; names it.
+        UsageError: the runs cannot be combined, or a fold's validation part has nothing to fit to; names it.
         ArtifactError: a run's predictions are not of its own folds.
     """
     check_same(runs)
@@ -96,14 +96,14 @@ class _Fitting:
     weighting: ClassWeighting
 
     def fit(self, folds: Sequence[int], where: str, seed: int) -> Combiner:
-        """The combiner fitted to the select rows of some folds."""
+        """The combiner fitted to the validation rows of some folds."""
         if self.method == "average":
             return average(len(self.tables))
-        rows = [table[(table["part"] == "select") & table["fold"].isin(folds)] for table in self.tables]
+        rows = [table[(table["part"] == "validation") & table["fold"].isin(folds)] for table in self.tables]
         try:
             examples = Examples.of(rows, self.classes, self.weighting)
         except UsageError as error:
-            raise UsageError(f"nothing can be fitted to the select part of {where}: {error}") from error
+            raise UsageError(f"nothing can be fitted to the validation part of {where}: {error}") from error
         return fit_combiner(self.method, examples, seed=seed)
 
 
@@ -118,7 +118,7 @@ def _apply(
 
 
 def _select_score(table: pd.DataFrame, classes: tuple[str, ...], metric: PrimaryMetric) -> float:
-    rows = table[(table["part"] == "select") & table["label"].notna()]
+    rows = table[(table["part"] == "validation") & table["label"].notna()]
     if not len(rows):
         return 0.0
     index = {name: position for position, name in enumerate(classes)}

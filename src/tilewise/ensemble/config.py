@@ -10,21 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class EnsembleConfig(BaseModel):
     """Which folds' models the deployed classifier is made of, and how much each counts.
 
-    Everything follows from each model's predictions of its own `select` part, which it has not learnt from.
+    Everything follows from each model's predictions of its own `validation` part, which it has not learnt from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     members: Literal["all", "best"] = Field(
         "all",
-        description="all: every fold's model. best: the num_members with the highest score on select, "
+        description="all: every fold's model. best: the num_members with the highest score on validation, "
         "by evaluation.metric.",
     )
     num_members: int | None = Field(None, ge=1, le=1000, description="How many models are kept (members best).")
-    weights: Literal["equal", "select_score", "fitted"] = Field(
+    weights: Literal["equal", "validation_score", "fitted"] = Field(
         "equal",
-        description="equal: each model counts the same. select_score: by its score on select, by evaluation.metric. "
-        "fitted: by its log score on select, as far as models differ by more than chance (pseudo-BMA, Yao et al. "
+        description="equal: each model counts the same. validation_score: by its score on validation, by evaluation.metric. "
+        "fitted: by its log score on validation, as far as models differ by more than chance (pseudo-BMA, Yao et al. "
         "2018).",
     )
 

@@ -21,10 +21,10 @@ _EXPONENTS: dict[ClassWeighting, float] = {"none": 0.0, "sqrt": 0.5, "inverse": 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Slides of a `select` part, or of several.
+    """Slides of a `validation` part, or of several.
 
     Attributes:
-        truth_N: class index of each row's label. A slide in the select part of several folds has as many rows.
+        truth_N: class index of each row's label. A slide in the validation part of several folds has as many rows.
         group_N: index from 0 of what stays together.
         probabilities_RNC: what each run's model of the fold says.
         weights_N: how much a row counts in a loss; their mean is 1.
@@ -47,10 +47,10 @@ class Examples:
 
     @classmethod
     def of(cls, tables: Sequence[pd.DataFrame], classes: Sequence[str], weighting: ClassWeighting) -> Examples:
-        """Take the rows of one or more folds' `select` parts, the same in each run's table.
+        """Take the rows of one or more folds' `validation` parts, the same in each run's table.
 
-        A slide counts once in all, however many folds have it in their select part. `sqrt` and `inverse` weigh classes
-        as in the training of the runs (King and Zeng 2001).
+        A slide counts once in all, however many folds have it in their validation part. `sqrt` and `inverse` weigh
+        classes as in the training of the runs (King and Zeng 2001).
 
         Args:
             tables: one per run: columns of a predictions table, rows in the same order.

@@ -23,7 +23,7 @@ _LEAST = 1e-6  # a slide that is certainly wrong costs 13.8, not infinity
 
 @dataclass(frozen=True)
 class FoldScore:
-    """How good a fold's model is on its own `select` part.
+    """How good a fold's model is on its own `validation` part.
 
     Attributes:
         score: by the recipe's `evaluation.metric`, over its slides; 0 where that is not defined.
@@ -54,17 +54,17 @@ def check_ensemble(folds: Folds, config: EnsembleConfig) -> None:
     """Refuse what these folds cannot give, before anything is trained.
 
     Raises:
-        FoldsError: there are fewer folds than models asked for, or a fold has no `select` part to be weighed by.
+        FoldsError: there are fewer folds than models asked for, or a fold has no `validation` part to be weighed by.
     """
     if config.num_members is not None and config.num_members > len(folds.folds):
         raise FoldsError(
             f"ensemble.num_members={config.num_members} and there are {len(folds.folds)} folds; ask for fewer, or set "
             "ensemble.members=all"
         )
-    empty = [str(number) for number, fold in enumerate(folds.folds) if not fold.select]
+    empty = [str(number) for number, fold in enumerate(folds.folds) if not fold.validation]
     if config.looks_at_select and empty:
         raise FoldsError(
-            f"fold {empty[0]} has no select part, so its model cannot be weighed; set ensemble.members=all and "
+            f"fold {empty[0]} has no validation part, so its model cannot be weighed; set ensemble.members=all and "
             "ensemble.weights=equal, or ask for fewer folds"
         )
 
@@ -79,25 +79,25 @@ def fold_weights(
 ) -> tuple[float, ...]:
     """Weight of each fold's model: 0 for one that is left out; they sum to 1.
 
-    Each model is judged by its own `select` slides, which it did not learn from; rows of other parts are passed over.
-    Models of different folds are so judged by different slides, and a difference of a few of them is mostly noise.
-    `fitted` takes this into account in two steps. The mean log scores are drawn towards their common mean, as far as
-    their spread is no more than chance explains (the random effects of DerSimonian and Laird 1986; errors over groups).
-    What is left of a difference goes into pseudo-BMA weights (Yao, Vehtari, Simpson and Gelman 2018, section 3.4): the
-    mean, over draws of the log scores within their errors, of exp(n * mean log score), scaled to sum to 1, n being the
-    mean number of slides of a select part. Models that cannot be told apart count the same; one that is surely better
-    takes nearly all. Without the first step the best of equals would take most of the weight by luck.
+    Each model is judged by its own `validation` slides, which it did not learn from; rows of other parts are passed
+    over. Models of different folds are so judged by different slides, and a difference of a few of them is mostly
+    noise. `fitted` takes this into account in two steps. The mean log scores are drawn towards their common mean, as
+    far as their spread is no more than chance explains (the random effects of DerSimonian and Laird 1986; errors over
+    groups). What is left of a difference goes into pseudo-BMA weights (Yao, Vehtari, Simpson and Gelman 2018, section
+    3.4): the mean, over draws of the log scores within their errors, of exp(n * mean log score), scaled to sum to 1,
+    n being the mean number of slides of a validation part. Models that cannot be told apart count the same; one that is surely
+    better takes nearly all. Without the first step the best of equals would take most of the weight by luck.
 
     Args:
-        predictions: with the `select` part of every fold, each predicted by its own model.
+        predictions: with the `validation` part of every fold, each predicted by its own model.
         folds: of the run.
         config: which and how.
         seed: of the draws.
-        metric: that `best` and `select_score` go by.
+        metric: that `best` and `validation_score` go by.
 
     Raises:
         FoldsError: as `check_ensemble`.
-        ArtifactError: a fold's `select` predictions are missing.
+        ArtifactError: a fold's `validation` predictions are missing.
     """
     check_ensemble(folds, config)
     num_folds = len(folds.folds)
@@ -112,9 +112,9 @@ def fold_weights(
 
 def _score(predictions: Predictions, number: int, metric: PrimaryMetric) -> FoldScore:
     table = predictions.table
-    sample = Sample.of(table[(table["part"] == "select") & (table["fold"] == number)], predictions.classes)
+    sample = Sample.of(table[(table["part"] == "validation") & (table["fold"] == number)], predictions.classes)
     if not sample.num_slides:
-        raise ArtifactError(f"the predictions hold no select part of fold {number}; run `tilewise train` again")
+        raise ArtifactError(f"the predictions hold no validation part of fold {number}; run `tilewise train` again")
     own_N = sample.probabilities_NC[np.arange(sample.num_slides), sample.truth_N]
     return FoldScore(
         primary_score(metric, sample.truth_N, sample.predicted_N, sample.probabilities_NC) or 0.0,
@@ -130,18 +130,18 @@ def _sums(values_N: Floats, sample: Sample) -> Floats:
 def _best(scores: list[FoldScore], num: int) -> list[int]:
     """The best by score; of equals the one with the better log score, then the first."""
 
-    def badness(number: int) -> tuple[float, float, int]:
+    def selection_loss(number: int) -> tuple[float, float, int]:
         score = scores[number]
         return -score.score, -score.mean_log_score, number
 
-    return sorted(sorted(range(len(scores)), key=badness)[:num])
+    return sorted(sorted(range(len(scores)), key=selection_loss)[:num])
 
 
 def _weigh(scores: list[FoldScore], config: EnsembleConfig, seed: int) -> Floats:
     equal_M = np.ones(len(scores))
     if config.weights == "equal":
         return equal_M
-    if config.weights == "select_score":
+    if config.weights == "validation_score":
         scores_M = np.array([score.score for score in scores])
         return scores_M if scores_M.sum() > 0 else equal_M
     return pseudo_bma(scores, seed=seed)

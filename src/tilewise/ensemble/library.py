@@ -21,7 +21,7 @@ class LibraryRun:
     Attributes:
         name: by which reports and messages call it.
         folds: its fold file.
-        predictions: of its `select`, `test` and `holdout` parts.
+        predictions: of its `validation`, `test` and `holdout` parts.
     """
 
     name: str
@@ -94,12 +94,12 @@ def _parts(folds: Folds) -> dict[tuple[int, str], str]:
 
 
 def _check_rows(run: LibraryRun) -> None:
-    """Every slide of a `select` or `test` part or of the hold-out has one row, and no other has."""
+    """Every slide of a `validation` or `test` part or of the hold-out has one row, and no other has."""
     expected = {
         (part, number, name)
         for number, fold in enumerate(run.folds.folds)
-        for part in ("select", "test")
-        for name in fold.part("select" if part == "select" else "test")
+        for part in ("validation", "test")
+        for name in fold.part("validation" if part == "validation" else "test")
     } | {("holdout", -1, name) for name in run.folds.holdout}
     table = run.predictions.table
     found = list(zip(table["part"], table["fold"].astype(int), table["slide"], strict=True))

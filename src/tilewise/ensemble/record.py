@@ -27,12 +27,12 @@ class EnsembleRecord:
         class_weighting: of what was fitted to a loss: `none`, `sqrt` or `inverse`.
         weights: of the deployed combiner, None for one that has none (stacking).
         fold_weights: of each fold's combiner, likewise.
-        select_scores: of each run on its select parts, by the metric of the evaluation.
-        best_run: position of the run that select calls the best.
+        validation_scores: of each run on its validation parts, by the metric of the evaluation.
+        best_run: position of the run that validation calls the best.
         differences: part (`test`, and `holdout` where there is one) -> the combination less each run on it, as
             `paired_difference` gives it.
         scored_holdout: whether the deployed combiner has a score of its own.
-        caveats: what a reader must know of the runs, a sentence each.
+        report_warnings: what a reader must know of the runs, a sentence each.
     """
 
     method: Method
@@ -42,11 +42,11 @@ class EnsembleRecord:
     class_weighting: str
     weights: tuple[float, ...] | None
     fold_weights: tuple[tuple[float, ...], ...] | None
-    select_scores: tuple[float, ...]
+    validation_scores: tuple[float, ...]
     best_run: int
     differences: dict[str, list[dict[str, Any]]]
     scored_holdout: bool
-    caveats: tuple[str, ...] = ()
+    report_warnings: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
         """Write `ensemble.json`."""
@@ -62,7 +62,7 @@ class EnsembleRecord:
         data = read_json(path, schema=_SCHEMA, version=_VERSION)
         try:
             given = {name: data[name] for name in cls.__dataclass_fields__}
-            for name in ("runs", "recipes", "select_scores", "caveats"):
+            for name in ("runs", "recipes", "validation_scores", "caveats"):
                 given[name] = tuple(given[name])
             if given["weights"] is not None:
                 given["weights"] = tuple(given["weights"])
@@ -81,7 +81,7 @@ class EnsembleRecord:
         fitted = (
             "Nothing was fitted; every run counts the same."
             if self.method == "average"
-            else "Everything was fitted on the select parts alone: each fold's combiner on that fold's, the deployed "
+            else "Everything was fitted on the validation parts alone: each fold's combiner on that fold's, the deployed "
             "one on all of them together."
         )
         said.append(fitted)

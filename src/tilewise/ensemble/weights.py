@@ -49,7 +49,7 @@ def greedy_weights(examples: Examples, *, seed: int) -> tuple[float, ...]:
     """Weights by ensemble selection: runs are added one by one, a run as often as it helps (Caruana et al. 2004).
 
     Each step adds the run whose addition to the mean gives the highest macro F1; of equals, the one with the least log
-    loss. The best set on the way is kept. One such search overfits a small select part, so that it is bagged: the
+    loss. The best set on the way is kept. One such search overfits a small validation part, so that it is bagged: the
     weights are the mean over searches on bootstrap samples of groups. Caruana bags the library; here that has few runs
     and the slides are what is scarce.
     """

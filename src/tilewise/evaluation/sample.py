@@ -57,8 +57,8 @@ class Sample:
         probabilities_NC = rows[[_PREFIX + name for name in classes]].to_numpy(np.float64)
         names = tuple(slides)
         if not np.isfinite(probabilities_NC).all():
-            bad = names[int(np.argmin(np.isfinite(probabilities_NC).all(1)))]
-            raise ArtifactError(f"slide {bad} has a probability that is no number; train and predict again")
+            epoch_loss = names[int(np.argmin(np.isfinite(probabilities_NC).all(1)))]
+            raise ArtifactError(f"slide {epoch_loss} has a probability that is no number; train and predict again")
         keys = [
             ("slide", name) if group is None or group != group else ("group", str(group))  # noqa: PLR0124 - nan
             for name, group in zip(names, rows["group"], strict=True)

@@ -77,7 +77,8 @@ class ClassActivation:
         # Fields of a tile, or tiles and then whole slides, went through the encoder together.
         rows = slice(None, None, batch.images_BSCHW.shape[1])
         activations, gradients = (
-            found[0].numpy()[rows][: len(batch)] for found in (passed.activations, passed.gradients)
+            tiles_or_failure[0].numpy()[rows][: len(batch)]
+            for tiles_or_failure in (passed.activations, passed.gradients)
         )
         maps_BHW = self._cam.get_cam_image(None, self._layer, [], activations, gradients, eigen_smooth=False)
         passed.clear()

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tilewise.cohort import read_mask
 from tilewise.explain.slide import SlideExplained, SlideMap, maps_of
-from tilewise.report.pictures import outline
+from tilewise.reporting.pictures import outline
 from tilewise.slides import open_slide
 from tilewise.units import Size
 

@@ -16,8 +16,8 @@ from PIL import Image
 from tilewise.execution import Failure, run_each
 from tilewise.explain.draw import RGB, draw_slide
 from tilewise.explain.slide import SlideExplained
-from tilewise.report.templates import environment, read
-from tilewise.report.text import without_folders
+from tilewise.reporting.templates import environment, read
+from tilewise.reporting.text import without_folders
 from tilewise.store import digest_config, forget_written, record_written, write_bytes, write_text
 from tilewise.version import __version__
 

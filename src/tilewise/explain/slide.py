@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tilewise.audit.cohort import AuditedSlide
+from tilewise.auditing.cohort import AuditedSlide
 from tilewise.explain.paint import Map, paint
 from tilewise.explain.values import TileValues
 from tilewise.units import Size

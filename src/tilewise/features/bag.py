@@ -26,14 +26,14 @@ class FeatureBag:
         boxes: int64 (N, 4) as x, y, width, height in level-0 pixels, row by row.
         training_only: bool (N,), extra views of a rare class, which only training may see; None where there are none.
             It follows from the tile table and is not written.
-        num_left: tiles that keep their own colours although each was to be normalised by itself.
+        num_unnormalised: tiles that keep their own colours although each was to be normalised by itself.
     """
 
     slide_id: str
     features_ND: npt.NDArray[np.float32]
     boxes: Boxes
     training_only: npt.NDArray[np.bool_] | None = None
-    num_left: int = 0
+    num_unnormalised: int = 0
 
     def scored(self) -> FeatureBag:
         """The bag without the tiles that only training may see: a slide's label must not tell how it is looked at."""
@@ -52,7 +52,7 @@ class FeatureBag:
             "tilewise_version": __version__,
             "slide": self.slide_id,
             "key": key,
-            "num_left": self.num_left,
+            "num_unnormalised": self.num_unnormalised,
         }
         write_sealed_tensors(path, {"features": self.features_ND, "boxes": self.boxes}, about, durable=False)
 
@@ -66,4 +66,4 @@ class FeatureBag:
         tensors, about = read_sealed_tensors(path)
         if (about.get("schema"), about.get("schema_version"), about.get("key")) != (_SCHEMA, _VERSION, key):
             raise ArtifactError(f"{path} is not the bag of {slide_id} that was asked for; delete it and run again")
-        return cls(slide_id, tensors["features"], tensors["boxes"], num_left=int(about["num_left"]))
+        return cls(slide_id, tensors["features"], tensors["boxes"], num_unnormalised=int(about["num_unnormalised"]))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.audit.cohort import AuditedCohort, AuditedSlide
+from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.encoders import Encoder
 from tilewise.errors import ArtifactError, SlideError
 from tilewise.execution import Failure, task
@@ -96,7 +96,7 @@ def run(
                 bar.advance()
         chunks = _chunks(missing, config.chunk_tiles, cutting, failures)
         for work, features_ND in _encoded(chunks, encoder):
-            left = work.stain.num_left if isinstance(work.stain, TileNormaliser) else 0
+            left = work.stain.num_unnormalised if isinstance(work.stain, TileNormaliser) else 0
             bags[work.name] = FeatureBag(work.name, features_ND, work.rows.boxes, work.rows.training_only, left)
             if config.cache:
                 with cache_writes():

@@ -67,7 +67,7 @@ def restrict(folds: Folds, items: Iterable[FoldItem]) -> Folds:
     def only(names: Sequence[str]) -> tuple[str, ...]:
         return tuple(name for name in names if name in wanted)
 
-    parts = tuple(Fold(only(fold.train), only(fold.select), only(fold.test)) for fold in folds.folds)
+    parts = tuple(Fold(only(fold.train), only(fold.validation), only(fold.test)) for fold in folds.folds)
     check_trainable(parts, kept)
     note = f"{len(folds.items) - len(kept)} slides of the folds that this run shares with others are not in it"
     return replace(folds, folds=parts, holdout=only(folds.holdout), items=kept, notes=(*folds.notes, note))

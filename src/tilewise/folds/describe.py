@@ -38,7 +38,7 @@ def describe(
             for one in _classes(items)
             if not one.slides & set(holdout)
         ]
-    notes += _empty_select(folds, config)
+    notes += _empty_validation(folds, config)
     return notes + _uneven(folds)
 
 
@@ -59,21 +59,24 @@ def _rare(one: _Class, folds: Sequence[Fold]) -> list[str]:
         step = step if len(folds) > one.num_groups else ""
         whole = " for " + _count(len(folds), "fold") if len(folds) > 1 else ""
         notes.append(f"{one}{whole}: {_folds(lacks['test'])} {_verb(lacks['test'], 'test')} none of it{step}")
-    unselected = [number for number in lacks["select"] if folds[number].select]
+    unselected = [number for number in lacks["validation"] if folds[number].validation]
     if unselected:
         notes.append(
-            f"{one}: {_folds(unselected)} {_verb(unselected, 'select')} none of it, so it has no say in when training "
+            f"{one}: {_folds(unselected)} {_verb(unselected, 'validation')} none of it, so it has no say in when "
+            f"training "
             "stops"
         )
     return notes
 
 
-def _empty_select(folds: Sequence[Fold], config: FoldsConfig) -> list[str]:
-    empty = [number for number, fold in enumerate(folds) if not fold.select]
+def _empty_validation(folds: Sequence[Fold], config: FoldsConfig) -> list[str]:
+    empty = [number for number, fold in enumerate(folds) if not fold.validation]
     if not empty:
         return []
-    why = "as asked (folds.select_fraction=0)" if config.select_fraction == 0.0 else "for want of groups"
-    return [f"{_folds(empty)} {_verb(empty, 'have', 'has')} no select part, {why}: training runs its full length there"]
+    why = "as asked (folds.validation_fraction=0)" if config.validation_fraction == 0.0 else "for want of groups"
+    return [
+        f"{_folds(empty)} {_verb(empty, 'have', 'has')} no validation part, {why}: training runs its full length there"
+    ]
 
 
 def _uneven(folds: Sequence[Fold]) -> list[str]:

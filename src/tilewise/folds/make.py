@@ -19,8 +19,8 @@ def make_folds(items: Iterable[FoldItem], config: FoldsConfig, *, seed: int) -> 
     """Cut the labelled slides into folds; slides without a label are left out.
 
     Groups never fall into two parts of a fold, and every slide outside the hold-out is tested once (kind kfold). Where
-    a class has too few groups, `train` gets it first, then `test`, then `select`, and the notes say what that means.
-    The order of the slides does not matter, and the same seed gives the same folds.
+    a class has too few groups, `train` gets it first, then `test`, then `validation`, and the notes say what that
+    means. The order of the slides does not matter, and the same seed gives the same folds.
 
     Raises:
         FoldsError: the cohort cannot be split as asked; names the class or slide and the next step.
@@ -30,14 +30,14 @@ def make_folds(items: Iterable[FoldItem], config: FoldsConfig, *, seed: int) -> 
     labelled = tuple(item for item in items if item.label is not None)
     num_unlabelled = len(items) - len(labelled)
     notes = [f"{num_unlabelled} slides without a label are in no fold"] if num_unlabelled else []
-    if config.from_ == "split":
+    if config.source == "split":
         labelled, parts, more = read_table_split(labelled)
         notes += more
         _check_cohort(labelled)
         fold = parts.fold
-        if not fold.select:
-            train, select = _carve_select(_only(labelled, fold.train), config, seed=(seed, _SELECT, 0))
-            fold = Fold(train, select, fold.test)
+        if not fold.validation:
+            train, validation = _carve_validation(_only(labelled, fold.train), config, seed=(seed, _SELECT, 0))
+            fold = Fold(train, validation, fold.test)
         folds, holdout = [fold], parts.holdout
     else:
         _check_cohort(labelled)
@@ -76,35 +76,35 @@ def _kfold(table: GroupTable, config: FoldsConfig, *, seed: int) -> list[Fold]:
     tests = table.cut((rule,) * config.num_folds, seed=(seed, _TEST))
     folds = []
     for number, test in enumerate(tests):
-        train, select = _carve_select(table.without(test), config, seed=(seed, _SELECT, number))
-        folds.append(Fold(train, select, test.slide_ids))
+        train, validation = _carve_validation(table.without(test), config, seed=(seed, _SELECT, number))
+        folds.append(Fold(train, validation, test.slide_ids))
     return folds
 
 
 def _single(table: GroupTable, config: FoldsConfig, *, seed: int) -> Fold:
     rest = 1.0 - config.test_fraction
     rules = [
-        table.rule(rest * (1.0 - config.select_fraction), least=1, least_in_all=1, priority=2),
+        table.rule(rest * (1.0 - config.validation_fraction), least=1, least_in_all=1, priority=2),
         table.rule(config.test_fraction, least=1, least_in_all=1, priority=1),
     ]
-    if config.select_fraction > 0.0:
-        rules.append(table.rule(rest * config.select_fraction, least=1, least_in_all=1, priority=0))
-    train, test, *select = table.cut(tuple(rules), seed=(seed, _TEST))
-    return Fold(train.slide_ids, select[0].slide_ids if select else (), test.slide_ids)
+    if config.validation_fraction > 0.0:
+        rules.append(table.rule(rest * config.validation_fraction, least=1, least_in_all=1, priority=0))
+    train, test, *validation = table.cut(tuple(rules), seed=(seed, _TEST))
+    return Fold(train.slide_ids, validation[0].slide_ids if validation else (), test.slide_ids)
 
 
-def _carve_select(
+def _carve_validation(
     table: GroupTable, config: FoldsConfig, *, seed: tuple[int, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Train and select, from what is not tested."""
-    if config.select_fraction == 0.0:
+    """Train and validation, from what is not tested."""
+    if config.validation_fraction == 0.0:
         return table.slide_ids, ()
     rules = (
-        table.rule(1.0 - config.select_fraction, least=1, least_in_all=1, priority=1),
-        table.rule(config.select_fraction, least=1, least_in_all=1, priority=0),
+        table.rule(1.0 - config.validation_fraction, least=1, least_in_all=1, priority=1),
+        table.rule(config.validation_fraction, least=1, least_in_all=1, priority=0),
     )
-    train, select = table.cut(rules, seed=seed)
-    return train.slide_ids, select.slide_ids
+    train, validation = table.cut(rules, seed=seed)
+    return train.slide_ids, validation.slide_ids
 
 
 def _only(items: Sequence[FoldItem], slide_ids: tuple[str, ...]) -> GroupTable:
@@ -129,7 +129,7 @@ def _check_cohort(items: Sequence[FoldItem]) -> None:
     num_groups = len({item.group_key for item in items})
     if num_groups < 3:
         raise FoldsError(
-            f"{num_groups} groups cannot make the parts train, select and test; label slides of at least 3 groups, "
+            f"{num_groups} groups cannot make the parts train, validation and test; label slides of at least 3 groups, "
             "or correct the group column"
         )
 

@@ -15,8 +15,8 @@ from tilewise.store import read_json, write_json
 _SCHEMA = "tilewise.folds"
 _VERSION = 1
 
-PartName = Literal["train", "select", "test"]
-PART_NAMES: tuple[PartName, ...] = ("train", "select", "test")
+PartName = Literal["train", "validation", "test"]
+PART_NAMES: tuple[PartName, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, order=True)
@@ -36,15 +36,15 @@ class FoldItem:
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold: `train` learns, `select` stops training, `test` is predicted once. Slide ids, sorted."""
+    """One fold: `train` learns, `validation` stops training, `test` is predicted once. Slide ids, sorted."""
 
     train: tuple[str, ...]
-    select: tuple[str, ...]
+    validation: tuple[str, ...]
     test: tuple[str, ...]
 
     def part(self, name: PartName) -> tuple[str, ...]:
         """The slides of one part."""
-        return {"train": self.train, "select": self.select, "test": self.test}[name]
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The cohort table's own split: train, test, and where it has them select and hold-out."""
+"""The cohort table's own split: train, test, and where it has them validation and hold-out."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from tilewise.folds.parts import Fold, FoldItem
 
 _SPELLINGS = {
     "train": ("train", "training"),
-    "select": ("select", "val", "valid", "validation", "dev"),
+    "validation": ("validation", "val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
     "holdout": ("holdout", "hold-out"),
 }
 _PART_OF = {spelling: part for part, spellings in _SPELLINGS.items() for spelling in spellings}
 # What a group is kept in when the table has it in several parts: the later use of a slide wins, training loses.
-_KEPT_FIRST = ("holdout", "test", "select", "train")
+_KEPT_FIRST = ("holdout", "test", "validation", "train")
 
 
 @dataclass(frozen=True)
 class TableSplit:
-    """The one fold of a table's split column (select may be empty), and its hold-out."""
+    """The one fold of a table's split column (validation may be empty), and its hold-out."""
 
     fold: Fold
     holdout: tuple[str, ...]
@@ -31,7 +31,7 @@ def read_table_split(items: Sequence[FoldItem]) -> tuple[tuple[FoldItem, ...], T
     """The slides that can be used, their parts, and what had to be left out.
 
     A group that the table puts into two parts (the audit may have found two slides to be copies) keeps its slides in
-    the part that is used last (hold-out, test, select), and its slides in the earlier parts are left out.
+    the part that is used last (hold-out, test, validation), and its slides in the earlier parts are left out.
 
     Raises:
         FoldsError: a slide has no split or an unknown one, or train or test is empty.
@@ -51,9 +51,9 @@ def read_table_split(items: Sequence[FoldItem]) -> tuple[tuple[FoldItem, ...], T
             because = f" ({'; '.join(notes)})" if notes else ""
             raise FoldsError(
                 f"the table's split column leaves no labelled slide for {part}{because}; "
-                "correct it, or drop `folds.from` to have folds made"
+                "correct it, or drop `folds.source` to have folds made"
             )
-    fold = Fold(split["train"], split["select"], split["test"])
+    fold = Fold(split["train"], split["validation"], split["test"])
     return tuple(replace(item, split=None) for item in used), TableSplit(fold, split["holdout"]), notes
 
 
@@ -62,8 +62,8 @@ def _part(item: FoldItem) -> str:
     if part is None:
         problem = "has no split" if not item.split else f"has split {item.split!r}"
         raise FoldsError(
-            f"slide {item.slide_id} {problem} in the table; write train, select, test or holdout, "
-            "or drop `folds.from` to have folds made"
+            f"slide {item.slide_id} {problem} in the table; write train, validation, test or holdout, "
+            "or drop `folds.source` to have folds made"
         )
     return part
 

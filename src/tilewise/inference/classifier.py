@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tilewise.errors import ArtifactError
 from tilewise.features.bag import FeatureBag
-from tilewise.inference.usual import Usual
+from tilewise.inference.out_of_distribution import ReferenceDistribution
 from tilewise.models import FoldModel
 from tilewise.models.files import ABOUT_NAME
 from tilewise.models.networks import NetworkModel
@@ -45,7 +45,8 @@ class SlideClassifier:
         targets: stains that new slides are brought to, one for all members or one for each; none where stains are left
             as they are.
         segmenter: folder of the U-Nets that make the masks of new slides; None where masks are not learnt.
-        usual: what slides of the training cohort are like, to notice one that is not; None where nobody noted it.
+        reference_distribution: what slides of the training cohort are like, to notice one that is not; None where
+            nobody noted it.
     """
 
     members: tuple[Member, ...]
@@ -58,7 +59,7 @@ class SlideClassifier:
     training_slides: Mapping[str, str]
     targets: tuple[StainProfile, ...] = ()
     segmenter: Path | None = None
-    usual: Usual | None = None
+    reference_distribution: ReferenceDistribution | None = None
 
     def predict(self, *looks: Mapping[str, FeatureBag]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Heads on features: what each says of the slides, then the weighted mean over members.
@@ -106,7 +107,9 @@ class SlideClassifier:
             "training_slides": dict(self.training_slides),
             "targets": [target.to_json() for target in self.targets],
             "segmenter": None if self.segmenter is None else segmenter_digest(folder / _SEGMENTER),
-            "usual": None if self.usual is None else self.usual.to_json(),
+            "reference_distribution": None
+            if self.reference_distribution is None
+            else self.reference_distribution.to_json(),
         }
         write_json(folder / CLASSIFIER_NAME, payload, schema=_SCHEMA, version=_VERSION)
 
@@ -125,7 +128,7 @@ class SlideClassifier:
             targets = tuple(StainProfile.from_json(target) for target in data.get("targets", ()))
             _check_targets(data["recipe"], targets, len(members))
             learnt = data.get("segmenter")
-            usual = data.get("usual")  # version 2 did not note it
+            reference_distribution = data.get("reference_distribution")  # version 2 did not note it
             if learnt is not None and learnt != segmenter_digest(folder / _SEGMENTER):
                 raise ArtifactError(f"{folder / _SEGMENTER} is of another training; {_AGAIN}")
             return cls(
@@ -139,7 +142,9 @@ class SlideClassifier:
                 training_slides=data["training_slides"],
                 targets=targets,
                 segmenter=None if learnt is None else folder / _SEGMENTER,
-                usual=None if usual is None else Usual.from_json(usual),
+                reference_distribution=None
+                if reference_distribution is None
+                else ReferenceDistribution.from_json(reference_distribution),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{folder / CLASSIFIER_NAME} is damaged ({error!r}); {_AGAIN}") from error
@@ -165,7 +170,7 @@ def _check_targets(recipe: Mapping[str, Any], targets: Sequence[StainProfile], n
 
 
 def _is_of_pixels(recipe: Mapping[str, Any]) -> bool:
-    return bool(recipe.get("training", {}).get("on") == "pixels")
+    return bool(recipe.get("training", {}).get("input") == "tiles")
 
 
 def _load_member(kind: type[Member], folder: Path, digest: str) -> Member:

@@ -27,7 +27,7 @@ _CALL = 64  # tiles of a forward pass on a graphics card at most, a power of two
 
 
 @dataclass(frozen=True)
-class Looking:
+class InferenceOptions:
     """How networks look at slides; no part of what they are.
 
     Attributes:
@@ -49,7 +49,8 @@ class SlideProbabilities:
         slide_ids: S slides that could be read, in the order they were asked for.
         probabilities_MSC: float64, of each member.
         num_tiles_S: int64.
-        num_left_S: pictures of each slide that keep their own colours although each was to be normalised by itself.
+        num_unnormalised_S: pictures of each slide that keep their own colours although each was to be normalised by
+            itself.
         failures: slides that could not be read.
         tiles: slide -> float32 (M, T, C), of each network and tile; heads on features leave it empty.
     """
@@ -57,13 +58,13 @@ class SlideProbabilities:
     slide_ids: tuple[str, ...]
     probabilities_MSC: Floats
     num_tiles_S: npt.NDArray[np.int64]
-    num_left_S: npt.NDArray[np.int64]
+    num_unnormalised_S: npt.NDArray[np.int64]
     failures: tuple[Failure, ...] = ()
     tiles: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 def predict_slides(
-    models: Sequence[NetworkModel], store: TileStore, slide_ids: Sequence[str], looking: Looking | None = None
+    models: Sequence[NetworkModel], store: TileStore, slide_ids: Sequence[str], options: InferenceOptions | None = None
 ) -> SlideProbabilities:
     """Probabilities of slides by each of several networks; every slide is decoded once.
 
@@ -73,30 +74,30 @@ def predict_slides(
         models: of the same classes and inputs.
         store: of the slides' tiles.
         slide_ids: which; each has a tile.
-        looking: views, threads and device.
+        options: views, threads and device.
 
     Raises:
         UsageError: the device is not there.
     """
-    looking = looking or Looking()
-    scores = [_scorer(model, looking) for model in models]
+    options = options or InferenceOptions()
+    scores = [_scorer(model, options) for model in models]
     names, rows, counts, left, failures = [], [], [], [], []
     tiles: dict[str, npt.NDArray[np.float32]] = {}
     with task("predicting", len(slide_ids)) as bar:
-        for name, found in store.each(slide_ids):
+        for name, tiles_or_failure in store.each(slide_ids):
             bar.advance()
-            if isinstance(found, Failure):
-                failures.append(found)
+            if isinstance(tiles_or_failure, Failure):
+                failures.append(tiles_or_failure)
                 continue
             names.append(name)
-            tiles[name] = np.stack([_of_tiles(score, found, looking) for score in scores])
+            tiles[name] = np.stack([_of_tiles(score, tiles_or_failure, options) for score in scores])
             rows.append([_of_slide(model, own_TC) for model, own_TC in zip(models, tiles[name], strict=True)])
-            counts.append(int((~found.training_only_T).sum()))
-            left.append(found.num_left)
+            counts.append(int((~tiles_or_failure.training_only_T).sum()))
+            left.append(tiles_or_failure.num_unnormalised)
     shape = (len(names), len(models), len(models[0].classes))
     probabilities_MSC = np.array(rows, dtype=np.float64).reshape(shape).transpose(1, 0, 2)
-    num_tiles_S, num_left_S = (np.array(numbers, dtype=np.int64) for numbers in (counts, left))
-    return SlideProbabilities(tuple(names), probabilities_MSC, num_tiles_S, num_left_S, tuple(failures), tiles)
+    num_tiles_S, num_unnormalised_S = (np.array(numbers, dtype=np.int64) for numbers in (counts, left))
+    return SlideProbabilities(tuple(names), probabilities_MSC, num_tiles_S, num_unnormalised_S, tuple(failures), tiles)
 
 
 def tile_batch(tiles: SlideTiles, chosen: npt.NDArray[np.int64]) -> TileBatch:
@@ -110,10 +111,10 @@ def tile_batch(tiles: SlideTiles, chosen: npt.NDArray[np.int64]) -> TileBatch:
     return TileBatch(torch.from_numpy(tiles.images_TSCHW[chosen]), masks, wides)
 
 
-def _of_tiles(score: _Score, tiles: SlideTiles, looking: Looking) -> npt.NDArray[np.float32]:
+def _of_tiles(score: _Score, tiles: SlideTiles, options: InferenceOptions) -> npt.NDArray[np.float32]:
     scored = np.flatnonzero(~tiles.training_only_T)
     parts = [
-        _mean_over_views(score, tile_batch(tiles, scored[start : start + _CHUNK]), looking.views)
+        _mean_over_views(score, tile_batch(tiles, scored[start : start + _CHUNK]), options.views)
         for start in range(0, len(scored), _CHUNK)
     ]
     return np.concatenate(parts)
@@ -141,10 +142,10 @@ def _mean_over_views(score: _Score, batch: TileBatch, views: ViewsConfig) -> npt
     return mean_BC
 
 
-def _scorer(model: NetworkModel, looking: Looking) -> _Score:
-    if looking.device == "cpu":
-        return lambda batch: model.predict_tiles(batch, num_threads=looking.num_threads)
-    return _on_card(model, looking.device)
+def _scorer(model: NetworkModel, options: InferenceOptions) -> _Score:
+    if options.device == "cpu":
+        return lambda batch: model.predict_tiles(batch, num_threads=options.num_threads)
+    return _on_card(model, options.device)
 
 
 def _on_card(model: NetworkModel, device: str) -> _Score:

@@ -22,7 +22,7 @@ class Predictions:
     """Probabilities per slide.
 
     Attributes:
-        table: slide, label (None where unknown), group, fold (-1 outside the folds), part (`select`, `test`,
+        table: slide, label (None where unknown), group, fold (-1 outside the folds), part (`validation`, `test`,
             `holdout`), p_<class> for every class, predicted, num_tiles.
         classes: in the order of the probability columns.
     """

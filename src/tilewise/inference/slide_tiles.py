@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.audit.cohort import AuditedSlide
+from tilewise.auditing.cohort import AuditedSlide
 from tilewise.encoders import EncoderConfig, find_card
 from tilewise.errors import RecipeError
 from tilewise.models.networks import NetworkConfig
@@ -34,7 +34,7 @@ _MASK_ASIDE = ("grid", "whole")
 
 
 @dataclass(frozen=True)
-class Shown:
+class InputSpec:
     """What a network is shown of a tile.
 
     Attributes:
@@ -78,7 +78,7 @@ class SlideTiles:
         training_only_T: extra views of a rare class, which only training may see.
         masks_THW: 255 inside the region; None where the network takes none.
         wide_CHW: the whole slide, filled up with white to a square; None likewise.
-        num_left: pictures that keep their own colours although each was to be normalised by itself.
+        num_unnormalised: pictures that keep their own colours although each was to be normalised by itself.
     """
 
     key: str
@@ -86,7 +86,7 @@ class SlideTiles:
     training_only_T: npt.NDArray[np.bool_]
     masks_THW: Pixels | None = None
     wide_CHW: Pixels | None = None
-    num_left: int = 0
+    num_unnormalised: int = 0
 
     def __len__(self) -> int:
         return len(self.images_TSCHW)
@@ -100,44 +100,44 @@ class TileSource:
         slide: whose tiles.
         rows: all of them, as they were planned; fields of one place together.
         cutting: that they were planned with.
-        shown: what the network is shown of them.
+        input_spec: what the network is shown of them.
         stain: what its pixels are normalised by, an object of the slide's own; None leaves them as they are.
     """
 
     slide: AuditedSlide
     rows: TileRows
     cutting: TileConfig
-    shown: Shown
+    input_spec: InputSpec
     stain: AnyNormaliser | None = None
 
     def __len__(self) -> int:
         """T."""
-        return len(self.rows) // self.shown.num_fields
+        return len(self.rows) // self.input_spec.num_fields
 
     @property
     def num_bytes(self) -> int:
         """Of the tiles once they are decoded."""
         pixels = self.cutting.size_px**2
-        wide = 3 * (self.shown.wide_px or 0) ** 2
-        return len(self) * pixels * (3 * self.shown.num_fields + self.shown.masks) + wide
+        wide = 3 * (self.input_spec.wide_px or 0) ** 2
+        return len(self) * pixels * (3 * self.input_spec.num_fields + self.input_spec.masks) + wide
 
     @property
     def training_only_T(self) -> npt.NDArray[np.bool_]:  # noqa: N802 - carries its axis
         """Which tiles only training may see."""
-        return self.rows.training_only[:: self.shown.num_fields]
+        return self.rows.training_only[:: self.input_spec.num_fields]
 
     @property
     def key(self) -> str:
         """Digest of everything the pixels follow from: slide, tiles, how they are read, normalised and shown."""
         cutting, rows = self.cutting, self.rows
         reading = {name: getattr(cutting, name) for name in ("size_px", "fit", "pad_color", "mask_filter")}
-        if self.shown.masks or cutting.mask_filter != "none":
+        if self.input_spec.masks or cutting.mask_filter != "none":
             reading |= {name: getattr(cutting, name) for name in ("mask_closing_px", "mask_dilation_px")}
             reading["regions"] = [rows.region.tolist(), self.slide.use_mask]
         where = [digest_bytes(rows.boxes.tobytes()), digest_bytes(rows.fields.tobytes()), rows.padding.tolist()]
-        shown = [self.shown.num_fields, self.shown.masks, self.shown.wide_px]
+        input_spec = [self.input_spec.num_fields, self.input_spec.masks, self.input_spec.wide_px]
         changes = [self.stain.signature] if self.stain is not None and self.stain.signature["method"] != "none" else []
-        return digest_config([self.slide.content, where, reading, shown, _CODE_VERSION, *changes])
+        return digest_config([self.slide.content, where, reading, input_spec, _CODE_VERSION, *changes])
 
     def redrawn(self, draw: int) -> TileSource:
         """The same slide with other random views; as it is where they yield no tile.
@@ -160,41 +160,45 @@ class TileSource:
             SlideError: the slide or its mask cannot be read.
             ValueError: a place has another number of fields than the network is shown.
         """
-        rows, shown, cutting = self.rows, self.shown, self.cutting
-        if shown.num_fields > 1 and not np.array_equal(rows.scale, np.tile(np.arange(shown.num_fields), len(self))):
-            raise ValueError(f"{self.slide.slide_id}: its tiles have not {shown.num_fields} fields of view each")
+        rows, input_spec, cutting = self.rows, self.input_spec, self.cutting
+        if input_spec.num_fields > 1 and not np.array_equal(
+            rows.scale, np.tile(np.arange(input_spec.num_fields), len(self))
+        ):
+            raise ValueError(f"{self.slide.slide_id}: its tiles have not {input_spec.num_fields} fields of view each")
         with _opened(self.slide) as reader:
             masks = self._masks(reader)
             before = _num_left(self.stain)
             tiles_NHWC = read_tiles(reader, rows, cutting, masks, stain=self.stain)
-            wide = self._wide(reader) if shown.wide_px else None
-            num_left = _num_left(self.stain) - before
+            wide = self._wide(reader) if input_spec.wide_px else None
+            num_unnormalised = _num_left(self.stain) - before
         images = np.ascontiguousarray(tiles_NHWC.transpose(0, 3, 1, 2))
         return SlideTiles(
             self.key,
-            images.reshape(len(self), shown.num_fields, *images.shape[1:]),
+            images.reshape(len(self), input_spec.num_fields, *images.shape[1:]),
             self.training_only_T,
-            read_mask_tiles(self._masked_rows[:: shown.num_fields], cutting, masks) if shown.masks else None,
+            read_mask_tiles(self._masked_rows[:: input_spec.num_fields], cutting, masks) if input_spec.masks else None,
             wide,
-            num_left,
+            num_unnormalised,
         )
 
     @property
     def _masked_rows(self) -> TileRows:
         """The tiles with the region that the network is shown beside each."""
-        aside = np.isin(self.rows.strategy.astype(str), _MASK_ASIDE) & self.slide.use_mask & self.shown.masks
+        aside = np.isin(self.rows.strategy.astype(str), _MASK_ASIDE) & self.slide.use_mask & self.input_spec.masks
         return replace(self.rows, region=np.where(aside, "mask", self.rows.region))
 
     def _masks(self, reader: SlideReader) -> dict[str, Mask]:
-        if not self.shown.masks and self.cutting.mask_filter == "none":
+        if not self.input_spec.masks and self.cutting.mask_filter == "none":
             return {}
         regions = SlideRegions(self.slide, self.cutting, reader=reader)
-        found: list[Region] = sorted({*self.rows.region.tolist(), *self._masked_rows.region.tolist()} - {"slide"})
-        return {region: regions[region] for region in found}
+        tiles_or_failure: list[Region] = sorted(
+            {*self.rows.region.tolist(), *self._masked_rows.region.tolist()} - {"slide"}
+        )
+        return {region: regions[region] for region in tiles_or_failure}
 
     def _wide(self, reader: SlideReader) -> Pixels:
         """The slide in the middle of a white square, at the scale at which its longer side fills it."""
-        side = self.shown.wide_px
+        side = self.input_spec.wide_px
         assert side is not None
         seen = reader.thumbnail(side)
         scale = side / max(seen.shape[:2])
@@ -217,4 +221,4 @@ def _opened(slide: AuditedSlide) -> Iterator[SlideReader]:
 
 
 def _num_left(stain: AnyNormaliser | None) -> int:
-    return stain.num_left if isinstance(stain, TileNormaliser) else 0
+    return stain.num_unnormalised if isinstance(stain, TileNormaliser) else 0

@@ -14,10 +14,10 @@ from typing import Self
 
 import numpy as np
 
-from tilewise.audit.cohort import AuditedCohort
+from tilewise.auditing.cohort import AuditedCohort
 from tilewise.errors import ArtifactError, UsageError
 from tilewise.execution import Failure, task
-from tilewise.inference.slide_tiles import Pixels, Shown, SlideTiles, TileSource
+from tilewise.inference.slide_tiles import InputSpec, Pixels, SlideTiles, TileSource
 from tilewise.stain.normalise import AnyNormaliser
 from tilewise.store import cache_dir, cache_writes, digest_file, read_json, write_json
 from tilewise.tiles.config import TileConfig
@@ -60,7 +60,7 @@ class TileStore:
         cohort: AuditedCohort,
         tiles: TileSet,
         cutting: TileConfig,
-        shown: Shown,
+        input_spec: InputSpec,
         *,
         stains: Mapping[str, AnyNormaliser] | None = None,
         cache_megabytes: float = 2000.0,
@@ -71,13 +71,13 @@ class TileStore:
             cohort: whose slides these are.
             tiles: of these slides.
             cutting: that they were planned with.
-            shown: what the network is shown of them.
+            input_spec: what the network is shown of them.
             stains: slide -> what its pixels are normalised by; a slide without one is taken as it is.
             cache_megabytes: budget of decoded tiles in memory.
         """
         slides = {item.slide_id: item for item in cohort.slides}
         sources = {
-            name: TileSource(slides[name], rows, cutting, shown, (stains or {}).get(name))
+            name: TileSource(slides[name], rows, cutting, input_spec, (stains or {}).get(name))
             for name, rows in tiles.rows().items()
         }
         return cls(sources, cache_megabytes=cache_megabytes)
@@ -125,12 +125,12 @@ class TileStore:
         wanted = [name for name in (self._sources if slide_ids is None else slide_ids) if name not in self._held]
         failures: list[Failure] = []
         with task("decoding", len(wanted)) as bar:
-            for name, found in self._ahead(wanted, num_threads, keep=True):
+            for name, tiles_or_failure in self._ahead(wanted, num_threads, keep=True):
                 bar.advance()
-                if isinstance(found, Failure):
-                    failures.append(found)
+                if isinstance(tiles_or_failure, Failure):
+                    failures.append(tiles_or_failure)
                 else:
-                    self._held[name] = found
+                    self._held[name] = tiles_or_failure
         return tuple(failures)
 
     def each(
@@ -168,9 +168,9 @@ class TileStore:
     def _made(self, slide_id: str, *, keep: bool) -> SlideTiles:
         source = self._sources[slide_id]
         folder = cache_dir() / "tiles" / source.key[:2] / source.key
-        found = _read(folder, source)
-        if found is not None:
-            return found
+        tiles_or_failure = _read(folder, source)
+        if tiles_or_failure is not None:
+            return tiles_or_failure
         tiles = source.decode()
         if not keep or slide_id in self._in_memory:
             return tiles
@@ -189,7 +189,7 @@ def _write(folder: Path, tiles: SlideTiles) -> None:
             if array is not None:
                 np.save(temporary / f"{name}.npy", array)
                 digests[name] = digest_file(temporary / f"{name}.npy")
-        about = {"key": tiles.key, "digests": digests, "num_left": tiles.num_left}
+        about = {"key": tiles.key, "digests": digests, "num_unnormalised": tiles.num_unnormalised}
         write_json(temporary / _ABOUT, about, schema=_SCHEMA, version=_VERSION)
         temporary.chmod(0o755)
         _move(temporary, folder)
@@ -216,7 +216,9 @@ def _read(folder: Path, source: TileSource) -> SlideTiles | None:
         arrays: dict[str, Pixels] = {}
         for name, digest in about["digests"].items():
             arrays[name] = _mapped(folder / f"{name}.npy", digest)
-        whole = SlideTiles(source.key, arrays["images"], source.training_only_T, num_left=int(about["num_left"]))
+        whole = SlideTiles(
+            source.key, arrays["images"], source.training_only_T, num_unnormalised=int(about["num_unnormalised"])
+        )
     except (ArtifactError, OSError, KeyError, TypeError, ValueError) as error:
         _log.warning("%s: its decoded tiles in %s are damaged (%s)", source.slide.slide_id, folder, error)
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,14 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tilewise.audit.cohort import AuditedCohort
+from tilewise.auditing.cohort import AuditedCohort
 from tilewise.errors import SlideError
 from tilewise.evaluation.run import OUTSIDE
 from tilewise.folds import Folds
 from tilewise.inference.classifier import Member, SlideClassifier
 from tilewise.inference.network import SlideProbabilities
 from tilewise.inference.predictions import Predictions
-from tilewise.pipeline.looks import Looks
+from tilewise.pipeline.tile_preparer import CohortInputs
 from tilewise.recipe import Recipe
 from tilewise.runs import RunFolder
 from tilewise.store import digest_config, digest_file
@@ -50,23 +50,23 @@ def bundle(
     )
 
 
-def predict_parts(models: tuple[Member, ...], folds: Folds, looks: Looks) -> Predictions:
-    """`select` and `test` of every fold by its own model."""
+def predict_parts(models: tuple[Member, ...], folds: Folds, inputs: CohortInputs) -> Predictions:
+    """`validation` and `test` of every fold by its own model."""
     tables = []
     for number, (model, fold) in enumerate(zip(models, folds.folds, strict=True)):
-        for part in ("select", "test"):
+        for part in ("validation", "test"):
             names = fold.part(part)
             if names:
-                found = looks.of(number).predict((model,), names)
-                tables.append(_table(folds, found, found.probabilities_MSC[0], number, part))
+                prediction = inputs.of(number).predict((model,), names)
+                tables.append(_table(folds, prediction, prediction.probabilities_MSC[0], number, part))
     return Predictions.join(tables)
 
 
-def predict_holdout(classifier: SlideClassifier, folds: Folds, looks: Looks) -> list[Predictions]:
+def predict_holdout(classifier: SlideClassifier, folds: Folds, inputs: CohortInputs) -> list[Predictions]:
     """The hold-out, where there is one, by the classifier that is deployed."""
     if not folds.holdout:
         return []
-    return [_table(folds, *looks.predict(classifier, folds.holdout), OUTSIDE, "holdout")]
+    return [_table(folds, *inputs.predict(classifier, folds.holdout), OUTSIDE, "holdout")]
 
 
 def origin_of(folder: RunFolder, models: tuple[Member, ...], classifier: SlideClassifier) -> str:
@@ -76,19 +76,19 @@ def origin_of(folder: RunFolder, models: tuple[Member, ...], classifier: SlideCl
 
 
 def _table(
-    folds: Folds, found: SlideProbabilities, probabilities_SC: npt.NDArray[np.float64], fold: int, part: str
+    folds: Folds, prediction: SlideProbabilities, probabilities_SC: npt.NDArray[np.float64], fold: int, part: str
 ) -> Predictions:
-    if found.failures:  # it was read before
-        failure = found.failures[0]
+    if prediction.failures:  # it was read before
+        failure = prediction.failures[0]
         raise SlideError(f"{failure.item}: {failure.message}; it was read before, see what became of it and run again")
     items = {item.slide_id: item for item in folds.items}
     rows = pd.DataFrame(
         {
-            "slide": list(found.slide_ids),
-            "label": [items[name].label for name in found.slide_ids],
-            "group": [items[name].group for name in found.slide_ids],
+            "slide": list(prediction.slide_ids),
+            "label": [items[name].label for name in prediction.slide_ids],
+            "group": [items[name].group for name in prediction.slide_ids],
             "fold": np.int32(fold),
             "part": part,
         }
     )
-    return Predictions.of(rows, probabilities_SC, found.num_tiles_S, folds.classes)
+    return Predictions.of(rows, probabilities_SC, prediction.num_tiles_S, folds.classes)

@@ -24,8 +24,8 @@ from tilewise.pipeline.environment import describe_environment
 from tilewise.pipeline.sources import Source, digests_of, sources_of
 from tilewise.pipeline.train import Run
 from tilewise.recipe import Recipe
-from tilewise.report.ensemble import caveats_of
-from tilewise.report.gather import write_report
+from tilewise.reporting.ensemble import warnings_of
+from tilewise.reporting.gather import write_report
 from tilewise.runs import RunFolder
 from tilewise.store import Manifest, digest_config, digest_file, read_json, verify, write_json
 
@@ -91,7 +91,7 @@ def _make(folder: RunFolder, sources: Sequence[Source], options: EnsembleOptions
     write_json(folder.environment, _environment(sources, options), schema="tilewise.environment", version=1)
     write_report(folder)
     Manifest.of_folder(folder.root, {"seed": options.seed, "runs": digests_of(sources)}).write(folder.root)
-    return Run(folder, evaluation, (), (*record.sentences()[1:], *record.caveats))
+    return Run(folder, evaluation, (), (*record.sentences()[1:], *record.report_warnings))
 
 
 def class_weighting(recipes: Sequence[Recipe]) -> ClassWeighting:
@@ -157,7 +157,7 @@ def _finished(folder: RunFolder) -> Run | None:
         return None
     record = EnsembleRecord.read(folder.root / RECORD_NAME)
     evaluation = Evaluation.read(folder.evaluation).to_json()
-    return Run(folder, evaluation, (), (*record.sentences()[1:], *record.caveats), was_finished=True)
+    return Run(folder, evaluation, (), (*record.sentences()[1:], *record.report_warnings), was_finished=True)
 
 
 def _recipe_yaml(sources: Sequence[Source], options: EnsembleOptions) -> str:
@@ -189,11 +189,11 @@ def _record(
         class_weighting=weighting,
         weights=_weights(combined.combiner) if fitted else None,
         fold_weights=tuple(_weights(one) for one in combined.fold_combiners) if fitted else None,
-        select_scores=combined.select_scores,
+        validation_scores=combined.validation_scores,
         best_run=combined.best_run,
         differences={part: [difference(source, part) for source in sources] for part in parts},
         scored_holdout="holdout" in parts,
-        caveats=caveats_of([source.folder for source in sources], [source.name for source in sources]),
+        report_warnings=warnings_of([source.folder for source in sources], [source.name for source in sources]),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from tilewise.audit.notes import NoteKind, note_kinds
+from tilewise.auditing.notes import NoteKind, note_kinds
 from tilewise.cohort import Cohort
 from tilewise.cohort.inputs import inputs_of
 from tilewise.encoders.runtime import num_processors
@@ -23,12 +23,12 @@ from tilewise.explain.values import TileValues, activations_of, values_of_heads
 from tilewise.explain.words import models_of, said_of
 from tilewise.inference.classifier import SlideClassifier
 from tilewise.inference.ensemble import EnsembleClassifier
-from tilewise.inference.slide_tiles import Shown, SlideTiles
+from tilewise.inference.slide_tiles import InputSpec, SlideTiles
 from tilewise.inference.tilestore import TileStore
 from tilewise.models import FoldModel
 from tilewise.models.networks import NetworkModel
-from tilewise.pipeline.predict_part import Looked, PartPrediction, PartPredictor, Shared
-from tilewise.pipeline.seen import SeenAsFeatures, SeenAsPixels
+from tilewise.pipeline.predict_part import PartPrediction, PartPredictor, PreparedSlides, Shared
+from tilewise.pipeline.slide_inputs import FeatureInputs, TileInputs
 from tilewise.runs import RunFolder
 from tilewise.store import check_out
 from tilewise.tiles.fields import middle_of
@@ -87,13 +87,13 @@ def explain(
     chosen = _chosen(cohort, config)
     shared = Shared(chosen, workers, offline)
     predictor = PartPredictor.of(single, shared)
-    if predictor.recipe.training.on == "pixels":
+    if predictor.recipe.training.input == "tiles":
         from tilewise.explain.activation import import_grad_cam
 
         import_grad_cam()  # what is missing is noticed before any slide is looked at
-    looked = predictor.look(shared)
-    prediction = predictor.predict(looked)
-    explained, lost = _explain(single, looked, prediction, config.class_name)
+    prepared = predictor.prepare(shared)
+    prediction = predictor.predict(prepared)
+    explained, lost = _explain(single, prepared, prediction, config.class_name)
     slide_notes = note_kinds(prediction.slide_notes)
     order = [slide.slide_id for slide in chosen.slides]
     unread = {failure.item: f"it could not be read: {failure.message}" for failure in lost}
@@ -152,10 +152,10 @@ def _chosen(cohort: Cohort, config: ExplainConfig) -> Cohort:
 
 
 def _explain(
-    classifier: SlideClassifier, looked: Looked, prediction: PartPrediction, class_name: str | None
+    classifier: SlideClassifier, prepared: PreparedSlides, prediction: PartPrediction, class_name: str | None
 ) -> tuple[list[SlideExplained], tuple[Failure, ...]]:
     """Slides that could be predicted, in order, and those that could not be read a second time."""
-    items = {item.slide_id: item for item in looked.audited.slides}
+    items = {item.slide_id: item for item in prepared.audited.slides}
     classes, rows = classifier.classes, prediction.probabilities
     wanted = {
         name: int(row_C.argmax()) if class_name is None else classes.index(class_name) for name, row_C in rows.items()
@@ -163,7 +163,7 @@ def _explain(
     explained: list[SlideExplained] = []
     failures: list[Failure] = []
     with task("explaining", len(wanted)) as bar:
-        for name, values in _values(classifier, looked, prediction, wanted):
+        for name, values in _values(classifier, prepared, prediction, wanted):
             bar.advance()
             if isinstance(values, Failure):
                 failures.append(values)
@@ -183,48 +183,48 @@ def _explain(
 
 
 def _values(
-    classifier: SlideClassifier, looked: Looked, prediction: PartPrediction, wanted: Mapping[str, int]
+    classifier: SlideClassifier, prepared: PreparedSlides, prediction: PartPrediction, wanted: Mapping[str, int]
 ) -> Iterator[tuple[str, TileValues | Failure]]:
-    seen = looked.looks.seen
-    looks = [one for one in seen if isinstance(one, SeenAsFeatures)]
-    if not looks:
-        stores = [one.store for one in seen if isinstance(one, SeenAsPixels)]
-        yield from _values_of_networks(classifier, looked, prediction, wanted, stores)
+    slide_inputs = prepared.inputs.slide_inputs
+    inputs = [one for one in slide_inputs if isinstance(one, FeatureInputs)]
+    if not inputs:
+        stores = [one.store for one in slide_inputs if isinstance(one, TileInputs)]
+        yield from _values_of_networks(classifier, prepared, prediction, wanted, stores)
         return
     heads = [member for member in classifier.members if isinstance(member, FoldModel)]
     for name, index in wanted.items():
-        bags = [look.bags[name] for look in looks]
+        bags = [prepare.bags[name] for prepare in inputs]
         yield name, values_of_heads(heads, classifier.weights, _for_each(bags, heads), index)
 
 
 def _values_of_networks(
     classifier: SlideClassifier,
-    looked: Looked,
+    prepared: PreparedSlides,
     prediction: PartPrediction,
     wanted: Mapping[str, int],
     stores: Sequence[TileStore],
 ) -> Iterator[tuple[str, TileValues | Failure]]:
     from tilewise.explain.activation import ClassActivation
-    from tilewise.training.pixels.engine import find_device
+    from tilewise.training.networks.engine import find_device
 
-    recipe = looked.looker.recipe
-    threads, device = recipe.training.pace.num_threads or num_processors(), find_device(recipe.training).type
+    recipe = prepared.preparer.recipe
+    threads, device = recipe.training.epoch_config.num_threads or num_processors(), find_device(recipe.training).type
     members = [member for member in classifier.members if isinstance(member, NetworkModel)]
     networks = [ClassActivation(member, num_threads=threads, device=device) for member in members]
-    num_fields = Shown.by(recipe.network, recipe.encoder, recipe.tiles).num_fields
-    rows, crop_px = looked.tiles.rows(), recipe.network.crop_px
+    num_fields = InputSpec.by(recipe.network, recipe.encoder, recipe.tiles).num_fields
+    rows, crop_px = prepared.tiles.rows(), recipe.network.crop_px
 
     def seen_of(boxes: Boxes, fields: Boxes) -> tuple[Boxes, Boxes]:
         """What of the tiles the networks see."""
         return (boxes, fields) if crop_px is None else middle_of(boxes, fields, crop_px / recipe.tiles.size_px)
 
-    for shown in zip(*(store.each(list(wanted)) for store in stores), strict=True):
-        name = shown[0][0]
-        failed = [found for _, found in shown if isinstance(found, Failure)]
+    for input_spec in zip(*(store.each(list(wanted)) for store in stores), strict=True):
+        name = input_spec[0][0]
+        failed = [found for _, found in input_spec if isinstance(found, Failure)]
         if failed:
             yield name, failed[0]
             continue
-        tiles = _for_each([found for _, found in shown if isinstance(found, SlideTiles)], networks)
+        tiles = _for_each([found for _, found in input_spec if isinstance(found, SlideTiles)], networks)
         own = rows[name][::num_fields]
         own = own[~own.training_only]
         probabilities_MT = prediction.tiles[name][:, :, wanted[name]].astype(np.float64)
@@ -238,6 +238,6 @@ def _values_of_networks(
         )
 
 
-def _for_each(looks: list[Look], models: Sequence[object]) -> list[Look]:
+def _for_each(inputs: list[Look], models: Sequence[object]) -> list[Look]:
     """What each model is shown: one look for all, or a look of its own for each."""
-    return looks * len(models) if len(looks) == 1 else looks
+    return inputs * len(models) if len(inputs) == 1 else inputs

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from tilewise.audit.cohort import AuditedCohort
+from tilewise.auditing.cohort import AuditedCohort
 from tilewise.inference.classifier import SlideClassifier
-from tilewise.pipeline.sharing import Sharing
+from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.recipe import Recipe
 from tilewise.runs import RunFolder
 from tilewise.segment.config import SegmentConfig, UNetConfig
@@ -16,7 +16,9 @@ from tilewise.segment.run import Segmentation
 from tilewise.segment.run import segment as run_segment
 
 
-def masks_for_training(audited: AuditedCohort, recipe: Recipe, folder: RunFolder, sharing: Sharing) -> AuditedCohort:
+def masks_for_training(
+    audited: AuditedCohort, recipe: Recipe, folder: RunFolder, shared: SharedStages
+) -> AuditedCohort:
     """The cohort with the masks that tiles are cut by; slides that could not be read for them are failures.
 
     Masks, scores, pictures and networks are written into the run's folder.
@@ -27,9 +29,9 @@ def masks_for_training(audited: AuditedCohort, recipe: Recipe, folder: RunFolder
     """
     if recipe.segment.method == "none":
         return audited
-    made = sharing.masks(audited, recipe.segment)
-    workers = sharing.machine.workers
-    write_output(folder.segment, made, sharing.cohort, recipe.segment, seed=sharing.seed, workers=workers)
+    made = shared.masks(audited, recipe.segment)
+    workers = shared.resources.workers
+    write_output(folder.segment, made, shared.cohort, recipe.segment, seed=shared.seed, workers=workers)
     return readable(made)
 
 

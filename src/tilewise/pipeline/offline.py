@@ -13,7 +13,7 @@ from tilewise.recipe import Recipe, parse_recipe
 Plain = dict[str, Any]
 
 # What only a network on pixels knows; a head on features is trained without it.
-_PIXEL_SECTIONS = ("network", "pretrain", "augment", "compose", "views")
+_PIXEL_SECTIONS = ("network", "pretrain", "augment", "synthesis", "views")
 _OF_NETWORKS = ("engine", "precision", "batch_size")
 # Meant for the steps of a network; a head on features has its own.
 _PACE = ("epochs", "batch_size", "learning_rate", "patience", "num_threads")
@@ -66,7 +66,7 @@ def _of_encoder(recipe: Recipe, data: Plain, available: Callable[[EncoderConfig]
             )
         return
     data["encoder"] = {"name": "texture", "threads": encoder.threads}
-    if recipe.training.on == "features":
+    if recipe.training.input == "features":
         yield f"{missing} the encoder texture describes the tiles instead (encoder.name=texture)."
         fresh = EncoderConfig()
         idle = [name for name in _OF_NETWORKS if getattr(encoder, name) != getattr(fresh, name)]
@@ -75,7 +75,7 @@ def _of_encoder(recipe: Recipe, data: Plain, available: Callable[[EncoderConfig]
         return
     yield (
         f"{missing} as nothing of it was to be trained (network.trained={recipe.network.trained}), the encoder texture "
-        "describes the tiles instead, and a head is trained on that (encoder.name=texture, training.on=features)."
+        "describes the tiles instead, and a head is trained on that (encoder.name=texture, training.input=features)."
     )
     yield from _to_features(recipe, data)
 
@@ -84,14 +84,14 @@ def _learns(recipe: Recipe) -> bool:
     """Whether anything of the encoder is trained."""
     network = recipe.network
     frozen = network.trained == "frozen" or (network.trained == "last" and network.last_blocks == 0)
-    return recipe.training.on == "pixels" and (not frozen or recipe.pretrain.method != "none")
+    return recipe.training.input == "tiles" and (not frozen or recipe.pretrain.method != "none")
 
 
 def _to_features(recipe: Recipe, data: Plain) -> Iterator[str]:
     """Turn plain data of a recipe on pixels into one on features."""
     fresh = Recipe(name=recipe.name).model_dump(mode="json", by_alias=True)
     training = data["training"]
-    training["on"] = "features"
+    training["input"] = "features"
     idle = [name for name in _PIXEL_SECTIONS if data[name] != fresh[name]]
     for name in _PIXEL_SECTIONS:
         data[name] = fresh[name]
@@ -116,20 +116,20 @@ def _to_features(recipe: Recipe, data: Plain) -> Iterator[str]:
 
 def _mix_features(recipe: Recipe, training: Plain) -> Iterator[str]:
     mixup = recipe.training.mixup
-    if mixup.on != "pixels":
+    if mixup.level != "tiles":
         return
     if not mixup.mixup_alpha or (mixup.cutmix_alpha and mixup.cutmix_share == 1.0):
-        training["mixup"] = {"on": "none"}
-        yield "CutMix is of pixels only: left out (training.mixup.on=none)."
+        training["mixup"] = {"level": "none"}
+        yield "CutMix is of pixels only: left out (training.mixup.level=none)."
         return
     # A batch that CutMix would have cut is not mixed at all.
     share = 1.0 - mixup.cutmix_share if mixup.cutmix_alpha else 1.0
     training["mixup"] = {
-        "on": "features", "mixup_alpha": mixup.mixup_alpha, "probability": mixup.probability * share,
+        "level": "features", "mixup_alpha": mixup.mixup_alpha, "probability": mixup.probability * share,
     }  # fmt: skip
     yield (
         f"MixUp mixes features, not pixels{', and CutMix is left out' if mixup.cutmix_alpha else ''} "
-        "(training.mixup.on=features)."
+        "(training.mixup.level=features)."
     )
 
 

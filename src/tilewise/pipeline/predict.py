@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tilewise.audit.notes import NoteKind, note_kinds
+from tilewise.auditing.notes import NoteKind, note_kinds
 from tilewise.cohort import Cohort
 from tilewise.cohort.inputs import inputs_of
 from tilewise.errors import TilewiseError
@@ -116,7 +116,7 @@ def _predict_parts(named: Mapping[str, SlideClassifier], shared: Shared) -> dict
             ready[run] = PartPredictor.of(classifier, shared)
     for run, predictor in ready.items():
         with _named(run):
-            found[run] = predictor.predict(predictor.look(shared))
+            found[run] = predictor.predict(predictor.prepare(shared))
     return found
 
 

@@ -10,20 +10,20 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.audit import run as audit_stage
-from tilewise.audit.cohort import AuditedCohort
-from tilewise.audit.config import AuditConfig
-from tilewise.audit.run import AuditOptions
+from tilewise.auditing import run as audit_stage
+from tilewise.auditing.cohort import AuditedCohort
+from tilewise.auditing.config import AuditConfig
+from tilewise.auditing.run import AuditOptions
 from tilewise.cohort import Cohort
 from tilewise.encoders import Encoder, build_encoder
 from tilewise.errors import EncoderUnavailable
 from tilewise.execution import Failure
 from tilewise.inference.classifier import SlideClassifier
-from tilewise.inference.usual import distance
+from tilewise.inference.out_of_distribution import distance
 from tilewise.models import FoldModel
-from tilewise.pipeline.looks import Looker, Looks
 from tilewise.pipeline.masks import masks_for_prediction
-from tilewise.pipeline.seen import SeenAsFeatures
+from tilewise.pipeline.slide_inputs import FeatureInputs
+from tilewise.pipeline.tile_preparer import CohortInputs, TilePreparer
 from tilewise.recipe import Recipe, parse_recipe
 from tilewise.segment.segmenter import segmenter_digest
 from tilewise.tiles import run as tile_stage
@@ -63,21 +63,21 @@ class PartPrediction:
 
 
 @dataclass(frozen=True)
-class Looked:
+class PreparedSlides:
     """New slides as a classifier is shown them.
 
     Attributes:
         audited: the slides, with masks made where the recipe asks for them.
         tiles: of the slides.
-        looker: what looked at the tiles.
-        looks: once for each target that stains are brought to.
+        preparer: what looked at the tiles.
+        inputs: once for each target that stains are brought to.
         failures: slides that could not be read so far.
     """
 
     audited: AuditedCohort
     tiles: TileSet
-    looker: Looker
-    looks: Looks
+    preparer: TilePreparer
+    inputs: CohortInputs
     failures: tuple[Failure, ...]
 
 
@@ -130,7 +130,7 @@ class PartPredictor:
             EncoderUnavailable: the encoder's weights are not here, or are others than in training.
         """
         recipe = parse_recipe(classifier.recipe, "the classifier's recipe")
-        if recipe.training.on == "pixels":  # networks on pixels lie in the bundle, whole
+        if recipe.training.input == "tiles":  # networks on pixels lie in the bundle, whole
             return cls(classifier, recipe, None, ())
         encoder = shared.once(
             "encoder",
@@ -139,7 +139,7 @@ class PartPredictor:
         )
         return cls(classifier, recipe, encoder, compare_encoders(classifier, encoder))
 
-    def look(self, shared: Shared) -> Looked:
+    def prepare(self, shared: Shared) -> PreparedSlides:
         """Audit the slides, cut them and look at their tiles.
 
         Raises:
@@ -147,22 +147,22 @@ class PartPredictor:
             NoTiles: not one slide yields a tile.
         """
         audited, tiles, failures = self._tiles(shared)
-        looker, lost = Looker(audited, tiles, self.encoder, self.recipe).with_profiles(workers=shared.workers)
-        looks = looker.look(self.classifier.targets, without={failure.item for failure in lost}, hold=False)
-        return Looked(audited, tiles, looker, looks, (*audited.failures, *failures, *lost, *looks.failures))
+        preparer, lost = TilePreparer(audited, tiles, self.encoder, self.recipe).with_profiles(workers=shared.workers)
+        inputs = preparer.prepare(self.classifier.targets, without={failure.item for failure in lost}, hold=False)
+        return PreparedSlides(audited, tiles, preparer, inputs, (*audited.failures, *failures, *lost, *inputs.failures))
 
-    def predict(self, looked: Looked) -> PartPrediction:
+    def predict(self, prepared: PreparedSlides) -> PartPrediction:
         """Predict slides that were looked at."""
-        audited, tiles, looks = looked.audited, looked.tiles, looked.looks
-        found, probabilities_SC = looks.predict(self.classifier, tuple(looks.seen[0]))
-        failures = (*looked.failures, *found.failures)
+        audited, tiles, inputs = prepared.audited, prepared.tiles, prepared.inputs
+        found, probabilities_SC = inputs.predict(self.classifier, tuple(inputs.slide_inputs[0]))
+        failures = (*prepared.failures, *found.failures)
         num_tiles = dict(zip(found.slide_ids, found.num_tiles_S.tolist(), strict=True))
         unseen = {failure.item: f"it could not be read: {failure.message}" for failure in failures}
         unseen |= {name: f"it yields no tile: {reason}" for name, reason in tiles.skipped.items()}
         warnings = _warnings(self.classifier, audited, tiles)
-        for name, said in _unusual(self.classifier, looks, num_tiles).items():
+        for name, said in _out_of_distribution(self.classifier, inputs, num_tiles).items():
             warnings.setdefault(name, []).extend(said)
-        record = looked.looker.record(looks)
+        record = prepared.preparer.record(inputs)
         for name, reason in record.left.items() if record else ():
             warnings.setdefault(name, []).append(f"stain not normalised: {reason}")
         rows = dict(zip(found.slide_ids, probabilities_SC, strict=True))
@@ -246,25 +246,27 @@ def _warnings(classifier: SlideClassifier, audited: AuditedCohort, tiles: TileSe
     return warnings
 
 
-def _unusual(classifier: SlideClassifier, looks: Looks, num_tiles: Mapping[str, int]) -> dict[str, list[str]]:
+def _out_of_distribution(
+    classifier: SlideClassifier, inputs: CohortInputs, num_tiles: Mapping[str, int]
+) -> dict[str, list[str]]:
     """What sets slides apart from those of the training cohort."""
-    usual = classifier.usual
-    if usual is None:
+    reference_distribution = classifier.reference_distribution
+    if reference_distribution is None:
         return {}
     return {
         name: said
         for name, num in num_tiles.items()
-        if (said := usual.warnings(num, _distance(classifier, looks, name)))
+        if (said := reference_distribution.warnings(num, _distance(classifier, inputs, name)))
     }
 
 
-def _distance(classifier: SlideClassifier, looks: Looks, slide: str) -> float | None:
+def _distance(classifier: SlideClassifier, inputs: CohortInputs, slide: str) -> float | None:
     """Mean distance from what the members learnt from; None where networks take pixels."""
     far, weights = [], []
     for number, (member, weight) in enumerate(zip(classifier.members, classifier.weights, strict=True)):
-        seen = looks.of(number)
-        if not isinstance(seen, SeenAsFeatures) or not isinstance(member, FoldModel):
+        slide_inputs = inputs.of(number)
+        if not isinstance(slide_inputs, FeatureInputs) or not isinstance(member, FoldModel):
             return None
-        far.append(distance(member, seen.bags[slide]))
+        far.append(distance(member, slide_inputs.bags[slide]))
         weights.append(weight)
     return float(np.average(far, weights=weights))

@@ -6,7 +6,7 @@ from typing import Any
 
 from tilewise.encoders import Encoder, build_encoder, find_card
 from tilewise.errors import EncoderUnavailable
-from tilewise.inference.slide_tiles import Shown
+from tilewise.inference.slide_tiles import InputSpec
 from tilewise.pipeline.offline import offline_recipe
 from tilewise.recipe import Recipe
 
@@ -29,16 +29,16 @@ def prepare(recipe: Recipe, *, seed: int, workers: int | None, offline: bool) ->
 
 
 def _prepare(recipe: Recipe, *, seed: int, workers: int | None, offline: bool) -> tuple[Encoder | None, dict[str, Any]]:
-    if recipe.training.on == "features":
+    if recipe.training.input == "features":
         encoder = build_encoder(recipe.encoder, offline=offline, seed=seed, workers=workers)
         return encoder, dict(encoder.signature)
     import torch
 
     from tilewise.models.networks import build_network
-    from tilewise.training.pixels.engine import find_device
+    from tilewise.training.networks.engine import find_device
 
     device = find_device(recipe.training)
-    Shown.by(recipe.network, recipe.encoder, recipe.tiles)
+    InputSpec.by(recipe.network, recipe.encoder, recipe.tiles)
     build_network(recipe.network, recipe.encoder, recipe.head, num_classes=2, seed=seed, offline=offline)
     network, start = recipe.network, recipe.encoder.init
     return None, {

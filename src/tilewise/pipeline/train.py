@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tilewise.audit import run as audit_stage
-from tilewise.audit.cohort import AuditedCohort
-from tilewise.audit.notes import NoteKind, note_kinds
-from tilewise.audit.table import read_slides
+from tilewise.auditing import run as audit_stage
+from tilewise.auditing.cohort import AuditedCohort
+from tilewise.auditing.notes import NoteKind, note_kinds
+from tilewise.auditing.table import read_slides
 from tilewise.cohort import Cohort
 from tilewise.ensemble.fold_weights import fold_weights
 from tilewise.errors import NoTiles, UsageError
@@ -22,25 +22,25 @@ from tilewise.inference.classifier import Member, SlideClassifier
 from tilewise.inference.ensemble import EnsembleClassifier, load_classifier
 from tilewise.inference.predictions import Predictions
 from tilewise.pipeline.bundle import bundle, origin_of, predict_holdout, predict_parts
-from tilewise.pipeline.caution import cautions
-from tilewise.pipeline.cut import Cut
 from tilewise.pipeline.environment import describe_environment
-from tilewise.pipeline.looks import Looker, Looks, fold_targets
+from tilewise.pipeline.fold_inputs import FoldInputs
 from tilewise.pipeline.masks import masks_for_training, segmenter_of
-from tilewise.pipeline.seen import FoldRequest, train_with_unlabelled
-from tilewise.pipeline.sharing import Sharing
-from tilewise.pipeline.usual import usual_of
+from tilewise.pipeline.out_of_distribution import fit_reference_distribution
+from tilewise.pipeline.shared_stages import SharedStages
+from tilewise.pipeline.slide_inputs import FoldRequest, train_with_unlabelled
+from tilewise.pipeline.tile_preparer import CohortInputs, TilePreparer, fold_targets
+from tilewise.pipeline.warnings import run_warnings
 from tilewise.recipe import Recipe
-from tilewise.report.audit import write_audit_report
-from tilewise.report.gather import write_report
+from tilewise.reporting.audit import write_audit_report
+from tilewise.reporting.gather import write_report
 from tilewise.runs import RunFolder
 from tilewise.stain.record import StainRecord
 from tilewise.stain.target import choose_target
 from tilewise.store import Manifest, digest_file, verify, write_json
 from tilewise.tiles.run import without_tiles
 from tilewise.tiles.tileset import TileSet
-from tilewise.training.compose import find_generator
 from tilewise.training.pseudo.candidates import candidates
+from tilewise.training.synthesis import find_generator
 
 
 @dataclass(frozen=True)
@@ -72,53 +72,58 @@ class Run:
         return load_classifier(self.folder.model)
 
     def predictions(self) -> Predictions:
-        """Predictions of the `select`, `test` and `holdout` parts."""
+        """Predictions of the `validation`, `test` and `holdout` parts."""
         return Predictions.read(self.folder.predictions)
 
 
-def train(recipe: Recipe, out: Path, sharing: Sharing) -> Run:
+def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
     """Cohort and recipe in, run out. The same call goes on where a stopped one ended.
 
     Args:
         recipe: every choice.
         out: folder of the run.
-        sharing: cohort, seed and machine, and what other runs on them have made already.
+        shared: cohort, seed and machine, and what other runs on them have made already.
 
     Raises:
         UsageError: the recipe, cohort or folder cannot be used; nothing that was computed is lost.
         TrainingError: training could not go on.
     """
-    folder, cohort, seed = RunFolder(out), sharing.cohort, sharing.seed
+    folder, cohort, seed = RunFolder(out), shared.cohort, shared.seed
     # Weights or a target that are missing are noticed before the long work, and before the folder is this recipe's.
-    encoder, signature = sharing.encoder(recipe)
+    encoder, signature = shared.encoder(recipe)
     if recipe.stain.method != "none" and recipe.stain.target != "median" and not folder.is_finished:
         choose_target(recipe.stain)
-    if recipe.compose.method != "none":
-        find_generator(recipe.compose)
+    if recipe.synthesis.method != "none":
+        find_generator(recipe.synthesis)
     with folder.locked():
-        folder.claim(_identity(recipe, sharing), recipe.to_yaml())
-        audited = sharing.audit(recipe.audit)
+        folder.claim(_identity(recipe, shared), recipe.to_yaml())
+        audited = shared.audit(recipe.audit)
         finished = _finished(folder, cohort, recipe, audited)
         if finished is not None:
-            sharing.remember(recipe, folder)
+            shared.remember(recipe, folder)
             return finished
         audited = audit_stage.write(folder.audit, audited)
-        write_audit_report(folder.audit, audited, cohort=cohort, workers=sharing.machine.workers)
-        masked = masks_for_training(audited, recipe, folder, sharing)
+        write_audit_report(folder.audit, audited, cohort=cohort, workers=shared.resources.workers)
+        masked = masks_for_training(audited, recipe, folder, shared)
         failed = list(masked.failures)
-        tiles, more = sharing.tiles(masked, recipe.tiles, out=folder.tiles)
+        tiles, more = shared.tiles(masked, recipe.tiles, out=folder.tiles)
         failed += [*more, *without_tiles(masked, tiles, recipe.tiles)]
-        cut = Cut(masked, tiles, recipe, folder, sharing)
-        folds, looks, record = _look(Looker(masked, tiles, encoder, recipe), cut, failed)
-        models = _train_folds(folds, looks, cut, _unlabelled(masked, looks))
-        parts = predict_parts(models, folds, looks)
+        fold_inputs = FoldInputs(masked, tiles, recipe, folder, shared)
+        folds, inputs, record = _prepare_inputs(TilePreparer(masked, tiles, encoder, recipe), fold_inputs, failed)
+        models = _train_folds(folds, inputs, fold_inputs, _unlabelled(masked, inputs))
+        parts = predict_parts(models, folds, inputs)
         weights = fold_weights(parts, folds, recipe.ensemble, seed=seed, metric=recipe.evaluation.metric)
-        usual = usual_of(models, folds, looks, tiles.counts())
-        looks = looks.only([number for number, weight in enumerate(weights) if weight])
+        reference_distribution = fit_reference_distribution(models, folds, inputs, tiles.counts())
+        inputs = inputs.only([number for number, weight in enumerate(weights) if weight])
         classifier = bundle(models, weights, folds, audited, recipe, signature, seed)
-        classifier = replace(classifier, targets=looks.targets, segmenter=segmenter_of(recipe, folder), usual=usual)
+        classifier = replace(
+            classifier,
+            targets=inputs.targets,
+            segmenter=segmenter_of(recipe, folder),
+            reference_distribution=reference_distribution,
+        )
         classifier.save(folder.model)
-        predictions = Predictions.join([parts, *predict_holdout(classifier, folds, looks)])
+        predictions = Predictions.join([parts, *predict_holdout(classifier, folds, inputs)])
         predictions.write(folder.predictions, inputs=origin_of(folder, models, classifier))
         evaluation = evaluate_predictions(
             predictions.table, folds, recipe.evaluation, classes=folds.classes, seed=seed, out=folder.evaluation
@@ -127,8 +132,8 @@ def train(recipe: Recipe, out: Path, sharing: Sharing) -> Run:
         write_json(folder.environment, environment, schema="tilewise.environment", version=1)
         write_report(folder)
         _manifest(folder, seed, audited)
-    sharing.remember(recipe, folder)
-    return Run(folder, evaluation, tuple(failed), cautions(cohort, recipe, audited, tiles, record))
+    shared.remember(recipe, folder)
+    return Run(folder, evaluation, tuple(failed), run_warnings(cohort, recipe, audited, tiles, record))
 
 
 def _finished(folder: RunFolder, cohort: Cohort, recipe: Recipe, audited: AuditedCohort) -> Run | None:
@@ -149,15 +154,15 @@ def _finished(folder: RunFolder, cohort: Cohort, recipe: Recipe, audited: Audite
     evaluation = Evaluation.read(folder.evaluation).to_json()
     tiles, _ = TileSet.read(folder.tiles)
     record = StainRecord.read(folder.stain) if folder.stain.is_file() else None
-    return Run(folder, evaluation, failures, cautions(cohort, recipe, audited, tiles, record), was_finished=True)
+    return Run(folder, evaluation, failures, run_warnings(cohort, recipe, audited, tiles, record), was_finished=True)
 
 
-def _identity(recipe: Recipe, sharing: Sharing) -> dict[str, Any]:
-    cohort, decisions = sharing.cohort, sharing.decisions
+def _identity(recipe: Recipe, shared: SharedStages) -> dict[str, Any]:
+    cohort, decisions = shared.cohort, shared.decisions
     return {
         "cohort": {"root": str(cohort.root.resolve()), "layout": cohort.layout},
         "recipe": recipe.model_dump(mode="json", by_alias=True),
-        "seed": sharing.seed,
+        "seed": shared.seed,
         "decisions": None if decisions is None else _digest_decisions(decisions),
         "notes": list(cohort.notes),
         "created": datetime.now(UTC).date().isoformat(),
@@ -171,49 +176,53 @@ def _digest_decisions(path: Path) -> str:
         raise UsageError(f"--decisions {path}: cannot be read ({error}); give the decisions.csv of an audit") from error
 
 
-def _look(looker: Looker, cut: Cut, failed: list[Failure]) -> tuple[Folds, Looks, StainRecord | None]:
+def _prepare_inputs(
+    preparer: TilePreparer, fold_inputs: FoldInputs, failed: list[Failure]
+) -> tuple[Folds, CohortInputs, StainRecord | None]:
     """Look at the tiles; slides that are lost on the way go to `failed`, and the folds are made again without them.
 
     A target that follows from a fold's train part changes with the fold, so that all is encoded once more.
     """
-    stain, folder = looker.recipe.stain, cut.folder
-    folds = cut.folds()
-    looker, lost = looker.with_profiles(workers=cut.sharing.machine.workers)
-    looks: Looks | None = None
+    stain, folder = preparer.recipe.stain, fold_inputs.folder
+    folds = fold_inputs.folds()
+    preparer, lost = preparer.with_profiles(workers=fold_inputs.shared.resources.workers)
+    inputs: CohortInputs | None = None
     without: frozenset[str] = frozenset()
     while True:
         failed += lost
         write_failures(folder.failures, tuple(failed))
         if lost:
             without |= {failure.item for failure in lost}
-            folds = cut.folds(without)
-        targets = fold_targets(stain, looker.profiles, folds)
-        if looks is None or targets != looks.targets:
-            looks = looker.look(targets, without=without)
-            lost = looks.failures
+            folds = fold_inputs.folds(without)
+        targets = fold_targets(stain, preparer.profiles, folds)
+        if inputs is None or targets != inputs.targets:
+            inputs = preparer.prepare(targets, without=without)
+            lost = inputs.failures
             if lost:
                 continue
-        record = looker.record(looks)
+        record = preparer.record(inputs)
         if record is None:
             folder.stain.unlink(missing_ok=True)  # of another recipe that was stopped here
         else:
             record.write(folder.stain)
-        return folds, looks, record
+        return folds, inputs, record
 
 
-def _unlabelled(audited: AuditedCohort, looks: Looks) -> tuple[FoldItem, ...]:
+def _unlabelled(audited: AuditedCohort, inputs: CohortInputs) -> tuple[FoldItem, ...]:
     """Slides without a label that could be looked at; they are in no part of any fold."""
-    seen = set(looks.of(0))
+    slide_inputs = set(inputs.of(0))
     return tuple(
         FoldItem(item.slide_id, None, item.group, item.slide.split)
         for item in audited.slides
-        if item.slide.label is None and item.slide_id in seen
+        if item.slide.label is None and item.slide_id in slide_inputs
     )
 
 
-def _train_folds(folds: Folds, looks: Looks, cut: Cut, unlabelled: tuple[FoldItem, ...]) -> tuple[Member, ...]:
+def _train_folds(
+    folds: Folds, inputs: CohortInputs, fold_inputs: FoldInputs, unlabelled: tuple[FoldItem, ...]
+) -> tuple[Member, ...]:
     labels = {item.slide_id: str(item.label) for item in folds.items}
-    sharing, models = cut.sharing, []
+    shared, models = fold_inputs.shared, []
     with task("folds", len(folds.folds)) as bar:
         for number, fold in enumerate(folds.folds):
             request = FoldRequest(
@@ -221,14 +230,14 @@ def _train_folds(folds: Folds, looks: Looks, cut: Cut, unlabelled: tuple[FoldIte
                 fold=fold,
                 labels=labels,
                 classes=folds.classes,
-                recipe=cut.recipe,
-                seed=sharing.seed,
-                offline=sharing.machine.offline,
+                recipe=fold_inputs.recipe,
+                seed=shared.seed,
+                offline=shared.resources.offline,
                 unlabelled=candidates(unlabelled, folds, number),
             )
-            out = cut.folder.fold(number)
-            sharing.copy_fold(cut.recipe, number, out=out)
-            models.append(train_with_unlabelled(looks.of(number), request, out=out))
+            out = fold_inputs.folder.fold(number)
+            shared.copy_fold(fold_inputs.recipe, number, out=out)
+            models.append(train_with_unlabelled(inputs.of(number), request, out=out))
             bar.advance()
     return tuple(models)
 

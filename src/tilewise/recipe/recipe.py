@@ -7,7 +7,7 @@ from typing import Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tilewise.audit.config import AuditConfig
+from tilewise.auditing.config import AuditConfig
 from tilewise.encoders.config import EncoderConfig
 from tilewise.ensemble.config import EnsembleConfig
 from tilewise.evaluation.config import EvaluationConfig
@@ -22,10 +22,10 @@ from tilewise.stain.config import StainConfig
 from tilewise.tiles.config import TileConfig
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.check import check_pooling
-from tilewise.training.compose.config import ComposeConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.pretrain import PretrainConfig
 from tilewise.training.pseudo.config import PseudoConfig
+from tilewise.training.synthesis.config import SynthesisConfig
 
 
 class Recipe(BaseModel):
@@ -51,7 +51,7 @@ class Recipe(BaseModel):
     head: HeadConfig = Field(default_factory=HeadConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
-    compose: ComposeConfig = Field(default_factory=ComposeConfig)
+    synthesis: SynthesisConfig = Field(default_factory=SynthesisConfig)
     pseudo: PseudoConfig = Field(default_factory=PseudoConfig)
     views: ViewsConfig = Field(default_factory=ViewsConfig)
     folds: FoldsConfig = Field(default_factory=FoldsConfig)
@@ -61,25 +61,26 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
         check_pooling(self.head, self.training)
-        if self.training.on == "features":
-            for name in ("network", "pretrain", "augment", "compose", "views"):
+        if self.training.input == "features":
+            for name in ("network", "pretrain", "augment", "synthesis", "views"):
                 section = getattr(self, name)
                 if section != type(section)():
                     raise ValueError(
-                        f"`{name}` has no effect with training.on=features; set training.on=pixels or drop it"
+                        f"`{name}` has no effect with training.input=features; set training.input=tiles or drop it"
                     )
         else:
             if self.features != FeaturesConfig():
-                raise ValueError("`features` has no effect with training.on=pixels; drop it")
+                raise ValueError("`features` has no effect with training.input=tiles; drop it")
             check_network(self.network, self.encoder)
             if self.network.crop_px is not None and self.network.crop_px >= self.tiles.size_px:
                 raise ValueError(
                     f"network.crop_px={self.network.crop_px} cuts nothing off tiles of that side or less "
                     f"(tiles.size_px={self.tiles.size_px}); set a larger tiles.size_px, or drop it"
                 )
-            if self.compose.method != "none" and self.network.input == "multi_scale":
+            if self.synthesis.method != "none" and self.network.input == "multi_scale":
                 raise ValueError(
-                    f"compose.method={self.compose.method} knows one field of view, and network.input=multi_scale has "
+                    f"synthesis.method={self.synthesis.method} knows one field of view, and network.input=multi_scale "
+                    f"has "
                     "several; drop one of the two"
                 )
         return self

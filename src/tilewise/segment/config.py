@@ -81,7 +81,7 @@ class SegmentConfig(BaseModel):
     slides: Literal["all", "without_mask"] = Field(
         "all", description="give every slide a new mask, or only those that have none of use"
     )
-    generosity: float = Field(
+    mask_threshold: float = Field(
         0.5, gt=0.0, lt=1.0, description="probability from which a pixel is in the region; lower takes in more"
     )
     smallest_region: float = Field(
@@ -96,7 +96,7 @@ class SegmentConfig(BaseModel):
     @model_validator(mode="after")
     def _nothing_without_effect(self) -> Self:
         idle = [name for name in ("unet", "sam") if name != self.method]
-        idle += ["generosity"] * (self.method not in {"unet", "sam"})
+        idle += ["mask_threshold"] * (self.method not in {"unet", "sam"})
         idle += ["slides", "smallest_region", "boundary_tolerance"] * (self.method == "none")
         for name in idle:
             if getattr(self, name) != type(self).model_fields[name].default:

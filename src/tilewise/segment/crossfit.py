@@ -1,4 +1,4 @@
-"""Networks fitted crosswise: each slide's mask comes from one that saw neither it nor its group."""
+"""Networks cross-fitted: each slide's mask comes from one that saw neither it nor its group."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.audit.cohort import AuditedSlide
+from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import read_mask
 from tilewise.encoders import find_card
 from tilewise.encoders.config import EncoderConfig

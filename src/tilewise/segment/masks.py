@@ -11,7 +11,7 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.audit.cohort import AuditedSlide
+from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import mask_digest, read_mask
 from tilewise.errors import ArtifactError
 from tilewise.segment.config import SegmentConfig
@@ -51,14 +51,14 @@ class MaskRequest:
     def folder(self) -> Path:
         """Where the mask is kept."""
         # Of the options, those that choose and train networks stand in the digests of these already.
-        asked = [self.config.method, self.config.generosity, self.config.smallest_region]
+        asked = [self.config.method, self.config.mask_threshold, self.config.smallest_region]
         asked += [self.config.boundary_tolerance, self.config.sam.max_prompts]
         key = digest_config([_CODE, self.slide.content, self.slide.use_mask, asked, list(self.origin)])
         return self.cache / "masks" / key[:2] / key
 
 
 @dataclass(frozen=True)
-class FoundMask:
+class SegmentedMask:
     """A mask that was made.
 
     Attributes:
@@ -78,7 +78,7 @@ class FoundMask:
     boundary_f: float | None
 
 
-def find_mask(request: MaskRequest) -> FoundMask:
+def find_mask(request: MaskRequest) -> SegmentedMask:
     """Make the mask of one slide, or take it from the cache.
 
     Raises:
@@ -107,7 +107,7 @@ def find_mask(request: MaskRequest) -> FoundMask:
         write_bytes(request.folder / "mask.png", data, durable=False)
         about_file = about | {"file": digest_bytes(data)}
         write_json(request.folder / "mask.json", about_file, schema=_SCHEMA, version=_VERSION)
-    return FoundMask(request.folder / "mask.png", **about)
+    return SegmentedMask(request.folder / "mask.png", **about)
 
 
 def clean(mask: Mask, smallest: float) -> Mask:
@@ -138,10 +138,10 @@ def _found(request: MaskRequest, rgb: npt.NDArray[np.uint8]) -> Mask:
 
         prepare_runtime()
         plane = mean_plane([loaded(folder).predict(rgb) for folder in request.networks])
-    return clean(plane >= config.generosity, config.smallest_region)
+    return clean(plane >= config.mask_threshold, config.smallest_region)
 
 
-def _kept(folder: Path) -> FoundMask | None:
+def _kept(folder: Path) -> SegmentedMask | None:
     path = folder / "mask.png"
     if not path.is_file():
         return None
@@ -149,7 +149,7 @@ def _kept(folder: Path) -> FoundMask | None:
         data = read_json(folder / "mask.json", schema=_SCHEMA, version=_VERSION)
         if digest_file(path) != data["file"]:  # version 1 did not note it
             return None
-        return FoundMask(
+        return SegmentedMask(
             path, str(data["digest"]), float(data["share"]), str(data["fallback"]), data["dice"], data["boundary_f"]
         )
     except (ArtifactError, KeyError, TypeError, ValueError):

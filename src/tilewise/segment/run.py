@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tilewise.audit.cohort import AuditedCohort, AuditedSlide
+from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.errors import ArtifactError, UsageError
 from tilewise.execution import Failure, run_each
 from tilewise.segment.config import SegmentConfig
 from tilewise.segment.crossfit import check_unet, crossfit
-from tilewise.segment.masks import FoundMask, MaskRequest, find_mask
+from tilewise.segment.masks import MaskRequest, SegmentedMask, find_mask
 from tilewise.segment.scores import mean_with_interval
 from tilewise.segment.segmenter import loaded, member_folders, unseen
 from tilewise.store import cache_dir, digest_config
@@ -36,7 +36,7 @@ class SlideMask:
     slide_id: str
     made_by: str
     used: bool
-    found: FoundMask
+    found: SegmentedMask
     note: str = ""
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from tilewise.audit.cohort import AuditedSlide
+from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import read_mask
 from tilewise.execution import run_each
 from tilewise.segment.run import Segmentation, SlideMask

@@ -74,13 +74,13 @@ class TileNormaliser:
     """Maps of pixels to a target's stain, each tile's by a fit of its own.
 
     Attributes:
-        num_left: tiles so far whose estimate was not to be believed, and that stay as they are.
+        num_unnormalised: tiles so far whose estimate was not to be believed, and that stay as they are.
     """
 
     def __init__(self, target: StainProfile, method: Method, *, config: StainConfig | None = None) -> None:
         self._target, self._method = target, method
         self._config = config or StainConfig(method=method, per="tile")
-        self.num_left = 0
+        self.num_unnormalised = 0
 
     @property
     def signature(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class TileNormaliser:
     def of(self, rgb: Rgb, /) -> Normaliser:
         """The map of one tile, fitted to the tissue in it; uint8 (H, W, 3)."""
         found = Normaliser(fit_picture(rgb, self._method), self._target, self._method, config=self._config)
-        self.num_left += not found.trusted
+        self.num_unnormalised += not found.trusted
         return found
 
 

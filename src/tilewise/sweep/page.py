@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tilewise.metrics import METRIC_NAMES
-from tilewise.report.numbers import NOTHING, count, interval, number
-from tilewise.report.templates import environment, read
+from tilewise.reporting.numbers import NOTHING, count, interval, number
+from tilewise.reporting.templates import environment, read
 from tilewise.store import write_text
 from tilewise.sweep.table import SweepRow, SweepTable
 from tilewise.version import __version__
@@ -109,7 +109,8 @@ def sentences(table: SweepTable) -> list[str]:
     if chosen is not None:
         score = chosen.test[table.metric]
         said.append(
-            f"Chosen by its `select` score: {chosen.name}. On the test slides, which had no part in the choice, its "
+            f"Chosen by its `validation` score: {chosen.name}. On the test slides, which had no part in the choice, "
+            f"its "
             f"{METRIC_NAMES[table.metric]} is {number(score['value'], 3)} ({interval(score, 3)})."
         )
     elif len(table.rows) == 1 and scored[0].also:

@@ -11,12 +11,12 @@ from tilewise.errors import ArtifactError, UsageError
 from tilewise.execution import task
 from tilewise.folds import Folds, make_folds
 from tilewise.folds.common import join_items
-from tilewise.pipeline.cut import fold_items
+from tilewise.pipeline.fold_inputs import fold_items
 from tilewise.pipeline.masks import readable
-from tilewise.pipeline.sharing import Sharing
+from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.runs import RunFolder
 from tilewise.store import digest_config, read_json, visible_names, write_json
-from tilewise.sweep.turns import Done, Place, train_all
+from tilewise.sweep.schedule import Place, VariantResult, train_all
 from tilewise.sweep.variants import Variant
 
 _SCHEMA = "tilewise.sweep"
@@ -28,10 +28,10 @@ _ABOUT = "sweep.json"
 def run_sweep(
     variants: Sequence[Variant],
     out: Path,
-    sharing: Sharing,
+    shared: SharedStages,
     *,
-    tell: Callable[[Sequence[Done], Folds], None] | None = None,
-) -> tuple[tuple[Done, ...], Folds]:
+    tell: Callable[[Sequence[VariantResult], Folds], None] | None = None,
+) -> tuple[tuple[VariantResult, ...], Folds]:
     """Train every variant on the same folds; a variant that fails does not stop the others.
 
     What variants have in common is made once. The same call goes on where a stopped one ended, and more variants may
@@ -40,7 +40,7 @@ def run_sweep(
     Args:
         variants: in the order of the table's rows.
         out: folder of the sweep.
-        sharing: cohort, seed and machine of all variants; what they share is kept in it.
+        shared: cohort, seed and machine of all variants; what they share is kept in it.
         tell: is called after each variant with what became of those so far.
 
     Returns:
@@ -51,13 +51,13 @@ def run_sweep(
         FoldsError: the slides cannot be split as asked.
     """
     with RunFolder(out).locked():
-        about = _claim(variants, out, sharing)
+        about = _claim(variants, out, shared)
         seconds = about["seconds"]
-        sharing.kept = out / "shared"
-        sharing.folds = folds = _common_folds(variants, sharing, out / _FOLDS)
-        done: dict[int, Done] = {}
+        shared.kept = out / "shared"
+        shared.folds = folds = _common_folds(variants, shared, out / _FOLDS)
+        done: dict[int, VariantResult] = {}
 
-        def note(finished: Sequence[tuple[int, Done]]) -> None:
+        def note(finished: Sequence[tuple[int, VariantResult]]) -> None:
             for number, one in finished:
                 name = one.folder.root.name
                 if one.seconds is not None:
@@ -71,11 +71,11 @@ def run_sweep(
             Place(number, variant, RunFolder(out / "variants" / variant.folder(number)))
             for number, variant in enumerate(variants, 1)
         ]
-        train_all(every, sharing, note)
+        train_all(every, shared, note)
     return tuple(done[number] for number in sorted(done)), folds
 
 
-def _common_folds(variants: Sequence[Variant], sharing: Sharing, path: Path) -> Folds:
+def _common_folds(variants: Sequence[Variant], shared: SharedStages, path: Path) -> Folds:
     """One set of folds over every slide that a variant has tiles of."""
     ways = {
         digest_config([variant.recipe.audit, variant.recipe.segment, variant.recipe.tiles]): variant.recipe
@@ -84,13 +84,13 @@ def _common_folds(variants: Sequence[Variant], sharing: Sharing, path: Path) -> 
     items = []
     with task("ways of cutting", len(ways)) as bar:
         for recipe in ways.values():
-            cut = sharing.audit(recipe.audit)
+            cut = shared.audit(recipe.audit)
             if recipe.segment.method != "none":
-                cut = readable(sharing.masks(cut, recipe.segment))
-            tiles, _ = sharing.tiles(cut, recipe.tiles, out=None)
+                cut = readable(shared.masks(cut, recipe.segment))
+            tiles, _ = shared.tiles(cut, recipe.tiles, out=None)
             items.append(fold_items(cut, tiles))
             bar.advance()
-    folds = make_folds(join_items(items), variants[0].recipe.folds, seed=sharing.seed)
+    folds = make_folds(join_items(items), variants[0].recipe.folds, seed=shared.seed)
     if path.is_file() and Folds.read(path).items != folds.items:
         raise UsageError(
             f"{path.parent} holds a sweep over other slides: cohort, decisions or the tiles of a variant have changed "
@@ -100,9 +100,9 @@ def _common_folds(variants: Sequence[Variant], sharing: Sharing, path: Path) -> 
     return folds
 
 
-def _claim(variants: Sequence[Variant], out: Path, sharing: Sharing) -> dict[str, Any]:
+def _claim(variants: Sequence[Variant], out: Path, shared: SharedStages) -> dict[str, Any]:
     """Make the folder this sweep's, or find that it is; what is known of it, with the seconds of finished variants."""
-    path, about = out / _ABOUT, _about(variants, sharing)
+    path, about = out / _ABOUT, _about(variants, shared)
     if not path.is_file():
         foreign = visible_names(out)
         if foreign:
@@ -128,11 +128,11 @@ def _write_about(out: Path, about: dict[str, Any]) -> None:
     write_json(out / _ABOUT, ordered, schema=_SCHEMA, version=_VERSION)
 
 
-def _about(variants: Sequence[Variant], sharing: Sharing) -> dict[str, Any]:
-    decisions = sharing.decisions
+def _about(variants: Sequence[Variant], shared: SharedStages) -> dict[str, Any]:
+    decisions = shared.decisions
     return {
-        "cohort": str(sharing.cohort.root.resolve()),
-        "seed": sharing.seed,
+        "cohort": str(shared.cohort.root.resolve()),
+        "seed": shared.seed,
         "decisions": None if decisions is None else str(decisions.resolve()),
         "variants": [
             {"name": variant.name, "settings": dict(variant.settings), "recipe": digest_config(variant.recipe)}

@@ -9,14 +9,14 @@ from pathlib import Path
 from tilewise.execution import Failure, read_failures
 from tilewise.folds import Folds
 from tilewise.metrics import METRIC_NAMES
-from tilewise.pipeline.sharing import Sharing
-from tilewise.report.numbers import interval, number
+from tilewise.pipeline.shared_stages import SharedStages
+from tilewise.reporting.numbers import interval, number
 from tilewise.runs import RunFolder
 from tilewise.sweep.grid import Grid
 from tilewise.sweep.page import PageFacts, notices, sentences, write_page
 from tilewise.sweep.run import run_sweep
+from tilewise.sweep.schedule import VariantResult
 from tilewise.sweep.table import Scorer, SweepRow, SweepTable
-from tilewise.sweep.turns import Done
 from tilewise.sweep.variants import Variant
 
 _PAGE = "sweep.html"
@@ -56,14 +56,14 @@ class Sweep:
         """The table in words, for a terminal; what must be known before it comes first."""
         metric, names = self.table.metric, [_name(row) for row in self.table.rows]
         width = max(map(len, names))
-        rows = [f"{'variant':<{width}}  select  test {METRIC_NAMES[metric]}"]
+        rows = [f"{'variant':<{width}}  validation  test {METRIC_NAMES[metric]}"]
         for name, row in zip(names, self.table.rows, strict=True):
             if row.error is not None:
                 rows.append(f"{name:<{width}}  failed")
                 continue
             score = row.test[metric]
             rows.append(
-                f"{name:<{width}}  {number(row.select, 3):>6}  {number(score['value'], 3)} ({interval(score, 3)})"
+                f"{name:<{width}}  {number(row.validation, 3):>6}  {number(score['value'], 3)} ({interval(score, 3)})"
             )
         return [*notices(self.table.rows), *rows, *sentences(self.table)]
 
@@ -72,14 +72,14 @@ def _name(row: SweepRow) -> str:
     return f"{row.name} (and {len(row.also)} more)" if row.also else row.name
 
 
-def sweep_cohort(grid: Grid, variants: Sequence[Variant], out: Path, sharing: Sharing) -> Sweep:
+def sweep_cohort(grid: Grid, variants: Sequence[Variant], out: Path, shared: SharedStages) -> Sweep:
     """Train every variant on the same folds and write `sweep.html` and `sweep.csv`; see `run_sweep`."""
-    facts = PageFacts(grid.name, grid.description, sharing.cohort.root.name, sharing.seed, len(variants))
-    scorer = Scorer(variants[0].recipe.evaluation, sharing.seed)
+    facts = PageFacts(grid.name, grid.description, shared.cohort.root.name, shared.seed, len(variants))
+    scorer = Scorer(variants[0].recipe.evaluation, shared.seed)
 
-    def write(done: Sequence[Done], folds: Folds) -> None:
+    def write(done: Sequence[VariantResult], folds: Folds) -> None:
         made = Sweep(out, scorer.tabulate(done, folds))
         made.table.write_csv(made.csv)
         write_page(made.page, made.table, facts)
 
-    return Sweep(out, scorer.tabulate(*run_sweep(variants, out, sharing, tell=write)))
+    return Sweep(out, scorer.tabulate(*run_sweep(variants, out, shared, tell=write)))

@@ -22,7 +22,7 @@ from tilewise.folds import Folds
 from tilewise.inference.predictions import Predictions
 from tilewise.metrics import PrimaryMetric, primary_score
 from tilewise.store import write_editable
-from tilewise.sweep.turns import Done
+from tilewise.sweep.schedule import VariantResult
 from tilewise.sweep.variants import factor_columns
 
 
@@ -34,7 +34,7 @@ class SweepRow:
         name: of the variant.
         factors: recipe key -> value, for every key that differs between variants.
         run: folder of its run, from the sweep's.
-        select: mean over folds of the metric on the `select` part; None where no fold has one.
+        validation: mean over folds of the metric on the `validation` part; None where no fold has one.
         test: metric -> value, low, high, over the test slides that every variant has.
         holdout: the same of the hold-out; empty where there is none.
         difference: metric -> `difference` (value, low, high) to the first variant that has scores, and `p_value`.
@@ -49,7 +49,7 @@ class SweepRow:
     name: str
     factors: Mapping[str, Any]
     run: str
-    select: float | None = None
+    validation: float | None = None
     test: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     holdout: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     difference: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -85,12 +85,12 @@ class SweepTable:
 
     @property
     def chosen(self) -> SweepRow | None:
-        """The variant with the best `select` score, the first of equals: chosen without a look at the test part.
+        """The variant with the best `validation` score, the first of equals: chosen without a look at the test part.
 
         None where there are no two to choose from.
         """
-        scored = [row for row in self.rows if row.select is not None]
-        return max(scored, key=lambda row: row.select or 0.0) if len(scored) > 1 else None
+        scored = [row for row in self.rows if row.validation is not None]
+        return max(scored, key=lambda row: row.validation or 0.0) if len(scored) > 1 else None
 
     def write_csv(self, path: Path) -> None:
         """One line for each variant, all metrics."""
@@ -112,7 +112,7 @@ class Scorer:
     _tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     _known: dict[tuple[str, str, frozenset[str]], dict[str, Any]] = field(default_factory=dict)
 
-    def tabulate(self, done: Sequence[Done], folds: Folds) -> SweepTable:
+    def tabulate(self, done: Sequence[VariantResult], folds: Folds) -> SweepTable:
         """Score every variant on the test slides that all of them have, and compare each with the first.
 
         Args:
@@ -152,14 +152,14 @@ class Scorer:
         left_out = sorted(frozenset[str]().union(*tests.values()) - everywhere)
         return SweepTable(_adjust(rows), len(everywhere), tuple(left_out), self.config.level, self.config.metric)
 
-    def _read(self, one: Done) -> pd.DataFrame:
+    def _read(self, one: VariantResult) -> pd.DataFrame:
         """A finished run's predictions, read once however often the table is written."""
         name = one.variant.name
         if name not in self._tables:
             self._tables[name] = Predictions.read(one.folder.predictions).table
         return self._tables[name]
 
-    def _evaluate(self, one: Done, table: pd.DataFrame, folds: Folds) -> Evaluation:
+    def _evaluate(self, one: VariantResult, table: pd.DataFrame, folds: Folds) -> Evaluation:
         """A run of all slides has been scored already, by the same resamples."""
         if Folds.read(one.folder.folds) == folds and set(_part(table, "test")["slide"]) == _tested(folds):
             return Evaluation.read(one.folder.evaluation)
@@ -175,17 +175,17 @@ class Scorer:
             metrics = pair["metrics"].items()
             difference = {name: {key: row[key] for key in ("difference", "p_value")} for name, row in metrics}
         return {
-            "select": select_score(table, folds.classes, self.config.metric),
+            "validation": validation_score(table, folds.classes, self.config.metric),
             "test": {name: found.out_of_fold[name] for name in METRICS},
             "holdout": {} if found.holdout is None else {name: found.holdout[name] for name in METRICS},
             "difference": difference,
         }
 
 
-def select_score(table: pd.DataFrame, classes: Sequence[str], metric: PrimaryMetric) -> float | None:
-    """Mean of the metric over the folds in whose `select` part it is defined; None where there are none."""
-    select = _part(table, "select")
-    samples = [Sample.of(part, classes) for _, part in select.groupby("fold")]
+def validation_score(table: pd.DataFrame, classes: Sequence[str], metric: PrimaryMetric) -> float | None:
+    """Mean of the metric over the folds in whose `validation` part it is defined; None where there are none."""
+    validation = _part(table, "validation")
+    samples = [Sample.of(part, classes) for _, part in validation.groupby("fold")]
     scores = [primary_score(metric, one.truth_N, one.predicted_N, one.probabilities_NC) for one in samples]
     defined = [score for score in scores if score is not None]
     return statistics.fmean(defined) if defined else None
@@ -224,7 +224,7 @@ def _only(table: pd.DataFrame, tests: frozenset[str]) -> pd.DataFrame:
 
 
 def _flat(row: SweepRow, metric: PrimaryMetric) -> dict[str, Any]:
-    flat: dict[str, Any] = {"variant": row.name, **row.factors, f"select_{metric}": row.select}
+    flat: dict[str, Any] = {"variant": row.name, **row.factors, f"select_{metric}": row.validation}
     for where, scores in (("test", row.test), ("holdout", row.holdout)):
         for name, score in scores.items():
             flat |= {f"{where}_{name}": score["value"], f"{where}_{name}_low": score["low"]}

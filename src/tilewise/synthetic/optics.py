@@ -18,7 +18,7 @@ _NOISE_PX = 256
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """One slide's staining and scanning. It does not depend on the label.
 
     Attributes:
@@ -39,10 +39,10 @@ class Look:
     jpeg_quality: int
 
 
-def draw_look(rng: np.random.Generator) -> Look:
+def draw_appearance(rng: np.random.Generator) -> Appearance:
     """Draw one slide's staining and scanning: mild differences, as within one laboratory."""
     brightness = rng.uniform(222.0, 242.0)
-    return Look(
+    return Appearance(
         haematoxylin=_dye(rng, _HAEMATOXYLIN, rng.uniform(0.92, 1.10)),
         eosin=_dye(rng, _EOSIN, rng.uniform(0.82, 1.20)),
         glass=(brightness + rng.normal(0.0, 1.5, 3) + np.array([0.5, -1.0, 0.5])).astype(np.float32),
@@ -53,7 +53,7 @@ def draw_look(rng: np.random.Generator) -> Look:
     )
 
 
-def draw_glass(rng: np.random.Generator, size: Size, look: Look) -> npt.NDArray[np.float32]:
+def draw_glass(rng: np.random.Generator, size: Size, look: Appearance) -> npt.NDArray[np.float32]:
     """Empty glass: grey-white, a little uneven, with some specks of dust; float32 (height, width, 3)."""
     short = min(size)
     shape = (max(2, round(size.height / 32)), max(2, round(size.width / 32)))
@@ -69,7 +69,7 @@ def draw_glass(rng: np.random.Generator, size: Size, look: Look) -> npt.NDArray[
     return glass
 
 
-def shine_through(glass: npt.NDArray[np.float32], haematoxylin: Field, eosin: Field, look: Look) -> None:
+def shine_through(glass: npt.NDArray[np.float32], haematoxylin: Field, eosin: Field, look: Appearance) -> None:
     """Darken `glass` (height, width, 3), in place, by the dyes on it (Beer and Lambert)."""
     dyed = np.flatnonzero(haematoxylin + eosin)
     dyes = np.stack([haematoxylin.ravel()[dyed], eosin.ravel()[dyed]], axis=1)
@@ -79,7 +79,7 @@ def shine_through(glass: npt.NDArray[np.float32], haematoxylin: Field, eosin: Fi
     pixels[dyed] *= np.exp2(densities)
 
 
-def scan(rng: np.random.Generator, picture: npt.NDArray[np.float32], look: Look) -> npt.NDArray[np.uint8]:
+def scan(rng: np.random.Generator, picture: npt.NDArray[np.float32], look: Appearance) -> npt.NDArray[np.uint8]:
     """Add noise and pass through JPEG; float32 RGB grey levels in, uint8 RGB out."""
     height, width = picture.shape[:2]
     # One tile of noise, turned over from place to place: seen through JPEG nobody can tell.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tilewise.errors import UsageError
 from tilewise.slides import read_image
 from tilewise.synthetic.fields import Field, smooth_field
-from tilewise.synthetic.optics import draw_glass, draw_look, scan
+from tilewise.synthetic.optics import draw_appearance, draw_glass, scan
 from tilewise.synthetic.plan import PlannedSlide
 from tilewise.synthetic.slide import DrawnSlide
 from tilewise.units import Size
@@ -68,7 +68,7 @@ def compose(rng: np.random.Generator, tissue: Mask, *, mask: Mask, textures: tup
         textures: from `find_textures`.
     """
     height, width = tissue.shape
-    look = draw_look(rng)
+    look = draw_appearance(rng)
     picture = draw_glass(rng, Size(width, height), look)
     light = quilt(rng, tissue, textures=textures)
     alpha = cv2.GaussianBlur(cv2.dilate(tissue.astype(np.float32), np.ones((3, 3))), (0, 0), 0.8)[:, :, None]

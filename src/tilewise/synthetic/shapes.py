@@ -12,7 +12,7 @@ from tilewise.synthetic.geometry import Core, Zone, fill_outline
 
 
 @dataclass(frozen=True)
-class OutlineLook:
+class OutlineShape:
     """The shape of a region of interest; lengths in units of the core's half width.
 
     Attributes:
@@ -45,7 +45,7 @@ class OutlineLook:
         )
 
 
-def shaped_outline(zone: Zone, core: Core, look: OutlineLook) -> npt.NDArray[np.uint8]:
+def shaped_outline(zone: Zone, core: Core, look: OutlineShape) -> npt.NDArray[np.uint8]:
     """A region of this shape at the zone's centre; uint8 0/1 of the core's strip, not cut to the tissue."""
     rng = np.random.default_rng([zone.seed, 3])
     turn = np.linspace(0.0, 2.0 * np.pi, 120, endpoint=False)

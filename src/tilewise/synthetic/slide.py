@@ -13,10 +13,10 @@ from tilewise.synthetic.config import SynthConfig
 from tilewise.synthetic.fields import Field, soft_step
 from tilewise.synthetic.geometry import Core, Layout, Zone, draw_layout, outline, slide_to_strip, zone_outline
 from tilewise.synthetic.latents import draw_unlabelled, to_unit
-from tilewise.synthetic.optics import draw_glass, draw_look, scan, shine_through
+from tilewise.synthetic.optics import draw_appearance, draw_glass, scan, shine_through
 from tilewise.synthetic.plan import PlannedSlide
-from tilewise.synthetic.shapes import OutlineLook, shaped_outline
-from tilewise.synthetic.texture import Tissue, TumourLook, paint_duct, paint_fat, paint_stroma, paint_tumour
+from tilewise.synthetic.shapes import OutlineShape, shaped_outline
+from tilewise.synthetic.texture import Tissue, TumourAppearance, paint_duct, paint_fat, paint_stroma, paint_tumour
 from tilewise.units import Size
 
 # Goes up whenever the same config gives other pixels or masks than before.
@@ -98,8 +98,8 @@ def draw_slide(config: SynthConfig, planned: PlannedSlide) -> DrawnSlide:
     layout = layout_of(config, planned)
     canvas = Canvas.empty(layout.size)
     tumours = _tumours(config, planned, layout.zones)
-    shape = OutlineLook.of(planned.unit) if config.signal == "mask_shape" else None
-    look = draw_look(planned.stream(_LOOK))
+    shape = OutlineShape.of(planned.unit) if config.signal == "mask_shape" else None
+    look = draw_appearance(planned.stream(_LOOK))
     for index, core in enumerate(layout.cores + layout.fragments):
         zones = {zone: tumour for zone, tumour in tumours.items() if zone.core == index}
         strip = draw_strip(np.random.default_rng([planned.seed, planned.index, _TISSUE, index]), core, zones, shape)
@@ -115,7 +115,7 @@ def draw_slide(config: SynthConfig, planned: PlannedSlide) -> DrawnSlide:
 
 
 def draw_strip(
-    rng: np.random.Generator, core: Core, zones: dict[Zone, TumourLook | None], shape: OutlineLook | None
+    rng: np.random.Generator, core: Core, zones: dict[Zone, TumourAppearance | None], shape: OutlineShape | None
 ) -> npt.NDArray[np.float32]:
     """Paint one core, still straight.
 
@@ -143,16 +143,18 @@ def draw_strip(
     return np.stack([tissue.haematoxylin * dyes, tissue.eosin * dyes, alpha, region.astype(np.float32)], axis=2)
 
 
-def _tumours(config: SynthConfig, planned: PlannedSlide, zones: tuple[Zone, ...]) -> dict[Zone, TumourLook | None]:
+def _tumours(
+    config: SynthConfig, planned: PlannedSlide, zones: tuple[Zone, ...]
+) -> dict[Zone, TumourAppearance | None]:
     """How each zone looks: regions as the slide's latents say, lookalikes as any slide's might."""
     others = draw_unlabelled(config, planned.stream(_LOOKALIKES), num=len(zones))
-    looks: dict[Zone, TumourLook | None] = {}
+    looks: dict[Zone, TumourAppearance | None] = {}
     # Without signal in the texture all regions of a slide still share one look, as they do with it.
     shared = planned.unit if config.signal == "texture" or not len(zones) else to_unit(config, others[0])
     for zone, other in zip(zones, others, strict=True):
         looks[zone] = {
-            "region": TumourLook.of(shared),
-            "distractor": TumourLook.of(to_unit(config, other)),
+            "region": TumourAppearance.of(shared),
+            "distractor": TumourAppearance.of(to_unit(config, other)),
         }.get(zone.kind)
     return looks
 
@@ -166,7 +168,7 @@ def _pieces(drawn: npt.NDArray[np.uint8], distance: Field) -> npt.NDArray[np.boo
 def _paint_zone(
     tissue: Tissue,
     zone: Zone,
-    tumour: TumourLook | None,
+    tumour: TumourAppearance | None,
     *,
     drawn: npt.NDArray[np.uint8],
     pieces: npt.NDArray[np.bool_],

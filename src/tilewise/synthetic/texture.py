@@ -55,7 +55,7 @@ class Tissue:
 
 
 @dataclass(frozen=True)
-class TumourLook:
+class TumourAppearance:
     """How a stretch of tumour looks.
 
     Attributes:
@@ -141,7 +141,7 @@ def paint_duct(tissue: Tissue, rng: np.random.Generator, within: Field) -> None:
     clear_lumen(tissue, lumen)
 
 
-def paint_tumour(tissue: Tissue, rng: np.random.Generator, within: Field, look: TumourLook) -> None:
+def paint_tumour(tissue: Tissue, rng: np.random.Generator, within: Field, look: TumourAppearance) -> None:
     """Nests and cords of tumour on whatever stroma is there.
 
     Args:
@@ -222,7 +222,7 @@ def _nucleus(radius: float, stretch: float, *, angle: float) -> Field:
     return np.asarray(np.clip((1.0 - distance) * radius + 0.5, 0.0, 1.0), dtype=np.float32)
 
 
-def _lumen(depth: Field, nest: npt.NDArray[np.bool_], look: TumourLook) -> Field:
+def _lumen(depth: Field, nest: npt.NDArray[np.bool_], look: TumourAppearance) -> Field:
     """The deepest part of the nests, as much of it as the look asks for."""
     if look.lumen_share <= 0.01 or not nest.any():
         return np.zeros_like(depth)

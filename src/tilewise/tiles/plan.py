@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tilewise.audit.cohort import AuditedSlide
+from tilewise.auditing.cohort import AuditedSlide
 from tilewise.slides import SlideReader
 from tilewise.tiles.component import largest_component_box
 from tilewise.tiles.config import Strategy, TileConfig

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.audit.cohort import AuditedSlide
+from tilewise.auditing.cohort import AuditedSlide
 from tilewise.slides import SlideReader
 from tilewise.stain.normalise import AnyNormaliser, Normaliser
 from tilewise.tiles.config import TileConfig

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.audit.cohort import AuditedSlide
+from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import read_mask
 from tilewise.slides import SlideReader, open_slide
 from tilewise.tiles.config import TileConfig

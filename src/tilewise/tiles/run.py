@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from tilewise.audit.cohort import AuditedCohort, AuditedSlide
+from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.errors import ArtifactError, NoTiles
 from tilewise.execution import Failure, run_each
 from tilewise.store import digest_config

@@ -24,7 +24,7 @@ class BagSamples:
     """
 
     def __init__(self, data: FeatureData, head: HeadConfig, config: TrainingConfig, generator: torch.Generator) -> None:
-        train, num_classes, pace = data.train, len(data.classes), config.pace
+        train, num_classes, epoch_config = data.train, len(data.classes), config.epoch_config
         self.standardisation = Standardisation.fit(train.features_ND, slide_shares(train, "slide"))
         self.class_weights_C = balance(config.loss, class_totals(train, num_classes, "slide"))
         pooled = build_pooled_head(
@@ -34,12 +34,12 @@ class BagSamples:
         self.module: nn.Module = pooled
         self.head: nn.Module = pooled.head
         self.sampler = Sampler(config.sampling, train.labels_S, np.arange(train.num_slides, dtype=np.int64))
-        self.num_batches = pace.num_slide_batches(self.sampler.num_draws)
+        self.num_batches = epoch_config.num_slide_batches(self.sampler.num_draws)
         self.targets_MC = hard_targets(torch.from_numpy(train.labels_S), num_classes)
         self.weights_M = sample_weights(np.ones(train.num_slides), self.class_weights_C, train.labels_S)
         self._bags = _Bags(train, standardised(self.standardisation, train))
-        self._select = _Bags(data.select, standardised(self.standardisation, data.select))
-        self._slides_at_once = pace.slides_per_batch(train.num_slides)
+        self._validation = _Bags(data.validation, standardised(self.standardisation, data.validation))
+        self._slides_at_once = epoch_config.slides_per_batch(train.num_slides)
 
     def vectors(self, samples: Tensor) -> Tensor:
         """See `Samples`."""
@@ -49,11 +49,11 @@ class BagSamples:
         """See `Samples`."""
         return self._bags.tiles(samples)[0]
 
-    def predict_select(self) -> NDArray[np.float64]:
+    def predict_validation(self) -> NDArray[np.float64]:
         """See `Samples`."""
-        edges = range(0, self._select.num_slides, self._slides_at_once)
-        slides = torch.arange(self._select.num_slides)
-        logits = [self._pooled(*self._select.of(slides[start : start + self._slides_at_once])) for start in edges]
+        edges = range(0, self._validation.num_slides, self._slides_at_once)
+        slides = torch.arange(self._validation.num_slides)
+        logits = [self._pooled(*self._validation.of(slides[start : start + self._slides_at_once])) for start in edges]
         probabilities_SC: NDArray[np.float64] = torch.cat(logits).softmax(dim=1).double().numpy()
         return probabilities_SC
 

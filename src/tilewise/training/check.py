@@ -14,10 +14,11 @@ def check_pooling(head: HeadConfig, training: TrainingConfig) -> None:
     """
     if not head.pools:
         return
-    if training.on == "pixels":
+    if training.input == "tiles":
         raise ValueError(
-            "head.aggregate=attention weighs features, and with training.on=pixels a network learns tile by tile; set "
-            "training.on=features and drop the sections of pixels, or set head.aggregate=mean"
+            "head.aggregate=attention weighs features, and with training.input=tiles a network learns tile by tile; "
+            "set "
+            "training.input=features and drop the sections of pixels, or set head.aggregate=mean"
         )
     for key, chosen in {
         "weight": training.weight == "tile",

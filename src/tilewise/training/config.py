@@ -16,20 +16,20 @@ from tilewise.training.learning.config import (
     ScheduleConfig,
     StepConfig,
 )
-from tilewise.training.pixels.config import EngineConfig
+from tilewise.training.networks.config import EngineConfig
 
-On = Literal["features", "pixels"]
+Input = Literal["features", "tiles"]
 
 _STEPS_PER_EPOCH, _SMALLEST_BATCH, _LARGEST_BATCH = 8, 32, 2048
 _FEWEST_SLIDES, _MOST_SLIDES = 8, 64
-_EPOCHS: dict[On, int] = {"features": 60, "pixels": 30}
-_LEARNING_RATE: dict[On, float] = {"features": 0.05, "pixels": 3e-4}
-_PATIENCE: dict[On, int] = {"features": 20, "pixels": 10}
+_EPOCHS: dict[Input, int] = {"features": 60, "tiles": 30}
+_LEARNING_RATE: dict[Input, float] = {"features": 0.05, "tiles": 3e-4}
+_PATIENCE: dict[Input, int] = {"features": 20, "tiles": 10}
 _PIXEL_BATCH = 32
 
 
 @dataclass(frozen=True)
-class Pace:
+class EpochConfig:
     """The numbers of a training, those that were left out filled in.
 
     Attributes:
@@ -70,17 +70,17 @@ def _num_batches(num: int, per_batch: int) -> int:
 class TrainingConfig(BaseModel):
     """What is trained, what is minimised, how, and when it stops.
 
-    The defaults - AdamW on class-weighted cross-entropy, a cosine schedule, early stopping on select - suit cohorts of
-    tens to hundreds of slides and features of any length: nothing in them has to be adapted to either. An option that
-    would have no effect is refused.
+    The defaults - AdamW on class-weighted cross-entropy, a cosine schedule, early stopping on validation - suit
+    cohorts of tens to hundreds of slides and features of any length: nothing in them has to be adapted to either. An
+    option that would have no effect is refused.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    on: On = Field(
+    input: Input = Field(
         "features",
         description="features: a head learns from features that the encoder makes once, and nothing else is trained. "
-        "pixels: a network learns from the tiles, as `network` says.",
+        "tiles: a network learns from the tiles, as `network` says.",
     )
     loss: LossConfig = Field(default_factory=LossConfig)
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
@@ -96,22 +96,22 @@ class TrainingConfig(BaseModel):
         None,
         ge=1,
         le=100_000,
-        description="Passes over the train part; the schedule is over them. Left out: 60 on features, 30 on pixels.",
+        description="Passes over the train part; the schedule is over them. Left out: 60 on features, 30 on tiles.",
     )
     batch_size: int | None = Field(
         None,
         ge=2,
         description="Tiles per batch, at most. Left out: on features an eighth of the tiles, at least 32 and at most "
-        "2048; on pixels 32. With head.aggregate=attention slides count: an eighth of them, at least 8, at most "
+        "2048; on tiles 32. With head.aggregate=attention slides count: an eighth of them, at least 8, at most "
         "64.",
     )
     learning_rate: float | None = Field(
         None,
         gt=0.0,
         le=10.0,
-        description="Rate at the start. On features that of a weight matrix is divided by the square root of the "
-        "number of its inputs, so that one rate suits features of any length; on pixels it is that of the head. Left "
-        "out: 0.05 on features, 0.0003 on pixels.",
+        description="Rate at the start. Input features that of a weight matrix is divided by the square root of the "
+        "number of its inputs, so that one rate suits features of any length; on tiles it is that of the head. Left "
+        "out: 0.05 on features, 0.0003 on tiles.",
     )
     weight_decay: float = Field(
         0.05,
@@ -121,50 +121,51 @@ class TrainingConfig(BaseModel):
     )
     select_by: Literal["loss", "metric"] = Field(
         "loss",
-        description="The best epoch has the least loss over the slides of select, or the highest score, by "
+        description="The best epoch has the least loss over the slides of validation, or the highest score, by "
         "evaluation.metric. Where that is not defined on them, the loss decides.",
     )
     patience: Annotated[int, Field(ge=1, le=100_000)] | Literal["never"] | None = Field(
         None,
         description="Epochs without a better one before training stops; never: it does not stop. The best is kept "
-        "anyway. Left out: 20 on features, 10 on pixels.",
+        "anyway. Left out: 20 on features, 10 on tiles.",
     )
     num_threads: int | None = Field(
         None,
         ge=1,
         le=256,
         description="Threads of training. Part of the recipe, because the last bits depend on it. Left out: 1 on "
-        "features, on pixels as many as the processor has for us.",
+        "features, on tiles as many as the processor has for us.",
     )
 
     @property
-    def pace(self) -> Pace:
+    def epoch_config(self) -> EpochConfig:
         """Its numbers, those that were left out filled in."""
-        return Pace(
-            epochs=self.epochs or _EPOCHS[self.on],
-            learning_rate=self.learning_rate or _LEARNING_RATE[self.on],
-            patience=None if self.patience == "never" else self.patience or _PATIENCE[self.on],
-            num_threads=self.num_threads or (1 if self.on == "features" else None),
-            batch_size=self.batch_size or (_PIXEL_BATCH if self.on == "pixels" else None),
+        return EpochConfig(
+            epochs=self.epochs or _EPOCHS[self.input],
+            learning_rate=self.learning_rate or _LEARNING_RATE[self.input],
+            patience=None if self.patience == "never" else self.patience or _PATIENCE[self.input],
+            num_threads=self.num_threads or (1 if self.input == "features" else None),
+            batch_size=self.batch_size or (_PIXEL_BATCH if self.input == "tiles" else None),
         )
 
     @model_validator(mode="after")
     def _nothing_without_effect(self) -> Self:
-        if self.on == "features":
+        if self.input == "features":
             idle = self._of_pixels()
             if idle:
                 raise ValueError(
-                    f"training.{idle[0]} has no effect with training.on=features; set training.on=pixels or drop it"
+                    f"training.{idle[0]} has no effect with training.input=features; set training.input=tiles or drop "
+                    f"it"
                 )
         elif self.step.precision == "float16" and self.engine.device == "cpu":
             raise ValueError(
                 "training.step.precision=float16 needs a graphics card, and training.engine.device=cpu forbids it; "
                 "set bfloat16 on a processor"
             )
-        if self.engine.devices != 1 and self.mixup.on == "features":
+        if self.engine.devices != 1 and self.mixup.level == "features":
             raise ValueError(
-                "training.mixup.on=features mixes what the encoder gives for a whole batch, which "
-                "training.engine.devices parts; set training.mixup.on=pixels, or training.engine.devices=1"
+                "training.mixup.level=features mixes what the encoder gives for a whole batch, which "
+                "training.engine.devices parts; set training.mixup.level=tiles, or training.engine.devices=1"
             )
         return self
 
@@ -172,7 +173,7 @@ class TrainingConfig(BaseModel):
         """Keys that were set and mean nothing to a head on features."""
         changed = [name for name in EngineConfig.model_fields if getattr(self.engine, name) != _engine_default(name)]
         keys = [f"engine.{name}" for name in changed]
-        keys += ["mixup.on=pixels"] * (self.mixup.on == "pixels")
+        keys += ["mixup.level=tiles"] * (self.mixup.level == "tiles")
         keys += [f"step.precision={self.step.precision}"] * (self.step.precision != "float32")
         return keys
 

@@ -65,7 +65,7 @@ class PartData:
 
 @dataclass(frozen=True)
 class FeatureData:
-    """The two parts of a fold that training sees; `select` may hold no slide.
+    """The two parts of a fold that training sees; `validation` may hold no slide.
 
     Raises:
         TrainingError: the train part holds fewer than two classes, or the parts differ in the length of features.
@@ -73,16 +73,16 @@ class FeatureData:
 
     classes: tuple[str, ...]
     train: PartData
-    select: PartData
+    validation: PartData
 
     def __post_init__(self) -> None:
         present: Sequence[int] = np.unique(self.train.labels_S).tolist()
         if len(present) < 2:
             named = ", ".join(self.classes[index] for index in present) or "no class"
             raise TrainingError(f"the train part holds {named} only; make the folds again with --set folds.num_folds=3")
-        lengths = {part.features_ND.shape[1] for part in (self.train, self.select) if part.num_slides}
+        lengths = {part.features_ND.shape[1] for part in (self.train, self.validation) if part.num_slides}
         if len(lengths) > 1:
-            raise TrainingError(f"train and select have features of lengths {sorted(lengths)}; extract them again")
+            raise TrainingError(f"train and validation have features of lengths {sorted(lengths)}; extract them again")
 
 
 def _check(slide_id: str, features_ND: NDArray[np.float32], num_features: int) -> None:
@@ -93,7 +93,7 @@ def _check(slide_id: str, features_ND: NDArray[np.float32], num_features: int) -
         raise TrainingError(
             f"slide {slide_id} has features of length {features_ND.shape[1]}, others have {num_features}; {again}"
         )
-    bad = ~np.isfinite(features_ND)
-    if bad.any():
-        tile, feature = np.argwhere(bad)[0]
+    epoch_loss = ~np.isfinite(features_ND)
+    if epoch_loss.any():
+        tile, feature = np.argwhere(epoch_loss)[0]
         raise TrainingError(f"slide {slide_id}: feature {feature} of tile {tile} is not finite; {again}")

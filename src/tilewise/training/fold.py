@@ -16,10 +16,10 @@ from tilewise.folds import Fold, derived_seed
 from tilewise.metrics import PrimaryMetric
 from tilewise.models import FoldModel, HeadConfig
 from tilewise.store import digest_config
+from tilewise.training.checkpoint_reuse import numbered, reusable_model
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.history import HISTORY_NAME
-from tilewise.training.kept import kept_model, numbered
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class FoldTask:
         head: what is trained.
         training: how.
         seed: of the run; every fold draws its own from it.
-        metric: that epochs are scored by on select.
+        metric: that epochs are scored by on validation.
     """
 
     number: int
@@ -67,7 +67,7 @@ def train_fold(request: FoldTask, bags: Mapping[str, FeatureBag], *, out: Path) 
         TrainingError: a slide has no or no usable features, or training could not go on.
     """
     inputs = _digest(request, bags)
-    found = kept_model(FoldModel, out, inputs)
+    found = reusable_model(FoldModel, out, inputs)
     if found is not None:
         return found
     from tilewise.training.head import train_head
@@ -76,10 +76,10 @@ def train_fold(request: FoldTask, bags: Mapping[str, FeatureBag], *, out: Path) 
     labels = numbered(request.labels, request.classes)
     try:
         train = PartData.of({slide_id: bags[slide_id].features_ND for slide_id in request.fold.train}, labels)
-        select = PartData.of(
-            {slide_id: bags[slide_id].scored().features_ND for slide_id in request.fold.select}, labels
+        validation = PartData.of(
+            {slide_id: bags[slide_id].scored().features_ND for slide_id in request.fold.validation}, labels
         )
-        data = FeatureData(request.classes, train, select)
+        data = FeatureData(request.classes, train, validation)
     except TrainingError as error:
         raise TrainingError(f"{name}: {error}") from error
     seed = derived_seed(request.seed, request.number)
@@ -103,7 +103,7 @@ def train_fold(request: FoldTask, bags: Mapping[str, FeatureBag], *, out: Path) 
 
 
 def _digest(request: FoldTask, bags: Mapping[str, FeatureBag]) -> str:
-    parts: Sequence[Sequence[str]] = (request.fold.train, request.fold.select)
+    parts: Sequence[Sequence[str]] = (request.fold.train, request.fold.validation)
     missing = [slide_id for part in parts for slide_id in part if slide_id not in bags]
     if missing:
         raise TrainingError(

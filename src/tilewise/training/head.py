@@ -29,7 +29,7 @@ from tilewise.training.learning import (
     penalty,
 )
 from tilewise.training.samples import Samples, TileSamples
-from tilewise.training.scores import WORTH_KEEPING, badness, score_probabilities
+from tilewise.training.scores import WORTH_KEEPING, score_probabilities, selection_loss
 
 
 def train_head(
@@ -41,44 +41,48 @@ def train_head(
     name: str = "the fold",
     metric: PrimaryMetric = "macro_f1",
 ) -> tuple[FoldModel, History]:
-    """Train a head on `data.train`, keep the epoch that does best on `data.select`.
+    """Train a head on `data.train`, keep the epoch that does best on `data.validation`.
 
     The loss of a tile counts by the weight of its class and its share of its slide. With attention
-    (`head.aggregate`) a sample is a whole slide, and counts by the weight of its class. Without a select part training
-    runs its full length and the last epoch is kept. The same data, configs and seed give the same model, to the bit, on
-    one machine.
+    (`head.aggregate`) a sample is a whole slide, and counts by the weight of its class. Without a validation part
+    training runs its full length and the last epoch is kept. The same data, configs and seed give the same model, to
+    the bit, on one machine.
 
     Args:
-        data: features and labels of the parts train and select.
+        data: features and labels of the parts train and validation.
         head: what is trained.
         config: how.
         seed: of initial weights, order of samples and dropout.
         name: what messages call the fold.
-        metric: that epochs are scored by on select.
+        metric: that epochs are scored by on validation.
 
     Raises:
         TrainingError: the loss is no longer finite; names the fold, epoch, step and slides.
     """
-    pace = config.pace
-    with reproducible(pace.num_threads or 1):
+    epoch_config = config.epoch_config
+    with reproducible(epoch_config.num_threads or 1):
         run = _Run.start(data, head, config, torch.Generator().manual_seed(seed))
         rows: list[EpochRow] = []
         best: tuple[float, int, dict[str, Tensor]] | None = None
-        for epoch in range(pace.epochs):
+        for epoch in range(epoch_config.epochs):
             rate = run.schedule.rate
             train_loss = run.train_epoch(epoch, name)
             with run.ema.averaged(run.module) if run.ema else nullcontext():
-                row = EpochRow(epoch + 1, train_loss, *run.score_select(metric), learning_rate=rate)
+                row = EpochRow(epoch + 1, train_loss, *run.score_validation(metric), learning_rate=rate)
                 rows.append(row)
-                bad = badness(row, config.select_by)
-                run.schedule.end_epoch(bad if data.select.num_slides else None)
-                if best is None or bad < best[0] - WORTH_KEEPING:
-                    best = (bad, epoch, copy.deepcopy(run.module.state_dict()))
-            if data.select.num_slides and pace.patience is not None and epoch - best[1] >= pace.patience:
+                epoch_loss = selection_loss(row, config.select_by)
+                run.schedule.end_epoch(epoch_loss if data.validation.num_slides else None)
+                if best is None or epoch_loss < best[0] - WORTH_KEEPING:
+                    best = (epoch_loss, epoch, copy.deepcopy(run.module.state_dict()))
+            if (
+                data.validation.num_slides
+                and epoch_config.patience is not None
+                and epoch - best[1] >= epoch_config.patience
+            ):
                 break
     assert best is not None
     rows[best[1]] = replace(rows[best[1]], kept=True)
-    history = History(tuple(rows), notes(rows, config, data.classes, data.train, data.select))
+    history = History(tuple(rows), notes(rows, config, data.classes, data.train, data.validation))
     weights = {key: tensor.numpy() for key, tensor in best[2].items()}
     return FoldModel(data.classes, head, run.samples.standardisation, weights), history
 
@@ -103,13 +107,15 @@ class _Run:
             samples = BagSamples(data, head, config, generator)
         else:
             samples = TileSamples(data, head, config, generator)
-        pace = config.pace
-        optimizer = build_optimizer(config.optimizer, _groups(samples.module, config), learning_rate=pace.learning_rate)
+        epoch_config = config.epoch_config
+        optimizer = build_optimizer(
+            config.optimizer, _groups(samples.module, config), learning_rate=epoch_config.learning_rate
+        )
         schedule = build_schedule(
             config.schedule,
             optimizer,
-            learning_rate=pace.learning_rate,
-            num_epochs=pace.epochs,
+            learning_rate=epoch_config.learning_rate,
+            num_epochs=epoch_config.epochs,
             steps_per_epoch=math.ceil(samples.num_batches / config.step.accumulate),
         )
         loss = Loss(config.loss, samples.class_weights_C)
@@ -164,14 +170,14 @@ class _Run:
             "these slides"
         )
 
-    def score_select(self, metric: PrimaryMetric) -> tuple[float | None, float | None]:
-        """Loss and metric over the slides of select; None without any, or where the metric is not defined."""
-        if not self.data.select.num_slides:
+    def score_validation(self, metric: PrimaryMetric) -> tuple[float | None, float | None]:
+        """Loss and metric over the slides of validation; None without any, or where the metric is not defined."""
+        if not self.data.validation.num_slides:
             return None, None
         self.module.eval()
         with torch.inference_mode():
-            probabilities_SC = self.samples.predict_select()
-        return score_probabilities(probabilities_SC, self.data.select, self.samples.class_weights_C, metric)
+            probabilities_SC = self.samples.predict_validation()
+        return score_probabilities(probabilities_SC, self.data.validation, self.samples.class_weights_C, metric)
 
 
 def _groups(module: nn.Module, config: TrainingConfig) -> list[dict[str, Any]]:

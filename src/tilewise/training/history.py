@@ -14,26 +14,26 @@ from tilewise.training.table import write_table
 
 HISTORY_NAME = "history.csv"
 # What a program that draws curves is told of an epoch.
-SCALARS = ("train_loss", "select_loss", "select_score", "learning_rate")
+SCALARS = ("train_loss", "validation_loss", "validation_score", "learning_rate")
 
 
 @dataclass(frozen=True)
 class EpochRow:
-    """One epoch. `select_...` are over slides and None where there is no select part.
+    """One epoch. `select_...` are over slides and None where there is no validation part.
 
     Attributes:
         epoch: from 1.
         train_loss: mean weighted cross-entropy over the tiles, or over slides with attention, as they were met.
-        select_loss: class-weighted negative log of the slide probability of the true class.
-        select_score: over the slides of select, by the recipe's `evaluation.metric`; None where it is not defined.
+        validation_loss: class-weighted negative log of the slide probability of the true class.
+        validation_score: over the slides of validation, by the recipe's `evaluation.metric`; None where it is not defined.
         learning_rate: at the start of the epoch.
         kept: whether the model is that of this epoch.
     """
 
     epoch: int
     train_loss: float
-    select_loss: float | None
-    select_score: float | None
+    validation_loss: float | None
+    validation_score: float | None
     learning_rate: float
     kept: bool = False
 
@@ -56,20 +56,20 @@ class History:
 
 
 def notes(
-    rows: Sequence[EpochRow], config: TrainingConfig, classes: Sequence[str], train: PartData, select: PartData
+    rows: Sequence[EpochRow], config: TrainingConfig, classes: Sequence[str], train: PartData, validation: PartData
 ) -> tuple[str, ...]:
     """What is to be said about a training that is over."""
-    if not select.num_slides:
-        return (f"no select part: trained for all {len(rows)} epochs, and the last one is kept",)
-    missing = [classes[index] for index in np.setdiff1d(select.labels_S, train.labels_S)]
-    said = [f"class {name} is in select but not in train: it cannot be learnt" for name in missing]
+    if not validation.num_slides:
+        return (f"no validation part: trained for all {len(rows)} epochs, and the last one is kept",)
+    missing = [classes[index] for index in np.setdiff1d(validation.labels_S, train.labels_S)]
+    said = [f"class {name} is in validation but not in train: it cannot be learnt" for name in missing]
     by = config.select_by
-    if by == "metric" and rows[0].select_score is None:
+    if by == "metric" and rows[0].validation_score is None:
         by = "loss"
-        said.append("the metric is not defined on the select part: the epoch with the least loss is kept")
-    if len(rows) < config.pace.epochs:
+        said.append("the metric is not defined on the validation part: the epoch with the least loss is kept")
+    if len(rows) < config.epoch_config.epochs:
         said.append(
-            f"stopped after epoch {len(rows)}: {config.pace.patience} epochs without a better "
+            f"stopped after epoch {len(rows)}: {config.epoch_config.patience} epochs without a better "
             f"select_{'score' if by == 'metric' else by}"
         )
     return tuple(said)

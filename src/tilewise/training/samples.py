@@ -47,8 +47,8 @@ class Samples(Protocol):
     def tiles(self, samples: Tensor) -> Tensor:
         """Positions of their tiles in the train part."""
 
-    def predict_select(self) -> NDArray[np.float64]:
-        """Probabilities of the slides of select, (S, C), by the module as it is."""
+    def predict_validation(self) -> NDArray[np.float64]:
+        """Probabilities of the slides of validation, (S, C), by the module as it is."""
 
 
 class TileSamples:
@@ -64,11 +64,14 @@ class TileSamples:
         self.head: nn.Module = built
         self.module: nn.Module = built
         self.sampler = Sampler(config.sampling, train.labels_S, train.tile_slide_N)
-        self.num_batches = config.pace.num_batches(self.sampler.num_draws)
+        self.num_batches = config.epoch_config.num_batches(self.sampler.num_draws)
         self.targets_MC = hard_targets(torch.from_numpy(labels_N), num_classes)
         self.weights_M = sample_weights(shares_N, self.class_weights_C, labels_N)
         self._inputs_ND = standardised(self.standardisation, train)
-        self._select, self._select_inputs_ND = data.select, standardised(self.standardisation, data.select)
+        self._validation, self._validation_inputs_ND = (
+            data.validation,
+            standardised(self.standardisation, data.validation),
+        )
         self._aggregate = AGGREGATORS[head.aggregate]
 
     def vectors(self, samples: Tensor) -> Tensor:
@@ -79,10 +82,10 @@ class TileSamples:
         """See `Samples`."""
         return samples
 
-    def predict_select(self) -> NDArray[np.float64]:
+    def predict_validation(self) -> NDArray[np.float64]:
         """See `Samples`."""
-        probabilities_NC = self.head(self._select_inputs_ND).softmax(dim=1).numpy()
-        return self._aggregate(probabilities_NC, self._select.tile_slide_N, self._select.num_slides)[0]
+        probabilities_NC = self.head(self._validation_inputs_ND).softmax(dim=1).numpy()
+        return self._aggregate(probabilities_NC, self._validation.tile_slide_N, self._validation.num_slides)[0]
 
 
 def sample_weights(

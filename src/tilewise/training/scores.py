@@ -1,4 +1,4 @@
-"""How good an epoch was on select, and which epoch is the best."""
+"""How good an epoch was on validation, and which epoch is the best."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def score_probabilities(
     true_S = probabilities_SC[np.arange(part.num_slides), part.labels_S]
     costs_S = -np.log(np.maximum(true_S, _LEAST_PROBABILITY))
     weights_S = weights_C[part.labels_S]
-    # A select part of classes that are not in train has no weight at all, and nothing to say.
+    # A validation part of classes that are not in train has no weight at all, and nothing to say.
     loss = float((weights_S * costs_S).sum() / weights_S.sum()) if weights_S.any() else float(costs_S.mean())
     return loss, primary_score(metric, part.labels_S, probabilities_SC.argmax(axis=1), probabilities_SC)
 
 
-def badness(row: EpochRow, select_by: Literal["loss", "metric"]) -> float:
+def selection_loss(row: EpochRow, select_by: Literal["loss", "metric"]) -> float:
     """What the best epoch has the least of."""
-    if row.select_loss is None:
+    if row.validation_loss is None:
         return -float(row.epoch)  # nothing to choose by: the last epoch is the best
     # Whether a metric is defined follows from the labels alone, so that all epochs are held against each other by one.
-    return row.select_loss if select_by == "loss" or row.select_score is None else -row.select_score
+    return row.validation_loss if select_by == "loss" or row.validation_score is None else -row.validation_score

@@ -4,7 +4,7 @@ import pytest
 
 from tilewise.synthetic.faults.sections import draw_section, draw_stranger
 from tilewise.synthetic.slide import DrawnSlide
-from tilewise.synthetic.texture import TumourLook
+from tilewise.synthetic.texture import TumourAppearance
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> float:
@@ -39,7 +39,7 @@ def test_neighbouring_section_shares_the_gross_shape_and_no_cell(slide: DrawnSli
 
 @pytest.mark.parametrize("seed", range(3))
 def test_stranger_has_the_outline_and_not_the_pixels(slide: DrawnSlide, seed: int) -> None:
-    stranger = draw_stranger(np.random.default_rng(seed), slide, look=TumourLook.of((0.3,) * 6))
+    stranger = draw_stranger(np.random.default_rng(seed), slide, look=TumourAppearance.of((0.3,) * 6))
     np.testing.assert_array_equal(stranger.tissue, slide.tissue)
     assert overlap(stranger.mask, slide.mask) < 0.8
     assert not (stranger.mask & ~stranger.tissue).any()

@@ -22,20 +22,20 @@ def tiles(num: int = 6) -> torch.Tensor:
 
 
 def mixup(alpha: float = 1.0, on: str = "pixels", **more) -> Mixer:
-    return Mixer(MixConfig(on=on, mixup_alpha=alpha, **more))
+    return Mixer(MixConfig(level=on, mixup_alpha=alpha, **more))
 
 
 def cutmix(alpha: float = 1.0) -> Mixer:
-    return Mixer(MixConfig(on="pixels", mixup_alpha=0.0, cutmix_alpha=alpha))
+    return Mixer(MixConfig(level="tiles", mixup_alpha=0.0, cutmix_alpha=alpha))
 
 
 @pytest.mark.parametrize(
     "config",
     [
         MixConfig(),
-        MixConfig(on="pixels", mixup_alpha=0.0),
-        MixConfig(on="features", mixup_alpha=0.0),
-        MixConfig(on="pixels", probability=0.0, cutmix_alpha=1.0),
+        MixConfig(level="tiles", mixup_alpha=0.0),
+        MixConfig(level="features", mixup_alpha=0.0),
+        MixConfig(level="tiles", probability=0.0, cutmix_alpha=1.0),
     ],
     ids=str,
 )

@@ -110,9 +110,9 @@ def test_plateau_is_torchs(losses: list[float], patience: int, factor: float) ->
 def test_plateau_falls_after_patience_and_not_before() -> None:
     schedule = make(ScheduleConfig(kind="plateau", plateau_patience=2, plateau_factor=0.5), 20, 1)
     falls = []
-    for badness in (1.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.8, 0.8, None, 0.8, 0.8):
+    for selection_loss in (1.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.8, 0.8, None, 0.8, 0.8):
         schedule.begin_step()
-        falls.append(schedule.end_epoch(badness))
+        falls.append(schedule.end_epoch(selection_loss))
     assert np.flatnonzero(falls).tolist() == [4, 10]
     assert schedule.rate == RATE * 0.25
 

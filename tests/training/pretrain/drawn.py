@@ -12,7 +12,7 @@ from tilewise.training.config import TrainingConfig
 from tilewise.training.pretrain import PretrainConfig
 
 FAST: dict[str, Any] = {
-    "on": "pixels",
+    "input": "tiles",
     "epochs": 1,
     "num_threads": 1,
     "engine": {"device": "cpu"},

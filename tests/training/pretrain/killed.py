@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.training.pixels.drawn import cnn
+from tests.training.networks.drawn import cnn
 from tests.training.pretrain.drawn import Tiles, draw_slides, simclr, training
 from tilewise.training.pretrain.run import PretrainTask, pretrain_encoder
 

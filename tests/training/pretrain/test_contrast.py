@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.training.pixels.drawn import cnn
+from tests.training.networks.drawn import cnn
 from tests.training.pretrain.drawn import simclr
 from tilewise.models import HeadConfig
 from tilewise.models.networks import TileBatch

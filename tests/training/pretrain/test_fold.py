@@ -21,15 +21,15 @@ from tilewise.errors import RecipeError
 from tilewise.folds import Fold, FoldItem, Folds
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, NetworkModel
-from tilewise.pipeline.seen import FoldRequest, SeenAsPixels
+from tilewise.pipeline.slide_inputs import FoldRequest, TileInputs
 from tilewise.store import verify
 from tilewise.training.augment import AugmentConfig
-from tilewise.training.pixels.fold import PixelFoldTask, train_pixel_fold
+from tilewise.training.networks.fold import PixelFoldTask, train_pixel_fold
 from tilewise.training.pretrain import PretrainConfig
 from tilewise.training.pseudo.candidates import candidates
 
-FOLD = Fold(train=("s00", "s01", "s02", "s03"), select=("s04", "s05"), test=("s06", "s07"))
-# s08 belongs to a slide of train, s09 to one of select, s10 to one of test, s11 to none.
+FOLD = Fold(train=("s00", "s01", "s02", "s03"), validation=("s04", "s05"), test=("s06", "s07"))
+# s08 belongs to a slide of train, s09 to one of validation, s10 to one of test, s11 to none.
 GROUPS = {"s08": "s00", "s09": "s04", "s10": "s06"}
 MODEL = ["history.csv", "model.json", "model.safetensors"]
 PRETRAINED = ["pretrained.json", "pretrained.safetensors", "pretraining.csv"]
@@ -136,14 +136,14 @@ def test_a_fold_that_is_stopped_after_pretraining_ends_with_the_same_bytes(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("tilewise.training.pixels.loop.train_network", stop)
+        patch.setattr("tilewise.training.networks.loop.train_network", stop)
         with pytest.raises(Killed):
             train_pixel_fold(task(), slides, out=tmp_path)
     assert sorted(contents(tmp_path)) == PRETRAINED
     train_pixel_fold(task(), slides, out=tmp_path)
     assert contents(tmp_path) == contents(trained)
     with monkeypatch.context() as patch:
-        patch.setattr("tilewise.training.pixels.loop.train_network", stop)
+        patch.setattr("tilewise.training.networks.loop.train_network", stop)
         patch.setattr("tilewise.training.pretrain.loop.pretrain", stop)
         train_pixel_fold(task(), slides, out=tmp_path)  # both are finished
         with pytest.raises(Killed):
@@ -151,7 +151,7 @@ def test_a_fold_that_is_stopped_after_pretraining_ends_with_the_same_bytes(
 
 
 NETWORK = (
-    "training.on=pixels", "encoder.name=simple_cnn", "encoder.init=random", "network.input_px=32",
+    "training.input=tiles", "encoder.name=simple_cnn", "encoder.init=random", "network.input_px=32",
     "training.epochs=1", "training.num_threads=1", "training.engine.device=cpu",
 )  # fmt: skip
 SIMCLR = ("pretrain.method=simclr", "pretrain.epochs=1")
@@ -181,13 +181,13 @@ def test_a_run_pretrains_each_fold_on_its_train_part_and_on_unlabelled_slides_th
         assert learnt == train | {name_of[10]} | ({name_of[9]} if first else set())
     assert 0 < joined < len(folds)
     assert verify(out) == []
-    assert set(pd.read_parquet(out / "predictions.parquet")["part"]) == {"select", "test"}
+    assert set(pd.read_parquet(out / "predictions.parquet")["part"]) == {"validation", "test"}
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (SIMCLR, "`pretrain` has no effect with training.on=features"),
+        (SIMCLR, "`pretrain` has no effect with training.input=features"),
         ((*NETWORK, "pretrain.epochs=2"), "pretrain.epochs has no effect with .method: none."),
         ((*NETWORK, *SIMCLR, "pretrain.temprature=2"), "did you mean 'temperature'"),
     ],
@@ -200,8 +200,8 @@ def test_a_recipe_that_makes_no_sense_is_refused(settings: tuple[str, ...], said
 def test_slides_without_a_label_are_passed_on_where_they_are_asked_for(slides: Tiles, tmp_path: Path) -> None:
     asked = recipe(*NETWORK, *SIMCLR, "pretrain.use_unlabelled=true")
     known = FoldRequest(0, FOLD, task().labels, ("A", "B"), asked, 0, offline=True, unlabelled=may_take_part())
-    SeenAsPixels(slides, asked).train(known, out=tmp_path / "known")
+    TileInputs(slides, asked).train(known, out=tmp_path / "known")
     assert json.loads((tmp_path / "known" / "pretrained.json").read_text())["slides"] == [*FOLD.train, "s08", "s11"]
     without = replace(known, recipe=recipe(*NETWORK, *SIMCLR))
-    SeenAsPixels(slides, asked).train(without, out=tmp_path / "without")
+    TileInputs(slides, asked).train(without, out=tmp_path / "without")
     assert json.loads((tmp_path / "without" / "pretrained.json").read_text())["slides"] == list(FOLD.train)

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.pixels.drawn import cnn
-from tests.training.pixels.drawn import draw_slide as draw_whole
-from tests.training.pixels.rounding import rounding, watched_convolutions
+from tests.training.networks.drawn import cnn
+from tests.training.networks.drawn import draw_slide as draw_whole
+from tests.training.networks.rounding import rounding, watched_convolutions
 from tests.training.pretrain.drawn import Tiles, draw_slides, simclr, training
 from tilewise.errors import TrainingError, UsageError
 from tilewise.models.networks import TileBatch, TileNetwork
-from tilewise.training.pixels.data import PixelPart
+from tilewise.training.networks.data import PixelPart
 from tilewise.training.pretrain import loop
-from tilewise.training.pretrain.loop import Learnt, pretrain
+from tilewise.training.pretrain.loop import PretrainedEncoder, pretrain
 from tilewise.training.pretrain.progress import STATE_NAME, Progress
 
 
@@ -33,11 +33,11 @@ def learn(
     seed: int = 0,
     run: Any = None,
     **config: Any,
-) -> Learnt:
+) -> PretrainedEncoder:
     return pretrain(network, part_of(slides), simclr(**config), run or training(), progress or Progress(), seed=seed)
 
 
-def bytes_of(learnt: Learnt) -> dict[str, bytes]:
+def bytes_of(learnt: PretrainedEncoder) -> dict[str, bytes]:
     return {name: tensor.numpy().tobytes() for name, tensor in learnt.weights.items()}
 
 
@@ -168,7 +168,7 @@ def test_layout_and_precision_change_the_loss_by_rounding_only(
 def test_of_training_nothing_counts_that_it_does_not_name() -> None:
     slides = draw_slides(3)
     busy = training(
-        mixup={"on": "pixels", "mixup_alpha": 1.0},
+        mixup={"level": "tiles", "mixup_alpha": 1.0},
         loss={"l2": 1.0},
         step={"ema_decay": 0.9, "accumulate": 3},
         engine={"device": "cpu", "devices": 2},

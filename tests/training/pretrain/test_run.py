@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from tests.training.pixels.drawn import cnn
+from tests.training.networks.drawn import cnn
 from tests.training.pretrain.drawn import Tiles, draw_slides, simclr, training
 from tests.training.pretrain.killed import slides_of_task, task
 from tilewise.errors import TrainingError

@@ -74,7 +74,7 @@ TRUTH = truth()
 SLIDES = tuple(name for name in TRUTH if name.startswith("s"))
 UNLABELLED = tuple(name for name in TRUTH if name.startswith("u"))
 LABELS = {name: TRUTH[name] for name in SLIDES}
-FOLD = Fold(train=SLIDES[:6], select=SLIDES[6:9], test=SLIDES[9:])
+FOLD = Fold(train=SLIDES[:6], validation=SLIDES[6:9], test=SLIDES[9:])
 
 
 def head_trainer(bags: Mapping[str, FeatureBag], *, epochs: int = 40, seed: int = 5) -> Trainer[FoldModel]:

@@ -17,7 +17,7 @@ ITEMS = [
     FoldItem("a", "A", "pa"), FoldItem("b", "B", "pb"), FoldItem("c", "A", "pc"), FoldItem("d", "B", "pd"),
     FoldItem("e", "A"),
 ]  # fmt: skip
-FOLD = Fold(train=("a",), select=("b",), test=("c", "e"))
+FOLD = Fold(train=("a",), validation=("b",), test=("c", "e"))
 
 
 def test_a_group_of_select_test_or_holdout_takes_no_part() -> None:
@@ -59,7 +59,7 @@ def test_no_candidate_shares_a_group_with_what_is_scored(groups: list[int], seed
     group_of = {item.slide_id: item.group for item in items}
     for number, fold in enumerate(folds.folds):
         found = candidates(items, folds, number)
-        scored = {group_of[name] for name in (*fold.select, *fold.test, *folds.holdout)}
+        scored = {group_of[name] for name in (*fold.validation, *fold.test, *folds.holdout)}
         assert not scored & {group_of[name] for name in found}
         # None is left out for another reason.
         unlabelled = {item.slide_id for item in items if item.label is None}

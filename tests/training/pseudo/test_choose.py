@@ -82,9 +82,9 @@ def test_nobody_joins_who_is_unsure_or_for_whom_there_is_no_room(
             for name, row in said.items()
             if row.argmax() == place and row[place] >= threshold and name not in {one.slide for one in own}
         ]
-        room = min([most or 99] + [max(labelled) - counts[label]] * balance)
-        assert len(own) <= room
+        workdir = min([most or 99] + [max(labelled) - counts[label]] * balance)
+        assert len(own) <= workdir
         assert all(said[one.slide][place] == one.probability >= threshold for one in own)
         # Whoever is sure and did not join was beaten to the last place.
-        assert not sure or len(own) == room
+        assert not sure or len(own) == workdir
         assert all(said[name][place] <= one.probability for name in sure for one in own)

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.drawn import draw_cohort
-from tests.training.pixels.fold_of import NAMES, store_of, task
+from tests.training.networks.fold_of import NAMES, store_of, task
 from tilewise.folds import Fold
 from tilewise.inference.network import predict_slides
 from tilewise.models.networks import NetworkModel
-from tilewise.training.pixels.fold import train_pixel_fold
+from tilewise.training.networks.fold import train_pixel_fold
 from tilewise.training.pseudo.config import PseudoConfig
 from tilewise.training.pseudo.rounds import PseudoTask, Trainer, train_with_pseudo
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.pseudo.cohort_of import (
+from tests.training.pseudo.to_cohort import (
     CLASSES,
     FOLD,
     LABELS,
@@ -115,7 +115,7 @@ def test_nothing_but_train_select_and_candidates_is_looked_at(bags: dict[str, Fe
     forbidden = (*FOLD.test, *UNLABELLED[20:])
     guarded = Guarded(bags, forbidden)
     train_with_pseudo(task(candidates=UNLABELLED[:20], rounds=2), head_trainer(guarded), out=tmp_path)
-    assert guarded.asked == {*FOLD.train, *FOLD.select, *UNLABELLED[:20]}
+    assert guarded.asked == {*FOLD.train, *FOLD.validation, *UNLABELLED[:20]}
     assert {row["slide"] for row in rows(tmp_path)} <= set(UNLABELLED[:20])
     with pytest.raises(AssertionError, match="u20 was looked at"):
         train_with_pseudo(task(candidates=UNLABELLED[:21]), head_trainer(guarded), out=tmp_path / "other")

@@ -69,7 +69,7 @@ def test_slides_without_a_label_teach_in_the_folds_that_score_none_of_their_pati
     patient = dict(zip(NAMES, PATIENTS, strict=True))
     folds = folds_of(home / "run")
     for number, fold in enumerate(folds["folds"]):
-        scored = {patient[name] for name in (*fold["select"], *fold["test"], *folds["holdout"])}
+        scored = {patient[name] for name in (*fold["validation"], *fold["test"], *folds["holdout"])}
         found = [row["slide"] for row in joined(home / "run", number)]
         # Of two classes one has half the probability at least, so that all that may join do.
         assert set(found) == {name for name in NAMES[LABELLED:] if patient[name] not in scored}
@@ -105,19 +105,19 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(home: Path) -> None:
 
 def test_networks_on_pixels_take_them_in_too_beside_composed_tiles(home: Path) -> None:
     train(
-        home, "pixels", "training.on=pixels", "encoder.name=simple_cnn", "encoder.init=random", "network.trained=all",
+        home, "pixels", "training.input=tiles", "encoder.name=simple_cnn", "encoder.init=random", "network.trained=all",
         "network.input_px=32", "training.epochs=2", "training.num_threads=1", "folds.kind=holdout",
-        "folds.num_folds=5", "compose.method=texture", "compose.add=share", "compose.share=0.5",
+        "folds.num_folds=5", "synthesis.method=texture", "synthesis.add=share", "synthesis.share=0.5",
     )  # fmt: skip
     (model,) = SlideClassifier.load(home / "pixels" / "model").members
     found = [row["slide"] for row in joined(home / "pixels", 0)]
     assert set(NAMES[LABELLED + 4 :]) <= set(found)
     assert [one["slide"] for one in model.origin["pseudo"]["added"]] == found
-    assert set(model.origin["compose"]["num_added"]) == {"A", "B"}
+    assert set(model.origin["synthesis"]["num_added"]) == {"A", "B"}
     # Composed of the slides that joined as well: half as many as the train part has tiles by then.
     first = json.loads((home / "pixels" / "folds" / "0" / "pseudo" / "round-0" / "model.json").read_text("utf-8"))
-    for label, number in model.origin["compose"]["num_added"].items():
-        assert number >= first["origin"]["compose"]["num_added"][label]
+    for label, number in model.origin["synthesis"]["num_added"].items():
+        assert number >= first["origin"]["synthesis"]["num_added"][label]
     assert verify(home / "pixels") == []
 
 

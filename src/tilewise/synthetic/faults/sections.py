@@ -11,9 +11,9 @@ import numpy.typing as npt
 from tilewise.synthetic.faults.copies import shift_stain
 from tilewise.synthetic.faults.glass import Mask, Rgb, fill_glass, mix
 from tilewise.synthetic.fields import Field, smooth_field
-from tilewise.synthetic.optics import draw_glass, draw_look, scan, shine_through
+from tilewise.synthetic.optics import draw_appearance, draw_glass, scan, shine_through
 from tilewise.synthetic.slide import DrawnSlide
-from tilewise.synthetic.texture import Tissue, TumourLook, paint_duct, paint_fat, paint_stroma, paint_tumour
+from tilewise.synthetic.texture import Tissue, TumourAppearance, paint_duct, paint_fat, paint_stroma, paint_tumour
 from tilewise.units import Size
 
 # Structures as wide as a few cells of this grid, in pixels, run on into the next section; what is finer is cut anew.
@@ -35,13 +35,13 @@ def draw_section(rng: np.random.Generator, slide: DrawnSlide) -> DrawnSlide:
     cut = _cut_anew(rng, _take(alone, x, y).astype(np.uint8))
     strengths = rng.uniform(0.88, 1.14, 3)
     rgb = shift_stain(cut, strengths=strengths, shifts=np.zeros(3))
-    look = draw_look(rng)
+    look = draw_appearance(rng)
     # A trembling of the axis and a little trimming: the region is marked anew on every section.
     mask = cv2.GaussianBlur(_take(slide.mask.astype(np.float32), x, y), (0, 0), 2.0) > rng.uniform(0.4, 0.6)
     return DrawnSlide(scan(rng, rgb.astype(np.float32), look), mask & (tissue > 0.5), tissue > 0.5)
 
 
-def draw_stranger(rng: np.random.Generator, slide: DrawnSlide, *, look: TumourLook) -> DrawnSlide:
+def draw_stranger(rng: np.random.Generator, slide: DrawnSlide, *, look: TumourAppearance) -> DrawnSlide:
     """Other tissue in exactly the outline of a slide: never a pair with it.
 
     Args:
@@ -55,14 +55,14 @@ def draw_stranger(rng: np.random.Generator, slide: DrawnSlide, *, look: TumourLo
     tissue, region = _paint_sheet(rng, outline, look)
     layers = [tissue.haematoxylin, tissue.eosin, tissue.cover, region.astype(np.float32)]
     haematoxylin, eosin, cover, marked = (np.ascontiguousarray(layer.T if upright else layer) for layer in layers)
-    stain = draw_look(rng)
+    stain = draw_appearance(rng)
     picture = draw_glass(rng, Size(width, height), stain)
     dyes = cv2.GaussianBlur(_soft(slide.tissue) * cover, (0, 0), stain.blur_px)
     shine_through(picture, haematoxylin * dyes, eosin * dyes, stain)
     return DrawnSlide(scan(rng, picture, stain), (marked > 0.5) & slide.tissue, slide.tissue)
 
 
-def _paint_sheet(rng: np.random.Generator, outline: Mask, look: TumourLook) -> tuple[Tissue, Mask]:
+def _paint_sheet(rng: np.random.Generator, outline: Mask, look: TumourAppearance) -> tuple[Tissue, Mask]:
     """A sheet of stroma with zones on it wherever the outline has room; fibres run along x."""
     shape = (outline.shape[0], outline.shape[1])
     tissue = Tissue(*(np.zeros(shape, np.float32) for _ in range(3)))

@@ -12,7 +12,7 @@ from tilewise.synthetic.faults.sections import draw_stranger
 from tilewise.synthetic.faults.truth import FAULTS_FILE, PlantedFault, faults_csv
 from tilewise.synthetic.plan import PlannedSlide
 from tilewise.synthetic.slide import DrawnSlide
-from tilewise.synthetic.texture import TumourLook
+from tilewise.synthetic.texture import TumourAppearance
 
 # One small file for each faulty slide, from which the table is put together at the end.
 NOTES_FOLDER = "planted"
@@ -64,7 +64,7 @@ def _notes(truth: Path, slide: FaultySlide) -> Path:
 
 def _redraw(config: SynthConfig, slide: FaultySlide) -> Redraw:
     if config.textures is None:
-        return lambda rng, drawn: draw_stranger(rng, drawn, look=TumourLook.of(slide.unit))
+        return lambda rng, drawn: draw_stranger(rng, drawn, look=TumourAppearance.of(slide.unit))
     from tilewise.synthetic.real import compose, draw_regions, find_textures
 
     textures = find_textures(config.textures)

@@ -107,7 +107,7 @@ class ScheduleConfig(BaseModel):
     kind: ScheduleKind = Field(
         "cosine",
         description="cosine: falls once; restarts: falls again and again (both Loshchilov and Hutter 2017); plateau: "
-        "falls when select gets no better; one_cycle: rises, then falls (Smith and Topin 2019); constant.",
+        "falls when validation gets no better; one_cycle: rises, then falls (Smith and Topin 2019); constant.",
     )
     warmup_epochs: float = Field(
         0.0, ge=0.0, le=1000.0, description="Epochs of a linear rise to where the schedule starts; part of all epochs."
@@ -156,10 +156,10 @@ class MixConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    on: Literal["none", "features", "pixels"] = Field(
+    level: Literal["none", "features", "tiles"] = Field(
         "none",
         description="features: the vectors of the encoder are mixed, which keeps the cache, or with "
-        "head.aggregate=attention the slides' vectors; pixels: tiles and masks are, before the encoder.",
+        "head.aggregate=attention the slides' vectors; tiles: tiles and masks are, before the encoder.",
     )
     mixup_alpha: float = Field(
         0.2,
@@ -180,14 +180,14 @@ class MixConfig(BaseModel):
 
     @model_validator(mode="after")
     def _refuse_what_has_no_effect(self) -> Self:
-        mixed = ("features", "pixels")
+        mixed = ("features", "tiles")
         needs = {
             "mixup_alpha": mixed,
-            "cutmix_alpha": ("pixels",),
+            "cutmix_alpha": ("tiles",),
             "probability": mixed,
-            "cutmix_share": ("pixels",),
+            "cutmix_share": ("tiles",),
         }
-        _refuse(self, "mixup", "on", needs)
+        _refuse(self, "mixup", "level", needs)
         if "cutmix_share" in _changed(self) and not (self.mixup_alpha and self.cutmix_alpha):
             raise ValueError("mixup.cutmix_share has no effect unless both alphas are above 0; drop it")
         return self

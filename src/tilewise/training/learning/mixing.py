@@ -80,7 +80,7 @@ class Mixer:
             size: of the tiles, in pixels; left out for features. CutMix needs it.
         """
         config = self._config
-        if config.on == "none" or num < 2 or not (config.mixup_alpha or config.cutmix_alpha):
+        if config.level == "none" or num < 2 or not (config.mixup_alpha or config.cutmix_alpha):
             return None
         rng = numpy_from(generator)
         mixed, cut = rng.random() < config.probability, rng.random() < self._cut_share

@@ -80,16 +80,16 @@ class Schedule:
             group["lr"] = rate * group["factor"]
         self._step += 1
 
-    def end_epoch(self, badness: float | None) -> bool:
-        """Tell how bad the epoch was on select, less is better; None where nothing was scored.
+    def end_epoch(self, selection_loss: float | None) -> bool:
+        """Tell how bad the epoch was on validation, less is better; None where nothing was scored.
 
         Returns:
             Whether the rate falls (kind plateau; never in the warm-up).
         """
-        if self._config.kind != "plateau" or badness is None:
+        if self._config.kind != "plateau" or selection_loss is None:
             return False
-        if self._best is None or badness < self._best - self._config.plateau_improvement:
-            self._best, self._num_bad = badness, 0
+        if self._best is None or selection_loss < self._best - self._config.plateau_improvement:
+            self._best, self._num_bad = selection_loss, 0
             return False
         self._num_bad += self._step > self._num_warmup
         if self._num_bad <= self._config.plateau_patience or self._fallen <= self._config.least_share:

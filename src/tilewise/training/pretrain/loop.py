@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tilewise.errors import TrainingError
 from tilewise.models.networks import TileBatch, TileNetwork
-from tilewise.training.config import Pace, TrainingConfig
+from tilewise.training.config import EpochConfig, TrainingConfig
 from tilewise.training.learning import (
     Checkpoint,
     MixConfig,
@@ -22,11 +22,11 @@ from tilewise.training.learning import (
     build_schedule,
     seeded,
 )
-from tilewise.training.pixels.batches import DROPOUT, ORDER, Preparer, ahead, laid_out
-from tilewise.training.pixels.data import PixelPart
-from tilewise.training.pixels.engine import find_device, machine
-from tilewise.training.pixels.gear import Gear
-from tilewise.training.pixels.watch import Watch
+from tilewise.training.networks.batches import DROPOUT, ORDER, Preparer, ahead, laid_out
+from tilewise.training.networks.data import PixelPart
+from tilewise.training.networks.engine import find_device, training_threads
+from tilewise.training.networks.loss_monitor import LossMonitor
+from tilewise.training.networks.precision import Precision
 from tilewise.training.pretrain.config import PretrainConfig
 from tilewise.training.pretrain.contrast import Contrast, nt_xent
 from tilewise.training.pretrain.progress import EpochRow, Progress
@@ -38,7 +38,7 @@ _ADVICE = "lower pretrain.learning_rate, raise pretrain.temperature, or look at 
 
 
 @dataclass(frozen=True)
-class Learnt:
+class PretrainedEncoder:
     """An encoder after pretraining.
 
     Attributes:
@@ -60,7 +60,7 @@ def pretrain(
     progress: Progress,
     *,
     seed: int,
-) -> Learnt:
+) -> PretrainedEncoder:
     """Let a copy of the network's encoder learn from tiles by SimCLR; the network itself is left as it is.
 
     Every block of the encoder is trained, whatever `network.trained` says of the training that comes after. Order,
@@ -86,15 +86,15 @@ def pretrain(
             "example with a smaller --set tiles.stride_px, or set pretrain.method=none"
         )
     device = find_device(training)
-    with machine(device, training) as num_threads:
+    with training_threads(device, training) as num_threads:
         run = _Run(copy.deepcopy(network), part, config, training, device=device, seed=seed)
-        progress.resume(run.checkpoint, run.gear.scaler)
+        progress.resume(run.checkpoint, run.precision.scaler)
         while len(progress.rows) < config.epochs:
             row = run.train_epoch(len(progress.rows), progress.name)
-            progress.add(row, run.checkpoint, run.gear.scaler)
+            progress.add(row, run.checkpoint, run.precision.scaler)
             _log.info("%s: pretraining epoch %d, loss %.4f", progress.name, row.epoch, row.loss)
         origin: dict[str, str | int] = {"device": device.type, "num_threads": num_threads}
-        return Learnt(encoder_weights(run.contrast.network), tuple(progress.rows), origin)
+        return PretrainedEncoder(encoder_weights(run.contrast.network), tuple(progress.rows), origin)
 
 
 def encoder_weights(network: TileNetwork) -> dict[str, Tensor]:
@@ -120,15 +120,15 @@ class _Run:
         seed: int,
     ) -> None:
         self._part, self._config, self._training, self._seed = part, config, training, seed
-        self.gear = Gear(training, device)
+        self.precision = Precision(training, device)
         self.contrast = Contrast(network, config, seed=seed).to(device)
         if training.engine.channels_last:
             self.contrast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._vectors = self.gear.compiled(self.contrast.forward)
+        self._vectors = self.precision.compiled(self.contrast.forward)
         groups = self.contrast.parameter_groups(config.learning_rate, config.weight_decay)
         self._optimizer = build_optimizer(OptimizerConfig(), groups, learning_rate=config.learning_rate)
-        pace = Pace(config.epochs, config.learning_rate, None, None, config.batch_size)
-        self._num_batches = pace.num_batches(len(part))
+        epoch_config = EpochConfig(config.epochs, config.learning_rate, None, None, config.batch_size)
+        self._num_batches = epoch_config.num_batches(len(part))
         self._schedule = build_schedule(
             ScheduleConfig(warmup_epochs=_WARMUP * config.epochs),
             self._optimizer,
@@ -157,17 +157,17 @@ class _Run:
         batches = order_N.tensor_split(self._num_batches)
         rate = self._schedule.rate
         said = f"{name}: the pretraining loss is {{}} at epoch {epoch + 1}, step {{}}"
-        watch = Watch(self._part.about, said, _ADVICE)
+        monitor = LossMonitor(self._part.about, said, _ADVICE)
 
         def make(number: int) -> TileBatch:
             return self._two_views(epoch, number, batches[number])
 
-        with closing(ahead(make, len(batches), num_workers=self.gear.num_loaders)) as prepared:
+        with closing(ahead(make, len(batches), num_workers=self.precision.num_loaders)) as prepared:
             for number, (batch, tiles) in enumerate(zip(prepared, batches, strict=True)):
                 now = self._schedule.rate
-                watch.add(tiles, epoch * len(batches) + number + 1, now, *self._step(batch))
-            watch.check()
-        loss, matched = (total / len(order_N) for total in watch.totals)
+                monitor.add(tiles, epoch * len(batches) + number + 1, now, *self._step(batch))
+            monitor.check()
+        loss, matched = (total / len(order_N) for total in monitor.totals)
         return EpochRow(epoch + 1, loss, matched, rate)
 
     def _two_views(self, epoch: int, number: int, tiles: Tensor) -> TileBatch:
@@ -183,9 +183,9 @@ class _Run:
     def _step(self, batch: TileBatch) -> tuple[Tensor, Tensor]:
         self._schedule.begin_step()
         self._optimizer.zero_grad(set_to_none=True)
-        with self.gear.precision():
+        with self.precision.autocast():
             vectors_VD = self._vectors(batch)
         loss, matched = nt_xent(vectors_VD.float(), self._config.temperature)
-        self.gear.backward(loss)
-        self.gear.step(self._optimizer, self.contrast.parameters())
+        self.precision.backward(loss)
+        self.precision.step(self._optimizer, self.contrast.parameters())
         return loss.detach(), matched

@@ -81,7 +81,7 @@ def pretrain_encoder(request: PretrainTask, tiles: Tiles, network: TileNetwork, 
         SlideError: a slide cannot be read.
         UsageError: device or cache cannot be used as asked.
     """
-    from tilewise.training.pixels.data import PixelPart
+    from tilewise.training.networks.data import PixelPart
     from tilewise.training.pretrain.loop import encoder_weights, pretrain
     from tilewise.training.pretrain.progress import STATE_NAME, Progress
 

@@ -69,7 +69,7 @@ class PseudoTask:
     config: PseudoConfig
 
     def __post_init__(self) -> None:
-        known = {*self.fold.train, *self.fold.select, *self.fold.test}
+        known = {*self.fold.train, *self.fold.validation, *self.fold.test}
         for name in self.candidates:
             if name in known or name in self.labels:
                 raise TrainingError(

@@ -1,0 +1,148 @@
+"""The audited cohort: the only thing that tiles are cut from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tilewise.auditing.finding import GRAVITY, Decision, Finding
+from tilewise.auditing.notes import NoteKind, note_kinds
+from tilewise.cohort import Slide
+from tilewise.execution import Failure
+from tilewise.store import digest_config
+from tilewise.units import Size
+
+NO_GROUPS = (
+    "The table has no group column: every slide counts as its own patient. If one patient has several slides, the "
+    "score is too high and its interval too narrow; add a `group` column."
+)
+
+_TWINS = frozenset({"exact-copy", "near-copy", "shared-mask"})
+
+
+@dataclass(frozen=True)
+class AuditedSlide:
+    """A slide that was looked at and kept.
+
+    Attributes:
+        slide: as the table has it, relabelled where that was decided; of a repaired slide, the repaired files.
+        size: of level 0.
+        mpp: microns per pixel; None where unknown.
+        group: what it must not be parted from.
+        use_mask: whether its mask is of use; where not, `mask_fault` says why.
+        content: digest of the bytes of slide and mask, and of what was repaired.
+        pixel_digest: of the slide's pixels before any repair.
+        notes: what was handled on the way to pixels.
+        mask_fault: in words; empty where the mask is used.
+        repaired: what was repaired, in words; empty where nothing was.
+        tissue_lost: share of its tissue that went with the ink.
+        before_after: picture of the repair; None where there is none.
+    """
+
+    slide: Slide
+    size: Size
+    mpp: float | None
+    group: str
+    use_mask: bool
+    content: str
+    pixel_digest: str
+    notes: tuple[str, ...]
+    mask_fault: str = ""
+    repaired: str = ""
+    tissue_lost: float = 0.0
+    before_after: Path | None = None
+
+    @property
+    def slide_id(self) -> str:
+        """The table's own spelling."""
+        return self.slide.slide_id
+
+
+@dataclass(frozen=True)
+class AuditedCohort:
+    """Slides that were kept, in the cohort's order, with everything that was found and decided.
+
+    Attributes:
+        slides: that were kept.
+        classes: of the table, and of slides that were relabelled.
+        findings: about all slides.
+        decisions: one per slide and kind of finding.
+        dropped: slides that are not among `slides`.
+        failures: slides that could not be read or repaired.
+        groups: slide -> group, the dropped slides too.
+        notes: slide -> what was handled on the way to its pixels, of every slide that could be read.
+    """
+
+    slides: tuple[AuditedSlide, ...]
+    classes: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    decisions: tuple[Decision, ...]
+    dropped: tuple[str, ...]
+    failures: tuple[Failure, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """What the next stages depend on: which slides, their bytes, labels, groups and masks."""
+        return digest_config(
+            [
+                [item.slide_id, item.content, item.slide.label, item.slide.split, item.group, item.use_mask]
+                for item in self.slides
+            ]
+        )
+
+    def actions(self) -> dict[str, str]:
+        """Slide -> what is done with it: the gravest of its decisions, `keep` without any."""
+        actions = {item.slide_id: "keep" for item in self.slides} | dict.fromkeys(self.dropped, "drop")
+        for decision in self.decisions:
+            before = actions[decision.slide]
+            actions[decision.slide] = max(before, decision.decision, key=lambda action: GRAVITY[action])
+        return actions
+
+    def slide_notes(self) -> tuple[NoteKind, ...]:
+        """What was taken for what in the slides' files, by kind."""
+        return note_kinds(self.notes)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether the table says which slides belong together (to one patient, say)."""
+        return any(item.slide.group is not None for item in self.slides)
+
+    def inverted_masks(self) -> str:
+        """One sentence where most of the masks are the wrong way round; empty where they are not."""
+        masked = {item.slide_id for item in self.slides if item.slide.mask_path is not None}
+        found = [item for item in self.decisions if item.finding == "mask-inverted" and item.slide in masked]
+        if len(found) < 2 or 2 * len(found) <= len(masked):
+            return ""
+        turned = sum(item.inverts for item in found)
+        done = "they are used inverted" if turned == len(found) else f"{turned} of these are used inverted"
+        return (
+            f"{len(found)} of {len(masked)} masks are the wrong way round: they mark the glass and leave out the "
+            f"region (white background?); {done}. Where they are meant as they are, write `keep` into decisions.csv."
+        )
+
+    def leakage(self) -> str:
+        """What would have leaked between parts had slides been split one by one, and what still might."""
+        sizes = Counter(item.group for item in self.slides)
+        shared = [size for size in sizes.values() if size > 1]
+        if shared:
+            said = (
+                f"{sum(shared)} of {len(self.slides)} slides share a group with another one ({len(shared)} such "
+                f"group{'s' * (len(shared) > 1)}); folds drawn slide by slide would have put members of one group on "
+                "both sides."
+            )
+        elif self.has_groups:
+            said = "Every slide has a group of its own."
+        else:
+            said = "No two of the slides that were kept are copies of each other, share a mask or are neighbours."
+        twins = len({item.slide for item in self.findings if item.kind in _TWINS} & set(self.dropped))
+        if twins:
+            one = twins == 1
+            said += (
+                f" {twins} dropped slide{'' if one else 's'} show{'s' if one else ''} what another one shows, or "
+                f"wear{'s' if one else ''} its mask; kept and split one by one, both would have stood on both sides."
+            )
+        return said if self.has_groups else f"{said} {NO_GROUPS}"

@@ -1,0 +1,167 @@
+"""Look at one slide once and keep the facts every check works from."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from tilewise.auditing.copies import Fingerprint, measure_fingerprint
+from tilewise.auditing.damage import DamageFacts, measure_damage
+from tilewise.auditing.histology import HistologyFacts, measure_histology
+from tilewise.auditing.ink import InkFacts, measure_ink
+from tilewise.auditing.masks import MaskFacts, measure_mask
+from tilewise.auditing.quality import QualityFacts, measure_quality
+from tilewise.cohort import Slide
+from tilewise.errors import ArtifactError, SlideTooLarge
+from tilewise.slides import SampleRange, open_slide, rgb_digest
+from tilewise.store import (
+    cache_dir,
+    cache_writes,
+    digest_config,
+    digest_file,
+    read_sealed_tensors,
+    write_sealed_tensors,
+)
+from tilewise.tissue import tissue_within
+from tilewise.units import Size
+from tilewise.valid import valid_field
+
+_log = logging.getLogger(__name__)
+
+# Goes up whenever anything that is measured changes.
+_VERSION = 8
+_FACTS = "facts"
+
+
+@dataclass(frozen=True)
+class SlideFacts:
+    """What one look at a slide and its mask tells; shares are fractions of the slide's pixels.
+
+    Attributes:
+        size: of level 0.
+        mpp: microns per pixel; None where unknown.
+        file_digest: of the slide's bytes.
+        pixel_digest: of its decoded pixels.
+        notes: what was handled on the way to pixels.
+        tissue_share: share of the slide that is tissue.
+        mask_file_digest: of the mask's bytes; None without a file.
+        mask: what the mask tells; None where the slide has none.
+        ink: blobs and pen lines.
+        histology: whether it looks like stained tissue.
+        quality: focus, exposure, amount of tissue.
+        damage: what a decoder made of damaged data.
+        samples: how far the samples of a slide deeper than 8 bits reach; None of other slides.
+    """
+
+    size: Size
+    mpp: float | None
+    file_digest: str
+    pixel_digest: str
+    notes: tuple[str, ...]
+    tissue_share: float
+    mask_file_digest: str | None
+    mask: MaskFacts | None
+    ink: InkFacts
+    histology: HistologyFacts
+    quality: QualityFacts
+    damage: DamageFacts
+    samples: SampleRange | None = None
+
+    @property
+    def content(self) -> str:
+        """Digest of the slide's and the mask's bytes."""
+        return digest_config([self.file_digest, self.mask_file_digest])
+
+
+@dataclass(frozen=True)
+class MeasuredSlide:
+    """The facts of a slide, and the fingerprint it is recognised by."""
+
+    facts: SlideFacts
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True)
+class FactsRequest:
+    """A slide to look at, and the largest it may be."""
+
+    slide: Slide
+    max_pixels: int
+
+
+_SCHEMA = TypeAdapter(SlideFacts)
+
+
+def look(request: FactsRequest) -> MeasuredSlide:
+    """Decode a slide and its mask once; the result is cached by the bytes of both files.
+
+    Raises:
+        SlideUnreadable: the file is missing or damaged.
+        SlideTooLarge: it holds more than `max_pixels`.
+    """
+    slide = request.slide
+    file_digest = _digest_or_nothing(slide.path)
+    mask_file_digest = _digest_or_nothing(slide.mask_path)
+    key = digest_config([file_digest, mask_file_digest, slide.mask_path is None, request.max_pixels, _VERSION])
+    cached = cache_dir() / "facts" / key[:2] / f"{key}.safetensors"
+    if file_digest is not None and cached.is_file():
+        try:
+            return _read(cached)
+        except (ArtifactError, ValueError, KeyError):
+            _log.warning("%s is damaged; it is made again", cached)
+    found = _look(slide, request.max_pixels, file_digest or "", mask_file_digest)
+    # A fault of a mask is told with its path, which another slide of the same bytes does not share.
+    if found.facts.mask is None or not found.facts.mask.fault:
+        with cache_writes():
+            _write(cached, found)
+    return found
+
+
+def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str | None) -> MeasuredSlide:
+    try:
+        reader = open_slide(slide.path, max_pixels=max_pixels)
+    except SlideTooLarge as error:
+        error.add_note("the limit is the recipe's: --set audit.max_megapixels=...")
+        raise
+    with reader:
+        rgb = reader.read_whole()
+        # Padding takes no part in any measure: all of them look at what is left, and none knows of the rest.
+        field = valid_field(rgb)
+        picture = field.picture(rgb)
+        tissue = tissue_within(picture)
+        whole_tissue = field.pasted(tissue, rgb.shape[:2])
+        region, mask_facts = measure_mask(slide, reader.size, whole_tissue, rgb)
+        facts = SlideFacts(
+            size=reader.size,
+            mpp=reader.mpp,
+            file_digest=file_digest,
+            pixel_digest=rgb_digest(rgb),
+            notes=(*reader.notes, *(mask_facts.notes if mask_facts else ())),
+            tissue_share=float(whole_tissue.mean()),
+            mask_file_digest=mask_file_digest,
+            mask=mask_facts,
+            ink=measure_ink(picture, tissue, None if region is None else field.cut(region)).moved(field.box),
+            histology=measure_histology(picture, tissue),
+            quality=measure_quality(picture, tissue),
+            damage=measure_damage(rgb),
+            samples=reader.samples,
+        )
+        return MeasuredSlide(facts, measure_fingerprint(picture, tissue, field.mask))
+
+
+def _write(path: Path, found: MeasuredSlide) -> None:
+    facts = {_FACTS: json.loads(_SCHEMA.dump_json(found.facts))}
+    write_sealed_tensors(path, found.fingerprint.to_arrays(), facts, durable=False)
+
+
+def _read(path: Path) -> MeasuredSlide:
+    arrays, about = read_sealed_tensors(path)
+    return MeasuredSlide(_SCHEMA.validate_json(json.dumps(about[_FACTS])), Fingerprint.from_arrays(arrays))
+
+
+def _digest_or_nothing(path: Path | None) -> str | None:
+    return digest_file(path) if path is not None and path.is_file() else None

@@ -1,0 +1,21 @@
+"""Ink on slides: find it, say where it lies, and repair the picture and its mask."""
+
+from tilewise.auditing.ink.extent import InkMap, ink_map
+from tilewise.auditing.ink.facts import Colour, InkFacts, InkSpot
+from tilewise.auditing.ink.findings import ink_findings
+from tilewise.auditing.ink.measure import measure_ink
+from tilewise.auditing.ink.picture import before_after
+from tilewise.auditing.ink.repair import Repaired, repair
+
+__all__ = [
+    "Colour",
+    "InkFacts",
+    "InkMap",
+    "InkSpot",
+    "Repaired",
+    "before_after",
+    "ink_findings",
+    "ink_map",
+    "measure_ink",
+    "repair",
+]

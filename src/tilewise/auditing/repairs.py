@@ -1,0 +1,173 @@
+"""Repaired slides and masks: made once, kept in the cache by content; the cohort's own files are never touched."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from tilewise.auditing.ink import before_after, repair
+from tilewise.cohort import Slide, read_scaled_mask
+from tilewise.errors import ArtifactError
+from tilewise.slides import read_image
+from tilewise.slides.encode import encode_png
+from tilewise.store import (
+    atomic_path,
+    cache_dir,
+    cache_writes,
+    digest_bytes,
+    digest_config,
+    digest_file,
+    read_json,
+    write_bytes,
+    write_json,
+)
+from tilewise.units import Size
+
+# Goes up whenever a repair gives other pixels.
+_VERSION = 3
+_SCHEMA = "tilewise.repair"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RepairRequest:
+    """A slide to repair.
+
+    Attributes:
+        slide: as the cohort has it.
+        size: level 0.
+        content: digest of its bytes and its mask's.
+        ink: whether ink is taken out.
+        scaled: whether its mask is scaled to it.
+        inverted: whether its mask is taken the other way round.
+        use_mask: whether its mask is of use; else none is written.
+        inpaint: whether the picture of before and after shows tissue painted in under ink.
+    """
+
+    slide: Slide
+    size: Size
+    content: str
+    ink: bool
+    scaled: bool
+    inverted: bool
+    use_mask: bool
+    inpaint: bool
+
+    @property
+    def digest(self) -> str:
+        """Of everything the repaired files depend on."""
+        what = [self.content, self.ink, self.scaled, self.inverted, self.use_mask, self.inpaint, _VERSION]
+        return digest_config(what)
+
+
+@dataclass(frozen=True)
+class RepairedSlide:
+    """A repaired slide.
+
+    Attributes:
+        slide: with the paths of the repaired files, absolute.
+        mask_left: whether the mask still marks anything.
+        tissue_lost: share of the tissue that went with the ink.
+        before_after: picture of both; None where only the mask was mended.
+    """
+
+    slide: Slide
+    mask_left: bool
+    tissue_lost: float
+    before_after: Path | None
+
+
+def repair_slide(request: RepairRequest) -> RepairedSlide:
+    """Repair one slide, or find it repaired.
+
+    Raises:
+        SlideError: the slide or its mask cannot be read.
+        UsageError: the cache cannot be written to.
+    """
+    folder = cache_dir() / "repaired" / request.digest[:2] / request.digest
+    summary = folder / "repair.json"
+    if summary.is_file():
+        try:
+            return _found(request, folder, summary)
+        except (ArtifactError, LookupError, TypeError, ValueError):
+            _log.warning(
+                "%s: its repaired files in %s are damaged; they are made again", request.slide.slide_id, folder
+            )
+    mask = None
+    if request.use_mask:
+        mask = read_scaled_mask(request.slide, request.size, inverted=request.inverted)[0]
+    lost = 0.0
+    pictures = {}
+    with cache_writes():
+        if request.ink:
+            rgb = read_image(request.slide.path, max_pixels=request.size.area)
+            repaired = repair(rgb, mask)
+            # Nothing ever learns from painted tissue: it is for the eye alone.
+            shown = repair(rgb, mask, inpaint=True) if request.inpaint else repaired
+            mask, lost = repaired.mask, repaired.tissue_lost
+            pictures["slide.png"] = encode_png(repaired.rgb)
+            pictures["before_after.png"] = encode_png(before_after(rgb, shown))
+        if mask is not None:
+            pictures["mask.png"] = encode_png(mask.astype(np.uint8) * 255)
+        for name, data in pictures.items():
+            write_bytes(folder / name, data)
+        about = {
+            "mask_left": mask is not None and bool(mask.any()),
+            "tissue_lost": lost,
+            "files": {name: digest_bytes(data) for name, data in pictures.items()},
+        }
+        write_json(summary, about, schema=_SCHEMA, version=_VERSION)
+    return _found(request, folder, summary)
+
+
+def copy_into(folder: Path, repaired_slides: RepairedSlide, taken: set[Path]) -> RepairedSlide:
+    """Put repaired files where people look for them: `<slide>.png`, `<slide>_mask.png`, `<slide>_before_after.png`.
+
+    Args:
+        folder: where.
+        repaired_slides: what, in the cache.
+        taken: paths that other slides have; those of this one are added. Slides whose names differ in their ending
+            alone keep it, and where names collide all the same a digest of the name tells them apart.
+    """
+    name = PurePosixPath(repaired_slides.slide.slide_id)
+    last = name.stem if name.suffix.lower() == ".png" else name.name
+    stem = folder.joinpath(*["_up" if part == ".." else part for part in name.parts[:-1] if part != "/"], last)
+    ends = (".png", "_mask.png", "_before_after.png")
+    if any(stem.with_name(stem.name + end) in taken for end in ends):
+        stem = stem.with_name(f"{stem.name}-{digest_config(repaired_slides.slide.slide_id)[:8]}")
+    taken.update(stem.with_name(stem.name + end) for end in ends)
+    cached = (cache_dir() / "repaired").resolve()
+    paths: dict[str, Path | None] = {}
+    for role, source, end in (
+        ("path", repaired_slides.slide.path, ".png"),
+        ("mask_path", repaired_slides.slide.mask_path, "_mask.png"),
+        ("before_after", repaired_slides.before_after, "_before_after.png"),
+    ):
+        if source is None or not source.resolve().is_relative_to(cached):
+            paths[role] = source
+            continue
+        target = stem.with_name(stem.name + end)
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+        paths[role] = target
+    slide = replace(
+        repaired_slides.slide, path=paths["path"] or repaired_slides.slide.path, mask_path=paths["mask_path"]
+    )
+    return replace(repaired_slides, slide=slide, before_after=paths["before_after"])
+
+
+def _found(request: RepairRequest, folder: Path, summary: Path) -> RepairedSlide:
+    data = read_json(summary, schema=_SCHEMA, version=_VERSION)
+    path = folder / "slide.png" if request.ink else request.slide.path
+    mask = folder / "mask.png" if request.use_mask else request.slide.mask_path
+    picture = folder / "before_after.png" if request.ink else None
+    for name, digest in data["files"].items():
+        if not (folder / name).is_file() or digest_file(folder / name) != digest:
+            raise ArtifactError(f"{folder / name} is gone or damaged; it is made again")
+    slide = replace(request.slide, path=path, mask_path=mask)
+    return RepairedSlide(slide, bool(data["mask_left"]), float(data["tissue_lost"]), picture)

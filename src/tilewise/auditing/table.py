@@ -1,0 +1,77 @@
+"""The audit's tables: findings, and the slides that were kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tilewise.auditing.cohort import AuditedCohort
+from tilewise.auditing.finding import Finding
+from tilewise.store import read_table, write_table
+
+FINDINGS_NAME = "findings.parquet"
+_FINDINGS = "tilewise.findings"
+_SLIDES = "tilewise.slides"
+_VERSION = 2
+
+
+def write_findings(path: Path, findings: Iterable[Finding]) -> None:
+    """Write findings, one row each."""
+    frame = pd.DataFrame([asdict(finding) for finding in findings], columns=list(Finding.__dataclass_fields__))
+    write_table(path, frame, schema=_FINDINGS, version=_VERSION)
+
+
+def read_findings(path: Path) -> pd.DataFrame:
+    """Read what `write_findings` wrote.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    return read_table(path, schema=_FINDINGS, version=_VERSION)[0]
+
+
+def write_slides(path: Path, audited: AuditedCohort) -> None:
+    """Write the slides that were kept.
+
+    Columns: slide, path, mask, label, group, split, width, height, use_mask, notes, repaired, tissue_lost,
+    before_after.
+    """
+    rows = [
+        {
+            "slide": item.slide_id,
+            "path": str(item.slide.path.resolve()),
+            "mask": str(item.slide.mask_path.resolve()) if item.slide.mask_path else None,
+            "label": item.slide.label,
+            "group": item.group,
+            "split": item.slide.split,
+            "width": item.size.width,
+            "height": item.size.height,
+            "use_mask": item.use_mask,
+            "notes": "; ".join(item.notes),
+            "repaired": item.repaired,
+            "tissue_lost": item.tissue_lost,
+            "before_after": None if item.before_after is None else str(item.before_after.resolve()),
+        }
+        for item in audited.slides
+    ]
+    head = {
+        "leakage": audited.leakage(),
+        "inverted_masks": audited.inverted_masks(),
+        "has_groups": audited.has_groups,
+        "dropped": list(audited.dropped),
+        "notes": {slide: list(notes) for slide, notes in audited.notes.items() if notes},
+    }
+    write_table(path, pd.DataFrame(rows), schema=_SLIDES, version=_VERSION, metadata=head)
+
+
+def read_slides(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read what `write_slides` wrote, and its metadata (leakage, inverted_masks, has_groups, dropped, notes of slides).
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    return read_table(path, schema=_SLIDES, version=_VERSION)

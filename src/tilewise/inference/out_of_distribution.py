@@ -1,0 +1,79 @@
+"""What the slides of the training cohort are like, so that one that is unlike them is noticed when it is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from tilewise.features.bag import FeatureBag
+from tilewise.models import FoldModel
+
+_PERCENT = 1.0  # of the training cohort's slides that lie beyond a bound
+
+
+@dataclass(frozen=True)
+class ReferenceDistribution:
+    """Bounds that all but one in a hundred slides of the training cohort keep.
+
+    Attributes:
+        fewest_tiles: number of tiles.
+        farthest: distance of a slide from the slides a fold's model learnt from (`distance`), measured on slides that
+            the model did not know; None where networks take pixels, which have no features to measure it by.
+    """
+
+    fewest_tiles: int
+    farthest: float | None = None
+
+    @classmethod
+    def of(cls, num_tiles: Iterable[int], distances: Iterable[float] = ()) -> Self:
+        """The bounds of a training cohort.
+
+        Args:
+            num_tiles: of each slide.
+            distances: of each slide from those its fold's model learnt from, none of which it was itself.
+        """
+        far = list(distances)
+        return cls(
+            fewest_tiles=int(np.percentile(list(num_tiles), _PERCENT, method="lower")),
+            farthest=float(np.percentile(far, 100.0 - _PERCENT, method="higher")) if far else None,
+        )
+
+    def warnings(self, num_tiles: int, distance: float | None = None) -> list[str]:
+        """What is unusual about a slide, in words."""
+        said = []
+        if 0 < num_tiles < self.fewest_tiles:
+            said.append(
+                f"few tiles: {num_tiles}, and 99 of 100 slides of the training cohort have {self.fewest_tiles} or more"
+            )
+        if distance is not None and self.farthest is not None and distance > self.farthest:
+            said.append(
+                f"out of distribution: its tiles lie {distance / self.farthest:.1f} times as far from the training "
+                "cohort as 99 of 100 of that cohort's own slides; do not rely on its prediction"
+            )
+        return said
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"fewest_tiles": self.fewest_tiles, "farthest": self.farthest}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The bounds of plain data."""
+        farthest = data["farthest"]
+        return cls(int(data["fewest_tiles"]), None if farthest is None else float(farthest))
+
+
+def distance(model: FoldModel, bag: FeatureBag) -> float:
+    """How far a slide lies from the slides a model learnt from.
+
+    The root of the mean square, over features, of the slide's mean feature in standard deviations of the train part's
+    tiles. Features that do not vary there are passed over.
+    """
+    varies_D = model.standardisation.scale_D > 0.0
+    if not varies_D.any():
+        return 0.0
+    mean_D = model.standardisation.apply(bag.scored().features_ND).mean(axis=0)
+    return float(np.sqrt(np.square(mean_D[varies_D]).mean()))

@@ -1,0 +1,144 @@
+"""What several runs of one cohort have in common, made once.
+
+A run by itself makes all of it once, too; runs that differ in their heads alone share everything before them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tilewise.auditing import run as audit_stage
+from tilewise.auditing.cohort import AuditedCohort
+from tilewise.auditing.config import AuditConfig
+from tilewise.auditing.run import AuditOptions
+from tilewise.cohort import Cohort
+from tilewise.encoders import Encoder
+from tilewise.execution import Failure
+from tilewise.folds import Folds
+from tilewise.pipeline.prepare import prepare
+from tilewise.recipe import Recipe
+from tilewise.runs import RunFolder
+from tilewise.segment.config import SegmentConfig
+from tilewise.segment.run import Segmentation
+from tilewise.segment.run import segment as run_segment
+from tilewise.store import atomic_path, digest_config
+from tilewise.tiles import run as tile_stage
+from tilewise.tiles.config import TileConfig
+from tilewise.tiles.tileset import TileSet
+
+
+@dataclass(frozen=True)
+class Resources:
+    """How stages are run here; no result depends on it, except that what is not on the machine may be missing.
+
+    Attributes:
+        workers: processes; None takes every processor.
+        offline: never reach for the network.
+    """
+
+    workers: int | None = None
+    offline: bool = False
+
+
+@dataclass
+class SharedStages:
+    """Results of stages that runs of one cohort and seed share.
+
+    Attributes:
+        cohort: of all runs.
+        seed: of all runs.
+        resources: how stages are run here.
+        decisions: a decisions.csv of an audit that a person edited.
+        folds: every run is cut like this, as far as it has the slides; None: a run cuts its own.
+        kept: folder where tile tables are kept for the next run; None keeps none.
+    """
+
+    cohort: Cohort
+    seed: int = 0
+    resources: Resources = Resources()
+    decisions: Path | None = None
+    folds: Folds | None = None
+    kept: Path | None = None
+    _trained: list[tuple[str, RunFolder]] = field(default_factory=list)
+    _audits: dict[str, AuditedCohort] = field(default_factory=dict)
+    _masks: dict[str, Segmentation] = field(default_factory=dict)
+    _encoders: dict[str, tuple[Encoder | None, dict[str, Any]]] = field(default_factory=dict)
+
+    def encoder(self, recipe: Recipe) -> tuple[Encoder | None, dict[str, Any]]:
+        """See `prepare`. Only the last encoder is held: several would not fit into memory."""
+        names = ("encoder",) if recipe.training.input == "features" else _OF_NETWORK
+        key = digest_config([recipe.training.input, *(getattr(recipe, name) for name in names)])
+        if key not in self._encoders:
+            self._encoders.clear()
+            self._encoders[key] = prepare(
+                recipe, seed=self.seed, workers=self.resources.workers, offline=self.resources.offline
+            )
+        return self._encoders[key]
+
+    def audit(self, config: AuditConfig) -> AuditedCohort:
+        """See `audit.run`."""
+        key = digest_config(config)
+        if key not in self._audits:
+            asked = AuditOptions(decisions=self.decisions, workers=self.resources.workers)
+            self._audits[key] = audit_stage.run(self.cohort, config, asked)
+        return self._audits[key]
+
+    def masks(self, audited: AuditedCohort, config: SegmentConfig) -> Segmentation:
+        """See `segment.run`.
+
+        Raises:
+            UsageError: the method cannot be used here.
+            TrainingError: a U-Net could not be trained.
+        """
+        key = digest_config([audited.digest, config])
+        if key not in self._masks:
+            self._masks[key] = run_segment(
+                audited, config, seed=self.seed, workers=self.resources.workers, offline=self.resources.offline
+            )
+        return self._masks[key]
+
+    def tiles(
+        self, masked: AuditedCohort, config: TileConfig, *, out: Path | None
+    ) -> tuple[TileSet, tuple[Failure, ...]]:
+        """See `tiles.run`; `out` starts as the table that an earlier run cut from the same slides."""
+        kept = None
+        if self.kept is not None:
+            kept = self.kept / f"tiles-{digest_config([masked.digest, config])[:16]}.parquet"
+            if out is not None and kept.is_file() and not out.exists():
+                with atomic_path(out) as here:
+                    shutil.copyfile(kept, here)
+        return tile_stage.run(masked, config, out=out or kept, workers=self.resources.workers)
+
+    def copy_fold(self, recipe: Recipe, number: int, *, out: Path) -> None:
+        """Put a fold of an earlier run here, if it was trained by the same choices and `out` is not there yet.
+
+        Whoever reads it compares what it was trained on, so that a copy too many does no harm.
+        """
+        key = training_digest(recipe)
+        twin = next((folder.fold(number) for known, folder in self._trained if known == key), None)
+        if twin is None or out.exists():
+            return
+        for path in sorted(path for path in twin.rglob("*") if path.is_file()):
+            with atomic_path(out / path.relative_to(twin)) as here:
+                shutil.copyfile(path, here)
+
+    def remember(self, recipe: Recipe, folder: RunFolder) -> None:
+        """A run of this recipe is finished."""
+        self._trained.append((training_digest(recipe), folder))
+
+    def for_worker(self) -> SharedStages:
+        """The same for another process, which works alone and makes its own encoder."""
+        return replace(self, resources=replace(self.resources, workers=1), _encoders={})
+
+
+def training_digest(recipe: Recipe) -> str:
+    """The same for recipes whose folds are trained alike, whatever becomes of their models afterwards."""
+    return digest_config(recipe.model_dump(mode="json", by_alias=True, exclude=set(_AFTER_TRAINING)))
+
+
+# What has no part in how a fold is trained.
+_AFTER_TRAINING = ("name", "description", "notes", "ensemble", "views", "evaluation")
+_OF_NETWORK = ("encoder", "network", "head", "training", "tiles")

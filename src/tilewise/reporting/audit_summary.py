@@ -1,0 +1,206 @@
+"""The gallery's first screen: one sentence, counts, class balance, groups, and where to look first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tilewise.auditing.apply import MASK_INVERTED
+from tilewise.auditing.cohort import AuditedCohort
+from tilewise.cohort import Cohort
+from tilewise.reporting.audit_cards import Card, Section
+from tilewise.reporting.numbers import count
+
+_UNSURE: Final = 0.9
+_MOST_LINKS: Final = 12
+_LARGEST_GROUPS: Final = 8
+_FATES: Final = (
+    ("keep", "kept as it is"),
+    ("scaled", "kept with the mask scaled"),
+    ("inverted", "kept with the mask inverted"),
+    ("fix-mask", "kept without the mask"),
+    ("relabel", "kept with a new label"),
+    ("repair", "repaired"),
+    ("drop", "dropped"),
+)
+
+
+@dataclass(frozen=True)
+class DecisionCount:
+    """How many slides share a fate; `share` of all slides, 0 to 1."""
+
+    action: str
+    words: str
+    number: int
+    share: float
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """One row of the table of counts: findings by what is proposed, and those that a person decided otherwise."""
+
+    section: Section
+    proposals: Mapping[str, int]
+    overruled: int
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """Slides of one class before and after the decisions; shares are of the largest number in the table."""
+
+    label: str
+    before: int
+    after: int
+    before_width: float
+    after_width: float
+    share_before: float
+    share_after: float
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """One group that was kept: its name, its slides, and the labels they carry."""
+
+    name: str
+    slides: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The groups of the kept slides: how many, how large, and the largest of them."""
+
+    number: int
+    sizes: tuple[tuple[int, int], ...]
+    largest: tuple[GroupRow, ...]
+    num_conflicts: int
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Something worth a person's eyes: a sentence, and the cards it is about."""
+
+    sentence: str
+    cards: tuple[Card, ...]
+    more: int
+
+
+def verdict(audited: AuditedCohort, cohort: Cohort) -> str:
+    """`691 slides: 581 kept, 50 repaired, 60 dropped.`, and what happens to some of those that are kept."""
+    numbers = _numbers(audited)
+    kept = numbers.total() - numbers["repair"] - numbers["drop"]
+    repaired = f", {numbers['repair']} repaired" if numbers["repair"] else ""
+    said = f"{count(len(cohort.slides), 'slide')}: {kept} kept{repaired}, {numbers['drop']} dropped."
+    changed = [
+        f"{numbers[action]} {words.removeprefix('kept ')}"
+        for action, words in _FATES
+        if words.startswith("kept with") and numbers[action]
+    ]
+    if not changed:
+        return said
+    listed = changed[0] if len(changed) == 1 else f"{', '.join(changed[:-1])} and {changed[-1]}"
+    return f"{said} Of those kept, {listed}."
+
+
+def _numbers(audited: AuditedCohort) -> Counter[str]:
+    """How many slides share a fate; a mask that was scaled or inverted is another fate than one set aside."""
+    fates = audited.actions()
+    for item in audited.slides:
+        if fates[item.slide_id] == "fix-mask" and item.use_mask:
+            fates[item.slide_id] = "inverted" if MASK_INVERTED in item.repaired else "scaled"
+    return Counter(fates.values())
+
+
+def untouched(audited: AuditedCohort, cohort: Cohort) -> int:
+    """Slides without any finding."""
+    found = {finding.slide for finding in audited.findings}
+    return sum(slide.slide_id not in found for slide in cohort.slides)
+
+
+def fates(audited: AuditedCohort) -> tuple[DecisionCount, ...]:
+    """What becomes of the slides, the mildest first; fates that nobody has are left out."""
+    numbers = _numbers(audited)
+    total = max(sum(numbers.values()), 1)
+    return tuple(
+        DecisionCount(action, words, numbers[action], numbers[action] / total)
+        for action, words in _FATES
+        if numbers[action]
+    )
+
+
+def kind_rows(found: Sequence[Section]) -> tuple[KindRow, ...]:
+    """Counts by kind and proposal, in the order of the sections."""
+    rows = []
+    for section in found:
+        proposals = Counter(entry.proposal for entry in section.entries)
+        overruled = sum(entry.overruled for entry in section.entries)
+        rows.append(KindRow(section, proposals, overruled))
+    return tuple(rows)
+
+
+def class_rows(audited: AuditedCohort, cohort: Cohort) -> tuple[ClassRow, ...]:
+    """Slides per class as found, and as they go into training; slides without a label come last."""
+    before = Counter(slide.label for slide in cohort.slides)
+    after = Counter(item.slide.label for item in audited.slides)
+    labels = [*sorted({label for label in before.keys() | after.keys() if label is not None})]
+    labels += [None] if None in before or None in after else []  # type: ignore[list-item]
+    most = max([*before.values(), *after.values(), 1])
+    sums = (max(before.total() - before[None], 1), max(after.total() - after[None], 1))
+    return tuple(
+        ClassRow(
+            label=label or "",
+            before=before[label],
+            after=after[label],
+            before_width=before[label] / most,
+            after_width=after[label] / most,
+            share_before=before[label] / sums[0],
+            share_after=after[label] / sums[1],
+        )
+        for label in labels
+    )
+
+
+def groups(audited: AuditedCohort) -> Groups:
+    """Groups of the slides that were kept, as the audit left them."""
+    members: dict[str, list[str]] = {}
+    labels: dict[str, set[str]] = {}
+    for item in audited.slides:
+        members.setdefault(item.group, []).append(item.slide_id)
+        if item.slide.label is not None:
+            labels.setdefault(item.group, set()).add(item.slide.label)
+    shared = sorted(
+        (name for name, slides in members.items() if len(slides) > 1), key=lambda name: (-len(members[name]), name)
+    )
+    sizes = Counter(len(slides) for slides in members.values())
+    rows = tuple(
+        GroupRow(name, tuple(members[name]), tuple(sorted(labels.get(name, ())))) for name in shared[:_LARGEST_GROUPS]
+    )
+    conflicts = sum(len(labels.get(name, ())) > 1 for name in shared)
+    return Groups(len(members), tuple(sorted(sizes.items())), rows, conflicts)
+
+
+def look_first(found: Sequence[Section]) -> tuple[Pointer, ...]:
+    """What a person should see before trusting the decisions: contradictions, and drops that are not certain."""
+    cards = [card for section in found for card in section.cards]
+    unsure = [
+        card
+        for card in cards
+        if any(entry.proposal in {"drop", "repair"} and entry.confidence < _UNSURE for entry in card.entries)
+    ]
+    unsure.sort(key=lambda card: card.confidence)
+    conflicts = [card for card in cards if card.labels_differ]
+    overruled = [card for card in cards if any(entry.overruled for entry in card.entries)]
+    chosen = (
+        (overruled, "where a person decided otherwise than was proposed"),
+        (conflicts, "between slides that carry different labels: at least one label, or one slide, is wrong"),
+        (unsure, f"that would drop or repair a slide with a confidence below {_UNSURE:g}"),
+    )
+    return tuple(
+        Pointer(
+            f"{count(len(picked), 'finding')} {words}", tuple(picked[:_MOST_LINKS]), max(len(picked) - _MOST_LINKS, 0)
+        )
+        for picked, words in chosen
+        if picked
+    )

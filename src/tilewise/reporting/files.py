@@ -1,0 +1,95 @@
+"""The files of a run as a report reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tilewise.auditing.table import read_slides
+from tilewise.errors import ArtifactError
+from tilewise.folds import PART_NAMES, Folds
+from tilewise.reporting.data import PartSummary
+from tilewise.reporting.text import without_folders
+from tilewise.reporting.warnings import Facts
+from tilewise.runs import RunFolder
+from tilewise.segment.output import made_masks
+from tilewise.stain.record import StainRecord
+from tilewise.store import read_json
+from tilewise.tiles.tileset import TileSet
+
+
+def read_facts(folder: RunFolder) -> tuple[Facts, dict[str, Any]]:
+    """What the caveats of a run follow from, and what the audit noted of the cohort as a whole.
+
+    Raises:
+        ArtifactError: a file of the run is missing or damaged.
+    """
+    identity = folder.read_identity()
+    recipe = identity["recipe"]
+    slides, meta = read_slides(folder.audit / "slides.parquet")
+    facts = Facts(
+        root=Path(str(identity["cohort"]["root"])),
+        encoder=read_json(folder.environment, schema="tilewise.environment", version=1)["encoder"],
+        split_from=recipe["folds"]["from"],
+        has_groups=bool(meta.get("has_groups", True)),
+        slides=slides,
+        tiles=TileSet.read(folder.tiles)[0],
+        folds=Folds.read(folder.folds),
+        stain=StainRecord.read(folder.stain).sentence() if folder.stain.is_file() else "",
+        masks=made_masks(folder.segment),
+        inverted=str(meta.get("inverted_masks", "")),
+        notes=tuple(recipe.get("notes", ())),
+    )
+    return facts, meta
+
+
+def parts_of(folds: Folds) -> tuple[PartSummary, ...]:
+    """Every part of every fold, then the hold-out."""
+    items = {item.slide_id: item for item in folds.items}
+
+    def summary(fold: int | None, part: str, names: Iterable[str]) -> PartSummary:
+        members = [items[name] for name in names]
+        counts = Counter(str(item.label) for item in members)
+        return PartSummary(
+            fold, part, {name: counts[name] for name in folds.classes}, len({item.group_key for item in members})
+        )
+
+    parts = [summary(number, name, fold.part(name)) for number, fold in enumerate(folds.folds) for name in PART_NAMES]
+    return (*parts, summary(None, "holdout", folds.holdout)) if folds.holdout else tuple(parts)
+
+
+def public(value: Any, root: str) -> Any:
+    """The same data without absolute paths in its texts."""
+    if isinstance(value, Mapping):
+        return {key: public(item, root) for key, item in value.items()}
+    if isinstance(value, list):
+        return [public(item, root) for item in value]
+    return without_folders(value, root) if isinstance(value, str) else value
+
+
+def text_of(path: Path) -> str:
+    """The text of a file of the run."""
+    with whole(path):
+        return path.read_text("utf-8")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a table of the run."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Say which file of the run is missing or damaged, and what makes it again."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError, KeyError, ValueError, TypeError, csv.Error) as error:
+        raise ArtifactError(
+            f"{path} is missing or damaged ({error!r}); give the `tilewise train` command of the run again: it makes "
+            "what is not there and keeps the rest"
+        ) from error

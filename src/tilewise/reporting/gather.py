@@ -1,0 +1,196 @@
+"""Read a run's folder and write its report; everything comes from disk, so it can be written again at any time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tilewise.auditing.cohort import NO_GROUPS
+from tilewise.auditing.notes import note_kinds
+from tilewise.auditing.table import read_findings
+from tilewise.ensemble.record import RECORD_NAME
+from tilewise.errors import SlideError
+from tilewise.execution import read_failures
+from tilewise.inference.predictions import Predictions
+from tilewise.reporting.choose import confident_errors, example_slides
+from tilewise.reporting.data import (
+    AuditSummary,
+    CohortSummary,
+    DecisionRow,
+    Epoch,
+    FailureRow,
+    History,
+    ReportInput,
+    SlideResult,
+    TileSummary,
+)
+from tilewise.reporting.deployed import describe_deployed
+from tilewise.reporting.describe import describe_layout, overlapping
+from tilewise.reporting.ensemble import gather_ensemble
+from tilewise.reporting.files import parts_of, public, read_facts, rows_of, text_of, whole
+from tilewise.reporting.render import render_report
+from tilewise.reporting.text import without_folders
+from tilewise.reporting.thumbnail import CutBy, thumbnail
+from tilewise.reporting.tiles_words import describe_tiling
+from tilewise.reporting.warnings import report_warnings
+from tilewise.runs import RunFolder
+from tilewise.store import read_json, write_text
+from tilewise.tiles.config import TileConfig
+from tilewise.version import __version__
+
+_SHOWN_PER_CLASS = 3
+_SHOWN_ERRORS = 8
+
+
+def write_report(folder: RunFolder, *, out: Path | None = None) -> Path:
+    """Write the report of a run into its folder, or to `out`; returns where.
+
+    Raises:
+        ArtifactError: the folder holds no finished run.
+    """
+    path = out or folder.report
+    combined = (folder.root / RECORD_NAME).is_file()
+    write_text(path, render_report(gather_ensemble(folder) if combined else gather(folder)))
+    return path
+
+
+def gather(folder: RunFolder) -> ReportInput:
+    """Everything the report says, from the run's files.
+
+    Raises:
+        ArtifactError: a file of the run is missing or damaged.
+    """
+    identity = folder.read_identity()
+    recipe = identity["recipe"]
+    evaluation = read_json(folder.evaluation, schema="tilewise.evaluation", version=1)
+    environment = read_json(folder.environment, schema="tilewise.environment", version=1)
+    facts, meta = read_facts(folder)
+    folds, tiles, slides = facts.folds, facts.tiles, facts.slides
+    predictions = Predictions.read(folder.predictions).table
+    config = TileConfig.model_validate(recipe["tiles"])
+    cut_by = CutBy.of_run(tiles, folder.segment, config)
+    examples = _with_pictures(example_slides(predictions, folds.classes, per_class=_SHOWN_PER_CLASS), slides, cut_by)
+    errors = _with_pictures(confident_errors(predictions, most=_SHOWN_ERRORS), slides, cut_by)
+    shown = (*examples, *errors)
+    root, has_groups = str(facts.root), facts.has_groups
+    facts = replace(facts, num_lost=sum(result.picture is None for result in shown))
+    return ReportInput(
+        title=Path(root).name,
+        run=folder.root.resolve().name,
+        recipe=str(recipe["name"]),
+        encoder=str(recipe["encoder"]["name"]),
+        evaluation=evaluation,
+        cohort=_cohort(identity, slides, has_groups=has_groups),
+        audit=_audit(
+            folder,
+            meta,
+            grouped=has_groups or bool(slides["group"].duplicated().any()),
+            root=root,
+            fallback=str(recipe["tiles"]["fallback"]),
+        ),
+        tiles=TileSummary(
+            tiles.counts(),
+            tiles.skipped,
+            tiles.fallbacks,
+            describe_tiling(config),
+            overlap=any(overlapping(cut_by.boxes[result.slide]) for result in shown),
+            small_boxes=tiles.small_boxes,
+            outlined=cut_by.in_words(frozenset(result.slide for result in shown)),
+        ),
+        parts=parts_of(folds),
+        fold_notes=folds.notes,
+        histories=tuple(_history(folder.fold(number), number) for number in range(len(folds.folds))),
+        slides=examples,
+        confident_errors=errors,
+        warnings=report_warnings(facts),
+        recipe_yaml=without_folders(text_of(folder.recipe), root),
+        environment=public({key: value for key, value in environment.items() if not key.startswith("schema")}, root),
+        failures=_failures(folder.failures, root),
+        version=__version__,
+        seed=int(identity["seed"]),
+        created=str(identity.get("created", "")),
+        deployed=describe_deployed(folder, holdout=bool(folds.holdout)),
+    )
+
+
+def _cohort(identity: Mapping[str, Any], slides: pd.DataFrame, *, has_groups: bool) -> CohortSummary:
+    root, notes = str(identity["cohort"]["root"]), [str(note) for note in identity["notes"]]
+    labelled = slides[slides["label"].notna()]
+    return CohortSummary(
+        root=Path(root).name,
+        layout=describe_layout(str(identity["cohort"]["layout"]), notes),
+        slides={str(name): int(num) for name, num in labelled["label"].value_counts().sort_index().items()},
+        groups={str(name): int(num) for name, num in labelled.groupby("label")["group"].nunique().items()},
+        num_unlabelled=int(slides["label"].isna().sum()),
+        num_groups=int(slides["group"].nunique()),
+        notes=tuple(without_folders(note, root) for note in notes if not note.startswith("layout ")),
+        has_groups=has_groups,
+    )
+
+
+def _audit(folder: RunFolder, meta: Mapping[str, Any], *, grouped: bool, root: str, fallback: str) -> AuditSummary:
+    findings = read_findings(folder.audit / "findings.parquet")
+    path = folder.audit / "decisions.csv"
+    with whole(path):
+        decisions = tuple(
+            DecisionRow(
+                row["slide"],
+                row["finding"],
+                row["decision"],
+                without_folders(row["reason"], root),
+                row["author"],
+                row["value"],
+            )
+            for row in rows_of(path)
+        )
+    # That there are no groups stands among the warnings; where nothing shares one, no more is left to say.
+    said = str(meta["leakage"]).removesuffix(NO_GROUPS).strip() if grouped else ""
+    kinds = dict(sorted(Counter(findings["kind"]).items()))
+    return AuditSummary(kinds, decisions, said, fallback, note_kinds(public(meta.get("notes", {}), root)))
+
+
+def _history(folder: Path, number: int) -> History:
+    path = folder / "history.csv"
+    with whole(path):
+        rows = rows_of(path)
+        epochs = tuple(
+            Epoch(
+                int(row["epoch"]),
+                float(row["train_loss"]),
+                _float(row["validation_loss"]),
+                _float(
+                    row["validation_score"] if "validation_score" in row else row["validation_macro_f1"]
+                ),  # its former name
+            )
+            for row in rows
+        )
+        kept = next((int(row["epoch"]) for row in rows if row["kept"] == "1"), None)
+    return History(number, epochs, kept)
+
+
+def _float(cell: str) -> float | None:
+    return float(cell) if cell else None
+
+
+def _with_pictures(results: Iterable[SlideResult], slides: pd.DataFrame, cut_by: CutBy) -> tuple[SlideResult, ...]:
+    """The same results with pictures, as far as the slides are where the run found them."""
+    rows = {str(row["slide"]): row for row in slides.to_dict("records")}
+    drawn = []
+    for result in results:
+        picture = None
+        with contextlib.suppress(SlideError):
+            picture = thumbnail(rows[result.slide], cut_by)
+        drawn.append(replace(result, picture=picture))
+    return tuple(drawn)
+
+
+def _failures(path: Path, root: str) -> tuple[FailureRow, ...]:
+    with whole(path):
+        failures = read_failures(path)
+    return tuple(FailureRow(item.item, item.stage, without_folders(item.message, root)) for item in failures)

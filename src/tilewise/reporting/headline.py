@@ -1,0 +1,141 @@
+"""The first thing a reader sees: the score, how sure it is, and guessing on the same scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tilewise import metrics
+from tilewise.reporting.numbers import count, interval, number, percent
+
+METRIC_NAMES = {metric: name[0].upper() + name[1:] for metric, name in metrics.METRIC_NAMES.items()}
+_QUOTED = 3  # decimals of the one figure that is quoted elsewhere
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of an interval chart. Positions run from 0 to 1; `dots` are single folds."""
+
+    label: str
+    detail: str
+    kind: Literal["score", "baseline", "folds"]
+    value: float | None
+    low: float | None
+    high: float | None
+    dots: tuple[float, ...] = ()
+
+    @property
+    def range(self) -> str:
+        """The interval in figures."""
+        return interval({"low": self.low, "high": self.high})
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The score, what it is of, how many slides are right, the weakest class, what it means, and the chart's rows."""
+
+    value: str
+    interval: str
+    level: str
+    subject: str
+    right: str
+    weakest: str
+    verdict: str
+    told_from_guessing: bool
+    rows: tuple[Row, ...]
+    band: tuple[float, float] | None
+
+
+def headline(evaluation: Mapping[str, Any]) -> Headline:
+    """The headline of an evaluation: its pooled out-of-fold score, beside the hold-out, the folds and guessing."""
+    pooled, metric = evaluation["out_of_fold"], primary_metric(evaluation)
+    verdict, told = _verdict(pooled, metric)
+    random = pooled["baselines"]["random"][metric]
+    return Headline(
+        value=number(pooled[metric]["value"], _QUOTED),
+        interval=interval(pooled[metric], _QUOTED),
+        level=f"{100 * pooled['interval']['level']:g} % interval",
+        subject=_subject(pooled, metric),
+        right=_right(pooled["confusion"]["counts"]),
+        weakest=_weakest(pooled),
+        verdict=verdict,
+        told_from_guessing=told,
+        rows=tuple(_rows(evaluation)),
+        band=None if random["low"] is None else (random["low"], random["high"]),
+    )
+
+
+def primary_metric(evaluation: Mapping[str, Any]) -> str:
+    """The metric that the recipe chose; runs of earlier versions knew macro F1 alone."""
+    return str(evaluation.get("metric", "macro_f1"))
+
+
+def metric_rows(scores: Mapping[str, Any]) -> list[Row]:
+    """One row per metric of one set of slides."""
+    return [_row(title, "", "score", scores[name]) for name, title in METRIC_NAMES.items() if name in scores]
+
+
+def _rows(evaluation: Mapping[str, Any]) -> list[Row]:
+    pooled, holdout, metric = evaluation["out_of_fold"], evaluation.get("holdout"), primary_metric(evaluation)
+    rows = [_row("Out of fold, pooled", count(pooled["num_slides"], "slide"), "score", pooled[metric])]
+    if holdout:
+        detail = f"{count(holdout['num_slides'], 'slide')} no fold saw"
+        rows.append(_row("Hold-out", detail, "score", holdout[metric]))
+    values = (scores[metric]["value"] for scores in evaluation["folds"])
+    dots = tuple(value for value in values if value is not None)
+    if len(dots) > 1:
+        mean = evaluation["fold_mean"][metric]
+        detail = f"mean {number(mean['mean'])}, sd {number(mean['std'])}"
+        rows.append(Row("Each fold by itself", detail, "folds", mean["mean"], None, None, dots))
+    baselines = pooled["baselines"]
+    rows.append(_row("Always the commonest class", "", "baseline", baselines["commonest"][metric]))
+    rows.append(_row("Guessing at random", "", "baseline", baselines["random"][metric]))
+    return rows
+
+
+def _row(label: str, detail: str, kind: Literal["score", "baseline"], score: Mapping[str, Any]) -> Row:
+    return Row(label, detail, kind, score["value"], score["low"], score["high"])
+
+
+def _subject(scores: Mapping[str, Any], metric: str) -> str:
+    groups = f" of {count(scores['num_groups'], 'group')}" if scores["interval"]["unit"] == "group" else ""
+    slides = f"{count(scores['num_slides'], 'slide')}{groups}"
+    return f"{METRIC_NAMES[metric]} over {slides}, each predicted by a model that never saw it."
+
+
+def _right(counts: Sequence[Sequence[int]]) -> str:
+    total = sum(map(sum, counts))
+    right = sum(row[index] for index, row in enumerate(counts))
+    return f"{right} of {count(total, 'slide')} ({percent(right / total)}) were predicted right."
+
+
+def _weakest(scores: Mapping[str, Any]) -> str:
+    """The class with the lowest F1, of equals the first; what all classes have where they are equal."""
+    f1 = {name: row["f1"]["value"] for name, row in scores["per_class"].items() if row["support"]}
+    known = {name: value for name, value in f1.items() if value is not None}
+    if len(known) < 2:
+        return ""
+    name = min(known, key=lambda name: known[name])
+    if known[name] == max(known.values()):
+        return f"No class is weaker than the others: each has an F1 of {number(known[name])}."
+    index = scores["confusion"]["labels"].index(name)
+    row = scores["confusion"]["counts"][index]
+    return f"Weakest class: {name}, F1 {number(known[name])}; {row[index]} of {count(sum(row), 'slide')} found."
+
+
+def _verdict(scores: Mapping[str, Any], metric: str) -> tuple[str, bool]:
+    score, guessing = scores[metric], scores["baselines"]
+    if score["value"] is None:
+        return "The score is not defined on these slides.", False
+    random = guessing["random"][metric]
+    best_guess = max(random["high"], guessing["commonest"][metric]["high"])
+    against = (
+        f"random guessing scores {interval(random)} on these slides, "
+        f"the commonest class {number(guessing['commonest'][metric]['value'])}"
+    )
+    if score["low"] > best_guess:
+        return f"Better than guessing: the whole interval lies above it ({against}).", True
+    if score["value"] > best_guess:
+        return f"Not safely told from guessing: the interval reaches down to it ({against}).", False
+    return f"No better than guessing ({against}).", False

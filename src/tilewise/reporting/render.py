@@ -1,0 +1,54 @@
+"""Data in, one HTML file out: no script, no font, no request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tilewise.reporting.confusion import confusion_rows
+from tilewise.reporting.curves import training_curves
+from tilewise.reporting.data import ReportInput
+from tilewise.reporting.decisions import by_others, decision_groups
+from tilewise.reporting.headline import METRIC_NAMES, headline, metric_rows, primary_metric
+from tilewise.reporting.losses import loss_tables
+from tilewise.reporting.tables import flat, fold_rows, fold_summary, tile_counts
+from tilewise.reporting.templates import environment, read
+
+_FOLD_METRICS = ("macro_f1", "balanced_accuracy", "auroc_macro")
+
+
+def render_report(data: ReportInput) -> str:
+    """The report as one HTML document that loads nothing. The same data gives the same text."""
+    evaluation, metric = data.evaluation, primary_metric(data.evaluation)
+    decisions = decision_groups(data.audit.decisions, fallback=data.audit.fallback) if data.audit else []
+    auroc_notes, box_notes = _split_notes(evaluation["out_of_fold"]["notes"])
+    view: dict[str, Any] = {
+        "data": data,
+        "style": read("report.css"),
+        "classes": evaluation["classes"],
+        "pooled": evaluation["out_of_fold"],
+        "holdout": evaluation.get("holdout"),
+        "headline": headline(evaluation),
+        "metric": metric,
+        "metric_names": {name: METRIC_NAMES[name] for name in METRIC_NAMES if name in evaluation["out_of_fold"]},
+        "fold_metrics": list(dict.fromkeys([metric, *_FOLD_METRICS])),
+        "pooled_rows": metric_rows(evaluation["out_of_fold"]),
+        "confusion": confusion_rows(evaluation["confusion"]),
+        "curves": training_curves(data.histories, METRIC_NAMES[metric]),
+        "folds": fold_rows(data.parts),
+        "fold_summary": fold_summary(data.parts),
+        "decisions": decisions,
+        "show_author": by_others(decisions),
+        "auroc_notes": auroc_notes,
+        "box_notes": box_notes,
+        "tile_counts": tile_counts(data.tiles.counts) if data.tiles else None,
+        "losses": loss_tables(evaluation),
+        "environment": flat(data.environment),
+    }
+    return environment().get_template("report.html").render(view)
+
+
+def _split_notes(notes: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Notes of the evaluation on the AUROC, which stand beside it, and the others, which stand in the first box."""
+    auroc = [note for note in notes if note.startswith("AUROC ")]
+    return auroc, [note for note in notes if note not in auroc]

@@ -1,0 +1,61 @@
+"""The pages' templates and style, as they lie beside this file."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from tilewise.reporting import numbers
+from tilewise.reporting.pictures import picture_svg
+from tilewise.reporting.text import with_code
+
+
+@functools.cache  # what has been compiled is kept: a sweep writes a report for each variant
+def environment(**filters: Callable[[Any], str]) -> jinja2.Environment:
+    """Templates that escape everything, and stop at a name nobody gave.
+
+    Args:
+        filters: that one page has beside those of all.
+    """
+    made = jinja2.Environment(
+        loader=jinja2.FunctionLoader(read),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters.update(
+        number=numbers.number,
+        value=numbers.value_of,
+        interval=numbers.interval,
+        mean_and_spread=numbers.mean_and_spread,
+        percent=numbers.percent,
+        with_code=with_code,
+        **filters,
+    )
+    made.globals.update(count=numbers.count, picture_svg=picture_svg)
+    return made
+
+
+def is_page_of(command: str) -> Callable[[Path], bool]:
+    """Whether a file is a page that a command of this name wrote."""
+
+    def is_page(path: Path) -> bool:
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            return False
+        return '<meta name="generator" content="tilewise">' in text and f'class="maker">tilewise {command}<' in text
+
+    return is_page
+
+
+def read(name: str) -> str:
+    """The text of a template or style sheet."""
+    return (resources.files("tilewise.reporting") / name).read_text("utf-8")

@@ -1,0 +1,230 @@
+"""The preview of a tile stage: where tiles lie on the slides, what encoders get, and which slides yield none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
+from tilewise.execution import Failure
+from tilewise.reporting.tables import tile_counts
+from tilewise.reporting.templates import environment, read
+from tilewise.reporting.text import without_folders
+from tilewise.reporting.tiles_pictures import TilesPicture, TilesPictureRequest, tiles_pictures
+from tilewise.reporting.tiles_words import NAMES, describe_tiling
+from tilewise.store import write_text
+from tilewise.tiles.config import TileConfig
+from tilewise.tiles.rows import TileRows
+from tilewise.tiles.tileset import TileSet
+from tilewise.version import __version__
+
+_MOST_SLIDES: Final = 60
+_MOST_EMPTY: Final = 12
+_SLIDES_WITH_TILES: Final = 12
+# Outlines of more tiles than this would cost more bytes than the picture; an even choice of them is drawn.
+_MOST_DRAWN: Final = 600
+
+
+@dataclass(frozen=True)
+class PreviewInput:
+    """What a preview is made from.
+
+    Attributes:
+        cohort: the slides.
+        root: the cohort's folder.
+        tiles: what was cut from them.
+        config: how.
+        failures: slides whose mask or pixels could not be read.
+    """
+
+    cohort: AuditedCohort
+    root: Path
+    tiles: TileSet
+    config: TileConfig
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True)
+class SlideCard:
+    """One slide of the gallery: its name, label, number of tiles, and what there is to say about it."""
+
+    name: str
+    label: str
+    num_tiles: int
+    note: str
+    picture: TilesPicture
+
+
+@dataclass(frozen=True)
+class TileFigure:
+    """The tiles of one place at full size: its slide, strategy, share under the region, and one address per scale."""
+
+    slide: str
+    label: str
+    strategy: str
+    ratio: float
+    region: str
+    pictures: tuple[str, ...]
+
+
+def write_tiles_preview(path: Path, given: PreviewInput, *, workers: int | None = None) -> Path:
+    """Write the preview as one HTML file that loads nothing; returns where. The same input gives the same bytes.
+
+    Args:
+        path: of the page.
+        given: what to show.
+        workers: processes that draw; None takes every processor.
+    """
+    slides = {item.slide_id: item for item in given.cohort.slides}
+    rows = given.tiles.rows()
+    shown = choose_slides({name: len(found) for name, found in rows.items()}, slides)
+    close = _spread(shown, _SLIDES_WITH_TILES)
+    empty = _spread([name for name in given.tiles.skipped if name in slides], _MOST_EMPTY)
+    requests = {
+        name: TilesPictureRequest(
+            slides[name],
+            _drawn(rows.get(name, TileRows.none())),
+            given.config,
+            _one_place(rows[name]) if name in close else (),
+        )
+        for name in (*shown, *empty)
+    }
+    # What is shown close is looked up among all tiles, not among those that are drawn.
+    requests |= {
+        name: TilesPictureRequest(slides[name], rows[name], given.config, _one_place(rows[name]))
+        for name in close
+        if len(rows[name]) <= _MOST_DRAWN
+    }
+    pictures = tiles_pictures(requests, root=str(given.root), workers=workers)
+    view = _view(given, rows) | {
+        "cards": [_card(name, slides, rows, given, pictures) for name in shown],
+        "num_hidden": len(rows) - len(shown),
+        "empty": [_card(name, slides, rows, given, pictures) for name in empty],
+        "figures": [_figure(name, slides, requests[name], pictures) for name in close if pictures[name].tiles],
+    }
+    write_text(path, environment().get_template("tiles.html").render(view))
+    return path
+
+
+def choose_slides(counts: Mapping[str, int], slides: Mapping[str, AuditedSlide]) -> list[str]:
+    """Slides for the gallery in the cohort's order: those with the fewest and the most tiles, and an even choice."""
+    names = [name for name in slides if name in counts]
+    if len(names) <= _MOST_SLIDES:
+        return names
+    ranked = sorted(names, key=lambda name: counts[name])
+    sixth = _MOST_SLIDES // 6
+    chosen = {*ranked[:sixth], *ranked[-sixth:]}
+    rest = [name for name in names if name not in chosen]
+    chosen |= set(_spread(rest, _MOST_SLIDES - len(chosen)))
+    return [name for name in names if name in chosen]
+
+
+def _spread(names: Sequence[str], most: int) -> list[str]:
+    if len(names) <= most:
+        return list(names)
+    return [names[(2 * index + 1) * len(names) // (2 * most)] for index in range(most)]
+
+
+def _drawn(rows: TileRows) -> TileRows:
+    if len(rows) <= _MOST_DRAWN:
+        return rows
+    return rows[(2 * np.arange(_MOST_DRAWN) + 1) * len(rows) // (2 * _MOST_DRAWN)]
+
+
+def _one_place(rows: TileRows) -> tuple[int, ...]:
+    """Rows of the place with the most of the region under it: what the encoder sees when all goes well."""
+    first = np.flatnonzero(rows.scale == 0)
+    place = rows.place[first[int(np.argmax(rows.ratios[first]))]]
+    return tuple(np.flatnonzero(rows.place == place).tolist())
+
+
+def _card(
+    name: str,
+    slides: Mapping[str, AuditedSlide],
+    rows: Mapping[str, TileRows],
+    given: PreviewInput,
+    pictures: Mapping[str, TilesPicture],
+) -> SlideCard:
+    tiles = given.tiles
+    reason = tiles.skipped.get(name) or tiles.fallbacks.get(name) or tiles.small_boxes.get(name, "")
+    dropped = ", ".join(f"{number} {kind}" for kind, number in tiles.dropped.get(name, {}).items())
+    note = "; ".join(part for part in (reason, f"dropped: {dropped}" if dropped else "") if part)
+    num_tiles = len(rows[name]) if name in rows else 0
+    return SlideCard(
+        name, slides[name].slide.label or "", num_tiles, without_folders(note, str(given.root)), pictures[name]
+    )
+
+
+def _figure(
+    name: str,
+    slides: Mapping[str, AuditedSlide],
+    request: TilesPictureRequest,
+    pictures: Mapping[str, TilesPicture],
+) -> TileFigure:
+    rows = request.rows[np.asarray(request.shown, dtype=np.int64)]
+    return TileFigure(
+        name,
+        slides[name].slide.label or "",
+        NAMES[str(rows.strategy[0])],
+        float(rows.ratios[0]),
+        str(rows.region[0]),
+        pictures[name].tiles,
+    )
+
+
+def _view(given: PreviewInput, rows: Mapping[str, TileRows]) -> dict[str, object]:
+    tiles, config = given.tiles, given.config
+    table = tiles.table
+    by_strategy = {
+        strategy: (
+            int((table["strategy"] == strategy).sum()),
+            int(table.loc[table["strategy"] == strategy, "slide"].nunique()),
+        )
+        for strategy in config.strategy
+    }
+    dropped: dict[str, int] = {}
+    for found in tiles.dropped.values():
+        for kind, number in found.items():
+            dropped[kind] = dropped.get(kind, 0) + number
+    root = str(given.root)
+    return {
+        "title": given.root.name,
+        "style": read("report.css") + read("audit_gallery.css") + read("tiles.css"),
+        "version": __version__,
+        "description": describe_tiling(config),
+        "config": config,
+        "names": NAMES,
+        "counts": tile_counts({name: len(found) for name, found in rows.items()}),
+        "by_strategy": by_strategy,
+        "by_class": _by_class(given, rows),
+        "regions": {str(region): int(num) for region, num in table["region"].value_counts().items()},
+        "num_extra": int(table["training_only"].sum()),
+        "dropped": dropped,
+        "num_slides": len(given.cohort.slides),
+        "skipped": {name: without_folders(reason, root) for name, reason in tiles.skipped.items()},
+        "fallbacks": {name: without_folders(reason, root) for name, reason in tiles.fallbacks.items()},
+        "small_boxes": tiles.small_boxes,
+        "failures": [(failure.item, without_folders(failure.message, root)) for failure in given.failures],
+    }
+
+
+def _by_class(given: PreviewInput, rows: Mapping[str, TileRows]) -> list[dict[str, object]]:
+    found: dict[str, list[int]] = {}
+    for item in given.cohort.slides:
+        if item.slide.label is not None:
+            found.setdefault(item.slide.label, []).append(len(rows[item.slide_id]) if item.slide_id in rows else 0)
+    most = max((sum(counts) for counts in found.values()), default=0)
+    return [
+        {
+            "label": label,
+            "num_slides": len(counts),
+            "num_tiles": sum(counts),
+            "median": float(np.median(counts)),
+            "width": sum(counts) / most if most else 0.0,
+        }
+        for label, counts in sorted(found.items())
+    ]

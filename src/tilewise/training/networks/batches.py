@@ -1,0 +1,126 @@
+"""Batches of a training, made ready ahead of their use: gathered, moved, varied and mixed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from tilewise.models.networks import TileBatch
+from tilewise.training.augment import Augment, AugmentConfig
+from tilewise.training.config import TrainingConfig
+from tilewise.training.learning import Mix, Mixer, seeded
+from tilewise.training.networks.data import PixelPart
+from tilewise.units import Size
+
+Made = TypeVar("Made")
+
+# Random numbers of an epoch: what each stream is for.
+ORDER, DROPOUT, BATCHES = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A batch on the device, as the network takes it.
+
+    Attributes:
+        tiles: positions of its tiles in the part, int64 on the processor.
+        batch: the tiles.
+        targets_BC: shares of the classes.
+        weights_B: weight of each tile in the loss.
+        mix: how the encoder's vectors are to be mixed; None where they are not.
+    """
+
+    tiles: Tensor
+    batch: TileBatch
+    targets_BC: Tensor
+    weights_B: Tensor
+    mix: Mix | None = None
+
+
+@dataclass(frozen=True)
+class Preparer:
+    """Makes batches of a part; what comes out depends on seed, epoch, number and tiles alone.
+
+    Attributes:
+        part: whose tiles.
+        targets_NC: hard labels of all tiles.
+        weights_N: of all tiles in the loss.
+        config: how tiles are mixed and laid out.
+        augment: how they are varied.
+        device: where batches go.
+        seed: of the training.
+        crop_px: side of the squares that are cut out of the tiles at random; None takes them whole.
+    """
+
+    part: PixelPart
+    targets_NC: Tensor
+    weights_N: Tensor
+    config: TrainingConfig
+    augment: AugmentConfig
+    device: torch.device
+    seed: int
+    crop_px: int | None = None
+
+    def make(self, epoch: int, number: int, tiles: Tensor) -> Prepared:
+        """The batch of this number, from 0, in an epoch."""
+        generator = seeded(self.seed, epoch, BATCHES + number)
+        batch = self._varied(self.part.batch(tiles.numpy()).to(self.device, non_blocking=True), generator)
+        targets_BC, weights_B = self.targets_NC[tiles].to(self.device), self.weights_N[tiles].to(self.device)
+        size = Size(batch.images_BSCHW.shape[-1], batch.images_BSCHW.shape[-2])
+        mix = Mixer(self.config.mixup).draw(len(tiles), generator, size=size)
+        if mix is not None:
+            targets_BC, weights_B = mix.targets(targets_BC, weights_B)
+            if self.config.mixup.level == "tiles":
+                batch, mix = _mixed(batch, mix), None
+        return Prepared(
+            tiles, laid_out(batch, channels_last=self.config.engine.channels_last), targets_BC, weights_B, mix
+        )
+
+    def _varied(self, batch: TileBatch, generator: torch.Generator) -> TileBatch:
+        vary, again = Augment(self.augment, crop_px=self.crop_px), torch.Generator()
+        again.set_state(generator.get_state())
+        images, masks = vary(batch.images_BSCHW, batch.masks_BHW, generator)
+        wides = batch.wides_BCHW
+        if wides is not None:
+            # From the same numbers: tile and slide are turned and coloured alike.
+            wides = Augment(self.augment)(wides[:, None], None, again)[0][:, 0]
+        return TileBatch(images, masks, wides)
+
+
+def laid_out(batch: TileBatch, *, channels_last: bool) -> TileBatch:
+    """The batch with the channels of a pixel together, if so asked."""
+    if not channels_last:
+        return batch
+    lead = batch.images_BSCHW.shape[:2]
+    images = batch.images_BSCHW.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    wides = batch.wides_BCHW
+    if wides is not None:
+        wides = wides.contiguous(memory_format=torch.channels_last)
+    return replace(batch, images_BSCHW=images.reshape(*lead, *images.shape[1:]), wides_BCHW=wides)
+
+
+def ahead(make: Callable[[int], Made], num: int, *, num_workers: int = 1) -> Generator[Made]:
+    """`make(0)`, `make(1)` ... in order, a few made ahead in threads."""
+    # One thread each: a second team of threads would keep the network's waiting for each other.
+    with ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        waiting: deque[Future[Made]] = deque()
+        started = 0
+        try:
+            for _ in range(num):
+                while started < num and len(waiting) <= num_workers:
+                    waiting.append(pool.submit(make, started))
+                    started += 1
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _mixed(batch: TileBatch, mix: Mix) -> TileBatch:
+    masks, wides = (None if one is None else mix.pixels(one) for one in (batch.masks_BHW, batch.wides_BCHW))
+    return TileBatch(mix.pixels(batch.images_BSCHW), masks, wides)

@@ -1,0 +1,238 @@
+"""Several processes, one for each device, train one network; this one waits, and ends them all when one fails."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_EXCEPTION, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tilewise import errors
+from tilewise.errors import TilewiseError, TrainingError
+from tilewise.execution import WorkerPool
+from tilewise.inference.slide_tiles import Pixels, SlideTiles
+from tilewise.models.networks import NetworkModel
+from tilewise.training.augment import AugmentConfig
+from tilewise.training.config import TrainingConfig
+from tilewise.training.history import History
+from tilewise.training.networks.data import PixelData, PixelPart
+from tilewise.training.networks.progress import WORKDIR, Record, remove_workdirs
+
+_MEETING, _ERROR, _PIDS = "meeting", "error.json", "*.pid"
+_ARRAYS = ("images_TSCHW", "masks_THW", "wide_CHW")
+# The end of another process is noticed by whoever waits here, never by a clock: scoring may take long.
+_PATIENCE = datetime.timedelta(days=7)
+# An exchange also fails because another process has ended, whose own words are heard first.
+_AFTER_OTHERS_S = 3.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all processes are told, beside the tiles.
+
+    Attributes:
+        network: with its first weights.
+        config: how it is trained.
+        augment: how tiles are varied.
+        seed: of order, variations, mixtures and dropout.
+        record: what messages call the training, and where its state is kept.
+    """
+
+    network: NetworkModel
+    config: TrainingConfig
+    augment: AugmentConfig | None
+    seed: int
+    record: Record
+
+
+def train_together(job: Job, data: PixelData, num: int) -> tuple[NetworkModel, History]:
+    """As `train_network`, in this many processes of this machine, each with a device of its own.
+
+    They exchange gradients by NCCL between graphics cards and by Gloo between processors, over the machine's own
+    interface. Tiles in memory are written to the fold's folder for as long as it takes, and read by all from there.
+
+    Raises:
+        TrainingError: as `train_network`, or a process died; a training with a folder goes on after its last epoch.
+        UsageError: a batch has fewer tiles than there are devices.
+    """
+    _check_batches(job.config, data, num)
+    with _workdir(job.record.folder) as workdir:
+        train, validation = (
+            _parked(part, workdir / name) for part, name in ((data.train, "train"), (data.validation, "validation"))
+        )
+        try:
+            with WorkerPool(num) as pool:
+                try:
+                    parts = (data.classes, train, validation)
+                    running = [pool.submit(_work, job, parts, rank, num, workdir) for rank in range(num)]
+                    # The pool's thread looks for dead processes among those it knew when it last woke, which the newest
+                    # is none of; one more task wakes it.
+                    pool.submit(os.getpid)
+                    wait(running, return_when=FIRST_EXCEPTION)
+                    first, *_ = [future.result() for future in running]
+                except BaseException:
+                    _end_all(workdir)
+                    raise
+        except BrokenProcessPool as error:
+            raise _reason(workdir, job.record.name, num) from error
+    assert first is not None
+    return first
+
+
+@contextlib.contextmanager
+def _workdir(folder: Path | None) -> Iterator[Path]:
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_workdirs(folder)
+    with tempfile.TemporaryDirectory(prefix=WORKDIR, dir=folder, ignore_cleanup_errors=True) as workdir:
+        yield Path(workdir)
+
+
+@dataclass(frozen=True)
+class _StoredPart:
+    """A part whose tiles lie in files: of each slide, name of an array -> its file."""
+
+    part: PixelPart
+    files: tuple[dict[str, str], ...]
+
+    def opened(self) -> PixelPart:
+        tiles = tuple(
+            replace(one, **{name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in files.items()})
+            for one, files in zip(self.part.tiles, self.files, strict=True)
+        )
+        return replace(self.part, tiles=tiles)
+
+
+_Parts = tuple[tuple[str, ...], _StoredPart, _StoredPart]  # classes, train and validation
+
+
+def _parked(part: PixelPart, folder: Path) -> _StoredPart:
+    """The part with nothing in it that is large; tiles that lie in a file already stay where they are."""
+    folder.mkdir()
+    empty: Pixels = np.empty(0, dtype=np.uint8)
+    files: list[dict[str, str]] = []
+    for number, tiles in enumerate(part.tiles):
+        arrays = {name: getattr(tiles, name) for name in _ARRAYS if getattr(tiles, name) is not None}
+        files.append({name: _file(array, folder / f"{number}-{name}.npy") for name, array in arrays.items()})
+    light = tuple(
+        SlideTiles(one.key, empty, one.training_only_T, num_unnormalised=one.num_unnormalised) for one in part.tiles
+    )
+    return _StoredPart(replace(part, tiles=light), tuple(files))
+
+
+def _file(array: Pixels, path: Path) -> str:
+    if isinstance(array, np.memmap) and array.filename is not None and str(array.filename).endswith(".npy"):
+        found: Any = np.load(array.filename, mmap_mode="r", allow_pickle=False)
+        if found.shape == array.shape and found.offset == array.offset:
+            return str(array.filename)
+    np.save(path, array)
+    return str(path)
+
+
+def _check_batches(config: TrainingConfig, data: PixelData, num: int) -> None:
+    from tilewise.training.learning import Sampler
+
+    train = data.train.about
+    num_draws = Sampler(config.sampling, train.labels_S, train.tile_slide_N).num_draws
+    least = num_draws // config.epoch_config.num_batches(num_draws)
+    # A share of one tile gives BatchNorm nothing to go by.
+    if least < 2 * num:
+        raise errors.UsageError(
+            f"training.engine.devices: batches of {least} tiles cannot be shared by {num} devices, each of which takes "
+            f"at least 2; set a larger training.batch_size, or fewer devices"
+        )
+
+
+def _work(job: Job, parts: _Parts, rank: int, num: int, workdir: Path) -> tuple[NetworkModel, History] | None:
+    """All that one process does; the first one gives the result.
+
+    Where it fails it ends itself, for the others would wait for it in vain.
+    """
+    (workdir / f"{rank}.pid").write_text(str(os.getpid()), encoding="utf-8")
+    try:
+        found = _trained(job, parts, rank, num, workdir)
+    except Exception as error:  # noqa: BLE001 - the boundary of a process: the other side says it
+        _say(error, workdir)
+    return None if rank else found
+
+
+def _trained(job: Job, parts: _Parts, rank: int, num: int, workdir: Path) -> tuple[NetworkModel, History]:
+    import torch
+    from torch import distributed
+
+    from tilewise.encoders import prepare_runtime
+    from tilewise.training.networks.engine import find_device
+    from tilewise.training.networks.loop import train_share
+    from tilewise.training.networks.worker import Worker
+
+    prepare_runtime()
+    device = find_device(job.config)
+    if device.type == "cuda":
+        device = torch.device("cuda", rank)
+        torch.cuda.set_device(device)
+    own = {"linux": "lo", "darwin": "lo0"}.get(sys.platform)
+    if own is not None:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", own)
+        os.environ.setdefault("NCCL_SOCKET_IFNAME", own)
+    classes, train, validation = parts
+    data = PixelData(classes, train.opened(), validation.opened())
+    distributed.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        init_method=(workdir / _MEETING).resolve().as_uri(),
+        rank=rank,
+        world_size=num,
+        timeout=_PATIENCE,
+    )
+    try:
+        worker, network = Worker(rank, num, device), job.network.build()
+        return train_share(network, data, job.config, job.augment, seed=job.seed, record=job.record, worker=worker)
+    finally:
+        distributed.destroy_process_group()
+
+
+def _say(error: Exception, workdir: Path) -> NoReturn:
+    if not isinstance(error, TilewiseError):
+        time.sleep(_AFTER_OTHERS_S)
+    said = {"kind": type(error).__name__, "message": str(error) or type(error).__name__}
+    # The first to fail has the word; the others fail because of it.
+    with contextlib.suppress(FileExistsError), (workdir / _ERROR).open("x", encoding="utf-8") as file:
+        json.dump(said, file)
+    os._exit(1)
+
+
+def _reason(workdir: Path, name: str, num: int) -> TilewiseError:
+    """What a process said before it ended, as the error it was."""
+    path = workdir / _ERROR
+    if not path.is_file():
+        return TrainingError(
+            f"{name}: one of the {num} processes of the training died (out of memory, or killed); run it again, and it "
+            "goes on after the last whole epoch, if need be with a smaller training.batch_size or "
+            "training.engine.devices=1"
+        )
+    said = json.loads(path.read_text("utf-8"))
+    kind = getattr(errors, said["kind"], None)
+    if isinstance(kind, type) and issubclass(kind, TilewiseError):
+        return kind(said["message"])
+    return TrainingError(
+        f"{name}: one of the {num} processes of the training failed ({said['kind']}: {said['message']}); set "
+        "training.engine.devices=1, or run it again"
+    )
+
+
+def _end_all(workdir: Path) -> None:
+    """End processes that may wait for one that is gone."""
+    for path in workdir.glob(_PIDS):
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int(path.read_text("utf-8")), signal.SIGTERM)

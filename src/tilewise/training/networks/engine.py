@@ -1,0 +1,159 @@
+"""A network on its device: forward passes, gradients and steps, in the precision and layout that are asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tilewise.encoders.runtime import num_processors
+from tilewise.encoders.threads import reproducible
+from tilewise.errors import UsageError
+from tilewise.models.heads import SeededDropout
+from tilewise.models.networks import TileBatch, TileNetwork
+from tilewise.training.config import TrainingConfig
+from tilewise.training.learning import Loss, Mix, penalty, seeded
+from tilewise.training.networks.batches import DROPOUT, Prepared, ahead, laid_out
+from tilewise.training.networks.data import PixelPart
+from tilewise.training.networks.precision import Precision
+from tilewise.training.networks.worker import Worker
+
+
+class Engine:
+    """Everything between a batch and a step.
+
+    Args:
+        network: moved to the device, and trained in place.
+        config: precision, layout, loss and step.
+        worker: whose processes train the network, and where this one of them computes.
+        class_weights_C: weight of each class in the loss.
+    """
+
+    def __init__(
+        self, network: TileNetwork, config: TrainingConfig, worker: Worker, class_weights_C: NDArray[np.float64]
+    ) -> None:
+        self.network, self.device, self._config = network.to(worker.device), worker.device, config
+        if config.engine.channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.precision = Precision(config, worker.device)
+        # The head is left out: it is small, and draws its dropout on the processor.
+        self._features = self.precision.compiled(network.features)
+        self._loss = Loss(config.loss, class_weights_C)
+        self._team = worker
+
+    def backward(self, prepared: Prepared, num_parts: int) -> Tensor:
+        """Add the gradients of one of the batches that make a step; returns the batch's loss."""
+        logits_BC = self._logits(prepared.batch, prepared.mix)
+        loss = self._loss(logits_BC, prepared.targets_BC, prepared.weights_B)
+        more = penalty(self._config.loss, self.network.parameters())
+        loss = loss if more is None else loss + more
+        self.precision.backward(loss / num_parts if num_parts > 1 else loss)
+        return loss.detach()
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip the gradients and make the step."""
+        self.precision.step(optimizer, self.network.parameters())
+
+    def probabilities(self, part: PixelPart) -> NDArray[np.float32]:
+        """Of all tiles of a part, float32 (N, C), in calls of one shape; the network is in evaluation mode after."""
+        size, found = self._config.epoch_config.tiles_per_batch(len(part)), []
+        self.network.eval()
+
+        def make(number: int) -> tuple[int, TileBatch]:
+            chosen = np.arange(number * size, min((number + 1) * size, len(part)))
+            batch = part.batch(chosen).padded(size).to(self.device, non_blocking=True)
+            return len(chosen), laid_out(batch, channels_last=self._config.engine.channels_last)
+
+        with torch.no_grad():
+            for num, batch in ahead(make, -(-len(part) // size), num_workers=self.precision.num_loaders):
+                found.append(self._logits(batch, None)[:num].softmax(dim=1).cpu())
+        probabilities_NC: NDArray[np.float32] = torch.cat(found).numpy()
+        return probabilities_NC
+
+    def start_epoch(self, epoch: int, seed: int) -> int:
+        """Training mode, as much trained as the epoch asks for, and dropout that depends on seed and epoch alone.
+
+        Returns:
+            How many blocks of the encoder are trained.
+        """
+        # Every process of a team drops other inputs.
+        number = seeded(seed, epoch, DROPOUT, *self._team.stream).initial_seed()
+        torch.manual_seed(number)  # of encoders that drop; the caller's state comes back in `training_threads`
+        for module in self.network.modules():
+            if isinstance(module, SeededDropout) and module.generator is not None:
+                module.generator.manual_seed(number)
+        self.network.train()
+        num_blocks = self.network.start_epoch(epoch)
+        self._team.join(self.network, num_blocks)
+        return num_blocks
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of all weights, on the processor."""
+        return {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
+
+    def _logits(self, batch: TileBatch, mix: Mix | None) -> Tensor:
+        with self.precision.autocast():
+            if self._team.joined is not None and self.network.training:
+                logits_BC: Tensor = self._team.joined(batch)
+            else:
+                features_BD = self._features(batch)
+                if mix is not None:
+                    features_BD = mix.features(features_BD)
+                logits_BC = self.network.head(features_BD)
+        return logits_BC.float()
+
+
+def find_device(config: TrainingConfig) -> torch.device:
+    """The device that a config asks for.
+
+    Raises:
+        UsageError: it is not there, or cannot compute in the precision that is asked for.
+    """
+    there = torch.cuda.is_available()
+    if config.engine.device == "cuda" and not there:
+        raise UsageError(
+            "training.engine.device=cuda: torch sees no graphics card here; set training.engine.device=auto"
+        )
+    device = torch.device("cuda" if there and config.engine.device != "cpu" else "cpu")
+    if config.step.precision == "float16" and device.type == "cpu":
+        raise UsageError(
+            "training.step.precision=float16 needs a graphics card, and torch sees none here; set bfloat16 or float32"
+        )
+    return device
+
+
+def num_devices(config: TrainingConfig, device: torch.device) -> int:
+    """How many devices train one network together.
+
+    Raises:
+        UsageError: there are not so many graphics cards.
+    """
+    there = torch.cuda.device_count() if device.type == "cuda" else 1
+    wanted = config.engine.devices
+    if wanted == "all":
+        return there
+    if device.type == "cuda" and wanted > there:
+        raise UsageError(
+            f"training.engine.devices={wanted}: torch sees {there} graphics cards here; set training.engine.devices=all"
+        )
+    return wanted
+
+
+@contextlib.contextmanager
+def training_threads(device: torch.device, config: TrainingConfig, num_processes: int = 1) -> Iterator[int]:
+    """Threads, and on a processor deterministic algorithms, for as long as a block runs; random state comes back.
+
+    Yields:
+        The number of threads; as many of all as each of several processes gets, where the config leaves it open.
+    """
+    num_threads = config.epoch_config.num_threads or max(1, num_processors() // num_processes)
+    cards: list[Any] = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cards), contextlib.ExitStack() as stack:
+        if device.type == "cpu":
+            stack.enter_context(reproducible(num_threads))
+        yield num_threads

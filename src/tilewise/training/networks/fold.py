@@ -1,0 +1,215 @@
+"""One fold: tiles in, a trained network and its history out, both on disk."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilewise.encoders import EncoderConfig
+from tilewise.errors import TrainingError
+from tilewise.folds import Fold, derived_seed
+from tilewise.inference.tilestore import TileStore
+from tilewise.metrics import PrimaryMetric
+from tilewise.models import HeadConfig
+from tilewise.models.networks import NetworkConfig, NetworkModel
+from tilewise.store import digest_config
+from tilewise.training.augment import AugmentConfig
+from tilewise.training.checkpoint_reuse import numbered, reusable_model
+from tilewise.training.config import TrainingConfig
+from tilewise.training.history import HISTORY_NAME
+from tilewise.training.pretrain import PretrainConfig
+from tilewise.training.synthesis import SynthesisConfig, find_generator
+
+if TYPE_CHECKING:
+    from tilewise.models.networks import TileNetwork
+    from tilewise.training.networks.data import PixelPart, Redraw
+
+_log = logging.getLogger(__name__)
+
+# Raised when the same inputs would train to another model: models of another number are trained again.
+_CODE = 3
+# These change no weight.
+_NO_INPUT = {"engine": {"cache_megabytes", "log"}}
+
+
+@dataclass(frozen=True)
+class PixelFoldTask:
+    """What one fold is trained from, beside the tiles.
+
+    Attributes:
+        number: of the fold, from 0.
+        fold: its three parts.
+        labels: slide id -> class.
+        classes: in the order of the probability columns.
+        network: what the network is shown, and how much of it is trained.
+        encoder: which, with which weights.
+        head: of what the encoder gives.
+        training: how.
+        augment: how tiles are varied.
+        seed: of the run; every fold draws its own from it.
+        offline: never reach for the network to fetch weights.
+        synthesis: which tiles are made to be learnt from beside those of the slides.
+        pretrain: whether, and how, the encoder learns from tiles without labels first.
+        unlabelled: slides without a label that it then learns from beside the train part.
+        metric: that epochs are scored by on validation.
+    """
+
+    number: int
+    fold: Fold
+    labels: Mapping[str, str]
+    classes: tuple[str, ...]
+    network: NetworkConfig
+    encoder: EncoderConfig
+    head: HeadConfig
+    training: TrainingConfig
+    augment: AugmentConfig
+    seed: int
+    offline: bool = False
+    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    unlabelled: tuple[str, ...] = ()
+    metric: PrimaryMetric = "macro_f1"
+
+
+def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> NetworkModel:
+    """Train one fold and write `model.safetensors`, `model.json` and `history.csv`.
+
+    A folder that already holds the model of the same inputs is left as it is, and a training that was stopped goes on
+    after its last whole epoch. The model's `origin` holds the digest of its inputs, the seed, device and threads, the
+    epoch that was kept and the notes of training.
+
+    Args:
+        request: parts, labels and configs.
+        store: tiles of the fold's slides, and of more. The test part is not looked at.
+        out: folder of the fold.
+
+    Raises:
+        TrainingError: a slide has no tile, or training could not go on.
+        SlideError: a slide cannot be read.
+        UsageError: encoder, device or cache cannot be used as asked.
+    """
+    from tilewise.models.networks import build_network
+    from tilewise.training.networks.data import PixelData, PixelPart
+    from tilewise.training.networks.log import check_log
+    from tilewise.training.networks.loop import train_network
+    from tilewise.training.networks.progress import Record, remove_state
+
+    check_log(request.training)
+    name, fold = f"fold {request.number}", request.fold
+    missing = [slide_id for slide_id in (*fold.train, *fold.validation) if slide_id not in store]
+    if missing:
+        raise TrainingError(f"{name}: slide {missing[0]} has no tiles; drop it in decisions.csv")
+    seed = derived_seed(request.seed, request.number)
+    network = build_network(
+        request.network,
+        request.encoder,
+        request.head,
+        num_classes=len(request.classes),
+        seed=seed,
+        offline=request.offline,
+    )
+    pretrained = _pretrained(request, store, network, seed, out)
+    inputs = _digest(request, store, network)
+    found = reusable_model(NetworkModel, out, inputs)
+    if found is not None:
+        remove_state(out)
+        return found
+    labels = numbered(request.labels, request.classes)
+    try:
+        train, made = _composed(request, PixelPart.of(store, fold.train, labels, scored=False), seed)
+        validation = PixelPart.of(store, fold.validation, labels, scored=True)
+        data = PixelData(request.classes, replace(train, redraw=_redraw(request, store)), validation)
+    except TrainingError as error:
+        raise TrainingError(f"{name}: {error}") from error
+    record = Record(name, out, inputs, request.metric)
+    model, history = train_network(network, data, request.training, request.augment, seed=seed, record=record)
+    for note in history.notes:
+        _log.info("%s: %s", name, note)
+    origin = {
+        "inputs": inputs,
+        "fold": request.number,
+        "seed": seed,
+        "training": request.training.model_dump(mode="json"),
+        "augment": request.augment.model_dump(mode="json"),
+        "kept_epoch": history.kept_epoch,
+        "num_epochs": len(history.rows),
+        "notes": list(history.notes),
+        **made,
+        **pretrained,
+    }
+    model = replace(model, origin=origin | dict(model.origin))
+    # The model comes last: a folder that holds it is whole.
+    history.write(out / HISTORY_NAME)
+    model.save(out)
+    remove_state(out)
+    return model
+
+
+def _pretrained(request: PixelFoldTask, store: TileStore, network: TileNetwork, seed: int, out: Path) -> dict[str, Any]:
+    """Give the encoder the weights it learns without labels, if it is to; what the model's origin says of it."""
+    if request.pretrain.method == "none":
+        return {}
+    from tilewise.training.pretrain.run import PretrainTask, pretrain_encoder
+
+    slide_ids = tuple(sorted({*request.fold.train, *request.unlabelled}))
+    task = PretrainTask(f"fold {request.number}", slide_ids, request.pretrain, request.training, seed)
+    pretrain_encoder(task, store, network, out=out)
+    return {"pretrain": {"config": request.pretrain.model_dump(mode="json"), "unlabelled": list(request.unlabelled)}}
+
+
+def _redraw(request: PixelFoldTask, store: TileStore) -> Redraw | None:
+    """What random views of the train part are drawn anew from; None where tiles stay the same."""
+    from tilewise.training.networks.data import Redraw
+
+    sources = tuple(store.source(slide_id) for slide_id in request.fold.train)
+    cutting = sources[0].cutting if sources else None
+    if cutting is None or "random_views" not in cutting.strategy or not cutting.random_views_epochs:
+        return None
+    # Two draws are held, the one in use and the next.
+    return Redraw(sources, cutting.random_views_epochs, request.training.engine.cache_megabytes / 2)
+
+
+def _composed(request: PixelFoldTask, part: PixelPart, seed: int) -> tuple[PixelPart, dict[str, Any]]:
+    """The train part with the tiles that the recipe asks to be made, and what the model's origin says of them."""
+    config = request.synthesis
+    if config.method == "none":
+        return part, {}
+    from tilewise.training.synthesis import synthesize_part
+
+    most = request.training.engine.cache_megabytes
+    found = synthesize_part(part, request.classes, config, find_generator(config), seed=seed, most_megabytes=most)
+    for note in found.notes:
+        _log.warning("fold %d: %s", request.number, note)
+    return found.part, {"synthesis": {"num_added": dict(found.num_added), "notes": list(found.notes)}}
+
+
+def _digest(request: PixelFoldTask, store: TileStore, network: TileNetwork) -> str:
+    from tilewise.training.learning import digest_tensors
+
+    parts = (request.fold.train, request.fold.validation)
+    composed, redraw = request.synthesis.method != "none", _redraw(request, store)
+    return digest_config(
+        {
+            "code": _CODE,
+            "parts": [
+                [[slide_id, request.labels[slide_id], store.key(slide_id)] for slide_id in part] for part in parts
+            ],
+            "classes": list(request.classes),
+            "network": request.network,
+            "first_weights": digest_tensors(network.state_dict()),
+            "head": request.head,
+            "training": request.training.model_dump(mode="json", exclude=_NO_INPUT),
+            "augment": request.augment,
+            "metric": request.metric,
+            "seed": [request.seed, request.number],
+            **({} if redraw is None else {"views": redraw.sources[0].cutting}),
+            **(
+                {"synthesis": [request.synthesis, dict(find_generator(request.synthesis).signature)]}
+                if composed
+                else {}
+            ),
+        }
+    )

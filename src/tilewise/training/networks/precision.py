@@ -1,0 +1,73 @@
+"""What every step on a device is made with: precision, scaled gradients, clipping, a compiled network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from tilewise.encoders.runtime import num_processors
+from tilewise.errors import TrainingError
+from tilewise.training.config import TrainingConfig
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_LOADERS = 4  # threads that make batches for a graphics card
+
+
+class Precision:
+    """Steps of any network in the precision and within the bounds that are asked for.
+
+    Args:
+        config: its `step` and `engine` count.
+        device: where the network computes.
+    """
+
+    def __init__(self, config: TrainingConfig, device: torch.device) -> None:
+        self._step, self._engine, self._device = config.step, config.engine, device
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.step.precision == "float16")
+
+    @property
+    def num_loaders(self) -> int:
+        """Threads that make batches ahead; on a processor one, since the network has the others."""
+        return 1 if self._device.type == "cpu" else min(_LOADERS, num_processors())
+
+    def autocast(self) -> torch.autocast:
+        """A block in which the network computes in the precision that is asked for."""
+        precision = self._step.precision
+        return torch.autocast(self._device.type, _TYPES[precision], enabled=precision != "float32")
+
+    def compiled(self, function: Callable[Given, Found]) -> Callable[Given, Found]:
+        """The function, compiled if that is asked for; its first call raises TrainingError where it cannot be."""
+        if not self._engine.compile:
+            return function
+        quick = torch.compile(function)
+
+        def call(*args: Given.args, **options: Given.kwargs) -> Found:
+            from torch._dynamo.exc import TorchDynamoException
+
+            try:
+                return quick(*args, **options)
+            except TorchDynamoException as error:
+                raise TrainingError(
+                    f"the network cannot be compiled here ({str(error).splitlines()[0]}); set "
+                    "training.engine.compile=false, or install a C++ compiler"
+                ) from error
+
+        return call
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss."""
+        torch.autograd.backward(self.scaler.scale(loss))
+
+    def step(self, optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]) -> None:
+        """Clip the gradients of these parameters together and make the step."""
+        if self._step.clip_norm is not None:
+            self.scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(parameters, self._step.clip_norm)
+        self.scaler.step(optimizer)
+        self.scaler.update()

@@ -1,5 +1,0 @@
-"""Training of networks on pixels. torch is imported when training starts, not when this package is."""
-
-from tilewise.training.pixels.config import EngineConfig
-
-__all__ = ["EngineConfig"]

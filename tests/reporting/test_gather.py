@@ -1,0 +1,83 @@
+"""The report is written from the run's files alone."""
+
+import shutil
+
+import pytest
+
+from tests.drawn import draw_cohort, recipe
+from tilewise import api
+from tilewise.cohort import Cohort
+from tilewise.errors import ArtifactError
+from tilewise.reporting.gather import gather
+from tilewise.runs import RunFolder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    draw_cohort(home / "cohort", num_slides=13)
+    (home / "cohort/images/img_0012.png").write_bytes(b"\x89PNG broken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TILEWISE_CACHE", str(home / "cache"))
+        api.train(Cohort.discover(home / "cohort"), recipe(), out=home / "run", workers=1)
+    return home
+
+
+@pytest.fixture
+def copy(home, tmp_path):
+    shutil.copytree(home / "run", tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_everything_a_run_holds_is_gathered(home):
+    found = gather(RunFolder(home / "run"))
+    assert found.cohort.slides == {"A": 6, "B": 6}
+    assert [failure.slide for failure in found.failures] == ["img_0012.png"]
+    assert found.audit.findings == {"unreadable": 1}
+    assert len(found.histories) == 3
+    assert all(slide.picture is not None for slide in found.slides)
+    assert found.warnings == () or not any("pictures are missing" in text for text in found.warnings)
+    assert found.recipe_yaml == (home / "run/recipe.yaml").read_text()
+
+
+def test_a_report_written_again_is_the_same(home, tmp_path):
+    path = api.report(home / "run", out=tmp_path / "again.html")
+    assert path.read_bytes() == (home / "run/report.html").read_bytes()
+
+
+def test_when_the_slides_are_gone_the_report_says_that_pictures_are_missing(home, tmp_path):
+    (home / "cohort").rename(home / "elsewhere")
+    try:
+        found = gather(RunFolder(home / "run"))
+        text = api.report(home / "run", out=tmp_path / "r.html").read_text("utf-8")
+    finally:
+        (home / "elsewhere").rename(home / "cohort")
+    assert all(slide.picture is None for slide in (*found.slides, *found.confident_errors))
+    num = len(found.slides) + len(found.confident_errors)
+    assert any(f"{num} pictures are missing" in warning for warning in found.warnings)
+    assert "pictures are missing" in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "audit/decisions.csv", "audit/findings.parquet", "audit/slides.parquet", "folds/1/history.csv", "recipe.yaml",
+        "predictions.parquet", "evaluation.json", "environment.json", "folds.json", "tiles.parquet",
+    ],
+)  # fmt: skip
+def test_a_missing_or_damaged_file_is_named_and_no_crash(copy, name):
+    whole = (copy / name).read_bytes()
+    if name.endswith((".csv", ".yaml")):
+        (copy / name).write_bytes(b"\xff\xfe")
+    else:
+        (copy / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ArtifactError, match=name.rsplit("/", 1)[-1]):
+        gather(RunFolder(copy))
+    (copy / name).unlink()
+    with pytest.raises(ArtifactError, match=name.rsplit("/", 1)[-1]):
+        gather(RunFolder(copy))
+
+
+def test_a_run_that_was_called_by_a_dot_has_a_name(copy, monkeypatch):
+    monkeypatch.chdir(copy)
+    assert gather(RunFolder(type(copy)())).run == "run"

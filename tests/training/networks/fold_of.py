@@ -1,0 +1,96 @@
+"""One small fold on pixels, and a process of its own that dies in the middle of it.
+
+    python -m tests.training.networks.fold_of COHORT OUT step|save NUMBER
+
+kills itself with SIGKILL before the step of this number, or between the two files of the epoch of this number.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tests.inference.cut import cut
+from tilewise.encoders import EncoderConfig
+from tilewise.folds import Fold
+from tilewise.inference.slide_tiles import InputSpec
+from tilewise.inference.tilestore import TileStore
+from tilewise.models import HeadConfig
+from tilewise.models.networks import NetworkConfig
+from tilewise.training.augment import AugmentConfig
+from tilewise.training.config import TrainingConfig
+from tilewise.training.networks.fold import PixelFoldTask
+
+NAMES = [f"img_{number:04d}.png" for number in range(10)]
+TRAINING: dict[str, Any] = {
+    "input": "tiles",
+    "epochs": 4,
+    "batch_size": 8,
+    "learning_rate": 3e-3,
+    "num_threads": 1,
+    "mixup": {"level": "tiles"},
+    "step": {"ema_decay": 0.9},
+    "engine": {"device": "cpu"},
+}
+STEPS_PER_EPOCH = 6  # 6 slides of 8 tiles
+
+
+def store_of(cohort: Path, cache_megabytes: float = 100.0) -> TileStore:
+    """The tiles of the drawn cohort in a folder."""
+    return cut(cohort).store(cache_megabytes, InputSpec(masks=True))
+
+
+def task(**training: Any) -> PixelFoldTask:
+    """Six slides to train, two to validation, two to test; a network that takes the mask."""
+    return PixelFoldTask(
+        number=1,
+        fold=Fold(train=tuple(NAMES[:6]), validation=tuple(NAMES[6:8]), test=tuple(NAMES[8:])),
+        labels={name: "AB"[number % 2] for number, name in enumerate(NAMES)},
+        classes=("A", "B"),
+        network=NetworkConfig(input="mask_channel", trained="all", input_px=32),
+        encoder=EncoderConfig(name="simple_cnn", init="random"),
+        head=HeadConfig(dropout=0.2),
+        training=TrainingConfig.model_validate(TRAINING | training),
+        augment=AugmentConfig(horizontal_flip=0.5, quarter_turn=0.5),
+        seed=3,
+    )
+
+
+def changed(**changes: Any) -> PixelFoldTask:
+    """The task with other fields."""
+    return replace(task(), **changes)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_before(owner: Any, name: str, number: int) -> None:
+    original, calls = getattr(owner, name), [0]
+
+    def call(*args: Any, **options: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == number:
+            _die()
+        return original(*args, **options)
+
+    setattr(owner, name, call)
+
+
+def _main(cohort: str, out: str, where: str, number: str) -> None:
+    from tilewise.training.learning import Checkpoint
+    from tilewise.training.networks.engine import Engine
+    from tilewise.training.networks.fold import train_pixel_fold
+
+    # A state is written after the weights of the best epoch.
+    owner, name = (Engine, "step") if where == "step" else (Checkpoint, "save")
+    _die_before(owner, name, int(number))
+    train_pixel_fold(task(), store_of(Path(cohort)), out=Path(out))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
