@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import yaml
 
@@ -21,8 +23,8 @@ def test_every_packaged_recipe_loads_under_its_own_name_and_says_what_it_is(name
 def test_the_whole_recipe_survives_yaml(tmp_path):
     recipe = load_recipe("default", ["tiles.max_tiles=7", "folds.holdout_fraction=0.2", "name='ünique: #1'"])
     assert load_recipe(write(tmp_path, recipe.to_yaml())) == recipe
-    split = load_recipe("default", ["folds={from: split, validation_fraction: 0.2}"])
-    assert yaml.safe_load(split.to_yaml())["folds"]["from"] == "split"
+    split = load_recipe("default", ["folds={source: split, validation_fraction: 0.2}"])
+    assert yaml.safe_load(split.to_yaml())["folds"]["source"] == "split"
     assert load_recipe(write(tmp_path, split.to_yaml())) == split
 
 
@@ -52,11 +54,11 @@ def test_every_default_is_written_out():
         ("training.learning_rate=1e-3", "training", "learning_rate", 0.001),
         ("features.cache=false", "features", "cache", False),
         ("folds={kind: kfold, num_folds: 3}", "folds", "num_folds", 3),
-        ("folds.source=split", "folds", "from_", "split"),
+        ("folds.source=split", "folds", "source", "split"),
     ],
 )
 def test_an_override_is_read_as_yaml(override, section, key, value):
-    more = [] if "from" not in override else ["folds.num_folds=5"]
+    more = [] if "source" not in override else ["folds.num_folds=5"]
     assert getattr(getattr(load_recipe("default", [*more, override]), section), key) == value
 
 
@@ -117,6 +119,23 @@ def test_a_recipe_that_is_not_there(tmp_path):
     (tmp_path / "latin.yaml").write_bytes("name: ü".encode("latin-1"))
     with pytest.raises(RecipeError, match=r"latin\.yaml"):
         load_recipe(tmp_path / "latin.yaml")
+
+
+@pytest.mark.parametrize(
+    ("setting", "key"),
+    [
+        ("training.on=pixels", "training.input"),
+        ("training={on: pixels}", "training.input"),
+        ("training.mixup.on=features", "training.mixup.level"),
+        ("folds.from=split", "folds.source"),
+        ("folds.select_fraction=0.1", "folds.validation_fraction"),
+        ("compose.method=texture", "synthesis"),
+        ("segment.generosity=0.4", "segment.mask_threshold"),
+    ],
+)
+def test_a_key_that_was_renamed_names_the_new_one(setting: str, key: str) -> None:
+    with pytest.raises(RecipeError, match=rf"{re.escape(key)} now"):
+        load_recipe("default", [setting])
 
 
 def test_a_key_of_an_earlier_version_names_the_one_to_set() -> None:

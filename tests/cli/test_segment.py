@@ -67,7 +67,7 @@ def test_the_folder_of_the_cohort_is_left_alone(capfd, folder, tmp_path):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--method", "tissue", "--generosity", "0.3"], "generosity has no effect with method tissue"),
+        (["--method", "tissue", "--mask-threshold", "0.3"], "mask_threshold has no effect with method tissue"),
         (["--method", "unet", "--set", "segment.unet.epoch=3"], "did you mean 'epochs'"),
         (["--method", "colour"], "colour"),
     ],

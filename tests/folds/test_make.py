@@ -113,7 +113,7 @@ def test_train_gets_a_rare_class_first_then_test(seed: int) -> None:
     assert rare["test"]
     assert not rare["validation"]
     assert folds.notes == (
-        "class X has 2 groups (3 slides): fold 0 selects none of it, so it has no say in when training stops",
+        "class X has 2 groups (3 slides): fold 0 has none of it in validation, so it has no say in when training stops",
     )
 
 
@@ -160,8 +160,10 @@ def test_no_select_part_is_noted() -> None:
     folds = make_folds(cohort({"A": 9, "B": 9}), FoldsConfig(validation_fraction=0.0, num_folds=2), seed=0)
     assert all(fold.validation == () for fold in folds.folds)
     assert folds.notes == (
-        "folds 0, 1 have no validation part, as asked (folds.validation_fraction=0): training runs its full length "
-        "there",
+        (
+            "folds 0, 1 have no validation part, as asked (folds.validation_fraction=0): training runs its full length "
+            "there"
+        ),
     )
     few = make_folds([FoldItem(f"{i}", "AB"[i % 2], f"{i // 4}") for i in range(12)], FoldsConfig(num_folds=2), seed=0)
     assert any("has no validation part, for want of groups" in note for note in few.notes)
@@ -247,11 +249,11 @@ def test_a_damaged_fold_file_is_an_artifact_error(tmp_path, broken: dict[str, ob
     [
         {"kind": "holdout", "num_folds": 3},
         {"test_fraction": 0.3},
-        {"from": "split", "holdout_fraction": 0.1},
-        {"from": "split", "kind": "holdout"},
+        {"source": "split", "holdout_fraction": 0.1},
+        {"source": "split", "kind": "holdout"},
         {"num_fold": 3},
         {"num_folds": 1},
-        {"from": "elsewhere"},
+        {"source": "elsewhere"},
     ],
 )
 def test_options_without_effect_are_refused(config: dict[str, object]) -> None:
@@ -260,6 +262,6 @@ def test_options_without_effect_are_refused(config: dict[str, object]) -> None:
 
 
 def test_config_survives_its_own_dump() -> None:
-    config = FoldsConfig.model_validate({"from": "split", "validation_fraction": 0.3})
+    config = FoldsConfig.model_validate({"source": "split", "validation_fraction": 0.3})
     assert FoldsConfig.model_validate(config.model_dump(by_alias=True)) == config
     assert FoldsConfig.model_validate(config.model_dump()) == config

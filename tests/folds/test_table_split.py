@@ -11,7 +11,7 @@ import pytest
 from tilewise.errors import FoldsError
 from tilewise.folds import FoldItem, FoldsConfig, make_folds
 
-FROM_SPLIT = FoldsConfig.model_validate({"from": "split"})
+FROM_SPLIT = FoldsConfig.model_validate({"source": "split"})
 ITEMS = [FoldItem(f"s{i:02d}", "AB"[i % 2], f"g{i // 2:02d}", "test" if i >= 20 else "train") for i in range(30)]
 
 
@@ -25,7 +25,7 @@ def test_test_part_is_the_tables_and_select_is_carved_from_train() -> None:
     assert fold.test == tuple(f"s{i}" for i in range(20, 30))
     assert (len(fold.train), len(fold.validation)) == (16, 4)
     assert folds.notes == ()
-    none = make_folds(ITEMS, FoldsConfig.model_validate({"from": "split", "validation_fraction": 0}), seed=0)
+    none = make_folds(ITEMS, FoldsConfig.model_validate({"source": "split", "validation_fraction": 0}), seed=0)
     assert (len(none.folds[0].train), none.folds[0].validation) == (20, ())
 
 

@@ -72,7 +72,7 @@ def test_an_encoder_whose_features_are_used_becomes_texture():
 
 def test_pretraining_is_training():
     changed, _ = substituted(*PIXELS, "pretrain.method=simclr")
-    assert (changed.training.input, changed.encoder.init) == ("pixels", "random")
+    assert (changed.training.input, changed.encoder.init) == ("tiles", "random")
 
 
 def test_the_encoders_of_masks_and_of_the_u_net_start_from_random_weights_too():

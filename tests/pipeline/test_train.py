@@ -100,7 +100,7 @@ def test_the_holdout_is_scored_by_the_classifier_that_is_deployed(home, tmp_path
 def test_folds_are_taken_from_the_tables_own_split(tmp_path):
     split = ["train"] * 8 + ["validation"] * 2 + ["test"] * 4 + ["holdout"] * 2
     cohort = draw_cohort(tmp_path / "cohort", num_slides=16, columns={"split": split, "age, years": ["7"] * 16})
-    run = train(cohort, tmp_path / "run", "folds={from: split}")
+    run = train(cohort, tmp_path / "run", "folds={source: split}")
     (fold,) = json.loads((tmp_path / "run/folds.json").read_text())["folds"]
     assert {part: len(names) for part, names in fold.items()} == {"train": 8, "validation": 2, "test": 4}
     assert run.evaluation["out_of_fold"]["num_slides"] == 4
@@ -114,10 +114,10 @@ def test_folds_are_taken_from_the_tables_own_split(tmp_path):
     (cohort / "cohort.csv").write_text(table)
     before = (tmp_path / "run/predictions.parquet").read_bytes()
     with pytest.raises(UsageError, match="have changed since"):
-        train(cohort, tmp_path / "run", "folds={from: split}")
+        train(cohort, tmp_path / "run", "folds={source: split}")
     assert (tmp_path / "run/predictions.parquet").read_bytes() == before
     (tmp_path / "run/manifest.json").unlink()
-    again = train(cohort, tmp_path / "run", "folds={from: split}")
+    again = train(cohort, tmp_path / "run", "folds={source: split}")
     assert json.loads((tmp_path / "run/folds.json").read_text())["slides"]["images/img_0012.png"]["label"] == "B"
     assert api.evaluate(tmp_path / "run") == again.evaluation != run.evaluation
     assert api.verify(tmp_path / "run") == []

@@ -10,8 +10,8 @@ from tilewise.segment import SegmentConfig
     ("options", "message"),
     [
         ({"method": "none", "slides": "without_mask"}, "slides has no effect"),
-        ({"method": "none", "mask_threshold": 0.3}, "generosity has no effect"),
-        ({"method": "tissue", "mask_threshold": 0.3}, "generosity has no effect"),
+        ({"method": "none", "mask_threshold": 0.3}, "mask_threshold has no effect"),
+        ({"method": "tissue", "mask_threshold": 0.3}, "mask_threshold has no effect"),
         ({"method": "tissue", "unet": {"epochs": 3}}, "unet has no effect"),
         ({"method": "unet", "sam": {"max_prompts": 3}}, "sam has no effect"),
         ({"method": "unet", "unet": {"weights": "w.safetensors"}}, "`init` is random"),

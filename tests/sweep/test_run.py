@@ -136,7 +136,7 @@ def test_the_metric_of_the_recipe_is_what_variants_are_chosen_by(cached, tmp_pat
         ]
         assert row.validation == pytest.approx(np.mean(aurocs))
     first = (tmp_path / "sweep" / "sweep.csv").read_text().splitlines()[0]
-    assert "select_auroc_macro" in first
+    assert "validation_auroc_macro" in first
     assert "test macro AUROC" in other.lines()[0]
     assert [row.test for row in other.table.rows] == [row.test for row in made.table.rows]
 

@@ -30,10 +30,10 @@ def test_what_is_left_out_depends_on_what_is_trained(values: dict[str, Any], epo
     assert TrainingConfig.model_validate(values).epoch_config == epoch_config
 
 
-@given(st.integers(2, 100_000), st.sampled_from(["features", "pixels"]), st.integers(2, 5000) | st.none())
+@given(st.integers(2, 100_000), st.sampled_from(["features", "tiles"]), st.integers(2, 5000) | st.none())
 def test_batches_are_full_and_none_has_a_single_tile(num_tiles: int, on: Any, batch_size: int | None) -> None:
-    epoch_config = TrainingConfig(on=on, batch_size=batch_size).epoch_config
-    most = batch_size or (32 if on == "pixels" else min(max(-(-num_tiles // 8), 32), 2048))
+    epoch_config = TrainingConfig(input=on, batch_size=batch_size).epoch_config
+    most = batch_size or (32 if on == "tiles" else min(max(-(-num_tiles // 8), 32), 2048))
     smallest, largest = (
         num_tiles // epoch_config.num_batches(num_tiles),
         -(-num_tiles // epoch_config.num_batches(num_tiles)),
@@ -66,7 +66,7 @@ def test_batches_are_full_and_none_has_a_single_tile(num_tiles: int, on: Any, ba
 def test_what_would_have_no_effect_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         TrainingConfig.model_validate(values)
-    if "on" not in values and "patience" not in values:
+    if "input" not in values and "patience" not in values:
         TrainingConfig.model_validate({"input": "tiles"} | values)
 
 

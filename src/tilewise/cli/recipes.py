@@ -42,7 +42,7 @@ def show(
     from tilewise.cli.console import print_result
 
     resolved = api.resolve_recipe(name, set_)
-    print_result(resolved.recipe.model_dump(mode="json", by_alias=True), resolved.to_yaml(), as_json=as_json)
+    print_result(resolved.recipe.model_dump(mode="json"), resolved.to_yaml(), as_json=as_json)
 
 
 @app.command(epilog="Example: tilewise recipes check mine.yaml")

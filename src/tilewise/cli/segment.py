@@ -22,8 +22,8 @@ from tilewise.cli.options import (
 
 _EXAMPLES = (
     "Examples: tilewise segment my_cohort --method tissue --out masks && tilewise train masks --out runs/first; "
-    "tilewise segment my_cohort --method unet --generosity 0.3 --out masks; tilewise segment test_slides --method unet "
-    "--set segment.unet.networks=masks/segmenter --out test_masks; "
+    "tilewise segment my_cohort --method unet --mask-threshold 0.3 --out masks; tilewise segment test_slides "
+    "--method unet --set segment.unet.networks=masks/segmenter --out test_masks; "
     "tilewise segment my_cohort --method sam --set segment.sam.checkpoint=sam-vit-base/ --out masks"
 )
 
@@ -48,7 +48,8 @@ def segment(
     mask_threshold: Annotated[
         float | None,
         typer.Option(
-            "--generosity", help="Probability from which a pixel is in the region; lower takes in more. Default 0.5."
+            "--mask-threshold",
+            help="Probability from which a pixel is in the region; lower takes in more. Default 0.5.",
         ),
     ] = None,
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
@@ -74,7 +75,7 @@ def segment(
 
     asked = [
         f"segment.method={method}",
-        *([] if mask_threshold is None else [f"segment.generosity={mask_threshold}"]),
+        *([] if mask_threshold is None else [f"segment.mask_threshold={mask_threshold}"]),
         *set_,
     ]
     with progress(quiet=quiet):

@@ -1,8 +1,8 @@
 """Runs' predictions in, the combined predictions and the combiner that is deployed out.
 
 Everything is fitted on `validation` predictions. For fold k these are the `validation` rows of fold k alone: the
-validation part of another fold may hold slides of this fold's test part. The combiner that is deployed is fitted to all folds' validation
-rows together; it has no score but that on the hold-out, which no fold has seen.
+validation part of another fold may hold slides of this fold's test part. The combiner that is deployed is fitted to
+all folds' validation rows together; it has no score but that on the hold-out, which no fold has seen.
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ class EnsembleConfig(BaseModel):
     num_members: int | None = Field(None, ge=1, le=1000, description="How many models are kept (members best).")
     weights: Literal["equal", "validation_score", "fitted"] = Field(
         "equal",
-        description="equal: each model counts the same. validation_score: by its score on validation, by evaluation.metric. "
-        "fitted: by its log score on validation, as far as models differ by more than chance (pseudo-BMA, Yao et al. "
-        "2018).",
+        description="equal: each model counts the same. validation_score: by its score on validation, by "
+        "evaluation.metric. fitted: by its log score on validation, as far as models differ by more than chance "
+        "(pseudo-BMA, Yao et al. 2018).",
     )
 
     @model_validator(mode="after")
@@ -37,6 +37,6 @@ class EnsembleConfig(BaseModel):
         return self
 
     @property
-    def looks_at_select(self) -> bool:
+    def uses_validation(self) -> bool:
         """Whether the choice follows from predictions."""
         return self != type(self)()

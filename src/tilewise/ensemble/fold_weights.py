@@ -62,7 +62,7 @@ def check_ensemble(folds: Folds, config: EnsembleConfig) -> None:
             "ensemble.members=all"
         )
     empty = [str(number) for number, fold in enumerate(folds.folds) if not fold.validation]
-    if config.looks_at_select and empty:
+    if config.uses_validation and empty:
         raise FoldsError(
             f"fold {empty[0]} has no validation part, so its model cannot be weighed; set ensemble.members=all and "
             "ensemble.weights=equal, or ask for fewer folds"
@@ -85,8 +85,8 @@ def fold_weights(
     far as their spread is no more than chance explains (the random effects of DerSimonian and Laird 1986; errors over
     groups). What is left of a difference goes into pseudo-BMA weights (Yao, Vehtari, Simpson and Gelman 2018, section
     3.4): the mean, over draws of the log scores within their errors, of exp(n * mean log score), scaled to sum to 1,
-    n being the mean number of slides of a validation part. Models that cannot be told apart count the same; one that is surely
-    better takes nearly all. Without the first step the best of equals would take most of the weight by luck.
+    n being the mean number of slides of a validation part. Models that cannot be told apart count the same; one that is
+    surely better takes nearly all. Without the first step the best of equals would take most of the weight by luck.
 
     Args:
         predictions: with the `validation` part of every fold, each predicted by its own model.
@@ -101,7 +101,7 @@ def fold_weights(
     """
     check_ensemble(folds, config)
     num_folds = len(folds.folds)
-    if not config.looks_at_select:
+    if not config.uses_validation:
         return (1.0 / num_folds,) * num_folds
     scores = [_score(predictions, number, metric) for number in range(num_folds)]
     kept = _best(scores, config.num_members or num_folds)

@@ -81,8 +81,8 @@ class EnsembleRecord:
         fitted = (
             "Nothing was fitted; every run counts the same."
             if self.method == "average"
-            else "Everything was fitted on the validation parts alone: each fold's combiner on that fold's, the deployed "
-            "one on all of them together."
+            else "Everything was fitted on the validation parts alone: each fold's combiner on that fold's, the "
+            "deployed one on all of them together."
         )
         said.append(fitted)
         if not self.scored_holdout and self.method != "average":

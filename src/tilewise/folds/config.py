@@ -28,14 +28,14 @@ class FoldsConfig(BaseModel):
         0.2,
         ge=0.0,
         le=0.5,
-        description="Fraction of a fold's slides outside test that stop training; 0 makes folds without a validation part.",
+        description="Fraction of a fold's slides outside test that stop training; 0 makes folds without a "
+        "validation part.",
     )
     holdout_fraction: float = Field(
         0.0, ge=0.0, le=0.5, description="Fraction of the slides set apart from all folds, for the final score."
     )
     source: Literal["split"] | None = Field(
         None,
-        alias="from",
         description=(
             "split: one fold, from the cohort table's own split column (train, test, and where it has them validation "
             "and "
@@ -46,7 +46,7 @@ class FoldsConfig(BaseModel):
     @model_validator(mode="after")
     def _refuse_what_has_no_effect(self) -> Self:
         if self.source == "split":
-            self._refuse("from: split", "kind", "num_folds", "test_fraction", "holdout_fraction")
+            self._refuse("source: split", "kind", "num_folds", "test_fraction", "holdout_fraction")
         elif self.kind == "holdout":
             self._refuse("kind: holdout", "num_folds")
         else:

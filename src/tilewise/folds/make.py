@@ -45,7 +45,7 @@ def make_folds(items: Iterable[FoldItem], config: FoldsConfig, *, seed: int) -> 
         folds = _kfold(inner, config, seed=seed) if config.kind == "kfold" else [_single(inner, config, seed=seed)]
     check_trainable(folds, labelled)
     notes += describe(folds, holdout, labelled, config)
-    origin = {"config": config.model_dump(mode="json", by_alias=True), "seed": seed}
+    origin = {"config": config.model_dump(mode="json"), "seed": seed}
     return Folds(tuple(folds), holdout, tuple(notes), labelled, origin)
 
 

@@ -42,7 +42,7 @@ def bundle(
         members=models,
         weights=weights,
         classes=folds.classes,
-        recipe=recipe.model_dump(mode="json", by_alias=True),
+        recipe=recipe.model_dump(mode="json"),
         seed=seed,
         encoder=signature,
         label_counts=dict(sorted(Counter(inside.values()).items())),

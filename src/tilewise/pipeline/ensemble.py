@@ -164,7 +164,7 @@ def _recipe_yaml(sources: Sequence[Source], options: EnsembleOptions) -> str:
     """The combination and every run's recipe, in one file."""
     plain = {
         "ensemble": {"method": options.method, "seed": options.seed, "runs": [source.name for source in sources]},
-        "recipes": {source.name: source.recipe.model_dump(mode="json", by_alias=True) for source in sources},
+        "recipes": {source.name: source.recipe.model_dump(mode="json") for source in sources},
     }
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=110)
 

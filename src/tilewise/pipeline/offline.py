@@ -40,7 +40,7 @@ def offline_recipe(
         recipe: as it was asked for.
         available: whether the weights of an encoder are on this machine.
     """
-    data = recipe.model_dump(mode="json", by_alias=True)
+    data = recipe.model_dump(mode="json")
     notes = [*_of_encoder(recipe, data, available)]
     # After it: with texture there is no network for a mask any more.
     notes += _of_mask_encoder(data, available)
@@ -89,7 +89,7 @@ def _learns(recipe: Recipe) -> bool:
 
 def _to_features(recipe: Recipe, data: Plain) -> Iterator[str]:
     """Turn plain data of a recipe on pixels into one on features."""
-    fresh = Recipe(name=recipe.name).model_dump(mode="json", by_alias=True)
+    fresh = Recipe(name=recipe.name).model_dump(mode="json")
     training = data["training"]
     training["input"] = "features"
     idle = [name for name in _PIXEL_SECTIONS if data[name] != fresh[name]]

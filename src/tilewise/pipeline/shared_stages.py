@@ -136,7 +136,7 @@ class SharedStages:
 
 def training_digest(recipe: Recipe) -> str:
     """The same for recipes whose folds are trained alike, whatever becomes of their models afterwards."""
-    return digest_config(recipe.model_dump(mode="json", by_alias=True, exclude=set(_AFTER_TRAINING)))
+    return digest_config(recipe.model_dump(mode="json", exclude=set(_AFTER_TRAINING)))
 
 
 # What has no part in how a fold is trained.

@@ -161,7 +161,7 @@ def _identity(recipe: Recipe, shared: SharedStages) -> dict[str, Any]:
     cohort, decisions = shared.cohort, shared.decisions
     return {
         "cohort": {"root": str(cohort.root.resolve()), "layout": cohort.layout},
-        "recipe": recipe.model_dump(mode="json", by_alias=True),
+        "recipe": recipe.model_dump(mode="json"),
         "seed": shared.seed,
         "decisions": None if decisions is None else _digest_decisions(decisions),
         "notes": list(cohort.notes),

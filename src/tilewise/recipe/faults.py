@@ -13,12 +13,18 @@ from tilewise.recipe.sources import did_you_mean
 
 Path = tuple[str, ...]
 
-# Keys of earlier versions, and what to write instead.
+# Keys of earlier versions, and what to write instead; YAML reads a bare `on` as true.
 _FORMER_KEYS = {
+    "training.on": "it is training.input now: features or tiles",
+    "training.mixup.on": "it is training.mixup.level now: none, features or tiles",
+    "folds.from": "it is folds.source now",
+    "folds.select_fraction": "it is folds.validation_fraction now",
+    "compose": "it is synthesis now",
+    "segment.generosity": "it is segment.mask_threshold now",
     "training.select_metric": "set training.select_by=metric, and epochs are chosen by evaluation.metric, which the "
     "whole recipe goes by (macro_f1 unless said otherwise); or training.select_by=loss",
 }
-_COMMON_WORDS = {"on", "from", "per", "name"}
+_COMMON_WORDS = {"input", "level", "source", "per", "name"}
 
 
 def explain(error: ValidationError, origins: Mapping[Path, str]) -> str:
@@ -41,8 +47,8 @@ def explain(error: ValidationError, origins: Mapping[Path, str]) -> str:
 
 
 def _sentence(fault: Any) -> str:
-    place = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "extra_forbidden" and place in _FORMER_KEYS:
+    place = ".".join("on" if part in {True, "True"} else str(part) for part in fault["loc"])
+    if fault["type"] in {"extra_forbidden", "invalid_key"} and place in _FORMER_KEYS:
         return f"{place}: this key is no more; {_FORMER_KEYS[place]}"
     if fault["type"] == "extra_forbidden":
         siblings = _known_keys(fault["loc"][:-1])
@@ -84,4 +90,4 @@ def _known_keys(location: tuple[Any, ...]) -> list[str]:
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
         model = annotation
-    return [field.alias or name for name, field in model.model_fields.items()]
+    return list(model.model_fields)

@@ -87,6 +87,4 @@ class Recipe(BaseModel):
 
     def to_yaml(self) -> str:
         """The whole recipe with every default filled in."""
-        return yaml.safe_dump(
-            self.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=110
-        )
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)

@@ -105,7 +105,7 @@ def _place(source: Source) -> str:
 
 
 def parse_yaml(text: str) -> Any:
-    """Plain data from YAML, with keys as they are spelled.
+    """Plain data from YAML.
 
     Raises:
         yaml.YAMLError: it is not YAML.
@@ -115,14 +115,12 @@ def parse_yaml(text: str) -> Any:
 
 
 class _Keys(yaml.SafeLoader):
-    """A key given twice is a fault: YAML would silently keep the last. A key `on` is a word: YAML 1.1 makes it true."""
+    """A key given twice is a fault: YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if key_node.tag == "tag:yaml.org,2002:bool":
-                key_node.tag = "tag:yaml.org,2002:str"
             if key in seen:
                 raise RecipeError(f"the key {key!r} stands twice (line {key_node.start_mark.line + 1}); keep one")
             if key is not None:

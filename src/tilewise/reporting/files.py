@@ -34,7 +34,7 @@ def read_facts(folder: RunFolder) -> tuple[Facts, dict[str, Any]]:
     facts = Facts(
         root=Path(str(identity["cohort"]["root"])),
         encoder=read_json(folder.environment, schema="tilewise.environment", version=1)["encoder"],
-        split_from=recipe["folds"]["from"],
+        split_from=recipe["folds"]["source"],
         has_groups=bool(meta.get("has_groups", True)),
         slides=slides,
         tiles=TileSet.read(folder.tiles)[0],

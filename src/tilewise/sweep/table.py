@@ -224,7 +224,7 @@ def _only(table: pd.DataFrame, tests: frozenset[str]) -> pd.DataFrame:
 
 
 def _flat(row: SweepRow, metric: PrimaryMetric) -> dict[str, Any]:
-    flat: dict[str, Any] = {"variant": row.name, **row.factors, f"select_{metric}": row.validation}
+    flat: dict[str, Any] = {"variant": row.name, **row.factors, f"validation_{metric}": row.validation}
     for where, scores in (("test", row.test), ("holdout", row.holdout)):
         for name, score in scores.items():
             flat |= {f"{where}_{name}": score["value"], f"{where}_{name}_low": score["low"]}

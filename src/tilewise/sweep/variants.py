@@ -84,7 +84,7 @@ def _merged(variants: Sequence[Variant]) -> tuple[Variant, ...]:
     """Variants without those whose recipe an earlier one has; its name, description and notes do not count."""
     merged: dict[str, Variant] = {}
     for variant in variants:
-        key = digest_config(variant.recipe.model_dump(mode="json", by_alias=True, exclude=set(_ABOUT)))
+        key = digest_config(variant.recipe.model_dump(mode="json", exclude=set(_ABOUT)))
         first = merged.setdefault(key, variant)
         if first is not variant:
             notes = dict.fromkeys([*first.notes, *variant.notes])
@@ -94,7 +94,7 @@ def _merged(variants: Sequence[Variant]) -> tuple[Variant, ...]:
 
 def factor_columns(variants: Sequence[Variant]) -> dict[str, list[Any]]:
     """Recipe key -> its value in each variant, for every key that the grid sets and that is not the same in all."""
-    dumped = [variant.recipe.model_dump(mode="json", by_alias=True) for variant in variants]
+    dumped = [variant.recipe.model_dump(mode="json") for variant in variants]
     keys = dict.fromkeys(
         leaf
         for variant in variants

@@ -25,7 +25,8 @@ class EpochRow:
         epoch: from 1.
         train_loss: mean weighted cross-entropy over the tiles, or over slides with attention, as they were met.
         validation_loss: class-weighted negative log of the slide probability of the true class.
-        validation_score: over the slides of validation, by the recipe's `evaluation.metric`; None where it is not defined.
+        validation_score: over the slides of validation, by the recipe's `evaluation.metric`; None where it is not
+            defined.
         learning_rate: at the start of the epoch.
         kept: whether the model is that of this epoch.
     """
@@ -70,6 +71,6 @@ def notes(
     if len(rows) < config.epoch_config.epochs:
         said.append(
             f"stopped after epoch {len(rows)}: {config.epoch_config.patience} epochs without a better "
-            f"select_{'score' if by == 'metric' else by}"
+            f"validation_{'score' if by == 'metric' else by}"
         )
     return tuple(said)

@@ -21,8 +21,8 @@ def tiles(num: int = 6) -> torch.Tensor:
     return levels[:, None, None, None, None].expand(num, 2, 3, SIZE.height, SIZE.width).contiguous()
 
 
-def mixup(alpha: float = 1.0, on: str = "pixels", **more) -> Mixer:
-    return Mixer(MixConfig(level=on, mixup_alpha=alpha, **more))
+def mixup(alpha: float = 1.0, level: str = "tiles", **more) -> Mixer:
+    return Mixer(MixConfig(level=level, mixup_alpha=alpha, **more))
 
 
 def cutmix(alpha: float = 1.0) -> Mixer:

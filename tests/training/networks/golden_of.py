@@ -139,7 +139,7 @@ def epochs() -> list[list[float | None]]:
 
 
 def _data(side: int) -> PixelData:
-    """Six slides of one class and two of the other, and two to validation by, of three tiles each."""
+    """Six slides of one class and two of the other, and two to select by, of three tiles each."""
     rng = np.random.default_rng(11)
     labels = {f"s{number}": int(number % 4 == 3 or number == 9) for number in range(10)}
     slides = {name: draw_slide(label, rng, num_tiles=3, side=side) for name, label in labels.items()}

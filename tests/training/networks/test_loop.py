@@ -85,10 +85,10 @@ def test_learns_a_colour_and_keeps_the_best_epoch_of_select() -> None:
 def test_mixup_with_alpha_0_is_the_identity() -> None:
     data, _, _ = draw_data()
     plain, _ = train_network(cnn(), data, config(), seed=0)
-    for on in ("pixels", "features"):
-        unmixed, _ = train_network(cnn(), data, config(mixup={"on": on, "mixup_alpha": 0.0}), seed=0)
+    for level in ("tiles", "features"):
+        unmixed, _ = train_network(cnn(), data, config(mixup={"level": level, "mixup_alpha": 0.0}), seed=0)
         assert weights(unmixed) == weights(plain)
-        mixed, _ = train_network(cnn(), data, config(mixup={"on": on, "mixup_alpha": 1.0}), seed=0)
+        mixed, _ = train_network(cnn(), data, config(mixup={"level": level, "mixup_alpha": 1.0}), seed=0)
         assert weights(mixed) != weights(plain)
 
 

@@ -38,8 +38,8 @@ def test_the_tables_own_split_sets_slides_apart_with_their_groups_only_where_it_
         FoldItem("u0", None, None, "Train"), FoldItem("u1", None, None, None), FoldItem("u2", None, None, "test"),
         FoldItem("u3", None, "px", "val"), FoldItem("u4", None, "px", "train"),
     ]  # fmt: skip
-    assert candidates(unlabelled, folds_of(ITEMS, FOLD, **{"from": "split"}), 0) == ("u0", "u1")
-    assert candidates(unlabelled, folds_of(ITEMS, FOLD, **{"from": None}), 0) == ("u0", "u1", "u2", "u3", "u4")
+    assert candidates(unlabelled, folds_of(ITEMS, FOLD, source="split"), 0) == ("u0", "u1")
+    assert candidates(unlabelled, folds_of(ITEMS, FOLD, source=None), 0) == ("u0", "u1", "u2", "u3", "u4")
 
 
 @settings(max_examples=20, deadline=None)

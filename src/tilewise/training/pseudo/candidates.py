@@ -13,8 +13,8 @@ _MAY_TEACH = ("", "train", "training")
 def candidates(unlabelled: Iterable[FoldItem], folds: Folds, number: int) -> tuple[str, ...]:
     """The slides that a fold's model may be asked about and trained on, sorted.
 
-    A slide whose group holds a slide of the fold's validation or test part, or of the hold-out, is none of them: what is
-    learnt from it would be learnt of slides that the model is judged by. Where the folds are the table's own split,
+    A slide whose group holds a slide of the fold's validation or test part, or of the hold-out, is none of them: what
+    is learnt from it would be learnt of slides that the model is judged by. Where the folds are the table's own split,
     neither is a slide (or its group) that the table sets apart from training.
 
     Args:

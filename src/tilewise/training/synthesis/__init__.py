@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from tilewise.training.synthesis.part import SyntheticTiles, synthesize_part
 
 __all__ = [
+    "Example",
     "SynthesisConfig",
     "SyntheticTiles",
-    "Example",
     "TileGenerator",
-    "synthesize_part",
     "find_generator",
     "register_generator",
+    "synthesize_part",
 ]
 
 _HOMES = {
