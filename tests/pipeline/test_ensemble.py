@@ -102,9 +102,9 @@ def test_what_recipes_agree_in_is_done_once(runs, tmp_path, monkeypatch):
 def test_the_same_call_does_nothing_and_another_is_refused(runs, tmp_path):
     out = tmp_path / "both"
     combine(runs, out, "weighted")
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.json")}
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     assert combine(runs, out, "weighted").was_finished
-    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.json")} == before
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     with pytest.raises(UsageError, match="--method: weighted there, greedy here"):
         combine(runs, out, "greedy")
     with pytest.raises(UsageError, match="--seed: 0 there, 1 here"):

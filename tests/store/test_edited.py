@@ -47,3 +47,13 @@ def test_which_files_of_a_folder_were_edited(tmp_path):
     paths[0].write_text("y")
     forget_written(tmp_path)
     assert edited_files(tmp_path) == []
+
+
+def test_the_same_text_again_writes_nothing(tmp_path):
+    write_editable(tmp_path / "d.csv", "one\n")
+    before = {path: path.stat().st_ino for path in tmp_path.iterdir()}
+    write_editable(tmp_path / "d.csv", "one\n")
+    assert {path: path.stat().st_ino for path in tmp_path.iterdir()} == before
+    (tmp_path / ".written.json").unlink()
+    write_editable(tmp_path / "d.csv", "one\n")
+    assert is_as_written(tmp_path / "d.csv")

@@ -32,7 +32,7 @@ class EnsembleRecord:
         differences: part (`test`, and `holdout` where there is one) -> the combination less each run on it, as
             `paired_difference` gives it.
         scored_holdout: whether the deployed combiner has a score of its own.
-        report_warnings: what a reader must know of the runs, a sentence each.
+        warnings: what a reader must know of the runs, a sentence each.
     """
 
     method: Method
@@ -46,7 +46,7 @@ class EnsembleRecord:
     best_run: int
     differences: dict[str, list[dict[str, Any]]]
     scored_holdout: bool
-    report_warnings: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
         """Write `ensemble.json`."""
@@ -61,33 +61,33 @@ class EnsembleRecord:
         """
         data = read_json(path, schema=_SCHEMA, version=_VERSION)
         try:
-            given = {name: data[name] for name in cls.__dataclass_fields__}
-            for name in ("runs", "recipes", "validation_scores", "caveats"):
-                given[name] = tuple(given[name])
-            if given["weights"] is not None:
-                given["weights"] = tuple(given["weights"])
-                given["fold_weights"] = tuple(tuple(row) for row in given["fold_weights"])
-            return cls(**given)
+            values = {name: data[name] for name in cls.__dataclass_fields__}
+            for name in ("runs", "recipes", "validation_scores", "warnings"):
+                values[name] = tuple(values[name])
+            if values["weights"] is not None:
+                values["weights"] = tuple(values["weights"])
+                values["fold_weights"] = tuple(tuple(row) for row in values["fold_weights"])
+            return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{path} is damaged ({error!r}); run `tilewise ensemble` again") from error
 
     def sentences(self) -> list[str]:
         """What a reader must know first: what was combined, by what, with which weights, and fitted on what."""
         runs = ", ".join(self.runs)
-        said = [f"Combined of {len(self.runs)} runs ({runs}) by `{self.method}`: {self.words}."]
+        sentences = [f"Combined of {len(self.runs)} runs ({runs}) by `{self.method}`: {self.words}."]
         if self.weights is not None and self.method != "average":
             weights = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(self.runs, self.weights, strict=True))
-            said.append(f"Weights of the classifier that is deployed: {weights}.")
+            sentences.append(f"Weights of the classifier that is deployed: {weights}.")
         fitted = (
             "Nothing was fitted; every run counts the same."
             if self.method == "average"
             else "Everything was fitted on the validation parts alone: each fold's combiner on that fold's, the "
             "deployed one on all of them together."
         )
-        said.append(fitted)
+        sentences.append(fitted)
         if not self.scored_holdout and self.method != "average":
-            said.append(
+            sentences.append(
                 "No slide lies outside all folds, so the deployed combiner has no score of its own; the score below is "
                 "of the folds' combiners. `folds.holdout_fraction` sets slides apart for it."
             )
-        return said
+        return sentences

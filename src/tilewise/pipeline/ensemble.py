@@ -91,7 +91,7 @@ def _make(folder: RunFolder, sources: Sequence[Source], options: EnsembleOptions
     write_json(folder.environment, _environment(sources, options), schema="tilewise.environment", version=1)
     write_report(folder)
     Manifest.of_folder(folder.root, {"seed": options.seed, "runs": digests_of(sources)}).write(folder.root)
-    return Run(folder, evaluation, (), (*record.sentences()[1:], *record.report_warnings))
+    return Run(folder, evaluation, (), (*record.sentences()[1:], *record.warnings))
 
 
 def class_weighting(recipes: Sequence[Recipe]) -> ClassWeighting:
@@ -157,7 +157,7 @@ def _finished(folder: RunFolder) -> Run | None:
         return None
     record = EnsembleRecord.read(folder.root / RECORD_NAME)
     evaluation = Evaluation.read(folder.evaluation).to_json()
-    return Run(folder, evaluation, (), (*record.sentences()[1:], *record.report_warnings), was_finished=True)
+    return Run(folder, evaluation, (), (*record.sentences()[1:], *record.warnings), was_finished=True)
 
 
 def _recipe_yaml(sources: Sequence[Source], options: EnsembleOptions) -> str:
@@ -193,7 +193,7 @@ def _record(
         best_run=combined.best_run,
         differences={part: [difference(source, part) for source in sources] for part in parts},
         scored_holdout="holdout" in parts,
-        report_warnings=warnings_of([source.folder for source in sources], [source.name for source in sources]),
+        warnings=warnings_of([source.folder for source in sources], [source.name for source in sources]),
     )
 
 

@@ -45,7 +45,7 @@ def gather_ensemble(folder: RunFolder) -> ReportInput:
         parts=parts_of(folds),
         fold_notes=folds.notes,
         confident_errors=tuple(confident_errors(Predictions.read(folder.predictions).table, most=_SHOWN_ERRORS)),
-        warnings=record.report_warnings,
+        warnings=record.warnings,
         recipe_yaml=without_folders(text_of(folder.recipe), root),
         environment=public({key: value for key, value in environment.items() if not key.startswith("schema")}, root),
         version=__version__,

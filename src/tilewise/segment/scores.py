@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from tilewise.evaluation.interval import exact_limit, score_interval
+from tilewise.evaluation.resample import draw_weights
 
 Mask = npt.NDArray[np.bool_]
 
@@ -48,10 +51,7 @@ def boundary_f(one: Mask, other: Mask, *, tolerance: float) -> float:
 def mean_with_interval(
     values: Mapping[str, float], groups: Mapping[str, str], *, seed: int, level: float = 0.95, num_resamples: int = 2000
 ) -> dict[str, Any]:
-    """Mean over slides, with an interval from resampled groups.
-
-    The bootstrap's standard error times Student's t on the logit scale, as for every score of a run; see
-    `evaluation/interval.py`, which stands later in the house.
+    """Mean over slides, with an interval from resampled groups as for every score of a run, see `score_interval`.
 
     Args:
         values: slide -> score from 0 to 1.
@@ -66,36 +66,17 @@ def mean_with_interval(
     by_group: dict[str, list[float]] = {}
     for name, value in values.items():
         by_group.setdefault(groups[name], []).append(value)
-    sums_G = np.array([sum(members) for members in by_group.values()])
-    sizes_G = np.array([len(members) for members in by_group.values()], float)
     num_groups = len(by_group)
     counts: dict[str, Any] = {"num_slides": len(values), "num_groups": num_groups}
     if not values:
         return {"value": None, "low": None, "high": None, **counts}
+    sums_G = np.array([sum(members) for members in by_group.values()])
+    sizes_G = np.array([len(members) for members in by_group.values()], float)
     mean = float(sums_G.sum() / sizes_G.sum())
-    drawn_RG = np.random.default_rng(seed).integers(num_groups, size=(num_resamples, num_groups))
-    means_R = sums_G[drawn_RG].sum(1) / sizes_G[drawn_RG].sum(1)
-    low, high = _bounds(mean, means_R, num_groups, level)
-    return {"value": mean, "low": low, "high": high, **counts}
-
-
-def _bounds(mean: float, means_R: npt.NDArray[np.float64], num_groups: int, level: float) -> tuple[float, float]:
-    from scipy.special import stdtrit
-
-    limit = ((1.0 - level) / 2.0) ** (1.0 / num_groups)
-    if mean >= 1.0:
-        return limit, 1.0
-    if mean <= 0.0:
-        return 0.0, 1.0 - limit
-    if num_groups < 2:
-        return 0.0, 1.0
-    error = float(means_R.std(ddof=1)) * math.sqrt(num_groups / (num_groups - 1))
-    reach = float(stdtrit(num_groups - 1, (1.0 + level) / 2.0)) * error / (mean * (1.0 - mean))
-    centre = math.log(mean / (1.0 - mean))
-    ends: Sequence[float] = [
-        1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, end)))) for end in (centre - reach, centre + reach)
-    ]
-    return ends[0], ends[1]
+    weights_RG = draw_weights(num_groups, num_resamples, np.random.default_rng(seed))
+    means_R = (weights_RG @ sums_G) / (weights_RG @ sizes_G)
+    limit = exact_limit(num_groups, level)
+    return {**score_interval(mean, means_R, num_units=num_groups, level=level, limit=limit), **counts}
 
 
 def _small(mask: Mask) -> Mask:

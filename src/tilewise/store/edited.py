@@ -46,9 +46,15 @@ def forget_written(folder: Path) -> None:
 
 
 def write_editable(path: Path, text: str) -> None:
-    """Write UTF-8 text; a file that somebody else wrote or edited there is kept beside it, see `keep_edited`."""
+    """Write UTF-8 text; a file that somebody else wrote or edited there is kept beside it, see `keep_edited`.
+
+    Where the file and its record hold this very text already, nothing is written.
+    """
     data = text.encode("utf-8")
-    if path.is_file() and path.read_bytes() != data and not is_as_written(path):
+    is_same = path.is_file() and path.read_bytes() == data
+    if is_same and is_as_written(path):
+        return
+    if path.is_file() and not is_same and not is_as_written(path):
         keep_edited(path)
     # The digest comes first: if the write is lost, an old file counts as edited, which loses nothing.
     _write(path.parent, _read(path.parent) | {path.name: digest_bytes(data)})
