@@ -62,8 +62,8 @@ def _rare(one: _Class, folds: Sequence[Fold]) -> list[str]:
     unselected = [number for number in lacks["validation"] if folds[number].validation]
     if unselected:
         notes.append(
-            f"{one}: {_folds(unselected)} {_verb(unselected, 'have', 'has')} none of it in validation, so it has no say "
-            "in when training stops"
+            f"{one}: {_folds(unselected)} {_verb(unselected, 'have', 'has')} none of it in validation, so it has no "
+            "say in when training stops"
         )
     return notes
 
