@@ -37,7 +37,8 @@ from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import Slide
 from tilewise.slides import header, open_slide, read_image, read_samples
 from tilewise.tiles.config import TileConfig
-from tilewise.tiles.plan import TileRequest, plan_tiles
+from tilewise.tiles.cut import TileRequest
+from tilewise.tiles.plan import plan_tiles
 from tilewise.tiles.read import read_tiles, tile_masks
 from tilewise.units import Size
 

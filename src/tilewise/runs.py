@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tilewise.errors import ArtifactError, UsageError
 from tilewise.store import MANIFEST_NAME, read_json, visible_names, write_editable, write_json
@@ -165,45 +164,38 @@ class RunFolder:
         Raises:
             UsageError: another process writes here, or the folder cannot be made.
         """
+        import filelock
+
+        path = self.root / _LOCK
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            stream = (self.root / _LOCK).open("a")  # a file of this name that is somebody's is not emptied
+            path.open("a").close()  # a file of this name that is somebody's is not emptied
         except OSError as error:
             raise UsageError(f"--out {self.root}: cannot write here ({error}); choose another folder") from error
-        with stream:
-            if not _lock(stream):
-                raise UsageError(f"another tilewise is writing to {self.root}; wait for it, or choose another --out")
+        # Preserved, so that a file system without locks is an error here and not a file that outlives the process.
+        lock = filelock.FileLock(path, preserve_lock_file=True)
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout as error:
+            raise UsageError(
+                f"another tilewise is writing to {self.root}; wait for it, or choose another --out"
+            ) from error
+        except OSError as error:  # some network file systems know no locks
+            _log.warning("%s cannot be locked (%s); let no other tilewise write there", path, error)
+        try:
             # Nobody else writes here now, so these are what killed writes left; in a folder that is somebody else's
             # such a name may be anything.
             if any((self.root / name).is_file() for name in _MARKS):
-                for path in self.root.rglob(".*.????????.tmp*"):
-                    path.unlink(missing_ok=True)
+                for partial in self.root.rglob(".*.????????.tmp*"):
+                    partial.unlink(missing_ok=True)
             yield
+        finally:
+            lock.release()
 
 
 _LOCK = ".lock"
 # What results of a command that writes into a folder are known by.
 _MARKS = ("run.json", "sweep.json", "findings.parquet", "segment.json", "explain.csv")
-
-
-def _lock(stream: IO[str]) -> bool:
-    if os.name == "nt":
-        import msvcrt
-
-        try:
-            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:  # some network file systems know no locks
-        _log.warning("%s cannot be locked (%s); let no other tilewise write there", stream.name, error)
-    return True
 
 
 def _difference(key: str, found: Any, wanted: Any) -> str:

@@ -33,11 +33,11 @@ def test_the_middle_of_tiles_is_that_of_their_fields_inside_the_slide():
     ]
 
 
-def rows_of(boxes, config, *, side=None, mask=None, strategy="window"):
+def rows_of(boxes, config, *, size_l0=None, mask=None, strategy="window"):
     boxes = np.array(boxes, np.int64).reshape(-1, 4)
     region = np.ones((60, 100), bool) if mask is None else mask
     rows = TileRows.of_boxes(boxes, np.ones(len(boxes)), strategy=strategy, region="mask")
-    return with_fields(rows, region, config, side=side or config.size_px)
+    return with_fields(rows, region, config, size_l0=size_l0 or config.size_px)
 
 
 def read(pixels, rows, config, masks=None):
@@ -132,7 +132,7 @@ def test_the_background_is_the_slides_own_glass():
     mask[20:40, 30:80] = True
     config = TileConfig(size_px=80, mask_filter="background", pad_color="background")
     rows = TileRows.of_boxes(np.array([[30, 20, 50, 40]]), np.ones(1), strategy="component_box", region="mask")
-    (tile,) = read(pixels, with_fields(rows, mask, config, side=80), config, {"mask": mask})
+    (tile,) = read(pixels, with_fields(rows, mask, config, size_l0=80), config, {"mask": mask})
     assert (tile[20:40, 15:65] == (150, 70, 140)).all()
     tile[20:40, 15:65] = (231, 226, 235)
     assert (tile == (231, 226, 235)).all()

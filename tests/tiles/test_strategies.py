@@ -11,7 +11,8 @@ from tilewise.cohort import Slide
 from tilewise.slides import FlatReader
 from tilewise.tiles import region as region_module
 from tilewise.tiles.config import TileConfig
-from tilewise.tiles.plan import TileRequest, plan_tiles
+from tilewise.tiles.cut import TileRequest
+from tilewise.tiles.plan import plan_tiles
 from tilewise.tiles.read import read_mask_tiles, read_tiles
 from tilewise.units import Size
 

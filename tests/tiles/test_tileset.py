@@ -65,7 +65,7 @@ def test_a_damaged_table_is_named(tiles, tmp_path):
 def test_rows_come_back_with_all_that_reading_takes(tmp_path):
     config = TileConfig(size_px=16, field_scales=(1.0, 4.0))
     rows = TileRows.of_boxes(boxes([0, 0, 16, 16], [30, 8, 16, 16]), np.ones(2), strategy="grid", region="tissue")
-    rows = with_fields(rows, np.ones((40, 60), bool), config, side=16)
+    rows = with_fields(rows, np.ones((40, 60), bool), config, size_l0=16)
     tiles = TileSet.of({"a": TilePlan(rows, "", {"blank": 3})})
     tiles.write(tmp_path / "tiles.parquet", inputs="x")
     back, _ = TileSet.read(tmp_path / "tiles.parquet")

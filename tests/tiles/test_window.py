@@ -12,7 +12,7 @@ masks = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=60).flatma
 
 @given(masks, st.integers(1, 40), st.integers(1, 40), st.floats(0, 1))
 def test_tiles_lie_inside_keep_their_promise_and_are_ordered_and_distinct(mask, side, stride, ratio):
-    boxes, ratios = window_tiles(mask, side, stride=stride, min_ratio=ratio)
+    boxes, ratios = window_tiles(mask, side, stride_l0=stride, min_ratio=ratio)
     height, width = mask.shape
     for (x, y, w, h), share in zip(boxes, ratios, strict=True):
         assert 0 <= x <= width - w
@@ -27,7 +27,7 @@ def test_tiles_lie_inside_keep_their_promise_and_are_ordered_and_distinct(mask, 
 
 @given(masks, st.integers(1, 40), st.integers(1, 20))
 def test_no_window_that_qualifies_is_passed_over(mask, side, stride):
-    boxes, _ = window_tiles(mask, side, stride=stride, min_ratio=0.0)
+    boxes, _ = window_tiles(mask, side, stride_l0=stride, min_ratio=0.0)
     height, width = mask.shape
     w, h = min(side, width), min(side, height)
     expected = {
@@ -52,16 +52,16 @@ def test_windows_reach_every_pixel_when_the_stride_is_no_longer_than_the_side(le
 def test_x_goes_with_width_on_a_slide_that_is_not_square():
     mask = np.zeros((50, 200), bool)
     mask[10:20, 150:160] = True
-    boxes, ratios = window_tiles(mask, 10, stride=10, min_ratio=0.5)
+    boxes, ratios = window_tiles(mask, 10, stride_l0=10, min_ratio=0.5)
     assert boxes.tolist() == [[150, 10, 10, 10]]
     assert ratios.tolist() == [1.0]
 
 
 def test_an_empty_mask_yields_nothing_and_one_pixel_one_tile():
     mask = np.zeros((30, 30), bool)
-    assert len(window_tiles(mask, 10, stride=10, min_ratio=0.0)[0]) == 0
+    assert len(window_tiles(mask, 10, stride_l0=10, min_ratio=0.0)[0]) == 0
     mask[29, 29] = True
-    assert window_tiles(mask, 10, stride=10, min_ratio=0.0)[0].tolist() == [[20, 20, 10, 10]]
+    assert window_tiles(mask, 10, stride_l0=10, min_ratio=0.0)[0].tolist() == [[20, 20, 10, 10]]
 
 
 @given(masks, st.integers(1, 20), st.integers(1, 20), st.data())
@@ -71,7 +71,7 @@ def test_over_areas_every_pixel_of_the_mask_in_them_is_reached(mask, side, strid
     for _ in range(data.draw(st.integers(1, 3))):
         x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
         areas.append(Box(x, y, data.draw(st.integers(1, width - x)), data.draw(st.integers(1, height - y))))
-    boxes, ratios = window_tiles(mask, side, stride=min(stride, side), min_ratio=0.0, over=areas)
+    boxes, ratios = window_tiles(mask, side, stride_l0=min(stride, side), min_ratio=0.0, over=areas)
     seen, wanted = np.zeros_like(mask), np.zeros_like(mask)
     for area in areas:
         wanted[area.rows, area.columns] = mask[area.rows, area.columns]

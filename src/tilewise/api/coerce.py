@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def to_cohort(cohort: Cohort | Path | str, *purposes: Purpose) -> Cohort:
     """A cohort, discovered as the first of the purposes that it serves: with labels (`train`), or slides alone."""
     from tilewise.cohort import Cohort
-    from tilewise.cohort.discover import discover_any
+    from tilewise.cohort.cohort import discover_any
 
     return cohort if isinstance(cohort, Cohort) else discover_any(Path(cohort), purposes)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from tilewise.cohort.cohort import Cohort
 from tilewise.cohort.layouts import SLIDE_FOLDERS
 from tilewise.cohort.missing import DECLARED_NAME
-from tilewise.cohort.slide import Cohort
 from tilewise.slides import SUFFIXES
 from tilewise.store import Inputs
 

@@ -19,7 +19,8 @@ from tilewise.slides import SlideReader, open_slide
 from tilewise.stain.normalise import AnyNormaliser, TileNormaliser
 from tilewise.store import digest_bytes, digest_config
 from tilewise.tiles.config import TileConfig
-from tilewise.tiles.plan import TileRequest, plan_tiles
+from tilewise.tiles.cut import TileRequest
+from tilewise.tiles.plan import plan_tiles
 from tilewise.tiles.read import read_mask_tiles, read_tiles
 from tilewise.tiles.region import Region, SlideRegions
 from tilewise.tiles.rows import TileRows

@@ -47,7 +47,7 @@ def components(mask: Mask, *, min_px: int) -> Iterator[Component]:
 
 
 def component_center_tiles(
-    mask: Mask, side: int, *, min_component_px: int, min_ratio: float, most_centers: int = 1
+    mask: Mask, size_l0: int, *, min_component_px: int, min_ratio: float, most_centers: int = 1
 ) -> tuple[Boxes, Ratios]:
     """Cut one tile centred on each connected component of the mask, or several on a large one.
 
@@ -57,7 +57,7 @@ def component_center_tiles(
 
     Args:
         mask: bool (H, W).
-        side: of a tile, in level-0 pixels.
+        size_l0: side of a tile, in level-0 pixels.
         min_component_px: components of fewer pixels are passed over.
         min_ratio: smallest share of a tile that the mask covers.
         most_centers: parts of a component at most.
@@ -69,9 +69,9 @@ def component_center_tiles(
     size = Size(mask.shape[1], mask.shape[0])
     found = set()
     for component in components(mask, min_px=min_component_px):
-        parts = min(most_centers, -(-component.area // (side * side)))
+        parts = min(most_centers, -(-component.area // (size_l0 * size_l0)))
         for x, y in _centers(component, parts):
-            box = Box.around(x + 0.5, y + 0.5, Size(side, side)).shift_inside(size)
+            box = Box.around(x + 0.5, y + 0.5, Size(size_l0, size_l0)).shift_inside(size)
             found.add((box.y, box.x, box.width, box.height))
     boxes = np.array([[x, y, w, h] for y, x, w, h in sorted(found)], dtype=np.int64).reshape(-1, 4)
     ratios = covered_by(covered_table(mask), boxes)

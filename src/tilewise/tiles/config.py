@@ -212,18 +212,18 @@ class TileConfig(BaseModel):
             raise ValueError("; ".join(faults))
         return self
 
-    def side_px(self, mpp: float | None) -> int | None:
-        """Side of a tile on a slide of so many microns per pixel, in level-0 pixels; None where that is unknown."""
+    def size_l0(self, mpp: float | None) -> int | None:
+        """`size_px` on a slide of so many microns per pixel, in its level-0 pixels; None where that is unknown."""
         if self.size_um is None:
             return self.size_px
         mpp = self.assumed_mpp if mpp is None else mpp
         return None if mpp is None else max(1, round(self.size_um / mpp))
 
-    def step_px(self, side: int) -> int:
-        """Step of a window of this side, in level-0 pixels."""
+    def stride_l0(self, size_l0: int) -> int:
+        """Step of a window of this size, both in level-0 pixels."""
         if self.stride_px is not None:
             return self.stride_px
-        return max(1, round(side * (1.0 - (self.overlap or 0.0))))
+        return max(1, round(size_l0 * (1.0 - (self.overlap or 0.0))))
 
     @property
     def looks_at_pixels(self) -> bool:

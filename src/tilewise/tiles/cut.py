@@ -1,29 +1,44 @@
-"""One strategy on one region."""
+"""What is asked of a slide, and the tiles that one strategy cuts by one region."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
+from tilewise.auditing.cohort import AuditedSlide
 from tilewise.tiles.component import component_box_tiles, component_center_tiles, components
 from tilewise.tiles.config import Strategy, TileConfig
 from tilewise.tiles.views import random_view_tiles, view_generator
 from tilewise.tiles.window import Boxes, Mask, Ratios, window_tiles
 from tilewise.units import Box
 
-if TYPE_CHECKING:
-    from tilewise.tiles.plan import TileRequest
+
+@dataclass(frozen=True)
+class TileRequest:
+    """A slide and how to cut it.
+
+    Attributes:
+        slide: what is cut.
+        config: how.
+        epoch: which draw of random views is asked for; all but training of networks takes the first, 0.
+        num_views: random views of this slide; None takes `random_views_num`.
+    """
+
+    slide: AuditedSlide
+    config: TileConfig
+    epoch: int = 0
+    num_views: int | None = None
 
 
-def cut(strategy: Strategy, region: Mask, request: TileRequest, *, side: int) -> tuple[Boxes, Ratios]:
+def cut_boxes(strategy: Strategy, region: Mask, request: TileRequest, *, size_l0: int) -> tuple[Boxes, Ratios]:
     """Boxes of one strategy.
 
     Args:
         strategy: which.
         region: what it is cut by, bool (H, W).
         request: the slide and the options.
-        side: of a tile in level-0 pixels.
+        size_l0: side of a tile, in level-0 pixels.
 
     Returns:
         Boxes, int64 (N, 4) inside the slide, no two equal, in an order that does not change; and the share of each
@@ -31,13 +46,15 @@ def cut(strategy: Strategy, region: Mask, request: TileRequest, *, side: int) ->
     """
     config = request.config
     if strategy == "window":
-        return _window(region, config, side)
+        return _window(region, config, size_l0)
     if strategy == "grid":
-        return window_tiles(region, side, stride=config.step_px(side), min_ratio=config.grid_min_tissue_ratio)
+        return window_tiles(
+            region, size_l0, stride_l0=config.stride_l0(size_l0), min_ratio=config.grid_min_tissue_ratio
+        )
     if strategy == "component_center":
         return component_center_tiles(
             region,
-            side,
+            size_l0,
             min_component_px=config.min_component_px,
             min_ratio=config.min_mask_ratio,
             most_centers=config.component_center_most,
@@ -52,7 +69,7 @@ def cut(strategy: Strategy, region: Mask, request: TileRequest, *, side: int) ->
     if strategy == "random_views":
         return random_view_tiles(
             region,
-            side,
+            size_l0,
             num=request.num_views or config.random_views_num,
             min_ratio=config.min_mask_ratio,
             generator=view_generator(config.random_views_seed, request.slide.pixel_digest, request.epoch),
@@ -62,13 +79,15 @@ def cut(strategy: Strategy, region: Mask, request: TileRequest, *, side: int) ->
     return np.array([[0, 0, width, height]] if share else [], np.int64).reshape(-1, 4), np.array([share][: share > 0])
 
 
-def _window(region: Mask, config: TileConfig, side: int) -> tuple[Boxes, Ratios]:
+def _window(region: Mask, config: TileConfig, size_l0: int) -> tuple[Boxes, Ratios]:
     over = None
     if config.window_over == "component_boxes":
         over = [component.box for component in components(region, min_px=config.min_component_px)]
     elif config.window_over == "mask_box":
         over = _bounding_box(region)
-    return window_tiles(region, side, stride=config.step_px(side), min_ratio=config.min_mask_ratio, over=over)
+    return window_tiles(
+        region, size_l0, stride_l0=config.stride_l0(size_l0), min_ratio=config.min_mask_ratio, over=over
+    )
 
 
 def _bounding_box(region: Mask) -> list[Box]:

@@ -13,7 +13,7 @@ from tilewise.tiles.window import Mask as Region
 from tilewise.units import Size
 
 
-def with_fields(rows: TileRows, region: Region, config: TileConfig, *, side: int) -> TileRows:
+def with_fields(rows: TileRows, region: Region, config: TileConfig, *, size_l0: int) -> TileRows:
     """Give tiles of one strategy their fields, in every scale.
 
     A tile's field is the square around its box, at least as large as a tile; with `stretch` it is the box itself, with
@@ -23,7 +23,7 @@ def with_fields(rows: TileRows, region: Region, config: TileConfig, *, side: int
         rows: tiles that `TileRows.of_boxes` made, inside the slide.
         region: what they were cut by, bool (H, W).
         config: scales and fit.
-        side: of a tile in level-0 pixels.
+        size_l0: side of a tile, in level-0 pixels.
 
     Returns:
         The rows, those of one place together in the order of the scales; no two places equal.
@@ -32,7 +32,7 @@ def with_fields(rows: TileRows, region: Region, config: TileConfig, *, side: int
         return rows
     size = Size(region.shape[1], region.shape[0])
     boxes = _cropped(rows.boxes) if config.fit == "crop" else rows.boxes
-    squares = boxes if config.fit in {"crop", "stretch"} else _squares(boxes, side)
+    squares = boxes if config.fit in {"crop", "stretch"} else _squares(boxes, size_l0)
     scales = config.field_scales
     if len(scales) == 1 and squares is rows.boxes:
         return rows
@@ -73,9 +73,9 @@ def without_copies(rows: TileRows) -> TileRows:
     return rows.keep_places(marked)
 
 
-def _squares(boxes: Boxes, side: int) -> Boxes:
+def _squares(boxes: Boxes, size_l0: int) -> Boxes:
     """Squares around boxes: as large as the longer side, and at least as a tile."""
-    longest = np.maximum(boxes[:, 2:].max(axis=1), side)
+    longest = np.maximum(boxes[:, 2:].max(axis=1), size_l0)
     squares = np.empty_like(boxes)
     squares[:, 0] = boxes[:, 0] - (longest - boxes[:, 2]) // 2
     squares[:, 1] = boxes[:, 1] - (longest - boxes[:, 3]) // 2

@@ -10,28 +10,11 @@ from tilewise.auditing.cohort import AuditedSlide
 from tilewise.slides import SlideReader
 from tilewise.tiles.component import largest_component_box
 from tilewise.tiles.config import Strategy, TileConfig
-from tilewise.tiles.cut import cut
+from tilewise.tiles.cut import TileRequest, cut_boxes
 from tilewise.tiles.fields import with_fields, without_copies
 from tilewise.tiles.filters import in_focus, not_blank, unlike_earlier
 from tilewise.tiles.region import Region, SlideRegions
 from tilewise.tiles.rows import TileRows
-
-
-@dataclass(frozen=True)
-class TileRequest:
-    """A slide and how to cut it.
-
-    Attributes:
-        slide: what is cut.
-        config: how.
-        epoch: which draw of random views is asked for; all but training of networks takes the first, 0.
-        num_views: random views of this slide; None takes `random_views_num`.
-    """
-
-    slide: AuditedSlide
-    config: TileConfig
-    epoch: int = 0
-    num_views: int | None = None
 
 
 @dataclass(frozen=True)
@@ -71,21 +54,111 @@ def plan_tiles(request: TileRequest, *, reader: SlideReader | None = None) -> Ti
         SlideError: the slide or its mask cannot be read.
     """
     slide, config = request.slide, request.config
-    side = config.side_px(slide.mpp)
-    if side is None:
+    size_l0 = config.size_l0(slide.mpp)
+    if size_l0 is None:
         reason = (
             f"tiles.size_um asks for {config.size_um:g} microns, but the slide does not know its scale; give "
             "tiles.assumed_mpp, or tiles.size_px alone"
         )
         return TilePlan(TileRows.none(), reason)
-    regions = SlideRegions(slide, config, reader=reader)
-    dropped: dict[str, int] = {}
-    plans = [_by_group(group, request, regions, side, dropped) for group in _groups(config)]
-    rows_of = {strategy: rows for plan in plans for strategy, rows in plan.rows.items()}
-    reasons = dict.fromkeys(plan.reason for plan in plans if plan.reason)
-    rows = without_copies(TileRows.join([rows_of[name] for name in config.strategy if len(rows_of[name])]))
-    rows = _unlike(rows, regions, config, dropped)
-    return TilePlan(_limited(rows, config), "; ".join(reasons), dropped, "".join(plan.small_box for plan in plans))
+    return _Planner(request, size_l0, reader).plan()
+
+
+class _Planner:
+    """Plans one slide; `num_dropped` counts by filter what is taken away."""
+
+    def __init__(self, request: TileRequest, size_l0: int, reader: SlideReader | None) -> None:
+        self.request = request
+        self.config = request.config
+        self.size_l0 = size_l0
+        self.regions = SlideRegions(request.slide, request.config, reader=reader)
+        self.num_dropped: dict[str, int] = {}
+
+    def plan(self) -> TilePlan:
+        groups = [self._group(strategies) for strategies in _groups(self.config)]
+        rows_of = {strategy: rows for group in groups for strategy, rows in group.rows.items()}
+        reasons = dict.fromkeys(group.reason for group in groups if group.reason)
+        rows = TileRows.join([rows_of[name] for name in self.config.strategy if len(rows_of[name])])
+        rows = self._limited(self._distinct(without_copies(rows)))
+        small_box = "".join(group.small_box for group in groups)
+        return TilePlan(rows, "; ".join(reasons), self.num_dropped, small_box)
+
+    def _group(self, strategies: tuple[Strategy, ...]) -> _GroupPlan:
+        """Tiles of the first region that yields any."""
+        none = dict.fromkeys(strategies, TileRows.none())
+        chain, reason = _chain(strategies[0], self.request.slide, self.config)
+        for region in chain:
+            num_dropped: dict[str, int] = {}
+            rows_of = {strategy: self._tiles(strategy, region, num_dropped) for strategy in strategies}
+            for kind, number in num_dropped.items():
+                self.num_dropped[kind] = self.num_dropped.get(kind, 0) + number
+            if any(len(rows) for rows in rows_of.values()):
+                return _GroupPlan(rows_of, reason)
+            if region == "mask" and "component_box" in strategies and self.config.fallback == "tissue":
+                rows, small_box = self._largest_box()
+                if len(rows):
+                    return _GroupPlan({**none, "component_box": rows}, small_box=small_box)
+            names = " and ".join(f"tiles.{name}" for name in strategies)
+            reason = _extended_reason(reason, names, region, self.regions, num_dropped)
+        return _GroupPlan(none, reason)
+
+    def _tiles(self, strategy: Strategy, region: Region, num_dropped: dict[str, int]) -> TileRows:
+        boxes, ratios = cut_boxes(strategy, self.regions[region], self.request, size_l0=self.size_l0)
+        rows = TileRows.of_boxes(boxes, ratios, strategy=strategy, region=region)
+        if strategy == "random_views":
+            rows = replace(rows, training_only=np.arange(len(rows)) >= self.config.random_views_num)
+        return self._usable(with_fields(rows, self.regions[region], self.config, size_l0=self.size_l0), num_dropped)
+
+    def _largest_box(self) -> tuple[TileRows, str]:
+        """The largest box of the mask as a tile, which tells more than tissue does, and that it is below the least."""
+        config, mask = self.config, self.regions.mask
+        boxes, ratios = largest_component_box(
+            mask, min_component_px=config.min_component_px, by=config.component_box_min_by
+        )
+        if not len(boxes):
+            return TileRows.none(), ""
+        rows = TileRows.of_boxes(boxes, ratios, strategy="component_box", region="mask")
+        width, height = boxes[0, 2:].tolist()
+        unit = "px of area" if config.component_box_min_by == "area" else "px of length"
+        small_box = (
+            f"no box of its mask has {config.component_box_min} {unit} (tiles.component_box_min); its largest, "
+            f"{width} x {height} px, was taken"
+        )
+        return self._usable(with_fields(rows, mask, config, size_l0=self.size_l0), {}), small_box
+
+    def _usable(self, rows: TileRows, num_dropped: dict[str, int]) -> TileRows:
+        """Without blank and blurred places; a place is judged by its tile of scale 1."""
+        for kind, threshold in (("blank", self.config.min_tissue_ratio), ("blurred", self.config.min_sharpness)):
+            if threshold is None or not len(rows):
+                continue
+            boxes = rows.boxes[rows.scale == 0]
+            usable = (
+                not_blank(boxes, self.regions.tissue, threshold)
+                if kind == "blank"
+                else in_focus(boxes, self.regions.pixels, threshold)
+            )
+            if not usable.all():
+                num_dropped[kind] = num_dropped.get(kind, 0) + int((~usable).sum())
+                rows = rows.keep_places(usable)
+        return rows
+
+    def _distinct(self, rows: TileRows) -> TileRows:
+        if self.config.max_similarity is None or rows.num_places < 2:
+            return rows
+        distinct = unlike_earlier(rows.boxes[rows.scale == 0], self.regions.pixels, self.config.max_similarity)
+        if not distinct.all():
+            self.num_dropped["near-duplicate"] = int((~distinct).sum())
+        return rows.keep_places(distinct)
+
+    def _limited(self, rows: TileRows) -> TileRows:
+        num, max_tiles = rows.num_places, self.config.max_tiles
+        most = num if max_tiles is None else max_tiles // len(self.config.field_scales)
+        if num <= most:
+            return rows
+        # The middle of equal stretches in reading order, so that no region of the slide is favoured.
+        chosen = np.zeros(num, dtype=bool)
+        chosen[(2 * np.arange(most) + 1) * num // (2 * most)] = True
+        return rows.keep_places(chosen)
 
 
 def _groups(config: TileConfig) -> list[tuple[Strategy, ...]]:
@@ -93,60 +166,6 @@ def _groups(config: TileConfig) -> list[tuple[Strategy, ...]]:
     alone = ("grid", "whole")
     together = tuple(strategy for strategy in config.strategy if strategy not in alone)
     return [*([together] if together else []), *((strategy,) for strategy in config.strategy if strategy in alone)]
-
-
-def _by_group(
-    group: tuple[Strategy, ...], request: TileRequest, regions: SlideRegions, side: int, dropped: dict[str, int]
-) -> _GroupPlan:
-    """Tiles of the first region that yields any."""
-    none = dict.fromkeys(group, TileRows.none())
-    chain, reason = _chain(group[0], request.slide, request.config)
-    for region in chain:
-        counts: dict[str, int] = {}
-        found = {strategy: _tiles(strategy, region, request, regions, side, counts) for strategy in group}
-        for kind, number in counts.items():
-            dropped[kind] = dropped.get(kind, 0) + number
-        if any(len(rows) for rows in found.values()):
-            return _GroupPlan(found, reason)
-        if region == "mask" and "component_box" in group and request.config.fallback == "tissue":
-            rows, small_box = _largest_box(request, regions, side)
-            if len(rows):
-                return _GroupPlan({**none, "component_box": rows}, small_box=small_box)
-        reason = _said(reason, " and ".join(f"tiles.{name}" for name in group), region, regions, counts)
-    return _GroupPlan(none, reason)
-
-
-def _largest_box(request: TileRequest, regions: SlideRegions, side: int) -> tuple[TileRows, str]:
-    """The largest box of the mask as a tile, and that it is below the least; it says more of the mask than tissue."""
-    config = request.config
-    boxes, ratios = largest_component_box(
-        regions.mask, min_component_px=config.min_component_px, by=config.component_box_min_by
-    )
-    if not len(boxes):
-        return TileRows.none(), ""
-    rows = TileRows.of_boxes(boxes, ratios, strategy="component_box", region="mask")
-    width, height = boxes[0, 2:].tolist()
-    unit = "px of area" if config.component_box_min_by == "area" else "px of length"
-    small_box = (
-        f"no box of its mask has {config.component_box_min} {unit} (tiles.component_box_min); its largest, "
-        f"{width} x {height} px, was taken"
-    )
-    return _of_use(with_fields(rows, regions.mask, config, side=side), regions, config, {}), small_box
-
-
-def _tiles(
-    strategy: Strategy,
-    region: Region,
-    request: TileRequest,
-    regions: SlideRegions,
-    side: int,
-    counts: dict[str, int],
-) -> TileRows:
-    config = request.config
-    rows = TileRows.of_boxes(*cut(strategy, regions[region], request, side=side), strategy=strategy, region=region)
-    if strategy == "random_views":
-        rows = replace(rows, training_only=np.arange(len(rows)) >= config.random_views_num)
-    return _of_use(with_fields(rows, regions[region], config, side=side), regions, config, counts)
 
 
 def _chain(strategy: Strategy, slide: AuditedSlide, config: TileConfig) -> tuple[list[Region], str]:
@@ -160,9 +179,11 @@ def _chain(strategy: Strategy, slide: AuditedSlide, config: TileConfig) -> tuple
     return (["mask", *rest], "") if slide.use_mask else (rest, slide.mask_fault or "it has no mask")
 
 
-def _said(reason: str, names: str, region: Region, regions: SlideRegions, gone: dict[str, int]) -> str:
+def _extended_reason(
+    reason: str, names: str, region: Region, regions: SlideRegions, num_dropped: dict[str, int]
+) -> str:
     """The reason so far, and that this region yields no tile either."""
-    dropped = ", ".join(f"{number} {kind}" for kind, number in gone.items())
+    dropped = ", ".join(f"{number} {kind}" for kind, number in num_dropped.items())
     because = f" ({dropped} dropped)" if dropped else ""
     if region == "mask":
         share = regions.mask.mean()
@@ -171,40 +192,3 @@ def _said(reason: str, names: str, region: Region, regions: SlideRegions, gone: 
     if not reason:
         return f"{where} yields no tile under {names}{because}"
     return f"{reason}, and {where} yields no tile either{because}"
-
-
-def _of_use(rows: TileRows, regions: SlideRegions, config: TileConfig, counts: dict[str, int]) -> TileRows:
-    """Without blank and blurred places; a place is judged by its tile of scale 1."""
-    for kind, threshold in (("blank", config.min_tissue_ratio), ("blurred", config.min_sharpness)):
-        if threshold is None or not len(rows):
-            continue
-        boxes = rows.boxes[rows.scale == 0]
-        kept = (
-            not_blank(boxes, regions.tissue, threshold)
-            if kind == "blank"
-            else in_focus(boxes, regions.pixels, threshold)
-        )
-        if not kept.all():
-            counts[kind] = counts.get(kind, 0) + int((~kept).sum())
-            rows = rows.keep_places(kept)
-    return rows
-
-
-def _unlike(rows: TileRows, regions: SlideRegions, config: TileConfig, counts: dict[str, int]) -> TileRows:
-    if config.max_similarity is None or rows.num_places < 2:
-        return rows
-    kept = unlike_earlier(rows.boxes[rows.scale == 0], regions.pixels, config.max_similarity)
-    if not kept.all():
-        counts["near-duplicate"] = int((~kept).sum())
-    return rows.keep_places(kept)
-
-
-def _limited(rows: TileRows, config: TileConfig) -> TileRows:
-    num = rows.num_places
-    most = num if config.max_tiles is None else config.max_tiles // len(config.field_scales)
-    if num <= most:
-        return rows
-    # The middle of equal stretches in reading order, so that no region of the slide is favoured.
-    kept = np.zeros(num, dtype=bool)
-    kept[(2 * np.arange(most) + 1) * num // (2 * most)] = True
-    return rows.keep_places(kept)

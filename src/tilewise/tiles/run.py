@@ -10,7 +10,8 @@ from tilewise.errors import ArtifactError, NoTiles
 from tilewise.execution import Failure, run_each
 from tilewise.store import digest_config
 from tilewise.tiles.config import TileConfig
-from tilewise.tiles.plan import TileRequest, plan_tiles
+from tilewise.tiles.cut import TileRequest
+from tilewise.tiles.plan import plan_tiles
 from tilewise.tiles.tileset import TileSet
 
 _CODE_VERSION = 4
@@ -77,7 +78,7 @@ def without_tiles(cohort: AuditedCohort, tiles: TileSet, config: TileConfig) -> 
             f"it yields no tile and takes no part: {reason}; change the recipe's `tiles`, or drop it in decisions.csv",
         )
         for name, reason in tiles.skipped.items()
-        if config.fallback != "exclude" or config.side_px(mpp[name]) is None
+        if config.fallback != "exclude" or config.size_l0(mpp[name]) is None
     )
 
 

@@ -23,7 +23,7 @@ def view_generator(seed: int, slide: str, epoch: int) -> np.random.Generator:
 
 
 def random_view_tiles(
-    mask: Mask, side: int, *, num: int, min_ratio: float, generator: np.random.Generator
+    mask: Mask, size_l0: int, *, num: int, min_ratio: float, generator: np.random.Generator
 ) -> tuple[Boxes, Ratios]:
     """Draw pixels of the mask and cut a tile around each; every pixel whose tile holds enough mask is as likely.
 
@@ -31,7 +31,7 @@ def random_view_tiles(
 
     Args:
         mask: bool (H, W).
-        side: of a tile, in level-0 pixels.
+        size_l0: side of a tile, in level-0 pixels.
         num: tiles wanted. The first of many are the same as few.
         min_ratio: smallest share of a tile that the mask covers.
         generator: what draws.
@@ -42,25 +42,25 @@ def random_view_tiles(
     """
     size = Size(mask.shape[1], mask.shape[0])
     table = covered_table(mask)
-    found: dict[tuple[int, ...], float] = {}
+    ratio_of_box: dict[tuple[int, ...], float] = {}
     for rows, columns in _drawn(mask, generator):
-        boxes = _boxes_around(rows, columns, side, size)
+        boxes = _boxes_around(rows, columns, size_l0, size)
         ratios = covered_by(table, boxes)
         good = ratios >= min_ratio
         for box, ratio in zip(boxes[good].tolist(), ratios[good].tolist(), strict=True):
-            found.setdefault(tuple(box), ratio)
-            if len(found) == num:
-                return _as_arrays(found)
+            ratio_of_box.setdefault(tuple(box), ratio)
+            if len(ratio_of_box) == num:
+                return _as_arrays(ratio_of_box)
     # Rare, or exhausted: all of them, in an order drawn at random.
-    every = list(_all_tiles(mask, table, side, min_ratio))
+    every = list(_all_tiles(mask, table, size_l0, min_ratio))
     if every:
         boxes = np.unique(np.concatenate(every), axis=0)
         boxes = boxes[generator.permutation(len(boxes))]
         for box, ratio in zip(boxes.tolist(), covered_by(table, boxes).tolist(), strict=True):
-            if len(found) == num:
+            if len(ratio_of_box) == num:
                 break
-            found.setdefault(tuple(box), ratio)
-    return _as_arrays(found)
+            ratio_of_box.setdefault(tuple(box), ratio)
+    return _as_arrays(ratio_of_box)
 
 
 def _drawn(mask: Mask, generator: np.random.Generator) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
@@ -78,22 +78,24 @@ def _drawn(mask: Mask, generator: np.random.Generator) -> Iterator[tuple[npt.NDA
         yield rows.astype(np.int64), columns.astype(np.int64)
 
 
-def _all_tiles(mask: Mask, table: npt.NDArray[np.int32], side: int, min_ratio: float) -> Iterator[Boxes]:
+def _all_tiles(mask: Mask, table: npt.NDArray[np.int32], size_l0: int, min_ratio: float) -> Iterator[Boxes]:
     size = Size(mask.shape[1], mask.shape[0])
     for start in range(0, len(mask), _ROWS_AT_ONCE):
         rows, columns = np.nonzero(mask[start : start + _ROWS_AT_ONCE])
-        boxes = np.unique(_boxes_around(rows + start, columns, side, size), axis=0)
+        boxes = np.unique(_boxes_around(rows + start, columns, size_l0, size), axis=0)
         yield boxes[covered_by(table, boxes) >= min_ratio]
 
 
-def _boxes_around(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], side: int, size: Size) -> Boxes:
-    tile = Size(min(side, size.width), min(side, size.height))
+def _boxes_around(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], size_l0: int, size: Size) -> Boxes:
+    tile = Size(min(size_l0, size.width), min(size_l0, size.height))
     boxes = np.empty((len(rows), 4), dtype=np.int64)
-    boxes[:, 0] = np.clip(columns - side // 2, 0, size.width - tile.width)
-    boxes[:, 1] = np.clip(rows - side // 2, 0, size.height - tile.height)
+    boxes[:, 0] = np.clip(columns - size_l0 // 2, 0, size.width - tile.width)
+    boxes[:, 1] = np.clip(rows - size_l0 // 2, 0, size.height - tile.height)
     boxes[:, 2:] = tile
     return boxes
 
 
-def _as_arrays(found: dict[tuple[int, ...], float]) -> tuple[Boxes, Ratios]:
-    return np.array(list(found), dtype=np.int64).reshape(-1, 4), np.array(list(found.values()), dtype=np.float64)
+def _as_arrays(ratio_of_box: dict[tuple[int, ...], float]) -> tuple[Boxes, Ratios]:
+    return np.array(list(ratio_of_box), dtype=np.int64).reshape(-1, 4), np.array(
+        list(ratio_of_box.values()), dtype=np.float64
+    )

@@ -17,7 +17,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def window_tiles(
-    mask: Mask, side: int, *, stride: int, min_ratio: float, over: Iterable[Box] | None = None
+    mask: Mask, size_l0: int, *, stride_l0: int, min_ratio: float, over: Iterable[Box] | None = None
 ) -> tuple[Boxes, Ratios]:
     """Slide a square window over the mask and keep it where the mask covers enough.
 
@@ -27,8 +27,8 @@ def window_tiles(
 
     Args:
         mask: bool (H, W).
-        side: of the window, in level-0 pixels.
-        stride: step in both directions.
+        size_l0: side of the window, in level-0 pixels.
+        stride_l0: step in both directions, likewise.
         min_ratio: smallest share of the window that the mask covers; 0 keeps every window it touches.
         over: areas inside the slide; None slides over all of it.
 
@@ -37,21 +37,23 @@ def window_tiles(
         mask covers.
     """
     height, width = mask.shape
-    tile = Size(min(side, width), min(side, height))
+    tile = Size(min(size_l0, width), min(size_l0, height))
     if over is None:
-        xs, ys = window_starts(width, tile.width, stride), window_starts(height, tile.height, stride)
+        xs, ys = window_starts(width, tile.width, stride_l0), window_starts(height, tile.height, stride_l0)
         edges = np.union1d(ys, ys + tile.height)
         rows = _rows_of_table(mask, edges)
         top, bottom = rows[np.searchsorted(edges, ys)], rows[np.searchsorted(edges, ys + tile.height)]
-        return _kept(top, bottom, xs, ys, tile, min_ratio)
+        return _covered_windows(top, bottom, xs, ys, tile, min_ratio)
     # One summed-area table makes every window cost four look-ups, whatever its size or overlap.
     table = covered_table(mask)
-    found = []
+    windows = []
     for area in over:
-        xs = _starts_over(area.x, area.width, tile.width, stride, width)
-        ys = _starts_over(area.y, area.height, tile.height, stride, height)
-        found.append(np.column_stack([*_kept(table[ys], table[ys + tile.height], xs, ys, tile, min_ratio)]))
-    joined = np.concatenate(found) if found else np.empty((0, 5))
+        xs = _starts_over(area.x, area.width, tile.width, stride_l0, width)
+        ys = _starts_over(area.y, area.height, tile.height, stride_l0, height)
+        windows.append(
+            np.column_stack([*_covered_windows(table[ys], table[ys + tile.height], xs, ys, tile, min_ratio)])
+        )
+    joined = np.concatenate(windows) if windows else np.empty((0, 5))
     # Areas may overlap; by y, then x.
     _, first = np.unique(joined[:, [1, 0]], axis=0, return_index=True)
     return joined[first, :4].astype(np.int64), joined[first, 4]
@@ -98,7 +100,7 @@ def _rows_of_table(mask: Mask, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.i
     return rows
 
 
-def _kept(
+def _covered_windows(
     top: npt.NDArray[np.int32],
     bottom: npt.NDArray[np.int32],
     xs: npt.NDArray[np.int64],

@@ -1,0 +1,158 @@
+"""A cohort as it was found: its layout is recognised, read, and checked as a whole."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tilewise.cohort.assemble import assemble
+from tilewise.cohort.faults import Faults, some
+from tilewise.cohort.identifiers import identifier, typed_alike
+from tilewise.cohort.layouts import find_layout, has_both_parts, table_source
+from tilewise.cohort.missing import declared_classes, without_missing
+from tilewise.cohort.slide import Purpose, Slide
+from tilewise.cohort.table import TABLE_SUFFIXES
+from tilewise.errors import CohortError
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Slides of one folder or table, before anything was audited.
+
+    Attributes:
+        root: the folder, or the table's folder.
+        layout: which of the known layouts it has.
+        slides: in the table's order, or sorted by id where a folder was listed.
+        classes: the labels that occur, sorted.
+        notes: what discovery took for what, in sentences.
+        warnings: those of the notes that may be about a mistake in the table.
+        declared: names of classes that `classes.txt` beside the table declares, whether slides have them or not.
+        table: that the slides and labels were read from; None where folders were listed.
+    """
+
+    root: Path
+    layout: str
+    slides: tuple[Slide, ...]
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    declared: tuple[str, ...] = ()
+    table: Path | None = None
+
+    @classmethod
+    def discover(cls, path: Path | str, *, purpose: Purpose = "train") -> Cohort:
+        """Find slides, masks and labels in a folder, or read them from a table.
+
+        Args:
+            path: a folder in one of the layouts of `tilewise.cohort.layouts`, or a CSV or Parquet table.
+            purpose: `train` needs labels of at least two classes; `predict` takes the slides to be predicted, and
+                labels only where they happen to be there.
+
+        Raises:
+            CohortError: no layout fits, two fit, or the table has faults; every fault is listed.
+        """
+        path = Path(path).absolute()
+        if path.is_dir():
+            source = find_layout(path, purpose)
+        elif not path.exists():
+            raise CohortError(f"{path}: no such folder or table; correct the path")
+        elif path.suffix.lower() in TABLE_SUFFIXES:
+            source = table_source(path)
+        else:
+            raise CohortError(f"{path}: neither a folder nor a CSV or Parquet table; give the folder of the cohort")
+        faults = Faults()
+        assembled = assemble(source, purpose, faults)
+        declared = declared_classes(source.root)
+        notes = [f"layout `{source.layout}`", *assembled.notes, *assembled.warnings]
+        # The name of a folder is nobody's empty cell.
+        named = {*declared, *(identifier(item.label) for item in source.classes)}
+        slides = without_missing(assembled.slides, purpose, faults, notes, classes=named)
+        classes = tuple(sorted({slide.label for slide in slides if slide.label is not None}))
+        _check_spelling(slides, purpose, faults, notes)
+        if purpose == "train":
+            _check_labels(slides, classes, faults)
+        faults.raise_if_any(source.table or path)
+        if not slides:
+            raise CohortError(f"{path}: no slide was found; put image files there or name them in a table")
+        notes += _summary(slides, classes, purpose)
+        return cls(
+            source.root, source.layout, slides, classes, tuple(notes), assembled.warnings, declared, source.table
+        )
+
+
+def discover_any(path: Path, purposes: Sequence[Purpose]) -> Cohort:
+    """Discover a cohort as the first of the purposes that it serves.
+
+    Raises:
+        CohortError: it serves none; what hinders the first is told.
+    """
+    first: CohortError | None = None
+    for purpose in purposes:
+        try:
+            cohort = Cohort.discover(path, purpose=purpose)
+        except CohortError as error:
+            first = first or error
+            continue
+        # One of the challenge's two parts must not be looked at in the place of the other: its fault would go unheard.
+        if first is not None and has_both_parts(cohort.layout, cohort.root):
+            break
+        return cohort
+    raise first or ValueError("no purpose was given")
+
+
+def _check_labels(slides: Sequence[Slide], classes: Sequence[str], faults: Faults) -> None:
+    labelled = [slide for slide in slides if slide.label is not None]
+    if len(classes) >= 2 or not slides:
+        return
+    if not labelled:
+        faults.add("classes", f"not one of {len(slides)} slides has a label; fill the column `label`")
+    else:
+        faults.add(
+            "classes",
+            f"all {len(labelled)} labelled slides are `{classes[0]}`; training needs slides of at least 2 classes",
+        )
+
+
+def _check_spelling(slides: Iterable[Slide], purpose: Purpose, faults: Faults, notes: list[str]) -> None:
+    """Labels and groups that differ only in how they are typed are surely meant to be one."""
+    slides = list(slides)
+    for field in ("label", "group"):
+        spelled: dict[str, Counter[str]] = defaultdict(Counter)
+        for slide in slides:
+            value = getattr(slide, field)
+            if value is not None:
+                spelled[typed_alike(value)][value] += 1
+        for values in spelled.values():
+            if len(values) < 2:
+                continue
+            listed = " and ".join(f"`{value}` ({num} slides)" for value, num in values.most_common())
+            rare = values.most_common()[-1][0]
+            example = next(slide.slide_id for slide in slides if getattr(slide, field) == rare)
+            text = (
+                f"{field}s {listed} differ only in case, spaces, zeros in front or letters that look alike, "
+                f"`{rare}` at slide `{example}`; spell them alike"
+            )
+            if purpose == "train":
+                faults.add("spelling", text)
+            else:
+                notes.append(text)
+
+
+def _summary(slides: Sequence[Slide], classes: Sequence[str], purpose: Purpose) -> list[str]:
+    counts = Counter(slide.label for slide in slides)
+    listed = ", ".join(f"{name} {counts[name]}" for name in classes)
+    notes = [
+        f"{len(slides)} slides, {len(classes)} classes: {listed}" if classes else f"{len(slides)} slides, no labels"
+    ]
+    groups = {slide.group for slide in slides} - {None}
+    notes.append(f"{len(groups)} groups" if groups else "no groups (patients) named, so each slide is one of its own")
+    padded = [name for name in classes if name != name.strip()]
+    if padded:
+        notes.append(f"labels kept with the spaces around them: {', '.join(map(repr, padded))}")
+    unlabelled = [slide.slide_id for slide in slides if slide.label is None]
+    if unlabelled and classes:
+        use = "kept, but not trained on" if purpose == "train" else "kept"
+        notes.append(f"{len(unlabelled)} slides without label {use}: {some(unlabelled)}")
+    return notes
