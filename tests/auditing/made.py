@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tilewise.auditing.checks import find_all
+from tilewise.auditing.config import AuditConfig
 from tilewise.auditing.damage import DamageFacts
+from tilewise.auditing.evidence import CohortEvidence
 from tilewise.auditing.facts import SlideFacts
 from tilewise.auditing.histology import measure_histology
 from tilewise.auditing.ink import InkFacts
@@ -46,3 +49,8 @@ def fact(pixels="p", mask="m", share=0.3, ink=None):
         quality=_QUALITY,
         damage=DamageFacts(0.0, 0.0),
     )
+
+
+def findings_of(slides, facts, pairs=(), **options):
+    """Findings of all checks; `options` are the audit's."""
+    return find_all(CohortEvidence(slides, facts, tuple(pairs), AuditConfig(**options)))

@@ -2,9 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.auditing.made import cohort, fact, slide
-from tilewise.auditing.checks import find_all, unreadable
-from tilewise.auditing.config import AuditConfig
+from tests.auditing.made import cohort, fact, findings_of, slide
+from tilewise.auditing.checks import unreadable
 from tilewise.auditing.copies import Pair
 from tilewise.auditing.histology.detail import Detail
 from tilewise.auditing.histology.stain_plane import StainColour
@@ -24,13 +23,13 @@ def decided(findings, name):
 
 @pytest.mark.parametrize(("choice", "proposal"), [("repair", "repair"), ("drop", "drop"), ("keep", "keep")])
 def test_ink_is_treated_as_the_recipe_says(choice, proposal):
-    found = find_all(cohort(slide("a")), {"a": fact(ink=BLOB)}, (), AuditConfig(ink=choice))
+    found = findings_of(cohort(slide("a")), {"a": fact(ink=BLOB)}, ink=choice)
     assert decided(found, "a")["ink"] == proposal
 
 
 def test_an_inked_slide_whose_clean_twin_is_here_is_dropped_not_repaired():
     slides = cohort(slide("a"), slide("b"))
-    found = find_all(slides, {"a": fact("1", ink=BLOB), "b": fact("2")}, [pair("a", "b")], AuditConfig())
+    found = findings_of(slides, {"a": fact("1", ink=BLOB), "b": fact("2")}, [pair("a", "b")])
     assert decided(found, "a")["ink"] == "drop"
     assert "clean twin b" in next(item.evidence for item in found if item.kind == "ink")
     assert set(decided(found, "b").values()) == {"keep"}
@@ -38,7 +37,7 @@ def test_an_inked_slide_whose_clean_twin_is_here_is_dropped_not_repaired():
 
 def test_of_two_inked_copies_one_stays_and_is_repaired():
     slides = cohort(slide("a"), slide("b"))
-    found = find_all(slides, {"a": fact("1", ink=BLOB), "b": fact("2", ink=BLOB)}, [pair("a", "b")], AuditConfig())
+    found = findings_of(slides, {"a": fact("1", ink=BLOB), "b": fact("2", ink=BLOB)}, [pair("a", "b")])
     assert decided(found, "a")["ink"] == "repair"
     assert decided(found, "b")["ink"] == "drop"
 
@@ -48,21 +47,21 @@ def test_a_slide_whose_tissue_lies_under_one_large_blob_is_repaired_not_called_a
     green = StainColour(0.3, 0.4, 0.3, 0.8, 0.0, 0.2, 0.0, 0.0, 0.1, 0.1)
     seen = fact(ink=BLOB)
     painted = replace(seen, histology=replace(seen.histology, num_cells=20, colour=green, detail=plain))
-    assert decided(find_all(cohort(slide("a")), {"a": painted}, (), AuditConfig()), "a")["ink"] == "repair"
+    assert decided(findings_of(cohort(slide("a")), {"a": painted}), "a")["ink"] == "repair"
     drops = replace(BLOB, spots=BLOB.spots * 5)
     drawn = replace(painted, ink=drops)
-    assert decided(find_all(cohort(slide("a")), {"a": drawn}, (), AuditConfig()), "a")["not-histology"] == "drop"
+    assert decided(findings_of(cohort(slide("a")), {"a": drawn}), "a")["not-histology"] == "drop"
 
 
 def test_clean_slides_have_no_findings():
     slides = cohort(slide("a"), slide("b"))
-    assert find_all(slides, {"a": fact("1", "m"), "b": fact("2", "n")}, (), AuditConfig()) == ()
+    assert findings_of(slides, {"a": fact("1", "m"), "b": fact("2", "n")}) == ()
 
 
 def test_findings_come_in_order_whatever_the_order_of_the_slides():
     names = ["c", "a", "b"]
     slides = cohort(slide("labelled"), *[slide(name, None) for name in names])
-    found = find_all(slides, {name: fact(name, name) for name in names}, (), AuditConfig())
+    found = findings_of(slides, {name: fact(name, name) for name in names})
     assert [item.slide for item in found] == ["a", "b", "c"]
 
 

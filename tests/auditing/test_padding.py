@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tilewise.auditing.checks import find_all
-from tilewise.auditing.config import AuditConfig
+from tests.auditing.made import findings_of
 from tilewise.auditing.copies import find_pairs
 from tilewise.auditing.facts import FactsRequest, look
 from tilewise.auditing.ink import repair
@@ -48,7 +47,7 @@ def audited(folder, pictures):
         looks[name] = look(FactsRequest(slides[name], 10**7))
     facts = {name: item.facts for name, item in looks.items()}
     pairs = find_pairs({name: item.fingerprint for name, item in looks.items()})
-    return facts, find_all(slides, facts, pairs, AuditConfig())
+    return facts, findings_of(slides, facts, pairs)
 
 
 @pytest.mark.parametrize("level", [0, 255])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from pydantic import TypeAdapter
 
-from tilewise.auditing.quality import QualityFacts, measure_quality, quality
+from tilewise.auditing.quality import QualityFacts, measure_quality, quality_findings
 from tilewise.slides import read_image
 from tilewise.synthetic.config import SynthConfig
 from tilewise.synthetic.plan import plan_cohort
@@ -37,11 +37,11 @@ def _clean() -> dict[str, QualityFacts]:
 
 
 def _kinds(facts: QualityFacts) -> dict[str, str]:
-    return {item.kind: item.proposal for item in quality({**_clean(), "odd": facts}) if item.slide == "odd"}
+    return {item.kind: item.proposal for item in quality_findings({**_clean(), "odd": facts}) if item.slide == "odd"}
 
 
 def test_clean_slides_have_no_proposal_but_keep() -> None:
-    assert [finding for finding in quality(_clean()) if finding.proposal != "keep"] == []
+    assert [finding for finding in quality_findings(_clean()) if finding.proposal != "keep"] == []
 
 
 def test_blank_glass_is_dropped() -> None:
@@ -84,7 +84,7 @@ def test_far_less_tissue_is_named() -> None:
 
 def test_few_slides_are_not_compared() -> None:
     facts = _clean()["3"]
-    assert list(quality({"a": facts, "b": replace(facts, tissue_share=facts.tissue_share / 8)})) == []
+    assert list(quality_findings({"a": facts, "b": replace(facts, tissue_share=facts.tissue_share / 8)})) == []
 
 
 def test_sharpness_does_not_depend_on_stain_or_noise() -> None:
@@ -107,4 +107,4 @@ def test_facts_survive_json() -> None:
 @pytest.mark.parametrize("pattern", ["osteosarcoma/images/*", "breakhis/*/*.png", "brecahad/images/*"])
 def test_real_slides_are_not_dropped(data_dir: Path, pattern: str) -> None:
     facts = {path.name: _measure(read_image(path)) for path in sorted(data_dir.glob(pattern))[:24]}
-    assert [finding for finding in quality(facts) if finding.proposal != "keep"] == []
+    assert [finding for finding in quality_findings(facts) if finding.proposal != "keep"] == []

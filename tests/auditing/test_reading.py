@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.auditing.made import cohort, fact, slide
-from tilewise.auditing.checks import find_all
-from tilewise.auditing.config import AuditConfig
+from tests.auditing.made import cohort, fact, findings_of, slide
 from tilewise.auditing.facts import FactsRequest, look
 from tilewise.auditing.finding import Finding
 from tilewise.auditing.reading import parts_left_out, unused_bits
@@ -78,7 +76,7 @@ def test_the_facts_of_a_slide_hold_both(tmp_path):
     assert facts.samples == SampleRange(4000, FULL)
     others = {name: replace(fact(pixels=name), samples=SampleRange(60_000, FULL)) for name in "bc"}
     slides = cohort(slide("a"), slide("b"), slide("c"))
-    findings = find_all(slides, {"a": facts, **others}, [], AuditConfig())
+    findings = findings_of(slides, {"a": facts, **others})
     assert {item.kind for item in findings if item.slide == "a"} >= {"left-out", "bit-depth"}
     assert not {item.kind for item in findings if item.slide == "a"} & {"dark", "not-histology"}
     assert not {item.kind for item in findings if item.slide != "a"} & {"left-out", "bit-depth"}

@@ -3,9 +3,9 @@ import pytest
 from tests.auditing.made import cohort, fact, slide
 from tilewise.auditing.config import AuditConfig
 from tilewise.auditing.copies import Pair
-from tilewise.auditing.relations import Suspects, between, copies, sections
+from tilewise.auditing.relations import SlideFaults, between, copies, sections
 
-NOBODY = Suspects(frozenset(), frozenset())
+NO_FAULTS = SlideFaults()
 
 
 def pair(one, two, relation="copy", derived=None, reason=""):
@@ -19,7 +19,7 @@ def proposals(found):
 def test_the_first_of_equal_slides_stays_and_the_others_go():
     slides = cohort(slide("b"), slide("a"), slide("c"), slide("d"))
     facts = {"a": fact("1"), "b": fact("1"), "c": fact("1"), "d": fact("2")}
-    found = list(copies(slides, facts, (), NOBODY, AuditConfig()))
+    found = list(copies(slides, facts, (), NO_FAULTS, AuditConfig()))
     assert proposals(found) == {"a": "keep", "b": "drop", "c": "drop"}
     assert {(item.slide, item.other) for item in found} >= {("b", "a"), ("c", "a"), ("a", "b")}
     assert {item.kind for item in found} == {"exact-copy"}
@@ -28,13 +28,13 @@ def test_the_first_of_equal_slides_stays_and_the_others_go():
 def test_of_equal_slides_the_one_with_a_label_and_a_mask_stays():
     slides = cohort(slide("a", None), slide("b", mask=False), slide("c"))
     facts = {"a": fact("1"), "b": fact("1", mask=None), "c": fact("1")}
-    assert proposals(copies(slides, facts, (), NOBODY, AuditConfig())) == {"a": "drop", "b": "drop", "c": "keep"}
+    assert proposals(copies(slides, facts, (), NO_FAULTS, AuditConfig())) == {"a": "drop", "b": "drop", "c": "keep"}
 
 
 def test_a_name_that_a_file_manager_gave_a_copy_goes():
     slides = cohort(slide("img_1 (2).png"), slide("img_1.png"))
     facts = {name: fact("1") for name in slides}
-    found = proposals(copies(slides, facts, (), NOBODY, AuditConfig()))
+    found = proposals(copies(slides, facts, (), NO_FAULTS, AuditConfig()))
     assert found == {"img_1 (2).png": "drop", "img_1.png": "keep"}
 
 
@@ -42,21 +42,21 @@ def test_a_name_that_a_file_manager_gave_a_copy_goes():
 def test_conflicting_labels_are_told_and_the_recipe_says_whether_the_best_stays(choice, first):
     slides = cohort(slide("a", "A"), slide("b", "B"))
     facts = {"a": fact("1"), "b": fact("1")}
-    found = list(copies(slides, facts, (), NOBODY, AuditConfig(conflicts=choice)))
+    found = list(copies(slides, facts, (), NO_FAULTS, AuditConfig(conflicts=choice)))
     assert proposals(found) == {"a": first, "b": "drop"}
     assert all("conflicting labels (A, B)" in item.evidence for item in found)
 
 
 def test_copies_are_kept_when_the_recipe_says_so():
     slides = cohort(slide("a"), slide("b"))
-    found = copies(slides, {"a": fact("1"), "b": fact("2")}, [pair("a", "b")], NOBODY, AuditConfig(copies="keep"))
+    found = copies(slides, {"a": fact("1"), "b": fact("2")}, [pair("a", "b")], NO_FAULTS, AuditConfig(copies="keep"))
     assert proposals(found) == {"a": "keep", "b": "keep"}
 
 
 def test_of_near_copies_the_one_made_from_the_other_goes_whatever_its_name():
     slides = cohort(slide("a"), slide("b"))
     facts = {"a": fact("1"), "b": fact("2")}
-    found = list(copies(slides, facts, [pair("a", "b", derived="a", reason="it shows less")], NOBODY, AuditConfig()))
+    found = list(copies(slides, facts, [pair("a", "b", derived="a", reason="it shows less")], NO_FAULTS, AuditConfig()))
     assert proposals(found) == {"a": "drop", "b": "keep"}
     assert next(item for item in found if item.slide == "a").evidence.count("it shows less") == 1
 
@@ -64,27 +64,27 @@ def test_of_near_copies_the_one_made_from_the_other_goes_whatever_its_name():
 def test_the_copy_with_ink_goes_and_its_clean_twin_stays():
     slides = cohort(slide("a"), slide("b"))
     facts = {"a": fact("1"), "b": fact("2")}
-    suspects = Suspects(frozenset(), frozenset({"a"}))
-    assert proposals(copies(slides, facts, [pair("a", "b")], suspects, AuditConfig())) == {"a": "drop", "b": "keep"}
+    faults = SlideFaults(inked=frozenset({"a"}))
+    assert proposals(copies(slides, facts, [pair("a", "b")], faults, AuditConfig())) == {"a": "drop", "b": "keep"}
 
 
 def test_a_slide_goes_only_where_one_that_it_shows_itself_stays():
     slides = cohort(slide("a"), slide("b"), slide("c"), slide("d"))
     facts = {name: fact(name) for name in slides} | {"d": fact("c")}
-    found = proposals(copies(slides, facts, [pair("a", "b"), pair("b", "c")], NOBODY, AuditConfig()))
+    found = proposals(copies(slides, facts, [pair("a", "b"), pair("b", "c")], NO_FAULTS, AuditConfig()))
     assert found == {"a": "keep", "b": "drop", "c": "keep", "d": "drop"}
 
 
 def test_a_copy_that_another_check_drops_does_not_take_its_twin_with_it():
     slides = cohort(slide("a"), slide("z"))
     facts = {"a": fact("1"), "z": fact("2")}
-    suspects = Suspects(frozenset(), frozenset(), frozenset({"a"}))
-    assert proposals(copies(slides, facts, [pair("a", "z")], suspects, AuditConfig())) == {"a": "drop", "z": "keep"}
+    faults = SlideFaults(grave=frozenset({"a"}))
+    assert proposals(copies(slides, facts, [pair("a", "z")], faults, AuditConfig())) == {"a": "drop", "z": "keep"}
 
 
 def test_an_exact_copy_is_not_told_twice():
     slides = cohort(slide("a"), slide("b"))
-    found = list(copies(slides, {"a": fact("1"), "b": fact("1")}, [pair("a", "b")], NOBODY, AuditConfig()))
+    found = list(copies(slides, {"a": fact("1"), "b": fact("1")}, [pair("a", "b")], NO_FAULTS, AuditConfig()))
     assert {item.kind for item in found} == {"exact-copy"}
 
 

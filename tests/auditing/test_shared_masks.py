@@ -1,15 +1,15 @@
 from dataclasses import replace
 
 from tests.auditing.made import cohort, fact, slide
-from tests.auditing.test_relations import NOBODY, pair, proposals
-from tilewise.auditing.relations import Suspects
+from tests.auditing.test_relations import NO_FAULTS, pair, proposals
+from tilewise.auditing.relations import SlideFaults
 from tilewise.auditing.shared_masks import shared_masks
 
 
 def test_masks_shared_by_different_slides_are_found_and_full_or_empty_ones_prove_nothing():
     slides = cohort(slide("a"), slide("b", "B"), slide("c"), slide("d"))
     facts = {"a": fact("1"), "b": fact("2"), "c": fact("3", "full", 1.0), "d": fact("4", "full", 1.0)}
-    found = list(shared_masks(slides, facts, (), NOBODY))
+    found = list(shared_masks(slides, facts, (), NO_FAULTS))
     assert [(item.slide, item.other, item.proposal) for item in found] == [("a", "b", "keep"), ("b", "a", "keep")]
     assert "conflicting labels (A, B)" in found[0].evidence
 
@@ -17,13 +17,13 @@ def test_masks_shared_by_different_slides_are_found_and_full_or_empty_ones_prove
 def test_of_slides_with_one_mask_the_one_that_is_no_histology_goes():
     slides = cohort(slide("a"), slide("b"), slide("c"))
     facts = {"a": fact("1"), "b": fact("2"), "c": fact("3")}
-    found = list(shared_masks(slides, facts, (), Suspects(frozenset({"a"}), frozenset())))
+    found = list(shared_masks(slides, facts, (), SlideFaults(not_histology=frozenset({"a"}))))
     assert proposals(found) == {"a": "drop", "b": "keep", "c": "keep"}
     assert {item.slide: item.other for item in found}["a"] == "b"
 
 
 def far(**distances):
-    return Suspects(frozenset(), frozenset(), distances=distances)
+    return SlideFaults(distances=distances)
 
 
 def test_of_two_slides_with_one_mask_the_one_far_from_the_cohort_was_made_from_the_other():
@@ -43,8 +43,8 @@ def test_a_copy_another_stain_an_ink_and_a_template_are_not_taken_for_fakes():
     distances = {"a": 2.4, "b": 1.1}
     assert proposals(shared_masks(slides, facts, [pair("a", "b")], far(**distances))) == {"a": "keep", "b": "keep"}
     for what in ({"other_stain": frozenset("a")}, {"inked": frozenset("a")}):
-        suspects = replace(far(**distances), **what)
-        assert proposals(shared_masks(slides, facts, (), suspects)) == {"a": "keep", "b": "keep"}
+        faults = replace(far(**distances), **what)
+        assert proposals(shared_masks(slides, facts, (), faults)) == {"a": "keep", "b": "keep"}
     facts = {name: fact(name) for name in "abcdef"}
     found = shared_masks(slides, facts, (), far(**dict.fromkeys("bcdef", 1.0), a=3.0))
     assert set(proposals(found).values()) == {"keep"}

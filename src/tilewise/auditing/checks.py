@@ -1,129 +1,138 @@
-"""All checks in order: facts in, findings out."""
+"""All checks in order: evidence in, findings out.
+
+A check is a function from the cohort's evidence to findings. A new one goes into a file of its own and into `CHECKS`,
+and its kinds of findings into `finding.KINDS`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import Final
 
-from tilewise.auditing.config import AuditConfig
-from tilewise.auditing.copies import Pair
-from tilewise.auditing.damage import damage_findings
-from tilewise.auditing.facts import SlideFacts
-from tilewise.auditing.finding import COPIES, TWIN_HERE, Finding
+from tilewise.auditing.evidence import CohortEvidence
+from tilewise.auditing.finding import TWIN_HERE, Finding
 from tilewise.auditing.groups import infer_groups
-from tilewise.auditing.histology import cohort_distance, not_histology, other_stain
-from tilewise.auditing.ink import InkFacts, ink_findings
 from tilewise.auditing.labels import label_conflicts, labels_missing, name_families
-from tilewise.auditing.magnification import magnifications
+from tilewise.auditing.magnification import magnification_findings
 from tilewise.auditing.masks import mask_findings
-from tilewise.auditing.quality import quality as quality_findings
 from tilewise.auditing.reading import parts_left_out, unused_bits
-from tilewise.auditing.relations import Suspects, copies, sections
-from tilewise.auditing.shared_masks import shared_masks
-from tilewise.cohort import Slide
+from tilewise.auditing.relations import sections
 from tilewise.execution import Failure
 
-# A blob this sure and this large, as a share of the slide, may be most of what looks like tissue.
-_SURE, _LARGE = 0.9, 0.01
+Check = Callable[[CohortEvidence], Iterable[Finding]]
 
 
-def unreadable(failures: tuple[Failure, ...]) -> Iterator[Finding]:
+def find_all(evidence: CohortEvidence) -> tuple[Finding, ...]:
+    """Every finding about slides that could be read, in the order of slides and kinds."""
+    findings = [finding for check in CHECKS for finding in check(evidence)]
+    # Groups follow from findings, so that their labels are checked last.
+    findings += label_conflicts(evidence.slides, infer_groups(evidence.slides, findings))
+    return tuple(sorted(findings))
+
+
+def unreadable(failures: Iterable[Failure]) -> Iterator[Finding]:
     """Slides whose file could not be read, or holds more pixels than may be decoded at once."""
     for failure in failures:
         kind = "too-large" if failure.error == "SlideTooLarge" else "unreadable"
         yield Finding(failure.item, kind, "", "drop", 1.0, failure.message)
 
 
-def find_all(
-    slides: Mapping[str, Slide], facts: Mapping[str, SlideFacts], pairs: Iterable[Pair], config: AuditConfig
-) -> tuple[Finding, ...]:
-    """Every finding about slides that could be read.
-
-    Args:
-        slides: of the cohort, by id.
-        facts: of those that could be read.
-        pairs: near copies and neighbouring sections among them.
-        config: what to propose.
-    """
-    pairs = tuple(pairs)
-    quality = list(quality_findings({name: fact.quality for name, fact in facts.items()}))
-    samples = {name: fact.samples for name, fact in facts.items()}
-    black = {
-        item.slide for item in unused_bits(quality, samples) if item.kind == "bit-depth" and item.proposal == "drop"
-    }
-    # Of a slide without tissue nobody can say what tissue it shows, nor of one whose tissue lies under a blob.
-    blank = {item.slide for item in quality if item.kind == "blank"}
-    blotted = {name for name, fact in facts.items() if _is_blotted(fact.ink)}
-    histology = {name: fact.histology for name, fact in facts.items() if name not in blank | blotted | black}
-    painted = {name for name, fact in facts.items() if len({spot.colour for spot in fact.ink.blobs}) == 1}
-    foreign = list(not_histology(histology, painted))
-    # The colours of a drawing, and the night of a picture without light, are no ink; and no drawing is in focus.
-    spoilt = {item.slide for item in foreign if item.proposal == "drop"}
-    quality = [item for item in quality if item.kind != "blurred" or item.slide not in spoilt]
-    spoilt |= {item.slide for item in quality if item.kind == "dark"}
-    ink = list(ink_findings({name: fact.ink for name, fact in facts.items() if name not in spoilt}))
-    stains = list(other_stain(histology, painted))
-    inked = frozenset(item.slide for item in ink if item.kind == "ink" and item.proposal != "keep")
-    suspects = Suspects(
-        frozenset(item.slide for item in foreign if item.proposal == "drop"),
-        inked,
-        other_stain=frozenset(item.slide for item in stains),
-        distances=cohort_distance(histology),
-    )
-    masked = list(shared_masks(slides, facts, pairs, suspects))
-    # Which of two copies is the better one does not depend on what the recipe does about faults.
-    damaged = list(damage_findings({name: fact.damage for name, fact in facts.items()}))
-    grave = frozenset(
-        item.slide for item in [*foreign, *stains, *quality, *damaged, *masked] if item.proposal == "drop"
-    )
-    suspects = replace(suspects, spoilt=grave)
-    related = [
-        *copies(slides, facts, pairs, suspects, config),
-        *sections(pairs),
-        *(_as_chosen(item, config.not_histology) for item in masked),
-    ]
-    # A slide that goes as a copy, or is no histology, need not be repaired.
-    going = {item.slide for item in related if item.kind in COPIES and item.proposal == "drop"}
-    gone = {item.slide: item.other for item in related if item.kind in COPIES and item.slide in going}
-    clean = {name: other for name, other in gone.items() if other not in going and other not in inked}
-    unseen = blank | {item.slide for item in quality if item.kind == "bright" and item.proposal == "drop"}
-    masks = mask_findings(
-        slides,
-        {name: fact.mask for name, fact in facts.items()},
-        {name: fact.tissue_share for name, fact in facts.items()},
-    )
-    found = [
-        # Where no tissue can be seen, no mask lies on it.
-        *(item for item in masks if item.kind != "mask-outside-tissue" or item.slide not in unseen),
-        *(_as_chosen(item, config.not_histology) for item in foreign),
-        *(_as_chosen(item, config.not_histology) for item in stains),
-        *(_ink(item, gone, clean, config) for item in ink),
-        *(_as_chosen(item, config.quality) for item in (*unused_bits(quality, samples), *damaged)),
-        *parts_left_out({name: fact.notes for name, fact in facts.items()}),
-        *related,
-        *magnifications({name: fact.mpp for name, fact in facts.items()}),
-        *labels_missing(slides),
-        *name_families(slides),
-    ]
-    found += label_conflicts(slides, infer_groups(slides, found))
-    return tuple(sorted(found))
+def check_masks(evidence: CohortEvidence) -> Iterator[Finding]:
+    """Masks that are missing or of no use. Where no tissue can be seen, no mask lies on it."""
+    masks, shares = evidence.each(lambda fact: fact.mask), evidence.each(lambda fact: fact.tissue_share)
+    for finding in mask_findings(evidence.slides, masks, shares):
+        if finding.kind != "mask-outside-tissue" or finding.slide not in evidence.without_tissue:
+            yield finding
 
 
-def _as_chosen(finding: Finding, choice: str) -> Finding:
-    return replace(finding, proposal="keep") if choice == "keep" else finding
+def check_histology(evidence: CohortEvidence) -> Iterator[Finding]:
+    """Drawings and the like, and slides of another stain."""
+    findings = (*evidence.not_histology, *evidence.other_stain)
+    return _as_chosen(findings, evidence.config.not_histology)
 
 
-def _is_blotted(ink: InkFacts) -> bool:
-    """Whether one blob lies there, large and beyond doubt; drawings have many small ones of many colours."""
-    return len(ink.blobs) == 1 and ink.blobs[0].confidence >= _SURE and ink.blobs[0].area_share >= _LARGE
+def check_ink(evidence: CohortEvidence) -> Iterator[Finding]:
+    """Ink, which is not repaired where the slide goes as a copy."""
+    config, dropped = evidence.config, evidence.dropped_copies
+    for finding in evidence.ink:
+        if finding.proposal == "keep":
+            yield finding
+        elif finding.slide in dropped:
+            original = dropped[finding.slide]
+            is_clean = original not in dropped and original not in evidence.single_faults.inked
+            reason = f"{TWIN_HERE} {original} is here" if is_clean else "the slide goes as a copy"
+            yield replace(finding, proposal="drop", evidence=f"{finding.evidence}; {reason}, so it is not repaired")
+        elif config.ink == "keep" or (config.ink == "drop" and finding.kind == "ink"):
+            yield replace(finding, proposal=config.ink)
+        else:
+            yield finding
 
 
-def _ink(finding: Finding, gone: Mapping[str, str], clean: Mapping[str, str], config: AuditConfig) -> Finding:
-    if finding.proposal == "keep":
-        return finding
-    if finding.slide in gone:
-        what = f"{TWIN_HERE} {clean[finding.slide]} is here" if finding.slide in clean else "the slide goes as a copy"
-        return replace(finding, proposal="drop", evidence=f"{finding.evidence}; {what}, so it is not repaired")
-    if config.ink == "keep" or (config.ink == "drop" and finding.kind == "ink"):
-        return replace(finding, proposal=config.ink)
-    return finding
+def check_quality(evidence: CohortEvidence) -> Iterator[Finding]:
+    """Light, focus and amount of tissue, and unused bits where they explain the light; no drawing is in focus."""
+    findings = [item for item in evidence.quality if item.kind != "blurred" or item.slide not in evidence.drawings]
+    samples = evidence.each(lambda fact: fact.samples)
+    return _as_chosen(unused_bits(findings, samples), evidence.config.quality)
+
+
+def check_damage(evidence: CohortEvidence) -> Iterator[Finding]:
+    """Slides that a decoder read in part only."""
+    return _as_chosen(evidence.damage, evidence.config.quality)
+
+
+def check_reading(evidence: CohortEvidence) -> Iterator[Finding]:
+    """Image data that was not read."""
+    return parts_left_out(evidence.each(lambda fact: fact.notes))
+
+
+def check_copies(evidence: CohortEvidence) -> Iterable[Finding]:
+    """Copies of other slides."""
+    return evidence.copies
+
+
+def check_sections(evidence: CohortEvidence) -> Iterator[Finding]:
+    """Neighbouring sections."""
+    return sections(evidence.pairs)
+
+
+def check_shared_masks(evidence: CohortEvidence) -> Iterator[Finding]:
+    """Different slides with one mask."""
+    return _as_chosen(evidence.shared_masks, evidence.config.not_histology)
+
+
+def check_magnification(evidence: CohortEvidence) -> Iterator[Finding]:
+    """Slides of another scale than most."""
+    return magnification_findings(evidence.each(lambda fact: fact.mpp))
+
+
+def check_labels(evidence: CohortEvidence) -> Iterator[Finding]:
+    """Slides without a label."""
+    return labels_missing(evidence.slides)
+
+
+def check_names(evidence: CohortEvidence) -> Iterator[Finding]:
+    """Names that belong together."""
+    return name_families(evidence.slides)
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    check_masks,
+    check_histology,
+    check_ink,
+    check_quality,
+    check_damage,
+    check_reading,
+    check_copies,
+    check_sections,
+    check_shared_masks,
+    check_magnification,
+    check_labels,
+    check_names,
+)
+"""Every check of slides that could be read."""
+
+
+def _as_chosen(findings: Iterable[Finding], choice: str) -> Iterator[Finding]:
+    """Findings whose slides are kept where the recipe says so."""
+    return (replace(item, proposal="keep") if choice == "keep" else item for item in findings)

@@ -34,7 +34,7 @@ def scales(mpps: Mapping[str, float | None]) -> list[tuple[float, tuple[str, ...
     return sorted(sets, key=lambda item: (-len(item[1]), item[0]))
 
 
-def magnifications(mpps: Mapping[str, float | None]) -> Iterator[Finding]:
+def magnification_findings(mpps: Mapping[str, float | None]) -> Iterator[Finding]:
     """Name slides whose scale is not that of most slides of the cohort.
 
     Args:

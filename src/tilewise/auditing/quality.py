@@ -92,7 +92,7 @@ def measure_quality(rgb: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_]) -
     )
 
 
-def quality(facts: Mapping[str, QualityFacts]) -> Iterator[Finding]:
+def quality_findings(facts: Mapping[str, QualityFacts]) -> Iterator[Finding]:
     """Name slides that are blank, blurred, dark, bright, or hold far more or less tissue than the rest.
 
     Blank slides are proposed for dropping; of the rest only extremes are. Comparison with the cohort starts at twenty

@@ -16,20 +16,20 @@ from tilewise.cohort import Slide
 
 
 @dataclass(frozen=True)
-class Suspects:
-    """What other checks say about single slides, to tell which of a pair is the fault.
+class SlideFaults:
+    """Faults of single slides, which tell the worse one of a pair.
 
     Attributes:
-        not_histology: slides that other checks would drop because they are no histology.
+        not_histology: slides that surely show no stained tissue.
         inked: slides with a blob of ink.
-        spoilt: slides that any check but that for copies would drop.
+        grave: slides that any check but that for copies would drop.
         other_stain: slides of another stain than the cohort's.
         distances: how far slides lie from the cohort, `cohort_distance`.
     """
 
-    not_histology: frozenset[str]
-    inked: frozenset[str]
-    spoilt: frozenset[str] = frozenset()
+    not_histology: frozenset[str] = frozenset()
+    inked: frozenset[str] = frozenset()
+    grave: frozenset[str] = frozenset()
     other_stain: frozenset[str] = frozenset()
     distances: Mapping[str, float] = field(default_factory=dict)
 
@@ -38,7 +38,7 @@ def copies(
     slides: Mapping[str, Slide],
     facts: Mapping[str, SlideFacts],
     pairs: Iterable[Pair],
-    suspects: Suspects,
+    faults: SlideFaults,
     config: AuditConfig,
 ) -> Iterator[Finding]:
     """Slides that show the same tissue. The best one stays, of equals the first by name.
@@ -46,43 +46,26 @@ def copies(
     A slide goes only where one that it was itself found to show stays; a copy of its copy is not enough.
     """
     equal = equal_pixels(facts)
-    exact = [(names[0], other) for names in equal for other in names[1:]]
-    same = {name: fact.pixel_digest for name, fact in facts.items()}
-    near = [pair for pair in pairs if pair.relation == "copy" and same[pair.slide] != same[pair.other]]
-    related = join_all([*exact, *((pair.slide, pair.other) for pair in near)])
-    partners: dict[str, set[str]] = defaultdict(set)
-    for names in [*equal, *((pair.slide, pair.other) for pair in near)]:
-        for name in names:
-            partners[name] |= set(names) - {name}
-    kept: dict[str, _Verdict] = {}
-    for names in _clusters(related):
-        conflict = len({slides[name].label for name in names} - {None}) > 1
-        stay: list[str] = []
-        for name in sorted(names, key=lambda name: _rank(name, slides, facts, near, suspects)):
-            better = next((one for one in stay if one in partners[name]), name)
-            kept[name] = _Verdict(better, conflict, names)
-            if better == name:
-                stay.append(name)
-    for one, two in exact:
+    near = _near_copies(pairs, facts)
+    choices = _choose(equal, near, slides, facts, faults)
+    for one, two in ((names[0], other) for names in equal for other in names[1:]):
         for name, other in ((one, two), (two, one)):
-            verdict = kept[name]
-            text = f"all pixels equal those of {other}"
-            yield Finding(name, "exact-copy", other, _proposal(name, verdict, config), 1.0,
-                          f"{text}; {_labels(slides, verdict)}")  # fmt: skip
+            text = f"all pixels equal those of {other}; {choices[name].label_words}"
+            yield Finding(name, "exact-copy", other, _proposal(name, choices[name], config), 1.0, text)
     for pair in near:
-        for name, other in ((pair.slide, pair.other), (pair.other, pair.slide)):
-            verdict = kept[name]
-            reason = _reason(name, verdict.best, pair, suspects) if config.copies == "drop" else ""
+        for name, other in pair.both_ways:
+            choice = choices[name]
+            reason = _reason(name, choice.best, pair, faults) if config.copies == "drop" else ""
             text = f"shows the same tissue as {other} ({pair.transform}; similarity {pair.similarity:.2f}){reason}"
-            yield Finding(name, "near-copy", other, _proposal(name, verdict, config), round(pair.confidence, 3),
-                          f"{text}; {_labels(slides, verdict)}")  # fmt: skip
+            yield Finding(name, "near-copy", other, _proposal(name, choice, config), round(pair.confidence, 3),
+                          f"{text}; {choice.label_words}")  # fmt: skip
 
 
 def sections(pairs: Iterable[Pair]) -> Iterator[Finding]:
     """Neighbouring sections of one block: no copies, but never to be split between parts."""
     for pair in pairs:
         if pair.relation == "section":
-            for name, other in ((pair.slide, pair.other), (pair.other, pair.slide)):
+            for name, other in pair.both_ways:
                 text = (
                     f"a neighbouring section of {other} (agreement {pair.similarity:.2f}): kept, in one group with it"
                 )
@@ -121,48 +104,86 @@ def alike(digests: Mapping[str, str]) -> list[list[str]]:
     return [sorted(names) for names in sets.values() if len(names) > 1]
 
 
+def distinct_labels(names: Iterable[str], slides: Mapping[str, Slide]) -> tuple[str, ...]:
+    """Labels that slides carry, in order; slides without one are left out."""
+    labels = (slides[name].label for name in names)
+    return tuple(sorted({label for label in labels if label is not None}))
+
+
+def conflicting(labels: Sequence[str]) -> str:
+    """Several labels of slides that belong together, in words."""
+    return f"conflicting labels ({', '.join(labels)})"
+
+
+def _near_copies(pairs: Iterable[Pair], facts: Mapping[str, SlideFacts]) -> list[Pair]:
+    """Copies whose pixels are not equal."""
+    digests = {name: fact.pixel_digest for name, fact in facts.items()}
+    return [pair for pair in pairs if pair.relation == "copy" and digests[pair.slide] != digests[pair.other]]
+
+
 @dataclass(frozen=True)
-class _Verdict:
+class _Choice:
+    """The slide that stays for a slide, maybe itself, and the labels of all that show the same tissue."""
+
     best: str
-    conflict: bool
-    names: tuple[str, ...]
+    labels: tuple[str, ...]
+
+    @property
+    def is_conflict(self) -> bool:
+        return len(self.labels) > 1
+
+    @property
+    def label_words(self) -> str:
+        return f"{conflicting(self.labels)}: nobody can tell which is right" if self.is_conflict else "the same label"
 
 
-def _proposal(name: str, verdict: _Verdict, config: AuditConfig) -> Action:
+def _choose(
+    equal: Sequence[Sequence[str]], near: Sequence[Pair], slides: Mapping[str, Slide],
+    facts: Mapping[str, SlideFacts], faults: SlideFaults,
+) -> dict[str, _Choice]:  # fmt: skip
+    """Choose for every slide with copies the one that stays."""
+    sets = [*equal, *([pair.slide, pair.other] for pair in near)]
+    partners: dict[str, set[str]] = defaultdict(set)
+    for names in sets:
+        for name in names:
+            partners[name].update(names)
+    choices: dict[str, _Choice] = {}
+    for cluster in _clusters(join_all((names[0], other) for names in sets for other in names[1:])):
+        labels = distinct_labels(cluster, slides)
+        best: list[str] = []
+        for name in sorted(cluster, key=lambda name: _rank(name, slides, facts, near, faults)):
+            choices[name] = _Choice(next((one for one in best if one in partners[name]), name), labels)
+            if choices[name].best == name:
+                best.append(name)
+    return choices
+
+
+def _proposal(name: str, choice: _Choice, config: AuditConfig) -> Action:
     if config.copies == "keep":
         return "keep"
-    if name != verdict.best or (verdict.conflict and config.conflicts == "drop"):
-        return "drop"
-    return "keep"
-
-
-def _labels(slides: Mapping[str, Slide], verdict: _Verdict) -> str:
-    if not verdict.conflict:
-        return "the same label"
-    labels = sorted({str(slides[name].label) for name in verdict.names if slides[name].label is not None})
-    return f"conflicting labels ({', '.join(labels)}): nobody can tell which is right"
+    return "drop" if name != choice.best or (choice.is_conflict and config.conflicts == "drop") else "keep"
 
 
 def _rank(
-    name: str, slides: Mapping[str, Slide], facts: Mapping[str, SlideFacts], near: Sequence[Pair], suspects: Suspects
+    name: str, slides: Mapping[str, Slide], facts: Mapping[str, SlideFacts], near: Sequence[Pair], faults: SlideFaults
 ) -> tuple[object, ...]:
     """Smaller is better: real tissue, no ink, not made from another one, with label and mask, first by name."""
     fact = facts[name]
     derived = any(pair.derived == name for pair in near)
     unmarked = fact.mask is None or not fact.mask.share or fact.mask.is_off_tissue
     unmarked |= fact.mask is not None and bool(fact.mask.fault)
-    inked = name in suspects.inked
+    inked = name in faults.inked
     unlabelled = slides[name].label is None
-    spoilt = name in suspects.not_histology or name in suspects.spoilt
-    return spoilt, inked, derived, unlabelled, unmarked, named_like_a_copy(name), name
+    grave = name in faults.not_histology or name in faults.grave
+    return grave, inked, derived, unlabelled, unmarked, named_like_a_copy(name), name
 
 
-def _reason(name: str, best: str, pair: Pair, suspects: Suspects) -> str:
+def _reason(name: str, best: str, pair: Pair, faults: SlideFaults) -> str:
     if name == best:
         return "; this one is kept"
-    if name in suspects.not_histology:
+    if name in faults.not_histology:
         return "; this one's tissue was replaced"
-    if name in suspects.inked and best not in suspects.inked:
+    if name in faults.inked and best not in faults.inked:
         return "; this one carries ink and its clean twin is here"
     return f"; {pair.reason}" if pair.derived == name and pair.reason else ""
 

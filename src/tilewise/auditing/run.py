@@ -13,6 +13,7 @@ from tilewise.auditing.cohort import AuditedCohort
 from tilewise.auditing.config import AuditConfig
 from tilewise.auditing.copies import find_pairs
 from tilewise.auditing.decisions import Names, merge, propose, read_decisions, refuse_to_overwrite, write_decisions
+from tilewise.auditing.evidence import CohortEvidence
 from tilewise.auditing.facts import FactsRequest, MeasuredSlide, look
 from tilewise.auditing.finding import Decision, Finding
 from tilewise.auditing.relations import between
@@ -128,7 +129,7 @@ def _find(
 ) -> list[Finding]:
     facts = {name: found.facts for name, found in seen.items()}
     prints = {name: found.fingerprint for name, found in seen.items()}
-    findings = list(find_all(slides, facts, find_pairs(prints), config))
+    findings = list(find_all(CohortEvidence(slides, facts, find_pairs(prints), config)))
     if options.against is not None:
         others, unseen = _look_at({slide.slide_id: slide for slide in options.against.slides}, config, options)
         if unseen:

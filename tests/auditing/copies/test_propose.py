@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tilewise.auditing.copies.layout import NUM_BINS
+from tilewise.auditing.copies.descriptors import NUM_BINS
 from tilewise.auditing.copies.propose import _ALIKE, Index, propose
 
 

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilewise.auditing.copies.descriptors import describe
+from tilewise.auditing.copies.descriptors import NUM_BINS, describe
 from tilewise.auditing.copies.keypoints import Keypoints, Level
-from tilewise.auditing.copies.layout import NUM_BINS
 from tilewise.auditing.copies.propose import facing, unit
 from tilewise.auditing.copies.symmetry import COMPOSE, INVERSE, MATRICES, PERMUTATIONS, WORDS
 

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.auditing.copies.fingerprint import Fingerprint, open_picture
-from tilewise.auditing.copies.grain import grainy
+from tilewise.auditing.copies.fingerprint import Fingerprint, grainy, open_picture
 
 Grey = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -1,6 +1,9 @@
-"""Confirm or refuse a proposed pair."""
+"""Pairs of slides that show the same tissue: a proposed pair is confirmed or refused."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -8,7 +11,6 @@ from tilewise.auditing.copies.agree import Agreement, agreement
 from tilewise.auditing.copies.align import Alignment, align
 from tilewise.auditing.copies.derive import derived_side
 from tilewise.auditing.copies.fingerprint import Fingerprint
-from tilewise.auditing.copies.pair import Pair
 from tilewise.auditing.copies.symmetry import WORDS
 
 #: Share of the smaller tissue two slides must have in common to be copies; below it they are fields that overlap.
@@ -18,6 +20,41 @@ _MOST_DIFFERING = 0.6
 # Much of what is called tissue must show something that agrees: two smooth pictures agree nowhere.
 _FEWEST_AGREEING_PX, _LEAST_AGREED = 150, 0.2
 _LEAST_SIMILARITY = 0.7
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What two slides have to do with each other.
+
+    Attributes:
+        slide, other: their names, in the order they came.
+        relation: `copy`: the same pixels once, whatever was done to them; `section`: other pixels of the same tissue,
+            a neighbouring section or a field that overlaps in part.
+        transform: how `slide` lies on `other`, in words.
+        overlap: share of the smaller tissue that both show, 0..1.
+        similarity: correlation where the content is the same, 0..1; of cells, or of gross structure for neighbouring
+            sections.
+        confidence: 0..1.
+        differs: share of the overlap whose content differs, 0..1: something was pasted there.
+        derived: which of the two was made from the other, where that can be told.
+        reason: why, as a clause; empty without `derived`.
+    """
+
+    slide: str
+    other: str
+    relation: Literal["copy", "section"]
+    transform: str
+    overlap: float
+    similarity: float
+    confidence: float
+    differs: float
+    derived: str | None = None
+    reason: str = ""
+
+    @property
+    def both_ways(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Each of the two slides, and the other one."""
+        return (self.slide, self.other), (self.other, self.slide)
 
 
 def compare(names: tuple[str, str], one: Fingerprint, two: Fingerprint, symmetry: int) -> Pair | None:

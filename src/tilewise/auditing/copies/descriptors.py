@@ -7,8 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.auditing.copies.keypoints import Keypoints, Level
-from tilewise.auditing.copies.layout import NUM_BINS, NUM_CELLS, NUM_DIRECTIONS
 
+# Cells of a square around the keypoint, and directions of the gradient in each.
+NUM_CELLS = 4
+NUM_DIRECTIONS = 8
+NUM_BINS = NUM_CELLS * NUM_CELLS * NUM_DIRECTIONS
 # A cell is 3 sigma wide (Lowe 2004), sampled 4 x 4 times.
 _SAMPLES = 4 * NUM_CELLS
 _CELL_SIGMAS = 3.0

@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from tilewise.auditing.copies.compare import compare
+from tilewise.auditing.copies.compare import Pair, compare
 from tilewise.auditing.copies.fingerprint import Fingerprint
-from tilewise.auditing.copies.pair import Pair
 from tilewise.auditing.copies.propose import Proposal, index_keypoints, propose
 from tilewise.auditing.copies.sections import coarse_image, likeness, propose_sections
 

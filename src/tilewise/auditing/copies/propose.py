@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.auditing.copies.descriptors import SCALE
+from tilewise.auditing.copies.descriptors import NUM_BINS, NUM_CELLS, NUM_DIRECTIONS, SCALE
 from tilewise.auditing.copies.fingerprint import Fingerprint
-from tilewise.auditing.copies.layout import NUM_BINS, NUM_CELLS, NUM_DIRECTIONS
 from tilewise.auditing.copies.symmetry import COMPOSE, INVERSE, MATRICES, PERMUTATIONS
 
 _KEYPOINTS_PER_SLIDE = 80

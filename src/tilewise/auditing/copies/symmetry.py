@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.auditing.copies.layout import NUM_CELLS, NUM_DIRECTIONS
+from tilewise.auditing.copies.descriptors import NUM_CELLS, NUM_DIRECTIONS
 
 # Turns are clockwise as seen, with y pointing down; a mirrored picture is flipped left to right first.
 _TURN = np.array([[0, -1], [1, 0]])

@@ -4,8 +4,7 @@ from tilewise.auditing.ink.extent import InkMap, ink_map
 from tilewise.auditing.ink.facts import Colour, InkFacts, InkSpot
 from tilewise.auditing.ink.findings import ink_findings
 from tilewise.auditing.ink.measure import measure_ink
-from tilewise.auditing.ink.picture import before_after
-from tilewise.auditing.ink.repair import Repaired, repair
+from tilewise.auditing.ink.repair import Repaired, before_after, repair
 
 __all__ = [
     "Colour",

@@ -1,4 +1,4 @@
-"""Take ink out of a slide: glass in the picture, nothing in the mask."""
+"""Take ink out of a slide: glass in the picture, nothing in the mask; and a picture of before and after."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ from tilewise.valid import valid_field
 
 # Telea's method grows with the area and the width of what it fills; a display asks for no more than this.
 _INPAINT_SIDE: Final = 700
+# The picture of a repair: colours of outlines, and pixels between its halves.
+_INK: Final = (255, 140, 0)
+_MASK: Final = (0, 90, 255)
+_GAP_PX: Final = 8
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,31 @@ def repair(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, *, in
     field.cut(repaired)[inner.ink] = inner.rgb[inner.ink]
     filled_share = round(float(ink.mean()), 6)
     return Repaired(repaired, None if mask is None else mask & ~ink, ink, inner.tissue_lost, filled_share)
+
+
+def before_after(
+    rgb: npt.NDArray[np.uint8],
+    repaired: Repaired,
+    max_side: int = 900,
+    *,
+    mask: npt.NDArray[np.bool_] | None = None,
+) -> npt.NDArray[np.uint8]:
+    """Draw a slide before its repair and after it, the ink outlined in orange, the mask in blue.
+
+    Args:
+        rgb: uint8 (H, W, 3), before.
+        repaired: what `repair` made of it.
+        max_side: pixels of each of the two pictures' longer side.
+        mask: bool (H, W), before; None to draw none there.
+
+    Returns:
+        uint8 RGB, both pictures beside each other, or above each other for a wide slide.
+    """
+    before = _drawn(rgb, repaired.ink, mask, max_side)
+    after = _drawn(repaired.rgb, repaired.ink, repaired.mask, max_side)
+    stacked = before.shape[1] > 1.4 * before.shape[0]
+    gap = np.full((_GAP_PX, before.shape[1], 3) if stacked else (before.shape[0], _GAP_PX, 3), 255, np.uint8)
+    return np.concatenate([before, gap, after], axis=0 if stacked else 1)
 
 
 def _repaired(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, *, inpaint: bool) -> Repaired:
@@ -111,3 +140,18 @@ def _inpainted(rgb: npt.NDArray[np.uint8], ink: Bool) -> npt.NDArray[np.uint8]:
     filled = rgb.copy()
     filled[ink] = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_LINEAR)[ink]
     return filled
+
+
+def _drawn(
+    rgb: npt.NDArray[np.uint8], ink: npt.NDArray[np.bool_], mask: npt.NDArray[np.bool_] | None, max_side: int
+) -> npt.NDArray[np.uint8]:
+    height, width = ink.shape
+    scale = min(1.0, max_side / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    picture = np.ascontiguousarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
+    for region, colour in ((mask, _MASK), (ink, _INK)):
+        if region is not None:
+            small = cv2.resize(region.astype(np.uint8), size, interpolation=cv2.INTER_AREA)
+            outlines, _ = cv2.findContours(small, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+            cv2.drawContours(picture, outlines, -1, colour, max(1, round(max(size) / 600)), cv2.LINE_8)
+    return picture
