@@ -12,6 +12,7 @@ from tests.drawn import SETTINGS, draw_cohort, draw_slide, recipe
 from tilewise import api
 from tilewise.cli.main import run
 from tilewise.cohort import Cohort
+from tilewise.store import visible_names
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def test_another_class_of_some_slides_replaces_the_pictures_before(capfd, home, 
     )
     assert code == 0
     assert json.loads(text)["drawn"] == {"img_0001.png": "A"}
-    assert sorted(path.name for path in out.iterdir()) == ["explain.csv", "explain.html", "img_0001.png"]
+    assert visible_names(out) == ["explain.csv", "explain.html", "img_0001.png"]
     assert "drawn for A, probability 0." in (out / "explain.html").read_text("utf-8")
     assert {row["class"] for row in rows_of(out / "explain.csv")} == {"A"}
 

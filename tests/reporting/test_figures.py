@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.reporting.conftest import CLASSES
-from tilewise.reporting import numbers
+from tilewise import wording
+from tilewise.reporting import text
 from tilewise.reporting.choose import confident_errors, example_slides, slide_results
-from tilewise.reporting.confusion import confusion_rows
 from tilewise.reporting.curves import training_curves
 from tilewise.reporting.data import Epoch, History, PartSummary, Picture
 from tilewise.reporting.headline import headline
 from tilewise.reporting.pictures import jpeg_uri, outline, picture_svg
 from tilewise.reporting.svg import element, path
-from tilewise.reporting.tables import flat, fold_rows, fold_summary, tile_counts
+from tilewise.reporting.tables import confusion_rows, flat, fold_rows, fold_summary, tile_counts
 from tilewise.reporting.text import with_code
 
 
@@ -221,15 +221,16 @@ def test_fold_summary() -> None:
 
 
 def test_numbers() -> None:
-    assert numbers.number(0.12345) == "0.12"
-    assert numbers.number(0.12345, 3) == "0.123"
-    assert numbers.number(None) == "–"
-    assert numbers.interval(_score(0.5, 0.25, 0.75)) == "0.25 to 0.75"
-    assert numbers.mean_and_spread({"mean": 0.5, "std": None, "num_folds": 1}) == "0.50"
-    assert numbers.percent(0.456) == "46 %"
-    assert [numbers.count(n, noun) for n, noun in ((1, "slide"), (0, "slide"), (3, "class"), (2000, "tile"))] == [
+    assert text.number(0.12345) == "0.12"
+    assert text.number(0.12345, 3) == "0.123"
+    assert text.number(None) == "–"
+    assert text.interval(_score(0.5, 0.25, 0.75)) == "0.25 to 0.75"
+    assert text.mean_and_spread({"mean": 0.5, "std": None, "num_folds": 1}) == "0.50"
+    assert text.percent(0.456) == "46 %"
+    assert [text.count(n, noun) for n, noun in ((1, "slide"), (0, "slide"), (3, "class"), (2000, "tile"))] == [
         "1 slide", "0 slides", "3 classes", "2\N{NARROW NO-BREAK SPACE}000 tiles",
     ]  # fmt: skip
+    assert wording.count(2000, "tile") == "2000 tiles"
 
 
 def test_backticks_become_code() -> None:

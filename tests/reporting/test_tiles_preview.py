@@ -12,9 +12,9 @@ from tilewise.auditing import run as audit_stage
 from tilewise.auditing.run import AuditOptions
 from tilewise.cohort import Cohort
 from tilewise.execution import Failure
+from tilewise.reporting.describe_tiles import describe_tiling
 from tilewise.reporting.tiles import PreviewInput, choose_slides, write_tiles_preview
 from tilewise.reporting.tiles_pictures import TilesPictureRequest, draw
-from tilewise.reporting.tiles_words import describe_tiling
 from tilewise.tiles import run as tile_stage
 from tilewise.tiles.config import TileConfig
 

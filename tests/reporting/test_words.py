@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from tilewise.reporting.data import DecisionRow
-from tilewise.reporting.decisions import by_others, decision_groups
-from tilewise.reporting.describe import describe_layout, overlapping
+from tilewise.reporting.describe import by_others, decision_groups, describe_layout
+from tilewise.reporting.describe_tiles import describe_tiling, overlapping
 from tilewise.reporting.text import without_folders
-from tilewise.reporting.tiles_words import describe_tiling
 from tilewise.tiles.config import TileConfig
 
 

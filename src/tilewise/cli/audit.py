@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tilewise.cli.options import CohortArgument, JsonOption, QuietOption, RecipeOption, SetOption, WorkersOption
+from tilewise.wording import count
 
 if TYPE_CHECKING:
     from tilewise.auditing.cohort import AuditedCohort
@@ -79,12 +80,12 @@ def audit(
 
 def _lines(audited: AuditedCohort) -> Iterator[str]:
     counts = Counter((finding.kind, finding.proposed) for finding in audited.findings)
-    for (kind, proposal), count in sorted(counts.items()):
-        yield f"{kind:<20} {proposal:<16} {count}"
+    for (kind, proposal), num in sorted(counts.items()):
+        yield f"{kind:<20} {proposal:<16} {num}"
     repaired = sum(bool(item.repaired) for item in audited.slides)
-    yield f"{len(audited.slides)} slides kept, {repaired} of them repaired, {len(audited.dropped)} dropped"
-    if said := audited.inverted_masks():
-        yield said
+    yield f"{count(len(audited.slides), 'slide')} kept, {repaired} of them repaired, {len(audited.dropped)} dropped"
+    if sentence := audited.inverted_masks():
+        yield sentence
     labels = Counter(str(item.slide.label) for item in audited.slides if item.slide.label is not None)
     if labels:
         yield "kept         " + ", ".join(f"{label} {num}" for label, num in sorted(labels.items()))

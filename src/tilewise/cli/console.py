@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tilewise.execution import Failure, Progress, Task, show_progress
+from tilewise.wording import count
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -47,7 +48,7 @@ def note_lines(kinds: Sequence[NoteKind]) -> Iterator[str]:
     for kind in kinds[:_NOTES_SHOWN]:
         yield f"note         {kind.sentence()}"
     if len(kinds) > _NOTES_SHOWN:
-        yield f"note         and {len(kinds) - _NOTES_SHOWN} more kinds of notes; --json has them all"
+        yield f"note         and {count(len(kinds) - _NOTES_SHOWN, 'more kind')} of notes; --json has them all"
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tilewise.cli.options import EXIT_FAILED, JsonOption, OfflineOption, QuietOption, RunArgument, WorkersOption
+from tilewise.wording import count
 
 _WARNINGS_SHOWN = 20
 _EXAMPLES = (
@@ -60,8 +61,7 @@ def explain(
         typer.echo(f"warning: {warning}", err=True)
     if len(found.warnings) > _WARNINGS_SHOWN:
         typer.echo(f"... and {len(found.warnings) - _WARNINGS_SHOWN} more; {found.page} has them all", err=True)
-    num = len(found.pictures)
-    lines = [f"{num} slide{'s' * (num != 1)} drawn"]
+    lines = [f"{count(len(found.pictures), 'slide')} drawn"]
     lines += [f"{len(found.without)} without a map"] if found.without else []
     lines += note_lines(found.slide_notes)
     lines += [f"page: {found.page}", f"tiles: {found.table}"]

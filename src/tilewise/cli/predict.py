@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tilewise.cli.options import EXIT_FAILED, JsonOption, OfflineOption, QuietOption, RunArgument, WorkersOption
+from tilewise.wording import count
 
 _WARNINGS_SHOWN = 20
 
@@ -47,8 +48,8 @@ def predict(
     if len(result.warnings) > _WARNINGS_SHOWN:
         typer.echo(f"... and {len(result.warnings) - _WARNINGS_SHOWN} more; {result.details} has them all", err=True)
     counts, unclassified = result.counts(), result.unclassified()
-    lines = [f"{len(result.table) - len(unclassified)} slides classified"]
-    lines += [f"  {name:<22} {count}" for name, count in counts.items()]
+    lines = [f"{count(len(result.table) - len(unclassified), 'slide')} classified"]
+    lines += [f"  {name:<22} {num}" for name, num in counts.items()]
     if unclassified:
         lines.append(f"{len(unclassified)} NOT classified, filled in with the commonest class of the training cohort")
     text = "\n".join([*lines, *note_lines(result.slide_notes), f"submission: {out}", f"details: {result.details}"])

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tilewise.metrics import METRIC_NAMES
+from tilewise.reporting.headline import describe_right, describe_weakest
+from tilewise.wording import count
 
 _BASELINES = {"commonest": "commonest class", "random": "guessing at random"}
 _SHOWN_LOSSES = 5
@@ -18,7 +20,7 @@ def score_lines(evaluation: Mapping[str, Any], *, details: bool = False) -> Iter
     if evaluation.get("holdout"):
         parts.append(("holdout", evaluation["holdout"]))
     for title, scores in parts:
-        yield f"{title}: {scores['num_slides']} slides in {scores['num_groups']} groups"
+        yield f"{title}: {count(scores['num_slides'], 'slide')} in {count(scores['num_groups'], 'group')}"
         for metric in dict.fromkeys([primary, *METRIC_NAMES]) if details else [primary]:
             yield f"  {metric:<18} {_interval(scores[metric])}"
         for name, baseline in scores["baselines"].items():
@@ -28,30 +30,18 @@ def score_lines(evaluation: Mapping[str, Any], *, details: bool = False) -> Iter
             for label, row in scores["per_class"].items():
                 values = " ".join(f"{_number(row[key]):>9}" for key in ("precision", "recall", "f1"))
                 yield f"  {label:<22} {values} {row['support']:>7} {_number(row['log_loss']):>9}"
-        yield f"  {_in_words(scores)}"
+        yield f"  {describe_right(scores)} {describe_weakest(scores)}".rstrip()
         for note in scores.get("notes", ()):
             # What is said of a metric that is not shown would only crowd out the rest.
             if details or not note.startswith("AUROC"):
                 yield f"  note: {note}"
     mean = evaluation["fold_mean"][primary]
     if mean["num_folds"] > 1:
-        yield f"mean of {mean['num_folds']} folds: {primary} {_number(mean['mean'])} sd {_number(mean['std'])}"
+        yield f"mean of {count(mean['num_folds'], 'fold')}: {primary} {_number(mean['mean'])} sd {_number(mean['std'])}"
     if details:
         yield f"highest loss (of {len(evaluation['highest_losses'])} in evaluation.json)"
         for row in evaluation["highest_losses"][:_SHOWN_LOSSES]:
             yield f"  {_number(row['log_loss'])}  {row['slide']}: {row['label']}, predicted {row['predicted']}"
-
-
-def _in_words(scores: Mapping[str, Any]) -> str:
-    labels, counts = scores["confusion"]["labels"], scores["confusion"]["counts"]
-    right, total = sum(row[place] for place, row in enumerate(counts)), sum(map(sum, counts))
-    tested = [name for name in labels if scores["per_class"][name]["support"]]
-    weakest = min(tested, key=lambda name: scores["per_class"][name]["f1"]["value"] or 0.0)
-    row = counts[labels.index(weakest)]
-    return (
-        f"{right} of {total} slides right; weakest class: {weakest}, "
-        f"{row[labels.index(weakest)]} of {sum(row)} slides found"
-    )
 
 
 def _interval(score: Mapping[str, Any]) -> str:

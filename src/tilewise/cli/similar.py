@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tilewise.cli.options import EXIT_FAILED, CohortArgument, JsonOption, OfflineOption, QuietOption, WorkersOption
+from tilewise.wording import count
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +55,7 @@ def similar(
         f"{one.rank:>4}  {one.similarity:>6.3f}  {one.slide:<{width}}  {one.label or ''}".rstrip()
         for one in found.neighbours
     ]
-    chosen = f"{found.num_compared} slides compared with {found.to} by the encoder {found.encoder}"
+    chosen = f"{count(found.num_compared, 'slide')} compared with {found.to} by the encoder {found.encoder}"
     text = "\n".join([chosen, "rank  cosine  slide", *lines, *([f"page         {out}"] if out else [])])
     for failure in found.failures[:10]:
         typer.echo(f"failed: {failure.item}: {failure.message}", err=True)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tilewise.cli.options import JsonOption, QuietOption, SeedOption, WorkersOption
+from tilewise.wording import count
 
 
 def register(app: typer.Typer) -> None:
@@ -73,9 +74,9 @@ def synth(
         "truth": str(summary.truth),
     }
     text = (
-        f"{summary.num_train} training and {summary.num_test} test slides in {summary.root}\n"
+        f"{summary.num_train} training and {count(summary.num_test, 'test slide')} in {summary.root}\n"
         f"best macro F1 anyone can reach: {summary.best_macro_f1:.3f} (truth in {summary.truth})"
     )
     if summary.num_faulty:
-        text += f"\n{summary.num_faulty} slides with a planted fault, named in {summary.truth / 'faults.csv'}"
+        text += f"\n{count(summary.num_faulty, 'slide')} with a planted fault, named in {summary.truth / 'faults.csv'}"
     print_result(payload, text, as_json=as_json)

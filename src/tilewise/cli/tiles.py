@@ -20,6 +20,7 @@ from tilewise.cli.options import (
     SetOption,
     WorkersOption,
 )
+from tilewise.wording import count
 
 if TYPE_CHECKING:
     from tilewise.tiles.tileset import TileSet
@@ -56,56 +57,51 @@ def tiles(
     from tilewise.cli.console import print_result, progress
 
     with progress(quiet=quiet):
-        found, failures = api.tiles(
+        tile_set, failures = api.tiles(
             cohort, api.load_recipe(recipe, set_), out=out, preview=preview, decisions=decisions, workers=workers
         )
     payload = {
-        "num_tiles": len(found.table),
-        "tiles": found.counts(),
-        "skipped": found.skipped,
-        "fallbacks": found.fallbacks,
-        "small_boxes": found.small_boxes,
-        "dropped": found.dropped,
+        "num_tiles": len(tile_set.table),
+        "tiles": tile_set.counts(),
+        "skipped": tile_set.skipped,
+        "fallbacks": tile_set.fallbacks,
+        "small_boxes": tile_set.small_boxes,
+        "dropped": tile_set.dropped,
         "failures": [asdict(failure) for failure in failures],
         "out": str(out) if out else None,
         "preview": str(preview) if preview else None,
     }
-    lines = [*_lines(found)]
+    lines = [*_lines(tile_set)]
     lines += [f"table        {out}"] if out else []
     lines += [f"preview      {preview}"] if preview else []
-    unread = [failure for failure in failures if failure.item not in found.skipped]
+    unread = [failure for failure in failures if failure.item not in tile_set.skipped]
     for failure in unread[:10]:
         typer.echo(f"failed: {failure.item}: {failure.message}", err=True)
     if len(unread) > 10:
         typer.echo(f"and {len(unread) - 10} more; --json names each", err=True)
     print_result(payload, "\n".join(lines), as_json=as_json)
-    return EXIT_FAILED if failures or found.table.empty else 0
+    return EXIT_FAILED if failures or tile_set.table.empty else 0
 
 
-def _lines(found: TileSet) -> Iterator[str]:
-    counts = [count for count in found.counts().values() if count]
+def _lines(tile_set: TileSet) -> Iterator[str]:
+    counts = [num for num in tile_set.counts().values() if num]
     if counts:
-        yield (
-            f"{len(found.table)} tiles on {len(counts)} slides, {min(counts)} to {max(counts)} per slide, "
-            f"median {median(counts):g}"
-        )
-    for strategy, number in found.table["strategy"].value_counts(sort=False).items():
+        tiles_on_slides = f"{count(len(tile_set.table), 'tile')} on {count(len(counts), 'slide')}"
+        yield f"{tiles_on_slides}, {min(counts)} to {max(counts)} per slide, median {median(counts):g}"
+    for strategy, number in tile_set.table["strategy"].value_counts(sort=False).items():
         yield f"{strategy:<17} {number}"
-    for name, reason in [*found.skipped.items()][:10]:
+    for name, reason in [*tile_set.skipped.items()][:10]:
         yield f"no tile: {name}: {reason}"
-    if len(found.skipped) > 10:
-        yield f"and {len(found.skipped) - 10} more slides without tiles; --json or --preview names each"
-    if found.fallbacks:
-        yield f"{_slides(len(found.fallbacks))} not cut by {_their(found.fallbacks)} mask; --json or --preview says why"
-    if found.small_boxes:
+    if len(tile_set.skipped) > 10:
+        yield f"and {count(len(tile_set.skipped) - 10, 'more slide')} without tiles; --json or --preview names each"
+    if fallbacks := tile_set.fallbacks:
+        slides = count(len(fallbacks), "slide")
+        yield f"{slides} not cut by {_their(fallbacks)} mask; --json or --preview says why"
+    if small_boxes := tile_set.small_boxes:
         yield (
-            f"{_slides(len(found.small_boxes))} without a box of tiles.component_box_min: the largest box of "
-            f"{_their(found.small_boxes)} mask was taken; --json or --preview says which"
+            f"{count(len(small_boxes), 'slide')} without a box of tiles.component_box_min: the largest box of "
+            f"{_their(small_boxes)} mask was taken; --json or --preview says which"
         )
-
-
-def _slides(num: int) -> str:
-    return f"{num} slide{'s' * (num != 1)}"
 
 
 def _their(slides: Mapping[str, str]) -> str:

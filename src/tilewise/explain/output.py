@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 from collections.abc import Mapping, Sequence
@@ -10,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import cv2
-import numpy as np
 from PIL import Image
 
 from tilewise.execution import Failure, run_each
-from tilewise.explain.draw import RGB, draw_slide
+from tilewise.explain.draw import draw_slide
 from tilewise.explain.slide import SlideExplained
+from tilewise.reporting.pictures import webp, webp_uri
 from tilewise.reporting.templates import environment, read
 from tilewise.reporting.text import without_folders
 from tilewise.store import digest_config, forget_written, record_written, write_bytes, write_text
@@ -55,7 +54,7 @@ class _Request:
 
 def write_explanation(
     out: Path, explained: Sequence[SlideExplained], facts: PageFacts, *, workers: int | None = None
-) -> tuple[dict[str, Path], tuple[Failure, ...]]:
+) -> tuple[dict[str, Path], dict[str, str], tuple[Failure, ...]]:
     """Draw every slide into a folder, with `explain.csv` and `explain.html`; what an earlier call drew there goes.
 
     Args:
@@ -65,7 +64,7 @@ def write_explanation(
         workers: processes that draw; None takes every processor.
 
     Returns:
-        Slide -> its picture, and the slides that could not be drawn.
+        Slide -> its picture; slide -> why it has none, `facts.without` first; and the slides that could not be drawn.
     """
     out.mkdir(parents=True, exist_ok=True)
     forget_written(out)  # until all of it is there: a call that is stopped goes on
@@ -78,13 +77,13 @@ def write_explanation(
     drawn = run_each(_draw, requests, stage="drawing", workers=workers)
     shown = [one for one in explained if one.slide.slide_id in drawn.results]
     root = str(facts.cohort)
-    lost = {failure.item: f"it could not be drawn: {failure.message}" for failure in drawn.failures}
-    without = {name: without_folders(why, root) for name, why in {**facts.without, **lost}.items()}
+    without = dict(facts.without)
+    without |= {failure.item: f"it could not be drawn: {failure.message}" for failure in drawn.failures}
     view = {
         "style": read("report.css") + read("explain.css"),
         "version": __version__,
         "facts": facts,
-        "without": without,
+        "without": {name: without_folders(why, root) for name, why in without.items()},
         "slides": [
             (one, drawn.results[one.slide.slide_id], [without_folders(text, root) for text in one.warnings])
             for one in shown
@@ -93,7 +92,7 @@ def write_explanation(
     _write_table(out / TABLE, shown, places)
     record_written(out, [out / TABLE, *(requests[name].path for name in drawn.results)])
     write_text(out / PAGE, environment().get_template("explain.html").render(view))
-    return {name: requests[name].path for name in drawn.results}, drawn.failures
+    return {name: requests[name].path for name in drawn.results}, without, drawn.failures
 
 
 def _places(names: Sequence[str]) -> dict[str, str]:
@@ -123,18 +122,13 @@ def _drawn_before(out: Path) -> list[Path]:
 def _draw(request: _Request) -> str:
     """Draw and write one picture; returns a smaller one as a `data:` address for the page."""
     rgb_HWC = draw_slide(request.explained)
-    write_bytes(request.path, _encoded(rgb_HWC, "PNG", optimize=True))
+    buffer = io.BytesIO()
+    Image.fromarray(rgb_HWC).save(buffer, "PNG", optimize=True)
+    write_bytes(request.path, buffer.getvalue())
     scale = _WIDEST / rgb_HWC.shape[1]
     if scale < 1:
         rgb_HWC = cv2.resize(rgb_HWC, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    data = _encoded(rgb_HWC, "WEBP", quality=_QUALITY, method=4)
-    return "data:image/webp;base64," + base64.b64encode(data).decode("ascii")
-
-
-def _encoded(rgb_HWC: RGB, kind: str, **options: int | bool) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(rgb_HWC)).save(buffer, kind, **options)
-    return buffer.getvalue()
+    return webp_uri(webp(rgb_HWC, _QUALITY))
 
 
 def _write_table(path: Path, explained: Sequence[SlideExplained], places: Mapping[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tilewise.inference.classifier import SlideClassifier
 from tilewise.models.networks import NetworkModel
+from tilewise.wording import count
 
 _GRAD_CAM = (
     "Class activation, by Grad-CAM (Selvaraju et al., ICCV 2017): the places of a tile that raise the score of the "
@@ -29,8 +30,8 @@ def models_of(classifier: SlideClassifier) -> str:
     """What was asked, in a few words."""
     num, first = len(classifier.members), classifier.members[0]
     if isinstance(first, NetworkModel):
-        return f"{num} network{'s' * (num > 1)} on pixels, {first.card.name}"
-    return f"{num} head{'s' * (num > 1)} on features of {classifier.recipe['encoder']['name']}"
+        return f"{count(num, 'network')} on pixels, {first.card.name}"
+    return f"{count(num, 'head')} on features of {classifier.recipe['encoder']['name']}"
 
 
 def said_of(classifier: SlideClassifier) -> tuple[str, ...]:

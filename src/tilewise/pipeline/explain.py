@@ -107,8 +107,7 @@ def explain(
         notes=(*prediction.notes, *(kind.sentence() for kind in slide_notes)),
     )
     with RunFolder(out).locked():
-        pictures, undrawn = write_explanation(out, explained, facts, workers=workers)
-    without |= {failure.item: f"it could not be drawn: {failure.message}" for failure in undrawn}
+        pictures, without, undrawn = write_explanation(out, explained, facts, workers=workers)
     warned = (f"{one.slide.slide_id}: {text}" for one in explained for text in one.warnings)
     return ExplainResult(
         page=out / PAGE,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -11,13 +9,11 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from tilewise.cohort import Slide, read_scaled_mask
 from tilewise.errors import MaskError, SlideError
 from tilewise.execution import run_each
-from tilewise.reporting.pictures import outline
-from tilewise.reporting.svg import path
+from tilewise.reporting.pictures import outline_path, webp, webp_uri
 from tilewise.reporting.text import without_folders
 from tilewise.slides import open_slide, read_samples
 
@@ -25,8 +21,6 @@ from tilewise.slides import open_slide, read_samples
 SIDE = 360
 WIDE_SIDE = 720
 _QUALITY = 70
-# A mask of dust would cost more bytes than its picture.
-_MOST_OUTLINES = 80
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,7 @@ class SmallPicture:
     @property
     def uri(self) -> str:
         """The picture's `data:` address."""
-        return "data:image/webp;base64," + base64.b64encode(self.data).decode("ascii")
+        return webp_uri(self.data)
 
 
 def small_pictures(
@@ -93,15 +87,8 @@ def draw(request: PictureRequest) -> SmallPicture:
             mask_HW, _ = read_scaled_mask(slide, size)
         except MaskError:
             mask_HW = np.zeros((1, 1), bool)  # the finding beside the picture says what is wrong with it
-        around = _outline(mask_HW, rgb_HWC.shape[1], rgb_HWC.shape[0])
+        around = outline_path(mask_HW, rgb_HWC.shape[1], rgb_HWC.shape[0])
     return _encoded(rgb_HWC, around)
-
-
-def _outline(mask_HW: npt.NDArray[np.bool_], width: int, height: int) -> str:
-    small = cv2.resize(mask_HW.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) >= 0.5
-    polygons = outline(small)
-    polygons.sort(key=lambda polygon: -cv2.contourArea(np.asarray(polygon, np.float32)))
-    return " ".join(path(polygon, closed=True) for polygon in polygons[:_MOST_OUTLINES])
 
 
 def _mask_as_it_is(slide: Slide) -> npt.NDArray[np.uint8]:
@@ -118,6 +105,4 @@ def _mask_as_it_is(slide: Slide) -> npt.NDArray[np.uint8]:
 
 
 def _encoded(rgb_HWC: npt.NDArray[np.uint8], around: str = "") -> SmallPicture:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(rgb_HWC)).save(buffer, "WEBP", quality=_QUALITY, method=4)
-    return SmallPicture(buffer.getvalue(), rgb_HWC.shape[1], rgb_HWC.shape[0], around)
+    return SmallPicture(webp(rgb_HWC, _QUALITY), rgb_HWC.shape[1], rgb_HWC.shape[0], around)

@@ -14,8 +14,7 @@ from tilewise.cohort import Cohort, Slide
 from tilewise.reporting.audit_cards import Card, CardFigure, Entry, Section
 from tilewise.reporting.audit_kinds import AGAINST, KINDS, Kind, kind_of
 from tilewise.reporting.audit_pictures import PictureRequest
-from tilewise.reporting.numbers import percent
-from tilewise.reporting.text import without_folders
+from tilewise.reporting.text import percent, without_folders
 
 _OWN_AUTHOR: Final = "tilewise"
 _REPAIRED: Final = {"ink", "mask-on-ink"}

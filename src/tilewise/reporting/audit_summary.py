@@ -11,7 +11,7 @@ from tilewise.auditing.apply import MASK_INVERTED
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.cohort import Cohort
 from tilewise.reporting.audit_cards import Card, Section
-from tilewise.reporting.numbers import count
+from tilewise.reporting.text import count
 
 _UNSURE: Final = 0.9
 _MOST_LINKS: Final = 12

@@ -30,14 +30,13 @@ from tilewise.reporting.data import (
     SlideResult,
     TileSummary,
 )
-from tilewise.reporting.deployed import describe_deployed
-from tilewise.reporting.describe import describe_layout, overlapping
+from tilewise.reporting.describe import describe_deployed, describe_layout
+from tilewise.reporting.describe_tiles import describe_tiling, overlapping
 from tilewise.reporting.ensemble import gather_ensemble
 from tilewise.reporting.files import parts_of, public, read_facts, rows_of, text_of, whole
 from tilewise.reporting.render import render_report
 from tilewise.reporting.text import without_folders
 from tilewise.reporting.thumbnail import CutBy, thumbnail
-from tilewise.reporting.tiles_words import describe_tiling
 from tilewise.reporting.warnings import report_warnings
 from tilewise.runs import RunFolder
 from tilewise.store import read_json, write_text

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tilewise import metrics
-from tilewise.reporting.numbers import count, interval, number, percent
+from tilewise import metrics, wording
+from tilewise.reporting.text import count, interval, number, percent
 
 METRIC_NAMES = {metric: name[0].upper() + name[1:] for metric, name in metrics.METRIC_NAMES.items()}
 _QUOTED = 3  # decimals of the one figure that is quoted elsewhere
@@ -57,8 +57,8 @@ def headline(evaluation: Mapping[str, Any]) -> Headline:
         interval=interval(pooled[metric], _QUOTED),
         level=f"{100 * pooled['interval']['level']:g} % interval",
         subject=_subject(pooled, metric),
-        right=_right(pooled["confusion"]["counts"]),
-        weakest=_weakest(pooled),
+        right=describe_right(pooled),
+        weakest=describe_weakest(pooled),
         verdict=verdict,
         told_from_guessing=told,
         rows=tuple(_rows(evaluation)),
@@ -104,14 +104,16 @@ def _subject(scores: Mapping[str, Any], metric: str) -> str:
     return f"{METRIC_NAMES[metric]} over {slides}, each predicted by a model that never saw it."
 
 
-def _right(counts: Sequence[Sequence[int]]) -> str:
+def describe_right(scores: Mapping[str, Any]) -> str:
+    """How many slides of one set were predicted right, as a sentence."""
+    counts = scores["confusion"]["counts"]
     total = sum(map(sum, counts))
     right = sum(row[index] for index, row in enumerate(counts))
-    return f"{right} of {count(total, 'slide')} ({percent(right / total)}) were predicted right."
+    return f"{right} of {wording.count(total, 'slide')} ({percent(right / total)}) were predicted right."
 
 
-def _weakest(scores: Mapping[str, Any]) -> str:
-    """The class with the lowest F1, of equals the first; what all classes have where they are equal."""
+def describe_weakest(scores: Mapping[str, Any]) -> str:
+    """The class with the lowest F1, of equals the first, as a sentence; '' where fewer than two classes have one."""
     f1 = {name: row["f1"]["value"] for name, row in scores["per_class"].items() if row["support"]}
     known = {name: value for name, value in f1.items() if value is not None}
     if len(known) < 2:
@@ -121,7 +123,7 @@ def _weakest(scores: Mapping[str, Any]) -> str:
         return f"No class is weaker than the others: each has an F1 of {number(known[name])}."
     index = scores["confusion"]["labels"].index(name)
     row = scores["confusion"]["counts"][index]
-    return f"Weakest class: {name}, F1 {number(known[name])}; {row[index]} of {count(sum(row), 'slide')} found."
+    return f"Weakest class: {name}, F1 {number(known[name])}; {row[index]} of {wording.count(sum(row), 'slide')} found."
 
 
 def _verdict(scores: Mapping[str, Any], metric: str) -> tuple[str, bool]:

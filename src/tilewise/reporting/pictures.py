@@ -15,6 +15,8 @@ from tilewise.reporting.data import Picture
 from tilewise.reporting.svg import element, path
 
 _QUALITY = 82
+# A mask of dust would cost more bytes than its picture.
+_MOST_OUTLINES = 80
 _SMOOTH = 0.75  # outlines may lie this many thumbnail pixels beside the mask's border
 
 
@@ -48,6 +50,18 @@ def jpeg_uri(rgb_HWC: npt.NDArray[np.uint8]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
+def webp(rgb_HWC: npt.NDArray[np.uint8], quality: int) -> bytes:
+    """The picture as a WebP file."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(rgb_HWC)).save(buffer, "WEBP", quality=quality, method=4)
+    return buffer.getvalue()
+
+
+def webp_uri(data: bytes) -> str:
+    """A `data:` address of a WebP file."""
+    return "data:image/webp;base64," + base64.b64encode(data).decode("ascii")
+
+
 def outline(mask_HW: npt.NDArray[np.bool_]) -> list[list[tuple[float, float]]]:
     """Polygons around the regions of a mask and around their holes, x before y, in pixels of the mask."""
     import cv2
@@ -57,6 +71,16 @@ def outline(mask_HW: npt.NDArray[np.bool_]) -> list[list[tuple[float, float]]]:
     contours, _ = cv2.findContours(padded, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     polygons = (cv2.approxPolyDP(contour, _SMOOTH, closed=True)[:, 0, :] for contour in contours)
     return [[(float(x) - 0.5, float(y) - 0.5) for x, y in polygon] for polygon in polygons if len(polygon) > 2]
+
+
+def outline_path(mask_HW: npt.NDArray[np.bool_], width: int, height: int) -> str:
+    """SVG path data around the largest regions of a mask, in pixels of a picture of `width` x `height`."""
+    import cv2
+
+    scaled_HW = cv2.resize(mask_HW.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) >= 0.5
+    polygons = outline(scaled_HW)
+    polygons.sort(key=lambda polygon: -cv2.contourArea(np.asarray(polygon, np.float32)))
+    return " ".join(path(polygon, closed=True) for polygon in polygons[:_MOST_OUTLINES])
 
 
 def _boxes(picture: Picture) -> str:

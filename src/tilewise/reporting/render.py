@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tilewise.reporting.confusion import confusion_rows
 from tilewise.reporting.curves import training_curves
 from tilewise.reporting.data import ReportInput
-from tilewise.reporting.decisions import by_others, decision_groups
+from tilewise.reporting.describe import by_others, decision_groups
 from tilewise.reporting.headline import METRIC_NAMES, headline, metric_rows, primary_metric
-from tilewise.reporting.losses import loss_tables
-from tilewise.reporting.tables import flat, fold_rows, fold_summary, tile_counts
+from tilewise.reporting.tables import confusion_rows, flat, fold_rows, fold_summary, loss_tables, tile_counts
 from tilewise.reporting.templates import environment, read
 
 _FOLD_METRICS = ("macro_f1", "balanced_accuracy", "auroc_macro")

@@ -8,9 +8,10 @@ from statistics import median
 from typing import Any
 
 from tilewise.reporting.data import PartSummary
-from tilewise.reporting.numbers import count
+from tilewise.reporting.text import count
 
 _NUM_BINS = 24
+_NUM_LOSSES = 20
 
 
 @dataclass(frozen=True)
@@ -94,3 +95,58 @@ def flat(mapping: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
             text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
             rows.append((name, text))
     return rows
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Slides of one class that were given one prediction; `share` is of the class's slides, None where it has none."""
+
+    count: int
+    share: float | None
+    right: bool
+
+
+@dataclass(frozen=True)
+class ConfusionRow:
+    """One class: its slides, spread over the predictions."""
+
+    label: str
+    total: int
+    cells: tuple[Cell, ...]
+
+
+def confusion_rows(confusion: Mapping[str, Any]) -> list[ConfusionRow]:
+    """Rows in the order of the labels, truth in the rows."""
+    rows = []
+    for row, (label, counts) in enumerate(zip(confusion["labels"], confusion["counts"], strict=True)):
+        total = sum(counts)
+        cells = tuple(
+            Cell(number, number / total if total else None, right=column == row) for column, number in enumerate(counts)
+        )
+        rows.append(ConfusionRow(label, total, cells))
+    return rows
+
+
+@dataclass(frozen=True)
+class LossTables:
+    """Mean log loss of each class, the highest first, and the slides with the highest loss.
+
+    Attributes:
+        mean: over the slides out of fold.
+        classes: name, slides and mean loss of each class that has slides.
+        slides: rows of the evaluation's `highest_losses`, as many as are shown.
+    """
+
+    mean: float
+    classes: tuple[tuple[str, int, float], ...]
+    slides: tuple[Mapping[str, Any], ...]
+
+
+def loss_tables(evaluation: Mapping[str, Any]) -> LossTables | None:
+    """The tables of an evaluation; None for one of an earlier version, which knows no losses."""
+    pooled, slides = evaluation["out_of_fold"], evaluation.get("highest_losses")
+    if not slides:
+        return None
+    classes = [(name, row["support"], row["log_loss"]) for name, row in pooled["per_class"].items() if row["support"]]
+    classes.sort(key=lambda row: -row[2])
+    return LossTables(pooled["log_loss"], tuple(classes), tuple(slides[:_NUM_LOSSES]))

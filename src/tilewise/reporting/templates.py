@@ -10,9 +10,8 @@ from typing import Any
 
 import jinja2
 
-from tilewise.reporting import numbers
+from tilewise.reporting import text
 from tilewise.reporting.pictures import picture_svg
-from tilewise.reporting.text import with_code
 
 
 @functools.cache  # what has been compiled is kept: a sweep writes a report for each variant
@@ -31,15 +30,15 @@ def environment(**filters: Callable[[Any], str]) -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     made.filters.update(
-        number=numbers.number,
-        value=numbers.value_of,
-        interval=numbers.interval,
-        mean_and_spread=numbers.mean_and_spread,
-        percent=numbers.percent,
-        with_code=with_code,
+        number=text.number,
+        value=text.value_of,
+        interval=text.interval,
+        mean_and_spread=text.mean_and_spread,
+        percent=text.percent,
+        with_code=text.with_code,
         **filters,
     )
-    made.globals.update(count=numbers.count, picture_svg=picture_svg)
+    made.globals.update(count=text.count, picture_svg=picture_svg)
     return made
 
 
@@ -48,10 +47,10 @@ def is_page_of(command: str) -> Callable[[Path], bool]:
 
     def is_page(path: Path) -> bool:
         try:
-            text = path.read_text("utf-8")
+            page = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
             return False
-        return '<meta name="generator" content="tilewise">' in text and f'class="maker">tilewise {command}<' in text
+        return '<meta name="generator" content="tilewise">' in page and f'class="maker">tilewise {command}<' in page
 
     return is_page
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.execution import Failure
+from tilewise.reporting.describe_tiles import NAMES, describe_tiling
 from tilewise.reporting.tables import tile_counts
 from tilewise.reporting.templates import environment, read
 from tilewise.reporting.text import without_folders
 from tilewise.reporting.tiles_pictures import TilesPicture, TilesPictureRequest, tiles_pictures
-from tilewise.reporting.tiles_words import NAMES, describe_tiling
 from tilewise.store import write_text
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.rows import TileRows

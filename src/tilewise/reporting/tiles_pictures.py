@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from tilewise.auditing.cohort import AuditedSlide
 from tilewise.execution import run_each
 from tilewise.reporting.audit_pictures import SIDE, SmallPicture
-from tilewise.reporting.pictures import outline
-from tilewise.reporting.svg import path
+from tilewise.reporting.pictures import outline_path, webp, webp_uri
 from tilewise.reporting.text import without_folders
 from tilewise.slides import open_slide
 from tilewise.tiles.config import TileConfig
@@ -25,7 +21,6 @@ from tilewise.tiles.region import SlideRegions
 from tilewise.tiles.rows import TileRows
 
 _QUALITY, _TILE_QUALITY = 70, 82
-_MOST_OUTLINES = 80
 _LARGEST_TILE = 384
 
 
@@ -96,7 +91,7 @@ def draw(request: TilesPictureRequest) -> TilesPicture:
         wanted = [region for region in ("mask", "tissue") if region in rows.region.tolist()]
         if not wanted and slide.use_mask:
             wanted = ["mask"]
-        around = " ".join(_outline(regions[region], rgb_HWC) for region in wanted)  # type: ignore[index]
+        around = " ".join(outline_path(regions[region], *rgb_HWC.shape[1::-1]) for region in wanted)  # type: ignore[index]
     height, width = rgb_HWC.shape[:2]
     scale = (width / slide.size.width, height / slide.size.height)
     outlines = tuple(
@@ -105,16 +100,8 @@ def draw(request: TilesPictureRequest) -> TilesPicture:
         for far in (True, False)
         if len(boxes := rows.boxes[(rows.strategy == strategy) & ((rows.scale > 0) == far)])
     )
-    picture = SmallPicture(_webp(rgb_HWC, _QUALITY), width, height, around)
+    picture = SmallPicture(webp(rgb_HWC, _QUALITY), width, height, around)
     return TilesPicture(picture, outlines, tiles)
-
-
-def _outline(mask_HW: npt.NDArray[np.bool_], rgb_HWC: npt.NDArray[np.uint8]) -> str:
-    height, width = rgb_HWC.shape[:2]
-    small = cv2.resize(mask_HW.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) >= 0.5
-    polygons = outline(small)
-    polygons.sort(key=lambda polygon: -cv2.contourArea(np.asarray(polygon, np.float32)))
-    return " ".join(path(polygon, closed=True) for polygon in polygons[:_MOST_OUTLINES])
 
 
 def _rectangle(box: list[int], scale: tuple[float, float]) -> str:
@@ -127,10 +114,4 @@ def _tile_uri(tile_HWC: npt.NDArray[np.uint8]) -> str:
     side = tile_HWC.shape[0]
     if side > _LARGEST_TILE:
         tile_HWC = cv2.resize(tile_HWC, (_LARGEST_TILE, _LARGEST_TILE), interpolation=cv2.INTER_AREA)
-    return "data:image/webp;base64," + base64.b64encode(_webp(tile_HWC, _TILE_QUALITY)).decode("ascii")
-
-
-def _webp(rgb_HWC: npt.NDArray[np.uint8], quality: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(rgb_HWC)).save(buffer, "WEBP", quality=quality, method=4)
-    return buffer.getvalue()
+    return webp_uri(webp(tile_HWC, _TILE_QUALITY))

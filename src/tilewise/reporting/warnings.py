@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 
 from tilewise.folds import Folds
-from tilewise.reporting.numbers import count, number
+from tilewise.reporting.text import number
 from tilewise.tiles.tileset import TileSet
+from tilewise.wording import count
 
 # The schema that `tilewise synth` writes; its package stands above this one, so a test keeps the two equal.
 TRUTH_SCHEMA = "tilewise.synthetic_truth"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tilewise.metrics import METRIC_NAMES
-from tilewise.reporting.numbers import NOTHING, count, interval, number
 from tilewise.reporting.templates import environment, read
+from tilewise.reporting.text import NOTHING, count, interval, number
 from tilewise.store import write_text
 from tilewise.sweep.table import SweepRow, SweepTable
 from tilewise.version import __version__

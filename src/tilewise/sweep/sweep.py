@@ -10,7 +10,7 @@ from tilewise.execution import Failure, read_failures
 from tilewise.folds import Folds
 from tilewise.metrics import METRIC_NAMES
 from tilewise.pipeline.shared_stages import SharedStages
-from tilewise.reporting.numbers import interval, number
+from tilewise.reporting.text import interval, number
 from tilewise.runs import RunFolder
 from tilewise.sweep.grid import Grid
 from tilewise.sweep.page import PageFacts, notices, sentences, write_page

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tilewise.reporting.numbers import count
+from tilewise.reporting.text import count
 from tilewise.tiles.config import Strategy, TileConfig
+from tilewise.tiles.window import Boxes
 
+_FIRST_TILES = 1000
 _INSTEAD = {
     "tissue": "Where a mask cannot be used, tissue found by its colour stands in for it.",
     "slide": "Where a mask cannot be used, tiles come from the whole slide.",
@@ -124,3 +126,11 @@ def _shared(config: TileConfig) -> Iterator[str]:
         yield f"A slide has at most {config.max_tiles}."
     if config.strategy != ("whole",) or config.mask_filter != "none":
         yield _INSTEAD[config.fallback]
+
+
+def overlapping(boxes: Boxes) -> bool:
+    """Whether any two of a slide's first tiles overlap; rows of a grid stand together, so the first ones tell."""
+    x, y, width, height = boxes[:_FIRST_TILES].T
+    across = (x[:, None] < (x + width)[None]) & (x[None] < (x + width)[:, None])
+    down = (y[:, None] < (y + height)[None]) & (y[None] < (y + height)[:, None])
+    return int((across & down).sum()) > len(x)  # each tile overlaps itself
