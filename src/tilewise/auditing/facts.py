@@ -33,7 +33,7 @@ from tilewise.valid import valid_field
 _log = logging.getLogger(__name__)
 
 # Goes up whenever anything that is measured changes.
-_VERSION = 8
+_VERSION = 9
 _FACTS = "facts"
 
 

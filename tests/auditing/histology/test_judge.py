@@ -109,6 +109,45 @@ def test_a_blob_of_ink_does_not_make_a_slide_a_drawing() -> None:
     assert [finding.slide for finding in not_histology({**_clean(), "inked": _measure(rgb)})] == []
 
 
+@pytest.mark.parametrize("place", ["middle", "edge", "across", "many"])
+@pytest.mark.parametrize("glass", ["own", "flat", "white"])
+def test_a_sharp_hole_of_plain_glass_leaves_a_slide_tissue(place: str, glass: str) -> None:
+    slide = _slides()[3]
+    rng = np.random.default_rng(0)
+    rgb, tissue, bare = slide.rgb.copy(), np.argwhere(slide.tissue), slide.rgb[~slide.tissue]
+    centres = {
+        "middle": tissue[[len(tissue) // 2]],
+        "edge": tissue[[0]],
+        "across": tissue[[len(tissue) // 2]],
+        "many": tissue[rng.choice(len(tissue), 12, replace=False)],
+    }[place]
+    apart = np.abs(tissue[:, None] - centres[None])
+    distances = (apart[:, :, 0] if place == "across" else np.hypot(*np.moveaxis(apart, 2, 0))).min(axis=1)
+    hole = tuple(tissue[np.argsort(distances, kind="stable")[: len(tissue) // 10]].T)
+    fills = {"own": rng.choice(bare, len(hole[0])), "flat": np.median(bare, axis=0), "white": np.array([255] * 3)}
+    rgb[hole] = fills[glass]
+    facts = {**_clean(), "torn": _measure(rgb)}
+    assert [*not_histology(facts), *other_stain(facts)] == []
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_white_hole_in_a_field_of_warm_light_does_not_change_its_stain(torn: bool) -> None:
+    """Nothing in such a field but the hole is near white, and against white its light takes blue, as brown dyes do."""
+    light, pale = np.array([215, 222, 194]), ((0.65, 0.70, 0.29), (0.035, 0.50, 0.055))
+    facts = {}
+    for name, dyes, depth in (("clean", pale, 0.2), ("brown", (pale[0], (0.27, 0.57, 0.78)), 0.5)):
+        rng = np.random.default_rng(0)
+        density = sum(cv2.GaussianBlur(rng.random((240, 320)), (0, 0), 2.0)[..., None] * np.array(dye) for dye in dyes)
+        rgb = (light * 10.0 ** (-depth * density)).astype(np.uint8)
+        rgb[:, :12] = light
+        if torn:
+            rgb[:, 140:172] = 255
+        facts[name] = _measure(rgb)
+    assert facts["clean"].colour is not None
+    assert list(not_histology(facts)) == []
+    assert {finding.slide for finding in other_stain(facts)} == {"brown"}
+
+
 def test_flat_colours_in_the_outline_need_no_cohort() -> None:
     slide = _slides()[0]
     rgb = slide.rgb.copy()

@@ -27,6 +27,9 @@ _COVERED, _HARDLY_COVERED, _FEW = 0.7, 0.25, 12
 DARK_LEVEL: Final = 200
 _EXPOSED_LEVEL, _LARGEST_GAIN = 238, 6.0
 _BRIGHT_SHARE: Final = 0.98
+# Clipped white has lost the colour of the light. Where a small part of a slide is that and all the rest stays below the
+# second level, nothing leads up to white as at the rim of clipped glass: the rest alone tells what light there was.
+_CLIPPED_WHITE, _LEADS_UP, _MOST_HOLES = 254, 235, 0.25
 # Above this mean optical density a pixel holds dye; below lies glass, fat and lumen.
 _STAINED: Final = 0.08
 _NUM_READ: Final = 60_000
@@ -99,7 +102,7 @@ def cut_cells(rgb: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_], *, most
     if 3 <= free.sum() < free.size and free.mean() >= _INK_FREE_CELLS:
         rows = np.repeat(free, side)
         pixels, inside, corners = np.ascontiguousarray(pixels[rows]), inside[rows], corners[free]
-    bright = _bright_levels(rgb)
+    bright = _light_levels(rgb)
     rim = np.zeros((len(corners), side, side), dtype=bool)
     rim[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN] = True
     density = _densities(pixels, bright)
@@ -138,9 +141,27 @@ def _ink_like(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
 
 def _bright_levels(rgb: npt.NDArray[np.uint8]) -> list[int]:
     """The level that 2 % of the slide's pixels exceed, for each channel; from a grid of pixels on large slides."""
+    return _brightest(_sparse(rgb))
+
+
+def _light_levels(rgb: npt.NDArray[np.uint8]) -> list[int]:
+    """As `_bright_levels`, without holes of clipped white in a slide that shows no other white."""
+    pixels = _sparse(rgb)
+    white = (pixels >= _CLIPPED_WHITE).all(axis=1)
+    bright = _brightest(pixels)
+    if min(bright) < _CLIPPED_WHITE or white.mean() > _MOST_HOLES:
+        return bright
+    light = _brightest(pixels[~white])
+    return light if max(light) < _LEADS_UP else bright
+
+
+def _sparse(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     step = max(1, int((rgb.size / 3 / _NUM_READ) ** 0.5))
-    sparse = rgb[::step, ::step]
-    counts = [np.cumsum(np.bincount(sparse[:, :, channel].ravel(), minlength=256)) for channel in range(3)]
+    return rgb[::step, ::step].reshape(-1, 3)
+
+
+def _brightest(pixels_N3: npt.NDArray[np.uint8]) -> list[int]:
+    counts = [np.cumsum(np.bincount(pixels_N3[:, channel], minlength=256)) for channel in range(3)]
     return [int(np.searchsorted(count, _BRIGHT_SHARE * count[-1])) for count in counts]
 
 
