@@ -77,7 +77,7 @@ def measure(population: Population, repetitions: int) -> dict[str, list[float]]:
         scores = score(sample, CONFIG, seed=(repetition,))
         resampled = statistics(sample, draw_weights(sample.num_groups, CONFIG.num_resamples, rng)).whole
         for column, name in enumerate(METRICS):
-            ours = (scores[name]["low"], scores[name]["high"])
+            ours = (scores.estimate(name).low, scores.estimate(name).high)
             ends = {"tilewise": ours, "percentile": np.nanquantile(resampled[name], [0.025, 0.975])}
             for method, (low, high) in ends.items():
                 held[method][repetition, column] = low <= truth[name] <= high

@@ -20,7 +20,7 @@ import numpy as np
 from tilewise.auditing.config import AuditConfig
 from tilewise.auditing.run import run as audit
 from tilewise.cohort import Cohort
-from tilewise.evaluation.interval import difference_interval
+from tilewise.evaluation.interval import Estimate, difference_interval
 from tilewise.evaluation.resample import draw_weights
 from tilewise.segment import SegmentConfig
 from tilewise.segment.run import Segmentation, segment
@@ -29,7 +29,7 @@ DATA = Path(os.environ.get("TILEWISE_DATA", "../shared/data"))
 METRICS = ("dice", "boundary_f")
 
 
-def gain(one: Segmentation, other: Segmentation, metric: str, *, seed: int) -> dict[str, float | None]:
+def gain(one: Segmentation, other: Segmentation, metric: str, *, seed: int) -> Estimate:
     """Mean over slides of what `one` scores more than `other`, with its interval."""
     values = {made.slide_id: getattr(made.found, metric) for made in one.slides}
     less = {made.slide_id: getattr(made.found, metric) for made in other.slides}
@@ -72,9 +72,7 @@ def main() -> None:
             scores = "  ".join(f"{metric} {said(dict(made[method].scores[metric]))}" for metric in METRICS)
             print(f"{method:<7} {scores}  {time.perf_counter() - start:.0f} s")
         for metric in METRICS:
-            print(
-                f"gain of unet over tissue, paired: {metric} {said(gain(made['unet'], made['tissue'], metric, seed=0))}"
-            )
+            print(f"gain of unet over tissue, paired: {metric} {gain(made['unet'], made['tissue'], metric, seed=0)}")
         for one in made["unet"].slides:
             scores = f"dice {one.found.dice:.3f}  boundary_f {one.found.boundary_f:.3f}"
             print(f"  {one.slide_id}  {one.made_by}  {scores}  {one.found.fallback}")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.interval import (
+    Estimate,
     difference_interval,
     exact_limit,
     score_interval,
@@ -46,8 +47,8 @@ def test_many_units_give_the_normal_interval() -> None:
     resampled = rng.binomial(4000, hits.mean(), 5000) / 4000
     found = score_interval(float(hits.mean()), resampled, num_units=4000, level=0.95, limit=0.9)
     wilson = scipy.stats.binomtest(int(hits.sum()), 4000).proportion_ci(0.95, method="wilson")
-    assert found["low"] == pytest.approx(wilson.low, abs=5e-4)
-    assert found["high"] == pytest.approx(wilson.high, abs=5e-4)
+    assert found.low == pytest.approx(wilson.low, abs=5e-4)
+    assert found.high == pytest.approx(wilson.high, abs=5e-4)
 
 
 @given(
@@ -62,24 +63,24 @@ def test_interval_holds_the_value_and_stays_in_range(
     found = score_interval(
         value, np.array(resampled), num_units=num_units, level=level, limit=exact_limit(num_units, level)
     )
-    assert found["low"] is not None
-    assert found["high"] is not None
-    assert 0.0 <= found["low"] <= value <= found["high"] <= 1.0
+    assert found.low is not None
+    assert found.high is not None
+    assert 0.0 <= found.low <= value <= found.high <= 1.0
     moved = difference_interval(value - 0.5, np.array(resampled), num_units=num_units, level=level)
-    assert moved["low"] is not None
-    assert moved["high"] is not None
-    assert -1.0 <= moved["low"] <= value - 0.5 <= moved["high"] <= 1.0
+    assert moved.low is not None
+    assert moved.high is not None
+    assert -1.0 <= moved.low <= value - 0.5 <= moved.high <= 1.0
 
 
 def test_undefined_score_has_no_interval() -> None:
-    nothing = {"value": None, "low": None, "high": None}
+    nothing = Estimate(None, None, None)
     assert score_interval(math.nan, np.zeros(3), num_units=9, level=0.95, limit=0.5) == nothing
     assert difference_interval(math.nan, np.zeros(3), num_units=9, level=0.95) == nothing
 
 
 def test_one_unit_tells_nothing() -> None:
     found = score_interval(0.7, np.full(100, 0.7), num_units=1, level=0.95, limit=0.025)
-    assert (found["low"], found["high"]) == (0.0, 1.0)
+    assert (found.low, found.high) == (0.0, 1.0)
 
 
 def test_fewer_units_and_higher_levels_widen() -> None:
@@ -87,7 +88,7 @@ def test_fewer_units_and_higher_levels_widen() -> None:
 
     def width(num_units: int, level: float) -> float:
         found = score_interval(0.6, resampled, num_units=num_units, level=level, limit=0.1)
-        return float(found["high"] or 0) - float(found["low"] or 0)
+        return float(found.high or 0) - float(found.low or 0)
 
     assert width(4, 0.95) > width(10, 0.95) > width(500, 0.95) > width(500, 0.8)
 
@@ -112,6 +113,6 @@ def test_coverage(num_groups: int, per_group: int, spread: float) -> None:
         probabilities = np.stack([1.0 - predicted, predicted], 1).astype(float)
         names = tuple(map(str, range(num_slides)))
         sample = Sample(names, ("a", "b"), truth, predicted, probabilities, np.zeros(num_slides, int), group)
-        found = score(sample, config, seed=(repetition,))["accuracy"]
-        held += found["low"] <= true_accuracy <= found["high"]
+        found = score(sample, config, seed=(repetition,)).accuracy
+        held += found.low <= true_accuracy <= found.high
     assert 0.90 <= held / 150 <= 0.995

@@ -14,7 +14,9 @@ from tests.evaluation.conftest import CLASSES, MakeTable
 from tilewise.errors import ArtifactError
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.evaluation import Evaluation
+from tilewise.evaluation.interval import Estimate
 from tilewise.evaluation.resample import METRICS
+from tilewise.evaluation.results import FoldMean
 from tilewise.evaluation.run import count_training, evaluate, evaluate_predictions
 from tilewise.folds import FoldItem, Folds, FoldsConfig, make_folds
 from tilewise.store import write_json
@@ -32,10 +34,10 @@ def _with_holdout(make_table: MakeTable) -> pd.DataFrame:
 
 def test_parts_are_scored_apart(make_table: MakeTable) -> None:
     evaluation = evaluate(_with_holdout(make_table), CLASSES, CONFIG, seed=0)
-    assert evaluation.out_of_fold["num_slides"] == 60
-    assert [scores["num_slides"] for scores in evaluation.folds] == [20, 20, 20]
+    assert evaluation.out_of_fold.num_slides == 60
+    assert [scores.num_slides for scores in evaluation.folds] == [20, 20, 20]
     assert evaluation.holdout is not None
-    assert evaluation.holdout["num_slides"] == 20
+    assert evaluation.holdout.num_slides == 20
     alone = evaluate(make_table(60), CLASSES, CONFIG, seed=0)
     assert alone.out_of_fold == evaluation.out_of_fold
     assert alone.holdout is None
@@ -48,15 +50,15 @@ def test_slides_with_the_highest_loss_come_first(make_table: MakeTable, tmp_path
     scored = table[table["part"].isin(["test", "holdout"]) & table["label"].notna()]
     losses = -np.log([row[f"p_{row['label']}"] for row in scored.to_dict("records")])
     expected = sorted(zip(-losses, scored["slide"], strict=True))[:50]
-    assert [(row["slide"], -row["log_loss"]) for row in evaluation.highest_losses] == [
+    assert [(row.slide, -row.log_loss) for row in evaluation.highest_losses] == [
         (name, pytest.approx(loss)) for loss, name in expected
     ]
     pooled = evaluation.out_of_fold
     tests = (scored["part"] == "test").to_numpy()
-    assert pooled["log_loss"] == pytest.approx(losses[tests].mean())
+    assert pooled.log_loss == pytest.approx(losses[tests].mean())
     for name in CLASSES:
         own = tests & (scored["label"] == name).to_numpy()
-        assert pooled["per_class"][name]["log_loss"] == pytest.approx(losses[own].mean())
+        assert pooled.per_class[name].log_loss == pytest.approx(losses[own].mean())
     evaluation.write(tmp_path / "evaluation.json")
     again = Evaluation.read(tmp_path / "evaluation.json")
     assert (again.metric, again.highest_losses) == ("weighted_f1", evaluation.highest_losses)
@@ -64,24 +66,22 @@ def test_slides_with_the_highest_loss_come_first(make_table: MakeTable, tmp_path
 
 def test_fold_mean(make_table: MakeTable) -> None:
     evaluation = evaluate(make_table(60), CLASSES, CONFIG, seed=0)
-    values = [scores["macro_f1"]["value"] for scores in evaluation.folds]
-    assert evaluation.fold_mean["macro_f1"] == {
-        "mean": pytest.approx(statistics.mean(values)),
-        "std": pytest.approx(statistics.stdev(values)),
-        "num_folds": 3,
-    }
+    values = [scores.macro_f1.value for scores in evaluation.folds]
+    assert evaluation.fold_mean["macro_f1"] == FoldMean(
+        mean=pytest.approx(statistics.mean(values)), std=pytest.approx(statistics.stdev(values)), num_folds=3
+    )
     single = evaluate(make_table(20, num_folds=1), CLASSES, CONFIG, seed=0).fold_mean
-    assert single["accuracy"]["std"] is None
-    assert single["accuracy"]["num_folds"] == 1
+    assert single["accuracy"].std is None
+    assert single["accuracy"].num_folds == 1
 
 
 def test_a_fold_where_a_metric_is_not_defined_is_passed_over(make_table: MakeTable) -> None:
     table = make_table(40, num_folds=2)
     one_class = table[(table["fold"] == 0) | (table["label"] == "benign")]
     evaluation = evaluate(one_class, CLASSES, CONFIG, seed=0)
-    assert evaluation.folds[1]["auroc_macro"]["value"] is None
-    assert evaluation.fold_mean["auroc_macro"]["num_folds"] == 1
-    assert evaluation.fold_mean["accuracy"]["num_folds"] == 2
+    assert evaluation.folds[1].auroc_macro.value is None
+    assert evaluation.fold_mean["auroc_macro"].num_folds == 1
+    assert evaluation.fold_mean["accuracy"].num_folds == 2
 
 
 def test_file_round_trip(make_table: MakeTable, tmp_path: Path) -> None:
@@ -100,12 +100,22 @@ def test_file_round_trip(make_table: MakeTable, tmp_path: Path) -> None:
     assert (tmp_path / "evaluation.json").read_bytes() == first
 
 
+def test_headline_scores_are_those_out_of_fold(make_table: MakeTable) -> None:
+    evaluation = evaluate(make_table(60), CLASSES, EvaluationConfig(metric="weighted_f1", num_resamples=200), seed=0)
+    for name in ("macro_f1", "weighted_f1", "balanced_accuracy", "accuracy", "auroc_macro"):
+        assert getattr(evaluation, name) is evaluation.out_of_fold.estimate(name)
+    assert evaluation.primary is evaluation.weighted_f1
+    value, low, high = (getattr(evaluation.macro_f1, end) for end in ("value", "low", "high"))
+    assert str(evaluation.macro_f1) == f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    assert str(Estimate(None, None, None)) == "not defined"
+
+
 def test_a_file_with_a_part_missing(tmp_path: Path, make_table: MakeTable) -> None:
     path = tmp_path / "evaluation.json"
     plain = evaluate(make_table(20), CLASSES, CONFIG, seed=0).to_json()
     del plain["fold_mean"]
     write_json(path, plain, schema="tilewise.evaluation", version=1)
-    with pytest.raises(ArtifactError, match=r"not a whole evaluation.*tilewise evaluate"):
+    with pytest.raises(ArtifactError, match=r"not a whole evaluation.*fold_mean.*tilewise evaluate"):
         Evaluation.read(path)
 
 
@@ -122,9 +132,11 @@ def test_training_labels_come_from_the_folds(make_table: MakeTable, tmp_path: Pa
     table["fold"] = table["slide"].map(where)
     counts = count_training(folds)
     assert {number: sum(count.values()) for number, count in counts.items()} == _expected_sizes(folds)
-    plain = evaluate_predictions(table, folds, CONFIG, classes=folds.classes, seed=0, out=tmp_path / "evaluation.json")
-    assert plain == evaluate(table, folds.classes, CONFIG, seed=0, training_counts=counts).to_json()
-    assert Evaluation.read(tmp_path / "evaluation.json").to_json() == plain
+    evaluation = evaluate_predictions(
+        table, folds, CONFIG, classes=folds.classes, seed=0, out=tmp_path / "evaluation.json"
+    )
+    assert evaluation == evaluate(table, folds.classes, CONFIG, seed=0, training_counts=counts)
+    assert Evaluation.read(tmp_path / "evaluation.json") == evaluation
 
 
 def _expected_sizes(folds: Folds) -> dict[int, int]:

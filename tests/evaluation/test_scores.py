@@ -11,7 +11,9 @@ from tests.evaluation.conftest import CLASSES, MakeTable
 from tilewise.errors import ArtifactError
 from tilewise.evaluation.baselines import commonest_predictions
 from tilewise.evaluation.config import EvaluationConfig
+from tilewise.evaluation.interval import Estimate
 from tilewise.evaluation.resample import METRICS, draw_weights, statistics
+from tilewise.evaluation.results import ConfusionMatrix, Scores
 from tilewise.evaluation.sample import Sample
 from tilewise.evaluation.scores import score
 
@@ -22,19 +24,19 @@ def test_values_are_those_of_sklearn(make_table: MakeTable) -> None:
     table = make_table(80)
     scores = score(Sample.of(table, CLASSES), CONFIG, seed=(0,))
     truth, predicted = table["label"], table["predicted"]
-    assert scores["macro_f1"]["value"] == pytest.approx(reference.f1_score(truth, predicted, average="macro"))
-    assert scores["weighted_f1"]["value"] == pytest.approx(reference.f1_score(truth, predicted, average="weighted"))
-    assert scores["balanced_accuracy"]["value"] == pytest.approx(reference.balanced_accuracy_score(truth, predicted))
-    assert scores["accuracy"]["value"] == pytest.approx(reference.accuracy_score(truth, predicted))
+    assert scores.macro_f1.value == pytest.approx(reference.f1_score(truth, predicted, average="macro"))
+    assert scores.weighted_f1.value == pytest.approx(reference.f1_score(truth, predicted, average="weighted"))
+    assert scores.balanced_accuracy.value == pytest.approx(reference.balanced_accuracy_score(truth, predicted))
+    assert scores.accuracy.value == pytest.approx(reference.accuracy_score(truth, predicted))
     probabilities = table[[f"p_{name}" for name in CLASSES]].to_numpy()
     auroc = reference.roc_auc_score(truth, probabilities, multi_class="ovr", labels=list(CLASSES))
-    assert scores["auroc_macro"]["value"] == pytest.approx(auroc)
+    assert scores.auroc_macro.value == pytest.approx(auroc)
     expected = reference.confusion_matrix(truth, predicted, labels=list(CLASSES))
-    assert scores["confusion"] == {"labels": list(CLASSES), "counts": expected.tolist()}
+    assert scores.confusion == ConfusionMatrix(CLASSES, tuple(map(tuple, expected.tolist())))
     per_class = reference.precision_recall_fscore_support(truth, predicted, labels=list(CLASSES))
     for index, name in enumerate(CLASSES):
-        row = scores["per_class"][name]
-        found = (row["precision"]["value"], row["recall"]["value"], row["f1"]["value"], row["support"])
+        row = scores.per_class[name]
+        found = (row.precision.value, row.recall.value, row.f1.value, row.support)
         assert found == pytest.approx(tuple(part[index] for part in per_class))
 
 
@@ -52,13 +54,13 @@ def test_resampling_whole_groups_widens_the_interval(make_table: MakeTable) -> N
     by_group = score(Sample.of(copies, CLASSES), CONFIG, seed=(0,))
     by_slide = score(Sample.of(alone, CLASSES), CONFIG, seed=(0,))
     original = score(Sample.of(table, CLASSES), CONFIG, seed=(0,))
-    assert by_group["interval"]["unit"] == "group"
-    assert by_slide["interval"]["unit"] == "slide"
-    assert (by_group["num_slides"], by_group["num_groups"]) == (200, 40)
-    assert by_group["macro_f1"]["value"] == pytest.approx(original["macro_f1"]["value"])
+    assert by_group.interval.unit == "group"
+    assert by_slide.interval.unit == "slide"
+    assert (by_group.num_slides, by_group.num_groups) == (200, 40)
+    assert by_group.macro_f1.value == pytest.approx(original.macro_f1.value)
 
-    def width(scores: dict) -> float:
-        return scores["macro_f1"]["high"] - scores["macro_f1"]["low"]
+    def width(scores: Scores) -> float:
+        return scores.macro_f1.high - scores.macro_f1.low
 
     assert width(by_group) == pytest.approx(width(original), rel=0.15)
     assert width(by_slide) < 0.6 * width(by_group)
@@ -82,10 +84,10 @@ def test_resampled_metrics_are_those_of_the_resampled_slides(make_table: MakeTab
 def test_perfect_score_is_not_called_certain(make_table: MakeTable) -> None:
     scores = score(Sample.of(make_table(15, skill=50.0), CLASSES), CONFIG, seed=(0,))
     for name in METRICS:
-        assert scores[name]["value"] == 1.0
-        assert scores[name]["high"] == 1.0
-        assert 0.5 < scores[name]["low"] < 0.782  # Clopper-Pearson for 15 of 15
-    assert any("Clopper-Pearson" in note for note in scores["notes"])
+        assert scores.estimate(name).value == 1.0
+        assert scores.estimate(name).high == 1.0
+        assert 0.5 < scores.estimate(name).low < 0.782  # Clopper-Pearson for 15 of 15
+    assert any("Clopper-Pearson" in note for note in scores.notes)
 
 
 def test_a_rare_class_is_not_hidden_by_common_ones() -> None:
@@ -97,29 +99,29 @@ def test_a_rare_class_is_not_hidden_by_common_ones() -> None:
     scores = score(sample, CONFIG, seed=(0,))
     of_three = 0.025 ** (1 / 3)
     for metric in ("recall", "precision", "f1", "auroc"):
-        assert scores["per_class"]["b"][metric]["low"] == pytest.approx(of_three)
-    assert scores["per_class"]["a"]["recall"]["low"] == pytest.approx(0.025 ** (1 / 97))
+        assert getattr(scores.per_class["b"], metric).low == pytest.approx(of_three)
+    assert scores.per_class["a"].recall.low == pytest.approx(0.025 ** (1 / 97))
     for name in ("macro_f1", "balanced_accuracy", "auroc_macro"):
-        assert scores[name]["low"] == pytest.approx((1 + of_three) / 2)
-    assert scores["accuracy"]["low"] == pytest.approx(0.025**0.01)
+        assert scores.estimate(name).low == pytest.approx((1 + of_three) / 2)
+    assert scores.accuracy.low == pytest.approx(0.025**0.01)
 
 
 def test_one_group(make_table: MakeTable) -> None:
     scores = score(Sample.of(make_table(20, num_groups=1), CLASSES), CONFIG, seed=(0,))
-    assert (scores["macro_f1"]["low"], scores["macro_f1"]["high"]) == (0.0, 1.0)
-    assert any("one group" in note for note in scores["notes"])
+    assert (scores.macro_f1.low, scores.macro_f1.high) == (0.0, 1.0)
+    assert any("one group" in note for note in scores.notes)
 
 
 def test_few_groups_and_rare_classes_are_named(make_table: MakeTable) -> None:
     table = make_table(30, num_groups=6)
     table = table[(table["label"] != "in situ") | (table.groupby("label").cumcount() < 2)]
-    notes = score(Sample.of(table, CLASSES), CONFIG, seed=(0,))["notes"]
+    notes = score(Sample.of(table, CLASSES), CONFIG, seed=(0,)).notes
     assert any(note.startswith("Only 6 groups") for note in notes)
     assert any(note.startswith("Class in situ has 2 slides") for note in notes)
     without = score(Sample.of(table[table["label"] != "in situ"], CLASSES), CONFIG, seed=(0,))
-    assert any(note.startswith("No slide of class in situ") for note in without["notes"])
-    assert without["per_class"]["in situ"]["recall"] == {"value": None, "low": None, "high": None}
-    assert without["per_class"]["in situ"]["support"] == 0
+    assert any(note.startswith("No slide of class in situ") for note in without.notes)
+    assert without.per_class["in situ"].recall == Estimate(None, None, None)
+    assert without.per_class["in situ"].support == 0
 
 
 def test_commonest_is_that_of_the_training_labels(make_table: MakeTable) -> None:
@@ -128,25 +130,25 @@ def test_commonest_is_that_of_the_training_labels(make_table: MakeTable) -> None
     guesses = commonest_predictions(sample, counts)
     assert set(guesses[sample.fold_N == 0]) == {2}
     assert set(guesses[sample.fold_N == 1]) == {1}  # of equals the first
-    found = score(sample, CONFIG, seed=(0,), training_counts=counts)["baselines"]["commonest"]
-    assert found["accuracy"]["value"] == pytest.approx((guesses == sample.truth_N).mean())
-    assert found["macro_f1"]["value"] == pytest.approx(reference.f1_score(sample.truth_N, guesses, average="macro"))
-    assert found["macro_f1"]["low"] < found["macro_f1"]["value"] < found["macro_f1"]["high"]
+    found = score(sample, CONFIG, seed=(0,), training_counts=counts).baselines.commonest
+    assert found.accuracy.value == pytest.approx((guesses == sample.truth_N).mean())
+    assert found.macro_f1.value == pytest.approx(reference.f1_score(sample.truth_N, guesses, average="macro"))
+    assert found.macro_f1.low < found.macro_f1.value < found.macro_f1.high
 
 
 def test_baselines_of_a_pooled_table(make_table: MakeTable) -> None:
     table = make_table(400, skill=0.0)
     scores = score(Sample.of(table, CLASSES), CONFIG, seed=(0,))
     share = table["label"].value_counts(normalize=True).max()
-    assert scores["baselines"]["commonest"]["accuracy"]["value"] == pytest.approx(share)
-    assert scores["baselines"]["commonest"]["balanced_accuracy"]["value"] == pytest.approx(1 / 3)
-    assert scores["baselines"]["commonest"]["auroc_macro"]["value"] == pytest.approx(0.5)
-    random = scores["baselines"]["random"]
-    assert random["accuracy"]["value"] == pytest.approx(1 / 3, abs=0.01)
-    assert random["auroc_macro"]["value"] == pytest.approx(0.5, abs=0.01)
+    assert scores.baselines.commonest.accuracy.value == pytest.approx(share)
+    assert scores.baselines.commonest.balanced_accuracy.value == pytest.approx(1 / 3)
+    assert scores.baselines.commonest.auroc_macro.value == pytest.approx(0.5)
+    random = scores.baselines.random
+    assert random.accuracy.value == pytest.approx(1 / 3, abs=0.01)
+    assert random.auroc_macro.value == pytest.approx(0.5, abs=0.01)
     # the binomial range of 400 guesses
-    assert random["accuracy"]["low"] == pytest.approx(1 / 3 - 1.96 * np.sqrt(2 / 9 / 400), abs=0.015)
-    assert random["accuracy"]["high"] == pytest.approx(1 / 3 + 1.96 * np.sqrt(2 / 9 / 400), abs=0.015)
+    assert random.accuracy.low == pytest.approx(1 / 3 - 1.96 * np.sqrt(2 / 9 / 400), abs=0.015)
+    assert random.accuracy.high == pytest.approx(1 / 3 + 1.96 * np.sqrt(2 / 9 / 400), abs=0.015)
 
 
 def test_missing_groups_are_groups_of_one(make_table: MakeTable) -> None:

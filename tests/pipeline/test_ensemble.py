@@ -51,8 +51,8 @@ def test_the_result_is_a_run_like_any_other(runs, tmp_path, method):
     assert api.verify(out) == []
     assert api.evaluate(out) == run.evaluation
     assert (out / "report.html").read_bytes() == api.report(out, out=tmp_path / "again.html").read_bytes()
-    assert run.evaluation["out_of_fold"]["num_slides"] == 18
-    assert run.evaluation["holdout"]["num_slides"] == 6
+    assert run.evaluation.out_of_fold.num_slides == 18
+    assert run.evaluation.holdout.num_slides == 6
     prediction = predict(out, runs / "new")
     assert prediction.table["slide"].tolist() == ["n0.png", "n1.png", "n2.png"]
     np.testing.assert_allclose(prediction.table[COLUMNS].sum(axis=1), 1.0)
@@ -174,8 +174,8 @@ def test_the_report_says_first_what_was_combined_and_on_what_it_was_fitted(runs,
     assert sizes == {"test": [18, 18], "holdout": [6, 6]}
     for number, name in enumerate(("fine", "coarse")):
         row = record["differences"]["test"][number]["metrics"]["macro_f1"]
-        assert row["a"] == api.evaluate(tmp_path / "both")["out_of_fold"]["macro_f1"]["value"]
-        assert row["b"] == api.evaluate(runs / name)["out_of_fold"]["macro_f1"]["value"]
+        assert row["a"] == api.evaluate(tmp_path / "both").macro_f1.value
+        assert row["b"] == api.evaluate(runs / name).macro_f1.value
 
 
 def test_without_a_holdout_the_deployed_combiner_has_no_score_and_it_is_said(tmp_path):
@@ -183,7 +183,7 @@ def test_without_a_holdout_the_deployed_combiner_has_no_score_and_it_is_said(tmp
     for name, size in (("a", 32), ("b", 48)):
         train(tmp_path / "cohort", tmp_path / name, f"tiles.size_px={size}")
     run = api.ensemble([tmp_path / "a", tmp_path / "b"], "weighted", out=tmp_path / "both")
-    assert "holdout" not in run.evaluation
+    assert run.evaluation.holdout is None
     assert any("has no score of its own" in text for text in run.warnings)
     assert "has no score of its own" in (tmp_path / "both/report.html").read_text("utf-8")
     single = (tmp_path / "a/report.html").read_text("utf-8")

@@ -24,9 +24,9 @@ def test_a_small_network_beats_both_baselines_with_intervals_apart(tmp_path):
     api.synth(tmp_path / "cohort", {"num_slides": 160, "min_side_px": 256, "difficulty": 0.0, "classes": classes})
     settings = ("tiles.size_px=64", "tiles.stride_px=64", "tiles.max_tiles=12", "training.epochs=20")
     evaluation = trained(tmp_path, "run", *settings)
-    score = evaluation["out_of_fold"]["macro_f1"]
-    for name, baseline in evaluation["baselines"].items():
-        assert score["low"] > baseline["macro_f1"]["high"], name
+    score = evaluation.macro_f1
+    for baseline in (evaluation.out_of_fold.baselines.commonest, evaluation.out_of_fold.baselines.random):
+        assert score.low > baseline.macro_f1.high
 
 
 def test_a_signal_in_the_masks_shape_is_seen_by_the_mask_branch_and_not_by_the_image_alone(tmp_path):
@@ -39,8 +39,8 @@ def test_a_signal_in_the_masks_shape_is_seen_by_the_mask_branch_and_not_by_the_i
     )  # fmt: skip
     with_mask = trained(tmp_path, "mask", *settings, "network.input=dual_branch")
     image_alone = trained(tmp_path, "image", *settings, "network.input=image")
-    score, alone = with_mask["out_of_fold"]["macro_f1"], image_alone["out_of_fold"]["macro_f1"]
-    for name, baseline in with_mask["baselines"].items():
-        assert score["low"] > baseline["macro_f1"]["high"], name
-        assert alone["low"] <= baseline["macro_f1"]["high"], name
-    assert alone["high"] < score["low"]
+    score, alone = with_mask.macro_f1, image_alone.macro_f1
+    for baseline in (with_mask.out_of_fold.baselines.commonest, with_mask.out_of_fold.baselines.random):
+        assert score.low > baseline.macro_f1.high
+        assert alone.low <= baseline.macro_f1.high
+    assert alone.high < score.low

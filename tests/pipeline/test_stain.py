@@ -193,7 +193,7 @@ def test_a_slide_that_is_lost_on_the_way_to_its_stain_takes_no_part(home, tmp_pa
     run = train(home / "cohort", tmp_path / "run", "stain={method: macenko, target: median}")
     assert [(failure.item, failure.stage) for failure in run.failures] == [("img_0003.png", "stain")]
     assert "img_0003.png" not in json.loads((tmp_path / "run/folds.json").read_text())["slides"]
-    assert run.evaluation["out_of_fold"]["num_slides"] == NUM - 1
+    assert run.evaluation.out_of_fold.num_slides == NUM - 1
 
 
 def test_without_a_method_no_stain_is_fitted_or_written(home, tmp_path, monkeypatch):

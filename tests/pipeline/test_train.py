@@ -103,8 +103,8 @@ def test_folds_are_taken_from_the_tables_own_split(tmp_path):
     run = train(cohort, tmp_path / "run", "folds={source: split}")
     (fold,) = json.loads((tmp_path / "run/folds.json").read_text())["folds"]
     assert {part: len(names) for part, names in fold.items()} == {"train": 8, "validation": 2, "test": 4}
-    assert run.evaluation["out_of_fold"]["num_slides"] == 4
-    assert run.evaluation["holdout"]["num_slides"] == 2
+    assert run.evaluation.out_of_fold.num_slides == 4
+    assert run.evaluation.holdout.num_slides == 2
     # A finished run is not lost to a label that changed since; one without its manifest goes on with the new label.
     table = (
         (cohort / "cohort.csv")
@@ -284,9 +284,9 @@ def test_a_slide_that_failed_late_is_tried_again_in_a_finished_run(home, tmp_pat
         patch.setattr(feature_stage, "_open", fail_one)
         first = train(home / "cohort", tmp_path / "run")
     assert [failure.item for failure in first.failures] == ["img_0003.png"]
-    assert first.evaluation["out_of_fold"]["num_slides"] == 17
+    assert first.evaluation.out_of_fold.num_slides == 17
     again = train(home / "cohort", tmp_path / "run")
     assert again.failures == ()
-    assert again.evaluation["out_of_fold"]["num_slides"] == 18
+    assert again.evaluation.out_of_fold.num_slides == 18
     assert not (tmp_path / "run/failures.csv").exists()
     assert api.verify(tmp_path / "run") == []

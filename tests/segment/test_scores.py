@@ -1,5 +1,7 @@
 """Agreement of masks, against plain counting, and the interval against that of every other score."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,7 +72,7 @@ def test_interval_is_that_of_every_other_score(scores, seed):
         level=0.95,
         limit=exact_limit(len(scores), 0.95),
     )
-    assert [found[key] for key in ("value", "low", "high")] == pytest.approx([expected[key] for key in expected])
+    assert [found[key] for key in ("value", "low", "high")] == pytest.approx(list(asdict(expected).values()))
 
 
 def test_slides_of_one_group_are_drawn_together():

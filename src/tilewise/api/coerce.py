@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilewise.recipe import Recipe, load_recipe
+from tilewise.runs import RunFolder
 
 if TYPE_CHECKING:
     from tilewise.cohort import Cohort
     from tilewise.cohort.slide import Purpose
+    from tilewise.pipeline.train import Run
 
 
 def to_cohort(cohort: Cohort | Path | str, *purposes: Purpose) -> Cohort:
@@ -18,6 +20,11 @@ def to_cohort(cohort: Cohort | Path | str, *purposes: Purpose) -> Cohort:
     from tilewise.cohort.cohort import discover_any
 
     return cohort if isinstance(cohort, Cohort) else discover_any(Path(cohort), purposes)
+
+
+def to_folder(run: Run | Path | str) -> RunFolder:
+    """The folder of a run."""
+    return RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder
 
 
 def to_recipe(recipe: Recipe | str) -> Recipe:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tilewise.api.coerce import to_path
-from tilewise.runs import RunFolder
+from tilewise.api.coerce import to_folder, to_path
 
 if TYPE_CHECKING:
+    from tilewise.evaluation.evaluation import Evaluation
+    from tilewise.pipeline.train import Run
     from tilewise.store import Damage
 
 
-def evaluate(run: Path | str) -> dict[str, Any]:
+def evaluate(run: Run | Path | str) -> Evaluation:
     """Score a run's predictions again; the same numbers as in its `evaluation.json`.
 
     Raises:
@@ -23,7 +24,7 @@ def evaluate(run: Path | str) -> dict[str, Any]:
     from tilewise.inference.predictions import Predictions
     from tilewise.recipe import parse_recipe
 
-    folder = RunFolder(Path(run))
+    folder = to_folder(run)
     identity = folder.require_finished()
     recipe = parse_recipe(identity["recipe"], str(folder.identity))
     predictions = Predictions.read(folder.predictions)
@@ -36,7 +37,7 @@ def evaluate(run: Path | str) -> dict[str, Any]:
     )
 
 
-def report(run: Path | str, *, out: Path | str | None = None) -> Path:
+def report(run: Run | Path | str, *, out: Path | str | None = None) -> Path:
     """Write a run's HTML report again, into the run or to `out`; returns where.
 
     Raises:
@@ -46,14 +47,14 @@ def report(run: Path | str, *, out: Path | str | None = None) -> Path:
     from tilewise.reporting.templates import is_page_of
     from tilewise.store import check_out_file
 
-    folder, path = RunFolder(Path(run)), to_path(out)
+    folder, path = to_folder(run), to_path(out)
     folder.require_finished()
     if path is not None and path.resolve() != folder.report.resolve():
         check_out_file(path, is_own=is_page_of("report"), contents="report")
     return write_report(folder, out=path)
 
 
-def verify(run: Path | str) -> list[Damage]:
+def verify(run: Run | Path | str) -> list[Damage]:
     """Compare every file of a run with its manifest; an empty list means all is well.
 
     Raises:
@@ -61,6 +62,6 @@ def verify(run: Path | str) -> list[Damage]:
     """
     from tilewise.store import verify as verify_folder
 
-    folder = RunFolder(Path(run))
+    folder = to_folder(run)
     folder.require_finished()
     return verify_folder(folder.root)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tilewise.api.coerce import to_cohort, to_path, to_recipe
+from tilewise.api.coerce import to_cohort, to_folder, to_path, to_recipe
 from tilewise.recipe import DEFAULT, Recipe
-from tilewise.runs import RunFolder
 from tilewise.store import check_out_place, check_outside_runs
 
 if TYPE_CHECKING:
@@ -131,8 +130,7 @@ def ensemble(runs: Sequence[Run | Path | str], method: Method = "average", *, ou
     from tilewise.pipeline.ensemble import ensemble as combine
 
     _check_run(Path(out))
-    folders = [RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder for run in runs]
-    return combine(folders, EnsembleOptions(Path(out), method, seed))
+    return combine([to_folder(run) for run in runs], EnsembleOptions(Path(out), method, seed))
 
 
 def predict(
@@ -160,7 +158,7 @@ def predict(
     from tilewise.inference.ensemble import load_classifier
     from tilewise.pipeline import predict as pipeline
 
-    folder = RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder
+    folder = to_folder(run)
     folder.require_finished()
     classifier = load_classifier(folder.model)
     found = to_cohort(cohort, "predict")
@@ -196,7 +194,7 @@ def explain(
     from tilewise.inference.ensemble import load_classifier
     from tilewise.pipeline.explain import explain as pipeline
 
-    folder = RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder
+    folder = to_folder(run)
     folder.require_finished()
     classifier, found = load_classifier(folder.model), to_cohort(cohort, "predict")
     return pipeline(classifier, found, config or ExplainConfig(), out=Path(out), workers=workers, offline=offline)

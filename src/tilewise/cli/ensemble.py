@@ -54,7 +54,7 @@ def ensemble(
         "report": str(run.folder.report),
         "method": method,
         "warnings": list(run.warnings),
-        **run.evaluation,
+        **run.evaluation.to_json(),
     }
     text = "\n".join([*score_lines(run.evaluation), f"report: {run.folder.report} (open it in a browser)"])
     print_result(payload, text, as_json=as_json)

@@ -19,4 +19,4 @@ def evaluate(run: RunArgument, as_json: JsonOption = False) -> None:
     from tilewise.cli.scores import score_lines
 
     evaluation = api.evaluate(run)
-    print_result(evaluation, "\n".join(score_lines(evaluation, details=True)), as_json=as_json)
+    print_result(evaluation.to_json(), "\n".join(score_lines(evaluation, details=True)), as_json=as_json)

@@ -2,53 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from tilewise.metrics import METRIC_NAMES
 from tilewise.reporting.headline import describe_right, describe_weakest
 from tilewise.wording import count
 
-_BASELINES = {"commonest": "commonest class", "random": "guessing at random"}
+if TYPE_CHECKING:
+    from tilewise.evaluation.evaluation import Evaluation
+    from tilewise.evaluation.interval import Estimate
+
 _SHOWN_LOSSES = 5
 
 
-def score_lines(evaluation: Mapping[str, Any], *, details: bool = False) -> Iterator[str]:
+def score_lines(evaluation: Evaluation, *, details: bool = False) -> Iterator[str]:
     """The recipe's metric with its interval and the baselines; with `details` every metric, part, class and loss."""
-    primary = evaluation["metric"]
-    parts = [("out of fold", evaluation["out_of_fold"])]
-    if evaluation.get("holdout"):
-        parts.append(("holdout", evaluation["holdout"]))
-    for title, scores in parts:
-        yield f"{title}: {count(scores['num_slides'], 'slide')} in {count(scores['num_groups'], 'group')}"
+    primary = evaluation.metric
+    plain = evaluation.to_json()
+    for title, part, scores in (
+        ("out of fold", "out_of_fold", evaluation.out_of_fold),
+        ("holdout", "holdout", evaluation.holdout),
+    ):
+        if scores is None:
+            continue
+        yield f"{title}: {count(scores.num_slides, 'slide')} in {count(scores.num_groups, 'group')}"
         for metric in dict.fromkeys([primary, *METRIC_NAMES]) if details else [primary]:
-            yield f"  {metric:<18} {_interval(scores[metric])}"
-        for name, baseline in scores["baselines"].items():
-            yield f"  {_BASELINES.get(name, name):<18} {_interval(baseline[primary])}  ({primary})"
+            yield f"  {metric:<18} {_interval(scores.estimate(metric))}"
+        for guesser, baseline in (
+            ("commonest class", scores.baselines.commonest),
+            ("guessing at random", scores.baselines.random),
+        ):
+            yield f"  {guesser:<18} {_interval(baseline.estimate(primary))}  ({primary})"
         if details:
             yield f"  {'class':<22} {'precision':>9} {'recall':>9} {'f1':>9} {'slides':>7} {'log loss':>9}"
-            for label, row in scores["per_class"].items():
-                values = " ".join(f"{_number(row[key]):>9}" for key in ("precision", "recall", "f1"))
-                yield f"  {label:<22} {values} {row['support']:>7} {_number(row['log_loss']):>9}"
-        yield f"  {describe_right(scores)} {describe_weakest(scores)}".rstrip()
-        for note in scores.get("notes", ()):
+            for label, row in scores.per_class.items():
+                values = " ".join(f"{_number(estimate.value):>9}" for estimate in (row.precision, row.recall, row.f1))
+                yield f"  {label:<22} {values} {row.support:>7} {_number(row.log_loss):>9}"
+        yield f"  {describe_right(plain[part])} {describe_weakest(plain[part])}".rstrip()
+        for note in scores.notes:
             # What is said of a metric that is not shown would only crowd out the rest.
             if details or not note.startswith("AUROC"):
                 yield f"  note: {note}"
-    mean = evaluation["fold_mean"][primary]
-    if mean["num_folds"] > 1:
-        yield f"mean of {count(mean['num_folds'], 'fold')}: {primary} {_number(mean['mean'])} sd {_number(mean['std'])}"
+    mean = evaluation.fold_mean[primary]
+    if mean.num_folds > 1:
+        yield f"mean of {count(mean.num_folds, 'fold')}: {primary} {_number(mean.mean)} sd {_number(mean.std)}"
     if details:
-        yield f"highest loss (of {len(evaluation['highest_losses'])} in evaluation.json)"
-        for row in evaluation["highest_losses"][:_SHOWN_LOSSES]:
-            yield f"  {_number(row['log_loss'])}  {row['slide']}: {row['label']}, predicted {row['predicted']}"
+        yield f"highest loss (of {len(evaluation.highest_losses)} in evaluation.json)"
+        for loss in evaluation.highest_losses[:_SHOWN_LOSSES]:
+            yield f"  {_number(loss.log_loss)}  {loss.slide}: {loss.label}, predicted {loss.predicted}"
 
 
-def _interval(score: Mapping[str, Any]) -> str:
-    return f"{_number(score['value'])}  [{_number(score['low'])}, {_number(score['high'])}]"
+def _interval(estimate: Estimate) -> str:
+    return f"{_number(estimate.value)}  [{_number(estimate.low)}, {_number(estimate.high)}]"
 
 
-def _number(value: Any) -> str:
-    if isinstance(value, Mapping):
-        value = value["value"]
+def _number(value: float | None) -> str:
     return "   -  " if value is None else f"{value:.3f}"

@@ -70,7 +70,7 @@ def train(
         "warnings": list(run.warnings),
         "failures": [failure.__dict__ for failure in run.failures],
         "slide_notes": [kind.to_json() for kind in run.slide_notes],
-        **run.evaluation,
+        **run.evaluation.to_json(),
     }
     for warning in run.warnings[len(notes) :]:
         typer.echo(f"warning: {warning}", err=True)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.evaluation.interval import Score, score_interval
+from tilewise.evaluation.interval import UNDEFINED, Estimate, score_interval
 from tilewise.evaluation.resample import METRICS, Statistics, of_confusion, weigh
+from tilewise.evaluation.results import Metrics
 from tilewise.evaluation.sample import Floats, Integers, Sample
 
 ClassCounts = Mapping[str, int]
@@ -33,14 +34,12 @@ def commonest_predictions(sample: Sample, training_counts: Mapping[int, ClassCou
     return np.array([commonest[int(number)] for number in sample.fold_N], np.int64)
 
 
-def commonest(
-    sample: Sample, predicted_N: Integers, weights_RG: npt.NDArray[np.integer], *, level: float
-) -> dict[str, Score]:
+def commonest(sample: Sample, predicted_N: Integers, weights_RG: npt.NDArray[np.integer], *, level: float) -> Metrics:
     """Scores of always guessing the commonest class; low and high are an interval as that of the classifier."""
     confusion_GCC = sample.count_by_group(predicted_N)
     point = of_confusion(confusion_GCC.sum(0, keepdims=True))
     resampled = of_confusion(weigh(confusion_GCC, weights_RG))
-    return {
+    estimates = {
         name: score_interval(
             float(point.whole[name][0]),
             resampled.whole[name],
@@ -51,15 +50,16 @@ def commonest(
         )
         for name in METRICS
     }
+    return Metrics(**estimates)
 
 
-def uniform(sample: Sample, num_guessers: int, rng: np.random.Generator, *, level: float) -> dict[str, Score]:
+def uniform(sample: Sample, num_guessers: int, rng: np.random.Generator, *, level: float) -> Metrics:
     """Scores of guessing every class equally often: the mean guesser, and between low and high `level` of all guessers.
 
     The range is that of guessers on these very slides: a classifier inside it is not told from guessing by this score.
     """
     guesses = simulate(sample, num_guessers, rng)
-    return {name: _range(guesses.whole[name], level) for name in METRICS}
+    return Metrics(**{name: _range(guesses.whole[name], level) for name in METRICS})
 
 
 def simulate(sample: Sample, num_guessers: int, rng: np.random.Generator) -> Statistics:
@@ -71,9 +71,9 @@ def simulate(sample: Sample, num_guessers: int, rng: np.random.Generator) -> Sta
     return of_confusion(counts.reshape(num_guessers, sample.num_classes, sample.num_classes))
 
 
-def _range(values_R: Floats, level: float) -> Score:
+def _range(values_R: Floats, level: float) -> Estimate:
     defined = values_R[~np.isnan(values_R)]
     if defined.size == 0:
-        return {"value": None, "low": None, "high": None}
+        return UNDEFINED
     low, high = np.quantile(defined, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    return {"value": float(defined.mean()), "low": float(low), "high": float(high)}
+    return Estimate(float(defined.mean()), float(low), float(high))

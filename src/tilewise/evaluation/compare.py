@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,8 +57,8 @@ def paired_difference(
         rows[name] = {
             "a": _plain(value_a),
             "b": _plain(value_b),
-            "difference": difference_interval(
-                value_a - value_b, differences_R, num_units=sample_a.num_groups, level=config.level
+            "difference": asdict(
+                difference_interval(value_a - value_b, differences_R, num_units=sample_a.num_groups, level=config.level)
             ),
             "probability_a_better": _share_above(differences_R),
             "p_value": _p_value(abs(value_a - value_b), np.abs(exchanged[name])),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import TypeAdapter, ValidationError
+
 from tilewise.errors import ArtifactError
-from tilewise.evaluation.scores import Scores
+from tilewise.evaluation.interval import Estimate
+from tilewise.evaluation.results import FoldMean, Scores, SlideLoss
 from tilewise.metrics import PrimaryMetric
 from tilewise.store import read_json, write_json
 
@@ -17,41 +21,63 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a run.
+    """Scores of a run; `macro_f1` and its like are those of `out_of_fold`.
 
     Attributes:
         classes: in the order of the confusion matrices.
         out_of_fold: all test parts together, each slide predicted by the fold that did not know it.
         folds: the test part of each fold.
-        fold_mean: metric -> mean, std (sample; None for one fold) and num_folds where it is defined. It is another
-            figure than `out_of_fold`, and its spread is no standard error: folds share most of their slides.
-        holdout: slides that no fold saw, scored by the classifier that is deployed; None where there are none.
+        fold_mean: metric -> mean and spread over folds. It is another figure than `out_of_fold`, and its spread is no
+            standard error: folds share most of their slides.
         metric: the one that choices are made by.
-        highest_losses: slides of the test parts and the hold-out with the highest log loss, that first; see
-            `highest_losses`.
+        highest_losses: slides of the test parts and the hold-out with the highest log loss, that first.
+        holdout: slides that no fold saw, scored by the classifier that is deployed; None where there are none.
     """
 
     classes: tuple[str, ...]
     out_of_fold: Scores
     folds: tuple[Scores, ...]
-    fold_mean: dict[str, dict[str, Any]]
-    holdout: Scores | None
+    fold_mean: Mapping[str, FoldMean]
     metric: PrimaryMetric = "macro_f1"
-    highest_losses: tuple[dict[str, Any], ...] = ()
+    highest_losses: tuple[SlideLoss, ...] = ()
+    holdout: Scores | None = None
+
+    @property
+    def primary(self) -> Estimate:
+        """The metric that choices are made by, out of fold."""
+        return self.out_of_fold.estimate(self.metric)
+
+    @property
+    def macro_f1(self) -> Estimate:
+        """Mean F1 over classes, out of fold."""
+        return self.out_of_fold.macro_f1
+
+    @property
+    def weighted_f1(self) -> Estimate:
+        """Mean F1, each class weighted by its share of the slides, out of fold."""
+        return self.out_of_fold.weighted_f1
+
+    @property
+    def balanced_accuracy(self) -> Estimate:
+        """Mean recall over classes, out of fold."""
+        return self.out_of_fold.balanced_accuracy
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Share of slides that are predicted right, out of fold."""
+        return self.out_of_fold.accuracy
+
+    @property
+    def auroc_macro(self) -> Estimate:
+        """Mean one-against-all AUROC over classes, out of fold."""
+        return self.out_of_fold.auroc_macro
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; `per_class`, `confusion` and `baselines` of the out-of-fold scores also stand at the top."""
-        top = {key: self.out_of_fold[key] for key in ("baselines", "per_class", "confusion")}
-        plain = {
-            "classes": list(self.classes),
-            "out_of_fold": self.out_of_fold,
-            "folds": list(self.folds),
-            "fold_mean": self.fold_mean,
-            "metric": self.metric,
-            "highest_losses": list(self.highest_losses),
-            **top,
-        }
-        return plain if self.holdout is None else plain | {"holdout": self.holdout}
+        """What `evaluation.json` holds; `baselines`, `per_class` and `confusion` out of fold also stand at the top."""
+        data: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        holdout = data.pop("holdout")
+        data |= {key: data["out_of_fold"][key] for key in ("baselines", "per_class", "confusion")}
+        return data if holdout is None else data | {"holdout": holdout}
 
     def write(self, path: Path) -> None:
         """Write `evaluation.json` (atomic; the same scores give the same bytes)."""
@@ -66,14 +92,14 @@ class Evaluation:
         """
         data = read_json(path, schema=_SCHEMA, version=_VERSION)
         try:
-            return cls(
-                classes=tuple(data["classes"]),
-                out_of_fold=dict(data["out_of_fold"]),
-                folds=tuple(dict(scores) for scores in data["folds"]),
-                fold_mean=dict(data["fold_mean"]),
-                holdout=dict(data["holdout"]) if data.get("holdout") else None,
-                metric=data.get("metric", "macro_f1"),
-                highest_losses=tuple(data.get("highest_losses", ())),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{path} is not a whole evaluation ({error!r}); run `tilewise evaluate`") from error
+            evaluation: Self = _ADAPTER.validate_python(data)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = ".".join(map(str, fault["loc"]))
+            raise ArtifactError(
+                f"{path} is not a whole evaluation ({where}: {fault['msg']}); run `tilewise evaluate`"
+            ) from error
+        return evaluation
+
+
+_ADAPTER: TypeAdapter[Any] = TypeAdapter(Evaluation)

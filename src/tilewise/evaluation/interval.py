@@ -14,17 +14,34 @@ for n units stands in: the error rate that would have shown itself with probabil
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-Score = dict[str, float | None]
 
 
-def score_interval(value: float, resampled_R: Floats, *, num_units: int, level: float, limit: float) -> Score:
-    """A score with its interval: `value`, `low`, `high`, each None where the score is not defined.
+@dataclass(frozen=True)
+class Estimate:
+    """A number and its confidence interval; all None where the number is not defined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        if self.value is None or self.low is None or self.high is None:
+            return "not defined"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+UNDEFINED = Estimate(None, None, None)
+
+
+def score_interval(value: float, resampled_R: Floats, *, num_units: int, level: float, limit: float) -> Estimate:
+    """A score with its interval.
 
     Args:
         value: the score, from 0 to 1.
@@ -34,18 +51,18 @@ def score_interval(value: float, resampled_R: Floats, *, num_units: int, level: 
         limit: low end for a score of 1 (and, mirrored, high end for 0); see `exact_limit`.
     """
     if math.isnan(value):
-        return {"value": None, "low": None, "high": None}
+        return UNDEFINED
     low, high = _bounds(value, resampled_R, num_units, level, limit)
-    return {"value": float(value), "low": float(min(low, value)), "high": float(max(high, value))}
+    return Estimate(float(value), float(min(low, value)), float(max(high, value)))
 
 
-def difference_interval(value: float, resampled_R: Floats, *, num_units: int, level: float) -> Score:
-    """A difference of two scores with its interval, `value ± t * SE`, inside -1 .. 1; fields as `score_interval`."""
+def difference_interval(value: float, resampled_R: Floats, *, num_units: int, level: float) -> Estimate:
+    """A difference of two scores with its interval, `value ± t * SE`, inside -1 .. 1."""
     if math.isnan(value):
-        return {"value": None, "low": None, "high": None}
+        return UNDEFINED
     spread = standard_error(resampled_R, num_units)
     reach = 2.0 if spread is None else student_quantile(level, num_units) * spread
-    return {"value": float(value), "low": max(-1.0, float(value) - reach), "high": min(1.0, float(value) + reach)}
+    return Estimate(float(value), max(-1.0, float(value) - reach), min(1.0, float(value) + reach))
 
 
 def exact_limit(num_units: int, level: float) -> float:

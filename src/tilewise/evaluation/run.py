@@ -5,8 +5,9 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tilewise.errors import ArtifactError
 from tilewise.evaluation.baselines import ClassCounts
@@ -14,8 +15,9 @@ from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.losses import highest_losses
 from tilewise.evaluation.resample import METRICS
+from tilewise.evaluation.results import FoldMean, Scores
 from tilewise.evaluation.sample import Sample
-from tilewise.evaluation.scores import Scores, score
+from tilewise.evaluation.scores import score
 from tilewise.folds import Folds
 
 if TYPE_CHECKING:
@@ -33,16 +35,12 @@ def evaluate_predictions(
     classes: Sequence[str],
     seed: int,
     out: Path | None = None,
-) -> dict[str, Any]:
-    """Score the predictions of a run and, with `out`, write the evaluation there; arguments and faults of `evaluate`.
-
-    Returns:
-        The evaluation as plain data, see `Evaluation.to_json`.
-    """
+) -> Evaluation:
+    """Score the predictions of a run and, with `out`, write the evaluation there; otherwise as `evaluate`."""
     evaluation = evaluate(table, classes, config, seed=seed, training_counts=count_training(folds))
     if out is not None:
         evaluation.write(out)
-    return evaluation.to_json()
+    return evaluation
 
 
 def evaluate(
@@ -79,10 +77,11 @@ def evaluate(
     ]
     out_of_fold = score(sample, config, seed=(seed, _OUT_OF_FOLD), training_counts=training_counts)
     if len(per_fold) > 1:
-        out_of_fold["notes"].append(
+        note = (
             f"AUROC compares probabilities across {len(per_fold)} models here, which can lower it; "
             "the mean over folds compares within each."
         )
+        out_of_fold = replace(out_of_fold, notes=(*out_of_fold.notes, note))
     outside = Sample.of(table[table["part"] == "holdout"], classes)
     holdout = None
     if outside.num_slides:
@@ -106,14 +105,14 @@ def count_training(folds: Folds) -> dict[int, dict[str, int]]:
     return counts | {OUTSIDE: dict(Counter(label_of[name] for name in known))}
 
 
-def _fold_mean(per_fold: Sequence[Scores]) -> dict[str, dict[str, Any]]:
+def _fold_mean(per_fold: Sequence[Scores]) -> dict[str, FoldMean]:
     """Mean and sample standard deviation over the folds in which a metric is defined."""
-    means: dict[str, dict[str, Any]] = {}
+    means = {}
     for name in METRICS:
-        values = [scores[name]["value"] for scores in per_fold if scores[name]["value"] is not None]
-        means[name] = {
-            "mean": statistics.fmean(values) if values else None,
-            "std": statistics.stdev(values) if len(values) > 1 else None,
-            "num_folds": len(values),
-        }
+        values = [value for scores in per_fold if (value := scores.estimate(name).value) is not None]
+        means[name] = FoldMean(
+            mean=statistics.fmean(values) if values else None,
+            std=statistics.stdev(values) if len(values) > 1 else None,
+            num_folds=len(values),
+        )
     return means

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from tilewise.evaluation import baselines
 from tilewise.evaluation.config import EvaluationConfig
-from tilewise.evaluation.interval import Score, exact_limit, score_interval
+from tilewise.evaluation.interval import Estimate, exact_limit, score_interval
 from tilewise.evaluation.resample import CLASS_METRICS, METRICS, Statistics, draw_weights, statistics
+from tilewise.evaluation.results import Baselines, ClassScores, ConfusionMatrix, IntervalMethod, Scores
 from tilewise.evaluation.sample import Sample
 from tilewise.metrics import log_loss
 
-Scores = dict[str, Any]
 _FEW_GROUPS = 10
 _FEW_OF_CLASS = 5
 METHOD = "bootstrap standard error, Student t on the logit scale; Clopper-Pearson limit at 0 and 1"
@@ -30,10 +29,6 @@ def score(
     """Score a sample: every metric with its interval, per class, log loss, confusion, beside guessing.
 
     Whole groups are resampled, so slides of one group count as the related slides they are. `seed` makes the resamples.
-
-    Returns:
-        Plain data: a `Score` (value, low, high) for each of `METRICS`; `log_loss`; `per_class`, `confusion` (truth in
-        the rows), `baselines`, `num_slides`, `num_groups`, `interval` (how it was made), `notes`.
     """
     rng = np.random.default_rng(seed)
     weights_RG = draw_weights(sample.num_groups, config.num_resamples, rng)
@@ -50,29 +45,25 @@ def score(
         for name in METRICS
     }
     guess_N = baselines.commonest_predictions(sample, training_counts)
-    return {
+    counts = tuple(map(tuple, sample.confusion_by_group.sum(0).tolist()))
+    return Scores(
         **whole,
-        "log_loss": log_loss(sample.truth_N, sample.probabilities_NC),
-        "per_class": _per_class(sample, point, resampled, config.level),
-        "confusion": {"labels": list(sample.classes), "counts": sample.confusion_by_group.sum(0).tolist()},
-        "baselines": {
-            "commonest": baselines.commonest(sample, guess_N, weights_RG, level=config.level),
-            "random": baselines.uniform(sample, config.num_resamples, rng, level=config.level),
-        },
-        "num_slides": sample.num_slides,
-        "num_groups": sample.num_groups,
-        "interval": {
-            "level": config.level,
-            "method": METHOD,
-            "resamples": config.num_resamples,
-            "unit": sample.unit,
-        },
-        "notes": _notes(sample, whole),
-    }
+        log_loss=log_loss(sample.truth_N, sample.probabilities_NC),
+        per_class=_per_class(sample, point, resampled, config.level),
+        confusion=ConfusionMatrix(tuple(sample.classes), counts),
+        baselines=Baselines(
+            commonest=baselines.commonest(sample, guess_N, weights_RG, level=config.level),
+            random=baselines.uniform(sample, config.num_resamples, rng, level=config.level),
+        ),
+        num_slides=sample.num_slides,
+        num_groups=sample.num_groups,
+        interval=IntervalMethod(config.level, METHOD, config.num_resamples, sample.unit),
+        notes=tuple(_notes(sample, whole)),
+    )
 
 
-def _per_class(sample: Sample, point: Statistics, resampled: Statistics, level: float) -> dict[str, dict[str, Any]]:
-    table: dict[str, dict[str, Any]] = {}
+def _per_class(sample: Sample, point: Statistics, resampled: Statistics, level: float) -> dict[str, ClassScores]:
+    table: dict[str, ClassScores] = {}
     for index, name in enumerate(sample.classes):
         # A class's figure rests on its own units: three slides of a class are three, however many others there are.
         num_units = {
@@ -81,7 +72,7 @@ def _per_class(sample: Sample, point: Statistics, resampled: Statistics, level: 
             "f1": sample.units_with(sample.truth_N == index),
             "auroc": _auroc_units(sample, index),
         }
-        row: dict[str, Any] = {
+        estimates = {
             metric: score_interval(
                 float(point.by_class[metric][0, index]),
                 resampled.by_class[metric][:, index],
@@ -93,7 +84,7 @@ def _per_class(sample: Sample, point: Statistics, resampled: Statistics, level: 
         }
         own_N = sample.truth_N == index
         loss = log_loss(sample.truth_N[own_N], sample.probabilities_NC[own_N]) if own_N.any() else None
-        table[name] = row | {"support": int(own_N.sum()), "log_loss": loss}
+        table[name] = ClassScores(**estimates, support=int(own_N.sum()), log_loss=loss)
     return table
 
 
@@ -123,7 +114,7 @@ def _auroc_units(sample: Sample, index: int) -> int:
     return min(sample.units_with(own), sample.units_with(~own))
 
 
-def _notes(sample: Sample, whole: Mapping[str, Score]) -> list[str]:
+def _notes(sample: Sample, whole: Mapping[str, Estimate]) -> list[str]:
     notes = []
     if sample.num_groups == 1:
         notes.append("All slides are of one group, which says nothing about other groups: intervals are 0 to 1.")
@@ -138,7 +129,7 @@ def _notes(sample: Sample, whole: Mapping[str, Score]) -> list[str]:
         elif num_units < _FEW_OF_CLASS:
             of_groups = f" of {_count(num_units, 'group')}" if sample.unit == "group" else ""
             notes.append(f"Class {name} has {_count(num_slides, 'slide')}{of_groups}: its figures rest on these alone.")
-    if any(whole[name]["value"] in {0.0, 1.0} for name in METRICS):
+    if any(whole[name].value in {0.0, 1.0} for name in METRICS):
         notes.append(
             "A score of 0 or 1 does not vary between resamples: its interval ends at the Clopper-Pearson limit."
         )

@@ -156,7 +156,7 @@ def _finished(folder: RunFolder) -> Run | None:
     if not folder.is_finished or any(damage.what != "unlisted" for damage in verify(folder.root)):
         return None
     record = EnsembleRecord.read(folder.root / RECORD_NAME)
-    evaluation = Evaluation.read(folder.evaluation).to_json()
+    evaluation = Evaluation.read(folder.evaluation)
     return Run(folder, evaluation, (), (*record.sentences()[1:], *record.warnings), was_finished=True)
 
 

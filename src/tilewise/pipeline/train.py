@@ -49,14 +49,14 @@ class Run:
 
     Attributes:
         folder: where its files lie.
-        evaluation: as in `evaluation.json`.
+        evaluation: every score with its interval.
         failures: slides that could not be used.
         warnings: what a person must know before believing the score.
         was_finished: whether it was here already, whole and of the same slides, and nothing had to be done.
     """
 
     folder: RunFolder
-    evaluation: dict[str, Any]
+    evaluation: Evaluation
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
     was_finished: bool = False
@@ -151,7 +151,7 @@ def _finished(folder: RunFolder, cohort: Cohort, recipe: Recipe, audited: Audite
     failures = read_failures(folder.failures)
     if any(failure.stage != "audit" and failure.error != NoTiles.__name__ for failure in failures):
         return None  # the slides can be read, so what failed after that may not fail again
-    evaluation = Evaluation.read(folder.evaluation).to_json()
+    evaluation = Evaluation.read(folder.evaluation)
     tiles, _ = TileSet.read(folder.tiles)
     record = StainRecord.read(folder.stain) if folder.stain.is_file() else None
     return Run(folder, evaluation, failures, run_warnings(cohort, recipe, audited, tiles, record), was_finished=True)

@@ -16,6 +16,7 @@ from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.resample import METRICS
+from tilewise.evaluation.results import Scores
 from tilewise.evaluation.run import count_training, evaluate
 from tilewise.evaluation.sample import Sample
 from tilewise.folds import Folds
@@ -176,10 +177,14 @@ class Scorer:
             difference = {name: {key: row[key] for key in ("difference", "p_value")} for name, row in metrics}
         return {
             "validation": validation_score(table, folds.classes, self.config.metric),
-            "test": {name: found.out_of_fold[name] for name in METRICS},
-            "holdout": {} if found.holdout is None else {name: found.holdout[name] for name in METRICS},
+            "test": _plain(found.out_of_fold),
+            "holdout": {} if found.holdout is None else _plain(found.holdout),
             "difference": difference,
         }
+
+
+def _plain(scores: Scores) -> dict[str, dict[str, float | None]]:
+    return {name: asdict(scores.estimate(name)) for name in METRICS}
 
 
 def validation_score(table: pd.DataFrame, classes: Sequence[str], metric: PrimaryMetric) -> float | None:

@@ -1,0 +1,142 @@
+"""What an evaluation holds: scores with their intervals, as typed values that round-trip through JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tilewise.evaluation.interval import Estimate
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Every metric of `tilewise.metrics.METRIC_NAMES`, each with its interval."""
+
+    macro_f1: Estimate
+    weighted_f1: Estimate
+    balanced_accuracy: Estimate
+    accuracy: Estimate
+    auroc_macro: Estimate
+    macro_precision: Estimate
+    macro_recall: Estimate
+    weighted_precision: Estimate
+    weighted_recall: Estimate
+
+    def estimate(self, metric: str) -> Estimate:
+        """One metric by its name."""
+        estimate: Estimate = getattr(self, metric)
+        return estimate
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores of one class.
+
+    Attributes:
+        precision: share of the slides predicted as this class that are of it.
+        recall: share of this class's slides that are predicted so.
+        f1: harmonic mean of both.
+        auroc: this class against all others.
+        support: slides of this class.
+        log_loss: mean over its slides; None without any.
+    """
+
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    auroc: Estimate
+    support: int
+    log_loss: float | None
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix:
+    """Slides by true class (rows) and predicted class (columns), both in the order of `labels`."""
+
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What guessing scores on the same slides.
+
+    Attributes:
+        commonest: always the commonest class of the training slides.
+        random: every class equally often; `low` and `high` are a range of guessers, see `baselines.uniform`.
+    """
+
+    commonest: Metrics
+    random: Metrics
+
+
+@dataclass(frozen=True)
+class IntervalMethod:
+    """How intervals were made.
+
+    Attributes:
+        level: of confidence.
+        method: in words.
+        resamples: number of bootstrap resamples.
+        unit: what is resampled, `group` or `slide`.
+    """
+
+    level: float
+    method: str
+    resamples: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class Scores(Metrics):
+    """Scores of one set of slides.
+
+    Attributes:
+        log_loss: mean over slides.
+        per_class: class -> its scores.
+        confusion: slides by true and predicted class.
+        baselines: what guessing scores.
+        num_slides: that were scored.
+        num_groups: that these slides make up.
+        interval: how intervals were made.
+        notes: what limits these scores, a sentence each.
+    """
+
+    log_loss: float
+    per_class: Mapping[str, ClassScores]
+    confusion: ConfusionMatrix
+    baselines: Baselines
+    num_slides: int
+    num_groups: int
+    interval: IntervalMethod
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FoldMean:
+    """Mean of a metric over the folds in which it is defined, and the sample standard deviation (None for one fold)."""
+
+    mean: float | None
+    std: float | None
+    num_folds: int
+
+
+@dataclass(frozen=True)
+class SlideLoss:
+    """The log loss of one slide.
+
+    Attributes:
+        slide: its id.
+        label: its class.
+        predicted: the class that was predicted.
+        label_probability: of its class.
+        log_loss: negative logarithm of that probability.
+        fold: that predicted it; -1 outside the folds.
+    """
+
+    slide: str
+    label: str
+    predicted: str
+    label_probability: float
+    log_loss: float
+    fold: int
