@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import cv2
@@ -76,7 +77,7 @@ def mean_with_interval(
     weights_RG = draw_weights(num_groups, num_resamples, np.random.default_rng(seed))
     means_R = (weights_RG @ sums_G) / (weights_RG @ sizes_G)
     limit = exact_limit(num_groups, level)
-    return {**score_interval(mean, means_R, num_units=num_groups, level=level, limit=limit), **counts}
+    return asdict(score_interval(mean, means_R, num_units=num_groups, level=level, limit=limit)) | counts
 
 
 def _small(mask: Mask) -> Mask:
