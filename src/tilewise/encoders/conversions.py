@@ -41,15 +41,15 @@ def strip_prefix(state: State, wanted: set[str]) -> State:
     last_words: dict[str, list[str]] = {}
     for name in wanted:
         last_words.setdefault(name.rpartition(".")[2], []).append(name)
-    found: Counter[str] = Counter()
+    prefixes: Counter[str] = Counter()
     for key in state:
         for name in last_words.get(key.rpartition(".")[2], ()):
             if key == name or key.endswith("." + name):
-                found[key[: len(key) - len(name)]] += 1
-    most = max(found.values(), default=0)
+                prefixes[key[: len(key) - len(name)]] += 1
+    most = max(prefixes.values(), default=0)
     if most < len(wanted) / 2:
         return state
-    prefix = min((text for text, count in found.items() if count == most), key=len)
+    prefix = min((text for text, count in prefixes.items() if count == most), key=len)
     return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
 
 

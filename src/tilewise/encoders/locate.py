@@ -61,9 +61,9 @@ def find_weights(card: EncoderCard, config: EncoderConfig, *, offline: bool = Fa
         if not path.is_file():
             raise EncoderUnavailable(f"encoder.weights: there is no file {path}; {_advice(card)}")
         return path
-    found = local_weights(card)
-    if found is not None:
-        return found
+    local = local_weights(card)
+    if local is not None:
+        return local
     if not card.source:
         raise EncoderUnavailable(
             f"encoder {card.name}: it has no trained weights; set encoder.init=random to train it from scratch, or "
@@ -117,9 +117,9 @@ def _from_hub_cache(card: EncoderCard) -> Iterator[Path]:
     from huggingface_hub import try_to_load_from_cache
 
     for name in _hub_files(card):
-        found: Any = try_to_load_from_cache(card.source, name, revision=card.revision)
-        if isinstance(found, str):
-            yield Path(found)
+        cached: Any = try_to_load_from_cache(card.source, name, revision=card.revision)
+        if isinstance(cached, str):
+            yield Path(cached)
 
 
 def _from_address(card: EncoderCard) -> Path:

@@ -51,9 +51,9 @@ def load_weights(network: nn.Module, card: EncoderCard, path: Path) -> None:
     )
     faults = {"missing": missing, "unexpected": foreign, "of another shape": misfits}
     if any(faults.values()):
-        found = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in faults.items() if names)
+        summary = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in faults.items() if names)
         raise EncoderUnavailable(
-            f"encoder {card.name}: {path} does not hold its weights ({card.architecture}). {found}. "
+            f"encoder {card.name}: {path} does not hold its weights ({card.architecture}). {summary}. "
             "Give the file of this encoder, or the name of the encoder of this file"
         )
     unused = sorted(state.keys() - wanted.keys())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import unicodedata
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -29,6 +33,7 @@ _INK, _SOFT, _PAPER = (24, 34, 44), (90, 104, 115), (255, 255, 255)
 _OUTLINE, _HALO = (16, 32, 42), (255, 255, 255)
 _OPAQUE = 0.7  # of a map over the slide
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
+_NO_CHARACTER = "\U0010ffff"  # every font draws its box for it
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,7 @@ def _write(
 ) -> None:
     """One line of text, cut where there is no room for it."""
     font = _font(size, bold=bold)
+    text = _legible(text, font)
     if font.getlength(text) > width:
         kept = len(text)
         while kept and font.getlength(text[:kept] + _ELLIPSIS) > width:
@@ -169,8 +175,27 @@ def _write(
 
 @functools.cache
 def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu, which matplotlib brings along: names of slides and classes are in any alphabet."""
-    import matplotlib as mpl
+    """DejaVu, which has most alphabets, of matplotlib or of the system; else Pillow's own, which has Latin letters."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    matplotlib = find_spec("matplotlib")  # found and not imported: only its file is wanted
+    folders = (matplotlib.submodule_search_locations or []) if matplotlib else []
+    for path in [*(str(Path(folder) / "mpl-data" / "fonts" / "ttf" / name) for folder in folders), name]:
+        with contextlib.suppress(OSError):
+            return ImageFont.truetype(path, size)
+    return cast("ImageFont.FreeTypeFont", ImageFont.load_default(size))
 
-    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
-    return ImageFont.truetype(str(folder / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")), size)
+
+def _legible(text: str, font: ImageFont.FreeTypeFont) -> str:
+    """The text with characters that the font lacks as their base letter or their number: boxes all look alike."""
+    box = bytes(font.getmask(_NO_CHARACTER))
+
+    def has(character: str) -> bool:
+        return character.isspace() or bytes(font.getmask(character)) != box
+
+    def drawn(character: str) -> str:
+        if has(character):
+            return character
+        base = "".join(part for part in unicodedata.normalize("NFKD", character) if not unicodedata.combining(part))
+        return base if base and all(map(has, base)) else f"<{ord(character):X}>"
+
+    return "".join(map(drawn, unicodedata.normalize("NFC", text)))

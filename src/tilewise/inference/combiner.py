@@ -199,7 +199,7 @@ def import_lightgbm() -> Any:
     except ImportError as error:
         raise UsageError(
             "combining by boosted trees needs LightGBM, which is not installed here; pip install 'tilewise[ensemble]', "
-            "or combine with --method stack-logistic"
+            "or combine with --method weighted"
         ) from error
     return lightgbm
 

@@ -11,7 +11,7 @@ from typing import Any
 from tilewise.execution import default_workers
 
 _PACKAGES = (
-    "tilewise", "torch", "torchvision", "timm", "numpy", "scipy", "pandas", "scikit-learn", "scikit-image", "pillow",
+    "tilewise", "torch", "torchvision", "timm", "numpy", "scipy", "pandas", "pillow",
     "opencv-python-headless", "imagecodecs", "tifffile", "safetensors", "openvino",
 )  # fmt: skip
 

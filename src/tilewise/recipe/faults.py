@@ -56,8 +56,8 @@ def _sentence(fault: Any) -> str:
         return f"{place}: unknown key{did_you_mean(str(fault['loc'][-1]), siblings)}{known}"
     if fault["type"] == "missing" and place == "name":
         return "name: give the recipe a name of its own; it is not inherited"
-    given = "" if isinstance(fault["input"], dict) else f", got {fault['input']!r}"
-    return f"{place}: {fault['msg']}{given}" if place else str(fault["msg"])
+    value = "" if isinstance(fault["input"], dict) else f", got {fault['input']!r}"
+    return f"{place}: {fault['msg']}{value}" if place else str(fault["msg"])
 
 
 def _concerned(fault: Any, origins: Mapping[Path, str]) -> list[Path]:

@@ -42,7 +42,7 @@ def _allows_null(rule: dict[str, Any]) -> bool:
 
 def _or_null(rule: dict[str, Any]) -> dict[str, Any]:
     """The same rule or null; what an editor shows of the key stays on top."""
-    shown = {key: value for key, value in rule.items() if key in ("title", "description", "default")}
-    rest = {key: value for key, value in rule.items() if key not in shown}
+    labels = {key: value for key, value in rule.items() if key in ("title", "description", "default")}
+    rest = {key: value for key, value in rule.items() if key not in labels}
     options = rest.get("anyOf", [rest]) if set(rest) <= {"anyOf"} else [rest]
-    return shown | {"anyOf": [*options, {"type": "null"}]}
+    return labels | {"anyOf": [*options, {"type": "null"}]}

@@ -118,13 +118,13 @@ class _Keys(yaml.SafeLoader):
     """A key given twice is a fault: YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        keys = set()
         for key_node, _ in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if key in seen:
+            if key in keys:
                 raise RecipeError(f"the key {key!r} stands twice (line {key_node.start_mark.line + 1}); keep one")
             if key is not None:
-                seen.add(key)
+                keys.add(key)
         return super().construct_mapping(node, deep=deep)
 
 

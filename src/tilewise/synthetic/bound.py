@@ -113,12 +113,12 @@ def _fit(posteriors: Array, labels: npt.NDArray[np.intp]) -> BestRule:
         weights = [(1.0 - step) * weight for weight in weights] + [step]
         gains.append(gain)
         costs.append(cost)
-    kept = [index for index, weight in enumerate(weights) if weight > 0.0]
-    shape = (len(kept), num_classes)
+    used = [index for index, weight in enumerate(weights) if weight > 0.0]
+    shape = (len(used), num_classes)
     return BestRule(
-        np.array([weights[index] for index in kept]),
-        np.array([gains[index] for index in kept]).reshape(shape),
-        np.array([costs[index] for index in kept]).reshape(shape),
+        np.array([weights[index] for index in used]),
+        np.array([gains[index] for index in used]).reshape(shape),
+        np.array([costs[index] for index in used]).reshape(shape),
     )
 
 

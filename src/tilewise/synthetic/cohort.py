@@ -129,12 +129,12 @@ def _claim(out: Path, summary: dict[str, Any]) -> None:
         write_json(marker, summary, schema=SCHEMA, version=VERSION)
         return
     try:
-        found = read_json(marker, schema=SCHEMA, version=VERSION)
+        recorded = read_json(marker, schema=SCHEMA, version=VERSION)
     except ArtifactError as error:
         raise UsageError(f"{marker} is not readable ({error}); name another folder, or delete {out}") from error
-    differing = [key for key in ("drawing_version", "config") if found.get(key) != summary[key]]
+    differing = [key for key in ("drawing_version", "config") if recorded.get(key) != summary[key]]
     if differing:
-        before, now = found.get("config") or {}, summary["config"]
+        before, now = recorded.get("config") or {}, summary["config"]
         fields = [key for key in {**now, **before} if before.get(key) != now.get(key)]
         fields = fields or ["the version of the drawing code"]
         raise UsageError(

@@ -44,13 +44,13 @@ def find_textures(folder: Path) -> tuple[Path, ...]:
     Raises:
         UsageError: there are too few of them.
     """
-    found = tuple(path for place in _PLACES for path in sorted(folder.glob(place)))
-    if len(found) < _FEWEST_TEXTURES:
+    paths = tuple(path for place in _PLACES for path in sorted(folder.glob(place)))
+    if len(paths) < _FEWEST_TEXTURES:
         raise UsageError(
-            f"{folder} holds {len(found)} textures, at least {_FEWEST_TEXTURES} are needed; "
+            f"{folder} holds {len(paths)} textures, at least {_FEWEST_TEXTURES} are needed; "
             f"they are looked for at {', '.join(_PLACES)}"
         )
-    return found
+    return paths
 
 
 def fill_with_textures(planned: PlannedSlide, drawn: DrawnSlide, *, textures: tuple[Path, ...]) -> DrawnSlide:

@@ -148,21 +148,21 @@ def _tumours(
 ) -> dict[Zone, TumourAppearance | None]:
     """How each zone looks: regions as the slide's latents say, lookalikes as any slide's might."""
     others = draw_unlabelled(config, planned.stream(_LOOKALIKES), num=len(zones))
-    looks: dict[Zone, TumourAppearance | None] = {}
+    appearances: dict[Zone, TumourAppearance | None] = {}
     # Without signal in the texture all regions of a slide still share one look, as they do with it.
     shared = planned.unit if config.signal == "texture" or not len(zones) else to_unit(config, others[0])
     for zone, other in zip(zones, others, strict=True):
-        looks[zone] = {
+        appearances[zone] = {
             "region": TumourAppearance.of(shared),
             "distractor": TumourAppearance.of(to_unit(config, other)),
         }.get(zone.kind)
-    return looks
+    return appearances
 
 
 def _pieces(drawn: npt.NDArray[np.uint8], distance: Field) -> npt.NDArray[np.bool_]:
     """The parts of an outline that lie in the tissue, but for threads and crumbs."""
-    kept = cv2.morphologyEx(drawn * (distance > 0.0).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    return _without_islands(kept.astype(bool), smallest=_SMALLEST_PIECE_PX)
+    opened = cv2.morphologyEx(drawn * (distance > 0.0).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    return _without_islands(opened.astype(bool), smallest=_SMALLEST_PIECE_PX)
 
 
 def _paint_zone(

@@ -196,10 +196,10 @@ def scatter_nuclei(
     x = np.arange(0.0, width, pitch) + 0.5 * pitch * (np.arange(0.0, height, pitch)[:, None] // pitch % 2)
     y = np.broadcast_to(np.arange(0.0, height, pitch)[:, None], x.shape)
     column, row = np.minimum(x, width - 1).astype(np.int32), y.astype(np.int32)
-    kept = np.flatnonzero(rng.random(x.shape, dtype=np.float32) < chance[row, column])
-    draws = rng.random((4, len(kept)), dtype=np.float32)
-    column = np.clip(x.ravel()[kept] + 0.84 * pitch * (draws[0] - 0.5), 0, width - 1).astype(np.int32)
-    row = np.clip(y.ravel()[kept] + 0.84 * pitch * (draws[1] - 0.5), 0, height - 1).astype(np.int32)
+    cells = np.flatnonzero(rng.random(x.shape, dtype=np.float32) < chance[row, column])
+    draws = rng.random((4, len(cells)), dtype=np.float32)
+    column = np.clip(x.ravel()[cells] + 0.84 * pitch * (draws[0] - 0.5), 0, width - 1).astype(np.int32)
+    row = np.clip(y.ravel()[cells] + 0.84 * pitch * (draws[1] - 0.5), 0, height - 1).astype(np.int32)
     kind, amount = (draws[2] * _NUM_KINDS).astype(np.int32), 0.75 + 0.45 * draws[3]
     painted = np.zeros((height, width), np.float32)
     for index in range(_NUM_KINDS):

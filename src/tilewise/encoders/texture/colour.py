@@ -80,10 +80,10 @@ def _percentiles(counts_CL: Counts) -> Values:
     cumulated = np.cumsum(counts_CL, axis=1)
     totals = cumulated[:, -1:]
     targets = np.array(_PERCENTS) / 100 * totals
-    found = np.minimum((cumulated[:, None, :] < targets[:, :, None]).sum(axis=2), NUM_LEVELS - 1)
-    above = np.take_along_axis(cumulated, found, axis=1)
-    inside = np.take_along_axis(counts_CL, found, axis=1)
+    level = np.minimum((cumulated[:, None, :] < targets[:, :, None]).sum(axis=2), NUM_LEVELS - 1)
+    above = np.take_along_axis(cumulated, level, axis=1)
+    inside = np.take_along_axis(counts_CL, level, axis=1)
     part = (targets - (above - inside)) / np.maximum(inside, 1)
     # A level that holds every pixel is its own percentile, not half a level off.
-    levels: Values = np.where(inside == totals, found, np.clip(found - 0.5 + part, 0, NUM_LEVELS - 1))
+    levels: Values = np.where(inside == totals, level, np.clip(level - 0.5 + part, 0, NUM_LEVELS - 1))
     return levels

@@ -57,12 +57,12 @@ def pattern_counts(plane: Plane, mask: Plane) -> Counts:
     # Rows are laid end to end, so that each step is one long loop; the two columns of every row whose neighbours then
     # lie on another row are cut off before counting.
     flat = plane.ravel()
-    wide = flat.astype(np.uint16)
-    side, far = wide * np.uint16(41), wide * np.uint16(99)
+    flat16 = flat.astype(np.uint16)
+    side, far = flat16 * np.uint16(41), flat16 * np.uint16(99)
     middle = _neighbour(flat, 0, width)
-    centre = _neighbour(wide, 0, width) * np.uint16(181)
+    centre = _neighbour(flat16, 0, width) * np.uint16(181)
     codes = np.zeros((height - 2) * width, np.uint8)
-    found = codes[: middle.size]
+    patterns = codes[: middle.size]
     for bit, (dy, dx) in enumerate(_RING):
         if dy and dx:
             value = _neighbour(side, dy * width, width) + _neighbour(side, dx, width)
@@ -71,7 +71,7 @@ def pattern_counts(plane: Plane, mask: Plane) -> Counts:
         else:
             above = (_neighbour(flat, dy * width + dx, width) >= middle).view(np.uint8)
         above *= np.uint8(1 << bit)
-        found |= above
+        patterns |= above
     inner = codes.reshape(height - 2, width)[:, : width - 2]
     return histogram(inner, mask=mask[1:-1, 1:-1]) @ _pattern_of_code()
 

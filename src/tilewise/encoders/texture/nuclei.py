@@ -39,18 +39,18 @@ def nuclei(tiles: Sequence[Planes]) -> Values:
     return np.stack([_describe(find_nuclei(planes), planes) for planes in tiles])
 
 
-def _describe(found: Nuclei, planes: Planes) -> Values:
-    parts = [_amount(found), _radius(found), _size(found), _shape(found), _spacing(found), _stain(found, planes)]
+def _describe(nuclei: Nuclei, planes: Planes) -> Values:
+    parts = [_amount(nuclei), _radius(nuclei), _size(nuclei), _shape(nuclei), _spacing(nuclei), _stain(nuclei, planes)]
     return np.concatenate([*parts, _blobs(planes)])
 
 
-def _amount(found: Nuclei) -> Values:
-    tile_area = found.mask.size * _PER_PX
-    num_nuclei, num_peaks = found.area.size, found.peak_radii.size
+def _amount(nuclei: Nuclei) -> Values:
+    tile_area = nuclei.mask.size * _PER_PX
+    num_nuclei, num_peaks = nuclei.area.size, nuclei.peak_radii.size
     return np.array(
         [
-            found.threshold.separability,
-            cv2.countNonZero(found.mask) / found.mask.size,
+            nuclei.threshold.separability,
+            cv2.countNonZero(nuclei.mask) / nuclei.mask.size,
             np.log1p(num_nuclei / tile_area),
             np.log1p(num_peaks / tile_area),
             np.log1p(num_peaks / max(num_nuclei, 1)),
@@ -58,62 +58,62 @@ def _amount(found: Nuclei) -> Values:
     )
 
 
-def _radius(found: Nuclei) -> Values:
-    if found.peak_radii.size == 0:
+def _radius(nuclei: Nuclei) -> Values:
+    if nuclei.peak_radii.size == 0:
         return np.zeros(len(_RADIUS))
-    return _mean_and_spread(np.log(found.peak_radii), np.ones(found.peak_radii.size))
+    return _mean_and_spread(np.log(nuclei.peak_radii), np.ones(nuclei.peak_radii.size))
 
 
-def _size(found: Nuclei) -> Values:
-    if found.area.size == 0:
+def _size(nuclei: Nuclei) -> Values:
+    if nuclei.area.size == 0:
         return np.zeros(len(_SIZE))
-    areas = np.sort(found.area)
+    areas = np.sort(nuclei.area)
     covered = np.cumsum(areas)
     percentiles = areas[np.searchsorted(covered, np.array([0.1, 0.5, 0.9]) * covered[-1])]
     return np.concatenate([np.log(percentiles), _mean_and_spread(np.log(areas), areas), [np.log(areas[-1])]])
 
 
-def _shape(found: Nuclei) -> Values:
-    if found.area.size == 0:
+def _shape(nuclei: Nuclei) -> Values:
+    if nuclei.area.size == 0:
         return np.zeros(len(_SHAPE))
-    shapes = (found.eccentricity, found.fill, np.log(found.compactness))
+    shapes = (nuclei.eccentricity, nuclei.fill, np.log(nuclei.compactness))
     # The long axes as vectors of the doubled angle, counted by how large and how long-drawn the nucleus is.
-    strength = found.area * found.eccentricity * found.eccentricity
-    aligned = np.hypot((strength * np.cos(found.angle)).sum(), (strength * np.sin(found.angle)).sum())
+    strength = nuclei.area * nuclei.eccentricity * nuclei.eccentricity
+    aligned = np.hypot((strength * np.cos(nuclei.angle)).sum(), (strength * np.sin(nuclei.angle)).sum())
     return np.concatenate(
         [
-            *(_mean_and_spread(shape, found.area) for shape in shapes),
+            *(_mean_and_spread(shape, nuclei.area) for shape in shapes),
             [aligned / (strength.sum() + 1e-6)],
         ]
     )
 
 
-def _spacing(found: Nuclei) -> Values:
+def _spacing(nuclei: Nuclei) -> Values:
     """Log distance in px to the third neighbour, and to the first in units of the nuclear diameter."""
-    if found.area.size < 4:
+    if nuclei.area.size < 4:
         return np.zeros(len(_SPACING))
-    centres = np.column_stack([found.x, found.y])
+    centres = np.column_stack([nuclei.x, nuclei.y])
     distances, _ = cKDTree(centres).query(centres, k=4)
-    third, _ = _mean_and_spread(np.log(distances[:, 3]), found.area)
-    diameters = np.sqrt(found.area * (4 / np.pi))
+    third, _ = _mean_and_spread(np.log(distances[:, 3]), nuclei.area)
+    diameters = np.sqrt(nuclei.area * (4 / np.pi))
     return np.array([third, np.log(distances[:, 1].mean() / diameters.mean())])
 
 
-def _stain(found: Nuclei, planes: Planes) -> Values:
+def _stain(nuclei: Nuclei, planes: Planes) -> Values:
     """How nuclei differ from other tissue, from each other and inside; in standard deviations of the tissue."""
     tissue = planes.tissue[2]
-    nuclear = shrink(found.mask, 2) & tissue
+    nuclear = shrink(nuclei.mask, 2) & tissue
     around = tissue ^ nuclear
-    if found.area.size == 0 or not cv2.countNonZero(nuclear) or not cv2.countNonZero(around):
+    if nuclei.area.size == 0 or not cv2.countNonZero(nuclear) or not cv2.countNonZero(around):
         return np.zeros(len(_STAIN))
     contrasts = [
         (cv2.mean(plane, nuclear)[0] - cv2.mean(plane, around)[0]) / spread(plane, mask=tissue)
         for plane in (planes.hematoxylin[2], planes.grey[2])
     ]
     unit = spread(planes.hematoxylin[2], mask=tissue)
-    _, between = _mean_and_spread(found.density, found.area)
+    _, between = _mean_and_spread(nuclei.density, nuclei.area)
     # What the variance of all nuclear pixels holds beyond the variance between nuclei lies within them.
-    overall = cv2.meanStdDev(planes.nuclear, mask=found.mask)[1][0, 0]
+    overall = cv2.meanStdDev(planes.nuclear, mask=nuclei.mask)[1][0, 0]
     within = np.sqrt(max(overall * overall - between * between, 0.0))
     return np.array([*contrasts, between / unit, within / unit])
 

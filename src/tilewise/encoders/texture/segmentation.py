@@ -107,11 +107,11 @@ def _measure(mask: Plane, hematoxylin: Plane, *, threshold: Threshold) -> Nuclei
     label = labels[rows.row, rows.start]
     num_labels = int(labels.max()) + 1
     areas = _sum_by(label, rows.length, num_labels)
-    kept = np.flatnonzero(areas >= _SMALLEST_PX)
-    area = areas[kept]
+    large = np.flatnonzero(areas >= _SMALLEST_PX)
+    area = areas[large]
 
     def total(weights: npt.NDArray[np.int64]) -> Values:
-        return _sum_by(label, weights, num_labels)[kept]
+        return _sum_by(label, weights, num_labels)[large]
 
     # Sums of x and x squared over a run of n pixels from column a; counted from the tile's centre to keep them small.
     n, a, y = rows.length, rows.start - width // 2, rows.row - height // 2
@@ -127,7 +127,7 @@ def _measure(mask: Plane, hematoxylin: Plane, *, threshold: Threshold) -> Nuclei
     long_axis, short_axis = (xx + yy) / 2 + root, (xx + yy) / 2 - root
     of_columns = labels[columns.start, columns.row]
     num_runs = np.bincount(label, minlength=num_labels) + np.bincount(of_columns, minlength=num_labels)
-    outline = 2.0 * num_runs[kept]
+    outline = 2.0 * num_runs[large]
     levels = hematoxylin.ravel()[np.flatnonzero(mask.view(np.bool_))]
     return Nuclei(
         mask=mask,
@@ -139,7 +139,7 @@ def _measure(mask: Plane, hematoxylin: Plane, *, threshold: Threshold) -> Nuclei
         angle=np.arctan2(xy, half_gap),
         fill=area / (4 * np.pi * np.sqrt(np.maximum(long_axis * short_axis, 1e-6))),
         compactness=area / outline**2 / _DISC,
-        density=_sum_by(np.repeat(label, n), levels, num_labels)[kept] / area,
+        density=_sum_by(np.repeat(label, n), levels, num_labels)[large] / area,
         peak_radii=_peak_radii(mask),
     )
 
@@ -168,9 +168,9 @@ def _peak_radii(mask: Plane) -> Values:
     peaks = cv2.compare(smooth, cv2.dilate(smooth, _square(7)), cv2.CMP_GE)
     peaks &= cv2.compare(smooth, 1.0, cv2.CMP_GE)
     num_labels, labels = cv2.connectedComponents(peaks, connectivity=8, ltype=cv2.CV_32S)
-    found = np.flatnonzero(peaks.view(np.bool_))
+    places = np.flatnonzero(peaks.view(np.bool_))
     radii = np.zeros(num_labels, np.float64)
-    np.maximum.at(radii, labels.ravel()[found], distance.ravel()[found])
+    np.maximum.at(radii, labels.ravel()[places], distance.ravel()[places])
     return radii[1:]
 
 

@@ -145,7 +145,7 @@ class _Face:
     ) -> None:
         self.rng, self.rgb, self.light, self.center, self.radius = rng, rgb, light, center, radius
         self.tilt = rng.normal(0.0, 0.35)
-        self.wide = rng.uniform(0.8, 1.05)
+        self.breadth = rng.uniform(0.8, 1.05)
 
     def draw(self, palette: Palette, line_px: float) -> None:
         rng = self.rng
@@ -153,10 +153,10 @@ class _Face:
         accent, line = _pick(rng, palette.accent), palette.line
         width = max(1, round(line_px)) if line_px else 0
         if rng.random() < 0.6:
-            self._oval(0, -0.25, 1.0 * self.wide, 0.95, hair, line, width)
+            self._oval(0, -0.25, 1.0 * self.breadth, 0.95, hair, line, width)
         for side in (-1, 1):
-            self._oval(side * 0.92 * self.wide, 0.0, 0.18, 0.26, skin, line, width)
-        self._oval(0, 0, 0.9 * self.wide, 0.95, skin, line, width)
+            self._oval(side * 0.92 * self.breadth, 0.0, 0.18, 0.26, skin, line, width)
+        self._oval(0, 0, 0.9 * self.breadth, 0.95, skin, line, width)
         self._shade()
         if rng.random() < 0.7:
             self._fringe(hair, line, width)
@@ -188,7 +188,7 @@ class _Face:
 
     def _fringe(self, hair: Colour, line: Colour, width: int) -> None:
         num = int(self.rng.integers(4, 9))
-        top = [(0.92 * self.wide * np.cos(t), -0.97 * np.sin(t)) for t in np.linspace(0.2, np.pi - 0.2, 15)]
+        top = [(0.92 * self.breadth * np.cos(t), -0.97 * np.sin(t)) for t in np.linspace(0.2, np.pi - 0.2, 15)]
         jag = [
             (x, -0.45 - 0.25 * (k % 2) - 0.1 * self.rng.random()) for k, x in enumerate(np.linspace(-0.85, 0.85, num))
         ]

@@ -65,9 +65,9 @@ def _writing(rng: np.random.Generator, unit: float) -> list[Points]:
     size, strokes, x = unit * rng.uniform(0.012, 0.028), [], 0.0
     for _ in range(int(rng.integers(3, 8))):
         t = np.linspace(0.0, 2.0 * np.pi * rng.uniform(0.6, 1.5), 24)
-        height, wide = size * rng.uniform(0.5, 1.6), size * rng.uniform(0.3, 0.7)
+        height, breadth = size * rng.uniform(0.5, 1.6), size * rng.uniform(0.3, 0.7)
         phase = rng.uniform(0, 2 * np.pi)
-        loop = [x + wide * np.sin(rng.uniform(1.0, 1.7) * t + phase) + 0.12 * size * t, height * np.cos(t)]
+        loop = [x + breadth * np.sin(rng.uniform(1.0, 1.7) * t + phase) + 0.12 * size * t, height * np.cos(t)]
         strokes.append(np.stack(loop, axis=1))
         x += 1.5 * size
     return strokes
@@ -107,11 +107,11 @@ def _draw_strokes(
 
 def _place(rng: np.random.Generator, free: Mask, strokes: list[Points], width: int) -> Alpha | None:
     """Turn and shift strokes until they lie on free glass; their share of every pixel, or None."""
-    height, wide = free.shape
+    height, across = free.shape
     for attempt in range(_TRIES):
         turn, shrink = rng.uniform(0, 2 * np.pi), 1.0 if attempt < _TRIES // 2 else 0.4
         turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) * shrink
-        at = np.array([rng.uniform(0.02, 0.98) * wide, rng.uniform(0.02, 0.98) * height])
+        at = np.array([rng.uniform(0.02, 0.98) * across, rng.uniform(0.02, 0.98) * height])
         placed = [np.round((points @ turned + at) * 16).astype(np.int32) for points in strokes]
         drawn = np.zeros(free.shape, np.uint8)
         for points in placed:

@@ -135,8 +135,8 @@ def _faults(config: SynthConfig) -> Iterator[tuple[str, str]]:
     for family in (*COPY_FAMILIES, "blob"):
         yield from each("near-copy", (family,), some)
     for colour in BLOB_COLOURS:
-        looks = [f"{colour}/{family}" for family in BLOB_FAMILIES]
-        yield from each("ink", looks, num if colour == "green" else some)
+        inks = [f"{colour}/{family}" for family in BLOB_FAMILIES]
+        yield from each("ink", inks, num if colour == "green" else some)
     yield from each("ink", [f"{colour}/{BLOB_FAMILY}" for colour in BLOB_COLOURS], some)
     yield from each("mask-on-ink", [f"{colour}/{family}" for family in BLOB_FAMILIES for colour in BLOB_COLOURS], num)
     yield from each("pen", PEN_FAMILIES, num)

@@ -62,8 +62,8 @@ def _remnant(rng: np.random.Generator, slide: DrawnSlide) -> DrawnSlide:
 
 def erase(rng: np.random.Generator, rgb: Rgb, *, tissue: Mask, what: Mask) -> Rgb:
     """Put the slide's own glass where some of its tissue is."""
-    kept = tissue & ~what
-    near = cv2.dilate(what.astype(np.uint8), np.ones((2 * _EDGE_PX + 1,) * 2, np.uint8)).astype(bool) & ~kept
+    remaining = tissue & ~what
+    near = cv2.dilate(what.astype(np.uint8), np.ones((2 * _EDGE_PX + 1,) * 2, np.uint8)).astype(bool) & ~remaining
     alpha = np.maximum(near.astype(np.float32), what.astype(np.float32))
     return mix(rgb, fill_glass(rng, rgb, tissue=tissue), alpha)
 

@@ -50,6 +50,6 @@ def stain_otherwise(rng: np.random.Generator, rgb: Rgb, *, tissue: Mask, family:
     )
     amounts = np.maximum(cv2.transform(density, np.linalg.inv(_FROM / scale).T.astype(np.float32)), 0.0)
     stained = cv2.transform(np.ascontiguousarray(amounts[:, :, :2]), np.stack(dyes).T.astype(np.float32))
-    shown = (white + 1.0).astype(np.float32) * np.power(np.float32(10.0), -stained) - 1.0
+    light = (white + 1.0).astype(np.float32) * np.power(np.float32(10.0), -stained) - 1.0
     near = cv2.dilate(tissue.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    return np.where(near[:, :, None], np.clip(np.rint(shown), 0, 255), rgb).astype(np.uint8)
+    return np.where(near[:, :, None], np.clip(np.rint(light), 0, 255), rgb).astype(np.uint8)
