@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,19 +71,22 @@ def test_what_decides_the_class_is_the_brightest(
     if family == "vit":  # sixteen places instead of four
         name, _, _, options = made._SMALL["vit"]
         monkeypatch.setitem(made._SMALL, "vit", (name, 56, "", options | {"depth": 2, "init_values": 1.0}))
-    network = cnn(pooling=pooling) if family == "simple_cnn" else small_network(family, pooling=pooling)
-    batch, labels, corners = squares(network.card.input_px)
-    assert overfit(network, batch, labels, 120, rate) < 0.1
-    maps = ClassActivation(NetworkModel.of(network.eval(), ("A", "B"))).maps(batch, 1)
-    height, width = maps.shape[1:]
-    found = []
-    for one, label, corner in zip(maps, labels.tolist(), corners, strict=True):
-        if label:
-            row, column = np.unravel_index(int(one.argmax()), one.shape)
-            found.append((int(2 * row >= height), int(2 * column >= width)) == corner)
-    assert np.mean(found) >= 0.85
-    brightest = maps.max(axis=(1, 2))  # one scale for all tiles
-    assert brightest[labels.numpy() == 1].mean() > 2 * brightest[labels.numpy() == 0].mean()
+    hits, ratios = [], []
+    for seed in range(3):  # what a single small network attends to depends on the last bits of its training
+        build = cnn if family == "simple_cnn" else partial(small_network, family)
+        network = build(pooling=pooling, seed=seed)
+        batch, labels, corners = squares(network.card.input_px)
+        assert overfit(network, batch, labels, 120, rate) < 0.1
+        maps = ClassActivation(NetworkModel.of(network.eval(), ("A", "B"))).maps(batch, 1)
+        height, width = maps.shape[1:]
+        for one, label, corner in zip(maps, labels.tolist(), corners, strict=True):
+            if label:
+                row, column = np.unravel_index(int(one.argmax()), one.shape)
+                hits.append((int(2 * row >= height), int(2 * column >= width)) == corner)
+        brightest = maps.max(axis=(1, 2))  # one scale for all tiles
+        ratios.append(brightest[labels.numpy() == 1].mean() / brightest[labels.numpy() == 0].mean())
+    assert np.mean(hits) >= 0.85
+    assert np.exp(np.mean(np.log(ratios))) > 2
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from tilewise.models.networks import NetworkConfig, build_network, check_network
     ("config", "named"),
     [
         ({"last_blocks": 2}, "last_blocks"),
-        ({"input": "multi_scale", "crop_px": 64}, "crop_px"),
         ({"trained": "all", "last_blocks": 2}, "last_blocks"),
         ({"trained": "last", "blocks_per_stage": 1}, "blocks_per_stage"),
         ({"trained": "all", "epochs_per_stage": 1}, "epochs_per_stage"),
@@ -37,6 +36,11 @@ from tilewise.models.networks import NetworkConfig, build_network, check_network
 def test_a_key_that_would_change_nothing_is_refused(config: dict[str, Any], named: str) -> None:
     with pytest.raises(ValidationError, match=rf"network\.{named} has no effect"):
         NetworkConfig.model_validate(config)
+
+
+def test_fields_of_one_place_are_not_cropped_apart() -> None:
+    with pytest.raises(ValidationError, match=r"network\.crop_px would tear the fields of one place apart"):
+        NetworkConfig.model_validate({"input": "multi_scale", "crop_px": 64})
 
 
 @pytest.mark.parametrize("config", [{"trained": "some"}, {"input_px": 8}, {"layer_decay": 0.0}, {"depth": 3}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -48,6 +49,11 @@ class Tiles(dict[str, SlideTiles]):
 
     def key(self, slide_id: str) -> str:
         return self[slide_id].key
+
+    def source(self, slide_id: str) -> SimpleNamespace:
+        """Tiles in memory are never drawn anew."""
+        self._check(slide_id)
+        return SimpleNamespace(cutting=None)
 
     def _check(self, slide_id: object) -> None:
         if slide_id in self.forbidden:
