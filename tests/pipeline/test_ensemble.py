@@ -83,18 +83,18 @@ def test_the_average_predicts_the_mean_of_the_runs_and_the_fewest_tiles(runs, tm
 
 
 def test_what_recipes_agree_in_is_done_once(runs, tmp_path, monkeypatch):
-    from tilewise.pipeline import predict_part
+    from tilewise.pipeline import run_predictor
 
     looked, cut, built = [], [], []
     real_audit, real_tiles, real_build = (
-        predict_part.audit_stage.run,
-        predict_part.tile_stage.run,
-        predict_part.build_encoder,
+        run_predictor.audit_stage.run,
+        run_predictor.tile_stage.run,
+        run_predictor.build_encoder,
     )
     combine(runs, tmp_path / "both")
-    monkeypatch.setattr(predict_part.audit_stage, "run", lambda *a, **k: looked.append(1) or real_audit(*a, **k))
-    monkeypatch.setattr(predict_part.tile_stage, "run", lambda *a, **k: cut.append(1) or real_tiles(*a, **k))
-    monkeypatch.setattr(predict_part, "build_encoder", lambda *a, **k: built.append(1) or real_build(*a, **k))
+    monkeypatch.setattr(run_predictor.audit_stage, "run", lambda *a, **k: looked.append(1) or real_audit(*a, **k))
+    monkeypatch.setattr(run_predictor.tile_stage, "run", lambda *a, **k: cut.append(1) or real_tiles(*a, **k))
+    monkeypatch.setattr(run_predictor, "build_encoder", lambda *a, **k: built.append(1) or real_build(*a, **k))
     predict(tmp_path / "both", runs / "new")
     assert (len(looked), len(built), len(cut)) == (1, 1, 2), "tiles differ in size"
 

@@ -9,7 +9,6 @@ from tilewise.features.bag import FeatureBag
 from tilewise.inference.out_of_distribution import distance
 from tilewise.pipeline.out_of_distribution import fit_reference_distribution
 from tilewise.pipeline.slide_inputs import FeatureInputs
-from tilewise.pipeline.tile_preparer import CohortInputs
 
 
 def test_train_slides_and_the_holdout_have_no_say_in_the_distance():
@@ -19,13 +18,13 @@ def test_train_slides_and_the_holdout_have_no_say_in_the_distance():
     bags = {name: FeatureBag(name, array, np.zeros((4, 4))) for name, array in features.items()}
     models = [member(seed) for seed in range(3)]
     counts = {name: 3 + number for number, name in enumerate(bags)}
-    prediction = fit_reference_distribution(models, folds, CohortInputs((FeatureInputs(bags),)), counts)
+    distribution = fit_reference_distribution(models, folds, FeatureInputs((bags,)), counts)
     expected = max(
         distance(models[number], bags[name])
         for number, fold in enumerate(folds.folds)
         for name in (*fold.validation, *fold.test)
     )
-    assert prediction.farthest == pytest.approx(expected)
-    assert prediction.fewest_tiles == 3
+    assert distribution.farthest == pytest.approx(expected)
+    assert distribution.fewest_tiles == 3
     bags[folds.holdout[0]] = FeatureBag("x", np.full((4, 4), 99.0, np.float32), np.zeros((4, 4)))
-    assert fit_reference_distribution(models, folds, CohortInputs((FeatureInputs(bags),)), counts) == prediction
+    assert fit_reference_distribution(models, folds, FeatureInputs((bags,)), counts) == distribution

@@ -15,7 +15,7 @@ from tilewise.cohort import Cohort
 from tilewise.errors import CohortError, EncoderUnavailable, UsageError
 from tilewise.inference.classifier import SlideClassifier
 from tilewise.inference.out_of_distribution import ReferenceDistribution
-from tilewise.pipeline import predict_part
+from tilewise.pipeline import run_predictor
 from tilewise.pipeline.predict import predict as predict_whole
 
 
@@ -97,7 +97,7 @@ def test_a_slide_is_predicted_alike_alone_and_among_others(home, new):
 
 
 def test_a_folder_as_out_is_refused_before_the_work(home, new, tmp_path, monkeypatch):
-    monkeypatch.setattr(predict_part, "build_encoder", None)
+    monkeypatch.setattr(run_predictor, "build_encoder", None)
     with pytest.raises(UsageError, match="is a folder; give the file"):
         predict(home, new, tmp_path)
 
@@ -106,7 +106,7 @@ def test_a_submission_replaces_an_earlier_one_but_none_that_somebody_edited(home
     out = tmp_path / "s.csv"
     predict(home, new, out)
     predict(home, new, out)
-    monkeypatch.setattr(predict_part, "build_encoder", None)  # refused before the work
+    monkeypatch.setattr(run_predictor, "build_encoder", None)  # refused before the work
     bags, details = out.read_text(), tmp_path / "s.details.csv"
     for text in (bags.replace("ü.png,", "ü.png,not "), "my notes\n", ""):
         out.write_text(text)
@@ -121,7 +121,7 @@ def test_a_submission_replaces_an_earlier_one_but_none_that_somebody_edited(home
 
 @pytest.mark.parametrize("place", ["new/ü.png", "new/cohort.csv", "run/predictions.parquet", "run/model/new.csv"])
 def test_a_submission_is_no_file_of_the_cohort_or_of_a_run(home, new, tmp_path, place, monkeypatch):
-    monkeypatch.setattr(predict_part, "build_encoder", None)
+    monkeypatch.setattr(run_predictor, "build_encoder", None)
     out = (home if place.startswith("run") else tmp_path) / place
     with pytest.raises(UsageError, match=r"of the cohort|of a cohort|belongs to the run"):
         predict(home, new, out)
@@ -154,19 +154,19 @@ def test_an_encoder_that_makes_other_vectors_is_refused(home, change, message):
     card = SimpleNamespace(name="texture", dim=classifier.members[0].num_features)
     now = SimpleNamespace(card=card, signature={**classifier.encoder, **change})
     with pytest.raises(EncoderUnavailable, match=message):
-        predict_part.compare_encoders(classifier, now)
+        run_predictor.compare_encoders(classifier, now)
     longer = SimpleNamespace(card=SimpleNamespace(name="texture", dim=3), signature=classifier.encoder)
     with pytest.raises(EncoderUnavailable, match="makes 3 features"):
-        predict_part.compare_encoders(classifier, longer)
+        run_predictor.compare_encoders(classifier, longer)
 
 
 def test_an_encoder_that_only_rounds_otherwise_is_told(home):
     classifier = SlideClassifier.load(home / "run/model")
     card = SimpleNamespace(name="texture", dim=classifier.members[0].num_features)
     now = SimpleNamespace(card=card, signature=classifier.encoder)
-    assert predict_part.compare_encoders(classifier, now) == ()
+    assert run_predictor.compare_encoders(classifier, now) == ()
     other = replace(classifier, encoder={**classifier.encoder, "threads": 64})
-    (note,) = predict_part.compare_encoders(other, now)
+    (note,) = run_predictor.compare_encoders(other, now)
     assert "threads 64 -> None" in note
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.explain.activation import ClassActivation
+from tilewise.execution import Failure
 from tilewise.features.bag import FeatureBag
-from tilewise.inference.network import tile_batch
-from tilewise.inference.slide_tiles import SlideTiles
+from tilewise.inference.classifier import for_each
+from tilewise.inference.network import InferenceOptions, tile_batch
+from tilewise.inference.slide_tiles import SlideTiles, TileSource
+from tilewise.inference.tilestore import TileStore
 from tilewise.models import FoldModel
+from tilewise.models.networks import NetworkModel
+from tilewise.tiles.fields import middle_of
 from tilewise.tiles.window import Boxes
+
+if TYPE_CHECKING:
+    from tilewise.explain.activation import ClassActivation
 
 Values = npt.NDArray[np.float64]
 _CHUNK = 256  # tiles that are copied into a batch at a time
@@ -49,7 +57,7 @@ def values_of_heads(
     Args:
         heads: of one classifier.
         weights: of the heads, summing to 1.
-        bags: of the slide, as each head is shown it; tiles that only training may see are left out.
+        bags: of the slide, one for each head; tiles that only training may see are left out.
         class_index: of the class.
     """
     own = [bag.scored() for bag in bags]
@@ -65,6 +73,60 @@ def values_of_heads(
     return TileValues(boxes, boxes, probabilities_T, attention_T)
 
 
+def values_of_networks(
+    models: Sequence[NetworkModel],
+    weights: Sequence[float],
+    stores: Sequence[TileStore],
+    options: InferenceOptions,
+    *,
+    class_indices: Mapping[str, int],
+    probabilities: Mapping[str, npt.NDArray[np.float32]],
+) -> Iterator[tuple[str, TileValues | Failure]]:
+    """What networks say of the tiles of slides, or why a slide cannot be read.
+
+    Args:
+        models: of one classifier.
+        weights: of the networks, summing to 1.
+        stores: of the slides' tiles, one for all networks or one for each.
+        options: threads and device.
+        class_indices: slide -> the class.
+        probabilities: slide -> float32 (M, T, C), of each network and tile.
+
+    Raises:
+        UsageError: the library that draws activations is not installed.
+    """
+    from tilewise.explain.activation import ClassActivation
+
+    networks = [ClassActivation(one, num_threads=options.num_threads, device=options.device) for one in models]
+    for loaded in zip(*(store.each(list(class_indices)) for store in stores), strict=True):
+        name, index = loaded[0][0], class_indices[loaded[0][0]]
+        tiles: list[SlideTiles] = []
+        for _, tiles_or_failure in loaded:
+            if isinstance(tiles_or_failure, Failure):
+                yield name, tiles_or_failure
+                break
+            tiles.append(tiles_or_failure)
+        else:
+            probabilities_MT = probabilities[name][:, :, index].astype(np.float64)
+            yield (
+                name,
+                TileValues(
+                    *_visible(stores[0].source(name), models[0].network.crop_px),
+                    np.average(probabilities_MT, axis=0, weights=weights),
+                    activations_THW=activations_of(networks, weights, for_each(tiles, networks), index),
+                ),
+            )
+
+
+def _visible(source: TileSource, crop_px: int | None) -> tuple[Boxes, Boxes]:
+    """Boxes and fields of what networks see of a slide's tiles, without those that only training may see."""
+    rows = source.rows[:: source.input_spec.num_fields]
+    rows = rows[~rows.training_only]
+    if crop_px is None:
+        return rows.boxes, rows.fields
+    return middle_of(rows.boxes, rows.fields, crop_px / source.cutting.size_px)
+
+
 def activations_of(
     networks: Sequence[ClassActivation], weights: Sequence[float], tiles: Sequence[SlideTiles], class_index: int
 ) -> npt.NDArray[np.float32]:
@@ -75,7 +137,7 @@ def activations_of(
     Args:
         networks: of one classifier.
         weights: of the networks, summing to 1.
-        tiles: of the slide, as each network is shown them; those that only training may see are left out.
+        tiles: of the slide, one set for each network; those that only training may see are left out.
         class_index: of the class.
     """
     total_THW: npt.NDArray[np.float32] | float = 0.0

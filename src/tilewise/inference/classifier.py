@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from tilewise.stain.profile import StainProfile
 from tilewise.store import digest_file, read_json, write_json
 
 Member = FoldModel | NetworkModel
+Item = TypeVar("Item")
 
 _SCHEMA = "tilewise.classifier"
 _VERSION = 3
@@ -61,23 +62,23 @@ class SlideClassifier:
     segmenter: Path | None = None
     reference_distribution: ReferenceDistribution | None = None
 
-    def predict(self, *looks: Mapping[str, FeatureBag]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    def predict(self, *bags: Mapping[str, FeatureBag]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Heads on features: what each says of the slides, then the weighted mean over members.
 
         Args:
-            looks: feature bags of the slides; once, or where each member has a target of its own, once for each.
+            bags: slide -> its feature bag; once, or where each member has a target of its own, once for each.
 
         Returns:
             float64 (S, C), rows in the order of the bags, and the number of tiles, int64 (S,).
         """
-        bags: Sequence[Mapping[str, FeatureBag]] = looks * len(self.members) if len(looks) == 1 else looks
         heads = [member for member in self.members if isinstance(member, FoldModel)]
-        probabilities_MSC = np.stack([predict_bags(head, own) for head, own in zip(heads, bags, strict=True)])
-        num_tiles_S = np.array([len(bag.features_ND) for bag in looks[0].values()], dtype=np.int64)
+        pairs = zip(heads, for_each(bags, heads), strict=True)
+        probabilities_MSC = np.stack([predict_bags(head, own) for head, own in pairs])
+        num_tiles_S = np.array([len(bag.features_ND) for bag in bags[0].values()], dtype=np.int64)
         return self.weigh(probabilities_MSC), num_tiles_S
 
     def weigh(self, probabilities_MSC: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """The weighted mean of what the members say, float64 (S, C)."""
+        """The weighted mean over members, float64 (S, C)."""
         weights_M = np.array(self.weights, dtype=np.float64)
         weighed_SC: npt.NDArray[np.float64] = np.sum(weights_M[:, None, None] * probabilities_MSC, axis=0)
         return weighed_SC
@@ -178,6 +179,11 @@ def _load_member(kind: type[Member], folder: Path, digest: str) -> Member:
     if digest_file(folder / ABOUT_NAME) != digest:
         raise ArtifactError(f"{folder} is of another training than its classifier; run `tilewise train` to its end")
     return member
+
+
+def for_each(inputs: Sequence[Item], models: Sequence[object]) -> Sequence[Item]:
+    """What each model takes: the same for all where there is one, else each its own."""
+    return [inputs[0]] * len(models) if len(inputs) == 1 else inputs
 
 
 def predict_bags(model: FoldModel, bags: Mapping[str, FeatureBag]) -> npt.NDArray[np.float64]:

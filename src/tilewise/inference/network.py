@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,7 +43,7 @@ class InferenceOptions:
 
 @dataclass(frozen=True)
 class SlideProbabilities:
-    """What networks say of slides.
+    """What each of several models says of slides.
 
     Attributes:
         slide_ids: S slides that could be read, in the order they were asked for.
@@ -61,6 +61,13 @@ class SlideProbabilities:
     num_unnormalised_S: npt.NDArray[np.int64]
     failures: tuple[Failure, ...] = ()
     tiles: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+    @classmethod
+    def join(cls, parts: Sequence[SlideProbabilities]) -> SlideProbabilities:
+        """What several models say of the same slides, each in a stain of its own."""
+        tiles = {name: np.concatenate([part.tiles[name] for part in parts]) for name in parts[0].tiles}
+        probabilities_MSC = np.concatenate([part.probabilities_MSC for part in parts])
+        return replace(parts[0], probabilities_MSC=probabilities_MSC, tiles=tiles)
 
 
 def predict_slides(

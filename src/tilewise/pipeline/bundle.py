@@ -16,7 +16,7 @@ from tilewise.folds import Folds
 from tilewise.inference.classifier import Member, SlideClassifier
 from tilewise.inference.network import SlideProbabilities
 from tilewise.inference.predictions import Predictions
-from tilewise.pipeline.tile_preparer import CohortInputs
+from tilewise.pipeline.slide_inputs import SlideInputs
 from tilewise.recipe import Recipe
 from tilewise.runs import RunFolder
 from tilewise.store import digest_config, digest_file
@@ -32,8 +32,8 @@ def bundle(
     seed: int,
 ) -> SlideClassifier:
     """The deployable classifier: the models of the folds that have a weight, and what they have learnt from."""
-    kept = [(model, weight) for model, weight in zip(models, weights, strict=True) if weight]
-    models, weights = tuple(model for model, _ in kept), tuple(weight for _, weight in kept)
+    weighted = [(model, weight) for model, weight in zip(models, weights, strict=True) if weight]
+    models, weights = tuple(model for model, _ in weighted), tuple(weight for _, weight in weighted)
     inside = {item.slide_id: str(item.label) for item in folds.items if item.slide_id not in set(folds.holdout)}
     joined = {one["slide"] for model in models for one in model.origin.get("pseudo", {}).get("added", ())}
     joined |= {name for model in models for name in model.origin.get("pretrain", {}).get("unlabelled", ())}
@@ -50,7 +50,7 @@ def bundle(
     )
 
 
-def predict_parts(models: tuple[Member, ...], folds: Folds, inputs: CohortInputs) -> Predictions:
+def predict_parts(models: tuple[Member, ...], folds: Folds, inputs: SlideInputs[Any]) -> Predictions:
     """`validation` and `test` of every fold by its own model."""
     tables = []
     for number, (model, fold) in enumerate(zip(models, folds.folds, strict=True)):
@@ -62,11 +62,12 @@ def predict_parts(models: tuple[Member, ...], folds: Folds, inputs: CohortInputs
     return Predictions.join(tables)
 
 
-def predict_holdout(classifier: SlideClassifier, folds: Folds, inputs: CohortInputs) -> list[Predictions]:
+def predict_holdout(classifier: SlideClassifier, folds: Folds, inputs: SlideInputs[Any]) -> list[Predictions]:
     """The hold-out, where there is one, by the classifier that is deployed."""
     if not folds.holdout:
         return []
-    return [_table(folds, *inputs.predict(classifier, folds.holdout), OUTSIDE, "holdout")]
+    prediction = inputs.predict(classifier.members, folds.holdout)
+    return [_table(folds, prediction, classifier.weigh(prediction.probabilities_MSC), OUTSIDE, "holdout")]
 
 
 def origin_of(folder: RunFolder, models: tuple[Member, ...], classifier: SlideClassifier) -> str:

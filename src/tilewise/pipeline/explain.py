@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
 
 from tilewise.auditing.notes import NoteKind, note_kinds
 from tilewise.cohort import Cohort
 from tilewise.cohort.inputs import inputs_of
-from tilewise.encoders.runtime import num_processors
 from tilewise.errors import UsageError
 from tilewise.execution import Failure, task
 from tilewise.explain.config import ExplainConfig
 from tilewise.explain.output import PAGE, TABLE, PageFacts, write_explanation
 from tilewise.explain.slide import SlideExplained
-from tilewise.explain.values import TileValues, activations_of, values_of_heads
 from tilewise.explain.words import models_of, said_of
 from tilewise.inference.classifier import SlideClassifier
 from tilewise.inference.ensemble import EnsembleClassifier
-from tilewise.inference.slide_tiles import InputSpec, SlideTiles
-from tilewise.inference.tilestore import TileStore
-from tilewise.models import FoldModel
-from tilewise.models.networks import NetworkModel
-from tilewise.pipeline.predict_part import PartPrediction, PartPredictor, PreparedSlides, Shared
-from tilewise.pipeline.slide_inputs import FeatureInputs, TileInputs
+from tilewise.pipeline.run_predictor import NewSlides, PreparedSlides, RunPrediction, RunPredictor
 from tilewise.runs import RunFolder
 from tilewise.store import check_out
-from tilewise.tiles.fields import middle_of
-from tilewise.tiles.window import Boxes
-
-Look = TypeVar("Look")
 
 
 @dataclass(frozen=True)
@@ -85,19 +71,19 @@ def explain(
     check_out(out, mark=TABLE, contents="pictures", inputs=inputs_of(cohort))
     _check_class(config.class_name, single.classes)
     chosen = _chosen(cohort, config)
-    shared = Shared(chosen, workers, offline)
-    predictor = PartPredictor.of(single, shared)
+    slides = NewSlides(chosen, workers, offline)
+    predictor = RunPredictor.of(single, slides)
     if predictor.recipe.training.input == "tiles":
         from tilewise.explain.activation import import_grad_cam
 
         import_grad_cam()  # what is missing is noticed before any slide is looked at
-    prepared = predictor.prepare(shared)
+    prepared = predictor.prepare(slides)
     prediction = predictor.predict(prepared)
     explained, lost = _explain(single, prepared, prediction, config.class_name)
     slide_notes = note_kinds(prediction.slide_notes)
     order = [slide.slide_id for slide in chosen.slides]
     unread = {failure.item: f"it could not be read: {failure.message}" for failure in lost}
-    without = {name: why for name in order if (why := (dict(prediction.unseen) | unread).get(name))}
+    without = {name: why for name in order if (why := (dict(prediction.unpredicted) | unread).get(name))}
     facts = PageFacts(
         recipe=str(single.recipe["name"]),
         cohort=cohort.root,
@@ -151,7 +137,7 @@ def _chosen(cohort: Cohort, config: ExplainConfig) -> Cohort:
 
 
 def _explain(
-    classifier: SlideClassifier, prepared: PreparedSlides, prediction: PartPrediction, class_name: str | None
+    classifier: SlideClassifier, prepared: PreparedSlides, prediction: RunPrediction, class_name: str | None
 ) -> tuple[list[SlideExplained], tuple[Failure, ...]]:
     """Slides that could be predicted, in order, and those that could not be read a second time."""
     items = {item.slide_id: item for item in prepared.audited.slides}
@@ -162,7 +148,10 @@ def _explain(
     explained: list[SlideExplained] = []
     failures: list[Failure] = []
     with task("explaining", len(wanted)) as bar:
-        for name, values in _values(classifier, prepared, prediction, wanted):
+        each = prepared.inputs.tile_values(
+            classifier.members, classifier.weights, class_indices=wanted, prediction=prediction.members
+        )
+        for name, values in each:
             bar.advance()
             if isinstance(values, Failure):
                 failures.append(values)
@@ -179,64 +168,3 @@ def _explain(
             )
             explained.append(one)
     return explained, tuple(failures)
-
-
-def _values(
-    classifier: SlideClassifier, prepared: PreparedSlides, prediction: PartPrediction, wanted: Mapping[str, int]
-) -> Iterator[tuple[str, TileValues | Failure]]:
-    slide_inputs = prepared.inputs.slide_inputs
-    inputs = [one for one in slide_inputs if isinstance(one, FeatureInputs)]
-    if not inputs:
-        stores = [one.store for one in slide_inputs if isinstance(one, TileInputs)]
-        yield from _values_of_networks(classifier, prepared, prediction, wanted, stores)
-        return
-    heads = [member for member in classifier.members if isinstance(member, FoldModel)]
-    for name, index in wanted.items():
-        bags = [prepare.bags[name] for prepare in inputs]
-        yield name, values_of_heads(heads, classifier.weights, _for_each(bags, heads), index)
-
-
-def _values_of_networks(
-    classifier: SlideClassifier,
-    prepared: PreparedSlides,
-    prediction: PartPrediction,
-    wanted: Mapping[str, int],
-    stores: Sequence[TileStore],
-) -> Iterator[tuple[str, TileValues | Failure]]:
-    from tilewise.explain.activation import ClassActivation
-    from tilewise.training.networks.engine import find_device
-
-    recipe = prepared.preparer.recipe
-    threads, device = recipe.training.epoch_config.num_threads or num_processors(), find_device(recipe.training).type
-    members = [member for member in classifier.members if isinstance(member, NetworkModel)]
-    networks = [ClassActivation(member, num_threads=threads, device=device) for member in members]
-    num_fields = InputSpec.by(recipe.network, recipe.encoder, recipe.tiles).num_fields
-    rows, crop_px = prepared.tiles.rows(), recipe.network.crop_px
-
-    def seen_of(boxes: Boxes, fields: Boxes) -> tuple[Boxes, Boxes]:
-        """What of the tiles the networks see."""
-        return (boxes, fields) if crop_px is None else middle_of(boxes, fields, crop_px / recipe.tiles.size_px)
-
-    for input_spec in zip(*(store.each(list(wanted)) for store in stores), strict=True):
-        name = input_spec[0][0]
-        failed = [found for _, found in input_spec if isinstance(found, Failure)]
-        if failed:
-            yield name, failed[0]
-            continue
-        tiles = _for_each([found for _, found in input_spec if isinstance(found, SlideTiles)], networks)
-        own = rows[name][::num_fields]
-        own = own[~own.training_only]
-        probabilities_MT = prediction.tiles[name][:, :, wanted[name]].astype(np.float64)
-        yield (
-            name,
-            TileValues(
-                *seen_of(own.boxes, own.fields),
-                np.average(probabilities_MT, axis=0, weights=classifier.weights),
-                activations_THW=activations_of(networks, classifier.weights, tiles, wanted[name]),
-            ),
-        )
-
-
-def _for_each(inputs: list[Look], models: Sequence[object]) -> list[Look]:
-    """What each model is shown: one look for all, or a look of its own for each."""
-    return inputs * len(models) if len(inputs) == 1 else inputs

@@ -23,7 +23,7 @@ from tilewise.inference.classifier import SlideClassifier
 from tilewise.inference.ensemble import EnsembleClassifier
 from tilewise.inference.predictions import PREFIX
 from tilewise.inference.submission import write_submission
-from tilewise.pipeline.predict_part import PartPrediction, PartPredictor, Shared
+from tilewise.pipeline.run_predictor import NewSlides, RunPrediction, RunPredictor
 from tilewise.store import check_out_file, write_text
 
 
@@ -49,8 +49,8 @@ class PredictionResult:
     def counts(self) -> dict[str, int]:
         """Class -> number of slides that were looked at and predicted so."""
         classes = [name.removeprefix(PREFIX) for name in self.table.columns if name.startswith(PREFIX)]
-        found = Counter(self.table.loc[self.table["num_tiles"] > 0, "predicted"])
-        return {name: found[name] for name in classes}
+        counts = Counter(self.table.loc[self.table["num_tiles"] > 0, "predicted"])
+        return {name: counts[name] for name in classes}
 
     def unclassified(self) -> tuple[str, ...]:
         """Slides that were not looked at: they could not be read or yielded no tile, and were filled in."""
@@ -84,12 +84,12 @@ def predict(
         named = whole.parts
     else:
         named = {"": classifier}
-    parts = _predict_parts(named, Shared(cohort, workers, offline))
+    parts = _predict_runs(named, NewSlides(cohort, workers, offline))
     first = next(iter(named.values()))
     names = [slide.slide_id for slide in cohort.slides]
     probabilities_SC = _probabilities(names, tuple(parts.values()), first, whole)
-    num_tiles = [min((part.num_tiles[name] for part in parts.values() if name in part.num_tiles), default=0)
-                 for name in names]  # fmt: skip
+    counts = [part.num_tiles for part in parts.values()]
+    num_tiles = [min((own[name] for own in counts if name in own), default=0) for name in names]
     warnings = _join_warnings(names, parts, first.commonest)
     table = pd.DataFrame(
         {
@@ -102,22 +102,22 @@ def predict(
     )
     details = None if out is None else _write(out, table)
     notes = dict.fromkeys(f"run {run}: {note}" if run else note for run, part in parts.items() for note in part.notes)
-    said = (*notes, *(f"{name}: {text}" for name, texts in warnings.items() for text in texts))
+    sentences = (*notes, *(f"{name}: {text}" for name, texts in warnings.items() for text in texts))
     failures = dict.fromkeys(failure for part in parts.values() for failure in part.failures)
     slide_notes = {name: own for part in parts.values() for name, own in part.slide_notes.items()}
-    return PredictionResult(table, details, said, tuple(failures), note_kinds(slide_notes))
+    return PredictionResult(table, details, sentences, tuple(failures), note_kinds(slide_notes))
 
 
-def _predict_parts(named: Mapping[str, SlideClassifier], shared: Shared) -> dict[str, PartPrediction]:
-    """What each run says; what one of them lacks is noticed before any slide is looked at."""
-    ready, found = {}, {}
+def _predict_runs(named: Mapping[str, SlideClassifier], slides: NewSlides) -> dict[str, RunPrediction]:
+    """What each run says; what one of them lacks is noticed before any slide is read."""
+    ready, predictions = {}, {}
     for run, classifier in named.items():
         with _named(run):
-            ready[run] = PartPredictor.of(classifier, shared)
+            ready[run] = RunPredictor.of(classifier, slides)
     for run, predictor in ready.items():
         with _named(run):
-            found[run] = predictor.predict(predictor.prepare(shared))
-    return found
+            predictions[run] = predictor.predict(predictor.prepare(slides))
+    return predictions
 
 
 @contextlib.contextmanager
@@ -133,38 +133,39 @@ def _named(run: str) -> Iterator[None]:
 
 def _probabilities(
     names: Sequence[str],
-    parts: Sequence[PartPrediction],
+    parts: Sequence[RunPrediction],
     first: SlideClassifier,
     whole: EnsembleClassifier | None,
 ) -> npt.NDArray[np.float64]:
     """Rows in the order of the slides; one that nobody could look at has the shares of the training cohort."""
     prior_C = np.array([first.label_counts.get(name, 0) for name in first.classes], dtype=np.float64)
-    unseen_C = np.full(len(first.classes), np.nan)
-    probabilities_RSC = np.array([[part.probabilities.get(name, unseen_C) for name in names] for part in parts])
+    nan_C = np.full(len(first.classes), np.nan)
+    probabilities_RSC = np.array([[part.probabilities.get(name, nan_C) for name in names] for part in parts])
     rows_SC = np.tile(prior_C / prior_C.sum(), (len(names), 1))
-    seen_S = ~np.isnan(probabilities_RSC).any(axis=2).all(axis=0)
+    is_predicted_S = ~np.isnan(probabilities_RSC).any(axis=2).all(axis=0)
     if whole is None:
-        rows_SC[seen_S] = probabilities_RSC[0, seen_S]
-    elif seen_S.any():
-        rows_SC[seen_S] = whole.combine(probabilities_RSC[:, seen_S])
+        rows_SC[is_predicted_S] = probabilities_RSC[0, is_predicted_S]
+    elif is_predicted_S.any():
+        rows_SC[is_predicted_S] = whole.combine(probabilities_RSC[:, is_predicted_S])
     return rows_SC
 
 
-def _join_warnings(names: Sequence[str], parts: Mapping[str, PartPrediction], commonest: str) -> dict[str, list[str]]:
+def _join_warnings(names: Sequence[str], parts: Mapping[str, RunPrediction], commonest: str) -> dict[str, list[str]]:
     """Slide -> sentences; what all runs say is said once, what some say is said with their names."""
     prior = f"NOT CLASSIFIED, filled in with the commonest class of the training cohort ({commonest})"
     joined: dict[str, list[str]] = {}
     for name in names:
-        said: dict[str, list[str]] = {}
+        runs_of: dict[str, list[str]] = {}
         nobody = all(name not in part.probabilities for part in parts.values())
         for run, part in parts.items():
-            if name in part.unseen:
-                why = part.unseen[name]
-                said.setdefault(f"{prior}: {why}" if nobody else f"predicted by the other runs: {why}", []).append(run)
+            if name in part.unpredicted:
+                why = part.unpredicted[name]
+                text = f"{prior}: {why}" if nobody else f"predicted by the other runs: {why}"
+                runs_of.setdefault(text, []).append(run)
             for text in part.warnings.get(name, ()):
-                said.setdefault(text, []).append(run)
+                runs_of.setdefault(text, []).append(run)
         sentences = [
-            text if len(runs) == len(parts) else f"run {', '.join(runs)}: {text}" for text, runs in said.items()
+            text if len(runs) == len(parts) else f"run {', '.join(runs)}: {text}" for text, runs in runs_of.items()
         ]
         if sentences:
             joined[name] = sentences

@@ -1,24 +1,21 @@
-"""Tiles in, slides as models are shown them out, in the stain that the recipe asks for."""
+"""Tiles in, slides as models take them out, in the stain that the recipe asks for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.encoders import Encoder
 from tilewise.execution import Failure
 from tilewise.features import run as feature_stage
+from tilewise.features.bag import FeatureBag
 from tilewise.folds import Folds
-from tilewise.inference.classifier import SlideClassifier
-from tilewise.inference.network import SlideProbabilities
 from tilewise.inference.slide_tiles import InputSpec
 from tilewise.inference.tilestore import TileStore
-from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs, TileInputs, fill
+from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs, TileInputs
 from tilewise.recipe import Recipe
 from tilewise.stain import run as stain_stage
 from tilewise.stain.config import StainConfig
@@ -32,53 +29,8 @@ from tilewise.tiles.tileset import TileSet
 
 
 @dataclass(frozen=True)
-class CohortInputs:
-    """A cohort's slides, once for each target that their stains are brought to.
-
-    Attributes:
-        slide_inputs: one look for all models, or one for each; all are of the same slides.
-        targets: of the looks; none where stains are left as they are.
-        failures: slides that could not be read.
-    """
-
-    slide_inputs: tuple[SlideInputs, ...]
-    targets: tuple[StainProfile, ...] = ()
-    failures: tuple[Failure, ...] = ()
-
-    def of(self, number: int) -> SlideInputs:
-        """The look of one fold, or of one member of a classifier."""
-        return self.slide_inputs[number if len(self.slide_inputs) > 1 else 0]
-
-    def only(self, numbers: Sequence[int]) -> CohortInputs:
-        """The looks of some of the models, in this order."""
-        if len(self.slide_inputs) == 1:
-            return self
-        return replace(
-            self,
-            slide_inputs=tuple(self.slide_inputs[number] for number in numbers),
-            targets=tuple(self.targets[number] for number in numbers),
-        )
-
-    def predict(
-        self, classifier: SlideClassifier, slide_ids: Sequence[str]
-    ) -> tuple[SlideProbabilities, npt.NDArray[np.float64]]:
-        """What a classifier says of slides: each member's probabilities, and all of them weighed, float64 (S, C)."""
-        if len(self.slide_inputs) == 1:
-            prediction = self.slide_inputs[0].predict(classifier.members, slide_ids)
-        else:
-            parts = [
-                slide_inputs.predict((one,), slide_ids)
-                for slide_inputs, one in zip(self.slide_inputs, classifier.members, strict=True)
-            ]
-            tiles = {name: np.concatenate([part.tiles[name] for part in parts]) for name in parts[0].tiles}
-            probabilities_MSC = np.concatenate([part.probabilities_MSC for part in parts])
-            prediction = replace(parts[0], probabilities_MSC=probabilities_MSC, tiles=tiles)
-        return prediction, classifier.weigh(prediction.probabilities_MSC)
-
-
-@dataclass(frozen=True)
 class TilePreparer:
-    """Everything that looking at tiles needs, whatever the target.
+    """What encodes or decodes the tiles of slides, for any stain target.
 
     Attributes:
         cohort: whose slides these are.
@@ -109,70 +61,76 @@ class TilePreparer:
 
     def prepare(
         self, targets: Sequence[StainProfile], *, without: AbstractSet[str] = frozenset(), hold: bool = True
-    ) -> CohortInputs:
-        """Look at all tiles once for each target, or as they are where there is none.
+    ) -> SlideInputs[Any]:
+        """Encode or decode all tiles once for each target, or as they are where there is none.
+
+        What cannot be read for one target takes no part in any.
 
         Args:
             targets: that stains are brought to.
             without: slides that are left aside.
             hold: decode tiles for networks now, and hold them; otherwise slide by slide when they are predicted.
         """
-        inputs: list[SlideInputs] = []
-        failures: dict[str, Failure] = {}
-        for target in targets or (None,):
-            if self.encoder is None:
-                slide_inputs, failed = self._as_pixels(target, without, hold)
-            else:
-                slide_inputs, failed = self._as_features(self.encoder, target, without)
-            inputs.append(slide_inputs)
-            failures |= {failure.item: failure for failure in failed}
-        # What could not be read for one target takes no part in any.
-        return CohortInputs(
-            tuple(slide_inputs.but(failures) for slide_inputs in inputs), tuple(targets), tuple(failures.values())
-        )
+        if self.encoder is None:
+            return self._tile_inputs(tuple(targets), without, hold)
+        return self._feature_inputs(self.encoder, tuple(targets), without)
 
-    def record(self, inputs: CohortInputs) -> StainRecord | None:
-        """What became of the stains; None where they are left as they are."""
-        config, slide_inputs = self.recipe.stain, inputs.slide_inputs[0]
+    def record(self, inputs: SlideInputs[Any], num_unnormalised: Mapping[str, int]) -> StainRecord | None:
+        """What became of the stains; None where they are left as they are.
+
+        Args:
+            inputs: the slides.
+            num_unnormalised: slide -> tiles that keep their own colours, where each is normalised by itself.
+        """
+        config = self.recipe.stain
         if config.method == "none":
             return None
-        names = tuple(slide_inputs)
+        names = tuple(inputs)
         if config.per == "tile":
             counts = self.tiles.counts()
-            left = {
-                name: f"{num} of {counts[name]} tiles" for name, num in slide_inputs.num_unnormalised().items() if num
-            }
+            left = {name: f"{num} of {counts[name]} tiles" for name, num in num_unnormalised.items() if num}
         else:
             left = {name: reason for name in names if (reason := trust(self.profiles[name], config))}
         return StainRecord(config.method, inputs.targets, len(names), left)
 
-    def _as_features(
-        self, encoder: Encoder, target: StainProfile | None, without: AbstractSet[str]
-    ) -> tuple[SlideInputs, tuple[Failure, ...]]:
+    def _feature_inputs(
+        self, encoder: Encoder, targets: tuple[StainProfile, ...], without: AbstractSet[str]
+    ) -> FeatureInputs:
         table = self.tiles.table
         tiles = replace(self.tiles, table=table[~table["slide"].isin(without)]) if without else self.tiles
-        bags, failures = feature_stage.run(
-            self.cohort, tiles, encoder, self.recipe.features, self.recipe.tiles, self._normalisers(target)
-        )
-        return FeatureInputs(bags), failures
+        all_bags: list[dict[str, FeatureBag]] = []
+        failures: dict[str, Failure] = {}
+        for target in targets or (None,):
+            bags, failed = feature_stage.run(
+                self.cohort, tiles, encoder, self.recipe.features, self.recipe.tiles, self._normalisers(target)
+            )
+            all_bags.append(bags)
+            failures |= {failure.item: failure for failure in failed}
+        readable = tuple({name: bag for name, bag in bags.items() if name not in failures} for bags in all_bags)
+        return FeatureInputs(readable, targets, tuple(failures.values()))
 
-    def _as_pixels(
-        self, target: StainProfile | None, without: AbstractSet[str], hold: bool
-    ) -> tuple[SlideInputs, tuple[Failure, ...]]:
+    def _tile_inputs(self, targets: tuple[StainProfile, ...], without: AbstractSet[str], hold: bool) -> TileInputs:
         recipe = self.recipe
         input_spec = InputSpec.by(recipe.network, recipe.encoder, recipe.tiles)
         if hold and recipe.synthesis.method != "none":
             input_spec = replace(input_spec, masks=True)  # tiles are composed by them, whatever the network takes
-        store = TileStore.of(
-            self.cohort,
-            self.tiles,
-            recipe.tiles,
-            input_spec,
-            stains=self._normalisers(target),
-            cache_megabytes=recipe.training.engine.cache_megabytes,
+        stores: list[TileStore] = []
+        failures: dict[str, Failure] = {}
+        for target in targets or (None,):
+            store = TileStore.of(
+                self.cohort,
+                self.tiles,
+                recipe.tiles,
+                input_spec,
+                stains=self._normalisers(target),
+                cache_megabytes=recipe.training.engine.cache_megabytes,
+            )
+            failed = store.fill([name for name in store.slide_ids if name not in without]) if hold else ()
+            stores.append(store)
+            failures |= {failure.item: failure for failure in failed}
+        return TileInputs(
+            tuple(stores), recipe, targets, tuple(failures.values()), frozenset(without | failures.keys())
         )
-        slide_inputs = TileInputs(store, recipe, frozenset(without))
-        return slide_inputs, fill(slide_inputs) if hold else ()
 
     def _normalisers(self, target: StainProfile | None) -> dict[str, AnyNormaliser]:
         config = self.recipe.stain
@@ -187,10 +145,10 @@ class TilePreparer:
 
 
 def fold_targets(config: StainConfig, profiles: Mapping[str, StainProfile], folds: Folds) -> tuple[StainProfile, ...]:
-    """What slides are brought to: nothing, one target that no slide has a part in, or one of each fold's train part.
+    """What stains are brought to: nothing, one target that no slide has a part in, or one of each fold's train part.
 
     Raises:
-        UsageError: the target is no file, or is not to be believed.
+        UsageError: the target is no file, or cannot be trusted.
     """
     if config.method == "none":
         return ()

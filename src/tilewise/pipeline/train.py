@@ -27,8 +27,8 @@ from tilewise.pipeline.fold_inputs import FoldInputs
 from tilewise.pipeline.masks import masks_for_training, segmenter_of
 from tilewise.pipeline.out_of_distribution import fit_reference_distribution
 from tilewise.pipeline.shared_stages import SharedStages
-from tilewise.pipeline.slide_inputs import FoldRequest, train_with_unlabelled
-from tilewise.pipeline.tile_preparer import CohortInputs, TilePreparer, fold_targets
+from tilewise.pipeline.slide_inputs import FoldRequest, SlideInputs, train_with_unlabelled
+from tilewise.pipeline.tile_preparer import TilePreparer, fold_targets
 from tilewise.pipeline.warnings import run_warnings
 from tilewise.recipe import Recipe
 from tilewise.reporting.audit import write_audit_report
@@ -114,7 +114,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
         parts = predict_parts(models, folds, inputs)
         weights = fold_weights(parts, folds, recipe.ensemble, seed=seed, metric=recipe.evaluation.metric)
         reference_distribution = fit_reference_distribution(models, folds, inputs, tiles.counts())
-        inputs = inputs.only([number for number, weight in enumerate(weights) if weight])
+        inputs = inputs.of(*(number for number, weight in enumerate(weights) if weight))
         classifier = bundle(models, weights, folds, audited, recipe, signature, seed)
         classifier = replace(
             classifier,
@@ -178,15 +178,15 @@ def _digest_decisions(path: Path) -> str:
 
 def _prepare_inputs(
     preparer: TilePreparer, fold_inputs: FoldInputs, failed: list[Failure]
-) -> tuple[Folds, CohortInputs, StainRecord | None]:
-    """Look at the tiles; slides that are lost on the way go to `failed`, and the folds are made again without them.
+) -> tuple[Folds, SlideInputs[Any], StainRecord | None]:
+    """Encode or decode the tiles; slides that fail go to `failed`, and the folds are made again without them.
 
     A target that follows from a fold's train part changes with the fold, so that all is encoded once more.
     """
     stain, folder = preparer.recipe.stain, fold_inputs.folder
     folds = fold_inputs.folds()
     preparer, lost = preparer.with_profiles(workers=fold_inputs.shared.resources.workers)
-    inputs: CohortInputs | None = None
+    inputs: SlideInputs[Any] | None = None
     without: frozenset[str] = frozenset()
     while True:
         failed += lost
@@ -200,7 +200,7 @@ def _prepare_inputs(
             lost = inputs.failures
             if lost:
                 continue
-        record = preparer.record(inputs)
+        record = preparer.record(inputs, inputs.num_unnormalised())
         if record is None:
             folder.stain.unlink(missing_ok=True)  # of another recipe that was stopped here
         else:
@@ -208,18 +208,18 @@ def _prepare_inputs(
         return folds, inputs, record
 
 
-def _unlabelled(audited: AuditedCohort, inputs: CohortInputs) -> tuple[FoldItem, ...]:
+def _unlabelled(audited: AuditedCohort, inputs: SlideInputs[Any]) -> tuple[FoldItem, ...]:
     """Slides without a label that could be looked at; they are in no part of any fold."""
-    slide_inputs = set(inputs.of(0))
+    readable = set(inputs)
     return tuple(
         FoldItem(item.slide_id, None, item.group, item.slide.split)
         for item in audited.slides
-        if item.slide.label is None and item.slide_id in slide_inputs
+        if item.slide.label is None and item.slide_id in readable
     )
 
 
 def _train_folds(
-    folds: Folds, inputs: CohortInputs, fold_inputs: FoldInputs, unlabelled: tuple[FoldItem, ...]
+    folds: Folds, inputs: SlideInputs[Any], fold_inputs: FoldInputs, unlabelled: tuple[FoldItem, ...]
 ) -> tuple[Member, ...]:
     labels = {item.slide_id: str(item.label) for item in folds.items}
     shared, models = fold_inputs.shared, []
@@ -237,7 +237,7 @@ def _train_folds(
             )
             out = fold_inputs.folder.fold(number)
             shared.copy_fold(fold_inputs.recipe, number, out=out)
-            models.append(train_with_unlabelled(inputs.of(number), request, out=out))
+            models.append(train_with_unlabelled(inputs, request, out=out))
             bar.advance()
     return tuple(models)
 

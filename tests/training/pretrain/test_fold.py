@@ -200,8 +200,8 @@ def test_a_recipe_that_makes_no_sense_is_refused(settings: tuple[str, ...], said
 def test_slides_without_a_label_are_passed_on_where_they_are_asked_for(slides: Tiles, tmp_path: Path) -> None:
     asked = recipe(*NETWORK, *SIMCLR, "pretrain.use_unlabelled=true")
     known = FoldRequest(0, FOLD, task().labels, ("A", "B"), asked, 0, offline=True, unlabelled=may_take_part())
-    TileInputs(slides, asked).train(known, out=tmp_path / "known")
+    TileInputs((slides,), asked).train(known, out=tmp_path / "known")
     assert json.loads((tmp_path / "known" / "pretrained.json").read_text())["slides"] == [*FOLD.train, "s08", "s11"]
     without = replace(known, recipe=recipe(*NETWORK, *SIMCLR))
-    TileInputs(slides, asked).train(without, out=tmp_path / "without")
+    TileInputs((slides,), asked).train(without, out=tmp_path / "without")
     assert json.loads((tmp_path / "without" / "pretrained.json").read_text())["slides"] == list(FOLD.train)

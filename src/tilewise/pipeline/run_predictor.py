@@ -1,10 +1,11 @@
-"""One run's classifier and new slides in, what it says of each slide out."""
+"""One run's classifier and new slides in, its probabilities of each slide out."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,11 +20,11 @@ from tilewise.encoders import Encoder, build_encoder
 from tilewise.errors import EncoderUnavailable
 from tilewise.execution import Failure
 from tilewise.inference.classifier import SlideClassifier
-from tilewise.inference.out_of_distribution import distance
+from tilewise.inference.network import SlideProbabilities
 from tilewise.models import FoldModel
 from tilewise.pipeline.masks import masks_for_prediction
-from tilewise.pipeline.slide_inputs import FeatureInputs
-from tilewise.pipeline.tile_preparer import CohortInputs, TilePreparer
+from tilewise.pipeline.slide_inputs import SlideInputs
+from tilewise.pipeline.tile_preparer import TilePreparer
 from tilewise.recipe import Recipe, parse_recipe
 from tilewise.segment.segmenter import segmenter_digest
 from tilewise.tiles import run as tile_stage
@@ -34,81 +35,84 @@ _TELLING = frozenset(
     {"not-histology", "other-stain", "ink", "damaged", "blank", "blurred", "dark", "bright", "bit-depth", "left-out"}
 )
 
-Found = TypeVar("Found")
-
-
-@dataclass(frozen=True)
-class PartPrediction:
-    """What one classifier says of new slides.
-
-    Attributes:
-        probabilities: slide -> float64 (C,), of the slides that it could look at.
-        num_tiles: slide -> tiles, of the same slides.
-        warnings: slide -> what a person should know, a sentence each.
-        unseen: slide -> why it could not be looked at.
-        notes: what is to be said of all slides.
-        failures: slides that could not be read.
-        slide_notes: slide -> what was handled on the way to its pixels.
-        tiles: slide -> float32 (M, T, C), of each network and tile; heads on features leave it empty.
-    """
-
-    probabilities: Mapping[str, npt.NDArray[np.float64]]
-    num_tiles: Mapping[str, int]
-    warnings: Mapping[str, list[str]]
-    unseen: Mapping[str, str]
-    notes: tuple[str, ...]
-    failures: tuple[Failure, ...]
-    slide_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    tiles: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class PreparedSlides:
-    """New slides as a classifier is shown them.
+    """New slides as a classifier takes them.
 
     Attributes:
         audited: the slides, with masks made where the recipe asks for them.
         tiles: of the slides.
-        preparer: what looked at the tiles.
-        inputs: once for each target that stains are brought to.
+        preparer: what encoded or decoded the tiles.
+        inputs: the slides that have tiles.
         failures: slides that could not be read so far.
     """
 
     audited: AuditedCohort
     tiles: TileSet
     preparer: TilePreparer
-    inputs: CohortInputs
+    inputs: SlideInputs[Any]
     failures: tuple[Failure, ...]
 
 
 @dataclass(frozen=True)
-class Shared:
+class RunPrediction:
+    """What the classifier of one run says of new slides.
+
+    Attributes:
+        members: by each of its models; of the slides that could be predicted.
+        probabilities: slide -> float64 (C,), the weighted mean over its models.
+        warnings: slide -> what a person should know, a sentence each.
+        unpredicted: slide -> why it could not be predicted.
+        notes: what is to be said of all slides.
+        failures: slides that could not be read.
+        slide_notes: slide -> what was handled on the way to its pixels.
+    """
+
+    members: SlideProbabilities
+    probabilities: Mapping[str, npt.NDArray[np.float64]]
+    warnings: Mapping[str, list[str]]
+    unpredicted: Mapping[str, str]
+    notes: tuple[str, ...]
+    failures: tuple[Failure, ...]
+    slide_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def num_tiles(self) -> dict[str, int]:
+        """Slide -> tiles, of the slides that could be predicted."""
+        return dict(zip(self.members.slide_ids, self.members.num_tiles_S.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class NewSlides:
     """New slides, and what was made of them already: classifiers whose recipes agree in a stage share it.
 
     Attributes:
         cohort: the slides.
         workers: processes; None takes every processor.
         offline: never reach for the network.
-        made: stage and everything it depends on -> its result.
+        results: stage and everything it depends on -> its result.
     """
 
     cohort: Cohort
     workers: int | None
     offline: bool
-    made: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, Any] = field(default_factory=dict)
 
-    def once(self, stage: str, depends_on: object, make: Callable[[], Found]) -> Found:
+    def once(self, stage: str, depends_on: object, make: Callable[[], Result]) -> Result:
         """The result of a stage, made when it is first asked for."""
         key = json.dumps([stage, depends_on], sort_keys=True, default=str)
-        if key not in self.made:
-            self.made[key] = make()
-        found: Found = self.made[key]
-        return found
+        if key not in self.results:
+            self.results[key] = make()
+        result: Result = self.results[key]
+        return result
 
 
 @dataclass(frozen=True)
-class PartPredictor:
-    """A classifier that is ready to look at slides: its recipe is read and its encoder is here.
+class RunPredictor:
+    """A classifier that is ready to predict slides: its recipe is read and its encoder is here.
 
     Attributes:
         classifier: of one run.
@@ -123,7 +127,7 @@ class PartPredictor:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, classifier: SlideClassifier, shared: Shared) -> PartPredictor:
+    def of(cls, classifier: SlideClassifier, slides: NewSlides) -> RunPredictor:
         """Build what the classifier needs, before any slide is looked at.
 
         Raises:
@@ -132,62 +136,60 @@ class PartPredictor:
         recipe = parse_recipe(classifier.recipe, "the classifier's recipe")
         if recipe.training.input == "tiles":  # networks on pixels lie in the bundle, whole
             return cls(classifier, recipe, None, ())
-        encoder = shared.once(
+        encoder = slides.once(
             "encoder",
             [recipe.encoder.model_dump(mode="json"), classifier.seed],
-            lambda: build_encoder(recipe.encoder, offline=shared.offline, seed=classifier.seed, workers=shared.workers),
+            lambda: build_encoder(recipe.encoder, offline=slides.offline, seed=classifier.seed, workers=slides.workers),
         )
         return cls(classifier, recipe, encoder, compare_encoders(classifier, encoder))
 
-    def prepare(self, shared: Shared) -> PreparedSlides:
-        """Audit the slides, cut them and look at their tiles.
+    def prepare(self, slides: NewSlides) -> PreparedSlides:
+        """Audit the slides, cut them, and encode or decode their tiles.
 
         Raises:
             CohortError: not one slide can be read.
             NoTiles: not one slide yields a tile.
         """
-        audited, tiles, failures = self._tiles(shared)
-        preparer, lost = TilePreparer(audited, tiles, self.encoder, self.recipe).with_profiles(workers=shared.workers)
+        audited, tiles, failures = self._tiles(slides)
+        preparer, lost = TilePreparer(audited, tiles, self.encoder, self.recipe).with_profiles(workers=slides.workers)
         inputs = preparer.prepare(self.classifier.targets, without={failure.item for failure in lost}, hold=False)
         return PreparedSlides(audited, tiles, preparer, inputs, (*audited.failures, *failures, *lost, *inputs.failures))
 
-    def predict(self, prepared: PreparedSlides) -> PartPrediction:
-        """Predict slides that were looked at."""
-        audited, tiles, inputs = prepared.audited, prepared.tiles, prepared.inputs
-        found, probabilities_SC = inputs.predict(self.classifier, tuple(inputs.slide_inputs[0]))
-        failures = (*prepared.failures, *found.failures)
-        num_tiles = dict(zip(found.slide_ids, found.num_tiles_S.tolist(), strict=True))
-        unseen = {failure.item: f"it could not be read: {failure.message}" for failure in failures}
-        unseen |= {name: f"it yields no tile: {reason}" for name, reason in tiles.skipped.items()}
-        warnings = _warnings(self.classifier, audited, tiles)
-        for name, said in _out_of_distribution(self.classifier, inputs, num_tiles).items():
-            warnings.setdefault(name, []).extend(said)
-        record = prepared.preparer.record(inputs)
+    def predict(self, prepared: PreparedSlides) -> RunPrediction:
+        """Predict prepared slides."""
+        classifier, audited, tiles, inputs = self.classifier, prepared.audited, prepared.tiles, prepared.inputs
+        members = inputs.predict(classifier.members, tuple(inputs))
+        failures = (*prepared.failures, *members.failures)
+        unpredicted = {failure.item: f"it could not be read: {failure.message}" for failure in failures}
+        unpredicted |= {name: f"it yields no tile: {reason}" for name, reason in tiles.skipped.items()}
+        warnings = _warnings(classifier, audited, tiles)
+        for name, sentences in _out_of_distribution(classifier, inputs, members).items():
+            warnings.setdefault(name, []).extend(sentences)
+        num_unnormalised = dict(zip(members.slide_ids, members.num_unnormalised_S.tolist(), strict=True))
+        record = prepared.preparer.record(inputs, num_unnormalised)
         for name, reason in record.left.items() if record else ():
             warnings.setdefault(name, []).append(f"stain not normalised: {reason}")
-        rows = dict(zip(found.slide_ids, probabilities_SC, strict=True))
-        return PartPrediction(
-            rows, num_tiles, warnings, unseen, self.notes, failures, slide_notes=audited.notes, tiles=found.tiles
-        )
+        probabilities = dict(zip(members.slide_ids, classifier.weigh(members.probabilities_MSC), strict=True))
+        return RunPrediction(members, probabilities, warnings, unpredicted, self.notes, failures, audited.notes)
 
-    def _tiles(self, shared: Shared) -> tuple[AuditedCohort, TileSet, tuple[Failure, ...]]:
+    def _tiles(self, slides: NewSlides) -> tuple[AuditedCohort, TileSet, tuple[Failure, ...]]:
         """The slides as they are cut, with masks made where the recipe asks for them."""
-        classifier, recipe, workers = self.classifier, self.recipe, shared.workers
+        classifier, recipe, workers = self.classifier, self.recipe, slides.workers
         checks = _for_prediction(recipe.audit)
-        looked_at = checks.model_dump(mode="json")
-        audited = shared.once(
+        checked_by = checks.model_dump(mode="json")
+        audited = slides.once(
             "audit",
-            looked_at,
-            lambda: audit_stage.run(shared.cohort, checks, AuditOptions(drop=False, workers=workers)),
+            checked_by,
+            lambda: audit_stage.run(slides.cohort, checks, AuditOptions(drop=False, workers=workers)),
         )
         networks = None if classifier.segmenter is None else segmenter_digest(classifier.segmenter)
-        masked_by = [looked_at, recipe.segment.model_dump(mode="json"), networks, classifier.seed]
-        masked = shared.once(
+        masked_by = [checked_by, recipe.segment.model_dump(mode="json"), networks, classifier.seed]
+        masked = slides.once(
             "masks",
             masked_by,
-            lambda: masks_for_prediction(audited, recipe.segment, classifier, workers=workers, offline=shared.offline),
+            lambda: masks_for_prediction(audited, recipe.segment, classifier, workers=workers, offline=slides.offline),
         )
-        tiles, failures = shared.once(
+        tiles, failures = slides.once(
             "tiles",
             [masked_by, recipe.tiles.model_dump(mode="json")],
             lambda: tile_stage.run(masked, recipe.tiles, out=None, workers=workers),
@@ -247,26 +249,13 @@ def _warnings(classifier: SlideClassifier, audited: AuditedCohort, tiles: TileSe
 
 
 def _out_of_distribution(
-    classifier: SlideClassifier, inputs: CohortInputs, num_tiles: Mapping[str, int]
+    classifier: SlideClassifier, inputs: SlideInputs[Any], members: SlideProbabilities
 ) -> dict[str, list[str]]:
     """What sets slides apart from those of the training cohort."""
     reference_distribution = classifier.reference_distribution
     if reference_distribution is None:
         return {}
-    return {
-        name: said
-        for name, num in num_tiles.items()
-        if (said := reference_distribution.warnings(num, _distance(classifier, inputs, name)))
-    }
-
-
-def _distance(classifier: SlideClassifier, inputs: CohortInputs, slide: str) -> float | None:
-    """Mean distance from what the members learnt from; None where networks take pixels."""
-    far, weights = [], []
-    for number, (member, weight) in enumerate(zip(classifier.members, classifier.weights, strict=True)):
-        slide_inputs = inputs.of(number)
-        if not isinstance(slide_inputs, FeatureInputs) or not isinstance(member, FoldModel):
-            return None
-        far.append(distance(member, slide_inputs.bags[slide]))
-        weights.append(weight)
-    return float(np.average(far, weights=weights))
+    distances_MS = inputs.distances(classifier.members, members.slide_ids)
+    mean_S = repeat(None) if distances_MS is None else np.average(distances_MS, axis=0, weights=classifier.weights)
+    rows = zip(members.slide_ids, members.num_tiles_S.tolist(), mean_S, strict=False)
+    return {name: sentences for name, num, far in rows if (sentences := reference_distribution.warnings(num, far))}
