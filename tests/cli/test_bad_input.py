@@ -67,7 +67,7 @@ def rows(cohort):
 def test_the_cohort_itself_is_good(train, tmp_path):
     code, err = train()
     assert code == 0
-    assert err.startswith("warning: The table has no group column")
+    assert err.startswith("warning: No patient or group column")
     assert err.count("\n") == 1
     assert (tmp_path / "run/report.html").is_file()
 

@@ -15,7 +15,7 @@ from tilewise.store import digest_config
 from tilewise.units import Size
 
 NO_GROUPS = (
-    "The table has no group column: every slide counts as its own patient. If one patient has several slides, the "
+    "No patient or group column: every slide counts as its own patient. If one patient has several slides, the "
     "score is too high and its interval too narrow; add a `group` column."
 )
 

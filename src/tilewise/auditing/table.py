@@ -37,7 +37,7 @@ def read_findings(path: Path) -> pd.DataFrame:
 def write_slides(path: Path, audited: AuditedCohort) -> None:
     """Write the slides that were kept.
 
-    Columns: slide, path, mask, label, group, split, width, height, use_mask, notes, repaired, tissue_lost,
+    Columns: slide, path, mask, label, group, split, width, height, mpp, use_mask, notes, repaired, tissue_lost,
     before_after.
     """
     rows = [
@@ -50,6 +50,7 @@ def write_slides(path: Path, audited: AuditedCohort) -> None:
             "split": item.slide.split,
             "width": item.size.width,
             "height": item.size.height,
+            "mpp": item.mpp,
             "use_mask": item.use_mask,
             "notes": "; ".join(item.notes),
             "repaired": item.repaired,

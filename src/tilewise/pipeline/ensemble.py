@@ -25,10 +25,10 @@ from tilewise.pipeline.environment import describe_environment
 from tilewise.pipeline.sources import Source, digests_of, sources_of
 from tilewise.pipeline.train import Run
 from tilewise.recipe import Recipe
-from tilewise.reporting.ensemble import warnings_of
 from tilewise.reporting.gather import write_report
 from tilewise.runs import RunFolder
 from tilewise.store import Manifest, digest_config, digest_file, read_json, verify, write_json
+from tilewise.warnings import joined_warnings, read_warnings
 
 _WEIGHTINGS: dict[str, ClassWeighting] = {"none": "none", "sqrt": "sqrt", "inverse": "inverse", "effective": "inverse"}
 
@@ -94,7 +94,7 @@ def _make(folder: RunFolder, sources: Sequence[Source], options: EnsembleOptions
     write_json(folder.environment, _environment(sources, options), schema="tilewise.environment", version=1)
     write_report(folder)
     Manifest.of_folder(folder.root, {"seed": options.seed, "runs": digests_of(sources)}).write(folder.root)
-    return Run(folder, evaluation, (), (*record.sentences()[1:], *record.warnings))
+    return Run(folder, evaluation, (), read_warnings(folder))
 
 
 def class_weighting(recipes: Sequence[Recipe]) -> ClassWeighting:
@@ -158,9 +158,8 @@ def _finished(folder: RunFolder) -> Run | None:
     """The combination that is already here, if it is whole."""
     if not folder.is_finished or any(damage.what != "unlisted" for damage in verify(folder.root)):
         return None
-    record = EnsembleRecord.read(folder.root / RECORD_NAME)
     evaluation = Evaluation.read(folder.evaluation)
-    return Run(folder, evaluation, (), (*record.sentences()[1:], *record.warnings), was_finished=True)
+    return Run(folder, evaluation, (), read_warnings(folder), was_finished=True)
 
 
 def _recipe_yaml(sources: Sequence[Source], options: EnsembleOptions) -> str:
@@ -196,7 +195,7 @@ def _record(
         best_run=combined.best_run,
         differences={part: [difference(source, part) for source in sources] for part in parts},
         scored_holdout="holdout" in parts,
-        warnings=warnings_of([source.folder for source in sources], [source.name for source in sources]),
+        warnings=joined_warnings([source.folder for source in sources], [source.name for source in sources]),
     )
 
 

@@ -29,18 +29,16 @@ from tilewise.pipeline.out_of_distribution import fit_reference_distribution
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.slide_inputs import FoldRequest, SlideInputs, train_with_unlabelled
 from tilewise.pipeline.tile_preparer import TilePreparer, fold_targets
-from tilewise.pipeline.warnings import run_warnings
 from tilewise.recipe import Recipe
 from tilewise.reporting.audit import write_audit_report
 from tilewise.reporting.gather import write_report
 from tilewise.runs import RunFolder
-from tilewise.stain.record import StainRecord
 from tilewise.stain.target import choose_target
 from tilewise.store import Manifest, digest_file, verify, write_json
 from tilewise.tiles.run import without_tiles
-from tilewise.tiles.tileset import TileSet
 from tilewise.training.pseudo.candidates import candidates
 from tilewise.training.synthesis import find_generator
+from tilewise.warnings import read_warnings
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
     with folder.locked():
         folder.claim(_identity(recipe, shared), recipe.to_yaml())
         audited = shared.audit(recipe.audit)
-        finished = _finished(folder, cohort, recipe, audited)
+        finished = _finished(folder, cohort, audited)
         if finished is not None:
             shared.remember(recipe, folder)
             return finished
@@ -109,7 +107,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
         tiles, more = shared.tiles(masked, recipe.tiles, out=folder.tiles)
         failed += [*more, *without_tiles(masked, tiles, recipe.tiles)]
         fold_inputs = FoldInputs(masked, tiles, recipe, folder, shared)
-        folds, inputs, record = _prepare_inputs(TilePreparer(masked, tiles, encoder, recipe), fold_inputs, failed)
+        folds, inputs = _prepare_inputs(TilePreparer(masked, tiles, encoder, recipe), fold_inputs, failed)
         models = _train_folds(folds, inputs, fold_inputs, _unlabelled(masked, inputs))
         parts = predict_parts(models, folds, inputs)
         weights = fold_weights(parts, folds, recipe.ensemble, seed=seed, metric=recipe.evaluation.metric)
@@ -133,10 +131,10 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
         write_report(folder)
         _manifest(folder, seed, audited)
     shared.remember(recipe, folder)
-    return Run(folder, evaluation, tuple(failed), run_warnings(cohort, recipe, audited, tiles, record))
+    return Run(folder, evaluation, tuple(failed), read_warnings(folder))
 
 
-def _finished(folder: RunFolder, cohort: Cohort, recipe: Recipe, audited: AuditedCohort) -> Run | None:
+def _finished(folder: RunFolder, cohort: Cohort, audited: AuditedCohort) -> Run | None:
     """The run that is already here, if it is whole and of these very slides."""
     if not folder.is_finished:
         return None
@@ -152,9 +150,7 @@ def _finished(folder: RunFolder, cohort: Cohort, recipe: Recipe, audited: Audite
     if any(failure.stage != "audit" and failure.error != NoTiles.__name__ for failure in failures):
         return None  # the slides can be read, so what failed after that may not fail again
     evaluation = Evaluation.read(folder.evaluation)
-    tiles, _ = TileSet.read(folder.tiles)
-    record = StainRecord.read(folder.stain) if folder.stain.is_file() else None
-    return Run(folder, evaluation, failures, run_warnings(cohort, recipe, audited, tiles, record), was_finished=True)
+    return Run(folder, evaluation, failures, read_warnings(folder), was_finished=True)
 
 
 def _identity(recipe: Recipe, shared: SharedStages) -> dict[str, Any]:
@@ -165,6 +161,7 @@ def _identity(recipe: Recipe, shared: SharedStages) -> dict[str, Any]:
         "seed": shared.seed,
         "decisions": None if decisions is None else _digest_decisions(decisions),
         "notes": list(cohort.notes),
+        "warnings": list(cohort.warnings),
         "created": datetime.now(UTC).date().isoformat(),
     }
 
@@ -178,7 +175,7 @@ def _digest_decisions(path: Path) -> str:
 
 def _prepare_inputs(
     preparer: TilePreparer, fold_inputs: FoldInputs, failed: list[Failure]
-) -> tuple[Folds, SlideInputs[Any], StainRecord | None]:
+) -> tuple[Folds, SlideInputs[Any]]:
     """Encode or decode the tiles; slides that fail go to `failed`, and the folds are made again without them.
 
     A target that follows from a fold's train part changes with the fold, so that all is encoded once more.
@@ -205,7 +202,7 @@ def _prepare_inputs(
             folder.stain.unlink(missing_ok=True)  # of another recipe that was stopped here
         else:
             record.write(folder.stain)
-        return folds, inputs, record
+        return folds, inputs
 
 
 def _unlabelled(audited: AuditedCohort, inputs: SlideInputs[Any]) -> tuple[FoldItem, ...]:

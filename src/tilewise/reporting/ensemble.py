@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from tilewise.ensemble.record import RECORD_NAME, EnsembleRecord
@@ -12,9 +11,8 @@ from tilewise.inference.predictions import Predictions
 from tilewise.reporting.choose import confident_errors
 from tilewise.reporting.data import CohortSummary, ReportInput
 from tilewise.reporting.describe import describe_layout
-from tilewise.reporting.files import parts_of, public, read_facts, text_of
+from tilewise.reporting.files import parts_of, public, text_of
 from tilewise.reporting.text import without_folders
-from tilewise.reporting.warnings import report_warnings
 from tilewise.runs import RunFolder
 from tilewise.store import read_json
 from tilewise.version import __version__
@@ -52,18 +50,6 @@ def gather_ensemble(folder: RunFolder) -> ReportInput:
         seed=int(identity["seed"]),
         created=str(identity.get("created", "")),
         combined=record,
-    )
-
-
-def warnings_of(folders: Sequence[RunFolder], names: Sequence[str]) -> tuple[str, ...]:
-    """What a reader must know of runs before a score that rests on them; what only some say, with their names."""
-    said: dict[str, list[str]] = {}
-    for folder, name in zip(folders, names, strict=True):
-        facts, _ = read_facts(folder)
-        for sentence in report_warnings(facts):
-            said.setdefault(sentence, []).append(name)
-    return tuple(
-        sentence if len(runs) == len(folders) else f"{', '.join(runs)}: {sentence}" for sentence, runs in said.items()
     )
 
 

@@ -9,42 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tilewise.auditing.table import read_slides
 from tilewise.errors import ArtifactError
 from tilewise.folds import PART_NAMES, Folds
 from tilewise.reporting.data import PartSummary
 from tilewise.reporting.text import without_folders
-from tilewise.reporting.warnings import Facts
-from tilewise.runs import RunFolder
-from tilewise.segment.output import made_masks
-from tilewise.stain.record import StainRecord
-from tilewise.store import read_json
-from tilewise.tiles.tileset import TileSet
-
-
-def read_facts(folder: RunFolder) -> tuple[Facts, dict[str, Any]]:
-    """What the caveats of a run follow from, and what the audit noted of the cohort as a whole.
-
-    Raises:
-        ArtifactError: a file of the run is missing or damaged.
-    """
-    identity = folder.read_identity()
-    recipe = identity["recipe"]
-    slides, meta = read_slides(folder.audit / "slides.parquet")
-    facts = Facts(
-        root=Path(str(identity["cohort"]["root"])),
-        encoder=read_json(folder.environment, schema="tilewise.environment", version=1)["encoder"],
-        split_from=recipe["folds"]["source"],
-        has_groups=bool(meta.get("has_groups", True)),
-        slides=slides,
-        tiles=TileSet.read(folder.tiles)[0],
-        folds=Folds.read(folder.folds),
-        stain=StainRecord.read(folder.stain).sentence() if folder.stain.is_file() else "",
-        masks=made_masks(folder.segment),
-        inverted=str(meta.get("inverted_masks", "")),
-        notes=tuple(recipe.get("notes", ())),
-    )
-    return facts, meta
 
 
 def parts_of(folds: Folds) -> tuple[PartSummary, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,15 +33,15 @@ from tilewise.reporting.data import (
 from tilewise.reporting.describe import describe_deployed, describe_layout
 from tilewise.reporting.describe_tiles import describe_tiling, overlapping
 from tilewise.reporting.ensemble import gather_ensemble
-from tilewise.reporting.files import parts_of, public, read_facts, rows_of, text_of, whole
+from tilewise.reporting.files import parts_of, public, rows_of, text_of, whole
 from tilewise.reporting.render import render_report
 from tilewise.reporting.text import without_folders
 from tilewise.reporting.thumbnail import CutBy, thumbnail
-from tilewise.reporting.warnings import report_warnings
 from tilewise.runs import RunFolder
 from tilewise.store import read_json, write_text
 from tilewise.tiles.config import TileConfig
 from tilewise.version import __version__
+from tilewise.warnings import RunFacts, run_warnings
 
 _SHOWN_PER_CLASS = 3
 _SHOWN_ERRORS = 8
@@ -69,7 +69,7 @@ def gather(folder: RunFolder) -> ReportInput:
     recipe = identity["recipe"]
     evaluation = read_json(folder.evaluation, schema="tilewise.evaluation", version=1)
     environment = read_json(folder.environment, schema="tilewise.environment", version=1)
-    facts, meta = read_facts(folder)
+    facts = RunFacts.read(folder)
     folds, tiles, slides = facts.folds, facts.tiles, facts.slides
     predictions = Predictions.read(folder.predictions).table
     config = TileConfig.model_validate(recipe["tiles"])
@@ -78,7 +78,6 @@ def gather(folder: RunFolder) -> ReportInput:
     errors = _with_pictures(confident_errors(predictions, most=_SHOWN_ERRORS), slides, cut_by)
     shown = (*examples, *errors)
     root, has_groups = str(facts.root), facts.has_groups
-    facts = replace(facts, num_lost=sum(result.picture is None for result in shown))
     return ReportInput(
         title=Path(root).name,
         run=folder.root.resolve().name,
@@ -88,7 +87,7 @@ def gather(folder: RunFolder) -> ReportInput:
         cohort=_cohort(identity, slides, has_groups=has_groups),
         audit=_audit(
             folder,
-            meta,
+            facts.audit,
             grouped=has_groups or bool(slides["group"].duplicated().any()),
             root=root,
             fallback=str(recipe["tiles"]["fallback"]),
@@ -107,7 +106,7 @@ def gather(folder: RunFolder) -> ReportInput:
         histories=tuple(_history(folder.fold(number), number) for number in range(len(folds.folds))),
         slides=examples,
         confident_errors=errors,
-        warnings=report_warnings(facts),
+        warnings=(*run_warnings(facts), *_missing_pictures(shown)),
         recipe_yaml=without_folders(text_of(folder.recipe), root),
         environment=public({key: value for key, value in environment.items() if not key.startswith("schema")}, root),
         failures=_failures(folder.failures, root),
@@ -187,6 +186,13 @@ def _with_pictures(results: Iterable[SlideResult], slides: pd.DataFrame, cut_by:
             picture = thumbnail(rows[result.slide], cut_by)
         drawn.append(replace(result, picture=picture))
     return tuple(drawn)
+
+
+def _missing_pictures(results: Iterable[SlideResult]) -> Iterator[str]:
+    num = sum(result.picture is None for result in results)
+    if num:
+        subject = "picture is missing because its slide is" if num == 1 else "pictures are missing: slides are"
+        yield f"{num} {subject} not where the run found them."
 
 
 def _failures(path: Path, root: str) -> tuple[FailureRow, ...]:
