@@ -1,6 +1,6 @@
 """The same tile seen several ways: a fixed set of flips and turns, for predictions averaged over them.
 
-Nothing here is random, and nothing imports torch: a view is made by the tensor's own methods.
+Nothing here is random, and nothing imports torch.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tilewise.tiles.dihedral import NUM_WAYS, lay
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Flipped left to right first, then turned counter-clockwise by so many right angles.
-_VIEWS: Final[dict[str, tuple[tuple[bool, int], ...]]] = {
-    "one": ((False, 0),),
-    "flips": ((False, 0), (True, 0), (True, 2), (False, 2)),
-    "turns": ((False, 0), (False, 1), (False, 2), (False, 3)),
-    "dihedral": tuple((flipped, turns) for flipped in (False, True) for turns in range(4)),
+# Ways of `tiles.dihedral`.
+_WAYS: Final[dict[str, tuple[int, ...]]] = {
+    "one": (0,),
+    "flips": (0, 4, 6, 2),
+    "turns": (0, 1, 2, 3),
+    "dihedral": tuple(range(NUM_WAYS)),
 }
 
 
@@ -36,7 +38,7 @@ class ViewsConfig(BaseModel):
     @property
     def num_views(self) -> int:
         """Views of each tile."""
-        return len(_VIEWS[self.kind])
+        return len(_WAYS[self.kind])
 
 
 def each_view(
@@ -49,11 +51,5 @@ def each_view(
         masks_BHW: the same tiles' masks, or None.
         config: which views. Right angles swap width and height of tiles that are not square.
     """
-    for flipped, turns in _VIEWS[config.kind]:
-        masks = None if masks_BHW is None else _view(masks_BHW, flipped=flipped, turns=turns)
-        yield _view(images_BSCHW, flipped=flipped, turns=turns), masks
-
-
-def _view(pixels: Tensor, *, flipped: bool, turns: int) -> Tensor:
-    first = pixels.flip(-1) if flipped else pixels
-    return first.rot90(turns, (-2, -1)) if turns else first
+    for way in _WAYS[config.kind]:
+        yield lay(images_BSCHW, way), None if masks_BHW is None else lay(masks_BHW, way)

@@ -16,6 +16,7 @@ from tilewise.errors import ArtifactError
 from tilewise.segment.config import UNetConfig
 from tilewise.segment.square import Square
 from tilewise.store import digest_config, digest_file, read_json, read_tensors, write_json, write_tensors
+from tilewise.tiles.dihedral import NUM_WAYS, lay, lay_back
 from tilewise.units import Size
 
 if TYPE_CHECKING:
@@ -61,13 +62,12 @@ class FoldNetwork:
 
         square = Square(Size(rgb.shape[1], rgb.shape[0]), self.config.input_px)
         picture, card = square.enter(rgb), find_card(self.config.encoder)
-        views = [np.rot90(one, turns) for one in (picture, picture[:, ::-1]) for turns in range(4)]
+        picture_CHW = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)
         planes = []
         with reproducible(self.config.num_threads), torch.inference_mode():
-            for number, view in enumerate(views):
-                batch = torch.from_numpy(np.ascontiguousarray(view))[None]
-                plane = np.rot90(self._module(normalised(batch, card))[0, 0].sigmoid().numpy(), -(number % 4))
-                planes.append(plane if number < 4 else plane[:, ::-1])
+            for way in range(NUM_WAYS):
+                batch = lay(picture_CHW, way).permute(1, 2, 0).contiguous()[None]
+                planes.append(lay_back(self._module(normalised(batch, card))[0, 0].sigmoid(), way).numpy())
         return square.leave(mean_plane(planes))
 
     def save(self, folder: Path) -> None:

@@ -11,6 +11,8 @@ from tilewise.stain.profile import StainProfile
 from tilewise.stain.strips import Scratch, map_strips
 from tilewise.stain.vectors import LEAST_DENSITY, PUBLISHED
 
+Floats64 = npt.NDArray[np.float64]
+
 
 def hed_jitter(rgb: Rgb, rng: np.random.Generator, *, strength: float, profile: StainProfile | None = None) -> Rgb:
     """Scale and shift the amounts of haematoxylin and eosin at random, in optical density.
@@ -38,21 +40,35 @@ def hed_jitter(rgb: Rgb, rng: np.random.Generator, *, strength: float, profile: 
     return map_strips(rgb, _Jitter(dyes, glass, scale, shift).apply)
 
 
+def density_change(dyes: Floats64, scale: Floats64, shift: Floats64) -> tuple[Floats64, Floats64]:
+    """What scales and shifts of the dyes' amounts do to a row of optical densities: density @ matrix + fade * shift.
+
+    Args:
+        dyes: (2, 3), a dye in each row.
+        scale: (..., 2), one for each dye.
+        shift: (..., 2), one for each dye.
+
+    Returns:
+        Matrices (..., 3, 3), and shifts (..., 3) of stained tissue, to be faded in up to `LEAST_DENSITY`.
+    """
+    return np.eye(3) + np.linalg.pinv(dyes) @ ((scale - 1.0)[..., None] * dyes), shift @ dyes
+
+
 class _Jitter:
     def __init__(
         self,
-        dyes: npt.NDArray[np.float64],
+        dyes: Floats64,
         glass: tuple[float, float, float],
-        scale: npt.NDArray[np.float64],
-        shift: npt.NDArray[np.float64],
+        scale: Floats64,
+        shift: Floats64,
     ) -> None:
-        change = np.eye(3) + np.linalg.pinv(dyes) @ np.diag(scale - 1.0) @ dyes
+        change, towards = density_change(dyes, scale, shift)
         light = np.log(np.asarray(glass) + 1.0)
         self._matrix = np.c_[change.T, light - light @ change].astype(np.float32)
         # Faded in by the mean density, each output channel in its share of the shift.
         slope = -1.0 / (3.0 * LEAST_DENSITY)
         self._fade = np.array([[slope, slope, slope, -slope * light.sum()]], np.float32)
-        self._shift = (-shift @ dyes).astype(np.float32)[:, None]
+        self._shift = (-towards).astype(np.float32)[:, None]
 
     def apply(self, strip: Rgb, out: Rgb, scratch: Scratch) -> None:
         before = log_light(strip, scratch.plane("before", strip))

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tilewise.stain.augment import density_change
 from tilewise.stain.density import DEFAULT_GLASS
 from tilewise.stain.vectors import LEAST_DENSITY, PUBLISHED
 from tilewise.training.augment.config import HedConfig
@@ -35,10 +36,9 @@ def change_stains(images_MSCHW: Tensor, amounts_M4: NDArray[np.float64]) -> Tens
         amounts_M4: of `draw_stains`.
     """
     num, fields = images_MSCHW.shape[:2]
-    scales = amounts_M4[:, :2, None]
-    change_M33 = np.eye(3) + np.linalg.pinv(PUBLISHED) @ ((scales - 1.0) * PUBLISHED)
+    change_M33, shifts_M3 = density_change(PUBLISHED, amounts_M4[:, :2], amounts_M4[:, 2:])
     towards_M33 = torch.from_numpy(change_M33.transpose(0, 2, 1).astype(np.float32)).to(images_MSCHW.device)
-    shift_M3 = torch.from_numpy((amounts_M4[:, 2:] @ PUBLISHED).astype(np.float32)).to(images_MSCHW.device)
+    shift_M3 = torch.from_numpy(shifts_M3.astype(np.float32)).to(images_MSCHW.device)
     density = -((images_MSCHW.reshape(num * fields, 3, -1).to(torch.float32) + 1.0) / _GLASS).log_()
     fade = (density.mean(dim=1, keepdim=True) / LEAST_DENSITY).clamp_(0.0, 1.0)
     shift = fade * shift_M3.repeat_interleave(fields, dim=0)[:, :, None]

@@ -7,11 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tilewise.tiles.dihedral import lay
 from tilewise.training.augment.config import AugmentConfig
 
 
 def draw_turns(config: AugmentConfig, num: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """One of the eight ways to lay down a square for every tile, int64 (B,): right angles, plus 4 if flipped first."""
+    """A way of `tiles.dihedral` for every tile, int64 (B,)."""
     drawn_B4 = rng.random((num, 4))
     across_B, down_B = drawn_B4[:, 0] < config.horizontal_flip, drawn_B4[:, 1] < config.vertical_flip
     turns_B = np.where(drawn_B4[:, 2] < config.quarter_turn, 1 + np.floor(3 * drawn_B4[:, 3]).astype(np.int64), 0)
@@ -31,8 +32,5 @@ def turn(pixels: Tensor, ways_B: NDArray[np.int64]) -> Tensor:
         raise ValueError(f"only square tiles can be turned, got {width} x {height}; set augment.quarter_turn=0")
     out = torch.empty_like(pixels)
     for index, way in enumerate(ways_B.tolist()):
-        tile = pixels[index]
-        if way >= 4:
-            tile = tile.flip(-1)
-        out[index] = tile.rot90(way % 4, (-2, -1)) if way % 4 else tile
+        out[index] = lay(pixels[index], way)
     return out
