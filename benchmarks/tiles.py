@@ -35,7 +35,7 @@ from PIL import Image
 from tilewise import api
 from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import Slide
-from tilewise.slides import header, open_slide, read_image, read_samples
+from tilewise.slides import open_slide, read_header, read_image, read_samples
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.cut import TileRequest
 from tilewise.tiles.plan import plan_tiles
@@ -114,7 +114,7 @@ def draw_pyramids(folder: Path, pairs: list[Pair]) -> list[tuple[Pair, Path]]:
 
 def audited(path: Path, mask: Path) -> AuditedSlide:
     slide = Slide(path.name, path, mask)
-    return AuditedSlide(slide, header(path).size, 0.5, path.name, True, path.name, path.name, ())
+    return AuditedSlide(slide, read_header(path).size, 0.5, path.name, True, path.name, path.name, ())
 
 
 def cut(slides: list[AuditedSlide], config: TileConfig) -> int:

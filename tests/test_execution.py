@@ -63,9 +63,9 @@ def test_a_script_without_a_main_guard_runs_once_and_works_in_processes(tmp_path
     path = tmp_path / "script.py"
     path.write_text(script)
     command = [sys.executable, "-"] if piped else [sys.executable, str(path)]
-    done = subprocess.run(command, input=script, capture_output=True, text=True, check=True)
-    assert done.stdout == "started\n{'a': 2.0, 'b': 3.0}\n"
-    assert done.stderr == ""
+    process = subprocess.run(command, input=script, capture_output=True, text=True, check=True)
+    assert process.stdout == "started\n{'a': 2.0, 'b': 3.0}\n"
+    assert process.stderr == ""
 
 
 def test_a_main_process_that_is_killed_leaves_no_worker_behind():
@@ -99,20 +99,20 @@ def test_nothing_to_do_is_nothing_done():
 
 
 def test_progress_counts_every_item_failed_ones_too():
-    seen = []
+    events = []
 
     class Counting:
         @contextlib.contextmanager
         def task(self, description, total):
-            seen.append((description, total))
+            events.append((description, total))
             yield self
 
         def advance(self, steps=1):
-            seen.append(steps)
+            events.append(steps)
 
     with show_progress(Counting()):
         run_each(square, {str(value): value for value in range(4)}, stage="s", workers=1)
-    assert seen == [("s", 4), 1, 1, 1, 1]
+    assert events == [("s", 4), 1, 1, 1, 1]
 
 
 def test_failures_csv_is_written_and_a_stale_one_goes(tmp_path):

@@ -39,8 +39,8 @@ def folder(tmp_path):
 
 
 def test_a_claimed_folder_says_what_it_was_made_from(folder):
-    found = folder.read_identity()
-    assert {key: found[key] for key in IDENTITY} == IDENTITY
+    identity = folder.read_identity()
+    assert {key: identity[key] for key in IDENTITY} == IDENTITY
     assert folder.recipe.read_text() == "name: default\n"
 
 
@@ -94,20 +94,20 @@ def test_a_foreign_folder_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-@pytest.mark.parametrize("left", [".lock", ".run.ab12cd34.tmp.json", ".DS_Store"])
-def test_what_a_killed_first_write_left_is_nobodys_work(tmp_path, left):
-    (tmp_path / left).write_text("")
+@pytest.mark.parametrize("leftover", [".lock", ".run.ab12cd34.tmp.json", ".DS_Store"])
+def test_what_a_killed_first_write_left_is_nobodys_work(tmp_path, leftover):
+    (tmp_path / leftover).write_text("")
     RunFolder(tmp_path).claim(IDENTITY, "name: default\n")
     assert RunFolder(tmp_path).read_identity()["seed"] == 0
 
 
 def test_what_killed_writes_left_is_cleared_away(folder):
     (folder.root / "audit").mkdir()
-    left = [folder.root / ".manifest.ab12cd34.tmp.json", folder.root / "audit/.slides.ab12cd34.tmp.parquet"]
-    for path in left:
+    leftovers = [folder.root / ".manifest.ab12cd34.tmp.json", folder.root / "audit/.slides.ab12cd34.tmp.parquet"]
+    for path in leftovers:
         path.write_text("half")
     with folder.locked():
-        assert not any(path.exists() for path in left)
+        assert not any(path.exists() for path in leftovers)
 
 
 def test_a_run_that_was_killed_between_its_first_two_files_goes_on(folder):

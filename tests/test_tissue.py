@@ -17,8 +17,8 @@ def test_a_stained_disc_on_glass_is_found_to_the_pixel_or_so(level, shape):
     truth = np.zeros(shape, np.uint8)
     cv2.circle(truth, (shape[1] // 3, shape[0] // 2), 100, 1, -1)
     slide[truth == 1] = (190, 110, 170)
-    found = tissue_mask(slide)
-    both, either = (found & (truth == 1)).sum(), (found | (truth == 1)).sum()
+    tissue = tissue_mask(slide)
+    both, either = (tissue & (truth == 1)).sum(), (tissue | (truth == 1)).sum()
     assert both / either > 0.93
 
 
@@ -50,5 +50,5 @@ def test_density_is_zero_on_glass_and_one_where_a_tenth_of_the_light_passes():
 def test_real_sections_are_found_where_the_kit_marks_tissue(data_dir):
     slide = cv2.imread(str(data_dir / "slide_cmu1/cmu1_half.png"))[:, :, ::-1]
     truth = cv2.imread(str(data_dir / "slide_cmu1/cmu1_half_tissue_mask.png"), cv2.IMREAD_GRAYSCALE) > 127
-    found = tissue_mask(np.ascontiguousarray(slide))
-    assert (found & truth).sum() / (found | truth).sum() > 0.8
+    tissue = tissue_mask(np.ascontiguousarray(slide))
+    assert (tissue & truth).sum() / (tissue | truth).sum() > 0.8

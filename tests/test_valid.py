@@ -48,8 +48,8 @@ def test_a_frame_is_found_whatever_was_done_to_the_file(changed):
     field = valid_field(rgb)
     stretch = rgb.shape[1] / 320
     expected = np.array([40, 40, 240, 180]) * stretch
-    found = np.array([field.box.x, field.box.y, field.box.width, field.box.height])
-    assert np.abs(found - expected).max() <= 6 * max(stretch, 1)
+    box = np.array([field.box.x, field.box.y, field.box.width, field.box.height])
+    assert np.abs(box - expected).max() <= 6 * max(stretch, 1)
 
 
 @pytest.mark.parametrize("level", [0, 255])
@@ -59,11 +59,11 @@ def test_the_corners_of_a_turned_slide_are_not_valid_and_show_glass(level):
     truth = cv2.warpAffine(np.ones((180, 240), np.uint8), turn, (240, 180)) > 0
     field = valid_field(rgb)
     assert field.mask is not None
-    valid = field.pasted(np.ones((field.box.height, field.box.width), bool), rgb.shape[:2])
+    valid = field.paste(np.ones((field.box.height, field.box.width), bool), rgb.shape[:2])
     assert (valid != truth).mean() < 0.03
     picture = field.picture(rgb)
     assert picture[~field.mask].min() > 225
-    np.testing.assert_array_equal(picture[field.mask], field.cut(rgb)[field.mask])
+    np.testing.assert_array_equal(picture[field.mask], field.crop(rgb)[field.mask])
 
 
 def test_the_dark_around_a_round_field_of_view_is_not_valid():

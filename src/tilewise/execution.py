@@ -104,7 +104,7 @@ def run_each(
     *,
     stage: str,
     workers: int | None = None,
-    tell: Callable[[str, Result | Failure], None] | None = None,
+    on_result: Callable[[str, Result | Failure], None] | None = None,
 ) -> Outcome[Result]:
     """Call `function` on every item and collect results and failures; results do not depend on `workers`.
 
@@ -113,7 +113,7 @@ def run_each(
         items: what to work on, by the name used in messages (a slide's id, say).
         stage: shown with the progress and written beside failures.
         workers: processes; None takes every processor, 1 stays in this process.
-        tell: is called here with what became of each item, as they are done.
+        on_result: is called here with what became of each item, as they are done.
 
     Raises:
         UsageError: as raised by `function`; wrong use is the same for every item, so the batch stops at once.
@@ -122,15 +122,15 @@ def run_each(
     results: dict[str, Result] = {}
     failures: dict[str, Failure] = {}
     with task(stage, len(items)) as bar:
-        done = _in_process(function, items, stage) if workers <= 1 else _in_pool(function, items, stage, workers)
-        for name, value in done:
+        outcomes = _in_process(function, items, stage) if workers <= 1 else _in_pool(function, items, stage, workers)
+        for name, value in outcomes:
             if isinstance(value, Failure):
                 failures[name] = value
                 _log.info("%s: %s", name, value.message)
             else:
                 results[name] = value
-            if tell is not None:
-                tell(name, value)
+            if on_result is not None:
+                on_result(name, value)
             bar.advance()
     return Outcome(
         {name: results[name] for name in items if name in results},
@@ -243,13 +243,13 @@ class WorkerPool(ProcessPoolExecutor):
 @contextlib.contextmanager
 def _hidden_main() -> Iterator[None]:
     main = sys.modules["__main__"]
-    kept = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
-    for name in kept:
+    attributes = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    for name in attributes:
         setattr(main, name, None)
     try:
         yield
     finally:
-        for name, value in kept.items():
+        for name, value in attributes.items():
             setattr(main, name, value)
 
 

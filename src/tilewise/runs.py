@@ -135,11 +135,11 @@ class RunFolder:
             UsageError: the folder holds something else; nothing in it was changed.
         """
         if self.identity.is_file():
-            found = self.read_identity()
+            existing = self.read_identity()
             # What was stopped before anything was trained is nobody's work yet.
             if self.is_finished or (self.root / "folds").exists():
-                self._compare(found, identity)
-            identity = identity | {"created": found.get("created", identity["created"])}
+                self._compare(existing, identity)
+            identity = identity | {"created": existing.get("created", identity["created"])}
         else:
             # Hidden files are the lock, what a killed write left, or the system's; none of them is anybody's work.
             foreign = visible_names(self.root)
@@ -151,10 +151,10 @@ class RunFolder:
             write_json(self.identity, identity, schema=_SCHEMA, version=_VERSION)
         write_editable(self.recipe, recipe_yaml)
 
-    def _compare(self, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-        changed = [key for key in ("cohort", "recipe", "seed", "decisions") if found.get(key) != wanted.get(key)]
+    def _compare(self, existing: dict[str, Any], current: dict[str, Any]) -> None:
+        changed = [key for key in ("cohort", "recipe", "seed", "decisions") if existing.get(key) != current.get(key)]
         if changed:
-            details = "; ".join(_difference(key, found.get(key), wanted.get(key)) for key in changed)
+            details = "; ".join(_difference(key, existing.get(key), current.get(key)) for key in changed)
             raise UsageError(f"{self.root} holds another run ({details}); choose another --out, or delete that folder")
 
     @contextlib.contextmanager
@@ -198,8 +198,8 @@ _LOCK = ".lock"
 _MARKS = ("run.json", "sweep.json", "findings.parquet", "segment.json", "explain.csv")
 
 
-def _difference(key: str, found: Any, wanted: Any) -> str:
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        inner = [name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)]
-        return "; ".join(_difference(f"{key}.{name}", found.get(name), wanted.get(name)) for name in sorted(inner))
-    return f"{key}: {found!r} there, {wanted!r} here"
+def _difference(key: str, existing: Any, current: Any) -> str:
+    if isinstance(existing, dict) and isinstance(current, dict):
+        inner = [name for name in existing.keys() | current.keys() if existing.get(name) != current.get(name)]
+        return "; ".join(_difference(f"{key}.{name}", existing.get(name), current.get(name)) for name in sorted(inner))
+    return f"{key}: {existing!r} there, {current!r} here"

@@ -28,7 +28,7 @@ def tissue_mask(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
         bool (H, W), in the frame of `rgb`; found at a working size of at most 768 pixels a side.
     """
     field = valid_field(rgb)
-    return field.pasted(tissue_within(field.picture(rgb)), rgb.shape[:2])
+    return field.paste(tissue_within(field.picture(rgb)), rgb.shape[:2])
 
 
 def tissue_within(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
@@ -41,11 +41,11 @@ def tissue_within(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
         green = np.asarray(cv2.resize(green, small_size, interpolation=cv2.INTER_AREA))
     density = _density(green)
     density = cv2.GaussianBlur(density, (0, 0), max(0.8, 2.0 * scale * max(height, width) / 1024))
-    found = (density > _threshold(density)).astype(np.uint8)
-    found = _without_specks(found)
+    tissue = (density > _threshold(density)).astype(np.uint8)
+    tissue = _without_specks(tissue)
     if scale != 1.0:
-        found = cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(found, dtype=bool)
+        tissue = cv2.resize(tissue, (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(tissue, dtype=bool)
 
 
 def green_density(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -72,14 +72,14 @@ def _threshold(density: npt.NDArray[np.float32]) -> float:
     return float(np.clip(otsu / 200.0, _LOWEST_DENSITY, _HIGHEST_DENSITY))
 
 
-def _without_specks(found: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    smallest = max(4, int(_SMALLEST_SHARE * found.size))
+def _without_specks(tissue: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    smallest = max(4, int(_SMALLEST_SHARE * tissue.size))
     for value in (1, 0):
-        num, labels, stats, _ = cv2.connectedComponentsWithStats((found == value).astype(np.uint8), connectivity=8)
+        num, labels, stats, _ = cv2.connectedComponentsWithStats((tissue == value).astype(np.uint8), connectivity=8)
         small = np.flatnonzero(stats[:, cv2.CC_STAT_AREA] < smallest)
         small = small[small > 0]
         if num > 1 and small.size:
             lookup = np.zeros(num, dtype=bool)
             lookup[small] = True
-            found = np.where(lookup[labels], 1 - value, found).astype(np.uint8)
-    return found
+            tissue = np.where(lookup[labels], 1 - value, tissue).astype(np.uint8)
+    return tissue

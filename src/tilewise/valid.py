@@ -49,20 +49,20 @@ class ValidField:
     mask: Mask | None
     is_whole: bool
 
-    def cut(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def crop(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The part of a picture or mask (H, W, ...) within the box; a view."""
         return plane if self.is_whole else plane[self.box.rows, self.box.columns]
 
     def picture(self, rgb: Rgb) -> Rgb:
         """What is to be looked at: the box of a picture, with the colour of its glass where it is not valid."""
-        inner: Rgb = self.cut(rgb)
+        inner: Rgb = self.crop(rgb)
         if self.mask is None:
             return inner
         inner = inner.copy()
         inner[~self.mask] = _glass_colour(inner, self.mask)
         return inner
 
-    def pasted(self, inner: Mask, shape: tuple[int, int]) -> Mask:
+    def paste(self, inner: Mask, shape: tuple[int, int]) -> Mask:
         """A mask of the box laid into a mask of the whole picture; nothing outside the valid pixels is marked."""
         inner = inner if self.mask is None else inner & self.mask
         if self.is_whole:
@@ -117,14 +117,14 @@ def _padding(small: Rgb) -> Mask:
     highest = np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
     lowest = np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
     black = highest < _BLACK * _light(highest) + 2
-    found = _black_frames(black) if np.count_nonzero(black) >= _SMALLEST * black.size else np.zeros_like(black)
-    for level in _levels(highest, lowest, found):
+    padding = _black_frames(black) if np.count_nonzero(black) >= _SMALLEST * black.size else np.zeros_like(black)
+    for level in _levels(highest, lowest, padding):
         one_colour = cv2.inRange(lowest, max(0, level - _ONE_COLOUR), min(255, level + _ONE_COLOUR))
         one_colour &= cv2.inRange(highest, max(0, level - _NO_HUE), min(255, level + _NO_HUE))
         # Noise has a pixel of that colour here and there; JPEG has other ones within a block of an edge.
         flat = cv2.morphologyEx(one_colour, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-        found |= _straight_pieces(cv2.morphologyEx(flat, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)) > 0)
-    return found
+        padding |= _straight_pieces(cv2.morphologyEx(flat, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)) > 0)
+    return padding
 
 
 def _light(highest: npt.NDArray[np.uint8]) -> float:
@@ -135,11 +135,11 @@ def _light(highest: npt.NDArray[np.uint8]) -> float:
     return float(np.searchsorted(total, 0.99 * total[-1]))
 
 
-def _levels(highest: npt.NDArray[np.uint8], lowest: npt.NDArray[np.uint8], found: Mask) -> list[int]:
+def _levels(highest: npt.NDArray[np.uint8], lowest: npt.NDArray[np.uint8], padding: Mask) -> list[int]:
     """Grey levels along the sides that may be padding: clipped white, and those that are darker than any glass."""
     sides = (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1])
     num = sum(lowest.shape) * 2
-    grey = [lowest[side][(highest[side] - lowest[side] <= _NO_HUE) & ~found[side]] for side in sides]
+    grey = [lowest[side][(highest[side] - lowest[side] <= _NO_HUE) & ~padding[side]] for side in sides]
     counts = _counts(np.concatenate(grey)) if sum(map(len, grey)) else np.zeros(256)
     levels = [int(level) for level in np.argsort(-counts, kind="stable")[:3] if counts[level] > _OF_SIDES * num]
     if not levels:
@@ -159,28 +159,28 @@ def _black_frames(black: Mask) -> Mask:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(black.astype(np.uint8), connectivity=8)
     large = stats[:, cv2.CC_STAT_AREA] >= max(4.0, _SMALLEST * black.size)
     large[0] = False
-    found = np.zeros(len(large), dtype=bool)
+    along_side = np.zeros(len(large), dtype=bool)
     for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         shares = np.bincount(side, minlength=len(large)) / side.size
-        found |= shares >= _ALONG_SIDE
-        found[[side[0], side[-1]]] = True
-    frames = np.asarray((found & large)[labels])
-    return frames | _straight_pieces(np.asarray((large & ~found)[labels]))
+        along_side |= shares >= _ALONG_SIDE
+        along_side[[side[0], side[-1]]] = True
+    frames = np.asarray((along_side & large)[labels])
+    return frames | _straight_pieces(np.asarray((large & ~along_side)[labels]))
 
 
 def _straight_pieces(region: Mask) -> Mask:
     """Pieces of a region that are large enough and, inside the picture, end in straight lines."""
     height, width = region.shape
     num, labels, stats, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8), connectivity=8)
-    found = np.zeros(num, dtype=bool)
+    is_straight = np.zeros(num, dtype=bool)
     for label in range(1, num):
         x, y, box_width, box_height, area = (int(value) for value in stats[label])
         if area < max(4.0, _SMALLEST * region.size):
             continue
         part = np.pad((labels[y : y + box_height, x : x + box_width] == label).astype(np.uint8), 1)
         outlines, _ = cv2.findContours(part, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-        found[label] = _straight_share(outlines, offset=(x - 1, y - 1), size=(width, height)) >= _STRAIGHT
-    return np.asarray(found[labels])
+        is_straight[label] = _straight_share(outlines, offset=(x - 1, y - 1), size=(width, height)) >= _STRAIGHT
+    return np.asarray(is_straight[labels])
 
 
 def _straight_share(outlines: Any, *, offset: tuple[int, int], size: tuple[int, int]) -> float:

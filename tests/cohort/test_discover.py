@@ -139,8 +139,8 @@ def test_a_cohort_table_wins_and_its_paths_are_relative_to_it(suffix, contract, 
     )
     path = contract / f"cohort.{suffix}"
     frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
-    for given_path in (contract, path):
-        cohort = Cohort.discover(given_path)
+    for source in (contract, path):
+        cohort = Cohort.discover(source)
         assert cohort.layout == "table"
         assert cohort.slides[0] == Slide(
             "train_data/img_0002.png",
@@ -221,7 +221,7 @@ def test_a_mask_that_stands_in_two_folders_is_a_fault_too(parts, touch):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("img_0000", "name without a suffix"),
         ("IMG_0000.PNG", "case of the name"),
@@ -230,14 +230,14 @@ def test_a_mask_that_stands_in_two_folders_is_a_fault_too(parts, touch):
         ("./img_0000.png", None),
     ],
 )
-def test_ids_keep_their_spelling_and_find_their_file(name, said, contract):
+def test_ids_keep_their_spelling_and_find_their_file(name, message, contract):
     (contract / "train_labels.csv").write_text(f"sample_index,label\n{name},x\nimg_0002.png,y\nimg_0005.png,y\n")
     cohort = Cohort.discover(contract)
     slide = cohort.slides[0]
     assert slide.slide_id == name
     assert os.path.normpath(slide.path) == str(contract / "train_data/img_0000.png")
     assert slide.mask_path == contract / "train_data/mask_0000.png"
-    assert said is None or said in notes_of(cohort)
+    assert message is None or message in notes_of(cohort)
 
 
 def test_a_name_that_fits_two_files_is_a_fault(contract, touch):
@@ -409,7 +409,7 @@ def test_masks_without_slide_are_said(contract, touch):
 
 
 @pytest.mark.parametrize(
-    ("files", "purpose", "said"),
+    ("files", "purpose", "message"),
     [
         ([], "train", ["table: no cohort.csv", "contract: no folder train_data/", "images: no folder images/"]),
         (["train_data/img_0.png"], "train", ["train_data/ is there, but train_labels.csv is missing"]),
@@ -423,14 +423,14 @@ def test_masks_without_slide_are_said(contract, touch):
         (["train_data/img_0.png"], "predict", ["contract: no folder test_data/", "flat: no image files right in"]),
     ],
 )
-def test_where_nothing_fits_everything_tried_is_listed(files, purpose, said, touch):
+def test_where_nothing_fits_everything_tried_is_listed(files, purpose, message, touch):
     root = touch(*files)
     with pytest.raises(CohortError) as caught:
         Cohort.discover(root, purpose=purpose)
     message = str(caught.value)
     assert str(root) in message
     assert "Next: " in message
-    for text in [*said, "  - flat: ", "  - class folders: "]:
+    for text in [*message, "  - flat: ", "  - class folders: "]:
         assert text in message
 
 
@@ -467,12 +467,12 @@ def test_two_tables_are_ambiguous(touch):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [("gone", "no such folder or table"), ("slide.png", "neither a folder nor a CSV or Parquet table")],
 )
-def test_paths_that_are_no_cohort(name, said, touch):
+def test_paths_that_are_no_cohort(name, message, touch):
     root = touch("slide.png")
-    with pytest.raises(CohortError, match=said):
+    with pytest.raises(CohortError, match=message):
         Cohort.discover(root / name)
 
 

@@ -78,17 +78,17 @@ ENCODINGS = {
 def test_every_encoding_comes_back(encoding, suffix, mask, slide):
     one = slide(f"mask{suffix}")
     ENCODINGS[encoding](mask).save(one.mask_path)
-    found, notes = read(one, mask.shape[::-1])
-    assert found.dtype == np.bool_
-    np.testing.assert_array_equal(found, mask)
+    mask_read, notes = read(one, mask.shape[::-1])
+    assert mask_read.dtype == np.bool_
+    np.testing.assert_array_equal(mask_read, mask)
     assert any("mask empty" in note for note in notes) == (not mask.any())
 
 
 def test_black_paint_on_nothing_counts_by_its_alpha(slide):
     one = slide()
     _rgba(MASK, (0, 0, 0), (0, 0, 0)).save(one.mask_path)
-    found, notes = read(one)
-    np.testing.assert_array_equal(found, MASK)
+    mask_read, notes = read(one)
+    np.testing.assert_array_equal(mask_read, MASK)
     assert "taken by its alpha" in notes[0]
 
 
@@ -98,8 +98,8 @@ def test_label_and_instance_numbers_are_foreground(kind, num_labels, slide):
     labels = MASK * (1 + np.arange(WIDTH) % num_labels).astype(kind)
     one = slide()
     Image.fromarray(labels).save(one.mask_path)
-    found, notes = read(one)
-    np.testing.assert_array_equal(found, MASK)
+    mask_read, notes = read(one)
+    np.testing.assert_array_equal(mask_read, MASK)
     assert any("all but 0 taken as foreground" in note for note in notes)
 
 
@@ -107,8 +107,8 @@ def test_many_colours_are_all_foreground(slide):
     rng = np.random.default_rng(0)
     one = slide()
     Image.fromarray(MASK[:, :, None] * rng.integers(1, 255, (HEIGHT, WIDTH, 3), np.uint8)).save(one.mask_path)
-    found, notes = read(one)
-    np.testing.assert_array_equal(found, MASK)
+    mask_read, notes = read(one)
+    np.testing.assert_array_equal(mask_read, MASK)
     assert "coloured mask" in notes[0]
 
 
@@ -117,9 +117,9 @@ def test_smoothed_masks_are_cut_at_half(mode, slide):
     smooth = cv2.GaussianBlur(MASK.astype(np.uint8) * 255, (0, 0), 2)
     one = slide()
     Image.fromarray(smooth).convert(mode).save(one.mask_path)
-    found, notes = read(one)
-    np.testing.assert_array_equal(found, smooth >= (int(smooth.max()) + 1) // 2)
-    assert (found != MASK).mean() < 0.02
+    mask_read, notes = read(one)
+    np.testing.assert_array_equal(mask_read, smooth >= (int(smooth.max()) + 1) // 2)
+    assert (mask_read != MASK).mean() < 0.02
     assert any("cut at half of its highest value" in note for note in notes)
 
 
@@ -128,8 +128,8 @@ def test_jpeg_masks_are_cut_at_half(value, slide):
     large = np.kron(MASK, np.ones((8, 8), bool))
     one = slide("mask.jpg")
     Image.fromarray(large.astype(np.uint8) * value).save(one.mask_path, quality=80)
-    found, notes = read(one, (WIDTH * 8, HEIGHT * 8))
-    np.testing.assert_array_equal(found, large)
+    mask_read, notes = read(one, (WIDTH * 8, HEIGHT * 8))
+    np.testing.assert_array_equal(mask_read, large)
     assert any("JPEG-compressed" in note for note in notes)
 
 
@@ -144,19 +144,19 @@ def test_empty_and_full_masks_are_read_as_they_are(slide):
     one = slide()
     for value, share in ((0, 0.0), (255, 1.0), (1, 1.0)):
         Image.fromarray(np.full((HEIGHT, WIDTH), value, np.uint8)).save(one.mask_path)
-        found, notes = read(one)
-        assert found.mean() == share
+        mask_read, notes = read(one)
+        assert mask_read.mean() == share
         assert ("mask empty: it marks no pixel" in notes) == (value == 0)
 
 
 @pytest.mark.parametrize(
-    ("size", "said"),
+    ("size", "message"),
     [((WIDTH + 1, HEIGHT), "pair the slide with its own mask"), ((WIDTH * 8, HEIGHT * 8), "scale it by 8 without")],
 )
-def test_another_size_is_named_with_both_sizes(size, said, slide):
+def test_another_size_is_named_with_both_sizes(size, message, slide):
     one = slide()
     Image.fromarray(MASK).save(one.mask_path)
-    with pytest.raises(MaskError, match=said) as caught:
+    with pytest.raises(MaskError, match=message) as caught:
         read(one, size)
     message = str(caught.value)
     assert "img_0007.png" in message
@@ -193,14 +193,14 @@ def test_masks_of_slides_that_are_turned(orientation, drawn_on, slide):
     size = (HEIGHT, WIDTH) if orientation >= 5 else (WIDTH, HEIGHT)
     stored = MASK if drawn_on == "stored" else np.ascontiguousarray(MASK[: size[1]] if orientation < 5 else MASK.T)
     Image.fromarray(stored).save(one.mask_path)
-    found, notes = read(one, size)
-    assert found.shape == size[::-1]
+    mask_read, notes = read(one, size)
+    assert mask_read.shape == size[::-1]
     if drawn_on == "stored" and orientation >= 5:
         quarter = {5: MASK.T, 6: np.rot90(MASK, -1), 7: np.rot90(MASK.T, 2), 8: np.rot90(MASK)}
-        np.testing.assert_array_equal(found, quarter[orientation])
+        np.testing.assert_array_equal(mask_read, quarter[orientation])
         assert "turned with it" in notes[0]
     else:
-        np.testing.assert_array_equal(found, stored)
+        np.testing.assert_array_equal(mask_read, stored)
         assert any("taken as drawn on the turned slide" in note for note in notes) == (orientation != 1)
 
 
@@ -210,8 +210,8 @@ def test_a_mask_that_is_turned_like_its_slide(slide):
     exif[0x0112] = 6
     Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8)).save(one.path, exif=exif)
     Image.fromarray(MASK).save(one.mask_path, exif=exif)
-    found, _ = read(one, (HEIGHT, WIDTH))
-    np.testing.assert_array_equal(found, np.rot90(MASK, -1))
+    mask_read, _ = read(one, (HEIGHT, WIDTH))
+    np.testing.assert_array_equal(mask_read, np.rot90(MASK, -1))
 
 
 def test_digests_are_those_of_pixels_and_shape():
@@ -227,7 +227,7 @@ def _bmp_palette(mask, colors):
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
 @pytest.mark.parametrize(
-    ("colors", "said"),
+    ("colors", "message"),
     [
         pytest.param([255, 255, 255, 200, 0, 0], "all but white", id="QuPath, white background"),
         pytest.param([0, 0, 0, 200, 0, 0], "all but black", id="black background"),
@@ -236,13 +236,13 @@ def _bmp_palette(mask, colors):
         pytest.param([40, 60, 200, 200, 60, 40], "along its edge", id="red on blue"),
     ],
 )
-def test_palettes_are_read_by_their_colours_and_background(colors, said, suffix, slide):
+def test_palettes_are_read_by_their_colours_and_background(colors, message, suffix, slide):
     one = slide(f"mask{suffix}")
     image = _palette(MASK, colors) if suffix != ".bmp" else _bmp_palette(MASK, colors)
     image.save(one.mask_path)
-    found, notes = read(one)
-    np.testing.assert_array_equal(found, MASK)
-    assert said in " ".join(notes)
+    mask_read, notes = read(one)
+    np.testing.assert_array_equal(mask_read, MASK)
+    assert message in " ".join(notes)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
@@ -251,8 +251,8 @@ def test_numbers_of_a_png_of_any_depth(bits, slide):
     numbers = MASK * (2**bits - 1)
     image = _palette(numbers, [7, 7, 7] * 2**bits)
     image.save(one.mask_path, bits=bits)
-    found, notes = read(one)
-    np.testing.assert_array_equal(found, MASK)
+    mask_read, notes = read(one)
+    np.testing.assert_array_equal(mask_read, MASK)
     assert f"values 0, {2**bits - 1} in one colour" in notes[0]
 
 
@@ -284,8 +284,8 @@ THIRDS = MASK * (1 + np.arange(WIDTH) % 2)
 def test_masks_that_are_the_wrong_way_round(name, picture, slide):
     one = slide(name)
     Image.fromarray(picture).save(one.mask_path)
-    found, _ = read_mask(one, Size(WIDTH, HEIGHT), inverted=True)
-    np.testing.assert_array_equal(found, MASK)
+    mask_read, _ = read_mask(one, Size(WIDTH, HEIGHT), inverted=True)
+    np.testing.assert_array_equal(mask_read, MASK)
     assert (read(one)[0] & ~MASK).any()
 
 
@@ -293,8 +293,8 @@ def test_a_lossy_mask_the_wrong_way_round_is_the_rest_of_it(slide):
     large = np.kron(MASK, np.ones((8, 8), bool))
     one = slide("mask.jpg")
     Image.fromarray((~large).astype(np.uint8) * 255).save(one.mask_path, quality=80)
-    found, _ = read_mask(one, Size(*large.shape[::-1]), inverted=True)
-    np.testing.assert_array_equal(found, large)
+    mask_read, _ = read_mask(one, Size(*large.shape[::-1]), inverted=True)
+    np.testing.assert_array_equal(mask_read, large)
     np.testing.assert_array_equal(read(one, large.shape[::-1])[0], ~large)
 
 
@@ -305,14 +305,14 @@ def test_colours_on_white_are_foreground(kind, slide):
     Image.fromarray(np.where(large[:, :, None], (200, 30, 30), 255).astype(np.uint8)).save(
         one.mask_path, kind, quality=90, subsampling=0
     )
-    found, notes = read(one, large.shape[::-1])
-    assert (found != large).mean() < 0.01
+    mask_read, notes = read(one, large.shape[::-1])
+    assert (mask_read != large).mean() < 0.01
     assert "all but white" in notes[0]
 
 
 def test_values_without_any_0_have_the_lowest_for_background(slide):
     one = slide()
     Image.fromarray(np.where(MASK, 2, 1).astype(np.uint8)).save(one.mask_path)
-    found, notes = read(one)
-    np.testing.assert_array_equal(found, MASK)
+    mask_read, notes = read(one)
+    np.testing.assert_array_equal(mask_read, MASK)
     assert "none is 0, and 1, the lowest, taken as background" in notes[0]

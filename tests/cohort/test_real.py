@@ -10,7 +10,7 @@ import pytest
 
 from tilewise.cohort import Cohort, read_mask
 from tilewise.errors import CohortError
-from tilewise.slides import header
+from tilewise.slides import read_header
 
 pytestmark = pytest.mark.real
 
@@ -54,7 +54,7 @@ def test_masks_fit_their_slides(name, data_dir):
     cohort = Cohort.discover(data_dir / name, purpose="predict")
     shares = []
     for slide in cohort.slides[:12]:
-        size = header(slide.path).size
+        size = read_header(slide.path).size
         mask, notes = read_mask(slide, size)
         assert mask.shape == (size.height, size.width)
         assert not [note for note in notes if "values" in note]

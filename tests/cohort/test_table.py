@@ -30,7 +30,7 @@ def pairs(table):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"sample_index,label\na.png,Luminal A\nb.png,HER2(+)\n", None),
         (b"\xef\xbb\xbfsample_index,label\na.png,Luminal A\nb.png,HER2(+)\n", "UTF-8 with a byte order mark"),
@@ -46,10 +46,10 @@ def pairs(table):
         (b" Sample_Index , LABEL \na.png,Luminal A\nb.png,HER2(+)\n", "`Sample_Index` as slide, `LABEL` as label"),
     ],
 )
-def test_csv_as_programs_write_it(content, said, read):
+def test_csv_as_programs_write_it(content, message, read):
     table = read(content)
     assert pairs(table) == [("a.png", "Luminal A"), ("b.png", "HER2(+)")]
-    assert said is None or said in " ".join(table.notes)
+    assert message is None or message in " ".join(table.notes)
 
 
 def test_umlauts_of_an_older_spreadsheet(read):
@@ -93,7 +93,7 @@ def test_slide_id_of_other_meaning_stays_further(read):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "the table is empty"),
         ("\n\n", "the table is empty"),
@@ -111,8 +111,8 @@ def test_slide_id_of_other_meaning_stays_further(read):
         (b"PAR1rest", "Parquet file; give it the suffix"),
     ],
 )
-def test_faults_are_named(content, said, read):
-    with pytest.raises(CohortError, match=said) as caught:
+def test_faults_are_named(content, message, read):
+    with pytest.raises(CohortError, match=message) as caught:
         read(content)
     assert "t.csv" in str(caught.value)
 

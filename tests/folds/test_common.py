@@ -31,11 +31,11 @@ def test_two_labels_of_a_slide_cannot_be_compared():
 def test_a_slide_stays_in_its_part_whatever_else_goes(items, gone, seed):
     try:
         folds = make_folds(items, FoldsConfig(num_folds=2, holdout_fraction=0.2), seed=seed)
-        kept = [item for number, item in enumerate(items) if number not in gone]
-        fewer = restrict(folds, kept)
+        included = [item for number, item in enumerate(items) if number not in gone]
+        fewer = restrict(folds, included)
     except FoldsError:
         return
-    names = {item.slide_id for item in kept}
+    names = {item.slide_id for item in included}
     assert {item.slide_id for item in fewer.items} == names
     assert set(fewer.holdout) == set(folds.holdout) & names
     for before, after in zip(folds.folds, fewer.folds, strict=True):
@@ -47,9 +47,9 @@ def test_a_fold_of_one_class_is_refused():
     items = cohort({"A": 6, "B": 6})
     folds = make_folds(items, FoldsConfig(num_folds=3), seed=0)
     train = set(folds.folds[0].train)
-    left = [item for item in items if item.label == "A" or item.slide_id not in train]
+    one_class = [item for item in items if item.label == "A" or item.slide_id not in train]
     with pytest.raises(FoldsError, match="fold 0 would train on one class"):
-        restrict(folds, left)
+        restrict(folds, one_class)
 
 
 def test_a_slide_that_no_run_had_is_refused():

@@ -81,9 +81,9 @@ def test_classes_keep_their_share_in_every_part() -> None:
     assert folds.notes == ()
     for fold in folds.folds:
         for name, share in {"train": 0.576, "validation": 0.144, "test": 0.18}.items():
-            found = Counter(label_of[slide] for slide in fold.part(name))
+            counts = Counter(label_of[slide] for slide in fold.part(name))
             for label, total in Counter(label_of.values()).items():
-                assert abs(found[label] - share * total) < 1.6, (name, label)
+                assert abs(counts[label] - share * total) < 1.6, (name, label)
     assert Counter(label_of[slide] for slide in folds.holdout) == {"A": 22, "B": 20, "H": 19, "T": 8}
 
 

@@ -18,8 +18,8 @@ def free(share: float, num_classes: int) -> PartRule:
 def deviation(part_G: np.ndarray, counts_GC: np.ndarray, shares: np.ndarray) -> float:
     """Sum over parts and classes of the squared difference of shares, and of sizes as the tie-breaker."""
     counts = np.column_stack([counts_GC, counts_GC.sum(axis=1)])
-    held = np.array([counts[part_G == part].sum(axis=0) for part in range(len(shares))]) / counts.sum(axis=0)
-    squared = (held - shares[:, None]) ** 2
+    shares_held = np.array([counts[part_G == part].sum(axis=0) for part in range(len(shares))]) / counts.sum(axis=0)
+    squared = (shares_held - shares[:, None]) ** 2
     return float(squared[:, :-1].sum() + 1e-3 * squared[:, -1].sum())
 
 
@@ -56,8 +56,8 @@ def test_finds_the_best_of_all_partitions_of_a_few_groups(seed: int) -> None:
     counts = random_counts(rng, 8, 3)
     shares = np.array([0.6, 0.25, 0.15])
     best = min(deviation(np.array(parts), counts, shares) for parts in product(range(3), repeat=8))
-    found = partition(counts, tuple(free(share, 3) for share in shares), seed=(seed,))
-    assert deviation(found, counts, shares) == pytest.approx(best, abs=1e-9)
+    part_G = partition(counts, tuple(free(share, 3) for share in shares), seed=(seed,))
+    assert deviation(part_G, counts, shares) == pytest.approx(best, abs=1e-9)
 
 
 def test_bounds_come_before_shares() -> None:
@@ -80,5 +80,5 @@ def test_bounds_come_before_shares() -> None:
 def test_many_groups_are_quick_and_exact() -> None:
     counts = np.eye(4, dtype=np.int64)[np.repeat(np.arange(4), [700, 600, 500, 200])]
     part_G = partition(counts, tuple(free(share, 4) for share in (0.64, 0.16, 0.2)), seed=(0,))
-    held = np.array([counts[part_G == part].sum(axis=0) for part in range(3)])
-    np.testing.assert_array_equal(held, [[448, 384, 320, 128], [112, 96, 80, 32], [140, 120, 100, 40]])
+    shares_held = np.array([counts[part_G == part].sum(axis=0) for part in range(3)])
+    np.testing.assert_array_equal(shares_held, [[448, 384, 320, 128], [112, 96, 80, 32], [140, 120, 100, 40]])

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tilewise.errors import SlideUnreadable
-from tilewise.slides import header, open_slide, read_image
+from tilewise.slides import open_slide, read_header, read_image
 
 
 def without_segment(data, marker):
@@ -32,7 +32,7 @@ def test_grey_agrees_with_pillow(rgb, write):
     path = write("a.jpg", rgb[:, :, 0])
     with Image.open(path) as image:
         np.testing.assert_array_equal(read_image(path), np.asarray(image.convert("RGB")))
-    assert header(path).mode == "grey"
+    assert read_header(path).mode == "grey"
 
 
 def test_adobe_cmyk_is_turned_round(rgb, write):
@@ -104,13 +104,13 @@ def test_a_tail_of_zeros_is_noticed(rgb, write):
 
 @pytest.mark.parametrize(("dpi", "expected"), [(72, None), (25_400, 1.0), (50_800, 0.5)])
 def test_resolution(dpi, expected, rgb, write):
-    found = header(write("a.jpg", rgb, dpi=(dpi, dpi))).mpp
-    assert found == (expected if expected is None else pytest.approx(expected, rel=1e-3))
-    assert header(write("a.jpg", rgb)).lossy
+    mpp = read_header(write("a.jpg", rgb, dpi=(dpi, dpi))).mpp
+    assert mpp == (expected if expected is None else pytest.approx(expected, rel=1e-3))
+    assert read_header(write("a.jpg", rgb)).lossy
 
 
 def test_the_first_of_several_pictures_is_taken_and_said(rgb, tmp_path):
     path = tmp_path / "a.jpg"
     Image.fromarray(rgb).save(path, "MPO", save_all=True, append_images=[Image.fromarray(255 - rgb)], quality=95)
     assert np.abs(read_image(path).astype(int) - rgb).mean() < 8
-    assert "the first of several pictures in the file taken" in header(path).notes
+    assert "the first of several pictures in the file taken" in read_header(path).notes

@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from tilewise.errors import SlideTooLarge, SlideUnreadable
-from tilewise.slides import header, open_slide, pixel_digest, read_image, rgb_digest
+from tilewise.slides import open_slide, pixel_digest, read_header, read_image, rgb_digest
 
 
 def test_the_bytes_decide_not_the_suffix(rgb, write):
@@ -20,11 +20,11 @@ def test_the_bytes_decide_not_the_suffix(rgb, write):
     with open_slide(path) as reader:
         np.testing.assert_array_equal(reader.read_whole(), rgb)
         assert "named .jpg but holds PNG" in reader.notes
-    assert header(path).format == "PNG"
+    assert read_header(path).format == "PNG"
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "the file is empty"),
         (b"GIF89a" + bytes(50), "a GIF image"),
@@ -38,11 +38,11 @@ def test_the_bytes_decide_not_the_suffix(rgb, write):
         (bytes(128) + b"DICM", "a DICOM file"),
     ],
 )
-def test_what_is_no_image_is_named(content, said, tmp_path):
+def test_what_is_no_image_is_named(content, message, tmp_path):
     path = tmp_path / "img_0007.png"
     path.write_bytes(content)
-    for function in (open_slide, header, read_image, pixel_digest):
-        with pytest.raises(SlideUnreadable, match=said) as caught:
+    for function in (open_slide, read_header, read_image, pixel_digest):
+        with pytest.raises(SlideUnreadable, match=message) as caught:
             function(path)
         assert "img_0007.png" in str(caught.value)
 
@@ -100,7 +100,7 @@ def _tiff_bomb(side):
 def test_absurd_sizes_are_refused_by_the_header(bomb, tmp_path):
     path = tmp_path / "bomb.img"
     path.write_bytes(bomb(30_000))
-    assert header(path).size == (30_000, 30_000)
+    assert read_header(path).size == (30_000, 30_000)
     for function in (open_slide, read_image, pixel_digest):
         with pytest.raises(SlideTooLarge, match=r"bomb\.img: 30000 x 30000 .* 900.0 megapixels.*max_pixels"):
             function(path)

@@ -10,7 +10,7 @@ from tests.slides.conftest import scene
 from tests.slides.pyramids import halved, write_pyramid
 from tilewise.cohort.files import list_folder
 from tilewise.errors import SlideUnreadable
-from tilewise.slides import header, open_slide, openslide_levels
+from tilewise.slides import open_slide, openslide_levels, read_header
 from tilewise.slides.openslide_levels import OpenSlideLevels
 from tilewise.slides.pyramid import PyramidReader
 from tilewise.slides.tiled_tiff import TiledTiff
@@ -65,8 +65,8 @@ def test_what_was_not_scanned_is_white(tmp_path):
 def test_a_vendors_file_goes_to_openslide(tmp_path):
     pytest.importorskip("openslide")
     path = write_pyramid(tmp_path / "a.tif", LEVELS, resolution=(40_000, 40_000), resolutionunit="centimeter", **VENDOR)
-    found = header(path)
-    assert (found.format, found.size) == ("OpenSlide", (320, 204))
+    header = read_header(path)
+    assert (header.format, header.size) == ("OpenSlide", (320, 204))
     with open_slide(path) as reader:
         assert reader.notes == ("read by OpenSlide as generic-tiff",)
         assert reader.mpp == pytest.approx(0.25)
@@ -78,7 +78,7 @@ def test_a_vendors_file_goes_to_openslide(tmp_path):
 @pytest.mark.parametrize("name", ["a.tif", "a.mrxs", "a.vms"])
 def test_without_the_extra_the_error_names_it(name, tmp_path):
     path = write_pyramid(tmp_path / "a.tif", LEVELS, **VENDOR).rename(tmp_path / name)
-    for function in (open_slide, header):
+    for function in (open_slide, read_header):
         with pytest.raises(SlideUnreadable, match=r"a\.\w+: .*OpenSlide, which is not installed.*'tilewise\[wsi\]'"):
             function(path)
 

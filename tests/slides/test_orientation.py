@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from tilewise.slides import header, open_slide, read_image
+from tilewise.slides import open_slide, read_header, read_image
 from tilewise.slides.orientation import orientation_of
 from tilewise.units import Box
 
@@ -19,11 +19,11 @@ def test_all_eight_orientations_agree_with_pillow(orientation, suffix, rgb, writ
     with Image.open(path) as image:
         expected = np.asarray(ImageOps.exif_transpose(image))
     np.testing.assert_array_equal(read_image(path), expected)
-    found = header(path)
-    assert found.size == (expected.shape[1], expected.shape[0])
-    assert found.stored_size == (97, 61)
+    header = read_header(path)
+    assert header.size == (expected.shape[1], expected.shape[0])
+    assert header.stored_size == (97, 61)
     with open_slide(path) as reader:
-        assert reader.size == found.size
+        assert reader.size == header.size
         np.testing.assert_array_equal(reader.read_region(Box(3, 5, 40, 30)), expected[5:35, 3:43])
         assert any("EXIF orientation" in note for note in reader.notes) == (orientation != 1)
 

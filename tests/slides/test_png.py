@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, PngImagePlugin
 
 from tilewise.errors import SlideUnreadable
-from tilewise.slides import header, left_out, open_slide, png, read_image, read_samples
+from tilewise.slides import omissions, open_slide, png, read_header, read_image, read_samples
 
 
 def chunk(kind, data):
@@ -73,7 +73,7 @@ def test_modes_agree_with_pillow_on_white(mode, rgb, write):
 def test_palettes_of_every_depth_with_transparency(num_colors, rgb, write):
     image = Image.fromarray(rgb).quantize(num_colors)
     plain = write("plain.png", image)
-    assert header(plain).mode == "palette"
+    assert read_header(plain).mode == "palette"
     np.testing.assert_array_equal(read_image(plain), np.asarray(image.convert("RGB")))
     clear = write("clear.png", image, transparency=1)
     expected = np.where(np.asarray(image)[:, :, np.newaxis] == 1, 255, np.asarray(image.convert("RGB")))
@@ -169,21 +169,21 @@ def test_large_images_need_many_stored_blocks(tmp_path):
 
 @pytest.mark.parametrize(("dpi", "expected"), [(72, None), (300, None), (101_600, 0.25), (25_400, 1.0)])
 def test_resolution_counts_only_where_a_microscope_can_have_made_it(dpi, expected, rgb, write):
-    found = header(write("a.png", rgb, dpi=(dpi, dpi))).mpp
-    assert found == (expected if expected is None else pytest.approx(expected, rel=1e-3))
+    mpp = read_header(write("a.png", rgb, dpi=(dpi, dpi))).mpp
+    assert mpp == (expected if expected is None else pytest.approx(expected, rel=1e-3))
 
 
 def test_uneven_resolution_is_not_trusted(rgb, write):
-    assert header(write("a.png", rgb, dpi=(101_600, 50_800))).mpp is None
+    assert read_header(write("a.png", rgb, dpi=(101_600, 50_800))).mpp is None
 
 
 def test_header_says_what_is_in_the_file(rgb, write):
     info = PngImagePlugin.PngInfo()
     info.add_text("Comment", "x" * 10_000, zip=True)
     path = write("a.png", rgb, pnginfo=info, icc_profile=b"not a real profile")
-    found = header(path)
-    assert (found.format, found.size, found.mode, found.bits, found.lossy) == ("PNG", (97, 61), "rgb", 8, False)
-    assert "embedded colour profile not applied" in found.notes
+    header = read_header(path)
+    assert (header.format, header.size, header.mode, header.bits, header.lossy) == ("PNG", (97, 61), "rgb", 8, False)
+    assert "embedded colour profile not applied" in header.notes
 
 
 def test_how_far_deep_samples_reach_is_known(tmp_path):
@@ -197,7 +197,7 @@ def test_how_far_deep_samples_reach_is_known(tmp_path):
 def test_the_first_frame_of_an_animation_is_taken(rgb, write):
     path = write("a.png", rgb, save_all=True, append_images=[Image.fromarray(255 - rgb)])
     np.testing.assert_array_equal(read_image(path), rgb)
-    assert left_out(header(path).notes) == ("the frames after the first of an animation",)
+    assert omissions(read_header(path).notes) == ("the frames after the first of an animation",)
 
 
 def test_a_file_of_countless_chunks_is_refused_at_once(tmp_path):

@@ -54,15 +54,15 @@ def test_sums_are_undone_as_the_library_does(seed, width, num_channels, kinds, s
     kinds = list(np.repeat(kinds, stretch))  # runs, as encoders make them
     pixels = np.random.default_rng(seed).integers(0, 256, (len(kinds), width, num_channels), np.uint8)
     rows = _filtered(pixels, kinds)
-    found = unfilter(rows, num_channels=num_channels)
-    if found is not None:
-        np.testing.assert_array_equal(found, pixels)
+    unfiltered = unfilter(rows, num_channels=num_channels)
+    if unfiltered is not None:
+        np.testing.assert_array_equal(unfiltered, pixels)
     data = _png(rows, width, {1: 0, 3: 2, 4: 6}[num_channels])
     path = tmp_path_factory.mktemp("png") / "a.png"
     path.write_bytes(data)
-    seen = read_samples(path).pixels
-    np.testing.assert_array_equal(seen.reshape(pixels.shape), pixels)
-    np.testing.assert_array_equal(seen, imagecodecs.png_decode(data))
+    samples = read_samples(path).pixels
+    np.testing.assert_array_equal(samples.reshape(pixels.shape), pixels)
+    np.testing.assert_array_equal(samples, imagecodecs.png_decode(data))
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2])
@@ -85,9 +85,9 @@ def test_masks_with_paeth_rows(seed, kinds, num_spots, levels):
     for _ in range(num_spots):
         x, y = rng.integers(0, 400), rng.integers(0, len(kinds))
         pixels[y : y + rng.integers(1, 9), x : x + rng.integers(1, 150)] = rng.choice(levels)
-    found = unfilter(_filtered(pixels, kinds), num_channels=1)
-    assert found is not None
-    np.testing.assert_array_equal(found, pixels)
+    unfiltered = unfilter(_filtered(pixels, kinds), num_channels=1)
+    assert unfiltered is not None
+    np.testing.assert_array_equal(unfiltered, pixels)
 
 
 @pytest.mark.parametrize(("num_channels", "kind"), [(3, 3), (3, 4), (1, 3), (1, 4)])

@@ -62,19 +62,19 @@ def test_a_level_shows_what_level_0_shows(x, y, width, height, shrink):
     box = Box(x, y, width, height)
     size = Size(max(2, int(width / shrink)), max(2, int(height / shrink)))
     flat = FlatReader("memory", SLOPE).read_region(box, size=size).astype(int)
-    seen = PyramidReader("memory", Remembered(halved(SLOPE, times=3))).read_region(box, size=size).astype(int)
+    region = PyramidReader("memory", Remembered(halved(SLOPE, times=3))).read_region(box, size=size).astype(int)
     # The edges of a box are rounded to the level's pixels, none larger than a pixel of the result; one grey level a
     # pixel of level 0, and two for rounding.
-    assert np.abs(seen - flat).max() <= 0.5 * max(width / size.width, height / size.height) + 2
+    assert np.abs(region - flat).max() <= 0.5 * max(width / size.width, height / size.height) + 2
 
 
 @given(max_side=st.integers(1, 400))
 @settings(deadline=None, max_examples=40)
 def test_thumbnails_are_as_large_as_those_of_flat_slides(max_side):
     flat = FlatReader("memory", SMOOTH).thumbnail(max_side)
-    seen = PyramidReader("memory", Remembered(LEVELS)).thumbnail(max_side)
-    assert seen.shape == flat.shape
-    assert np.abs(seen.astype(int) - flat).mean() < 4
+    region = PyramidReader("memory", Remembered(LEVELS)).thumbnail(max_side)
+    assert region.shape == flat.shape
+    assert np.abs(region.astype(int) - flat).mean() < 4
 
 
 def test_reading_the_whole_does_not_change_what_is_read_after(source):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tilewise.errors import SlideTooLarge
-from tilewise.slides import header, open_slide, pixel_digest, read_image
+from tilewise.slides import open_slide, pixel_digest, read_header, read_image
 from tilewise.units import Box, Size
 
 pytestmark = pytest.mark.real
@@ -66,7 +66,7 @@ def test_an_aperio_file_by_its_tiles(data_dir):
 
 def test_a_whole_section_is_known_by_its_header_and_refused_by_a_small_limit(data_dir):
     path = data_dir / "her2st_slides" / "images" / "C3.jpg"
-    assert header(path).size == (9270, 9936)
+    assert read_header(path).size == (9270, 9936)
     with pytest.raises(SlideTooLarge, match=r"C3\.jpg"):
         open_slide(path, max_pixels=50_000_000)
 

@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 
 from tilewise.errors import SlideUnreadable
-from tilewise.slides import header, open_slide, read_image, read_samples
+from tilewise.slides import open_slide, read_header, read_image, read_samples
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ def test_lossless_rgb_comes_back_as_it_was_written(options, rgb, tmp_path):
     data = np.moveaxis(rgb, -1, 0) if options.get("planarconfig") == "separate" else rgb
     tifffile.imwrite(path, data, photometric="rgb", **options)
     np.testing.assert_array_equal(read_image(path), rgb)
-    assert header(path).size == (97, 61)
+    assert read_header(path).size == (97, 61)
 
 
 def test_jpeg_compressed_tiles(rgb, tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, rgb, photometric="rgb", compression="jpeg", compressionargs={"level": 95}, tile=(32, 32))
     assert np.abs(read_image(path).astype(int) - rgb).mean() < 8
-    assert header(path).lossy
+    assert read_header(path).lossy
 
 
 @pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
@@ -49,24 +49,24 @@ def test_greys_of_every_depth(photometric, kind, tmp_path):
     stored = np.random.default_rng(4).integers(0, high, (30, 41), endpoint=True).astype(kind)
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, stored, photometric=photometric)
-    seen = high - stored.astype(np.int64) if photometric == "miniswhite" else stored.astype(np.int64)
-    np.testing.assert_array_equal(read_samples(path).pixels, seen)
-    np.testing.assert_array_equal(read_image(path)[:, :, 2], np.floor(seen * 255 / high + 0.5))
+    values = high - stored.astype(np.int64) if photometric == "miniswhite" else stored.astype(np.int64)
+    np.testing.assert_array_equal(read_samples(path).pixels, values)
+    np.testing.assert_array_equal(read_image(path)[:, :, 2], np.floor(values * 255 / high + 0.5))
 
 
 @pytest.mark.parametrize("compression", ["group4", "group3", "tiff_deflate", "packbits"])
 @pytest.mark.parametrize("white_is_zero", [True, False])
 def test_bilevel_images_of_every_codec(compression, white_is_zero, write, tmp_path):
-    shown = np.random.default_rng(4).integers(0, 1, (30, 41), endpoint=True).astype(bool)
-    path = write("a.tif", Image.fromarray(shown), compression=compression)
+    bitmap = np.random.default_rng(4).integers(0, 1, (30, 41), endpoint=True).astype(bool)
+    path = write("a.tif", Image.fromarray(bitmap), compression=compression)
     if white_is_zero:
         with tifffile.TiffFile(path, mode="r+") as file:
             file.pages.first.tags["PhotometricInterpretation"].overwrite(0)
-    expected = ~shown if white_is_zero else shown
+    expected = ~bitmap if white_is_zero else bitmap
     np.testing.assert_array_equal(np.asarray(Image.open(path)), expected)
     np.testing.assert_array_equal(read_samples(path).pixels, expected)
     np.testing.assert_array_equal(read_image(path)[:, :, 0], expected * 255)
-    assert ("0 is white, as its photometric tag says" in header(path).notes) == white_is_zero
+    assert ("0 is white, as its photometric tag says" in read_header(path).notes) == white_is_zero
 
 
 @pytest.mark.parametrize("tiled", [{}, {"tile": (16, 32)}])
@@ -100,8 +100,8 @@ def test_samples_are_scaled_by_what_the_file_says_is_full_scale(stated, top, pho
     stored[0, 0] = 4080
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, stored if photometric == "rgb" else stored[:, :, 0], photometric=photometric, **stated)
-    seen = top - stored.astype(np.int64) if photometric == "miniswhite" else stored.astype(np.int64)
-    np.testing.assert_array_equal(read_image(path)[:, :, 0], (seen * 255 + top // 2)[:, :, 0] // top)
+    values = top - stored.astype(np.int64) if photometric == "miniswhite" else stored.astype(np.int64)
+    np.testing.assert_array_equal(read_image(path)[:, :, 0], (values * 255 + top // 2)[:, :, 0] // top)
     with open_slide(path) as reader:
         assert (reader.samples.highest, reader.samples.full_scale) == (4080, top)
         assert any("samples reach" in note for note in reader.notes) == (top == 65_535)
@@ -148,7 +148,7 @@ def test_level_0_of_a_pyramid_is_taken_and_said(rgb, tmp_path):
         file.write(rgb, photometric="rgb", subifds=1)
         file.write(rgb[::2, ::2], photometric="rgb", subfiletype=1)
     np.testing.assert_array_equal(read_image(path), rgb)
-    assert any("level 0 of a pyramid of 2 levels" in note for note in header(path).notes)
+    assert any("level 0 of a pyramid of 2 levels" in note for note in read_header(path).notes)
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def test_level_0_of_a_pyramid_is_taken_and_said(rgb, tmp_path):
 def test_resolution(options, expected, rgb, tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, rgb, photometric="rgb", **options)
-    found = header(path).mpp
-    assert found == (expected if expected is None else pytest.approx(expected, rel=1e-3))
+    mpp = read_header(path).mpp
+    assert mpp == (expected if expected is None else pytest.approx(expected, rel=1e-3))
 
 
 @pytest.mark.parametrize(("unit", "expected"), [("µm", 0.33), ("nm", None)])
@@ -176,12 +176,12 @@ def test_resolution_of_ome(unit, expected, rgb, tmp_path):
     path = tmp_path / "a.ome.tif"
     metadata = {"PhysicalSizeX": 0.33, "PhysicalSizeXUnit": unit, "PhysicalSizeY": 0.33, "PhysicalSizeYUnit": unit}
     tifffile.imwrite(path, rgb, photometric="rgb", metadata=metadata)
-    found = header(path).mpp
-    assert found == (expected if expected is None else pytest.approx(expected))
+    mpp = read_header(path).mpp
+    assert mpp == (expected if expected is None else pytest.approx(expected))
 
 
 @pytest.mark.parametrize(
-    ("data", "options", "said"),
+    ("data", "options", "message"),
     [
         (np.zeros((8, 9), np.float32), {"photometric": "minisblack"}, "float32, not 8 or 16 bits"),
         (np.zeros((8, 9), np.uint32), {"photometric": "minisblack"}, "uint32, not 8 or 16 bits"),
@@ -190,11 +190,11 @@ def test_resolution_of_ome(unit, expected, rgb, tmp_path):
         (np.zeros((8, 9, 3), np.uint8), {"photometric": "cielab"}, "its colours are CIELAB"),
     ],
 )
-def test_what_is_no_slide_is_named(data, options, said, tmp_path):
+def test_what_is_no_slide_is_named(data, options, message, tmp_path):
     path = tmp_path / "a.tif"
     metadata = {"axes": "CYX"} if options.get("ome") else None
     tifffile.imwrite(path, data, metadata=metadata, **options)
-    with pytest.raises(SlideUnreadable, match=said):
+    with pytest.raises(SlideUnreadable, match=message):
         open_slide(path)
 
 

@@ -11,7 +11,7 @@ import tifffile
 from tests.slides.conftest import scene
 from tests.slides.pyramids import halved
 from tilewise.errors import SlideUnreadable
-from tilewise.slides import header, left_out, open_slide, read_image, read_indices, read_samples, tiff_pages
+from tilewise.slides import omissions, open_slide, read_header, read_image, read_indices, read_samples, tiff_pages
 from tilewise.slides.tiff_directory import MOST_PAGES
 from tilewise.units import Box, Size
 
@@ -43,7 +43,7 @@ def test_a_thumbnail_that_comes_first_is_not_the_slide(kind, tagged, subsampled,
     path = write_pages(tmp_path / "a.tif", (thumbnail, kind | {"subfiletype": int(tagged)}), (SCENE, kind))
     np.testing.assert_array_equal(read_image(path), SCENE)
     assert any("took page 2 of 2" in note for note in notes_of(path))
-    assert not left_out(notes_of(path))
+    assert not omissions(notes_of(path))
 
 
 def test_levels_may_come_the_coarsest_first(tmp_path):
@@ -70,7 +70,7 @@ def test_a_tiled_picture_of_like_proportions_is_no_level(flags, picture, tmp_pat
         assert reader.levels == ((197, 131), (49, 32))
         small = reader.read_region(Box(0, 0, 196, 130), size=Size(98, 65))
         assert np.abs(small.astype(int) - LEVELS[1]).mean() < 4
-        assert bool(left_out(reader.notes)) == (flags == 0)  # what is marked as reduced is no slide of its own
+        assert bool(omissions(reader.notes)) == (flags == 0)  # what is marked as reduced is no slide of its own
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_another_picture_is_left_out_and_said(tmp_path):
     path = write_pages(tmp_path / "a.tif", (SCENE, STRIPS), (255 - SCENE, STRIPS), (OTHER, STRIPS))
     np.testing.assert_array_equal(read_image(path), SCENE)
     assert "took page 1 of 3" in notes_of(path)
-    (words,) = left_out(notes_of(path))
+    (words,) = omissions(notes_of(path))
     assert "page 2 of 3 (197 x 131)" in words
     assert "page 3 of 3 (98 x 65)" in words
 
@@ -113,7 +113,7 @@ def test_a_larger_picture_beside_the_first_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"imagej": True, "metadata": {"axes": "CYX", "mode": "composite"}}, "3 channels in separate pages.*RGB Color"),
         ({"imagej": True, "metadata": {"axes": "ZYX"}}, "3 grey pages of one size"),
@@ -124,11 +124,11 @@ def test_a_larger_picture_beside_the_first_is_refused(tmp_path):
         ({"photometric": "minisblack", "volumetric": True, "tile": (16, 16, 16)}, "a volume of 3 planes"),
     ],
 )
-def test_planes_of_one_picture_are_not_taken_one_for_all(options, said, tmp_path):
+def test_planes_of_one_picture_are_not_taken_one_for_all(options, message, tmp_path):
     path = tmp_path / "img_0042.tif"
     tifffile.imwrite(path, np.ascontiguousarray(np.moveaxis(SCENE, -1, 0)), **options)
-    for read in (read_image, read_samples, header):
-        with pytest.raises(SlideUnreadable, match=rf"img_0042\.tif.*{said}"):
+    for read in (read_image, read_samples, read_header):
+        with pytest.raises(SlideUnreadable, match=rf"img_0042\.tif.*{message}"):
             read(path)
 
 
@@ -161,14 +161,14 @@ def test_the_further_images_of_an_rgb_stack_are_said(truncate, tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.stack([SCENE, SCENE[::-1]]), photometric="rgb", truncate=truncate)
     np.testing.assert_array_equal(read_image(path), SCENE)
-    assert len(left_out(notes_of(path))) == 1
+    assert len(omissions(notes_of(path))) == 1
 
 
 def test_levels_of_a_grey_mask_are_no_planes(tmp_path):
     mask = (SCENE[:, :, 0] > 120).astype(np.uint8) * 255
     path = write_pages(tmp_path / "a.tif", (mask, GREY), (mask[::2, ::2], GREY | {"subfiletype": 1}))
     np.testing.assert_array_equal(read_samples(path).pixels, mask)
-    assert not left_out(notes_of(path))
+    assert not omissions(notes_of(path))
 
 
 @pytest.mark.parametrize("varies", [True, False])
@@ -178,7 +178,7 @@ def test_an_extra_channel_of_no_stated_meaning_is_a_loss_where_it_varies(varies,
     tifffile.imwrite(path, np.concatenate([SCENE, extra], axis=2), photometric="rgb", extrasamples=["unspecified"])
     np.testing.assert_array_equal(read_image(path), SCENE)
     assert any("an extra channel of no stated meaning" in note for note in notes_of(path))
-    assert bool(left_out(notes_of(path))) == varies
+    assert bool(omissions(notes_of(path))) == varies
 
 
 def link_last_page(path, place):
@@ -198,21 +198,21 @@ def test_pages_that_lead_in_a_circle_are_named(num, back, tmp_path):
     path = write_pages(tmp_path / "img_0042.tif", *([(np.zeros((4, 5), np.uint8), GREY)] * num))
     link_last_page(path, back)
     with pytest.raises(SlideUnreadable, match=rf"img_0042\.tif.*after page {num} its pages lead back"):
-        header(path)
+        read_header(path)
 
 
 def test_pages_beyond_the_end_of_the_file_are_said(tmp_path):
     path = write_pages(tmp_path / "a.tif", (SCENE, STRIPS))
     link_last_page(path, 10_000_000)
     np.testing.assert_array_equal(read_image(path), SCENE)
-    assert left_out(notes_of(path)) == ("the pages after page 1, which lie beyond the end of the file",)
+    assert omissions(notes_of(path)) == ("the pages after page 1, which lie beyond the end of the file",)
 
 
 def test_a_file_of_very_many_pages_is_refused_before_they_are_read(tmp_path, monkeypatch):
     path = write_pages(tmp_path / "a.tif", *([(np.zeros((4, 5), np.uint8), GREY)] * (MOST_PAGES + 1)))
     monkeypatch.setattr(tiff_pages, "read_page", None)
     with pytest.raises(SlideUnreadable, match=f"more than {MOST_PAGES:,} pages"):
-        header(path)
+        read_header(path)
 
 
 def test_a_page_below_itself_is_read_once(tmp_path):

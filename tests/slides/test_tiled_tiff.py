@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.slides.conftest import scene
 from tests.slides.pyramids import halved, write_pyramid
 from tilewise.errors import SlideTooLarge, SlideUnreadable
-from tilewise.slides import header, open_slide, pixel_digest, read_image, read_samples, rgb_digest
+from tilewise.slides import open_slide, pixel_digest, read_header, read_image, read_samples, rgb_digest
 from tilewise.slides.pyramid import PyramidReader
 from tilewise.slides.tiled_tiff import TiledTiff
 from tilewise.units import Box, Size
@@ -71,7 +71,7 @@ def test_levels_wherever_they_are_kept(subifds, options, tmp_path):
             file.write(level, subfiletype=1, **written)
     with open_slide(path) as reader:
         assert reader.levels == ((197, 131), (98, 65), (49, 32))
-        assert reader.size == header(path).size == (197, 131)
+        assert reader.size == read_header(path).size == (197, 131)
         np.testing.assert_array_equal(reader.read_whole(), SCENE)
     np.testing.assert_array_equal(read_image(path), SCENE)
     assert pixel_digest(path) == rgb_digest(SCENE)
@@ -218,7 +218,7 @@ def test_what_has_no_rgb_tiles_stays_a_flat_image(tmp_path):
     deep = np.random.default_rng(5).integers(0, 65_535, (40, 60, 3), np.uint16)
     path = tmp_path / "deep.tif"
     tifffile.imwrite(path, deep, photometric="rgb", tile=(16, 16))
-    assert header(path).levels == ()
+    assert read_header(path).levels == ()
     np.testing.assert_array_equal(read_image(path), np.floor(deep / 257 + 0.5))
     path = tmp_path / "turned.tif"
     tifffile.imwrite(path, SCENE, photometric="rgb", tile=(16, 16), extratags=[(274, 3, 1, 6, True)])

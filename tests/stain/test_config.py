@@ -27,5 +27,5 @@ def test_an_option_without_a_method_is_refused(options):
 
 def test_the_config_is_known_without_numpy():
     code = "import sys; from tilewise.stain import StainConfig; StainConfig(); print('numpy' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "False"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "False"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tilewise.slides import read_image
-from tilewise.stain import Normaliser, StainConfig, TrustConfig, fit_profile, trust
+from tilewise.stain import Normaliser, StainConfig, TrustConfig, fit_profile, untrusted_reason
 from tilewise.tissue import tissue_mask
 
 METHODS = ["macenko", "vahadane", "reinhard"]
@@ -10,7 +10,7 @@ METHODS = ["macenko", "vahadane", "reinhard"]
 
 def judged(rgb, tissue=None, method="macenko"):
     tissue = tissue_mask(rgb) if tissue is None else tissue
-    return trust(fit_profile(rgb, tissue, method), StainConfig(method=method))
+    return untrusted_reason(fit_profile(rgb, tissue, method), StainConfig(method=method))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -44,10 +44,10 @@ def test_the_flat_colours_of_a_cartoon_are_not(method):
 
 def test_the_bounds_are_those_of_the_config(section):
     profile = fit_profile(*section(), "macenko")
-    assert "too little" in trust(profile, StainConfig(trust=TrustConfig(min_pixels=10**6)))
-    assert "between the two dyes" in trust(profile, StainConfig(trust=TrustConfig(min_angle=45)))
-    assert "out of range" in trust(profile, StainConfig(trust=TrustConfig(max_from_published=2)))
-    assert "off the plane" in trust(profile, StainConfig(trust=TrustConfig(max_off_plane=0)))
+    assert "too little" in untrusted_reason(profile, StainConfig(trust=TrustConfig(min_pixels=10**6)))
+    assert "between the two dyes" in untrusted_reason(profile, StainConfig(trust=TrustConfig(min_angle=45)))
+    assert "out of range" in untrusted_reason(profile, StainConfig(trust=TrustConfig(max_from_published=2)))
+    assert "off the plane" in untrusted_reason(profile, StainConfig(trust=TrustConfig(max_off_plane=0)))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -41,13 +41,13 @@ def pair(section, method):
 def test_a_section_comes_to_have_the_targets_stain(section, method, pair):
     rgb, tissue = section(OTHER, amount=0.8, seed=3)
     source, target = pair
-    found = fit_profile(Normaliser(source, target, method).apply(rgb), tissue, method)
+    profile = fit_profile(Normaliser(source, target, method).apply(rgb), tissue, method)
     if method == "reinhard":
         before = np.abs(np.subtract(source.lab_mean, target.lab_mean)).max()
-        assert np.abs(np.subtract(found.lab_mean, target.lab_mean)).max() < min(1.5, before / 3)
+        assert np.abs(np.subtract(profile.lab_mean, target.lab_mean)).max() < min(1.5, before / 3)
     else:
-        assert all(angle_between(*dyes) < 3 for dyes in zip(found.stain_matrix, target.stain_matrix, strict=True))
-        np.testing.assert_allclose(found.concentrations, target.concentrations, rtol=0.08)
+        assert all(angle_between(*dyes) < 3 for dyes in zip(profile.stain_matrix, target.stain_matrix, strict=True))
+        np.testing.assert_allclose(profile.concentrations, target.concentrations, rtol=0.08)
 
 
 def test_the_same_profile_changes_no_pixel(section, method):

@@ -43,10 +43,10 @@ def test_in_processes_the_profiles_are_the_same(request_of, monkeypatch, tmp_pat
 
 
 def test_reinhard_takes_what_was_fitted_for_macenko_and_vahadane_does_not(request_of, monkeypatch):
-    (found,) = stain_stage.run({"a": request_of("a", "x")}, workers=1)[0].values()
+    (profiles,) = stain_stage.run({"a": request_of("a", "x")}, workers=1)[0].values()
     assert stain_stage.run({"a": request_of("a", "x", "vahadane")}, workers=1)[0]["a"].method == "vahadane"
     monkeypatch.setattr(stain_stage, "fit_slide", never)
-    assert stain_stage.run({"a": request_of("a", "x", "reinhard")}, workers=1)[0]["a"] == found
+    assert stain_stage.run({"a": request_of("a", "x", "reinhard")}, workers=1)[0]["a"] == profiles
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b'{"method": "macenko"}', b"\xff"])
@@ -61,6 +61,6 @@ def test_a_damaged_entry_is_made_again(request_of, damage):
 def test_a_slide_that_cannot_be_read_is_named_and_the_others_go_on(request_of):
     requests = {name: request_of(name, name) for name in ("a", "bb")}
     requests["bb"].path.write_bytes(b"\x89PNG broken")
-    found, failures = stain_stage.run(requests, workers=1)
-    assert list(found) == ["a"]
+    profiles, failures = stain_stage.run(requests, workers=1)
+    assert list(profiles) == ["a"]
     assert [(failure.item, failure.stage) for failure in failures] == [("bb", "stain")]

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from tilewise.errors import ArtifactError, UsageError
-from tilewise.stain import STANDARD, StainConfig, TrustConfig, choose_target, fit_profile, median_profile, trust
+from tilewise.stain import (
+    STANDARD,
+    StainConfig,
+    TrustConfig,
+    choose_target,
+    fit_profile,
+    median_profile,
+    untrusted_reason,
+)
 from tilewise.stain.profile import angle_between
 
 BROWN = ((0.65, 0.70, 0.29), (0.27, 0.57, 0.78))
@@ -67,7 +75,7 @@ def test_a_stored_profile_is_the_target(tmp_path, profiles):
 def test_the_default_target_depends_on_no_slide_and_is_believed(method, profiles):
     config = StainConfig(method=method)
     assert choose_target(config) == choose_target(config, profiles) == STANDARD
-    assert trust(STANDARD, config) == ""
+    assert untrusted_reason(STANDARD, config) == ""
 
 
 def test_a_target_that_the_bounds_rule_out_is_refused():

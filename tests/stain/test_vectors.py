@@ -16,8 +16,8 @@ def independent_macenko(rgb, level=240.0, beta=0.15, alpha=1.0):
     if plane[:, 0].sum() < 0:
         plane[:, 0] *= -1
     angles = np.arctan2(density @ plane[:, 1], density @ plane[:, 0])
-    found = [plane @ (np.cos(angle), np.sin(angle)) for angle in np.percentile(angles, [alpha, 100 - alpha])]
-    return np.array(sorted(found, key=lambda vector: -vector[0]))
+    dyes = [plane @ (np.cos(angle), np.sin(angle)) for angle in np.percentile(angles, [alpha, 100 - alpha])]
+    return np.array(sorted(dyes, key=lambda vector: -vector[0]))
 
 
 def independent_vahadane(density, seed=0):
@@ -26,8 +26,8 @@ def independent_vahadane(density, seed=0):
         2, alpha=0.1, fit_algorithm="cd", positive_code=True, positive_dict=True, dict_init=PUBLISHED.copy(),
         max_iter=60, batch_size=256, random_state=seed, transform_algorithm="lasso_cd",
     )  # fmt: skip
-    found = learner.fit(density).components_
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    dyes = learner.fit(density).components_
+    return dyes / np.linalg.norm(dyes, axis=1, keepdims=True)
 
 
 def angles(first, second):

@@ -19,8 +19,8 @@ def test_a_file_of_ours_is_replaced_and_an_edited_one_is_kept_beside_it(tmp_path
         assert not is_as_written(path)
         write_editable(path, "three\n")
     assert path.read_text() == "three\n"
-    kept = {entry.name: entry.read_text() for entry in tmp_path.glob("d.2*")}
-    assert kept == {"d.2023-11-14.csv": "edited\n", "d.2023-11-14-2.csv": "again\n"}
+    former = {entry.name: entry.read_text() for entry in tmp_path.glob("d.2*")}
+    assert former == {"d.2023-11-14.csv": "edited\n", "d.2023-11-14-2.csv": "again\n"}
     assert "it is kept as d.2023-11-14.csv" in caplog.text
 
 

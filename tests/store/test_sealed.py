@@ -24,12 +24,12 @@ from tilewise.store import (
 
 FRAME = pd.DataFrame({"slide": [f"img_{number}.png" for number in range(40)], "x": np.arange(40) / 7})
 ARRAYS = {"features": np.arange(600, dtype=np.float32).reshape(20, 30), "boxes": np.arange(80).reshape(20, 4)}
-ABOUT = {"schema": "tilewise.test", "loss": float("inf"), "slide": "ü.png"}
+DESCRIPTION = {"schema": "tilewise.test", "loss": float("inf"), "slide": "ü.png"}
 
 WRITERS = {
     "a.json": lambda path: write_json(path, {"weights": [0.25, 0.75], "text": "ü" * 300}, schema="s", version=1),
     "a.parquet": lambda path: write_table(path, FRAME, schema="s", version=1, metadata={"inputs": "k"}),
-    "a.safetensors": lambda path: write_sealed_tensors(path, ARRAYS, ABOUT),
+    "a.safetensors": lambda path: write_sealed_tensors(path, ARRAYS, DESCRIPTION),
 }
 READERS = {
     "a.json": lambda path: read_json(path, schema="s", version=1),
@@ -80,11 +80,11 @@ def test_other_programs_read_the_files(tmp_path):
 
 def test_arrays_and_their_description_come_back(tmp_path):
     path = tmp_path / "a.safetensors"
-    write_sealed_tensors(path, {"view": ARRAYS["features"].T, "scalar": np.array(3)}, ABOUT)
-    arrays, about = read_sealed_tensors(path)
+    write_sealed_tensors(path, {"view": ARRAYS["features"].T, "scalar": np.array(3)}, DESCRIPTION)
+    arrays, description = read_sealed_tensors(path)
     np.testing.assert_array_equal(arrays["view"], ARRAYS["features"].T)
     assert arrays["scalar"].shape == ()
-    assert {key: about[key] for key in ABOUT} == ABOUT
+    assert {key: description[key] for key in DESCRIPTION} == DESCRIPTION
     half = torch.arange(5, dtype=torch.bfloat16)
     write_sealed_tensors(path, {"half": half}, {}, framework="torch")
     assert torch.equal(read_sealed_tensors(path, framework="torch")[0]["half"], half)
@@ -103,12 +103,12 @@ def test_damage_in_a_finished_run_names_verify(tmp_path, name):
 
 def test_files_of_earlier_versions_are_compared_with_the_manifest_of_their_run(tmp_path):
     table = tmp_path / "predictions.parquet"
-    about = {"schema": "s", "schema_version": 1}
+    description = {"schema": "s", "schema_version": 1}
     plain = FRAME.copy()
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pq.write_table(pa.Table.from_pandas(plain).replace_schema_metadata({b"tilewise": json.dumps(about)}), table)
+    pq.write_table(pa.Table.from_pandas(plain).replace_schema_metadata({b"tilewise": json.dumps(description)}), table)
     with pytest.raises(ArtifactError, match="is damaged"):
         read_table(table, schema="s", version=1)
     WRITERS["a.json"](tmp_path / "a.json")

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from tilewise.errors import ArtifactError
 from tilewise.store import read_tensors, write_tensors
 
-AGAIN = {"about": "model.json", "again": "train again"}
+AGAIN = {"described_in": "model.json", "again": "train again"}
 
 
 @settings(max_examples=40, deadline=None)
@@ -22,10 +22,10 @@ AGAIN = {"about": "model.json", "again": "train again"}
 )
 def test_what_is_written_is_read(tmp_path_factory, tensors):
     path = tmp_path_factory.mktemp("weights") / "model.safetensors"
-    found = read_tensors(path, write_tensors(path, tensors), **AGAIN)
-    assert found.keys() == tensors.keys()
+    read = read_tensors(path, write_tensors(path, tensors), **AGAIN)
+    assert read.keys() == tensors.keys()
     for name, array in tensors.items():
-        np.testing.assert_array_equal(found[name], array)
+        np.testing.assert_array_equal(read[name], array)
 
 
 def test_a_file_of_another_training_is_refused(tmp_path):

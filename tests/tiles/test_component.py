@@ -28,10 +28,10 @@ def test_tiles_lie_inside_keep_their_promise_and_are_ordered_and_distinct(mask, 
 def test_every_component_is_touched_by_a_tile(mask, side):
     boxes, _ = component_center_tiles(mask, side, min_component_px=1, min_ratio=0.0)
     components = label(mask, connectivity=2)
-    seen = set()
+    labels = set()
     for x, y, w, h in boxes.tolist():
-        seen |= set(np.unique(components[y : y + h, x : x + w]).tolist())
-    assert set(range(1, components.max() + 1)) <= seen
+        labels |= set(np.unique(components[y : y + h, x : x + w]).tolist())
+    assert set(range(1, components.max() + 1)) <= labels
 
 
 def test_small_components_are_passed_over():
@@ -78,10 +78,10 @@ def test_the_parts_of_a_long_component_lie_along_it():
 def test_component_boxes_are_those_of_skimage(mask, least, smallest, by):
     boxes, ratios = component_box_tiles(mask, min_component_px=least, smallest=smallest, by=by)
     expected = set()
-    for found in regionprops(label(mask, connectivity=2)):
-        top, left, bottom, right = found.bbox
+    for region in regionprops(label(mask, connectivity=2)):
+        top, left, bottom, right = region.bbox
         w, h = right - left, bottom - top
-        if found.area >= least and (w * h if by == "area" else max(w, h)) >= smallest:
+        if region.area >= least and (w * h if by == "area" else max(w, h)) >= smallest:
             expected.add((left, top, w, h))
     assert len(boxes) == len(expected)
     assert {tuple(box) for box in boxes.tolist()} == expected

@@ -47,9 +47,9 @@ def test_many_tiles_are_compared_with_all_that_are_kept():
     noise = np.random.default_rng(0).integers(0, 255, (20, 20 * 700, 3), np.uint8)
     slide = np.concatenate([noise, noise], axis=1)
     boxes = np.array([[20 * index, 0, 20, 20] for index in range(1400)])
-    kept = unlike_earlier(boxes, slide, 0.98)
-    assert kept[:700].all()
-    assert not kept[700:].any()
+    distinct = unlike_earlier(boxes, slide, 0.98)
+    assert distinct[:700].all()
+    assert not distinct[700:].any()
 
 
 def test_what_filters_take_is_counted_and_a_slide_that_loses_all_says_why(monkeypatch):

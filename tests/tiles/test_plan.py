@@ -45,58 +45,58 @@ def marked(rows, columns):
 
 
 def covered(boxes):
-    seen = np.zeros((160, 240), bool)
+    region = np.zeros((160, 240), bool)
     for x, y, w, h in boxes:
-        seen[y : y + h, x : x + w] = True
-    return seen
+        region[y : y + h, x : x + w] = True
+    return region
 
 
 def test_a_mask_that_yields_tiles_is_used_and_nothing_is_said(plan):
     mask = marked(slice(0, 40), slice(0, 60))
-    found = plan(mask)
-    assert (set(found.rows.region), found.reason) == ({"mask"}, "")
-    assert np.array_equal(covered(found.rows.boxes), mask)
-    assert found.rows.ratios.tolist() == [1.0] * 6
+    tile_plan = plan(mask)
+    assert (set(tile_plan.rows.region), tile_plan.reason) == ({"mask"}, "")
+    assert np.array_equal(covered(tile_plan.rows.boxes), mask)
+    assert tile_plan.rows.ratios.tolist() == [1.0] * 6
 
 
 def test_without_a_mask_tissue_stands_in_and_the_reason_is_told(plan):
-    found = plan(None)
-    assert set(found.rows.region) == {"tissue"}
-    assert "no mask" in found.reason
+    tile_plan = plan(None)
+    assert set(tile_plan.rows.region) == {"tissue"}
+    assert "no mask" in tile_plan.reason
     tissue = marked(*TISSUE)
-    assert tissue[covered(found.rows.boxes)].mean() > 0.8
-    assert covered(found.rows.boxes)[tissue].mean() > 0.9
+    assert tissue[covered(tile_plan.rows.boxes)].mean() > 0.8
+    assert covered(tile_plan.rows.boxes)[tissue].mean() > 0.9
 
 
 def test_a_mask_too_small_for_any_tile_falls_back_and_its_share_is_told(plan):
-    found = plan(marked(slice(0, 3), slice(0, 3)))
-    assert set(found.rows.region) == {"tissue"}
-    assert "0.02%" in found.reason
+    tile_plan = plan(marked(slice(0, 3), slice(0, 3)))
+    assert set(tile_plan.rows.region) == {"tissue"}
+    assert "0.02%" in tile_plan.reason
 
 
 def test_without_mask_and_tissue_the_whole_slide_is_cut(plan):
-    found = plan(None, tissue=False)
-    assert set(found.rows.region) == {"slide"}
-    assert covered(found.rows.boxes).all()
-    assert "tissue" in found.reason
+    tile_plan = plan(None, tissue=False)
+    assert set(tile_plan.rows.region) == {"slide"}
+    assert covered(tile_plan.rows.boxes).all()
+    assert "tissue" in tile_plan.reason
 
 
 def test_the_fallback_slide_does_not_look_for_tissue(plan):
-    found = plan(None, fallback="slide")
-    assert set(found.rows.region) == {"slide"}
-    assert covered(found.rows.boxes).all()
+    tile_plan = plan(None, fallback="slide")
+    assert set(tile_plan.rows.region) == {"slide"}
+    assert covered(tile_plan.rows.boxes).all()
 
 
 def test_the_fallback_exclude_leaves_the_slide_without_tiles_and_says_why(plan):
-    found = plan(None, fallback="exclude")
-    assert found.rows.boxes.shape == (0, 4)
-    assert found.reason
+    tile_plan = plan(None, fallback="exclude")
+    assert tile_plan.rows.boxes.shape == (0, 4)
+    assert tile_plan.reason
 
 
 def test_component_tiles_of_a_mask_are_centred_on_its_parts(plan):
     mask = marked(slice(10, 30), slice(10, 30)) | marked(slice(100, 130), slice(200, 230))
-    found = plan(mask, strategy="component_center")
-    assert found.rows.boxes.tolist() == [[10, 10, 20, 20], [205, 105, 20, 20]]
+    tile_plan = plan(mask, strategy="component_center")
+    assert tile_plan.rows.boxes.tolist() == [[10, 10, 20, 20], [205, 105, 20, 20]]
 
 
 BOXES = {"strategy": "component_box", "component_box_min": 60, "min_component_px": 4}
@@ -104,17 +104,17 @@ TWO_REGIONS = marked(slice(10, 20), slice(10, 60)) | marked(slice(100, 130), sli
 
 
 @pytest.mark.parametrize(
-    ("options", "box", "said"),
+    ("options", "box", "message"),
     [
         ({}, [10, 10, 50, 10], "no box of its mask has 60 px of length"),
         ({"component_box_min": 2000, "component_box_min_by": "area"}, [200, 100, 30, 30], "2000 px of area"),
     ],
 )
-def test_before_tissue_comes_the_masks_own_largest_box(plan, options, box, said):
-    found = plan(TWO_REGIONS, **BOXES | options)
-    assert (found.rows.boxes.tolist(), set(found.rows.region), found.reason) == ([box], {"mask"}, "")
-    assert said in found.small_box
-    assert f"{box[2]} x {box[3]} px" in found.small_box
+def test_before_tissue_comes_the_masks_own_largest_box(plan, options, box, message):
+    tile_plan = plan(TWO_REGIONS, **BOXES | options)
+    assert (tile_plan.rows.boxes.tolist(), set(tile_plan.rows.region), tile_plan.reason) == ([box], {"mask"}, "")
+    assert message in tile_plan.small_box
+    assert f"{box[2]} x {box[3]} px" in tile_plan.small_box
 
 
 def test_the_largest_box_is_taken_only_where_none_reaches_the_least_and_tissue_is_asked_for(plan):
@@ -140,8 +140,8 @@ def test_at_most_so_many_tiles_spread_evenly_over_the_slide(plan, most):
 def test_ratios_go_with_their_boxes_where_tiles_are_limited(plan):
     generator = np.random.default_rng(0)
     mask = cv2.resize(generator.integers(0, 2, (8, 12), np.uint8), (240, 160), interpolation=cv2.INTER_NEAREST) > 0
-    found = plan(mask, stride_px=10, max_tiles=9)
-    for (x, y, w, h), ratio in zip(found.rows.boxes.tolist(), found.rows.ratios, strict=True):
+    tile_plan = plan(mask, stride_px=10, max_tiles=9)
+    for (x, y, w, h), ratio in zip(tile_plan.rows.boxes.tolist(), tile_plan.rows.ratios, strict=True):
         assert ratio == pytest.approx(mask[y : y + h, x : x + w].mean())
 
 

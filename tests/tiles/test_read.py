@@ -61,8 +61,8 @@ def test_a_box_that_is_smaller_than_the_tile_is_padded_in_the_middle_and_keeps_i
 def test_a_box_that_is_larger_is_scaled_down_with_its_aspect(pixels):
     config = TileConfig(size_px=20, strategy="whole")
     (tile,) = read(pixels, rows_of([[0, 0, 100, 60]], config), config)
-    shown = cv2.resize(pixels, (20, 12), interpolation=cv2.INTER_AREA)
-    assert np.array_equal(tile[4:16], shown)
+    reduced = cv2.resize(pixels, (20, 12), interpolation=cv2.INTER_AREA)
+    assert np.array_equal(tile[4:16], reduced)
     assert (tile[:4] == 255).all()
     assert (tile[16:] == 255).all()
 

@@ -15,8 +15,8 @@ def boxes(*rows):
     return np.array(rows, dtype=np.int64).reshape(-1, 4)
 
 
-def planned(found, ratios, region, reason):
-    return TilePlan(TileRows.of_boxes(found, ratios, strategy="window", region=region), reason)
+def planned(boxes, ratios, region, reason):
+    return TilePlan(TileRows.of_boxes(boxes, ratios, strategy="window", region=region), reason)
 
 
 @pytest.fixture
@@ -69,10 +69,10 @@ def test_rows_come_back_with_all_that_reading_takes(tmp_path):
     tiles = TileSet.of({"a": TilePlan(rows, "", {"blank": 3})})
     tiles.write(tmp_path / "tiles.parquet", inputs="x")
     back, _ = TileSet.read(tmp_path / "tiles.parquet")
-    found = back.rows()["a"]
+    rows = back.rows()["a"]
     for name, expected in vars(rows).items():
-        assert np.array_equal(getattr(found, name), expected), name
-        assert getattr(found, name).dtype == expected.dtype, name
+        assert np.array_equal(getattr(rows, name), expected), name
+        assert getattr(rows, name).dtype == expected.dtype, name
     assert back.dropped == {"a": {"blank": 3}}
 
 
@@ -90,8 +90,8 @@ def test_a_table_of_version_1_is_read(tiles, tmp_path):
     write_table(tmp_path / "tiles.parquet", old, schema="tilewise.tiles", version=1, metadata=head)
     back, inputs = TileSet.read(tmp_path / "tiles.parquet")
     assert inputs == "old"
-    assert {name: found.tolist() for name, found in back.boxes().items()} == {
-        name: found.tolist() for name, found in tiles.boxes().items()
+    assert {name: boxes.tolist() for name, boxes in back.boxes().items()} == {
+        name: boxes.tolist() for name, boxes in tiles.boxes().items()
     }
     assert back.rows()["NA"].fields.tolist() == [[4, 4, 8, 8]]
     assert back.dropped == {}

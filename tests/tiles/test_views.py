@@ -18,12 +18,12 @@ def every(mask, side, min_ratio):
     """All tiles around pixels of the mask, pixel by pixel."""
     height, width = mask.shape
     w, h = min(side, width), min(side, height)
-    found = set()
+    tiles = set()
     for y, x in np.argwhere(mask).tolist():
         left, top = min(max(x - side // 2, 0), width - w), min(max(y - side // 2, 0), height - h)
         if mask[top : top + h, left : left + w].mean() >= min_ratio:
-            found.add((left, top, w, h))
-    return found
+            tiles.add((left, top, w, h))
+    return tiles
 
 
 @given(masks, st.integers(1, 30), st.integers(1, 30), st.sampled_from([0.0, 0.25, 0.6, 1.0]))

@@ -72,17 +72,17 @@ def test_over_areas_every_pixel_of_the_mask_in_them_is_reached(mask, side, strid
         x, y = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
         areas.append(Box(x, y, data.draw(st.integers(1, width - x)), data.draw(st.integers(1, height - y))))
     boxes, ratios = window_tiles(mask, side, stride_l0=min(stride, side), min_ratio=0.0, over=areas)
-    seen, wanted = np.zeros_like(mask), np.zeros_like(mask)
+    covered, expected = np.zeros_like(mask), np.zeros_like(mask)
     for area in areas:
-        wanted[area.rows, area.columns] = mask[area.rows, area.columns]
+        expected[area.rows, area.columns] = mask[area.rows, area.columns]
     for (x, y, w, h), share in zip(boxes.tolist(), ratios, strict=True):
         assert (w, h) == (min(side, width), min(side, height))
         assert share == pytest.approx(mask[y : y + h, x : x + w].mean())
         assert x >= 0
         assert y >= 0
-        seen[y : y + h, x : x + w] = True
+        covered[y : y + h, x : x + w] = True
     # Windows that hold no mask are left out, so what is not seen is not mask.
     if min(side, width) == side and min(side, height) == side:
-        assert seen[wanted].all()
+        assert covered[expected].all()
     keys = [(y, x) for x, y, _, _ in boxes.tolist()]
     assert keys == sorted(set(keys))

@@ -133,7 +133,7 @@ def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str
         field = valid_field(rgb)
         picture = field.picture(rgb)
         tissue = tissue_within(picture)
-        whole_tissue = field.pasted(tissue, rgb.shape[:2])
+        whole_tissue = field.paste(tissue, rgb.shape[:2])
         region, mask_facts = measure_mask(slide, reader.size, whole_tissue, rgb)
         facts = SlideFacts(
             size=reader.size,
@@ -144,7 +144,7 @@ def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str
             tissue_share=float(whole_tissue.mean()),
             mask_file_digest=mask_file_digest,
             mask=mask_facts,
-            ink=measure_ink(picture, tissue, None if region is None else field.cut(region)).moved(field.box),
+            ink=measure_ink(picture, tissue, None if region is None else field.crop(region)).moved(field.box),
             histology=measure_histology(picture, tissue),
             quality=measure_quality(picture, tissue),
             damage=measure_damage(rgb),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from tilewise.auditing.finding import Finding
-from tilewise.slides import SampleRange, left_out
+from tilewise.slides import SampleRange, omissions
 
 # Findings of light that samples of fewer bits explain: dark, or washed out where white is zero.
 _LIGHT: Final = frozenset({"dark", "bright", "blank"})
@@ -23,7 +23,7 @@ def parts_left_out(notes: Mapping[str, Iterable[str]]) -> Iterator[Finding]:
         notes: slide -> what its reader noted.
     """
     for name, said in sorted(notes.items()):
-        if parts := left_out(said):
+        if parts := omissions(said):
             yield Finding(name, "left-out", "", "keep", 0.9, f"not read: {'; '.join(parts)}")
 
 

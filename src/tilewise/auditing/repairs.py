@@ -13,7 +13,7 @@ from tilewise.auditing.ink import before_after, repair
 from tilewise.cohort import Slide, read_scaled_mask
 from tilewise.errors import ArtifactError
 from tilewise.slides import read_image
-from tilewise.slides.encode import encode_png
+from tilewise.slides.png import encode_png
 from tilewise.store import (
     atomic_path,
     cache_dir,

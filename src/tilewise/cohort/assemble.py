@@ -93,13 +93,13 @@ class _Assembly:
         self.warnings += table.warnings
         self.masks_named = "mask" in table.roles
         missing: list[str] = []
-        found: dict[str, tuple[Row, Path]] = {}
+        row_by_file: dict[str, tuple[Row, Path]] = {}
         for row in table.rows:
             path = self.finder.find(row.slide)
             if isinstance(path, str):
                 missing.append(f"slide `{row.slide}` (line {row.line}): {path}")
                 continue
-            known = found.setdefault(same_file(path), (row, path))
+            known = row_by_file.setdefault(same_file(path), (row, path))
             if known[0] is not row:
                 self.faults.add(
                     "same file",
@@ -108,7 +108,7 @@ class _Assembly:
                 )
         self._report_missing(missing)
         self.notes += self.finder.notes()
-        return list(found.values())
+        return list(row_by_file.values())
 
     def _report_missing(self, missing: list[str]) -> None:
         if missing and self.purpose == "predict" and self.source.listed:

@@ -86,9 +86,9 @@ def _decoded(path: Path) -> tuple[str, list[str]]:
 
 def _delimiter(text: str) -> tuple[str, str]:
     """The text below an Excel `sep=` line, and the delimiter that occurs most in the line of column names."""
-    told = re.match(r"\s*\"?sep=([,;\t|])\"?\r?\n", text)
-    if told:
-        return text[told.end() :], told[1]
+    match = re.match(r"\s*\"?sep=([,;\t|])\"?\r?\n", text)
+    if match:
+        return text[match.end() :], match[1]
     first = next((line for line in text.splitlines() if line.strip()), "")
     unquoted = re.sub(r'"[^"]*"', "", first)
     return text, max(_DELIMITERS, key=unquoted.count)

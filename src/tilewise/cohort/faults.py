@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tilewise.errors import CohortError
 
-_SHOWN = 10
+_MOST_LISTED = 10
 
 
 class Faults:
@@ -30,15 +30,15 @@ class Faults:
             return
         lines = []
         for texts in self._kinds.values():
-            lines += texts[:_SHOWN]
-            if len(texts) > _SHOWN:
-                lines.append(f"... and {len(texts) - _SHOWN} more of this kind")
+            lines += texts[:_MOST_LISTED]
+            if len(texts) > _MOST_LISTED:
+                lines.append(f"... and {len(texts) - _MOST_LISTED} more of this kind")
         if total == 1:
             raise CohortError(f"{where}: {lines[0]}")
         raise CohortError(f"{where}: {total} faults\n" + "\n".join(f"  - {line}" for line in lines))
 
 
-def some(names: Sequence[object], *, shown: int = 3) -> str:
+def some(names: Sequence[object], *, most: int = 3) -> str:
     """The first few names and how many more there are: `a, b, c and 4 more`."""
-    listed = ", ".join(str(name) for name in names[:shown])
-    return listed if len(names) <= shown else f"{listed} and {len(names) - shown} more"
+    listed = ", ".join(str(name) for name in names[:most])
+    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"

@@ -72,8 +72,8 @@ def list_folder(folder: Path) -> Listing:
 
 def mask_key(path: Path) -> str | None:
     """What a mask's name says of its slide: `0000` for `mask_0000.png` and `0000_mask.png`; None for other names."""
-    found = _MASK_NAME.match(path.stem)
-    return None if found is None else (found["after"] or found["before"])
+    match = _MASK_NAME.match(path.stem)
+    return None if match is None else (match["after"] or match["before"])
 
 
 class SlideFinder:
@@ -197,12 +197,12 @@ class MaskPairing:
         keys = {_folded(slide.stem)}
         if short := _SLIDE_NAME.match(slide.stem):
             keys.add(_folded(short["after"]))
-        found = sorted({path for key in keys for path in self._by_key.get(key, ())} - {slide})
-        self._used.update(found)
-        if len(found) > 1:
-            names = " or ".join(f"{path.parent.name}/{path.name}" for path in found)
+        masks = sorted({path for key in keys for path in self._by_key.get(key, ())} - {slide})
+        self._used.update(masks)
+        if len(masks) > 1:
+            names = " or ".join(f"{path.parent.name}/{path.name}" for path in masks)
             faults.add("two masks", f"slide `{slide_id}`: its mask may be {names}; keep one, or name it in a table")
-        return found[0] if len(found) == 1 else None
+        return masks[0] if len(masks) == 1 else None
 
     def unused(self) -> list[Path]:
         """Masks that no slide was found for."""

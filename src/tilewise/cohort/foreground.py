@@ -61,7 +61,7 @@ def foreground(samples: Samples, *, lossy: bool, inverted: bool, name: str) -> t
     colored = any(note.startswith(_COLORED) for note in notes)
     grey = len(present) > _MOST_LABELS and highest >= _NEARLY_FULL * samples.top and not colored
     if lossy or grey:
-        marked = values >= _cut(present, "JPEG-compressed" if lossy else "grey", samples.top, notes)
+        marked = values >= _threshold(present, "JPEG-compressed" if lossy else "grey", samples.top, notes)
         return np.asarray(marked if turned == inverted else ~marked, dtype=np.bool_), notes
     background = _background(present, samples.top, notes)
     if not inverted or turned:
@@ -88,15 +88,15 @@ def by_numbers(indices: npt.NDArray[Any]) -> tuple[Samples, str]:
     )
 
 
-def _cut(present: npt.NDArray[np.intp], kind: str, top: int, notes: list[str]) -> int:
+def _threshold(present: npt.NDArray[np.intp], kind: str, top: int, notes: list[str]) -> int:
     lowest, highest = int(present[0]), int(present[-1])
-    cut = max((highest + 1) // 2, 1)
-    if lowest >= cut and highest - lowest >= _JPEG_NOISE:
-        cut = (lowest + highest + 1) // 2
-        notes.append(f"{kind} mask cut half-way between its lowest and its highest value ({cut} of {top})")
+    threshold = max((highest + 1) // 2, 1)
+    if lowest >= threshold and highest - lowest >= _JPEG_NOISE:
+        threshold = (lowest + highest + 1) // 2
+        notes.append(f"{kind} mask cut half-way between its lowest and its highest value ({threshold} of {top})")
     else:
-        notes.append(f"{kind} mask cut at half of its highest value ({cut} of {top})")
-    return cut
+        notes.append(f"{kind} mask cut at half of its highest value ({threshold} of {top})")
+    return threshold
 
 
 def _background(present: npt.NDArray[np.intp], top: int, notes: list[str]) -> int:
@@ -118,7 +118,7 @@ def _values_present(values: Plane) -> npt.NDArray[np.intp]:
     # Nearly every mask holds 0 and one value more. Two passes tell, where counting all values is a slow one.
     highest = int(values.max())
     num_marked = cv2.countNonZero(values)
-    if highest and cv2.countNonZero(cv2.compare(values, highest, cv2.CMP_EQ)) == num_marked:
+    if highest and cv2.countNonZero(cv2.inRange(values, highest, highest)) == num_marked:
         return np.array([0, highest] if num_marked < values.size else [highest], dtype=np.intp)
     # OpenCV counts 8- and 16-bit values in place; NumPy would make 8 bytes of each pixel first.
     levels = int(np.iinfo(values.dtype).max) + 1
@@ -140,19 +140,19 @@ def _one_plane(samples: Samples, notes: list[str], *, lossy: bool, inverted: boo
     color = pixels[:, :, :-1] if has_alpha else pixels
     if not has_alpha:
         return _from_background(color, samples.top, notes, lossy=lossy, inverted=inverted)
-    seen = pixels[:, :, -1] > samples.top // 2
-    if seen.all() or (not seen.any() and np.ptp(color.max(axis=2))):  # alpha tells no pixel from another
+    opaque = pixels[:, :, -1] > samples.top // 2
+    if opaque.all() or (not opaque.any() and np.ptp(color.max(axis=2))):  # alpha tells no pixel from another
         return _from_background(color, samples.top, notes, lossy=lossy, inverted=inverted)
     plane: Plane = color.max(axis=2)
-    if not seen.any():
+    if not opaque.any():
         return np.zeros_like(plane), False
-    if np.ptp(plane[seen]) == 0:
+    if np.ptp(plane[opaque]) == 0:
         if _has_hue(color, plane):
             notes.append(f"{_COLORED}: all but black taken as foreground")
         notes.append("mask painted in one colour on nothing: taken by its alpha")
-        return np.where(seen, samples.top, 0).astype(pixels.dtype), False
+        return np.where(opaque, samples.top, 0).astype(pixels.dtype), False
     notes.append("transparent pixels of the mask taken as background")
-    return np.where(seen, plane, 0), False
+    return np.where(opaque, plane, 0), False
 
 
 def _has_hue(color: Plane, highest: Plane) -> bool:

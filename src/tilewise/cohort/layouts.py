@@ -93,11 +93,11 @@ def find_layout(folder: Path, purpose: Purpose) -> Source:
     if tables:
         return table_source(tables[0])
     fits = {name: probe(folder, purpose) for name, probe in _PROBES.items()}
-    found = [fit for fit in fits.values() if isinstance(fit, Source)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        listed = "; ".join(map(_described, found))
+    sources = [fit for fit in fits.values() if isinstance(fit, Source)]
+    if len(sources) == 1:
+        return sources[0]
+    if sources:
+        listed = "; ".join(map(_described, sources))
         raise CohortError(
             f"{folder}: more than one layout fits: {listed}. Give the folder or table you mean, or write a cohort.csv "
             "(slide,mask,label,group,split), which wins over the others"
@@ -201,8 +201,8 @@ def _labelled(source: Source) -> Fit:
     where = "/".join(path.name for path in source.bases)
     called = f" (they are called {source.listed[0].slides[0].name}, say)" if num_slides else ""
     table = source.table.name if source.table is not None else "no table"
-    said = f", it says {some(names, shown=2)}" if names else ""
-    return f"{table} names none of the {num_slides} image files in {where}/{called}{said}"
+    named_slides = f", it says {some(names, most=2)}" if names else ""
+    return f"{table} names none of the {num_slides} image files in {where}/{called}{named_slides}"
 
 
 def _with_optional_labels(layout: str, folder: Path, listing: Listing, labels: Path) -> Source:

@@ -11,8 +11,8 @@ import numpy as np
 from tilewise.cohort.foreground import Mask, by_numbers, foreground
 from tilewise.cohort.slide import Slide
 from tilewise.errors import MaskError, MaskSizeError, SlideError
-from tilewise.slides import Samples, SlideHeader, header, left_out, read_indices, read_samples
-from tilewise.slides.left_out import LEFT_OUT
+from tilewise.slides import Samples, SlideHeader, omissions, read_header, read_indices, read_samples
+from tilewise.slides.header import OMITTED
 from tilewise.slides.orientation import orient, oriented_size
 from tilewise.store import digest_bytes
 from tilewise.units import Size
@@ -45,17 +45,17 @@ def read_mask(slide: Slide, size: Size, *, inverted: bool = False) -> tuple[Mask
     if slide.mask_path is None:
         raise MaskError(f"{slide.slide_id}: it has no mask; add one, or name it in the column `mask`")
     try:
-        found = header(slide.mask_path)
-        turn, notes = _turn(slide, found, size)
-        notes += [f"{LEFT_OUT}of its mask, {part}" for part in left_out(found.notes)]
+        header = read_header(slide.mask_path)
+        turn, notes = _turn(slide, header, size)
+        notes += [f"{OMITTED}of its mask, {part}" for part in omissions(header.notes)]
         samples = read_samples(slide.mask_path, max_pixels=size.width * size.height)
     except SlideError as error:
         if isinstance(error, MaskError):
             raise
         raise MaskError(f"{slide.slide_id}: its mask cannot be used: {error}") from error
-    samples, alike = _seen_by_numbers(slide.mask_path, samples, found)
+    samples, alike = _by_palette_index(slide.mask_path, samples, header)
     name = f"{slide.slide_id}: mask {slide.mask_path.name}"
-    mask, taken = foreground(samples, lossy=found.lossy, inverted=inverted, name=name)
+    mask, taken = foreground(samples, lossy=header.lossy, inverted=inverted, name=name)
     mask, notes = orient(mask, turn), [*notes, *alike, *taken]
     if not mask.any():
         notes.append("mask empty: it marks no pixel")
@@ -72,7 +72,7 @@ def read_scaled_mask(slide: Slide, size: Size, *, inverted: bool = False) -> tup
     try:
         return read_mask(slide, size, inverted=inverted)
     except MaskSizeError:
-        own = header(slide.mask_path).size if slide.mask_path is not None else size
+        own = read_header(slide.mask_path).size if slide.mask_path is not None else size
         if not _is_scaled(own, size) or own.area > _MOST_ENLARGED * size.area:
             raise
     mask, notes = read_mask(slide, own, inverted=inverted)
@@ -86,9 +86,9 @@ def mask_digest(mask: Mask) -> str:
     return digest_bytes(f"{width}x{height}:".encode() + np.packbits(mask).tobytes())
 
 
-def _seen_by_numbers(path: Path, samples: Samples, found: SlideHeader) -> tuple[Samples, tuple[str, ...]]:
+def _by_palette_index(path: Path, samples: Samples, header: SlideHeader) -> tuple[Samples, tuple[str, ...]]:
     """The numbers of an indexed mask whose palette has one colour for all that it holds; else its samples."""
-    if found.mode != "palette" or not (samples.pixels == samples.pixels[0, 0]).all():
+    if header.mode != "palette" or not (samples.pixels == samples.pixels[0, 0]).all():
         return samples, ()
     indices = read_indices(path)
     if not np.ptp(indices):
@@ -97,19 +97,21 @@ def _seen_by_numbers(path: Path, samples: Samples, found: SlideHeader) -> tuple[
     return numbers, (note,)
 
 
-def _turn(slide: Slide, found: SlideHeader, size: Size) -> tuple[int, list[str]]:
+def _turn(slide: Slide, header: SlideHeader, size: Size) -> tuple[int, list[str]]:
     """How the mask has to be turned to lie on the slide as it is seen: 1, or the slide's own EXIF orientation."""
-    stored = header(slide.path).orientation if slide.path.is_file() and found.orientation == 1 else 1
-    if found.size == size:
+    stored = read_header(slide.path).orientation if slide.path.is_file() and header.orientation == 1 else 1
+    if header.size == size:
         turned = f"slide turned by EXIF orientation {stored}; its mask taken as drawn on the turned slide"
         return 1, [turned] if stored != 1 else []
-    if stored >= 5 and oriented_size(found.size, stored) == size:
+    if stored >= 5 and oriented_size(header.size, stored) == size:
         return stored, [f"mask drawn on the slide as stored, and turned with it (EXIF orientation {stored})"]
     step = "draw it on this slide again, or pair the slide with its own mask"
-    if _is_scaled(found.size, size):
-        step = f"scale it by {size.width / found.size.width:.4g} without smoothing, or pair the slide with its own mask"
+    if _is_scaled(header.size, size):
+        step = (
+            f"scale it by {size.width / header.size.width:.4g} without smoothing, or pair the slide with its own mask"
+        )
     raise MaskSizeError(
-        f"{slide.slide_id}: mask {slide.mask_path} is {found.size.width} x {found.size.height} pixels, the slide "
+        f"{slide.slide_id}: mask {slide.mask_path} is {header.size.width} x {header.size.height} pixels, the slide "
         f"{size.width} x {size.height}; {step}"
     )
 

@@ -101,17 +101,17 @@ def _read_csv(path: Path, faults: Faults) -> _Raw:
     columns = [same_name(name) for name in lines[0][1]]
     while columns and not columns[-1]:
         columns.pop()
-    kept = []
+    rows = []
     for line, cells in lines[1:]:
         beyond = [cell for cell in cells[len(columns) :] if cell.strip()]
         if beyond or len(cells) < len(columns):
             text = f"line {line}: {len(cells)} fields, but {len(columns)} column names; correct the line"
             faults.add("fields", text)
         else:
-            kept.append((line, cells[: len(columns)]))
-    if not kept:
+            rows.append((line, cells[: len(columns)]))
+    if not rows:
         faults.raise_if_any(path)
-    return _Raw(columns, kept, [f"{path.name}: {', '.join(remarks)}"] if remarks else [])
+    return _Raw(columns, rows, [f"{path.name}: {', '.join(remarks)}"] if remarks else [])
 
 
 def _read_parquet(path: Path) -> _Raw:
@@ -134,9 +134,9 @@ def _roles(path: Path, columns: Sequence[str], *, need_label: bool) -> tuple[dic
     plain = {name.casefold(): name for name in reversed(columns)}
     roles: dict[str, str] = {}
     for role, names in _ROLES.items():
-        found = next((plain[name] for name in names if name in plain), None)
-        if found is not None:
-            roles[role] = found
+        column = next((plain[name] for name in names if name in plain), None)
+        if column is not None:
+            roles[role] = column
     if "slide" not in roles:
         hint = _hint("slide", columns)
         raise CohortError(

@@ -20,7 +20,7 @@ def join_items(runs: Sequence[Iterable[FoldItem]]) -> list[FoldItem]:
     Raises:
         FoldsError: a slide has another label in two runs.
     """
-    found: dict[str, FoldItem] = {}
+    item_of: dict[str, FoldItem] = {}
     above: dict[tuple[str, str], tuple[str, str]] = {}
 
     def root(key: tuple[str, str]) -> tuple[str, str]:
@@ -31,22 +31,22 @@ def join_items(runs: Sequence[Iterable[FoldItem]]) -> list[FoldItem]:
 
     for run in runs:
         for item in run:
-            before = found.setdefault(item.slide_id, item)
-            if before.label != item.label:
+            known = item_of.setdefault(item.slide_id, item)
+            if known.label != item.label:
                 raise FoldsError(
-                    f"{item.slide_id} is {before.label!r} in one variant and {item.label!r} in another; they cannot be "
+                    f"{item.slide_id} is {known.label!r} in one variant and {item.label!r} in another; they cannot be "
                     "compared. Give them the same decisions"
                 )
             first, second = sorted((root(("slide", item.slide_id)), root(item.group_key)))
             above[second] = first
     members: dict[tuple[str, str], list[str]] = {}
-    for name in sorted(found):
+    for name in sorted(item_of):
         members.setdefault(root(("slide", name)), []).append(name)
     joined = []
     for names in members.values():
-        groups = sorted({str(found[name].group) for name in names if found[name].group is not None})
+        groups = sorted({str(item_of[name].group) for name in names if item_of[name].group is not None})
         group = groups[0] if groups else (names[0] if len(names) > 1 else None)
-        joined += [replace(found[name], group=group) for name in names]
+        joined += [replace(item_of[name], group=group) for name in names]
     return sorted(joined, key=lambda item: item.slide_id)
 
 
@@ -62,12 +62,12 @@ def restrict(folds: Folds, items: Iterable[FoldItem]) -> Folds:
         raise FoldsError(f"{unknown[0]} is not in the folds that this run shares with others; make the folds again")
     if len(wanted) == len(folds.items):
         return folds
-    kept = tuple(item for item in folds.items if item.slide_id in wanted)
+    included = tuple(item for item in folds.items if item.slide_id in wanted)
 
     def only(names: Sequence[str]) -> tuple[str, ...]:
         return tuple(name for name in names if name in wanted)
 
     parts = tuple(Fold(only(fold.train), only(fold.validation), only(fold.test)) for fold in folds.folds)
-    check_trainable(parts, kept)
-    note = f"{len(folds.items) - len(kept)} slides of the folds that this run shares with others are not in it"
-    return replace(folds, folds=parts, holdout=only(folds.holdout), items=kept, notes=(*folds.notes, note))
+    check_trainable(parts, included)
+    note = f"{len(folds.items) - len(included)} slides of the folds that this run shares with others are not in it"
+    return replace(folds, folds=parts, holdout=only(folds.holdout), items=included, notes=(*folds.notes, note))

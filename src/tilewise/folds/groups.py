@@ -73,7 +73,7 @@ class GroupTable:
             most_priority=priority + 1,
         )
 
-    def cut(self, rules: tuple[PartRule, ...], *, seed: tuple[int, ...]) -> tuple[GroupTable, ...]:
+    def split(self, rules: tuple[PartRule, ...], *, seed: tuple[int, ...]) -> tuple[GroupTable, ...]:
         """One table per rule; every group is in one of them."""
         import numpy as np
 

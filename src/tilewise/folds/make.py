@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from tilewise.errors import FoldsError
 from tilewise.folds.config import FoldsConfig
 from tilewise.folds.describe import describe
@@ -66,14 +68,14 @@ def _set_apart(table: GroupTable, config: FoldsConfig, *, seed: int) -> tuple[Gr
         )
     inner = table.rule(1.0 - config.holdout_fraction, least=2, least_in_all=max(3, folds_needed), priority=1)
     outer = table.rule(config.holdout_fraction, least=1, least_in_all=1, priority=0)
-    kept, holdout = table.cut((inner, outer), seed=(seed, _HOLDOUT))
-    return kept, holdout.slide_ids
+    inner_table, holdout = table.split((inner, outer), seed=(seed, _HOLDOUT))
+    return inner_table, holdout.slide_ids
 
 
 def _kfold(table: GroupTable, config: FoldsConfig, *, seed: int) -> list[Fold]:
     # No fold may test all groups of a class, as long as there are two: it could not be learnt.
     rule = table.rule(1.0 / config.num_folds, least=1, least_in_all=1, priority=0, spare=1)
-    tests = table.cut((rule,) * config.num_folds, seed=(seed, _TEST))
+    tests = table.split((rule,) * config.num_folds, seed=(seed, _TEST))
     folds = []
     for number, test in enumerate(tests):
         train, validation = _carve_validation(table.without(test), config, seed=(seed, _SELECT, number))
@@ -89,7 +91,7 @@ def _single(table: GroupTable, config: FoldsConfig, *, seed: int) -> Fold:
     ]
     if config.validation_fraction > 0.0:
         rules.append(table.rule(rest * config.validation_fraction, least=1, least_in_all=1, priority=0))
-    train, test, *validation = table.cut(tuple(rules), seed=(seed, _TEST))
+    train, test, *validation = table.split(tuple(rules), seed=(seed, _TEST))
     return Fold(train.slide_ids, validation[0].slide_ids if validation else (), test.slide_ids)
 
 
@@ -103,7 +105,7 @@ def _carve_validation(
         table.rule(1.0 - config.validation_fraction, least=1, least_in_all=1, priority=1),
         table.rule(config.validation_fraction, least=1, least_in_all=1, priority=0),
     )
-    train, validation = table.cut(rules, seed=seed)
+    train, validation = table.split(rules, seed=seed)
     return train.slide_ids, validation.slide_ids
 
 
@@ -142,10 +144,15 @@ def check_trainable(folds: Sequence[Fold], items: Sequence[FoldItem]) -> None:
     """
     label_of = {item.slide_id: item.label for item in items}
     for number, fold in enumerate(folds):
-        left = {label_of[slide] for slide in fold.train}
-        if len(left) < 2:
-            missing = sorted({str(label) for label in label_of.values()} - {str(label) for label in left})
+        labels = {label_of[slide] for slide in fold.train}
+        if len(labels) < 2:
+            missing = sorted({str(label) for label in label_of.values()} - {str(label) for label in labels})
             raise FoldsError(
                 f"fold {number} would train on one class: {', '.join(map(repr, missing))} has too few groups to be "
                 "trained on and tested; add slides of another group of it, or correct the group column"
             )
+
+
+def derived_seed(seed: int, *numbers: int) -> int:
+    """A seed, 63 bits, that depends on the run's and on these numbers, such as that of a fold, alone."""
+    return int(np.random.SeedSequence([seed, *numbers]).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -150,10 +150,10 @@ def _greedy(problem: _Problem, number_T: Counts, rng: np.random.Generator) -> _S
     share_P = problem.target_PC[:, -1] / max(int(number_T @ problem.slides_TC[:-1, -1]), 1)
     number_TP = np.floor(number_T[:, None] * share_P).astype(np.int64)
     state = _State(number_TP, number_TP.T @ problem.slides_TC[:-1], number_TP.T @ problem.groups_TC[:-1])
-    left_T = number_T - number_TP.sum(axis=1)
+    rest_T = number_T - number_TP.sum(axis=1)
     total_C = np.maximum(number_T @ problem.slides_TC[:-1, :-1], 1)
     hold_T = (problem.slides_TC[:-1, :-1] / total_C).max(axis=1)  # the largest share of any class in one group
-    order = np.repeat(np.arange(len(number_T)), left_T)
+    order = np.repeat(np.arange(len(number_T)), rest_T)
     order = order[np.argsort(-hold_T[order] * rng.uniform(0.8, 1.25, len(order)), kind="stable")]
     broken_P, deviation_P = problem.part_costs(state.slides_PC, state.groups_PC, slice(None))
     for kind in order:

@@ -16,7 +16,7 @@ _SPELLINGS = {
 }
 _PART_OF = {spelling: part for part, spellings in _SPELLINGS.items() for spelling in spellings}
 # What a group is kept in when the table has it in several parts: the later use of a slide wins, training loses.
-_KEPT_FIRST = ("holdout", "test", "validation", "train")
+_PRECEDENCE = ("holdout", "test", "validation", "train")
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,15 @@ def read_table_split(items: Sequence[FoldItem]) -> tuple[tuple[FoldItem, ...], T
         FoldsError: a slide has no split or an unknown one, or train or test is empty.
     """
     part_of = {item.slide_id: _part(item) for item in items}
-    kept_in: dict[tuple[str, str], str] = {}
+    part_of_group: dict[tuple[str, str], str] = {}
     for item in items:
-        parts = (kept_in.get(item.group_key, "train"), part_of[item.slide_id])
-        kept_in[item.group_key] = min(parts, key=_KEPT_FIRST.index)
-    used = tuple(item for item in items if part_of[item.slide_id] == kept_in[item.group_key])
+        parts = (part_of_group.get(item.group_key, "train"), part_of[item.slide_id])
+        part_of_group[item.group_key] = min(parts, key=_PRECEDENCE.index)
+    used = tuple(item for item in items if part_of[item.slide_id] == part_of_group[item.group_key])
     split = {
         part: tuple(sorted(item.slide_id for item in used if part_of[item.slide_id] == part)) for part in _SPELLINGS
     }
-    notes = _left_out(items, part_of, kept_in)
+    notes = _split_groups(items, part_of, part_of_group)
     for part in ("train", "test"):
         if not split[part]:
             because = f" ({'; '.join(notes)})" if notes else ""
@@ -68,10 +68,12 @@ def _part(item: FoldItem) -> str:
     return part
 
 
-def _left_out(items: Sequence[FoldItem], part_of: dict[str, str], kept_in: dict[tuple[str, str], str]) -> list[str]:
+def _split_groups(
+    items: Sequence[FoldItem], part_of: dict[str, str], part_of_group: dict[tuple[str, str], str]
+) -> list[str]:
     notes = []
-    for key, kept in sorted(kept_in.items()):
-        gone = [i.slide_id for i in items if i.group_key == key and part_of[i.slide_id] != kept]
+    for key, part in sorted(part_of_group.items()):
+        gone = [i.slide_id for i in items if i.group_key == key and part_of[i.slide_id] != part]
         if gone:
-            notes.append(f"group {key[1]} has slides in {kept} and elsewhere: {', '.join(gone)} left out of the folds")
+            notes.append(f"group {key[1]} has slides in {part} and elsewhere: {', '.join(gone)} left out of the folds")
     return notes

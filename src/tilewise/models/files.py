@@ -25,7 +25,7 @@ def read_weights(folder: Path, digest: object) -> dict[str, NDArray[Any]]:
     Raises:
         ArtifactError: the file is missing, damaged or of another model.
     """
-    return read_tensors(folder / WEIGHTS_NAME, digest, about=ABOUT_NAME, again=AGAIN)
+    return read_tensors(folder / WEIGHTS_NAME, digest, described_in=ABOUT_NAME, again=AGAIN)
 
 
 def check_aggregator(folder: Path, aggregator: str, head: HeadConfig, known: Collection[str]) -> None:

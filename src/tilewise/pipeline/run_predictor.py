@@ -167,7 +167,7 @@ class RunPredictor:
             warnings.setdefault(name, []).extend(sentences)
         num_unnormalised = dict(zip(members.slide_ids, members.num_unnormalised_S.tolist(), strict=True))
         record = prepared.preparer.record(inputs, num_unnormalised)
-        for name, reason in record.left.items() if record else ():
+        for name, reason in record.unnormalised.items() if record else ():
             warnings.setdefault(name, []).append(f"stain not normalised: {reason}")
         probabilities = dict(zip(members.slide_ids, classifier.weigh(members.probabilities_MSC), strict=True))
         return RunPrediction(members, probabilities, warnings, unpredicted, self.notes, failures, audited.notes)

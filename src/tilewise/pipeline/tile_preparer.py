@@ -19,7 +19,7 @@ from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs, TileInput
 from tilewise.recipe import Recipe
 from tilewise.stain import run as stain_stage
 from tilewise.stain.config import StainConfig
-from tilewise.stain.judgement import trust
+from tilewise.stain.judgement import untrusted_reason
 from tilewise.stain.normalise import AnyNormaliser, Normaliser, TileNormaliser
 from tilewise.stain.profile import StainProfile
 from tilewise.stain.record import StainRecord
@@ -90,7 +90,7 @@ class TilePreparer:
             counts = self.tiles.counts()
             left = {name: f"{num} of {counts[name]} tiles" for name, num in num_unnormalised.items() if num}
         else:
-            left = {name: reason for name in names if (reason := trust(self.profiles[name], config))}
+            left = {name: reason for name in names if (reason := untrusted_reason(self.profiles[name], config))}
         return StainRecord(config.method, inputs.targets, len(names), left)
 
     def _feature_inputs(

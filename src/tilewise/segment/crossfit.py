@@ -102,7 +102,7 @@ def fold_of_groups(slides: Sequence[AuditedSlide], num_folds: int, *, seed: int)
             f"networks of which each leaves some out; {step}"
         )
     rule = table.rule(1.0 / num_folds, least=1, least_in_all=1, priority=0)
-    parts = table.cut((rule,) * num_folds, seed=(seed, _SEED_OF_FOLDS))
+    parts = table.split((rule,) * num_folds, seed=(seed, _SEED_OF_FOLDS))
     return {str(item.group): number for number, part in enumerate(parts) for group in part.members for item in group}
 
 

@@ -91,7 +91,7 @@ class FoldNetwork:
         """
         about = read_json(folder / _ABOUT, schema=_SCHEMA, version=_VERSION)
         try:
-            weights = read_tensors(folder / _WEIGHTS, about["weights_digest"], about=_ABOUT, again=_AGAIN)
+            weights = read_tensors(folder / _WEIGHTS, about["weights_digest"], described_in=_ABOUT, again=_AGAIN)
             config = UNetConfig.model_validate(about["config"])
             return cls(config, weights, frozenset(map(str, about["seen"])), dict(about["origin"]))
         except (KeyError, TypeError, ValueError, ValidationError) as error:

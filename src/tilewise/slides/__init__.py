@@ -4,14 +4,13 @@ A reader for pyramids or for OpenSlide's formats is one more file that offers `S
 `opening.open_slide`.
 """
 
-from tilewise.slides.header import SlideHeader
+from tilewise.slides.header import SlideHeader, omissions
 from tilewise.slides.indices import read_indices
-from tilewise.slides.left_out import left_out
 from tilewise.slides.opening import (
     DEFAULT_MAX_PIXELS,
-    header,
     open_slide,
     pixel_digest,
+    read_header,
     read_image,
     read_samples,
     rgb_digest,
@@ -28,10 +27,10 @@ __all__ = [
     "Samples",
     "SlideHeader",
     "SlideReader",
-    "header",
-    "left_out",
+    "omissions",
     "open_slide",
     "pixel_digest",
+    "read_header",
     "read_image",
     "read_indices",
     "read_samples",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from tilewise.errors import SlideError, SlideTooLarge, SlideUnreadable
-from tilewise.slides.decoder_log import quiet_decoders
+
+_LOGGERS: Final = ("tifffile", "imagecodecs")
 
 
 @contextlib.contextmanager
-def named(path: Path, what: str) -> Iterator[None]:
+def slide_errors(path: Path, what: str) -> Iterator[None]:
     """Turn whatever is raised inside into one error that names the slide; slide errors pass as they are.
 
     Args:
@@ -19,7 +23,7 @@ def named(path: Path, what: str) -> Iterator[None]:
         what: went wrong, as the message shall call it.
     """
     try:
-        with quiet_decoders():
+        with _quiet_decoders():
             yield
     except SlideError:
         raise
@@ -37,3 +41,21 @@ def named(path: Path, what: str) -> Iterator[None]:
         reason = str(error) if type(error) is ValueError else stumbled
         step = "" if "; save " in reason else ". Copy it again from its source, or save it as PNG"
         raise SlideUnreadable(f"{path}: {what}: {reason}{step}") from error
+
+
+@contextlib.contextmanager
+def _quiet_decoders() -> Iterator[None]:
+    """Drop what tifffile and imagecodecs log in this thread: the error says it. Other threads and loggers go on."""
+    thread = threading.get_ident()
+
+    def from_elsewhere(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    for logger in loggers:
+        logger.addFilter(from_elsewhere)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(from_elsewhere)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -11,6 +12,8 @@ from tilewise.units import Size
 
 # Microscopes reach from about 100x (0.1 um) down to photographs of the glass; 72 or 300 dpi are a printer's numbers.
 _PLAUSIBLE_MPP: Final = (0.05, 20.0)
+OMITTED: Final = "left out: "
+"""How a note begins that tells of image data which was not taken."""
 
 
 class Buffer(Protocol):
@@ -79,11 +82,11 @@ def make_header(  # noqa: PLR0913 - one argument per fact, all by name
     """
     if stored_size.width <= 0 or stored_size.height <= 0:
         raise ValueError(f"its header says {stored_size.width} x {stored_size.height} pixels")
-    said = list(notes)
+    messages = list(notes)
     if orientation != 1:
-        said.append(f"EXIF orientation {orientation}: {ORIENTATIONS[orientation]}")
+        messages.append(f"EXIF orientation {orientation}: {ORIENTATIONS[orientation]}")
     if profile:
-        said.append("embedded colour profile not applied")
+        messages.append("embedded colour profile not applied")
     return SlideHeader(
         format=format,
         size=oriented_size(stored_size, orientation),
@@ -95,7 +98,7 @@ def make_header(  # noqa: PLR0913 - one argument per fact, all by name
         mpp=mpp,
         lossy=lossy,
         levels=levels,
-        notes=tuple(said),
+        notes=tuple(messages),
         pages_at=pages_at,
     )
 
@@ -106,3 +109,8 @@ def plausible_mpp(x_um: float, y_um: float) -> float | None:
     if not (math.isfinite(x_um) and math.isfinite(y_um) and low <= x_um <= high):
         return None
     return x_um if abs(x_um - y_um) <= 0.01 * x_um else None
+
+
+def omissions(notes: Iterable[str]) -> tuple[str, ...]:
+    """What a reader left out that could be image data, from its notes: further pages, planes, channels, frames."""
+    return tuple(note.removeprefix(OMITTED) for note in notes if note.startswith(OMITTED))

@@ -15,8 +15,8 @@ import tifffile
 from PIL import BmpImagePlugin
 
 from tilewise.errors import SlideUnreadable
-from tilewise.slides.failures import named
-from tilewise.slides.opening import header
+from tilewise.slides.failures import slide_errors
+from tilewise.slides.opening import read_header
 from tilewise.slides.orientation import orient
 from tilewise.slides.tiff_directory import read_page
 
@@ -33,18 +33,18 @@ def read_indices(path: Path) -> npt.NDArray[Any]:
     Raises:
         SlideUnreadable: the file is missing or damaged, or has no palette.
     """
-    found = header(path)
-    if found.mode != "palette":
-        raise SlideUnreadable(f"{path}: it has no palette but is {found.mode}; give an indexed image")
-    with named(path, f"this {found.format} cannot be decoded"):
-        if found.format == "PNG":
+    header = read_header(path)
+    if header.mode != "palette":
+        raise SlideUnreadable(f"{path}: it has no palette but is {header.mode}; give an indexed image")
+    with slide_errors(path, f"this {header.format} cannot be decoded"):
+        if header.format == "PNG":
             indices = _of_png(path.read_bytes())
-        elif found.format == "BMP":
+        elif header.format == "BMP":
             indices = _of_bmp(path.read_bytes())
         else:
             with tifffile.TiffFile(path) as file:
-                indices = read_page(file, found.pages_at[0]).asarray(maxworkers=1, squeeze=False)[0, 0, :, :, 0]
-        return orient(indices, found.orientation)
+                indices = read_page(file, header.pages_at[0]).asarray(maxworkers=1, squeeze=False)[0, 0, :, :, 0]
+        return orient(indices, header.orientation)
 
 
 def _of_png(data: bytes) -> npt.NDArray[Any]:

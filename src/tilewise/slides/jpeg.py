@@ -91,8 +91,8 @@ def _require_end(data: bytes) -> None:
     for segment in segments(data):
         position = segment.end
     num_scans = 1
-    while found := MARKER.search(data, position):
-        marker, start = data[found.start() + 1], found.start()
+    while match := MARKER.search(data, position):
+        marker, start = data[match.start() + 1], match.start()
         if marker == END:
             return
         num_scans += marker == SCAN

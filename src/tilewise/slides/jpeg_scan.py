@@ -91,11 +91,11 @@ def _in_one_scan(stream: JpegStream, data: bytes) -> tuple[int, int, int]:
     short = (empty & (beyond_end == 0)).any(axis=1)
     if short.any():
         # A whole segment may end on a unit of middle grey as well; then nothing that is added to it is read.
-        seen, added = (
+        decoded, decoded_longer = (
             layout.units(_own_pixels(_components(layout.stream(pieces, stream.quantisation), stream), stream), 1)
             for pieces in (parts, [part + _TAIL for part in parts])
         )
-        short &= ((seen != added).any(axis=2) & (beyond_end < 0)).any(axis=1)
+        short &= ((decoded != decoded_longer).any(axis=2) & (beyond_end < 0)).any(axis=1)
     return int(short.sum()), int(beyond.sum()), len(parts)
 
 
@@ -146,20 +146,24 @@ def _in_many_scans(stream: JpegStream, data: bytes) -> tuple[int, int, int]:
         return 0, 0, 0
     frame_end = stream.frame_start + len(stream.frame)
     taller = data[: stream.frame_start] + stream.frame_of(width, height + 3 * down) + data[frame_end:]
-    pieces = _cut_behind_scans(taller, stream.data_start)
-    seen, added = (
+    pieces = _split_behind_scans(taller, stream.data_start)
+    decoded, decoded_longer = (
         _components(b"".join(tail if piece is None else piece for piece in pieces), stream) for tail in (b"", _TAIL)
     )
     bottom = math.ceil(height / down) * down
     padded = _NUM_PADDED_SCAN * across
     # Colours are smoothed over the blocks beside them.
-    beyond = (seen[bottom:, padded:, 0] != _GREY).any() or (seen[bottom + down :, padded + across :] != _GREY).any()
+    beyond = (decoded[bottom:, padded:, 0] != _GREY).any() or (
+        decoded[bottom + down :, padded + across :] != _GREY
+    ).any()
     inner = max(height - 4, 0)
-    short = (seen[:height, :, 0] != added[:height, :, 0]).any() or (seen[:inner] != added[:inner]).any()
+    short = (decoded[:height, :, 0] != decoded_longer[:height, :, 0]).any() or (
+        decoded[:inner] != decoded_longer[:inner]
+    ).any()
     return int(short), int(beyond), pieces.count(None)
 
 
-def _cut_behind_scans(data: bytes, start: int) -> list[bytes | None]:
+def _split_behind_scans(data: bytes, start: int) -> list[bytes | None]:
     """The stream in pieces, with a None behind the data of each scan."""
     pieces: list[bytes | None] = [data[:start]]
     in_scan = True

@@ -12,7 +12,7 @@ import numpy as np
 
 from tilewise.errors import SlideTooLarge, SlideUnreadable
 from tilewise.slides.bmp import decode_bmp, read_bmp_header
-from tilewise.slides.failures import named
+from tilewise.slides.failures import slide_errors
 from tilewise.slides.header import SlideHeader
 from tilewise.slides.jpeg import decode_jpeg, read_jpeg_header
 from tilewise.slides.openslide_levels import OpenSlideLevels, read_openslide_header
@@ -48,16 +48,16 @@ def open_slide(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> SlideRead
             OpenSlide where that is not installed.
         SlideTooLarge: it holds more than `max_pixels`, in every level.
     """
-    found = header(path)
-    if found.levels:
-        return _open_levels(path, found, finest_within(path, found.levels, max_pixels))
-    samples = _decode(path, found, max_pixels)
+    header = read_header(path)
+    if header.levels:
+        return _open_levels(path, header, finest_within(path, header.levels, max_pixels))
+    samples = _decode(path, header, max_pixels)
     pixels, notes = to_rgb(samples)
     return FlatReader(
         path,
-        orient(pixels, found.orientation),
-        mpp=found.mpp,
-        notes=(*found.notes, *notes),
+        orient(pixels, header.orientation),
+        mpp=header.mpp,
+        notes=(*header.notes, *notes),
         samples=sample_range(samples),
     )
 
@@ -69,11 +69,11 @@ def read_image(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> RGB:
         SlideUnreadable: as `open_slide`.
         SlideTooLarge: as `open_slide`.
     """
-    found = header(path)
-    if found.levels:
+    header = read_header(path)
+    if header.levels:
         with open_slide(path, max_pixels=max_pixels) as reader:
             return reader.read_region(Box(0, 0, *reader.size))
-    return orient(to_rgb(_decode(path, found, max_pixels))[0], found.orientation)
+    return orient(to_rgb(_decode(path, header, max_pixels))[0], header.orientation)
 
 
 def read_samples(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Samples:
@@ -87,18 +87,18 @@ def read_samples(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Samples
         SlideUnreadable: as `open_slide`.
         SlideTooLarge: as `open_slide`.
     """
-    found = header(path)
-    samples = _decode(path, found, max_pixels)
-    return replace(samples, pixels=orient(samples.pixels, found.orientation))
+    header = read_header(path)
+    samples = _decode(path, header, max_pixels)
+    return replace(samples, pixels=orient(samples.pixels, header.orientation))
 
 
-def header(path: Path) -> SlideHeader:
+def read_header(path: Path) -> SlideHeader:
     """Read what the file says about its image; no pixel is decoded.
 
     Raises:
         SlideUnreadable: the file is missing, empty, damaged in its header, or of another format.
     """
-    with named(path, "the file cannot be read"):
+    with slide_errors(path, "the file cannot be read"):
         state = path.stat()
         return _header(path, state.st_mtime_ns, state.st_size, state.st_ino)
 
@@ -112,13 +112,13 @@ def _header(path: Path, *_state: int) -> SlideHeader:
             raise SlideUnreadable(f"{path}: the file is empty; copy it again from its source")
         format_name, notes = sniff(head, path.suffix)
         if format_name == "TIFF":
-            found = read_tiff_header(path)
+            header = read_tiff_header(path)
         elif format_name == "OpenSlide":
-            found = read_openslide_header(path)
+            header = read_openslide_header(path)
         else:
             with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                found = _HEADERS[format_name](data)
-    return replace(found, notes=(*notes, *found.notes))
+                header = _HEADERS[format_name](data)
+    return replace(header, notes=(*notes, *header.notes))
 
 
 def pixel_digest(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> str:
@@ -137,18 +137,18 @@ def rgb_digest(rgb: RGB) -> str:
     return digest_bytes(f"{width}x{height}:{digest_bytes(np.ascontiguousarray(rgb).data)}".encode())
 
 
-def _open_levels(path: Path, found: SlideHeader, first: int) -> SlideReader:
-    with named(path, f"this {found.format} cannot be opened"):
-        levels = OpenSlideLevels(path) if found.format == "OpenSlide" else TiledTiff(path, found.pages_at)
-    return PyramidReader(path, levels, first=first, mpp=found.mpp, notes=found.notes)
+def _open_levels(path: Path, header: SlideHeader, first: int) -> SlideReader:
+    with slide_errors(path, f"this {header.format} cannot be opened"):
+        levels = OpenSlideLevels(path) if header.format == "OpenSlide" else TiledTiff(path, header.pages_at)
+    return PyramidReader(path, levels, first=first, mpp=header.mpp, notes=header.notes)
 
 
-def _decode(path: Path, found: SlideHeader, max_pixels: int) -> Samples:
-    num_pixels = found.size.width * found.size.height
+def _decode(path: Path, header: SlideHeader, max_pixels: int) -> Samples:
+    num_pixels = header.size.width * header.size.height
     if num_pixels > max_pixels:
         raise SlideTooLarge(
-            f"{path}: {found.size.width} x {found.size.height} pixels are {num_pixels / 1e6:,.1f} megapixels, more "
+            f"{path}: {header.size.width} x {header.size.height} pixels are {num_pixels / 1e6:,.1f} megapixels, more "
             f"than the {max_pixels / 1e6:,.1f} decoded at once; scale it down, or raise the limit (max_pixels)"
         )
-    with named(path, f"this {found.format} cannot be decoded"):
-        return decode_tiff(path, found) if found.format == "TIFF" else _DECODERS[found.format](path.read_bytes())
+    with slide_errors(path, f"this {header.format} cannot be decoded"):
+        return decode_tiff(path, header) if header.format == "TIFF" else _DECODERS[header.format](path.read_bytes())

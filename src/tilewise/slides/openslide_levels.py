@@ -76,11 +76,11 @@ class OpenSlideLevels:
         scale = self._slide.level_downsamples[level]
         corner = (round(box.x * scale), round(box.y * scale))
         try:
-            seen = np.asarray(self._slide.read_region(corner, level, (box.width, box.height)))
+            rgba = np.asarray(self._slide.read_region(corner, level, (box.width, box.height)))
         except self._failure as error:
             raise ValueError(f"OpenSlide says: {error}") from error
-        rgb: RGB = cv2.cvtColor(seen, cv2.COLOR_RGBA2RGB)
-        alpha = seen[:, :, 3:]
+        rgb: RGB = cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB)
+        alpha = rgba[:, :, 3:]
         if int(alpha.min()) == _OPAQUE:
             return rgb
         veil = _OPAQUE - alpha.astype(np.uint16)

@@ -17,9 +17,9 @@ from typing import Any, Final, NamedTuple, cast
 
 import imagecodecs
 import numpy as np
+import numpy.typing as npt
 
-from tilewise.slides.header import Buffer, SlideHeader, make_header, plausible_mpp
-from tilewise.slides.left_out import LEFT_OUT
+from tilewise.slides.header import OMITTED, Buffer, SlideHeader, make_header, plausible_mpp
 from tilewise.slides.orientation import orientation_of
 from tilewise.slides.png_rows import unfilter
 from tilewise.slides.samples import Kind, Samples
@@ -29,7 +29,7 @@ _SIGNATURE_BYTES: Final = 8
 _IHDR_END: Final = 33
 _IEND: Final = b"\0\0\0\0IEND\xaeB`\x82"
 _STORED_BYTES: Final = 65_535
-_KEPT_SCRATCH_BYTES: Final = 64 * 1024 * 1024
+_MOST_SCRATCH_BYTES: Final = 64 * 1024 * 1024
 _CHUNK_HEAD: Final = struct.Struct(">I4s")
 # Programs write chunks of 8 kB; each is a step in Python.
 _MANY_CHUNKS, _LEAST_BYTES = 10_000, 256
@@ -77,8 +77,16 @@ def read_png_header(data: Buffer) -> SlideHeader:
         orientation=orientation,
         mpp=mpp,
         profile=profile,
-        notes=(f"{LEFT_OUT}the frames after the first of an animation",) if animated else (),
+        notes=(f"{OMITTED}the frames after the first of an animation",) if animated else (),
     )
+
+
+def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """A PNG file of uint8 (H, W, 3) RGB or (H, W) grey; the same pixels always give the same bytes.
+
+    Run lengths of differences to the pixel above take half the time of zlib's matching, and are no larger on glass.
+    """
+    return bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=1, strategy=3, filter=32))
 
 
 def decode_png(data: bytes) -> Samples:
@@ -159,7 +167,7 @@ class _Scratch(threading.local):
         buffer = self.buffers.get(name)
         if buffer is None or len(buffer) < num_bytes:
             buffer = bytearray(num_bytes)
-            if num_bytes <= _KEPT_SCRATCH_BYTES:
+            if num_bytes <= _MOST_SCRATCH_BYTES:
                 self.buffers[name] = buffer
         return memoryview(buffer)[:num_bytes]
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol, Self
 import numpy as np
 
 from tilewise.errors import SlideTooLarge
-from tilewise.slides.failures import named
+from tilewise.slides.failures import slide_errors
 from tilewise.slides.reader import resize, thumbnail_size
 from tilewise.slides.samples import RGB, SampleRange
 from tilewise.units import Box, Size
@@ -139,10 +139,10 @@ class PyramidReader:
         if box.inside(size):
             return self._read(level, box)
         region = np.full((box.height, box.width, 3), _WHITE, dtype=np.uint8)
-        seen = box.clip(size)
-        if seen is not None:
-            top, left = seen.y - box.y, seen.x - box.x
-            region[top : top + seen.height, left : left + seen.width] = self._read(level, seen)
+        visible = box.clip(size)
+        if visible is not None:
+            top, left = visible.y - box.y, visible.x - box.x
+            region[top : top + visible.height, left : left + visible.width] = self._read(level, visible)
         return region
 
     def _read(self, level: int, box: Box) -> RGB:
@@ -150,7 +150,7 @@ class PyramidReader:
             raise ValueError(f"{self.path}: the reader is closed; read inside its `with` block")
         if level == 0 and self._whole is not None:
             return self._whole[box.rows, box.columns].copy()
-        with named(self.path, "a region cannot be decoded"):
+        with slide_errors(self.path, "a region cannot be decoded"):
             return self._source.read(self._first + level, box)
 
 

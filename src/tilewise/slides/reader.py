@@ -129,10 +129,10 @@ class FlatReader:
         if box.inside(self.size):
             return whole[box.rows, box.columns].copy()
         region = np.full((box.height, box.width, 3), _WHITE, dtype=np.uint8)
-        seen = box.clip(self.size)
-        if seen is not None:
-            top, left = seen.y - box.y, seen.x - box.x
-            region[top : top + seen.height, left : left + seen.width] = whole[seen.rows, seen.columns]
+        visible = box.clip(self.size)
+        if visible is not None:
+            top, left = visible.y - box.y, visible.x - box.x
+            region[top : top + visible.height, left : left + visible.width] = whole[visible.rows, visible.columns]
         return region
 
 

@@ -11,15 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from tilewise.slides.header import SlideHeader, make_header
-from tilewise.slides.left_out import LEFT_OUT
+from tilewise.slides.header import OMITTED, SlideHeader, make_header
 from tilewise.slides.openslide_levels import read_openslide_header
 from tilewise.slides.orientation import valid_orientation
 from tilewise.slides.samples import Kind, Samples
 from tilewise.slides.tiff_copies import page_size
 from tilewise.slides.tiff_directory import read_page
 from tilewise.slides.tiff_pages import decodes_to_rgb, read_layout
-from tilewise.slides.tiff_segments import is_left_ycbcr, require_segments, require_whole_segments, rgb_from_ycbcr
+from tilewise.slides.tiff_segments import decodes_to_ycbcr, require_segments, require_whole_segments, rgb_from_ycbcr
 from tilewise.slides.tiff_tags import full_scale, microns_per_pixel, tag
 from tilewise.slides.tiled_tiff import vendor_of
 from tilewise.units import Size
@@ -69,13 +68,13 @@ def decode_tiff(path: Path, header: SlideHeader) -> Samples:
         pixels = page.asarray(maxworkers=1, squeeze=False)
         palette = page.colormap if header.mode == "palette" else None
         file.filehandle.seek(page.dataoffsets[0])
-        is_ycbcr = is_left_ycbcr(page, file.filehandle.read(page.databytecounts[0]))
+        is_ycbcr = decodes_to_ycbcr(page, file.filehandle.read(page.databytecounts[0]))
         top = full_scale(page, str(page.description or file.pages.first.description or ""), header.bits)
     pixels = _height_width_channels(pixels, header.stored_size)
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8)
     if palette is not None:
-        return Samples(_looked_up(pixels[:, :, 0], palette), "rgb", 255, notes=("palette looked up",))
+        return Samples(_apply_palette(pixels[:, :, 0], palette), "rgb", 255, notes=("palette looked up",))
     if is_ycbcr:
         pixels[:, :, :3] = rgb_from_ycbcr(np.ascontiguousarray(pixels[:, :, :3]))
     return _meaning(pixels, header, page, top)
@@ -162,7 +161,7 @@ def _height_width_channels(pixels: npt.NDArray[Any], size: Size) -> npt.NDArray[
     return np.ascontiguousarray(np.moveaxis(pixels[:, 0, :, :, 0], 0, -1))
 
 
-def _looked_up(indices: npt.NDArray[Any], palette: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+def _apply_palette(indices: npt.NDArray[Any], palette: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     # Palettes have 16 bits; some old writers fill only 8 of them.
     colors = palette if int(palette.max(initial=0)) < 256 else palette >> 8
     return np.ascontiguousarray(colors.T.astype(np.uint8)[indices])
@@ -180,7 +179,7 @@ def _meaning(pixels: npt.NDArray[Any], header: SlideHeader, page: Any, top: int)
             spare = pixels[:, :, num_colors]
             varies = bool((spare != spare[0, 0]).any())
             notes.append(
-                f"{LEFT_OUT if varies else ''}an extra channel of no stated meaning{'' if varies else ' left out'}"
+                f"{OMITTED if varies else ''}an extra channel of no stated meaning{'' if varies else ' left out'}"
             )
             pixels = np.ascontiguousarray(pixels[:, :, :num_colors])
     stored_top = (1 << header.bits) - 1

@@ -27,7 +27,7 @@ def directory_offsets(file: Any) -> tuple[tuple[int, ...], str]:
     """
     tiff, handle = file.tiff, file.filehandle
     offsets = [int(file.pages.first.offset)]
-    seen = set(offsets)
+    visited = set(offsets)
     while True:
         handle.seek(offsets[-1])
         try:
@@ -38,13 +38,13 @@ def directory_offsets(file: Any) -> tuple[tuple[int, ...], str]:
             return tuple(offsets), f"the pages after page {len(offsets)}, as the file is damaged or broken off there"
         if not following:
             return tuple(offsets), ""
-        if following in seen:
+        if following in visited:
             raise ValueError(f"it is damaged: after page {len(offsets)} its pages lead back to an earlier one")
         if following >= handle.size:
             return tuple(offsets), f"the pages after page {len(offsets)}, which lie beyond the end of the file"
         if len(offsets) == MOST_PAGES:
             raise ValueError(f"it holds more than {MOST_PAGES:,} pages; save the slide in a file of its own")
-        seen.add(following)
+        visited.add(following)
         offsets.append(following)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tilewise.slides.left_out import LEFT_OUT
+from tilewise.slides.header import OMITTED
 from tilewise.slides.tiff_copies import is_reduced_copy, page_size
 from tilewise.slides.tiff_directory import directory_offsets, read_page
 from tilewise.slides.tiff_planes import num_channels, num_hidden
@@ -68,14 +68,14 @@ def read_layout(file: Any) -> TiffLayout:
     roles = _Roles(file, slide, {page.offset for page in below}, beside)
     others = {page.offset: page for page in [*chain, *below] if page.offset != slide.offset}
     named = {page.offset: roles.role(page) for page in sorted(others.values(), key=lambda page: -int(page.imagewidth))}
-    left_out = [page for page in chain if named.get(page.offset) == _OTHER]
-    _require_one_image(file, chain, slide, left_out)
+    other_pages = [page for page in chain if named.get(page.offset) == _OTHER]
+    _require_one_image(file, chain, slide, other_pages)
     notes = _notes(chain, slide, named, bool(roles.levels))
     hidden = num_hidden(file, chain)
     if hidden:
-        notes.append(f"{LEFT_OUT}{hidden} further images in the same page, as its description says")
+        notes.append(f"{OMITTED}{hidden} further images in the same page, as its description says")
     if broken:
-        notes.append(f"{LEFT_OUT}{broken}")
+        notes.append(f"{OMITTED}{broken}")
     return TiffLayout(slide, tuple(roles.levels), len(chain), tuple(notes))
 
 
@@ -111,7 +111,7 @@ class _Roles:
         self._below = below
         self._beside = beside
         self._finer = slide
-        self._num_left = _MOST_COMPARED
+        self._num_comparisons = _MOST_COMPARED
         self.slide = slide
         self.levels = [slide] if has_rgb_tiles(slide) and orientation(slide) == 1 else []
 
@@ -132,9 +132,9 @@ class _Roles:
 
     def _is_copy(self, page: Any) -> bool:
         larger = [one for one in (self._finer, self.slide) if _is_smaller(page, one)]
-        if not larger or not self._num_left:
+        if not larger or not self._num_comparisons:
             return False
-        self._num_left -= 1
+        self._num_comparisons -= 1
         verdict = is_reduced_copy(self._file, page, larger[0])
         if verdict is None:
             return bool(int(page.subfiletype) & _REDUCED) or page.offset in self._below
@@ -187,9 +187,9 @@ def _named_by_ome(xml: str) -> dict[int, str]:
     return roles
 
 
-def _require_one_image(file: Any, chain: Sequence[Any], slide: Any, left_out: Sequence[Any]) -> None:
+def _require_one_image(file: Any, chain: Sequence[Any], slide: Any, other_pages: Sequence[Any]) -> None:
     """Refuse what may be parts of one picture, and a slide beside a larger picture that is another one."""
-    larger = [page for page in left_out if page_size(page).area > page_size(slide).area]
+    larger = [page for page in other_pages if page_size(page).area > page_size(slide).area]
     if larger:
         raise ValueError(
             f"its {_place(chain, slide)} and its {_place(chain, larger[0])} are different pictures, and nothing tells "
@@ -197,7 +197,9 @@ def _require_one_image(file: Any, chain: Sequence[Any], slide: Any, left_out: Se
         )
     if slide.photometric is None or int(slide.photometric) not in _GREYS:
         return
-    alike = [page for page in left_out if page_size(page) == page_size(slide) and page.photometric == slide.photometric]
+    alike = [
+        page for page in other_pages if page_size(page) == page_size(slide) and page.photometric == slide.photometric
+    ]
     num = 1 + max(len(alike), num_hidden(file, chain))
     if num == 1:
         return
@@ -226,11 +228,11 @@ def _notes(chain: Sequence[Any], slide: Any, named: dict[int, str], has_levels: 
         notes.append(f"took page {number} of {len(chain)}")
     if copies and not has_levels:
         notes.append(f"level 0 of a pyramid of {1 + copies} levels taken as a flat image")
-    left_out = [page for page in chain if named.get(page.offset) == _OTHER]
-    if left_out:
-        places = ", ".join(_place(chain, page) for page in left_out[:_MOST_NAMED])
-        more = f" and {len(left_out) - _MOST_NAMED} more" if len(left_out) > _MOST_NAMED else ""
-        notes.append(f"{LEFT_OUT}{places}{more}; not the slide at another size")
+    other_pages = [page for page in chain if named.get(page.offset) == _OTHER]
+    if other_pages:
+        places = ", ".join(_place(chain, page) for page in other_pages[:_MOST_NAMED])
+        more = f" and {len(other_pages) - _MOST_NAMED} more" if len(other_pages) > _MOST_NAMED else ""
+        notes.append(f"{OMITTED}{places}{more}; not the slide at another size")
     return notes
 
 

@@ -113,10 +113,10 @@ def decode_segment(page: Any, data: bytes, index: int) -> npt.NDArray[Any]:
     if decoded is None:
         raise ValueError(f"segment {index} of a page is empty")
     pixels: npt.NDArray[Any] = np.asarray(decoded).reshape(shape)
-    return rgb_from_ycbcr(pixels) if is_left_ycbcr(page, data) else pixels
+    return rgb_from_ycbcr(pixels) if decodes_to_ycbcr(page, data) else pixels
 
 
-def is_left_ycbcr(page: Any, data: bytes) -> bool:
+def decodes_to_ycbcr(page: Any, data: bytes) -> bool:
     """Whether what tifffile decodes from a segment of this page is YCbCr still.
 
     Only JPEG 2000 is left so: its codestream does not name its colours, unless their planes are of different sizes or

@@ -61,7 +61,7 @@ class TiledTiff:
         self.sizes = tuple(page_size(page) for page in self._pages)
         self.notes = (f"{num_empty} tiles are not stored and taken as empty glass",) if num_empty else ()
         self._cache: OrderedDict[tuple[int, int], RGB] = OrderedDict()
-        self._room = cache_bytes
+        self._free_bytes = cache_bytes
 
     def read(self, level: int, box: Box) -> RGB:
         """As `Levels.read`.
@@ -95,9 +95,9 @@ class TiledTiff:
             return tile
         tile = self._decoded(level, index)
         self._cache[key] = tile
-        self._room -= tile.nbytes
-        while self._room < 0:
-            self._room += self._cache.popitem(last=False)[1].nbytes
+        self._free_bytes -= tile.nbytes
+        while self._free_bytes < 0:
+            self._free_bytes += self._cache.popitem(last=False)[1].nbytes
         return tile
 
     def _decoded(self, level: int, index: int) -> RGB:

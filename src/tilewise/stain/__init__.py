@@ -12,13 +12,12 @@ if TYPE_CHECKING:
     from tilewise.stain.augment import hed_jitter
     from tilewise.stain.config import Method, StainConfig, TrustConfig
     from tilewise.stain.fit import fit_picture, fit_profile, fit_slide
-    from tilewise.stain.judgement import trust
+    from tilewise.stain.judgement import untrusted_reason
     from tilewise.stain.normalise import Normaliser, TileNormaliser, normalise_each
     from tilewise.stain.profile import StainProfile
     from tilewise.stain.record import StainRecord
     from tilewise.stain.separation import concentrations, separate
-    from tilewise.stain.standard import STANDARD
-    from tilewise.stain.target import choose_target, median_profile
+    from tilewise.stain.target import STANDARD, choose_target, median_profile
 
 __all__ = [
     "STANDARD",
@@ -38,11 +37,11 @@ __all__ = [
     "median_profile",
     "normalise_each",
     "separate",
-    "trust",
+    "untrusted_reason",
 ]
 
 _HOMES = {
-    "STANDARD": "standard",
+    "STANDARD": "target",
     "Method": "config",
     "Normaliser": "normalise",
     "StainConfig": "config",
@@ -59,7 +58,7 @@ _HOMES = {
     "median_profile": "target",
     "normalise_each": "normalise",
     "separate": "separation",
-    "trust": "judgement",
+    "untrusted_reason": "judgement",
 }
 
 

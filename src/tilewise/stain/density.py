@@ -67,8 +67,8 @@ def densities(rgb: Rgb, glass: Triple) -> Floats:
     if not rgb.size:  # OpenCV returns nothing for nothing
         return np.empty(rgb.shape, np.float32)
     flat = np.ascontiguousarray(rgb).reshape(1, -1, 3)
-    found: Floats = cv2.LUT(flat, density_table(glass)[None])
-    return found.reshape(rgb.shape)
+    density: Floats = cv2.LUT(flat, density_table(glass)[None])
+    return density.reshape(rgb.shape)
 
 
 def measure_glass(rgb: Rgb, tissue: npt.NDArray[np.bool_]) -> Triple | None:

@@ -39,7 +39,7 @@ def fit_profile(rgb: Rgb, tissue: npt.NDArray[np.bool_], method: Method) -> Stai
     Args:
         rgb: uint8 (H, W, 3).
         tissue: bool (H, W), in the frame of `rgb`.
-        method: `reinhard` fits Macenko's dyes beside its own statistics; see `trust`.
+        method: `reinhard` fits Macenko's dyes beside its own statistics; see `untrusted_reason`.
     """
     glass = measure_glass(rgb, tissue) or DEFAULT_GLASS
     return _fit_pixels(sample_tissue(rgb, tissue), glass, method)
@@ -61,8 +61,8 @@ def find_tissue(rgb: Rgb) -> npt.NDArray[np.bool_]:
     # `tissue_within` looks at green alone, and OpenCV averages whole blocks three times faster than parts of them.
     green = cv2.extractChannel(rgb, 1)[: small[1] * factor, : small[0] * factor]
     reduced = cv2.resize(green, small, interpolation=cv2.INTER_AREA)
-    found = tissue_within(np.broadcast_to(reduced[:, :, None], (*reduced.shape, 3)))
-    enlarged = cv2.resize(found.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    tissue = tissue_within(np.broadcast_to(reduced[:, :, None], (*reduced.shape, 3)))
+    enlarged = cv2.resize(tissue.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     return np.asarray(enlarged.view(np.bool_))
 
 
@@ -80,11 +80,11 @@ def fit_slide(reader: SlideReader, method: Method) -> StainProfile:
     small = reader.thumbnail(_THUMBNAIL)
     field = valid_field(small)
     inner = field.picture(small)
-    found = tissue_within(inner)
-    tissue = field.pasted(found, small.shape[:2])
+    inner_tissue = tissue_within(inner)
+    tissue = field.paste(inner_tissue, small.shape[:2])
     pixels = [_tissue_of(reader.read_region(box), part) for box, part in _fields(tissue, size)]
     sample = np.concatenate(pixels) if pixels else np.empty((0, 3), np.uint8)
-    return _fit_pixels(sample, measure_glass(inner, found) or DEFAULT_GLASS, method)
+    return _fit_pixels(sample, measure_glass(inner, inner_tissue) or DEFAULT_GLASS, method)
 
 
 def _fit_pixels(pixels: Rgb, glass: Triple, method: Method) -> StainProfile:
@@ -115,7 +115,7 @@ def _fit_pixels(pixels: Rgb, glass: Triple, method: Method) -> StainProfile:
 def _fields(tissue: npt.NDArray[np.bool_], size: Size) -> list[tuple[Box, npt.NDArray[np.bool_]]]:
     """Boxes on level 0 with the thumbnail's tissue in them."""
     scale_x, scale_y = tissue.shape[1] / size.width, tissue.shape[0] / size.height
-    found = []
+    fields = []
     for y in range(0, size.height, _FIELD_PX):
         for x in range(0, size.width, _FIELD_PX):
             box = Box(x, y, min(_FIELD_PX, size.width - x), min(_FIELD_PX, size.height - y))
@@ -123,13 +123,13 @@ def _fields(tissue: npt.NDArray[np.bool_], size: Size) -> list[tuple[Box, npt.ND
             columns = slice(int(x * scale_x), max(int(x * scale_x) + 1, int((x + box.width) * scale_x)))
             part = tissue[rows, columns]
             if part.any():
-                found.append((box, part))
+                fields.append((box, part))
     # The fullest half, then evenly along the slide: neither only edges nor only one corner.
-    fullest = sorted(found, key=lambda item: (-item[1].mean(), item[0].y, item[0].x))
-    kept = sorted(fullest[: max(_NUM_FIELDS, len(found) // 2)], key=lambda item: (item[0].y, item[0].x))
-    if len(kept) <= _NUM_FIELDS:
-        return kept
-    return [kept[round(k * (len(kept) - 1) / (_NUM_FIELDS - 1))] for k in range(_NUM_FIELDS)]
+    fullest = sorted(fields, key=lambda item: (-item[1].mean(), item[0].y, item[0].x))
+    fields = sorted(fullest[: max(_NUM_FIELDS, len(fields) // 2)], key=lambda item: (item[0].y, item[0].x))
+    if len(fields) <= _NUM_FIELDS:
+        return fields
+    return [fields[round(k * (len(fields) - 1) / (_NUM_FIELDS - 1))] for k in range(_NUM_FIELDS)]
 
 
 def _tissue_of(rgb: Rgb, part: npt.NDArray[np.bool_]) -> Rgb:

@@ -7,8 +7,8 @@ from tilewise.stain.profile import StainProfile, angle_between
 from tilewise.stain.vectors import PUBLISHED
 
 
-def trust(profile: StainProfile, config: StainConfig) -> str:
-    """Say why an estimate is not to be believed; '' where it is.
+def untrusted_reason(profile: StainProfile, config: StainConfig) -> str:
+    """Why an estimate is not to be believed; '' where it is.
 
     The dyes are judged for Reinhard's method too: moving the colours of a section that is no H&E to those of one makes
     a picture of nothing.

@@ -51,8 +51,8 @@ def to_lab(rgb: Rgb) -> Floats:
         return np.empty(rgb.shape, np.float32)
     pixels = np.ascontiguousarray(rgb).reshape(1, -1, 3)
     roots = _roots(pixels, np.empty(pixels.shape, np.float32), _TO_F, _SAME)
-    found: Floats = cv2.transform(roots, np.c_[_LAB, _LAB_OFFSET])
-    return found.reshape(rgb.shape)
+    lab: Floats = cv2.transform(roots, np.c_[_LAB, _LAB_OFFSET])
+    return lab.reshape(rgb.shape)
 
 
 class LabTransfer:
@@ -92,8 +92,8 @@ class LabTransfer:
 
 def _glass_roots(glass: Triple) -> _Matrix:
     levels = np.interp(np.asarray(glass), np.arange(256), _LINEAR[0])
-    found: _Matrix = np.cbrt(_TO_F.astype(np.float64) @ levels)
-    return found
+    roots: _Matrix = np.cbrt(_TO_F.astype(np.float64) @ levels)
+    return roots
 
 
 def _roots(strip: Rgb, roots: Floats, matrix: Floats, glass: Floats) -> Floats:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tilewise.stain.config import Method, StainConfig
 from tilewise.stain.density import Rgb, Triple, log_light, to_levels
 from tilewise.stain.fit import fit_picture
-from tilewise.stain.judgement import trust
+from tilewise.stain.judgement import untrusted_reason
 from tilewise.stain.lab import LabTransfer
 from tilewise.stain.profile import StainProfile
 from tilewise.stain.strips import Scratch, map_strips
@@ -37,8 +37,8 @@ class Normaliser:
     ) -> None:
         config = config or StainConfig(method=method)
         self.method = method
-        self.reason = trust(source, config)
-        if not self.reason and (at_target := trust(target, config)):
+        self.reason = untrusted_reason(source, config)
+        if not self.reason and (at_target := untrusted_reason(target, config)):
             self.reason = f"the target: {at_target}"
         self._source, self._target = source.digest, target.digest
         self._transfer: LabTransfer | _DyeTransfer | None = None
@@ -95,9 +95,9 @@ class TileNormaliser:
 
     def of(self, rgb: Rgb, /) -> Normaliser:
         """The map of one tile, fitted to the tissue in it; uint8 (H, W, 3)."""
-        found = Normaliser(fit_picture(rgb, self._method), self._target, self._method, config=self._config)
-        self.num_unnormalised += not found.trusted
-        return found
+        normaliser = Normaliser(fit_picture(rgb, self._method), self._target, self._method, config=self._config)
+        self.num_unnormalised += not normaliser.trusted
+        return normaliser
 
 
 AnyNormaliser = Normaliser | TileNormaliser

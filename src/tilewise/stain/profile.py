@@ -115,7 +115,7 @@ def _triple(values: Any) -> Triple:
 
 
 def _numbers(values: Any, num: int) -> list[float]:
-    found = [float(value) for value in values]
-    if len(found) != num or not all(map(math.isfinite, found)):
+    numbers = [float(value) for value in values]
+    if len(numbers) != num or not all(map(math.isfinite, numbers)):
         raise ValueError(f"{values!r} should be {num} finite numbers")
-    return found
+    return numbers

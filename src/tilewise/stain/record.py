@@ -24,24 +24,26 @@ class StainRecord:
         method: of the normalisation.
         targets: one profile for all folds, or one for each.
         num_slides: slides that were to be normalised.
-        left: slide -> why it, or some of its tiles, keep their own colours.
+        unnormalised: slide -> why it, or some of its tiles, keep their own colours.
     """
 
     method: str
     targets: tuple[StainProfile, ...]
     num_slides: int
-    left: Mapping[str, str]
+    unnormalised: Mapping[str, str]
 
     def sentence(self) -> str:
         """How many slides keep their own colours, and why; '' where none does."""
-        if not self.left:
+        if not self.unnormalised:
             return ""
-        named = "; ".join(f"{name} ({reason})" for name, reason in list(self.left.items())[:_NAMED])
-        more = f"; and {len(self.left) - _NAMED} more, named in {NAME}" if len(self.left) > _NAMED else ""
-        keep = "keeps its" if len(self.left) == 1 else "keep their"
+        named = "; ".join(f"{name} ({reason})" for name, reason in list(self.unnormalised.items())[:_NAMED])
+        more = (
+            f"; and {len(self.unnormalised) - _NAMED} more, named in {NAME}" if len(self.unnormalised) > _NAMED else ""
+        )
+        keep = "keeps its" if len(self.unnormalised) == 1 else "keep their"
         return (
-            f"{len(self.left)} of {self.num_slides} slides {keep} own colours, in whole or in part, because the "
-            f"estimate of the stain is not to be believed: {named}{more}."
+            f"{len(self.unnormalised)} of {self.num_slides} slides {keep} own colours, in whole or in part, because "
+            f"the estimate of the stain is not to be believed: {named}{more}."
         )
 
     def write(self, path: Path) -> None:
@@ -50,7 +52,7 @@ class StainRecord:
             "method": self.method,
             "targets": [target.to_json() for target in self.targets],
             "num_slides": self.num_slides,
-            "left": dict(self.left),
+            "left": dict(self.unnormalised),
         }
         write_json(path, payload, schema=_SCHEMA, version=_VERSION)
 
@@ -67,7 +69,7 @@ class StainRecord:
                 method=str(data["method"]),
                 targets=tuple(StainProfile.from_json(target) for target in data["targets"]),
                 num_slides=int(data["num_slides"]),
-                left={str(name): str(reason) for name, reason in data["left"].items()},
+                unnormalised={str(name): str(reason) for name, reason in data["left"].items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ArtifactError(f"{path} is damaged ({error!r}); train the run again") from error

@@ -61,12 +61,12 @@ def run(
     Raises:
         UsageError: the cache cannot be written to.
     """
-    found = {name: profile for name, request in requests.items() if (profile := _cached(request)) is not None}
-    missing = {name: request for name, request in requests.items() if name not in found}
+    profiles = {name: profile for name, request in requests.items() if (profile := _cached(request)) is not None}
+    missing = {name: request for name, request in requests.items() if name not in profiles}
     outcome = run_each(_fit, missing, stage=STAGE, workers=workers) if missing else None
     failures = () if outcome is None else outcome.failures
-    found |= {} if outcome is None else outcome.results
-    return {name: found[name] for name in requests if name in found}, failures
+    profiles |= {} if outcome is None else outcome.results
+    return {name: profiles[name] for name in requests if name in profiles}, failures
 
 
 def _fit(request: StainRequest) -> StainProfile:

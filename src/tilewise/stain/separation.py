@@ -21,10 +21,12 @@ def concentrations(rgb: Rgb, profile: StainProfile) -> Floats:
         UsageError: the profile holds no dyes, for want of tissue.
     """
     if not profile.matrix.any():
-        raise UsageError("the stain profile holds no dyes, for the slide has too little tissue; ask `trust` first")
-    found = densities(rgb, profile.glass) @ np.linalg.pinv(profile.matrix).astype(np.float32)
-    amounts: Floats = np.maximum(found, 0.0)
-    return amounts
+        raise UsageError(
+            "the stain profile holds no dyes, for the slide has too little tissue; ask `untrusted_reason` first"
+        )
+    amounts = densities(rgb, profile.glass) @ np.linalg.pinv(profile.matrix).astype(np.float32)
+    nonnegative: Floats = np.maximum(amounts, 0.0)
+    return nonnegative
 
 
 def separate(rgb: Rgb, profile: StainProfile) -> tuple[Rgb, Rgb]:
@@ -42,5 +44,5 @@ def separate(rgb: Rgb, profile: StainProfile) -> tuple[Rgb, Rgb]:
 
 
 def _levels(light: Floats) -> Rgb:
-    found: Rgb = cv2.subtract(light.reshape(1, -1, 3), (1.0,) * 4, dtype=cv2.CV_8U)
-    return found.reshape(light.shape)
+    rgb: Rgb = cv2.subtract(light.reshape(1, -1, 3), (1.0,) * 4, dtype=cv2.CV_8U)
+    return rgb.reshape(light.shape)

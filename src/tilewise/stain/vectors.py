@@ -54,8 +54,8 @@ def macenko_vectors(density_ND: Floats) -> tuple[Matrix, Floats]:
     projected = density_ND @ plane
     angles = np.arctan2(projected[:, 1], projected[:, 0])
     extremes = np.percentile(angles, _PERCENTILES)
-    found = np.stack([np.cos(extremes), np.sin(extremes)], axis=1) @ plane.T
-    return _ordered(found), np.sqrt(np.maximum(values[::-1], 0.0))
+    dyes = np.stack([np.cos(extremes), np.sin(extremes)], axis=1) @ plane.T
+    return _ordered(dyes), np.sqrt(np.maximum(values[::-1], 0.0))
 
 
 def vahadane_vectors(density_ND: Floats, start: Matrix) -> Matrix:
@@ -73,14 +73,14 @@ def vahadane_vectors(density_ND: Floats, start: Matrix) -> Matrix:
         Unit vectors (2, 3) without negative components, haematoxylin first.
     """
     sample = np.maximum(density_ND[:: max(1, len(density_ND) // _SAMPLE)], 0.0).astype(np.float64)
-    found = _unit(np.maximum(start, 1e-3))
+    dyes = _unit(np.maximum(start, 1e-3))
     for _ in range(_MOST_ROUNDS):
-        before = found
-        code = sparse_code(sample, found)
-        found = _dictionary(sample, code, found)
-        if np.abs(found - before).max() < _STILL:
+        before = dyes
+        code = sparse_code(sample, dyes)
+        dyes = _dictionary(sample, code, dyes)
+        if np.abs(dyes - before).max() < _STILL:
             break
-    return _ordered(found)
+    return _ordered(dyes)
 
 
 def sparse_code(density_ND: Floats, vectors: Matrix) -> Matrix:
@@ -100,12 +100,12 @@ def sparse_code(density_ND: Floats, vectors: Matrix) -> Matrix:
 def _dictionary(sample: Matrix, code: Matrix, vectors: Matrix) -> Matrix:
     """One pass of block coordinate descent over the rows (Mairal et al., JMLR 11, 2010, algorithm 2)."""
     weights, towards = code.T @ code, code.T @ sample
-    found = vectors.copy()
+    updated = vectors.copy()
     for row in range(2):
         if weights[row, row] > 1e-9:
-            step = (towards[row] - weights[row] @ found) / weights[row, row]
-            found[row] = np.maximum(found[row] + step, 0.0)
-    return _unit(found)
+            step = (towards[row] - weights[row] @ updated) / weights[row, row]
+            updated[row] = np.maximum(updated[row] + step, 0.0)
+    return _unit(updated)
 
 
 def _unit(vectors: Matrix) -> Matrix:

@@ -98,10 +98,10 @@ def _head(schema: str, version: int) -> dict[str, Any]:
 
 
 def _check(path: Path, head: Mapping[str, Any], schema: str, version: int) -> None:
-    found, found_version = head.get("schema"), head.get("schema_version")
-    if found != schema:
-        raise ArtifactError(f"{path} holds {found!r}, not {schema!r}; give the right file or delete this one")
-    if not isinstance(found_version, int) or found_version > version:
+    file_schema, file_version = head.get("schema"), head.get("schema_version")
+    if file_schema != schema:
+        raise ArtifactError(f"{path} holds {file_schema!r}, not {schema!r}; give the right file or delete this one")
+    if not isinstance(file_version, int) or file_version > version:
         raise ArtifactError(
-            f"{path} has version {found_version} of {schema!r}, this tilewise reads up to {version}; update tilewise"
+            f"{path} has version {file_version} of {schema!r}, this tilewise reads up to {version}; update tilewise"
         )

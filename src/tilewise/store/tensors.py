@@ -31,14 +31,14 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> str:
 
 
 def read_tensors(
-    path: Path, digest: object, *, about: str, again: str, framework: Framework = "numpy"
+    path: Path, digest: object, *, described_in: str, again: str, framework: Framework = "numpy"
 ) -> dict[str, Any]:
     """Read what `write_tensors` wrote.
 
     Args:
         path: of the weights.
         digest: that the description tells.
-        about: name of the description beside them.
+        described_in: name of the description beside them.
         again: what a person does about a file that cannot be used.
         framework: whose arrays are given.
 
@@ -47,14 +47,14 @@ def read_tensors(
     """
     data = read_file(path, again=again)
     if digest_bytes(data) != digest:
-        raise ArtifactError(f"{path} is not the file that {about} beside it describes; {again}")
+        raise ArtifactError(f"{path} is not the file that {described_in} beside it describes; {again}")
     return _parsed(path, data, again, framework)
 
 
 def write_sealed_tensors(
     path: Path,
     tensors: Mapping[str, Any],
-    about: Mapping[str, Any],
+    description: Mapping[str, Any],
     *,
     framework: Framework = "numpy",
     durable: bool = True,
@@ -64,12 +64,12 @@ def write_sealed_tensors(
     Args:
         path: of the file.
         tensors: arrays of NumPy, or contiguous tensors of torch on the processor that share no memory.
-        about: plain data.
+        description: plain data.
         framework: whose arrays they are.
         durable: as in `atomic_path`.
     """
     # One key alone, since safetensors writes several in any order.
-    header = {_META_KEY: json.dumps({SEAL_KEY: PLACEHOLDER, **about})}
+    header = {_META_KEY: json.dumps({SEAL_KEY: PLACEHOLDER, **description})}
     data: bytes = import_module(f"safetensors.{framework}").save(_dense(tensors, framework), metadata=header)
     write_bytes(path, seal(data), durable=durable)
 
@@ -88,10 +88,10 @@ def read_sealed_tensors(
     try:
         # The header is JSON, after its length in 8 bytes.
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        about: dict[str, Any] = json.loads(header["__metadata__"][_META_KEY])
+        description: dict[str, Any] = json.loads(header["__metadata__"][_META_KEY])
     except (ValueError, LookupError, TypeError) as error:
         raise ArtifactError(f"{path} is not a file of tilewise ({error!r}); {again}") from error
-    return tensors, about
+    return tensors, description
 
 
 def _dense(tensors: Mapping[str, Any], framework: Framework) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def train_all(places: Sequence[Place], shared: SharedStages, note: Note) -> None
         apart = workers > 1
         given = shared.for_worker() if apart else shared
         items = {name: _Job(chain, given, apart) for name, chain in jobs.items()}
-        outcome = run_each(_work, items, stage="heads", workers=workers, tell=tell)
+        outcome = run_each(_work, items, stage="heads", workers=workers, on_result=tell)
         for failure in outcome.failures:  # its process died; whatever else stops a variant it says itself
             lost = [(place.number, VariantResult(place.variant, place.folder, error=failure.message))
                     for place in jobs[failure.item]]  # fmt: skip

@@ -108,7 +108,7 @@ def write_cohort(out: Path, config: SynthConfig, *, workers: int | None = 1) -> 
 
 def encode_slide(drawn: DrawnSlide) -> tuple[bytes, bytes]:
     """PNG files of the picture and of its mask (0/255)."""
-    from tilewise.slides.encode import encode_png
+    from tilewise.slides.png import encode_png
 
     return encode_png(drawn.rgb), encode_png(drawn.mask.astype("uint8") * 255)
 

@@ -67,16 +67,16 @@ def component_center_tiles(
         mask covers.
     """
     size = Size(mask.shape[1], mask.shape[0])
-    found = set()
+    corners = set()
     for component in components(mask, min_px=min_component_px):
         parts = min(most_centers, -(-component.area // (size_l0 * size_l0)))
         for x, y in _centers(component, parts):
             box = Box.around(x + 0.5, y + 0.5, Size(size_l0, size_l0)).shift_inside(size)
-            found.add((box.y, box.x, box.width, box.height))
-    boxes = np.array([[x, y, w, h] for y, x, w, h in sorted(found)], dtype=np.int64).reshape(-1, 4)
+            corners.add((box.y, box.x, box.width, box.height))
+    boxes = np.array([[x, y, w, h] for y, x, w, h in sorted(corners)], dtype=np.int64).reshape(-1, 4)
     ratios = covered_by(covered_table(mask), boxes)
-    kept = ratios >= min_ratio
-    return boxes[kept], ratios[kept]
+    covered = ratios >= min_ratio
+    return boxes[covered], ratios[covered]
 
 
 def component_box_tiles(mask: Mask, *, min_component_px: int, smallest: int, by: str) -> tuple[Boxes, Ratios]:
@@ -92,10 +92,10 @@ def component_box_tiles(mask: Mask, *, min_component_px: int, smallest: int, by:
         As `component_center_tiles`. The share is of the whole mask in the box, whatever component it belongs to.
     """
     boxes = {component.box for component in components(mask, min_px=min_component_px)}
-    kept = [box for box in boxes if (box.area if by == "area" else max(box.width, box.height)) >= smallest]
-    kept.sort(key=lambda box: (box.y, box.x, box.width, box.height))
-    found = np.array([[box.x, box.y, box.width, box.height] for box in kept], dtype=np.int64).reshape(-1, 4)
-    return found, covered_by(covered_table(mask), found)
+    large = [box for box in boxes if (box.area if by == "area" else max(box.width, box.height)) >= smallest]
+    large.sort(key=lambda box: (box.y, box.x, box.width, box.height))
+    array = np.array([[box.x, box.y, box.width, box.height] for box in large], dtype=np.int64).reshape(-1, 4)
+    return array, covered_by(covered_table(mask), array)
 
 
 def largest_component_box(mask: Mask, *, min_component_px: int, by: str) -> tuple[Boxes, Ratios]:

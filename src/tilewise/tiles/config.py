@@ -224,9 +224,3 @@ class TileConfig(BaseModel):
         if self.stride_px is not None:
             return self.stride_px
         return max(1, round(size_l0 * (1.0 - (self.overlap or 0.0))))
-
-    @property
-    def looks_at_pixels(self) -> bool:
-        """Whether a slide has to be decoded to know its tiles, even where its mask is of use."""
-        filters = (self.min_tissue_ratio, self.min_sharpness, self.max_similarity)
-        return "grid" in self.strategy or any(one is not None for one in filters)

@@ -65,11 +65,11 @@ def middle_of(boxes: Boxes, fields: Boxes, share: float) -> tuple[Boxes, Boxes]:
 def without_copies(rows: TileRows) -> TileRows:
     """The rows without the places that are the same as an earlier one."""
     first = rows[rows.scale == 0]
-    _, kept = np.unique(np.column_stack([first.boxes, first.fields]), axis=0, return_index=True)
-    if len(kept) == len(first):
+    _, first_rows = np.unique(np.column_stack([first.boxes, first.fields]), axis=0, return_index=True)
+    if len(first_rows) == len(first):
         return rows
     marked = np.zeros(len(first), dtype=bool)
-    marked[kept] = True
+    marked[first_rows] = True
     return rows.keep_places(marked)
 
 

@@ -34,7 +34,7 @@ def not_blank(boxes: Boxes, tissue: Mask, min_ratio: float) -> npt.NDArray[np.bo
 def in_focus(boxes: Boxes, pixels: RGB, min_sharpness: float) -> npt.NDArray[np.bool_]:
     """Which boxes of a slide, uint8 (H, W, 3), are in focus, or too empty to tell; bool (N,)."""
     return np.array(
-        [(sharpness(_cut(pixels, box)) or min_sharpness) >= min_sharpness for box in boxes.tolist()], dtype=bool
+        [(sharpness(_crop(pixels, box)) or min_sharpness) >= min_sharpness for box in boxes.tolist()], dtype=bool
     )
 
 
@@ -68,34 +68,34 @@ def unlike_earlier(boxes: Boxes, pixels: RGB, max_similarity: float) -> npt.NDAr
         pixels: of the slide, uint8 (H, W, 3).
         max_similarity: a correlation above this makes a duplicate.
     """
-    looks = np.empty((len(boxes), 3 * _SMALL * _SMALL + 1), dtype=np.float32)
+    signatures = np.empty((len(boxes), 3 * _SMALL * _SMALL + 1), dtype=np.float32)
     for index, box in enumerate(boxes.tolist()):
-        looks[index] = _look(_cut(pixels, box))
-    kept = np.zeros(len(boxes), dtype=bool)
+        signatures[index] = _signature(_crop(pixels, box))
+    distinct = np.zeros(len(boxes), dtype=bool)
     for start in range(0, len(boxes), _BLOCK):
-        block = looks[start : start + _BLOCK]
+        block = signatures[start : start + _BLOCK]
         fresh = np.ones(len(block), dtype=bool)
-        earlier = np.flatnonzero(kept)
+        earlier = np.flatnonzero(distinct)
         for begin in range(0, len(earlier), _BLOCK):
-            fresh &= (block @ looks[earlier[begin : begin + _BLOCK]].T <= max_similarity).all(axis=1)
+            fresh &= (block @ signatures[earlier[begin : begin + _BLOCK]].T <= max_similarity).all(axis=1)
         among = block @ block.T > max_similarity
         for index in np.flatnonzero(fresh).tolist():
-            kept[start + index] = not (among[index, :index] & kept[start : start + index]).any()
-    return kept
+            distinct[start + index] = not (among[index, :index] & distinct[start : start + index]).any()
+    return distinct
 
 
-def _look(rgb: RGB) -> npt.NDArray[np.float32]:
+def _signature(rgb: RGB) -> npt.NDArray[np.float32]:
     small = cv2.resize(rgb, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA).astype(np.float32).reshape(-1, 3)
     centred = (small - small.mean(axis=0)).ravel()
-    look = np.zeros(len(centred) + 1, dtype=np.float32)
+    signature = np.zeros(len(centred) + 1, dtype=np.float32)
     spread = float(np.sqrt((centred**2).mean()))
     if spread < _FLAT:
-        look[-1] = 1.0
+        signature[-1] = 1.0
     else:
-        look[:-1] = centred / np.linalg.norm(centred)
-    return look
+        signature[:-1] = centred / np.linalg.norm(centred)
+    return signature
 
 
-def _cut(pixels: RGB, box: list[int]) -> RGB:
-    found = Box(*box)
-    return pixels[found.rows, found.columns]
+def _crop(pixels: RGB, box: list[int]) -> RGB:
+    area = Box(*box)
+    return pixels[area.rows, area.columns]

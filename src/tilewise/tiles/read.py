@@ -61,26 +61,26 @@ def read_tiles(
     Returns:
         uint8 (N, size_px, size_px, 3), in the order of the rows.
     """
-    size, masks = config.size_px, masks or {}
+    size_px, masks = config.size_px, masks or {}
     inside = config.mask_filter != "none"
     needs_glass = "background" in {config.mask_filter, config.pad_color}
     glass = glass_color(reader) if needs_glass else _WHITE
-    tiles = np.empty((len(rows), size, size, 3), dtype=np.uint8)
+    tiles = np.empty((len(rows), size_px, size_px, 3), dtype=np.uint8)
     for index, region in enumerate(rows.region.tolist()):
         box = rows.box(index)
-        left, top, shown = _placed(box, rows.fields[index].tolist(), size)
+        left, top, inner_size = _placed(box, rows.fields[index].tolist(), size_px)
         mask = masks.get(region) if inside else None
-        seen = reader.read_region(box, size=shown if mask is None else None)
-        own = None if stain is None else stain.of(seen)
-        # Before anything that is no tissue is laid around it; black and white stay black and white.
-        seen, own_glass = (seen, glass) if own is None else (own.apply(seen), _stained(glass, own))
-        if mask is None:
-            pixels = seen
-        else:
-            pixels = np.empty((box.height, box.width, 3), dtype=np.uint8)
+        pixels = reader.read_region(box, size=inner_size if mask is None else None)
+        normaliser = None if stain is None else stain.of(pixels)
+        own_glass = glass
+        if normaliser is not None:
+            # Before anything that is no tissue is laid around it; black and white stay black and white.
+            pixels, own_glass = normaliser.apply(pixels), _stained(glass, normaliser)
+        if mask is not None:
+            slide_pixels, pixels = pixels, np.empty((box.height, box.width, 3), dtype=np.uint8)
             pixels[...] = _color(config.mask_filter, own_glass)
-            cv2.copyTo(seen, np.ascontiguousarray(mask[box.rows, box.columns]).view(np.uint8), pixels)
-            pixels = _resized(pixels, shown)
+            cv2.copyTo(slide_pixels, np.ascontiguousarray(mask[box.rows, box.columns]).view(np.uint8), pixels)
+            pixels = _resized(pixels, inner_size)
         around = _color(config.pad_color, own_glass)
         _fill(tiles[index], pixels, (left, top), around if rows.padding[index] == "pad" else None)
     return tiles
@@ -98,16 +98,16 @@ def read_mask_tiles(rows: TileRows, config: TileConfig, masks: Mapping[str, Mask
         uint8 (N, size_px, size_px): 255 inside, 0 outside, between where pixels were averaged. Around a tile that is
         filled with a colour it is 0.
     """
-    size = config.size_px
-    tiles = np.empty((len(rows), size, size), dtype=np.uint8)
+    size_px = config.size_px
+    tiles = np.empty((len(rows), size_px, size_px), dtype=np.uint8)
     for index, region in enumerate(rows.region.tolist()):
         box = rows.box(index)
-        left, top, shown = _placed(box, rows.fields[index].tolist(), size)
+        left, top, inner_size = _placed(box, rows.fields[index].tolist(), size_px)
         mask = masks.get(region)
         if mask is None:
-            plane = np.full((shown.height, shown.width), 255, dtype=np.uint8)
+            plane = np.full((inner_size.height, inner_size.width), 255, dtype=np.uint8)
         else:
-            plane = _resized(mask[box.rows, box.columns].astype(np.uint8) * 255, shown)
+            plane = _resized(mask[box.rows, box.columns].astype(np.uint8) * 255, inner_size)
         _fill(tiles[index], plane, (left, top), 0 if rows.padding[index] == "pad" else None)
     return tiles
 
@@ -131,13 +131,13 @@ def _color(name: str, glass: Colour) -> Colour:
     return {"black": _BLACK, "background": glass}.get(name, _WHITE)
 
 
-def _placed(box: Box, field: list[int], size: int) -> tuple[int, int, Size]:
+def _placed(box: Box, field: list[int], size_px: int) -> tuple[int, int, Size]:
     """Where a box lies in the tile of its field, and how large it is there; in pixels of the tile."""
     x, y, width, height = field
-    left, top = round((box.x - x) * size / width), round((box.y - y) * size / height)
+    left, top = round((box.x - x) * size_px / width), round((box.y - y) * size_px / height)
     # A sliver of the slide is at least one pixel, and stays inside.
-    left, top = min(left, size - 1), min(top, size - 1)
-    right, bottom = round((box.right - x) * size / width), round((box.bottom - y) * size / height)
+    left, top = min(left, size_px - 1), min(top, size_px - 1)
+    right, bottom = round((box.right - x) * size_px / width), round((box.bottom - y) * size_px / height)
     return left, top, Size(max(1, right - left), max(1, bottom - top))
 
 

@@ -86,7 +86,7 @@ def prepared(mask: Mask, *, closing: int, dilation: int) -> Mask:
 
 def _distance(mask: Mask) -> npt.NDArray[np.float32]:
     """How far each pixel of the mask lies from the nearest that is none, in pixels; 0 outside."""
-    found: npt.NDArray[np.float32] = cv2.distanceTransform(
+    distance: npt.NDArray[np.float32] = cv2.distanceTransform(
         np.ascontiguousarray(mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE
     )
-    return found
+    return distance

@@ -85,10 +85,10 @@ class TileRows:
         """Number of centres; the number of rows where there is one field around each."""
         return int(self.place.max()) + 1 if len(self) else 0
 
-    def keep_places(self, kept: npt.NDArray[np.bool_]) -> Self:
+    def keep_places(self, chosen: npt.NDArray[np.bool_]) -> Self:
         """Rows of the places marked in bool (num_places,), numbered again from 0."""
-        rows = self[kept[self.place]]
-        numbers = np.cumsum(kept) - 1
+        rows = self[chosen[self.place]]
+        numbers = np.cumsum(chosen) - 1
         columns = {field.name: getattr(rows, field.name) for field in fields(self)}
         return type(self)(**(columns | {"place": numbers[rows.place]}))
 

@@ -98,7 +98,7 @@ class TileSet:
         table, head = read_table(path, schema=_SCHEMA, version=_VERSION)
         if head["schema_version"] == 1:
             table = _from_version_1(table)
-        dropped = {str(name): dict(found) for name, found in head.get("dropped", {}).items()}
+        dropped = {str(name): dict(num_by_filter) for name, num_by_filter in head.get("dropped", {}).items()}
         small_boxes = _strings(head.get("small_boxes", {}))
         tiles = cls(
             table.astype(_COLUMNS), _strings(head["skipped"]), _strings(head["fallbacks"]), dropped, small_boxes

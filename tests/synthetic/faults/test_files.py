@@ -7,7 +7,7 @@ from PIL import Image
 
 from tilewise.errors import SlideError, SlideTooLarge
 from tilewise.slides import open_slide
-from tilewise.slides.encode import encode_png
+from tilewise.slides.png import encode_png
 from tilewise.synthetic.faults.files import (
     ENORMOUS_FAMILIES,
     REPACKED_FAMILIES,

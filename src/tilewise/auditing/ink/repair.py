@@ -60,12 +60,12 @@ def repair(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, *, in
     """
     field = valid_field(rgb)
     picture = field.picture(rgb)
-    inner = _repaired(picture, None if mask is None else field.cut(mask), inpaint=inpaint)
+    inner = _repaired(picture, None if mask is None else field.crop(mask), inpaint=inpaint)
     if picture is rgb:
         return inner
-    ink = field.pasted(inner.ink, rgb.shape[:2])
+    ink = field.paste(inner.ink, rgb.shape[:2])
     repaired = rgb.copy()
-    field.cut(repaired)[inner.ink] = inner.rgb[inner.ink]
+    field.crop(repaired)[inner.ink] = inner.rgb[inner.ink]
     filled_share = round(float(ink.mean()), 6)
     return Repaired(repaired, None if mask is None else mask & ~ink, ink, inner.tissue_lost, filled_share)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tilewise.slides.encode import encode_png
+from tilewise.slides.png import encode_png
 from tilewise.synthetic.faults.blobs import BLOB_COLOURS, BLOB_FAMILIES, paste_blob
 from tilewise.synthetic.faults.cartoons import draw_cartoon
 from tilewise.synthetic.faults.copies import COPY_FAMILIES, draw_copy

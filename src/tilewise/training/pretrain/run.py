@@ -136,7 +136,7 @@ def _finished(out: Path, inputs: str, expected: dict[str, Tensor]) -> dict[str, 
         if about.get("inputs") != inputs:
             return None
         digest, again = about.get("weights_digest"), "it is made again"
-        weights = read_tensors(out / WEIGHTS_NAME, digest, about=ABOUT_NAME, again=again, framework="torch")
+        weights = read_tensors(out / WEIGHTS_NAME, digest, described_in=ABOUT_NAME, again=again, framework="torch")
     except ArtifactError as error:
         _log.info("%s", error)
         return None
