@@ -76,7 +76,7 @@ def wilson(hits: int, trials: int, z: float = 1.96) -> tuple[float, float]:
 
 def score_recall(audited: AuditedCohort, faults: list[PlantedFault], tally: Tally, seed: int) -> None:
     """Which planted faults were found, by kind and family."""
-    found = {(item.slide, item.kind) for item in audited.findings}
+    findings = {(item.slide, item.kind) for item in audited.findings}
     pairs = {(item.slide, item.kind, item.other) for item in audited.findings}
     dropped = set(audited.dropped)
     for fault in faults:
@@ -92,15 +92,15 @@ def score_recall(audited: AuditedCohort, faults: list[PlantedFault], tally: Tall
         elif fault.kind in RELATIONS:
             tally.add(row_of(fault), (fault.slide, fault.kind, fault.other) in pairs, example=example)
         else:
-            tally.add(row_of(fault), (fault.slide, fault.kind) in found, example=example)
+            tally.add(row_of(fault), (fault.slide, fault.kind) in findings, example=example)
         if fault.kind == "neighbouring-section":
             tally.add("neighbouring section: in one group", audited.groups[fault.slide] == audited.groups[fault.other])
             tally.add("neighbouring section: called no copy", not called, example=example)
         if fault.kind in QUALITY:
-            under_any = any((fault.slide, kind) in found for kind in QUALITY)
+            under_any = any((fault.slide, kind) in findings for kind in QUALITY)
             tally.add(f"{fault.kind}: found under any name of quality", under_any, example=example)
         if fault.kind == "other-stain":
-            hit_any = {(fault.slide, "other-stain"), (fault.slide, "not-histology")} & found
+            hit_any = {(fault.slide, "other-stain"), (fault.slide, "not-histology")} & findings
             tally.add("other-stain: found, or called no histology", bool(hit_any), example=example)
         if fault.kind == "not-histology":
             tally.add(f"{row_of(fault)}: dropped", fault.slide in dropped, example=example)
@@ -162,15 +162,15 @@ def score_repair(audited: AuditedCohort, faults: list[PlantedFault], root: Path,
         blob = alpha >= 0.05
         like = np.abs(fixed.astype(np.int16) - clean).max(axis=2) <= 10
         good = blob & (~mask | like)
-        held = " (held out)" if fault.held_out else ""
-        tally.hits[f"blob pixels made harmless{held}"] += int(good.sum())
-        tally.trials[f"blob pixels made harmless{held}"] += int(blob.sum())
+        label = " (held out)" if fault.held_out else ""
+        tally.hits[f"blob pixels made harmless{label}"] += int(good.sum())
+        tally.trials[f"blob pixels made harmless{label}"] += int(blob.sum())
         tissue = (cv2.cvtColor(clean, cv2.COLOR_BGR2HSV)[:, :, 1] > 20) & (alpha == 0)
         same = (fixed == before).all(axis=2)
-        tally.hits[f"untouched tissue left as it was{held}"] += int((same & tissue).sum())
-        tally.trials[f"untouched tissue left as it was{held}"] += int(tissue.sum())
-        tally.add(f"slides with 99 % of the blob harmless{held}", good.sum() >= 0.99 * blob.sum(), example=fault.slide)
-        tally.add(f"slides with 98 % of other tissue untouched{held}", (same & tissue).sum() >= 0.98 * tissue.sum(),
+        tally.hits[f"untouched tissue left as it was{label}"] += int((same & tissue).sum())
+        tally.trials[f"untouched tissue left as it was{label}"] += int(tissue.sum())
+        tally.add(f"slides with 99 % of the blob harmless{label}", good.sum() >= 0.99 * blob.sum(), example=fault.slide)
+        tally.add(f"slides with 98 % of other tissue untouched{label}", (same & tissue).sum() >= 0.98 * tissue.sum(),
                   example=fault.slide)  # fmt: skip
 
 
@@ -193,13 +193,13 @@ def score_others(
             continue
         (pictures / path.name).symlink_to(path.resolve())
     done = subprocess.run([python, str(script), str(pictures)], check=True, capture_output=True, text=True)
-    for tool, found in json.loads(done.stdout).items():
+    for tool, answer in json.loads(done.stdout).items():
         tally = tallies.setdefault(tool, Tally())
-        if "failed" in found:
-            print(f"{tool}: {found['failed']}", file=sys.stderr)
+        if "failed" in answer:
+            print(f"{tool}: {answer['failed']}", file=sys.stderr)
             continue
-        seconds[tool] += found["seconds"]
-        sets = [set(names) for key in ("exact_duplicates", "near_duplicates") for names in found.get(key, ())]
+        seconds[tool] += answer["seconds"]
+        sets = [set(names) for key in ("exact_duplicates", "near_duplicates") for names in answer.get(key, ())]
         for fault in faults:
             if fault.kind in COPIES:
                 tally.add(row_of(fault), any({fault.slide, fault.other} <= names for names in sets))
@@ -208,11 +208,11 @@ def score_others(
                 tally.add("same outline, called no pair", not called)
             elif fault.kind in {"blurred", "dark", "bright", "blank"}:
                 key = {"blurred": "blurry", "bright": "light", "blank": "low_information"}.get(fault.kind, fault.kind)
-                if key in found:
-                    tally.add(row_of(fault), fault.slide in found[key])
+                if key in answer:
+                    tally.add(row_of(fault), fault.slide in answer[key])
         planted = {name for fault in faults for name in (fault.slide, fault.other)}
         called = {name for names in sets for name in names}
-        called |= {name for key in ("blurry", "dark", "light", "low_information") for name in found.get(key, ())}
+        called |= {name for key in ("blurry", "dark", "light", "low_information") for name in answer.get(key, ())}
         for path in sorted(pictures.iterdir()):
             if path.name not in planted:
                 tally.add("clean slide left alone", path.name not in called)

@@ -25,13 +25,13 @@ def cleanvision(folder: Path) -> dict[str, Any]:
     lab = Imagelab(data_path=str(folder))
     lab.find_issues(n_jobs=2, verbose=False)
     seconds = time.perf_counter() - start
-    found: dict[str, Any] = {"seconds": seconds, "version": importlib.import_module("cleanvision").__version__}
+    sets: dict[str, Any] = {"seconds": seconds, "version": importlib.import_module("cleanvision").__version__}
     for kind in ("exact_duplicates", "near_duplicates"):
-        found[kind] = [[Path(name).name for name in names] for names in lab.info[kind]["sets"]]
+        sets[kind] = [[Path(name).name for name in names] for names in lab.info[kind]["sets"]]
     for kind in ("blurry", "dark", "light", "low_information"):
         flagged = lab.issues.index[lab.issues[f"is_{kind}_issue"]]
-        found[kind] = sorted(Path(name).name for name in flagged)
-    return found
+        sets[kind] = sorted(Path(name).name for name in flagged)
+    return sets
 
 
 def imagededup(folder: Path) -> dict[str, Any]:

@@ -114,9 +114,9 @@ def main() -> None:
                 (pictures / path.name).symlink_to(path.resolve())
         script = str(Path(__file__).with_name("audit_others.py"))
         _, memory, out = timed([arguments.others, script, str(pictures)])
-        for tool, found in json.loads(out).items():
-            said = found.get("failed") or f"{found['seconds']:.0f} | {arguments.slides / found['seconds']:.1f}"
-            print(f"| {tool} {found.get('version', '')} | {said} | both at most {memory:.2f} |")
+        for tool, answer in json.loads(out).items():
+            outcome = answer.get("failed") or f"{answer['seconds']:.0f} | {arguments.slides / answer['seconds']:.1f}"
+            print(f"| {tool} {answer.get('version', '')} | {outcome} | both at most {memory:.2f} |")
     print(f"\nlargest process: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20:.2f} GiB")
     if arguments.keep is None:
         shutil.rmtree(folder)

@@ -79,21 +79,21 @@ def decoders(suffix: str) -> dict[str, Decoder]:
     """Decoders of this suffix (all of them for none), ours first."""
     codecs = {".png": imagecodecs.png_decode, ".jpg": imagecodecs.jpeg8_decode, ".bmp": imagecodecs.bmp_decode}
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-    found: dict[str, Decoder] = {"tilewise": read_image}
+    decoders: dict[str, Decoder] = {"tilewise": read_image}
     if suffix in codecs or not suffix:
-        found["imagecodecs"] = lambda path: codecs[suffix](path.read_bytes())
+        decoders["imagecodecs"] = lambda path: codecs[suffix](path.read_bytes())
     if suffix == ".tif" or not suffix:
-        found["tifffile"] = lambda path: tifffile.imread(path, maxworkers=1)
-    found["OpenCV"] = lambda path: cv2.imread(str(path), flags)
-    found["Pillow"] = lambda path: np.asarray(Image.open(path))
+        decoders["tifffile"] = lambda path: tifffile.imread(path, maxworkers=1)
+    decoders["OpenCV"] = lambda path: cv2.imread(str(path), flags)
+    decoders["Pillow"] = lambda path: np.asarray(Image.open(path))
     try:
         import pyvips
     except ImportError:
-        return found
+        return decoders
     if suffix != ".bmp":
         pyvips.cache_set_max(0)
-        found["pyvips"] = lambda path: pyvips.Image.new_from_file(str(path), access="sequential").numpy()
-    return found
+        decoders["pyvips"] = lambda path: pyvips.Image.new_from_file(str(path), access="sequential").numpy()
+    return decoders
 
 
 def measure(path: Path, rounds: int) -> dict[str, float]:

@@ -58,20 +58,20 @@ def main() -> None:
 
 def compare(network: str, options: argparse.Namespace) -> dict[str, dict[str, object]]:
     """Variant -> tiles per second (median of the rounds), the rounds, and what was run."""
-    found: dict[str, list[dict[str, object]]] = {}
+    outcomes_of: dict[str, list[dict[str, object]]] = {}
     for number in range(options.rounds):
         for variant in options.variants:
             print(f"{network}: {variant}, round {number + 1} of {options.rounds}", file=sys.stderr)
             outcome = run_child(network, variant, options)
             if outcome is not None:
-                found.setdefault(variant, []).append(outcome)
+                outcomes_of.setdefault(variant, []).append(outcome)
     return {
         variant: {
             "tiles_per_s": statistics.median(float(str(outcome["tiles_per_s"])) for outcome in outcomes),
             "rounds": [outcome["tiles_per_s"] for outcome in outcomes],
             "run": outcomes[0]["run"],
         }
-        for variant, outcomes in found.items()
+        for variant, outcomes in outcomes_of.items()
     }
 
 
@@ -134,11 +134,11 @@ def prepare(network: str, variant: str) -> tuple[Callable[[], object], int, str]
     if config.precision == "bfloat16" and not computes_bfloat16():
         sys.exit("there is no bfloat16 here")
     encoder = build_encoder(config, offline=True)
-    said = encoder.signature
-    num_tiles = 2 * max(_EAGER_BATCH, int(said["batch_size"]) * int(said["threads"]))
+    signature = encoder.signature
+    num_tiles = 2 * max(_EAGER_BATCH, int(signature["batch_size"]) * int(signature["threads"]))
     side = find_card(network).input_px
     tiles = np.random.default_rng(0).integers(0, 256, (num_tiles, side, side, 3), dtype=np.uint8)
-    run = f"{said['engine']} {said['precision']}, batch {said['batch_size']}, {said['threads']} threads"
+    run = "{engine} {precision}, batch {batch_size}, {threads} threads".format_map(signature)
     return lambda: encoder.encode(tiles), num_tiles, run
 
 

@@ -70,8 +70,8 @@ def measure(population: Population, repetitions: int) -> dict[str, list[float]]:
     rng = np.random.default_rng(0)
     crowd = population.draw(rng, copies=max(1, 100_000 // population.num_slides))
     truth = {name: value[0] for name, value in statistics(crowd, np.ones((1, crowd.num_groups))).whole.items()}
-    held = {method: np.zeros((repetitions, len(METRICS))) for method in ("tilewise", "percentile")}
-    width = {method: np.zeros((repetitions, len(METRICS))) for method in held}
+    covered = {method: np.zeros((repetitions, len(METRICS))) for method in ("tilewise", "percentile")}
+    width = {method: np.zeros((repetitions, len(METRICS))) for method in covered}
     for repetition in range(repetitions):
         sample = population.draw(rng)
         scores = score(sample, CONFIG, seed=(repetition,))
@@ -80,9 +80,11 @@ def measure(population: Population, repetitions: int) -> dict[str, list[float]]:
             ours = (scores.estimate(name).low, scores.estimate(name).high)
             ends = {"tilewise": ours, "percentile": np.nanquantile(resampled[name], [0.025, 0.975])}
             for method, (low, high) in ends.items():
-                held[method][repetition, column] = low <= truth[name] <= high
+                covered[method][repetition, column] = low <= truth[name] <= high
                 width[method][repetition, column] = high - low
-    return {method: np.stack([held[method].mean(0), width[method].mean(0)], 1).ravel().tolist() for method in held}
+    return {
+        method: np.stack([covered[method].mean(0), width[method].mean(0)], 1).ravel().tolist() for method in covered
+    }
 
 
 def main() -> None:

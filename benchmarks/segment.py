@@ -42,7 +42,7 @@ def gain(one: Segmentation, other: Segmentation, metric: str, *, seed: int) -> E
     return difference_interval(float(sums.sum() / sizes.sum()), means_R, num_units=len(groups), level=0.95)
 
 
-def said(score: dict[str, float | None]) -> str:
+def interval_text(score: dict[str, float | None]) -> str:
     return f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
 
 
@@ -69,7 +69,7 @@ def main() -> None:
             settings = {"method": method} | ({"unet": unet} if method == "unet" else {})
             config = SegmentConfig.model_validate(settings)
             made[method] = segment(audited, config, seed=options.seed, workers=options.workers)
-            scores = "  ".join(f"{metric} {said(dict(made[method].scores[metric]))}" for metric in METRICS)
+            scores = "  ".join(f"{metric} {interval_text(dict(made[method].scores[metric]))}" for metric in METRICS)
             print(f"{method:<7} {scores}  {time.perf_counter() - start:.0f} s")
         for metric in METRICS:
             print(f"gain of unet over tissue, paired: {metric} {gain(made['unet'], made['tissue'], metric, seed=0)}")

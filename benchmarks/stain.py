@@ -41,11 +41,11 @@ Row = dict[str, Any]
 
 def pictures() -> dict[str, Picture]:
     """The slides by name; the first two have 2 Mpx."""
-    found = {
+    pictures = {
         name: np.ascontiguousarray(np.tile(read_image(REFERENCE / f"{name}.png"), (3, 3, 1))[:1400, :1500])
         for name in ("source_a", "source_b")
     }
-    return found | {Path(name).stem[-12:]: read_image(DATA / name) for name in FURTHER}
+    return pictures | {Path(name).stem[-12:]: read_image(DATA / name) for name in FURTHER}
 
 
 def median_seconds(call: Callable[[], Any], repeats: int) -> float:
@@ -91,8 +91,8 @@ def run_others(python: str, target: Picture, slides: dict[str, Picture], repeats
         script = str(Path(__file__).with_name("stain_others.py"))
         command = [python, script, paths[0], str(repeats), *paths[1:]]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    results: dict[str, Any] = json.loads(done.stdout)
+    return results
 
 
 def degrees(first: Any, second: Any) -> str:
@@ -101,18 +101,18 @@ def degrees(first: Any, second: Any) -> str:
         return "–"
     a, b = np.asarray(first), np.asarray(second)
     b = b / np.linalg.norm(b, axis=1, keepdims=True)
-    said = " / ".join(f"{np.degrees(np.arccos(np.clip(x @ y, -1, 1))):.1f}" for x, y in zip(a, b, strict=True))
-    return f"{said} (no dyes: {b.min():.2f})" if b.min() < -0.1 else said
+    angles = " / ".join(f"{np.degrees(np.arccos(np.clip(x @ y, -1, 1))):.1f}" for x, y in zip(a, b, strict=True))
+    return f"{angles} (no dyes: {b.min():.2f})" if b.min() < -0.1 else angles
 
 
-def speed_table(found: dict[str, list[Row]], others: dict[str, Any], sizes: list[float]) -> None:
+def speed_table(rows_of: dict[str, list[Row]], others: dict[str, Any], sizes: list[float]) -> None:
     """Megapixels per second over the slides of 2 Mpx, and the ratio to the faster of the others."""
     print(
         "| method | in all | apply | torchstain | tiatoolbox | in all, ratio to the faster |\n|---|---|---|---|---|---|"
     )
     for method in METHODS:
         speeds = {
-            key: sum(sizes) / sum(row[key] for row in found[method][: len(sizes)]) for key in ("seconds", "apply")
+            key: sum(sizes) / sum(row[key] for row in rows_of[method][: len(sizes)]) for key in ("seconds", "apply")
         }
         rates = [
             sum(sizes) / sum(row["seconds"] for row in rows[: len(sizes)]) if rows else None
@@ -124,7 +124,7 @@ def speed_table(found: dict[str, list[Row]], others: dict[str, Any], sizes: list
         print(f"| {method} | {' | '.join(cells)} | {ratio} |")
 
 
-def agreement_table(found: dict[str, list[Row]], others: dict[str, Any], names: list[str]) -> None:
+def agreement_table(rows_of: dict[str, list[Row]], others: dict[str, Any], names: list[str]) -> None:
     """Angles between dyes in degrees, and the largest difference of a channel's mean in grey levels."""
     print(
         "\n| slide | method | other | H / E degrees, all pixels | tissue | mean RGB, all pixels | tissue | believed |"
@@ -132,7 +132,7 @@ def agreement_table(found: dict[str, list[Row]], others: dict[str, Any], names: 
     print("|---|---|---|---|---|---|---|---|")
     for index, name in enumerate(names):
         for method in METHODS:
-            mine = found[method][index]
+            mine = rows_of[method][index]
             for tool in TOOLS:
                 if method not in others.get(tool, {}):
                     continue
@@ -143,7 +143,7 @@ def agreement_table(found: dict[str, list[Row]], others: dict[str, Any], names: 
                 print(f"| {name} | {method} | {tool} | {' | '.join(angles)} | {' | '.join(levels)} | {believed} |")
 
 
-def histolab_table(found: dict[str, list[Row]], target: Picture) -> None:
+def histolab_table(rows_of: dict[str, list[Row]], target: Picture) -> None:
     """Mean colour of the set's own sources beside what histolab made of them."""
     print("\n| source | method | expected (histolab) | all pixels | tissue |\n|---|---|---|---|---|")
     for letter in "ab":
@@ -167,17 +167,17 @@ def main() -> None:
     cv2.setNumThreads(arguments.threads)
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     target, slides = read_image(REFERENCE / "target.png"), pictures()
-    found = {
+    rows_of = {
         method: [measure(method, target, slide, arguments.repeats) for slide in slides.values()] for method in METHODS
     }
     others = run_others(arguments.others, target, slides, arguments.repeats) if arguments.others else {}
-    for tool, said in others.items():
-        if "failed" in said:
-            print(f"{tool} failed: {said['failed']}", file=sys.stderr)
+    for tool, answer in others.items():
+        if "failed" in answer:
+            print(f"{tool} failed: {answer['failed']}", file=sys.stderr)
     sizes = [slide[:, :, 0].size / 1e6 for slide in list(slides.values())[:2]]
-    speed_table(found, others, sizes)
-    agreement_table(found, others, list(slides))
-    histolab_table(found, target)
+    speed_table(rows_of, others, sizes)
+    agreement_table(rows_of, others, list(slides))
+    histolab_table(rows_of, target)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def torchstain(target: Picture, sources: list[Picture], repeats: int) -> dict[st
     def tensor(rgb: Picture) -> torch.Tensor:
         return torch.from_numpy(rgb.copy()).permute(2, 0, 1)
 
-    found: dict[str, Any] = {"macenko": [], "reinhard": []}
+    results: dict[str, Any] = {"macenko": [], "reinhard": []}
     macenko, reinhard, own = TorchMacenkoNormalizer(), TorchReinhardNormalizer(), TorchMacenkoNormalizer()
     macenko.fit(tensor(target))
     reinhard.fit(tensor(target))
@@ -60,42 +60,42 @@ def torchstain(target: Picture, sources: list[Picture], repeats: int) -> dict[st
         source, times = tensor(rgb), repeats if index < TIMED else 0
         own.fit(source)
         seconds, result = timed(lambda source=source: macenko.normalize(source, stains=False)[0], times)
-        found["macenko"].append(row(seconds, result.numpy(), own.HERef.T.numpy()))
+        results["macenko"].append(row(seconds, result.numpy(), own.HERef.T.numpy()))
         seconds, result = timed(lambda source=source: reinhard.normalize(source), times)
-        found["reinhard"].append(row(seconds, result.numpy()))
-    return found
+        results["reinhard"].append(row(seconds, result.numpy()))
+    return results
 
 
 def tiatoolbox(target: Picture, sources: list[Picture], repeats: int) -> dict[str, Any]:
     """Its three normalisers, as `transform` runs them."""
     logging.disable(logging.WARNING)
     norm = importlib.import_module("tiatoolbox.tools.stainnorm")
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name in ("Macenko", "Reinhard", "Vahadane"):
         normaliser = getattr(norm, f"{name}Normalizer")()
-        kept = _keep_vectors(normaliser)
+        vectors = _keep_vectors(normaliser)
         normaliser.fit(target.copy())
-        rows = found.setdefault(name.lower(), [])
+        rows = results.setdefault(name.lower(), [])
         for index, rgb in enumerate(sources):
             times = repeats if index < TIMED else 0
             seconds, result = timed(lambda rgb=rgb, do=normaliser: do.transform(rgb.copy()), times)
-            rows.append(row(seconds, result, kept[-1] if kept else None))
-    return found
+            rows.append(row(seconds, result, vectors[-1] if vectors else None))
+    return results
 
 
 def _keep_vectors(normaliser: Any) -> list[Any]:
     """A list that fills with the dyes it fits, which it does not give away."""
-    kept: list[Any] = []
+    vectors: list[Any] = []
     extractor = getattr(normaliser, "extractor", None)
     if extractor is not None:
         original = extractor.get_stain_matrix
 
         def get(rgb: Picture) -> Any:
-            kept.append(original(rgb))
-            return kept[-1]
+            vectors.append(original(rgb))
+            return vectors[-1]
 
         extractor.get_stain_matrix = get
-    return kept
+    return vectors
 
 
 def row(seconds: float, result: Any, vectors: Any = None) -> dict[str, Any]:
@@ -113,15 +113,15 @@ def main() -> None:
     sources = [np.load(Path(path)) for path in sys.argv[3:]]
     # tiatoolbox imports torchvision, whose wheel may fail beside a CPU-only torch.
     importlib.import_module("torchvision_repair").import_torchvision()
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for tool in (torchstain, tiatoolbox):
-        said = io.StringIO()
+        output = io.StringIO()
         try:
-            with contextlib.redirect_stdout(said):
-                found[tool.__name__] = tool(target, sources, repeats)
+            with contextlib.redirect_stdout(output):
+                results[tool.__name__] = tool(target, sources, repeats)
         except ImportError as error:
-            found[tool.__name__] = {"failed": str(error)}
-    json.dump(found, sys.stdout)
+            results[tool.__name__] = {"failed": str(error)}
+    json.dump(results, sys.stdout)
 
 
 if __name__ == "__main__":

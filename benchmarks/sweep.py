@@ -50,10 +50,10 @@ def main() -> None:
         api.synth(cohort, {"num_slides": arguments.slides, "difficulty": 0.3})
         print(f"{arguments.slides} slides\n\n| encoder | one variant, s | twelve, s | ratio |\n|---|---|---|---|")
         for encoder in arguments.encoder:
-            given = settings_of(encoder)
+            settings = settings_of(encoder)
             commands = {
-                "one": ["train", str(cohort), "--out", str(home / "one"), *given],
-                "twelve": ["sweep", str(cohort), "--grid", "heads", "--out", str(home / "twelve"), *given],
+                "one": ["train", str(cohort), "--out", str(home / "one"), *settings],
+                "twelve": ["sweep", str(cohort), "--grid", "heads", "--out", str(home / "twelve"), *settings],
             }
             seconds: dict[str, list[float]] = {name: [] for name in commands}
             for _ in range(arguments.rounds):

@@ -57,10 +57,10 @@ class Row:
 
 def duration(text: str) -> float:
     """Seconds of `90s`, `20m` or `1h`."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    if found is None:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no time; give 90s, 20m or 1h")
-    return float(found[1]) * UNITS[found[2] or "s"]
+    return float(match[1]) * UNITS[match[2] or "s"]
 
 
 def scaled(recipe: Recipe, epochs: int) -> list[str]:
@@ -78,10 +78,10 @@ def scaled(recipe: Recipe, epochs: int) -> list[str]:
 
 def train(name: str, cohort: Path, out: Path, settings: list[str], cache: Path) -> tuple[float, float, dict]:
     """Wall seconds, peak GiB and what the command printed."""
-    given = [part for setting in (*SPLIT, *settings) for part in ("--set", setting)]
+    options = [part for setting in (*SPLIT, *settings) for part in ("--set", setting)]
     command = [
         sys.executable, "-m", "tilewise", "train", str(cohort), "--recipe", name, "--out", str(out), "--offline",
-        "--quiet", "--json", *given,
+        "--quiet", "--json", *options,
     ]  # fmt: skip
     seconds, memory, printed = timed(command, every_s=2.0, TILEWISE_CACHE=str(cache))
     return seconds, memory, json.loads(printed)
@@ -104,7 +104,7 @@ def measure(name: str, cohort: Path, out: Path, budget: float) -> Row:
     if own is None:
         raise SystemExit(f"{name} does not say how many epochs it trains for")
     run = out / f"{name}-pilot"
-    seconds, memory, told = train(name, cohort, run, scaled(recipe, 1), cache)
+    seconds, memory, answer = train(name, cohort, run, scaled(recipe, 1), cache)
     trained = f"1 of {own}"
     if to_recipe(run)["training"]["input"] == "features":
         trained = "a head on features"
@@ -112,8 +112,8 @@ def measure(name: str, cohort: Path, out: Path, budget: float) -> Row:
         epochs = min(own, 1 + int((0.9 * budget - seconds) / max(epoch_seconds(run), 0.01)))
         if epochs > 1:  # else the pilot is what the budget holds
             run, trained = out / name, f"{epochs} of {own}"
-            seconds, memory, told = train(name, cohort, run, scaled(recipe, epochs), cache)
-    score = told["out_of_fold"]["macro_f1"]
+            seconds, memory, answer = train(name, cohort, run, scaled(recipe, epochs), cache)
+    score = answer["out_of_fold"]["macro_f1"]
     written = f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
     return Row(name, written, seconds, memory, trained, tuple(to_recipe(run)["notes"]))
 
@@ -132,9 +132,11 @@ def main() -> None:
         cohort = out / "cohort"
         if not cohort.exists():
             api.synth(cohort, COHORT)
-    told = subprocess.run(["nproc"], capture_output=True, text=True, check=False).stdout.strip() or str(os.cpu_count())
+    num_processors = subprocess.run(["nproc"], capture_output=True, text=True, check=False).stdout.strip() or str(
+        os.cpu_count()
+    )
     lines = [
-        f"{arguments.budget / 60:g} minutes for each recipe, {told} processors, {cohort.name}",
+        f"{arguments.budget / 60:g} minutes for each recipe, {num_processors} processors, {cohort.name}",
         "",
         "| recipe | macro F1, test part | seconds | peak GiB | epochs |",
         "|---|---|---|---|---|",

@@ -252,10 +252,10 @@ def seen_elsewhere(tile: Tiles, rng: np.random.Generator) -> Tiles:
     mixing = np.vstack([stains, np.cross(*stains) / np.linalg.norm(np.cross(*stains))])
     density = density @ np.linalg.inv(mixing) * [*rng.uniform(0.75, 1.3, 2), 1] @ mixing
     light = np.clip(10.0**-density, 0, 1) ** rng.uniform(0.8, 1.3) * rng.uniform(0.85, 1.05, 3)
-    seen = (light * 255).astype(np.float32)
-    soft = cv2.GaussianBlur(seen, (0, 0), rng.uniform(0.4, 1.0))
-    seen = soft if rng.random() < 0.5 else seen + rng.uniform(0.2, 0.8) * (seen - soft)
-    noisy = np.clip(seen + rng.normal(0, rng.uniform(0, 4), seen.shape), 0, 255).astype(np.uint8)
+    blurred = (light * 255).astype(np.float32)
+    soft = cv2.GaussianBlur(blurred, (0, 0), rng.uniform(0.4, 1.0))
+    blurred = soft if rng.random() < 0.5 else blurred + rng.uniform(0.2, 0.8) * (blurred - soft)
+    noisy = np.clip(blurred + rng.normal(0, rng.uniform(0, 4), blurred.shape), 0, 255).astype(np.uint8)
     _, file = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(50, 95))])
     return cv2.imdecode(file, cv2.IMREAD_COLOR)
 

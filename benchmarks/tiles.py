@@ -317,9 +317,9 @@ def many(pool: list[AuditedSlide], num: int, config: TileConfig) -> None:
         batch = [pool[(start + index) % len(pool)] for index in range(min(BATCH, num - start))]
         spent["slides"] += timed(decode, batch)[0]
         spent["both"] += timed(decode_both, batch)[0]
-        taken, found = timed(lambda slides: cut(slides, config), batch)
+        taken, cut_tiles = timed(lambda slides: cut(slides, config), batch)
         spent["cut"] += taken
-        tiles += found
+        tiles += cut_tiles
         if start == BATCH * 4:
             early = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -26,10 +26,10 @@ def cut(files: list[list[str]], size: int) -> int:
     num = 0
     for path, mask in files:
         # A pyramid says itself what its scale is; a flat picture has to be told.
-        told = {} if path.endswith(".tif") else {"mpp": 0.5, "power": 20}
+        scale = {} if path.endswith(".tif") else {"mpp": 0.5, "power": 20}
         extractor = get_patch_extractor(
             "slidingwindow",
-            input_img=WSIReader.open(path, **told),
+            input_img=WSIReader.open(path, **scale),
             input_mask=VirtualWSIReader(mask, mode="bool", mpp=0.5, power=20),
             patch_size=(size, size),
             stride=(size, size),

@@ -196,8 +196,8 @@ def loops(options: argparse.Namespace, folder: Path) -> None:
     num = len(data.train) // options.batch * options.batch
     # Whole batches in all three.
     about = data.train.about
-    kept = PartData(about.slide_ids, about.labels_S, about.features_ND[:num], about.tile_slide_N[:num])
-    data = PixelData(("A", "B"), PixelPart(kept, data.train.tiles, data.train.place_N[:num]), data.validation)
+    first = PartData(about.slide_ids, about.labels_S, about.features_ND[:num], about.tile_slide_N[:num])
+    data = PixelData(("A", "B"), PixelPart(first, data.train.tiles, data.train.place_N[:num]), data.validation)
     with resources(find_device(config), config) as num_threads:
         deterministic = torch.are_deterministic_algorithms_enabled()
         rounds = {
@@ -269,20 +269,23 @@ def cached(options: argparse.Namespace, folder: Path) -> None:
     of_pixels = report("encoded each epoch", every, found_SC, [labels[name] for name in test])
     print(f"{every / once:.1f} times as fast with the cache, {options.epochs} epochs, decoding included in both")
     pair = paired_difference(of_cached, of_pixels, ("A", "B"), EvaluationConfig(), seed=0)["metrics"]["macro_f1"]
-    found = pair["difference"]
-    print(f"difference {found['value']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}], p {pair['p_value']:.2f}")
+    difference = pair["difference"]
+    print("difference {value:+.3f} [{low:+.3f}, {high:+.3f}]".format_map(difference) + f", p {pair['p_value']:.2f}")
 
 
 def report(name: str, seconds: float, found_SC: np.ndarray, truth: list[int]) -> pd.DataFrame:
     """Print time and score; returns the predictions."""
-    said = pd.DataFrame(
+    predictions = pd.DataFrame(
         {"slide": [f"{number}" for number in range(len(truth))], "group": None, "fold": 0, "part": "test"}
     )
-    said["label"], said["predicted"] = ["AB"[one] for one in truth], ["AB"[one] for one in found_SC.argmax(axis=1)]
-    said["p_A"], said["p_B"] = found_SC[:, 0], found_SC[:, 1]
-    found = evaluate(said, ("A", "B"), EvaluationConfig(), seed=0).macro_f1
-    print(f"{name:20} {seconds:7.1f} s   macro F1 of {len(truth)} test slides {found}", flush=True)
-    return said
+    predictions["label"], predictions["predicted"] = (
+        ["AB"[one] for one in truth],
+        ["AB"[one] for one in found_SC.argmax(axis=1)],
+    )
+    predictions["p_A"], predictions["p_B"] = found_SC[:, 0], found_SC[:, 1]
+    score = evaluate(predictions, ("A", "B"), EvaluationConfig(), seed=0).macro_f1
+    print(f"{name:20} {seconds:7.1f} s   macro F1 of {len(truth)} test slides {score}", flush=True)
+    return predictions
 
 
 def main() -> None:

@@ -48,9 +48,9 @@ def accepted(tmp_path_factory: pytest.TempPathFactory) -> str:
 def build(accepted: str, realistic_weights: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TILEWISE_CACHE", accepted)
 
-    def make(name: str, **given: Any):
+    def make(name: str, **settings: Any):
         # A small batch, because the last one is padded; one thread, because other tests may run beside this one.
-        options: dict[str, Any] = {"threads": 1, "batch_size": 4, **given}
+        options: dict[str, Any] = {"threads": 1, "batch_size": 4, **settings}
         return build_encoder(EncoderConfig(name=name, weights=realistic_weights(name), **options), offline=True)
 
     return make
@@ -144,8 +144,8 @@ def test_the_network_sees_what_its_authors_fed_it(build, realistic_weights, tile
     with torch.inference_mode():
         expected = network(images).numpy()
     for engine in ENGINES:
-        found = build("resnet18", engine=engine, precision="float32").encode(tiles[:4])
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+        features = build("resnet18", engine=engine, precision="float32").encode(tiles[:4])
+        np.testing.assert_allclose(features, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 def test_signature_holds_everything_that_changes_the_output(build, realistic_weights) -> None:

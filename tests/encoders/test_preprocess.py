@@ -42,16 +42,16 @@ def test_the_right_size_is_not_copied() -> None:
 @pytest.mark.parametrize("num_tiles", [0, 1, 3, 4, 5, 8, 9])
 def test_batches_are_full_and_in_order(num_tiles: int) -> None:
     tiles = np.random.default_rng(0).integers(1, 256, (num_tiles, 6, 6, 3), dtype=np.uint8)
-    seen = np.zeros_like(tiles)
+    joined = np.zeros_like(tiles)
     parts = list(batches(tiles, 6, 4))
     assert len(parts) == -(-num_tiles // 4)
     for rows, batch in parts:
         assert batch.shape == (4, 6, 6, 3)
         assert batch.flags["C_CONTIGUOUS"]
         length = rows.stop - rows.start
-        seen[rows] = batch[:length]
+        joined[rows] = batch[:length]
         assert not batch[length:].any()
-    assert np.array_equal(seen, tiles)
+    assert np.array_equal(joined, tiles)
 
 
 def test_an_error_while_resizing_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ from tilewise.encoders.texture_encoder import TextureEncoder
 def test_features_are_those_of_tiles_resized_to_the_cards_size(tiles) -> None:
     encoder = build_encoder(EncoderConfig(threads=1))
     assert np.array_equal(encoder.encode(tiles[:3]), texture_features(tiles[:3]))
-    wide = np.concatenate([tiles[:2], tiles[2:4]], axis=2)
-    assert np.array_equal(encoder.encode(wide), texture_features(resize_tiles(wide, 224)))
+    rectangles = np.concatenate([tiles[:2], tiles[2:4]], axis=2)
+    assert np.array_equal(encoder.encode(rectangles), texture_features(resize_tiles(rectangles, 224)))
     assert encoder.encode(tiles[:0]).shape == (0, encoder.card.dim)
 
 

@@ -48,6 +48,6 @@ def link_slides(source: Path, target: Path, numbers: list[int]) -> Path:
         (target / "images" / name).symlink_to((source / "images" / name).resolve())
         mask = name.replace("img", "mask")
         (target / "masks" / mask).symlink_to((source / "masks" / mask).resolve())
-    kept = [rows[0], *(row for row in rows[1:] if row.split(",")[0] in names)]
-    (target / "labels.csv").write_text("\n".join(kept) + "\n", "utf-8")
+    lines = [rows[0], *(row for row in rows[1:] if row.split(",")[0] in names)]
+    (target / "labels.csv").write_text("\n".join(lines) + "\n", "utf-8")
     return target

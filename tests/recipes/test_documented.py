@@ -27,8 +27,8 @@ def settings():
         for table in (0, 1):
             for _, cell in rows(name, table):
                 for group in cell.split(";"):
-                    if found := SETTING.findall(group):
-                        yield name, table, tuple(found)
+                    if pairs := SETTING.findall(group):
+                        yield name, table, tuple(pairs)
 
 
 @pytest.mark.parametrize(("name", "table", "group"), list(settings()))
@@ -60,13 +60,13 @@ def test_a_recipe_is_short_and_its_paragraph_says_what_was_reported(name):
     from tilewise.recipe import packaged_recipes
 
     assert 20 <= len(packaged_recipes()[name].splitlines()) <= 40
-    said = load_recipe(name).description
-    assert "without" in said
-    assert "interval" in said
-    assert "Not stated" in said
+    description = load_recipe(name).description
+    assert "without" in description
+    assert "interval" in description
+    assert "Not stated" in description
     figures = re.findall(r"0\.\d{4}", PAGE.split(f"| `{name}` |")[1].splitlines()[0])
     assert figures
-    assert all(figure in said for figure in figures)
+    assert all(figure in description for figure in figures)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

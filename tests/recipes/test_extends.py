@@ -61,13 +61,13 @@ def test_layers_are_what_they_are_one_over_the_other_and_every_value_has_an_orig
 
 
 def over(below, above):
-    kept = {key: value for key, value in below.items() if not (key in above and above[key] is None)}
+    merged = {key: value for key, value in below.items() if not (key in above and above[key] is None)}
     for key, value in above.items():
-        if isinstance(value, dict) and isinstance(kept.get(key), dict):
-            kept[key] = over(kept[key], value)
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = over(merged[key], value)
         elif value is not None or key not in below:
-            kept[key] = value
-    return kept
+            merged[key] = value
+    return merged
 
 
 def leaves(value, path=()):
@@ -188,9 +188,9 @@ def test_a_word_that_yaml_takes_for_true_is_a_key_all_the_same(tmp_path):
 def test_what_is_shown_is_yaml_of_the_same_recipe_after_where_it_comes_from(tmp_path):
     text = 'name: mine\ndescription: "Ours:\\n# with\\u0007 noise"\nextends: window-resnet50\n'
     resolved = resolve_recipe(write(tmp_path, text), ["tiles.size_px=200"])
-    shown = resolved.to_yaml()
-    assert load_recipe(write(tmp_path, shown, "shown.yaml")) == resolved.recipe
-    comments = shown[: shown.index("name: mine")].splitlines()
+    yaml_text = resolved.to_yaml()
+    assert load_recipe(write(tmp_path, yaml_text, "shown.yaml")) == resolved.recipe
+    comments = yaml_text[: yaml_text.index("name: mine")].splitlines()
     assert all(line.startswith("#") for line in comments)
     assert comments[0].endswith("mine.yaml, which extends window-resnet50")
     words = " ".join(line.removeprefix("#").strip() for line in comments)

@@ -77,8 +77,8 @@ def test_discovery_sees_the_cohort_and_not_the_truth(written: Path) -> None:
 
 def test_truth_holds_the_labels_of_all_and_the_bounds(written: Path) -> None:
     rows = table(written / "truth" / "truth.csv")
-    given = {row["sample_index"]: row["label"] for row in table(written / "train_labels.csv")}
-    assert {row["sample_index"]: row["label"] for row in rows if row["part"] == "train"} == given
+    labels = {row["sample_index"]: row["label"] for row in table(written / "train_labels.csv")}
+    assert {row["sample_index"]: row["label"] for row in rows if row["part"] == "train"} == labels
     assert sum(row["part"] == "test" for row in rows) == 4
     for row in rows:
         p = [float(row[f"p_{name}"]) for name in CONFIG.classes]

@@ -39,8 +39,8 @@ def test_scan_keeps_the_picture_and_its_channels() -> None:
 
 
 def test_stains_differ_mildly_between_slides() -> None:
-    looks = [draw_appearance(np.random.default_rng(seed)) for seed in range(40)]
-    strengths = np.array([np.linalg.norm(look.eosin) for look in looks])
+    appearances = [draw_appearance(np.random.default_rng(seed)) for seed in range(40)]
+    strengths = np.array([np.linalg.norm(look.eosin) for look in appearances])
     assert 1.2 < strengths.max() / strengths.min() < 1.6
-    directions = np.array([look.haematoxylin / np.linalg.norm(look.haematoxylin) for look in looks])
+    directions = np.array([look.haematoxylin / np.linalg.norm(look.haematoxylin) for look in appearances])
     assert (directions @ directions.mean(axis=0) / np.linalg.norm(directions.mean(axis=0))).min() > 0.99

@@ -36,16 +36,16 @@ def test_fills_the_outline_and_keeps_the_mask(textures: Path, drawn: DrawnSlide)
     real = fill_with_textures(plan_cohort(CONFIG)[2], drawn, textures=find_textures(textures))
     np.testing.assert_array_equal(real.mask, drawn.mask)
     np.testing.assert_array_equal(real.tissue, drawn.tissue)
-    found = tissue_mask(real.rgb)
-    assert (found & drawn.tissue).sum() / (found | drawn.tissue).sum() > 0.8
-    glass = np.median(real.rgb[~found], axis=0)
+    tissue = tissue_mask(real.rgb)
+    assert (tissue & drawn.tissue).sum() / (tissue | drawn.tissue).sum() > 0.8
+    glass = np.median(real.rgb[~tissue], axis=0)
     assert (glass > 215).all()
 
 
 def test_two_fillings_of_one_outline_differ(textures: Path, drawn: DrawnSlide) -> None:
-    found = find_textures(textures)
-    one, two = (compose(np.random.default_rng(k), drawn.tissue, mask=drawn.mask, textures=found) for k in (1, 2))
-    again = compose(np.random.default_rng(1), drawn.tissue, mask=drawn.mask, textures=found)
+    paths = find_textures(textures)
+    one, two = (compose(np.random.default_rng(k), drawn.tissue, mask=drawn.mask, textures=paths) for k in (1, 2))
+    again = compose(np.random.default_rng(1), drawn.tissue, mask=drawn.mask, textures=paths)
     np.testing.assert_array_equal(one.rgb, again.rgb)
     assert (one.rgb != two.rgb)[drawn.tissue].mean() > 0.8
     regions = draw_regions(np.random.default_rng(1), drawn.tissue)
@@ -71,9 +71,9 @@ def test_cohort_with_faults(textures: Path, tmp_path: Path) -> None:
 
 @pytest.mark.real
 def test_real_slides(data_dir: Path, drawn: DrawnSlide) -> None:
-    found = find_textures(data_dir)
-    assert len(found) > 80
-    real = fill_with_textures(plan_cohort(CONFIG)[2], drawn, textures=found)
+    paths = find_textures(data_dir)
+    assert len(paths) > 80
+    real = fill_with_textures(plan_cohort(CONFIG)[2], drawn, textures=paths)
     inside = real.rgb[drawn.tissue].astype(float)
     # Pink to purple: green is what tissue takes most of.
     assert inside[:, 1].mean() < inside[:, [0, 2]].mean()

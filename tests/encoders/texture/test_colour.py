@@ -59,9 +59,9 @@ def test_more_of_a_dye_raises_its_own_median_alone(stain):
     before = described(stain(hematoxylin, eosin))
     more_h, more_e = described(stain(hematoxylin + 0.3, eosin)), described(stain(hematoxylin, eosin + 0.3))
     step = 0.3 * 140 / 255
-    for after, raised, kept in ((more_h, "hematoxylin", "eosin"), (more_e, "eosin", "hematoxylin")):
+    for after, raised, unchanged in ((more_h, "hematoxylin", "eosin"), (more_e, "eosin", "hematoxylin")):
         assert after[f"colour.{raised}.median"] - before[f"colour.{raised}.median"] == pytest.approx(step, abs=0.015)
-        assert after[f"colour.{kept}.median"] == pytest.approx(before[f"colour.{kept}.median"], abs=0.015)
+        assert after[f"colour.{unchanged}.median"] == pytest.approx(before[f"colour.{unchanged}.median"], abs=0.015)
         assert after["colour.green.median"] < before["colour.green.median"]
 
 

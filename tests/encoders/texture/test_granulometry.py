@@ -15,17 +15,17 @@ def described(tile):
 @pytest.mark.parametrize(("radius", "below", "above"), [(6, 10, 20), (11, 20, 28), (17, 28, 44)])
 def test_grains_vanish_between_the_discs_that_bracket_their_size(nuclei_tile, radius, below, above):
     centres = [(56, 56), (168, 56), (56, 168), (168, 168)]
-    found = described(nuclei_tile(centres, radius))
-    kept, gone = (found[f"granulometry.nuclear_grains.diameter_{diameter}"] for diameter in (below, above))
-    largest = max(found[f"granulometry.nuclear_grains.diameter_{diameter}"] for diameter in DIAMETERS)
-    assert kept < 0.55 * largest
+    features = described(nuclei_tile(centres, radius))
+    remaining, gone = (features[f"granulometry.nuclear_grains.diameter_{diameter}"] for diameter in (below, above))
+    largest = max(features[f"granulometry.nuclear_grains.diameter_{diameter}"] for diameter in DIAMETERS)
+    assert remaining < 0.55 * largest
     assert gone > 0.75 * largest
 
 
 def test_larger_discs_remove_no_less(random_tiles):
     for tile in random_tiles:
-        found = described(tile.repeat(4, axis=0).repeat(4, axis=1))
-        values = [found[f"granulometry.nuclear_gaps.diameter_{diameter}"] for diameter in DIAMETERS]
+        features = described(tile.repeat(4, axis=0).repeat(4, axis=1))
+        values = [features[f"granulometry.nuclear_gaps.diameter_{diameter}"] for diameter in DIAMETERS]
         assert all(np.diff(values) > -0.02)
 
 
@@ -33,9 +33,9 @@ def test_pale_holes_are_pale_grains_and_no_nuclear_ones(stain):
     y, x = np.mgrid[:224, :224]
     hole = (x - 112) ** 2 + (y - 112) ** 2 <= 8**2
     tile = stain(np.where(hole, 0.0, 0.5), np.where(hole, 0.0, 0.3))
-    found = described(tile)
-    assert found["granulometry.pale_grains.diameter_28"] > 0.02
-    assert found["granulometry.nuclear_grains.diameter_28"] < 0.001
+    features = described(tile)
+    assert features["granulometry.pale_grains.diameter_28"] > 0.02
+    assert features["granulometry.nuclear_grains.diameter_28"] < 0.001
 
 
 def test_openings_are_scipys(random_tiles):

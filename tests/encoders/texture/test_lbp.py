@@ -29,11 +29,11 @@ def test_flat_planes_are_all_ones():
     assert np.array_equal(pattern_counts(plane, np.ones_like(plane)), [*[0] * 8, 18 * 28, 0])
 
 
-@pytest.mark.parametrize("turns", [1, 2, 3])
-def test_quarter_turns_and_mirrors_change_nothing(turns, random_tiles):
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_quarter_turns_and_mirrors_change_nothing(quarters, random_tiles):
     tile = random_tiles[0]
     before = lbp([separate(tile)])
-    assert np.array_equal(before, lbp([separate(np.rot90(tile, turns))]))
+    assert np.array_equal(before, lbp([separate(np.rot90(tile, quarters))]))
     assert np.array_equal(before, lbp([separate(tile[:, ::-1])]))
 
 

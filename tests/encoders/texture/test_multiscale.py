@@ -18,8 +18,8 @@ def waves(stain, period):
 def test_the_strongest_band_follows_the_size_of_structure(stain):
     scales = (4, 8, 16)
     for period, strongest in ((14, 4), (28, 8), (60, 16)):
-        found = described(waves(stain, period))
-        strengths = [found[f"band.hematoxylin.scale_{scale}.strength"] for scale in scales]
+        features = described(waves(stain, period))
+        strengths = [features[f"band.hematoxylin.scale_{scale}.strength"] for scale in scales]
         assert scales[int(np.argmax(strengths))] == strongest
 
 

@@ -15,13 +15,13 @@ def lattice(step):
 
 def test_number_size_and_spacing_of_a_lattice(nuclei_tile):
     centres = lattice(32)
-    found = described(nuclei_tile(centres, 6))
-    assert np.expm1(found["nuclei.number"]) * 224**2 / 1e4 == pytest.approx(len(centres))
-    assert np.exp(found["nuclei.log_area.mean"]) == pytest.approx(np.pi * 36, rel=0.15)
-    assert found["nuclei.log_area.spread"] < 0.05
-    assert np.exp(found["nuclei.spacing.third"]) == pytest.approx(32, rel=0.15)
-    assert np.exp(found["nuclei.spacing.relative"]) == pytest.approx(32 / 12, rel=0.1)
-    assert found["nuclei.area_fraction"] == pytest.approx(len(centres) * np.pi * 36 / 224**2, rel=0.15)
+    features = described(nuclei_tile(centres, 6))
+    assert np.expm1(features["nuclei.number"]) * 224**2 / 1e4 == pytest.approx(len(centres))
+    assert np.exp(features["nuclei.log_area.mean"]) == pytest.approx(np.pi * 36, rel=0.15)
+    assert features["nuclei.log_area.spread"] < 0.05
+    assert np.exp(features["nuclei.spacing.third"]) == pytest.approx(32, rel=0.15)
+    assert np.exp(features["nuclei.spacing.relative"]) == pytest.approx(32 / 12, rel=0.1)
+    assert features["nuclei.area_fraction"] == pytest.approx(len(centres) * np.pi * 36 / 224**2, rel=0.15)
 
 
 def test_denser_larger_and_darker_are_seen(nuclei_tile, stain):
@@ -77,8 +77,8 @@ def test_blobs_are_counted_at_their_own_scale(nuclei_tile):
 
 
 def test_no_nuclei_give_zeros_for_what_is_not_there():
-    found = described(np.full((64, 64, 3), 255, np.uint8))
-    assert set(found.values()) == {0.0}
+    features = described(np.full((64, 64, 3), 255, np.uint8))
+    assert set(features.values()) == {0.0}
 
 
 def test_stronger_stain_changes_contrast_measures_little(stain):

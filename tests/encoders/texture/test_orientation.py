@@ -18,25 +18,25 @@ def stripes(angle, size=224):
 
 @pytest.mark.parametrize("angle", np.linspace(0, np.pi, 7))
 def test_stripes_run_one_way_whatever_the_angle(angle):
-    found = described(stripes(angle))
-    assert found["orientation.grey.scale_2.coherence"] > 0.9
-    assert found["orientation.grey.scale_2.overall"] > 0.9
-    assert found["orientation.grey.scale_2.coherence_spread"] < 0.1
+    features = described(stripes(angle))
+    assert features["orientation.grey.scale_2.coherence"] > 0.9
+    assert features["orientation.grey.scale_2.overall"] > 0.9
+    assert features["orientation.grey.scale_2.coherence_spread"] < 0.1
 
 
 def test_noise_runs_no_way():
     noise = np.random.default_rng(0).integers(0, 256, (224, 224, 1), dtype=np.uint8).repeat(3, axis=2)
-    found = described(noise)
-    assert found["orientation.grey.scale_2.overall"] < 0.1
-    assert found["orientation.grey.scale_2.coherence"] < 0.35
+    features = described(noise)
+    assert features["orientation.grey.scale_2.overall"] < 0.1
+    assert features["orientation.grey.scale_2.coherence"] < 0.35
 
 
 def test_crossed_halves_are_coherent_locally_and_not_overall():
     tile = stripes(0)
     tile[:, 112:] = stripes(np.pi / 2)[:, 112:]
-    found = described(tile)
-    assert found["orientation.grey.scale_2.coherence"] > 0.85
-    assert found["orientation.grey.scale_2.overall"] < 0.15
+    features = described(tile)
+    assert features["orientation.grey.scale_2.coherence"] > 0.85
+    assert features["orientation.grey.scale_2.overall"] < 0.15
 
 
 def test_the_tensor_is_scikit_images(random_tiles):

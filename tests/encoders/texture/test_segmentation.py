@@ -14,12 +14,12 @@ def test_otsu_is_scikit_images(seed):
     rng = np.random.default_rng(seed)
     means, spreads = rng.integers(20, 230, 2), rng.uniform(2, 30, 2)
     values = np.clip(rng.normal(means, spreads, (300, 2)), 0, 255).astype(np.uint8)
-    found = otsu(np.bincount(values.ravel(), minlength=256))
+    threshold = otsu(np.bincount(values.ravel(), minlength=256))
     # Levels without a pixel between two classes split them equally well.
     theirs = threshold_otsu(hist=(np.bincount(values.ravel(), minlength=256), np.arange(256)))
-    assert np.array_equal(values > found.level, values > theirs)
+    assert np.array_equal(values > threshold.level, values > theirs)
     between = np.var(np.where(values > theirs, values[values > theirs].mean(), values[values <= theirs].mean()))
-    assert found.separability == pytest.approx(between / values.var())
+    assert threshold.separability == pytest.approx(between / values.var())
 
 
 def test_otsu_of_one_level_and_of_none():
@@ -32,35 +32,35 @@ def test_otsu_of_one_level_and_of_none():
 @pytest.mark.parametrize("radius", [4, 7, 11])
 def test_discs_are_counted_and_measured(nuclei_tile, radius):
     centres = [(x, y) for x in range(20, 224, 37) for y in range(24, 224, 44)]
-    found = find_nuclei(separate(nuclei_tile(centres, radius)))
-    assert len(found.area) == len(found.peak_radii) == len(centres)
-    assert sorted(zip(found.x.round(), found.y.round(), strict=True)) == sorted(centres)
-    assert found.area == pytest.approx(np.pi * radius**2, rel=0.2)
-    assert found.peak_radii == pytest.approx(radius, rel=0.2)
-    assert (found.eccentricity < 0.35).all()
-    assert found.fill == pytest.approx(1, abs=0.05)
-    assert found.compactness == pytest.approx(1, abs=0.2)
+    nuclei = find_nuclei(separate(nuclei_tile(centres, radius)))
+    assert len(nuclei.area) == len(nuclei.peak_radii) == len(centres)
+    assert sorted(zip(nuclei.x.round(), nuclei.y.round(), strict=True)) == sorted(centres)
+    assert nuclei.area == pytest.approx(np.pi * radius**2, rel=0.2)
+    assert nuclei.peak_radii == pytest.approx(radius, rel=0.2)
+    assert (nuclei.eccentricity < 0.35).all()
+    assert nuclei.fill == pytest.approx(1, abs=0.05)
+    assert nuclei.compactness == pytest.approx(1, abs=0.2)
 
 
 def test_touching_nuclei_are_one_component_with_two_peaks(nuclei_tile):
-    found = find_nuclei(separate(nuclei_tile([(100, 100), (117, 100)], 10)))
-    assert len(found.area) == 1
-    assert len(found.peak_radii) == 2
-    assert found.fill[0] < 0.99
-    assert found.eccentricity[0] > 0.7
-    assert np.cos(found.angle[0]) == pytest.approx(1, abs=0.01)
+    nuclei = find_nuclei(separate(nuclei_tile([(100, 100), (117, 100)], 10)))
+    assert len(nuclei.area) == 1
+    assert len(nuclei.peak_radii) == 2
+    assert nuclei.fill[0] < 0.99
+    assert nuclei.eccentricity[0] > 0.7
+    assert np.cos(nuclei.angle[0]) == pytest.approx(1, abs=0.01)
 
 
 def test_nuclei_at_the_edge_are_whole_components(nuclei_tile):
-    found = find_nuclei(separate(nuclei_tile([(0, 60), (223, 120), (112, 0), (50, 223)], 8)))
-    assert len(found.area) == 4
+    nuclei = find_nuclei(separate(nuclei_tile([(0, 60), (223, 120), (112, 0), (50, 223)], 8)))
+    assert len(nuclei.area) == 4
 
 
 @pytest.mark.parametrize("level", [0, 128, 200, 255])
 def test_blank_tiles_have_no_nuclei_or_are_one(level):
-    found = find_nuclei(separate(np.full((224, 224, 3), level, np.uint8)))
-    assert len(found.area) <= 1
-    assert found.threshold == Threshold(0, 0.0)
+    nuclei = find_nuclei(separate(np.full((224, 224, 3), level, np.uint8)))
+    assert len(nuclei.area) <= 1
+    assert nuclei.threshold == Threshold(0, 0.0)
 
 
 @settings(max_examples=15, deadline=None)
@@ -75,14 +75,14 @@ def test_measures_are_scikit_images(seed, size):
     rgb = np.array([0.65, 0.70, 0.29]) / np.linalg.norm([0.65, 0.70, 0.29])
     tile = np.clip(256 * 10 ** -(density[..., None] * rgb) - 1, 0, 255).astype(np.uint8)
     planes = separate(tile)
-    found = find_nuclei(planes)
-    regions = regionprops(label(found.mask, connectivity=1), intensity_image=planes.nuclear)
+    nuclei = find_nuclei(planes)
+    regions = regionprops(label(nuclei.mask, connectivity=1), intensity_image=planes.nuclear)
     regions = [region for region in regions if region.area >= 12]
-    order = np.lexsort((found.y.round(6), found.x.round(6)))
+    order = np.lexsort((nuclei.y.round(6), nuclei.x.round(6)))
     regions.sort(key=lambda region: (round(region.centroid[1], 6), round(region.centroid[0], 6)))
-    assert found.area[order] == pytest.approx([region.area for region in regions])
-    assert found.density[order] == pytest.approx([region.intensity_mean for region in regions])
+    assert nuclei.area[order] == pytest.approx([region.area for region in regions])
+    assert nuclei.density[order] == pytest.approx([region.intensity_mean for region in regions])
     # skimage takes pixels for points; as squares they add 1/12 to every moment of inertia.
     axes = np.array([region.inertia_tensor_eigvals for region in regions]).reshape(-1, 2) + 1 / 12
-    assert found.eccentricity[order] == pytest.approx(np.sqrt(1 - axes[:, 1] / axes[:, 0]), abs=1e-5)
-    assert found.fill[order] == pytest.approx(found.area[order] / (4 * np.pi * np.sqrt(axes.prod(axis=1))), rel=1e-6)
+    assert nuclei.eccentricity[order] == pytest.approx(np.sqrt(1 - axes[:, 1] / axes[:, 0]), abs=1e-5)
+    assert nuclei.fill[order] == pytest.approx(nuclei.area[order] / (4 * np.pi * np.sqrt(axes.prod(axis=1))), rel=1e-6)

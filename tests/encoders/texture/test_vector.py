@@ -91,7 +91,7 @@ def test_quarter_turns_and_mirrors_change_next_to_nothing(nuclei_tile):
     rng = np.random.default_rng(1)
     tile = nuclei_tile(rng.uniform(5, 219, (60, 2)), 6)
     tile = np.clip(tile + rng.normal(0, 4, tile.shape), 0, 255).astype(np.uint8)
-    turned = [np.rot90(tile, turns) for turns in (1, 2, 3)] + [tile[::-1], tile[:, ::-1]]
+    turned = [np.rot90(tile, quarters) for quarters in (1, 2, 3)] + [tile[::-1], tile[:, ::-1]]
     features = texture_features(np.stack([tile, *turned]))
     assert np.abs(features[1:] - features[0]).max() < 1e-4
 

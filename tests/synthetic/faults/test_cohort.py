@@ -38,9 +38,9 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def of(faults: list[PlantedFault], kind: str) -> list[PlantedFault]:
-    found = [fault for fault in faults if fault.kind == kind and not fault.details.get("implied")]
-    assert found, kind
-    return found
+    matches = [fault for fault in faults if fault.kind == kind and not fault.details.get("implied")]
+    assert matches, kind
+    return matches
 
 
 def pixels(root: Path, name: str) -> np.ndarray:
@@ -138,6 +138,6 @@ def test_no_truth_about_faults_says_how_to_get_it(tmp_path: Path) -> None:
 
 def test_half_size_masks_can_be_decoded(written: Path, faults: list[PlantedFault]) -> None:
     for fault in of(faults, "mask-size"):
-        found = imagecodecs.png_decode(mask_path(written, fault.slide).read_bytes())
-        assert list(found.shape) == fault.details["shape"]
-        assert found.shape != pixels(written, fault.slide).shape[:2]
+        mask = imagecodecs.png_decode(mask_path(written, fault.slide).read_bytes())
+        assert list(mask.shape) == fault.details["shape"]
+        assert mask.shape != pixels(written, fault.slide).shape[:2]

@@ -21,26 +21,26 @@ def focus(slide: DrawnSlide) -> float:
 
 @pytest.mark.parametrize(("kind", "family"), EACH)
 def test_spoils_in_its_own_way(slide: DrawnSlide, kind: str, family: str) -> None:
-    found = spoilt(slide, kind, family)
-    assert found.rgb.shape == slide.rgb.shape
-    assert found.mask.shape == slide.mask.shape
+    faulty = spoilt(slide, kind, family)
+    assert faulty.rgb.shape == slide.rgb.shape
+    assert faulty.mask.shape == slide.mask.shape
     tissue = slide.tissue
     if kind == "blank":
-        assert tissue_mask(found.rgb).mean() < 0.01
-        assert not found.mask.any()
+        assert tissue_mask(faulty.rgb).mean() < 0.01
+        assert not faulty.mask.any()
     elif kind == "tissue-area":
-        assert 0 < found.tissue.sum() < 0.1 * tissue.sum()
-        assert found.mask.any()
-        assert not (found.mask & ~found.tissue).any()
-        left = tissue_mask(found.rgb).sum()
+        assert 0 < faulty.tissue.sum() < 0.1 * tissue.sum()
+        assert faulty.mask.any()
+        assert not (faulty.mask & ~faulty.tissue).any()
+        left = tissue_mask(faulty.rgb).sum()
         assert left < 0.15 * tissue.sum()
     elif kind == "blurred":
-        assert focus(found) < 0.35 * focus(slide)
+        assert focus(faulty) < 0.35 * focus(slide)
     elif kind == "dark":
-        assert found.rgb.max(axis=2).mean() < 0.6 * slide.rgb.max(axis=2).mean()
+        assert faulty.rgb.max(axis=2).mean() < 0.6 * slide.rgb.max(axis=2).mean()
     else:
-        assert np.median(found.rgb[~tissue]) > 243
-        assert found.rgb[tissue].mean() > slide.rgb[tissue].mean() + 15
+        assert np.median(faulty.rgb[~tissue]) > 243
+        assert faulty.rgb[tissue].mean() > slide.rgb[tissue].mean() + 15
 
 
 @pytest.mark.parametrize("family", STAIN_FAMILIES)
