@@ -128,6 +128,16 @@ def _claim(out: Path, summary: dict[str, Any]) -> None:
             )
         write_json(marker, summary, schema=SCHEMA, version=VERSION)
         return
+    _refuse_another(out, marker, summary)
+    # A killed run leaves unfinished files under hidden names.
+    folders = (out, out / TRUTH_FOLDER, out / TRUTH_FOLDER / NOTES_FOLDER, *(out / name for name in _FOLDERS.values()))
+    for folder in folders:
+        for path in folder.glob(".*.tmp*"):
+            path.unlink()
+
+
+def _refuse_another(out: Path, marker: Path, summary: dict[str, Any]) -> None:
+    """Refuse a folder whose cohort was made with other settings or by another version of the drawing code."""
     try:
         recorded = read_json(marker, schema=SCHEMA, version=VERSION)
     except ArtifactError as error:
@@ -141,15 +151,6 @@ def _claim(out: Path, summary: dict[str, Any]) -> None:
             f"{out} holds a synthetic cohort made otherwise (differs in {', '.join(fields)}); "
             "name another folder, or delete this one"
         )
-    # A killed run leaves unfinished files under hidden names.
-    for folder in (
-        out,
-        out / TRUTH_FOLDER,
-        out / TRUTH_FOLDER / NOTES_FOLDER,
-        *(out / name for name in _FOLDERS.values()),
-    ):
-        for path in folder.glob(".*.tmp*"):
-            path.unlink()
 
 
 def _entries(folder: Path) -> Iterable[Path]:

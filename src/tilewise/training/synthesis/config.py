@@ -47,7 +47,7 @@ class SynthesisConfig(BaseModel):
         for name in idle:
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(
-                    f"compose.{name} has no effect with synthesis.method={self.method}; drop one of the two"
+                    f"synthesis.{name} has no effect with synthesis.method={self.method}; drop one of the two"
                 )
         if self.add == "balance" and self.share > 1.0:
             raise ValueError(
