@@ -88,9 +88,9 @@ def test_a_pair_is_one_card_that_says_its_evidence_once_and_shows_the_dropped_sl
     found = audited_of(cohort, pair(one=1, two=0))
     (section,) = sections(Sources(found, cohort, {}))
     (card,) = section.cards
-    assert [shot.name for shot in card.shots] == [name(1), name(0)]
-    assert [shot.decision for shot in card.shots] == ["keep", "drop"]
-    assert [entry.slide for entry in card.said] == [name(0)]
+    assert [shot.name for shot in card.figures] == [name(1), name(0)]
+    assert [shot.decision for shot in card.figures] == ["keep", "drop"]
+    assert [entry.slide for entry in card.sentences] == [name(0)]
     assert card.labels_differ  # drawn slides take the two classes in turn
 
 
@@ -98,7 +98,7 @@ def test_what_the_second_of_a_pair_says_more_is_said(cohort):
     first, second = pair()
     found = audited_of(cohort, [first, replace(second, evidence=f"{second.evidence}; and it carries ink")])
     (section,) = sections(Sources(found, cohort, {}))
-    assert len(section.cards[0].said) == 2
+    assert len(section.cards[0].sentences) == 2
 
 
 def test_sections_come_by_gravity_and_what_only_informs_comes_last_and_quiet(cohort):
@@ -149,7 +149,7 @@ def test_a_slide_of_the_other_cohort_is_shown_even_where_it_has_the_name_of_one_
     found = audited_of(cohort, findings)
     others = {name(3): Slide(name(3), tmp_path / "test" / name(3))}
     (section,) = sections(Sources(found, cohort, others))
-    shown = {shot.name: shot.request.slide.path for shot in section.cards[0].shots}
+    shown = {shot.name: shot.request.slide.path for shot in section.cards[0].figures}
     assert shown[name(3)] == tmp_path / "test" / name(3)
     assert "of the other cohort" in page_of(tmp_path, cohort, findings, others=others)
 

@@ -47,7 +47,7 @@ def test_verdict(evaluation: dict, score: tuple[float, float, float], start: str
     pooled["baselines"]["commonest"]["macro_f1"] = _score(0.17, 0.15, 0.19)
     found = headline(changed)
     assert found.verdict.startswith(start)
-    assert found.told_from_guessing is told
+    assert found.beats_guessing is told
     assert found.band == (0.25, 0.41)
 
 
@@ -55,7 +55,7 @@ def test_a_strong_commonest_class_counts_as_guessing(evaluation: dict) -> None:
     changed = deepcopy(evaluation)
     changed["out_of_fold"]["macro_f1"] = _score(0.7, 0.6, 0.8)
     changed["out_of_fold"]["baselines"]["commonest"]["macro_f1"] = _score(0.62, 0.55, 0.68)
-    assert not headline(changed).told_from_guessing
+    assert not headline(changed).beats_guessing
 
 
 def test_the_headline_is_of_the_metric_that_the_recipe_names(evaluation: dict) -> None:

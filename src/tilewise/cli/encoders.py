@@ -90,8 +90,8 @@ def accept(
         typer.echo("not accepted; the encoder stays out of use", err=True)
         return EXIT_FAILED
     where = api.accept_licence(name)
-    said = f"accepted; remembered in {where}" if where else "this licence asks for no acceptance"
+    message = f"accepted; remembered in {where}" if where else "this licence asks for no acceptance"
     print_result(
-        {"name": name, "accepted": True, "remembered_in": str(where) if where else None}, said, as_json=as_json
+        {"name": name, "accepted": True, "remembered_in": str(where) if where else None}, message, as_json=as_json
     )
     return 0

@@ -54,26 +54,26 @@ def explain(
 
     config = ExplainConfig(slides=tuple(only), class_name=class_name, limit=limit)
     with progress(quiet=quiet):
-        found = api.explain(
+        result = api.explain(
             run, Cohort.discover(slides, purpose="predict"), out=out, config=config, workers=workers, offline=offline
         )
-    for warning in found.warnings[:_WARNINGS_SHOWN]:
+    for warning in result.warnings[:_WARNINGS_SHOWN]:
         typer.echo(f"warning: {warning}", err=True)
-    if len(found.warnings) > _WARNINGS_SHOWN:
-        typer.echo(f"... and {len(found.warnings) - _WARNINGS_SHOWN} more; {found.page} has them all", err=True)
-    lines = [f"{count(len(found.pictures), 'slide')} drawn"]
-    lines += [f"{len(found.without)} without a map"] if found.without else []
-    lines += note_lines(found.slide_notes)
-    lines += [f"page: {found.page}", f"tiles: {found.table}"]
+    if len(result.warnings) > _WARNINGS_SHOWN:
+        typer.echo(f"... and {len(result.warnings) - _WARNINGS_SHOWN} more; {result.page} has them all", err=True)
+    lines = [f"{count(len(result.pictures), 'slide')} drawn"]
+    lines += [f"{len(result.without)} without a map"] if result.without else []
+    lines += note_lines(result.slide_notes)
+    lines += [f"page: {result.page}", f"tiles: {result.table}"]
     payload = {
-        "page": str(found.page),
-        "table": str(found.table),
-        "pictures": {name: str(path) for name, path in found.pictures.items()},
-        "drawn": dict(found.drawn),
-        "without": dict(found.without),
-        "warnings": list(found.warnings),
-        "failures": [failure.__dict__ for failure in found.failures],
-        "slide_notes": [kind.to_json() for kind in found.slide_notes],
+        "page": str(result.page),
+        "table": str(result.table),
+        "pictures": {name: str(path) for name, path in result.pictures.items()},
+        "drawn": dict(result.drawn),
+        "without": dict(result.without),
+        "warnings": list(result.warnings),
+        "failures": [failure.__dict__ for failure in result.failures],
+        "slide_notes": [kind.to_json() for kind in result.slide_notes],
     }
     print_result(payload, "\n".join(lines), as_json=as_json)
-    return EXIT_FAILED if found.failures or found.without else 0
+    return EXIT_FAILED if result.failures or result.without else 0

@@ -80,9 +80,9 @@ def run(arguments: Sequence[str]) -> int:
         error.show(sys.stderr)
         return EXIT_USAGE
     except UsageError as error:
-        return _say(error, EXIT_USAGE)
+        return _print_error(error, EXIT_USAGE)
     except TilewiseError as error:
-        return _say(error, EXIT_FAILED)
+        return _print_error(error, EXIT_FAILED)
     except OSError as error:
         logging.getLogger(__name__).debug("this came of", exc_info=True)
         typer.echo(f"error: {error}; check rights, room and path, then give the same command again", err=True)
@@ -97,7 +97,7 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def _say(error: TilewiseError, code: int) -> int:
+def _print_error(error: TilewiseError, code: int) -> int:
     notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
     typer.echo(f"error: {error}{notes}", err=True)
     return code

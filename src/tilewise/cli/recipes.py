@@ -84,7 +84,7 @@ def _is_schema(path: Path) -> bool:
     from tilewise import api
 
     try:
-        found = json.loads(path.read_text("utf-8"))
+        document = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(found, dict) and found.get("title") == api.recipe_schema()["title"]
+    return isinstance(document, dict) and document.get("title") == api.recipe_schema()["title"]

@@ -41,25 +41,25 @@ def similar(
     from tilewise.cli.console import print_result, progress
 
     with progress(quiet=quiet):
-        found = api.similar(cohort, to, encoder=encoder, top=top, out=out, workers=workers, offline=offline)
+        result = api.similar(cohort, to, encoder=encoder, top=top, out=out, workers=workers, offline=offline)
     payload = {
-        "to": found.to,
-        "encoder": found.encoder,
-        "num_compared": found.num_compared,
-        "neighbours": [asdict(one) for one in found.neighbours],
-        "failures": [asdict(failure) for failure in found.failures],
+        "to": result.to,
+        "encoder": result.encoder,
+        "num_compared": result.num_compared,
+        "neighbours": [asdict(one) for one in result.neighbours],
+        "failures": [asdict(failure) for failure in result.failures],
         "page": str(out) if out else None,
     }
-    width = max((len(one.slide) for one in found.neighbours), default=0)
+    width = max((len(one.slide) for one in result.neighbours), default=0)
     lines = [
         f"{one.rank:>4}  {one.similarity:>6.3f}  {one.slide:<{width}}  {one.label or ''}".rstrip()
-        for one in found.neighbours
+        for one in result.neighbours
     ]
-    chosen = f"{count(found.num_compared, 'slide')} compared with {found.to} by the encoder {found.encoder}"
+    chosen = f"{count(result.num_compared, 'slide')} compared with {result.to} by the encoder {result.encoder}"
     text = "\n".join([chosen, "rank  cosine  slide", *lines, *([f"page         {out}"] if out else [])])
-    for failure in found.failures[:10]:
+    for failure in result.failures[:10]:
         typer.echo(f"failed: {failure.item}: {failure.message}", err=True)
-    if len(found.failures) > 10:
-        typer.echo(f"and {len(found.failures) - 10} more; --json names each", err=True)
+    if len(result.failures) > 10:
+        typer.echo(f"and {len(result.failures) - 10} more; --json names each", err=True)
     print_result(payload, text, as_json=as_json)
-    return EXIT_FAILED if found.failures else 0
+    return EXIT_FAILED if result.failures else 0

@@ -91,6 +91,6 @@ def grids(
         grid = load_grid(name)
         print_result(grid.model_dump(mode="json"), packaged_grids().get(name, Path(name).name), as_json=as_json)
         return
-    found = {one: load_grid(one).description for one in packaged_grids()}
-    payload = {"grids": [{"name": one, "description": text} for one, text in found.items()]}
-    print_result(payload, "\n".join(f"{one:<22} {text}" for one, text in found.items()), as_json=as_json)
+    descriptions = {one: load_grid(one).description for one in packaged_grids()}
+    payload = {"grids": [{"name": one, "description": text} for one, text in descriptions.items()]}
+    print_result(payload, "\n".join(f"{one:<22} {text}" for one, text in descriptions.items()), as_json=as_json)

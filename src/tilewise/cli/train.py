@@ -57,11 +57,11 @@ def train(
     from tilewise.cohort import Cohort
 
     chosen = api.load_recipe(recipe, set_)
-    found = Cohort.discover(cohort)
+    discovered = Cohort.discover(cohort)
     if not quiet:
-        typer.echo("\n".join(f"{cohort.name}: {note}" for note in found.notes), err=True)
+        typer.echo("\n".join(f"{cohort.name}: {note}" for note in discovered.notes), err=True)
     with progress(quiet=quiet):
-        run = api.train(found, chosen, out=out, seed=seed, decisions=decisions, workers=workers, offline=offline)
+        run = api.train(discovered, chosen, out=out, seed=seed, decisions=decisions, workers=workers, offline=offline)
     notes = run.folder.read_identity()["recipe"]["notes"]
     payload = {
         "run": str(run.folder.root),

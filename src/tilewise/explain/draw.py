@@ -24,7 +24,7 @@ from tilewise.units import Size
 RGB = npt.NDArray[np.uint8]
 
 # Wide slides stand below each other, others side by side; each fits into so many pixels.
-_WIDE = 1.8
+_ELONGATED = 1.8
 _FRAMES = {True: Size(1500, 640), False: Size(620, 760)}
 _GAP, _MARGIN = 28, 28
 _BAR = Size(260, 20)
@@ -52,8 +52,10 @@ def draw_slide(explained: SlideExplained) -> RGB:
     item = explained.slide
     canvas = _canvas(item.size)
     with open_slide(item.slide.path, max_pixels=item.size.area) as reader:  # the audit has let this size pass
-        seen = reader.thumbnail(max(canvas))
-    small = cv2.resize(seen, canvas, interpolation=cv2.INTER_AREA if seen.shape[1] > canvas.width else cv2.INTER_LINEAR)
+        thumbnail = reader.thumbnail(max(canvas))
+    small = cv2.resize(
+        thumbnail, canvas, interpolation=cv2.INTER_AREA if thumbnail.shape[1] > canvas.width else cv2.INTER_LINEAR
+    )
     regions = _regions(explained, canvas)
     title = "slide, with its region" if regions else "slide"
     # Dark on a light halo is seen on pink tissue, on blue nuclei and on white glass.
@@ -67,13 +69,13 @@ def draw_slide(explained: SlideExplained) -> RGB:
 
 def _canvas(size: Size) -> Size:
     """The slide scaled to fit its frame, enlarged where it is smaller: the text is beside it."""
-    frame = _FRAMES[_is_wide(size)]
+    frame = _FRAMES[_is_elongated(size)]
     scale = min(frame.width / size.width, frame.height / size.height)
     return Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
 
 
-def _is_wide(size: Size) -> bool:
-    return size.width >= _WIDE * size.height
+def _is_elongated(size: Size) -> bool:
+    return size.width >= _ELONGATED * size.height
 
 
 def _regions(explained: SlideExplained, canvas: Size) -> list[npt.NDArray[np.int32]]:
@@ -111,10 +113,10 @@ def _colours(shares_HW: npt.NDArray[np.float32]) -> RGB:
 
 
 def _page(explained: SlideExplained, panels: list[_Panel], canvas: Size) -> RGB:
-    wide = _is_wide(explained.slide.size)
+    stacked = _is_elongated(explained.slide.size)
     below = _TEXT + _BAR.height + _SMALL + 34
     cell = Size(max(canvas.width, _FRAMES[False].width), canvas.height + below)
-    columns, rows = (1, len(panels)) if wide else (len(panels), 1)
+    columns, rows = (1, len(panels)) if stacked else (len(panels), 1)
     head = _MARGIN + 2 * _TEXT + 30
     side = Size(
         2 * _MARGIN + columns * cell.width + (columns - 1) * _GAP,
@@ -122,12 +124,12 @@ def _page(explained: SlideExplained, panels: list[_Panel], canvas: Size) -> RGB:
     )
     sheet = Image.new("RGB", side, _PAPER)
     pen = ImageDraw.Draw(sheet)
-    room = side.width - 2 * _MARGIN
-    _write(pen, (_MARGIN, _MARGIN - 6), explained.slide.slide_id, room, bold=True)
-    _write(pen, (_MARGIN, _MARGIN + _TEXT + 6), explained.caption, room)
+    text_width = side.width - 2 * _MARGIN
+    _write(pen, (_MARGIN, _MARGIN - 6), explained.slide.slide_id, text_width, bold=True)
+    _write(pen, (_MARGIN, _MARGIN + _TEXT + 6), explained.caption, text_width)
     for number, panel in enumerate(panels):
-        left = _MARGIN + (0 if wide else number * (cell.width + _GAP))
-        top = head + (number * (cell.height + _GAP) if wide else 0)
+        left = _MARGIN + (0 if stacked else number * (cell.width + _GAP))
+        top = head + (number * (cell.height + _GAP) if stacked else 0)
         sheet.paste(Image.fromarray(panel.picture), (left, top))
         _write(pen, (left, top + canvas.height + 8), panel.title, cell.width)
         if panel.scale is not None:
@@ -166,10 +168,10 @@ def _write(
     font = _font(size, bold=bold)
     text = _legible(text, font)
     if font.getlength(text) > width:
-        kept = len(text)
-        while kept and font.getlength(text[:kept] + _ELLIPSIS) > width:
-            kept -= 1
-        text = text[:kept] + _ELLIPSIS
+        num_fitting = len(text)
+        while num_fitting and font.getlength(text[:num_fitting] + _ELLIPSIS) > width:
+            num_fitting -= 1
+        text = text[:num_fitting] + _ELLIPSIS
     pen.text(at, text, fill=colour, font=font)
 
 

@@ -45,8 +45,8 @@ def _grid_of_tokens(body: Any) -> Reshape:
     first = int(body.num_prefix_tokens)
 
     def reshape(tokens_BTD: Tensor) -> Tensor:
-        kept_BTD = tokens_BTD[:, first:]
-        return kept_BTD.reshape(len(kept_BTD), height, width, -1).permute(0, 3, 1, 2)
+        places_BTD = tokens_BTD[:, first:]
+        return places_BTD.reshape(len(places_BTD), height, width, -1).permute(0, 3, 1, 2)
 
     return reshape
 

@@ -32,8 +32,8 @@ class PageFacts:
     Attributes:
         recipe: name of the run's recipe.
         cohort: its folder, which sentences leave out.
-        models: what was asked, in words.
-        said: how the maps are made, a sentence each.
+        models: which models were explained, in words.
+        methods: how the maps are made, a sentence each.
         without: slide -> why it has no map.
         notes: what is to be said of all slides.
     """
@@ -41,7 +41,7 @@ class PageFacts:
     recipe: str
     cohort: Path
     models: str
-    said: tuple[str, ...]
+    methods: tuple[str, ...]
     without: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -75,7 +75,7 @@ def write_explanation(
         one.slide.slide_id: _Request(one, out / place) for one, place in zip(explained, places.values(), strict=True)
     }
     drawn = run_each(_draw, requests, stage="drawing", workers=workers)
-    shown = [one for one in explained if one.slide.slide_id in drawn.results]
+    with_picture = [one for one in explained if one.slide.slide_id in drawn.results]
     root = str(facts.cohort)
     without = dict(facts.without)
     without |= {failure.item: f"it could not be drawn: {failure.message}" for failure in drawn.failures}
@@ -86,10 +86,10 @@ def write_explanation(
         "without": {name: without_folders(why, root) for name, why in without.items()},
         "slides": [
             (one, drawn.results[one.slide.slide_id], [without_folders(text, root) for text in one.warnings])
-            for one in shown
+            for one in with_picture
         ],
     }
-    _write_table(out / TABLE, shown, places)
+    _write_table(out / TABLE, with_picture, places)
     record_written(out, [out / TABLE, *(requests[name].path for name in drawn.results)])
     write_text(out / PAGE, environment().get_template("explain.html").render(view))
     return {name: requests[name].path for name in drawn.results}, without, drawn.failures

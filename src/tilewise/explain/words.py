@@ -26,15 +26,15 @@ _EXPLAINED = {
 }
 
 
-def models_of(classifier: SlideClassifier) -> str:
-    """What was asked, in a few words."""
+def describe_models(classifier: SlideClassifier) -> str:
+    """Number and kind of the models that are explained, in a few words."""
     num, first = len(classifier.members), classifier.members[0]
     if isinstance(first, NetworkModel):
         return f"{count(num, 'network')} on pixels, {first.card.name}"
     return f"{count(num, 'head')} on features of {classifier.recipe['encoder']['name']}"
 
 
-def said_of(classifier: SlideClassifier) -> tuple[str, ...]:
+def describe_methods(classifier: SlideClassifier) -> tuple[str, ...]:
     """How the maps are made, a sentence each."""
     first = classifier.members[0]
     several = " It is the mean over the models, by their weights." if len(classifier.members) > 1 else ""
@@ -42,16 +42,16 @@ def said_of(classifier: SlideClassifier) -> tuple[str, ...]:
         "Probability: what the classifier says of each tile alone, painted where the tile was cut; where tiles "
         f"overlap, their mean.{several} The scale is the same on every slide."
     )
-    said = [shared]
+    sentences = [shared]
     if isinstance(first, NetworkModel):
         method = _HIRES_CAM if first.card.family.startswith("vit") else _GRAD_CAM
-        said += [f"{method} {_SCALE}", _EXPLAINED[first.network.input]]
+        sentences += [f"{method} {_SCALE}", _EXPLAINED[first.network.input]]
     elif first.head.pools:
-        said.append(
+        sentences.append(
             "Attention: how much each tile counts when the slide is predicted (Ilse et al., ICML 2018); 1 is what each "
             "would have if all counted the same. A tile that counts may speak against the class. The probability of "
             "a tile is what a slide would get that has no other."
         )
     else:
-        said.append("These heads take the features of whole tiles: nothing can be said of places inside a tile.")
-    return tuple(text for text in said if text)
+        sentences.append("These heads take the features of whole tiles: nothing can be said of places inside a tile.")
+    return tuple(text for text in sentences if text)

@@ -15,7 +15,7 @@ from tilewise.execution import Failure, task
 from tilewise.explain.config import ExplainConfig
 from tilewise.explain.output import PAGE, TABLE, PageFacts, write_explanation
 from tilewise.explain.slide import SlideExplained
-from tilewise.explain.words import models_of, said_of
+from tilewise.explain.words import describe_methods, describe_models
 from tilewise.inference.classifier import SlideClassifier
 from tilewise.inference.ensemble import EnsembleClassifier
 from tilewise.pipeline.run_predictor import NewSlides, PreparedSlides, RunPrediction, RunPredictor
@@ -87,8 +87,8 @@ def explain(
     facts = PageFacts(
         recipe=str(single.recipe["name"]),
         cohort=cohort.root,
-        models=models_of(single),
-        said=said_of(single),
+        models=describe_models(single),
+        methods=describe_methods(single),
         without=without,
         notes=(*prediction.notes, *(kind.sentence() for kind in slide_notes)),
     )

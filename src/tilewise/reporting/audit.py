@@ -48,12 +48,13 @@ def write_audit_report(
             no other cohort, and the page says so.
         workers: processes that draw; None takes every processor.
     """
-    found = sections(Sources(audited, cohort, others or {}))
-    shown = [_Shown(section, section.cards[:most]) for section, most in zip(found, _most(found), strict=True)]
-    shots = [shot for item in shown for card in item.cards for shot in card.shots]
-    requests = {shot.picture: shot.request for shot in shots if shot.request is not None}
+    all_sections = sections(Sources(audited, cohort, others or {}))
+    limits = zip(all_sections, _cards_per_section(all_sections), strict=True)
+    page_sections = [_PageSection(section, section.cards[:limit]) for section, limit in limits]
+    figures = [figure for item in page_sections for card in item.cards for figure in card.figures]
+    requests = {figure.picture: figure.request for figure in figures if figure.request is not None}
     pictures = small_pictures(requests, root=str(cohort.root), workers=workers)
-    shown = _that_fit(shown, pictures)
+    page_sections = _within_budget(page_sections, pictures)
     notes = [without_folders(note, str(cohort.root)) for note in cohort.notes if not note.startswith("layout ")]
     view = {
         "title": cohort.root.name,
@@ -67,18 +68,18 @@ def write_audit_report(
         "num_slides": len(cohort.slides),
         "num_untouched": summary.untouched(audited, cohort),
         "fates": summary.fates(audited),
-        "kinds": summary.kind_rows(found),
+        "kinds": summary.kind_rows(all_sections),
         "actions": tuple(name for name in reversed(GRAVITY) if name != "relabel"),
         "classes": summary.class_rows(audited, cohort),
         "groups": summary.groups(audited),
         "inverted_masks": audited.inverted_masks(),
         "leakage": audited.leakage().removesuffix(NO_GROUPS).strip(),
-        "first": summary.look_first(found),
-        "silent": [kind for kind in looked_for(against=others is not None) if kind.name not in _names(found)],
+        "first": summary.look_first(all_sections),
+        "silent": [kind for kind in looked_for(against=others is not None) if kind.name not in _names(all_sections)],
         "compared": others is not None,
         "unseen": UNSEEN,
         "by_people": _by_people(audited),
-        "shown": shown,
+        "page_sections": page_sections,
         "pictures": pictures,
         "no_groups": "" if audited.has_groups else NO_GROUPS,
     }
@@ -88,16 +89,16 @@ def write_audit_report(
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _PageSection:
     """A section and those of its cards that are shown with pictures."""
 
     section: Section
     cards: tuple[Card, ...]
 
     @property
-    def wide(self) -> bool:
+    def is_double(self) -> bool:
         """Whether its cards need the room of two pictures."""
-        return any(card.wide for card in self.cards)
+        return any(card.is_double for card in self.cards)
 
     @property
     def rest(self) -> tuple[Card, ...]:
@@ -110,38 +111,37 @@ class _Shown:
         return sum(len(card.entries) for card in self.rest)
 
 
-def _most(found: Sequence[Section]) -> list[int]:
+def _cards_per_section(all_sections: Sequence[Section]) -> list[int]:
     """Cards per section: 60 at most, fewer where all the sections together would hold too many pictures."""
-    wanted = [len(section.cards) if section.kind.shown != "list" else 0 for section in found]
+    num_cards = [len(section.cards) if section.kind.layout != "list" else 0 for section in all_sections]
+
+    def num_pictures(cap: int) -> int:
+        sizes = zip(all_sections, num_cards, strict=True)
+        return sum(len(card.pictures) for section, num in sizes for card in section.cards[: min(cap, num)])
+
     cap = _MOST_CARDS
-    while cap > 1 and sum(_num_pictures(section, min(cap, n)) for section, n in zip(found, wanted, strict=True)) > (
-        _MOST_PICTURES
-    ):
+    while cap > 1 and num_pictures(cap) > _MOST_PICTURES:
         cap -= 1
-    return [min(cap, number) for number in wanted]
+    return [min(cap, num) for num in num_cards]
 
 
-def _num_pictures(section: Section, most: int) -> int:
-    return sum(len(card.pictures) for card in section.cards[:most])
-
-
-def _that_fit(shown: list[_Shown], pictures: Mapping[str, SmallPicture]) -> list[_Shown]:
+def _within_budget(page_sections: list[_PageSection], pictures: Mapping[str, SmallPicture]) -> list[_PageSection]:
     """Fewer cards in the longest sections, where the pictures turned out too heavy for one page."""
-    while sum(_weight(item, pictures) for item in shown) > _MOST_BYTES:
-        longest = max(len(item.cards) for item in shown)
-        shown = [_Shown(item.section, item.cards[: max(longest * 9 // 10, 1)]) for item in shown]
+    while sum(_weight(item, pictures) for item in page_sections) > _MOST_BYTES:
+        longest = max(len(item.cards) for item in page_sections)
+        page_sections = [_PageSection(item.section, item.cards[: max(longest * 9 // 10, 1)]) for item in page_sections]
         if longest == 1:
             break
-    return shown
+    return page_sections
 
 
-def _weight(item: _Shown, pictures: Mapping[str, SmallPicture]) -> int:
+def _weight(item: _PageSection, pictures: Mapping[str, SmallPicture]) -> int:
     return sum(len(pictures[key].data) + len(pictures[key].outline) for card in item.cards for key in card.pictures)
 
 
 def _by_people(audited: AuditedCohort) -> list[dict[str, str]]:
     """Decisions of people about what the audit did not find: they stand on no card."""
-    found = {(finding.slide, finding.kind) for finding in audited.findings}
+    with_finding = {(finding.slide, finding.kind) for finding in audited.findings}
     return [
         {
             "slide": decision.slide,
@@ -153,9 +153,9 @@ def _by_people(audited: AuditedCohort) -> list[dict[str, str]]:
             "time": decision.time.partition("T")[0],
         }
         for decision in audited.decisions
-        if (decision.slide, decision.finding) not in found
+        if (decision.slide, decision.finding) not in with_finding
     ]
 
 
-def _names(found: Sequence[Section]) -> set[str]:
-    return {section.kind.name for section in found}
+def _names(all_sections: Sequence[Section]) -> set[str]:
+    return {section.kind.name for section in all_sections}

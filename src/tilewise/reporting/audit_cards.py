@@ -94,7 +94,7 @@ class Card:
 
     anchor: str
     entries: tuple[Entry, ...]
-    shots: tuple[CardFigure, ...]
+    figures: tuple[CardFigure, ...]
     also: tuple[Kind, ...]
 
     @property
@@ -115,10 +115,10 @@ class Card:
     @property
     def labels_differ(self) -> bool:
         """Whether its slides carry different labels."""
-        return len({shot.label for shot in self.shots if shot.labelled}) > 1
+        return len({figure.label for figure in self.figures if figure.labelled}) > 1
 
     @property
-    def said(self) -> tuple[Entry, ...]:
+    def sentences(self) -> tuple[Entry, ...]:
         """The findings worth a sentence: not the second of a pair where it says the same the other way round."""
         first, *rest = self.entries
         return (first, *(entry for entry in rest if not entry.mirrors(first)))
@@ -126,12 +126,12 @@ class Card:
     @property
     def pictures(self) -> tuple[str, ...]:
         """Keys of the pictures it shows, once for each time."""
-        return tuple(shot.picture for shot in self.shots if shot.picture)
+        return tuple(figure.picture for figure in self.figures if figure.picture)
 
     @property
-    def wide(self) -> bool:
+    def is_double(self) -> bool:
         """Whether it needs the room of two pictures."""
-        return len(self.shots) > 1 or any(shot.tall for shot in self.shots)
+        return len(self.figures) > 1 or any(figure.tall for figure in self.figures)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-InputSpec = Literal["pictures", "mask", "list"]
+CardLayout = Literal["pictures", "mask", "list"]
 
 
 @dataclass(frozen=True)
@@ -16,13 +16,13 @@ class Kind:
         name: as in the findings.
         title: as a heading.
         means: what the finding says, in a sentence or two.
-        shown: `pictures` of slides, of a slide and its `mask` as the file holds it, or a `list` without pictures.
+        layout: `pictures` of slides, of a slide and its `mask` as the file holds it, or a `list` without pictures.
     """
 
     name: str
     title: str
     means: str
-    shown: InputSpec = "pictures"
+    layout: CardLayout = "pictures"
 
 
 _KINDS: Final = (

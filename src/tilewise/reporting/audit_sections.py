@@ -47,17 +47,17 @@ def sections(sources: Sources) -> tuple[Section, ...]:
     by_kind: dict[str, list[Finding]] = defaultdict(list)
     for finding in sources.audited.findings:
         by_kind[finding.kind].append(finding)
-    dealer = _CardBuilder(sources)
-    made = [
-        Section(kind_of(name), dealer.cards(kind_of(name), found), len({finding.slide for finding in found}))
-        for name, found in by_kind.items()
+    builder = _CardBuilder(sources)
+    unordered = [
+        Section(kind_of(name), builder.cards(kind_of(name), findings), len({finding.slide for finding in findings}))
+        for name, findings in by_kind.items()
     ]
     order = {name: place for place, name in enumerate(KINDS)}
 
     def place(section: Section) -> tuple[int, int, str]:
         return (-section.gravity, order.get(section.kind.name, len(order)), section.kind.name)
 
-    return tuple(sorted(made, key=place))
+    return tuple(sorted(unordered, key=place))
 
 
 class _CardBuilder:
@@ -65,7 +65,7 @@ class _CardBuilder:
         self._others = sources.others
         self._root = str(sources.cohort.root)
         self._slides = {slide.slide_id: slide for slide in sources.cohort.slides}
-        self._kept = {item.slide_id: item for item in sources.audited.slides}
+        self._audited = {item.slide_id: item for item in sources.audited.slides}
         self._decisions = {(decision.slide, decision.finding): decision for decision in sources.audited.decisions}
         self._fates = sources.audited.actions()
         self._kinds_of: dict[str, set[str]] = defaultdict(set)
@@ -108,34 +108,35 @@ class _CardBuilder:
 
     def _card(self, kind: Kind, number: int, members: tuple[_Member, ...], entries: list[Entry]) -> Card:
         decided = {_Member(entry.slide, outside=False): entry.decision for entry in entries}
-        shots: list[CardFigure] = []
-        if kind.shown != "list":
+        figures: list[CardFigure] = []
+        if kind.layout != "list":
             # The slide that stays stands left, the one that goes stands right.
             ordered = sorted(members, key=lambda member: (GRAVITY[decided.get(member, "keep")], member))
-            shots = [self._shot(kind, member, decided.get(member, "")) for member in ordered]
+            figures = [self._figure(kind, member, decided.get(member, "")) for member in ordered]
         slide = self._slides[entries[0].slide]
-        if kind.shown == "mask" and slide.mask_path is not None:
-            shots.append(CardFigure("", "", PictureRequest(slide, "mask"), note="the mask as its file holds it"))
+        if kind.layout == "mask" and slide.mask_path is not None:
+            figures.append(CardFigure("", "", PictureRequest(slide, "mask"), note="the mask as its file holds it"))
         names = {member.name for member in members if not member.outside}
         others = set().union(*(self._kinds_of[name] for name in names)) - {kind.name}
         return Card(
             anchor=f"{kind.name}-{number}",
             entries=tuple(entries),
-            shots=tuple(shots),
+            figures=tuple(figures),
             also=tuple(kind_of(name) for name in sorted(others)),
         )
 
-    def _shot(self, kind: Kind, member: _Member, decision: str) -> CardFigure:
+    def _figure(self, kind: Kind, member: _Member, decision: str) -> CardFigure:
         slide = (self._others if member.outside else self._slides).get(member.name)
         if slide is None:
             return CardFigure(member.name, "", None, decision, note="it is no slide of this cohort", outside=True)
         request, note = PictureRequest(slide), "of the other cohort" if member.outside else ""
-        kept = None if member.outside else self._kept.get(member.name)
-        if kind.name in _REPAIRED and kept is not None and kept.before_after is not None:
-            request = PictureRequest(Slide(slide.slide_id, kept.before_after), "file")
-            note = f"before and after (orange: ink, blue: mask); {percent(kept.tissue_lost, 1)} of the tissue is lost"
-        elif kept is not None and MASK_INVERTED in kept.repaired:
-            request = PictureRequest(replace(slide, mask_path=kept.slide.mask_path))
+        audited_slide = None if member.outside else self._audited.get(member.name)
+        if kind.name in _REPAIRED and audited_slide is not None and audited_slide.before_after is not None:
+            request = PictureRequest(Slide(slide.slide_id, audited_slide.before_after), "file")
+            lost = percent(audited_slide.tissue_lost, 1)
+            note = f"before and after (orange: ink, blue: mask); {lost} of the tissue is lost"
+        elif audited_slide is not None and MASK_INVERTED in audited_slide.repaired:
+            request = PictureRequest(replace(slide, mask_path=audited_slide.slide.mask_path))
             note = "outlined: the mask as it is used, inverted"
         return CardFigure(
             name=member.name,

@@ -90,18 +90,18 @@ class Pointer:
 def verdict(audited: AuditedCohort, cohort: Cohort) -> str:
     """`691 slides: 581 kept, 50 repaired, 60 dropped.`, and what happens to some of those that are kept."""
     numbers = _numbers(audited)
-    kept = numbers.total() - numbers["repair"] - numbers["drop"]
+    num_unchanged = numbers.total() - numbers["repair"] - numbers["drop"]
     repaired = f", {numbers['repair']} repaired" if numbers["repair"] else ""
-    said = f"{count(len(cohort.slides), 'slide')}: {kept} kept{repaired}, {numbers['drop']} dropped."
+    sentence = f"{count(len(cohort.slides), 'slide')}: {num_unchanged} kept{repaired}, {numbers['drop']} dropped."
     changed = [
         f"{numbers[action]} {words.removeprefix('kept ')}"
         for action, words in _FATES
         if words.startswith("kept with") and numbers[action]
     ]
     if not changed:
-        return said
+        return sentence
     listed = changed[0] if len(changed) == 1 else f"{', '.join(changed[:-1])} and {changed[-1]}"
-    return f"{said} Of those kept, {listed}."
+    return f"{sentence} Of those kept, {listed}."
 
 
 def _numbers(audited: AuditedCohort) -> Counter[str]:
@@ -115,8 +115,8 @@ def _numbers(audited: AuditedCohort) -> Counter[str]:
 
 def untouched(audited: AuditedCohort, cohort: Cohort) -> int:
     """Slides without any finding."""
-    found = {finding.slide for finding in audited.findings}
-    return sum(slide.slide_id not in found for slide in cohort.slides)
+    with_finding = {finding.slide for finding in audited.findings}
+    return sum(slide.slide_id not in with_finding for slide in cohort.slides)
 
 
 def fates(audited: AuditedCohort) -> tuple[DecisionCount, ...]:
@@ -130,10 +130,10 @@ def fates(audited: AuditedCohort) -> tuple[DecisionCount, ...]:
     )
 
 
-def kind_rows(found: Sequence[Section]) -> tuple[KindRow, ...]:
+def kind_rows(all_sections: Sequence[Section]) -> tuple[KindRow, ...]:
     """Counts by kind and proposal, in the order of the sections."""
     rows = []
-    for section in found:
+    for section in all_sections:
         proposals = Counter(entry.proposal for entry in section.entries)
         overruled = sum(entry.overruled for entry in section.entries)
         rows.append(KindRow(section, proposals, overruled))
@@ -181,9 +181,9 @@ def groups(audited: AuditedCohort) -> Groups:
     return Groups(len(members), tuple(sorted(sizes.items())), rows, conflicts)
 
 
-def look_first(found: Sequence[Section]) -> tuple[Pointer, ...]:
+def look_first(all_sections: Sequence[Section]) -> tuple[Pointer, ...]:
     """What a person should see before trusting the decisions: contradictions, and drops that are not certain."""
-    cards = [card for section in found for card in section.cards]
+    cards = [card for section in all_sections for card in section.cards]
     unsure = [
         card
         for card in cards

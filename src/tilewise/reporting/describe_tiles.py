@@ -53,8 +53,8 @@ def _strategy(strategy: Strategy, config: TileConfig) -> str:
         return f"Tiles are squares of {size} on a grid of {step}{over}"
     if strategy == "grid":
         share = config.grid_min_tissue_ratio
-        kept = f"at least {_percent(share)} of it is tissue" if share else "it holds any tissue"
-        return f"A grid of squares of {size}, {step} apart, lies over the whole slide; a tile is kept where {kept}"
+        condition = f"at least {_percent(share)} of it is tissue" if share else "it holds any tissue"
+        return f"A grid of squares of {size}, {step} apart, lies over the whole slide; a tile is kept where {condition}"
     if strategy == "component_center":
         most = config.component_center_most
         tiles = "One square tile" if most == 1 else f"Up to {most} square tiles"

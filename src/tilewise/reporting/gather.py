@@ -76,7 +76,7 @@ def gather(folder: RunFolder) -> ReportInput:
     cut_by = CutBy.of_run(tiles, folder.segment, config)
     examples = _with_pictures(example_slides(predictions, folds.classes, per_class=_SHOWN_PER_CLASS), slides, cut_by)
     errors = _with_pictures(confident_errors(predictions, most=_SHOWN_ERRORS), slides, cut_by)
-    shown = (*examples, *errors)
+    pictured = (*examples, *errors)
     root, has_groups = str(facts.root), facts.has_groups
     return ReportInput(
         title=Path(root).name,
@@ -97,16 +97,16 @@ def gather(folder: RunFolder) -> ReportInput:
             tiles.skipped,
             tiles.fallbacks,
             describe_tiling(config),
-            overlap=any(overlapping(cut_by.boxes[result.slide]) for result in shown),
+            overlap=any(overlapping(cut_by.boxes[result.slide]) for result in pictured),
             small_boxes=tiles.small_boxes,
-            outlined=cut_by.in_words(frozenset(result.slide for result in shown)),
+            outlined=cut_by.in_words(frozenset(result.slide for result in pictured)),
         ),
         parts=parts_of(folds),
         fold_notes=folds.notes,
         histories=tuple(_history(folder.fold(number), number) for number in range(len(folds.folds))),
         slides=examples,
         confident_errors=errors,
-        warnings=(*run_warnings(facts), *_missing_pictures(shown)),
+        warnings=(*run_warnings(facts), *_missing_pictures(pictured)),
         recipe_yaml=without_folders(text_of(folder.recipe), root),
         environment=public({key: value for key, value in environment.items() if not key.startswith("schema")}, root),
         failures=_failures(folder.failures, root),
@@ -148,9 +148,9 @@ def _audit(folder: RunFolder, meta: Mapping[str, Any], *, grouped: bool, root: s
             for row in rows_of(path)
         )
     # That there are no groups stands among the warnings; where nothing shares one, no more is left to say.
-    said = str(meta["leakage"]).removesuffix(NO_GROUPS).strip() if grouped else ""
+    leakage = str(meta["leakage"]).removesuffix(NO_GROUPS).strip() if grouped else ""
     kinds = dict(sorted(Counter(findings["kind"]).items()))
-    return AuditSummary(kinds, decisions, said, fallback, note_kinds(public(meta.get("notes", {}), root)))
+    return AuditSummary(kinds, decisions, leakage, fallback, note_kinds(public(meta.get("notes", {}), root)))
 
 
 def _history(folder: Path, number: int) -> History:
@@ -168,8 +168,8 @@ def _history(folder: Path, number: int) -> History:
             )
             for row in rows
         )
-        kept = next((int(row["epoch"]) for row in rows if row["kept"] == "1"), None)
-    return History(number, epochs, kept)
+        kept_epoch = next((int(row["epoch"]) for row in rows if row["kept"] == "1"), None)
+    return History(number, epochs, kept_epoch)
 
 
 def _float(cell: str) -> float | None:

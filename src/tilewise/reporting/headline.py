@@ -42,7 +42,7 @@ class Headline:
     right: str
     weakest: str
     verdict: str
-    told_from_guessing: bool
+    beats_guessing: bool
     rows: tuple[Row, ...]
     band: tuple[float, float] | None
 
@@ -50,7 +50,7 @@ class Headline:
 def headline(evaluation: Mapping[str, Any]) -> Headline:
     """The headline of an evaluation: its pooled out-of-fold score, beside the hold-out, the folds and guessing."""
     pooled, metric = evaluation["out_of_fold"], primary_metric(evaluation)
-    verdict, told = _verdict(pooled, metric)
+    verdict, is_better = _verdict(pooled, metric)
     random = pooled["baselines"]["random"][metric]
     return Headline(
         value=number(pooled[metric]["value"], _QUOTED),
@@ -60,7 +60,7 @@ def headline(evaluation: Mapping[str, Any]) -> Headline:
         right=describe_right(pooled),
         weakest=describe_weakest(pooled),
         verdict=verdict,
-        told_from_guessing=told,
+        beats_guessing=is_better,
         rows=tuple(_rows(evaluation)),
         band=None if random["low"] is None else (random["low"], random["high"]),
     )

@@ -74,7 +74,7 @@ def fold_summary(parts: Sequence[PartSummary]) -> str:
     sizes: dict[str, list[int]] = {}
     for part in parts:
         sizes.setdefault("hold-out" if part.fold is None else part.part, []).append(sum(part.slides.values()))
-    listed = ", ".join(f"{name} {_span(found)}" for name, found in sizes.items())
+    listed = ", ".join(f"{name} {_span(sums)}" for name, sums in sizes.items())
     num_folds = len({part.fold for part in parts if part.fold is not None})
     return f"{count(num_folds, 'fold')}; {listed} slides" if listed else count(num_folds, "fold")
 

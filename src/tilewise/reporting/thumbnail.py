@@ -116,7 +116,7 @@ def _small(path: Path, stamp: tuple[int, int], max_pixels: int) -> tuple[npt.NDA
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return 0, 0  # opening it says what is wrong
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size

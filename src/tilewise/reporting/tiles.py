@@ -71,40 +71,40 @@ class TileFigure:
     pictures: tuple[str, ...]
 
 
-def write_tiles_preview(path: Path, given: PreviewInput, *, workers: int | None = None) -> Path:
+def write_tiles_preview(path: Path, preview: PreviewInput, *, workers: int | None = None) -> Path:
     """Write the preview as one HTML file that loads nothing; returns where. The same input gives the same bytes.
 
     Args:
         path: of the page.
-        given: what to show.
+        preview: what to show.
         workers: processes that draw; None takes every processor.
     """
-    slides = {item.slide_id: item for item in given.cohort.slides}
-    rows = given.tiles.rows()
-    shown = choose_slides({name: len(found) for name, found in rows.items()}, slides)
-    close = _spread(shown, _SLIDES_WITH_TILES)
-    empty = _spread([name for name in given.tiles.skipped if name in slides], _MOST_EMPTY)
+    slides = {item.slide_id: item for item in preview.cohort.slides}
+    rows = preview.tiles.rows()
+    names = choose_slides({name: len(own) for name, own in rows.items()}, slides)
+    with_tiles = _spread(names, _SLIDES_WITH_TILES)
+    empty = _spread([name for name in preview.tiles.skipped if name in slides], _MOST_EMPTY)
     requests = {
         name: TilesPictureRequest(
             slides[name],
             _drawn(rows.get(name, TileRows.none())),
-            given.config,
-            _one_place(rows[name]) if name in close else (),
+            preview.config,
+            _one_place(rows[name]) if name in with_tiles else (),
         )
-        for name in (*shown, *empty)
+        for name in (*names, *empty)
     }
     # What is shown close is looked up among all tiles, not among those that are drawn.
     requests |= {
-        name: TilesPictureRequest(slides[name], rows[name], given.config, _one_place(rows[name]))
-        for name in close
+        name: TilesPictureRequest(slides[name], rows[name], preview.config, _one_place(rows[name]))
+        for name in with_tiles
         if len(rows[name]) <= _MOST_DRAWN
     }
-    pictures = tiles_pictures(requests, root=str(given.root), workers=workers)
-    view = _view(given, rows) | {
-        "cards": [_card(name, slides, rows, given, pictures) for name in shown],
-        "num_hidden": len(rows) - len(shown),
-        "empty": [_card(name, slides, rows, given, pictures) for name in empty],
-        "figures": [_figure(name, slides, requests[name], pictures) for name in close if pictures[name].tiles],
+    pictures = tiles_pictures(requests, root=str(preview.root), workers=workers)
+    view = _view(preview, rows) | {
+        "cards": [_card(name, slides, rows, preview, pictures) for name in names],
+        "num_hidden": len(rows) - len(names),
+        "empty": [_card(name, slides, rows, preview, pictures) for name in empty],
+        "figures": [_figure(name, slides, requests[name], pictures) for name in with_tiles if pictures[name].tiles],
     }
     write_text(path, environment().get_template("tiles.html").render(view))
     return path
@@ -146,16 +146,16 @@ def _card(
     name: str,
     slides: Mapping[str, AuditedSlide],
     rows: Mapping[str, TileRows],
-    given: PreviewInput,
+    preview: PreviewInput,
     pictures: Mapping[str, TilesPicture],
 ) -> SlideCard:
-    tiles = given.tiles
+    tiles = preview.tiles
     reason = tiles.skipped.get(name) or tiles.fallbacks.get(name) or tiles.small_boxes.get(name, "")
     dropped = ", ".join(f"{number} {kind}" for kind, number in tiles.dropped.get(name, {}).items())
     note = "; ".join(part for part in (reason, f"dropped: {dropped}" if dropped else "") if part)
     num_tiles = len(rows[name]) if name in rows else 0
     return SlideCard(
-        name, slides[name].slide.label or "", num_tiles, without_folders(note, str(given.root)), pictures[name]
+        name, slides[name].slide.label or "", num_tiles, without_folders(note, str(preview.root)), pictures[name]
     )
 
 
@@ -165,7 +165,7 @@ def _figure(
     request: TilesPictureRequest,
     pictures: Mapping[str, TilesPicture],
 ) -> TileFigure:
-    rows = request.rows[np.asarray(request.shown, dtype=np.int64)]
+    rows = request.rows[np.asarray(request.full_size, dtype=np.int64)]
     return TileFigure(
         name,
         slides[name].slide.label or "",
@@ -176,8 +176,8 @@ def _figure(
     )
 
 
-def _view(given: PreviewInput, rows: Mapping[str, TileRows]) -> dict[str, object]:
-    tiles, config = given.tiles, given.config
+def _view(preview: PreviewInput, rows: Mapping[str, TileRows]) -> dict[str, object]:
+    tiles, config = preview.tiles, preview.config
     table = tiles.table
     by_strategy = {
         strategy: (
@@ -187,37 +187,38 @@ def _view(given: PreviewInput, rows: Mapping[str, TileRows]) -> dict[str, object
         for strategy in config.strategy
     }
     dropped: dict[str, int] = {}
-    for found in tiles.dropped.values():
-        for kind, number in found.items():
+    for numbers in tiles.dropped.values():
+        for kind, number in numbers.items():
             dropped[kind] = dropped.get(kind, 0) + number
-    root = str(given.root)
+    root = str(preview.root)
     return {
-        "title": given.root.name,
+        "title": preview.root.name,
         "style": read("report.css") + read("audit_gallery.css") + read("tiles.css"),
         "version": __version__,
         "description": describe_tiling(config),
         "config": config,
         "names": NAMES,
-        "counts": tile_counts({name: len(found) for name, found in rows.items()}),
+        "counts": tile_counts({name: len(own) for name, own in rows.items()}),
         "by_strategy": by_strategy,
-        "by_class": _by_class(given, rows),
+        "by_class": _by_class(preview, rows),
         "regions": {str(region): int(num) for region, num in table["region"].value_counts().items()},
         "num_extra": int(table["training_only"].sum()),
         "dropped": dropped,
-        "num_slides": len(given.cohort.slides),
+        "num_slides": len(preview.cohort.slides),
         "skipped": {name: without_folders(reason, root) for name, reason in tiles.skipped.items()},
         "fallbacks": {name: without_folders(reason, root) for name, reason in tiles.fallbacks.items()},
         "small_boxes": tiles.small_boxes,
-        "failures": [(failure.item, without_folders(failure.message, root)) for failure in given.failures],
+        "failures": [(failure.item, without_folders(failure.message, root)) for failure in preview.failures],
     }
 
 
-def _by_class(given: PreviewInput, rows: Mapping[str, TileRows]) -> list[dict[str, object]]:
-    found: dict[str, list[int]] = {}
-    for item in given.cohort.slides:
+def _by_class(preview: PreviewInput, rows: Mapping[str, TileRows]) -> list[dict[str, object]]:
+    counts_by_class: dict[str, list[int]] = {}
+    for item in preview.cohort.slides:
         if item.slide.label is not None:
-            found.setdefault(item.slide.label, []).append(len(rows[item.slide_id]) if item.slide_id in rows else 0)
-    most = max((sum(counts) for counts in found.values()), default=0)
+            num_tiles = len(rows[item.slide_id]) if item.slide_id in rows else 0
+            counts_by_class.setdefault(item.slide.label, []).append(num_tiles)
+    most = max((sum(counts) for counts in counts_by_class.values()), default=0)
     return [
         {
             "label": label,
@@ -226,5 +227,5 @@ def _by_class(given: PreviewInput, rows: Mapping[str, TileRows]) -> list[dict[st
             "median": float(np.median(counts)),
             "width": sum(counts) / most if most else 0.0,
         }
-        for label, counts in sorted(found.items())
+        for label, counts in sorted(counts_by_class.items())
     ]

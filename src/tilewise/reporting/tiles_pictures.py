@@ -32,13 +32,13 @@ class TilesPictureRequest:
         slide: which.
         rows: its tiles.
         config: that they were cut with.
-        shown: rows that are also wanted as pictures of their own.
+        full_size: rows that are also wanted as pictures of their own.
     """
 
     slide: AuditedSlide
     rows: TileRows
     config: TileConfig
-    shown: Sequence[int] = ()
+    full_size: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def draw(request: TilesPictureRequest) -> TilesPicture:
     slide, rows, config = request.slide, request.rows, request.config
     with open_slide(slide.slide.path, max_pixels=slide.size.area) as reader:
         rgb_HWC = reader.thumbnail(SIDE)
-        chosen = rows[np.asarray(request.shown, dtype=np.int64)]
+        chosen = rows[np.asarray(request.full_size, dtype=np.int64)]
         masks = tile_masks(reader, slide, chosen, config)
         tiles = tuple(_tile_uri(tile) for tile in read_tiles(reader, chosen, config, masks))
         regions = SlideRegions(slide, config, reader=reader)
