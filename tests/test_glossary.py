@@ -23,7 +23,6 @@ EVASIVE = {
 #: Rooms where such variables remain; delete a line once its room is clean, and add none.
 UNTIDY = {
     "api",
-    "auditing",
     "cohort",
     "ensemble",
     "execution.py",

@@ -62,9 +62,9 @@ def test_what_is_no_table_of_decisions_is_refused_by_name(slides, tmp_path, cont
 
 def test_given_decisions_replace_proposals_of_the_same_finding_and_others_are_added():
     proposed = propose([FINDING])
-    kept = Decision("a, b.png", "exact-copy", "drop", "keep", author="me")
+    keep = Decision("a, b.png", "exact-copy", "drop", "keep", author="me")
     more = Decision("ü.png", "", "", "drop", author="me")
-    assert merge(proposed, [kept, more]) == (kept, more)
+    assert merge(proposed, [keep, more]) == (keep, more)
     assert merge(proposed, []) == proposed
 
 
@@ -91,7 +91,7 @@ def test_a_name_that_two_slides_look_like_is_asked_about(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("label", "said"),
+    ("label", "message"),
     [
         ("class b", "did you mean 'Class B'"),
         ("Clas B", "did you mean 'Class B'"),
@@ -99,24 +99,24 @@ def test_a_name_that_two_slides_look_like_is_asked_about(tmp_path):
         ("\u0410", "did you mean 'A'"),
     ],
 )
-def test_a_label_that_is_no_class_of_the_cohort_is_no_new_class(slides, tmp_path, label, said):
+def test_a_label_that_is_no_class_of_the_cohort_is_no_new_class(slides, tmp_path, label, message):
     (tmp_path / "d.csv").write_text(f"slide,decision,value\nü.png,relabel,{label}\n", encoding="utf-8")
-    with pytest.raises(CohortError, match=f"line 2: ü.png: relabel to .*{said}"):
+    with pytest.raises(CohortError, match=f"line 2: ü.png: relabel to .*{message}"):
         read_decisions(tmp_path / "d.csv", slides)
     assert read_decisions(tmp_path / "d.csv", Names(["ü.png"], []))[0].value == label
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ("ü.png,ink,drop,\nü.png,ink,keep,\n", "line 3: ü.png: line 2 decides otherwise"),
         ("ü.png,,relabel,A\nü.png,label-conflict,relabel,B\n", "line 3: ü.png: line 2 decides otherwise"),
         ("ü.png,ink,drop,,it is, surely, ink\n", "line 2: 7 cells, but 4 columns; quote"),
     ],
 )
-def test_rows_that_contradict_each_other_or_do_not_fit_are_named(slides, tmp_path, rows, said):
+def test_rows_that_contradict_each_other_or_do_not_fit_are_named(slides, tmp_path, rows, message):
     (tmp_path / "d.csv").write_text(f"slide,finding,decision,value\n{rows}", encoding="utf-8")
-    with pytest.raises(CohortError, match=said):
+    with pytest.raises(CohortError, match=message):
         read_decisions(tmp_path / "d.csv", slides)
 
 

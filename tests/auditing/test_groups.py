@@ -15,8 +15,8 @@ def cohort(**groups):
 
 def test_groups_of_the_table_are_joined_with_what_was_found():
     slides = cohort(a="P1", b="P1", c="P2", d=None, e=None)
-    found = [Finding("d", "exact-copy", "c", "keep", 1.0, ""), Finding("e", "label-missing", "", "keep", 1.0, "")]
-    assert infer_groups(slides, found) == {"a": "P1", "b": "P1", "c": "P2", "d": "P2", "e": "e"}
+    findings = [Finding("d", "exact-copy", "c", "keep", 1.0, ""), Finding("e", "label-missing", "", "keep", 1.0, "")]
+    assert infer_groups(slides, findings) == {"a": "P1", "b": "P1", "c": "P2", "d": "P2", "e": "e"}
 
 
 @pytest.mark.parametrize("kind", sorted(JOINING))
@@ -26,8 +26,8 @@ def test_every_relation_joins(kind):
 
 
 def test_a_slide_of_another_cohort_joins_nothing():
-    found = [Finding("a", "in-both", "t", "keep", 1.0, ""), Finding("b", "in-both", "t", "keep", 1.0, "")]
-    groups = infer_groups(cohort(a=None, b=None), found)
+    findings = [Finding("a", "in-both", "t", "keep", 1.0, ""), Finding("b", "in-both", "t", "keep", 1.0, "")]
+    groups = infer_groups(cohort(a=None, b=None), findings)
     assert groups["a"] != groups["b"]
 
 

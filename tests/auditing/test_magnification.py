@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.auditing.made import cohort, fact, findings_of, slide
+from tests.auditing.slide_facts import cohort, fact, findings_of, slide
 from tilewise.auditing.magnification import magnification_findings, scales
 
 

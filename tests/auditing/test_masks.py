@@ -103,11 +103,11 @@ def test_masks_the_wrong_way_round_are_named_and_inverted(encoded, measure):
     assert facts.polarity == "inverted"
     assert (mask != REGION).mean() < 0.02
     slides = {"a.png": Slide("a.png", "a.png", "mask.png")}
-    (found,) = [
+    (finding,) = [
         item for item in mask_findings(slides, {"a.png": facts}, {"a.png": 0.5}) if item.kind != "mask-not-binary"
     ]
-    assert (found.kind, found.proposal, found.value) == ("mask-inverted", "fix-mask", "invert")
-    assert "wrong way round" in found.evidence
+    assert (finding.kind, finding.proposal, finding.value) == ("mask-inverted", "fix-mask", "invert")
+    assert "wrong way round" in finding.evidence
 
 
 def test_a_jpeg_mask_the_wrong_way_round_is_named(tmp_path):
@@ -138,8 +138,8 @@ def facts_of(polarity, share=0.9):
 
 def inverted_among(facts):
     slides = {name: Slide(name, name, "mask.png") for name in facts}
-    found = mask_findings(slides, facts, dict.fromkeys(facts, 0.5))
-    return {item.slide for item in found if item.kind == "mask-inverted"}
+    findings = mask_findings(slides, facts, dict.fromkeys(facts, 0.5))
+    return {item.slide for item in findings if item.kind == "mask-inverted"}
 
 
 def test_where_most_masks_are_inverted_so_are_those_whose_slide_does_not_tell():
@@ -183,8 +183,8 @@ def test_a_mask_that_is_no_picture_is_named(tmp_path):
 def test_no_mask_at_all():
     assert measure_mask(Slide("a.png", "a.png"), SIZE, np.ones((80, 120), bool), PALE) == (None, None)
     slides = {"a.png": Slide("a.png", "a.png"), "b.png": Slide("b.png", "b.png", "b_mask.png")}
-    (found,) = mask_findings(slides, {"a.png": None}, {"a.png": 0.5})
-    assert (found.slide, found.kind) == ("a.png", "mask-missing")
+    (finding,) = mask_findings(slides, {"a.png": None}, {"a.png": 0.5})
+    assert (finding.slide, finding.kind) == ("a.png", "mask-missing")
 
 
 def test_where_nobody_drew_masks_none_is_missing():

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.auditing.made import findings_of
+from tests.auditing.slide_facts import findings_of
 from tilewise.auditing.copies import find_pairs
-from tilewise.auditing.facts import FactsRequest, look
+from tilewise.auditing.facts import FactsRequest, measure_slide
 from tilewise.auditing.ink import repair
 from tilewise.cohort import Slide
 from tilewise.stain import fit_picture
@@ -39,14 +39,14 @@ def field_of_tissue(seed):
 
 
 def audited(folder, pictures):
-    slides, looks = {}, {}
+    slides, measured = {}, {}
     for number, rgb in enumerate(pictures):
         name = f"{number}.png"
         cv2.imwrite(str(folder / name), rgb[:, :, ::-1])
         slides[name] = Slide(name, folder / name, None, "AB"[number % 2], None)
-        looks[name] = look(FactsRequest(slides[name], 10**7))
-    facts = {name: item.facts for name, item in looks.items()}
-    pairs = find_pairs({name: item.fingerprint for name, item in looks.items()})
+        measured[name] = measure_slide(FactsRequest(slides[name], 10**7))
+    facts = {name: item.facts for name, item in measured.items()}
+    pairs = find_pairs({name: item.fingerprint for name, item in measured.items()})
     return facts, findings_of(slides, facts, pairs)
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.auditing.made import cohort, fact, findings_of, slide
-from tilewise.auditing.facts import FactsRequest, look
+from tests.auditing.slide_facts import cohort, fact, findings_of, slide
+from tilewise.auditing.facts import FactsRequest, measure_slide
 from tilewise.auditing.finding import Finding
-from tilewise.auditing.reading import parts_left_out, unused_bits
+from tilewise.auditing.reading import left_out_findings, unused_bits
 from tilewise.cohort import Slide
 from tilewise.slides import SampleRange
 
@@ -22,7 +22,7 @@ def dark(name, proposal="drop"):
 
 def test_what_a_reader_left_out_is_a_finding():
     notes = {"a": ("grey repeated in three channels",), "b": ("took page 1 of 2", "left out: page 2 of 2 (97 x 30)")}
-    (finding,) = parts_left_out(notes)
+    (finding,) = left_out_findings(notes)
     assert (finding.slide, finding.kind, finding.proposal) == ("b", "left-out", "keep")
     assert finding.evidence == "not read: page 2 of 2 (97 x 30)"
 
@@ -62,8 +62,8 @@ def test_what_is_left_out_of_a_mask_is_a_finding_too(tmp_path):
             mask = np.zeros((64, 80, 3), np.uint8)
             mask[8:40, start : start + 30] = 255
             file.write(mask, photometric="rgb")
-    notes = look(FactsRequest(Slide("a", slide_path, mask_path, "A", None), 10_000)).facts.notes
-    (finding,) = parts_left_out({"a": notes})
+    notes = measure_slide(FactsRequest(Slide("a", slide_path, mask_path, "A", None), 10_000)).facts.notes
+    (finding,) = left_out_findings({"a": notes})
     assert finding.evidence.startswith("not read: of its mask, page 2 of 2 (80 x 64)")
 
 
@@ -72,7 +72,7 @@ def test_the_facts_of_a_slide_hold_both(tmp_path):
     with tifffile.TiffWriter(path) as file:
         file.write(np.full((64, 80, 3), 4000, np.uint16), photometric="rgb")
         file.write(np.full((64, 80, 3), 9, np.uint16), photometric="rgb")
-    facts = look(FactsRequest(Slide("a", path, None, "A", None), 10_000)).facts
+    facts = measure_slide(FactsRequest(Slide("a", path, None, "A", None), 10_000)).facts
     assert facts.samples == SampleRange(4000, FULL)
     others = {name: replace(fact(pixels=name), samples=SampleRange(60_000, FULL)) for name in "bc"}
     slides = cohort(slide("a"), slide("b"), slide("c"))

@@ -149,8 +149,8 @@ def test_slides_of_another_cohort_are_found_and_do_not_join_it(folder, tmp_path)
     shutil.copy(folder / "images/img_0005.png", other / "elsewhere.png")
     against = Cohort.discover(other, purpose="predict")
     audited = run(Cohort.discover(folder), AuditConfig(), AuditOptions(against=against, workers=1))
-    (found,) = [item for item in audited.findings if item.kind == "in-both"]
-    assert (found.slide, found.other, found.proposal) == ("img_0005.png", "elsewhere.png", "drop")
+    (finding,) = [item for item in audited.findings if item.kind == "in-both"]
+    assert (finding.slide, finding.other, finding.proposal) == ("img_0005.png", "elsewhere.png", "drop")
     assert "img_0005.png" in audited.dropped
     assert "elsewhere.png" not in audited.groups
 
@@ -214,9 +214,9 @@ def test_a_mask_of_half_the_size_is_scaled(inked, tmp_path):
 def test_what_was_repaired_is_another_slide_for_the_stages_after(inked, monkeypatch):
     cohort = Cohort.discover(inked)
     repaired = run(cohort, AuditConfig(), AuditOptions(workers=1))
-    kept = run(cohort, AuditConfig(ink="keep"), AuditOptions(workers=1))
-    assert repaired.slides[0].content != kept.slides[0].content
-    assert repaired.slides[2] == kept.slides[2]
+    unrepaired = run(cohort, AuditConfig(ink="keep"), AuditOptions(workers=1))
+    assert repaired.slides[0].content != unrepaired.slides[0].content
+    assert repaired.slides[2] == unrepaired.slides[2]
     assert run(cohort, AuditConfig(ink="drop"), AuditOptions(workers=1)).dropped == ("img_0000.png",)
     monkeypatch.setattr(repairs, "repair", None)  # the second time the cache has it
     assert run(cohort, AuditConfig(), AuditOptions(workers=1)) == repaired
@@ -264,7 +264,7 @@ def test_what_a_person_wrote_is_not_overwritten(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("row", "encoding", "error", "said"),
+    ("row", "encoding", "error", "message"),
     [
         ("img_0003.png,,,dropp,,,Ann,", "utf-8", CohortError, r"line \d+: img_0003\.png: decision 'dropp' is none of"),
         ("gone.png,,,drop,,,Ann,", "utf-8", CohortError, "no slide 'gone.png'"),
@@ -274,7 +274,7 @@ def test_what_a_person_wrote_is_not_overwritten(folder, tmp_path):
 )
 @pytest.mark.parametrize("delimiter", [",", ";"])
 def test_a_table_with_a_mistake_in_it_is_not_overwritten_either(
-    folder, tmp_path, row, encoding, error, said, delimiter
+    folder, tmp_path, row, encoding, error, message, delimiter
 ):
     out = tmp_path / "audit"
     run(Cohort.discover(folder), AuditConfig(), AuditOptions(out=out, workers=1))
@@ -282,7 +282,7 @@ def test_a_table_with_a_mistake_in_it_is_not_overwritten_either(
     text = f"slide,finding,proposal,decision,value,reason,author,time\n{row}\n"
     table.write_bytes(text.replace(",", delimiter).encode(encoding))
     edited = table.read_bytes()
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         run(Cohort.discover(folder), AuditConfig(), AuditOptions(out=out, workers=1))
     assert table.read_bytes() == edited
 
@@ -318,7 +318,7 @@ def test_repair_of_a_slide_without_ink_leaves_it_alone(inked, tmp_path):
 
 
 def test_repaired_files_of_slides_with_like_names_lie_apart(inked, tmp_path):
-    taken = set()
+    used = set()
     paths = []
     for name in ("a.png", "a.bmp", "b/../a.png", "case.01", "case.02", "a_mask.png", "../a.png"):
         slide = repairs.Slide(name, inked / "images/img_0000.png", inked / "masks/mask_0000.png")
@@ -326,7 +326,7 @@ def test_repaired_files_of_slides_with_like_names_lie_apart(inked, tmp_path):
         source.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(slide.path, source)
         slide = repairs.Slide(name, source, source)
-        copied = repairs.copy_into(tmp_path / "repaired", repairs.RepairedSlide(slide, True, 0.0, None), taken)
+        copied = repairs.copy_into(tmp_path / "repaired", repairs.RepairedSlide(slide, True, 0.0, None), used)
         paths += [copied.slide.path, copied.slide.mask_path]
     assert len(set(paths)) == len(paths)
     assert all(path.is_relative_to(tmp_path / "repaired") for path in paths)
@@ -367,17 +367,17 @@ def test_a_person_decides_which_way_round_masks_are(turned, tmp_path):
     cohort, regions = turned
     right = cohort.slides[3]
     cv2.imwrite(str(right.mask_path), regions[right.slide_id].astype(np.uint8) * 255)
-    given = decide(
+    decisions = decide(
         tmp_path / "d.csv",
         "img_0000.png,mask-inverted,fix-mask: invert,keep,,,me,",
         "img_0001.png,mask-inverted,fix-mask: invert,fix-mask,,,me,",
         "img_0003.png,,,fix-mask,invert,,me,",
     )
-    audited = run(cohort, AuditConfig(), AuditOptions(decisions=given, workers=1))
-    kept = {item.slide_id: item for item in audited.slides}
+    audited = run(cohort, AuditConfig(), AuditOptions(decisions=decisions, workers=1))
+    slides = {item.slide_id: item for item in audited.slides}
     for name, turn in (("img_0000.png", True), ("img_0002.png", False), ("img_0003.png", True)):
-        item = kept[name]
+        item = slides[name]
         np.testing.assert_array_equal(read_mask(item.slide, item.size)[0], regions[name] ^ turn)
-    assert not kept["img_0001.png"].use_mask
+    assert not slides["img_0001.png"].use_mask
     assert "7 of 8 masks" in audited.inverted_masks()
     assert "5 of these are used inverted" in audited.inverted_masks()

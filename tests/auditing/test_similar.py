@@ -58,15 +58,15 @@ def cohort(tmp_path):
     return Cohort.discover(folder)
 
 
-def names(found):
-    return [neighbour.slide for neighbour in found.neighbours]
+def names(similar):
+    return [neighbour.slide for neighbour in similar.neighbours]
 
 
 def test_a_turned_copy_is_the_nearest_and_as_good_as_the_same(cohort, encoder):
-    found = find_similar(cohort, "img_0000.png", encoder=encoder)
-    assert names(found)[0] == "img_0007.png"
-    assert found.neighbours[0].similarity > 0.95
-    assert found.neighbours[1].similarity < found.neighbours[0].similarity - 0.1
+    similar = find_similar(cohort, "img_0000.png", encoder=encoder)
+    assert names(similar)[0] == "img_0007.png"
+    assert similar.neighbours[0].similarity > 0.95
+    assert similar.neighbours[1].similarity < similar.neighbours[0].similarity - 0.1
 
 
 def test_a_mirrored_and_darker_copy_is_found(cohort, encoder):
@@ -74,22 +74,22 @@ def test_a_mirrored_and_darker_copy_is_found(cohort, encoder):
 
 
 def test_a_slide_is_not_its_own_neighbour_and_ranks_run_from_one(cohort, encoder):
-    found = find_similar(cohort, "img_0003.png", encoder=encoder, top=5)
-    assert "img_0003.png" not in names(found)
-    assert [neighbour.rank for neighbour in found.neighbours] == [1, 2, 3, 4, 5]
-    assert found.num_compared == 11
-    similarities = [neighbour.similarity for neighbour in found.neighbours]
+    similar = find_similar(cohort, "img_0003.png", encoder=encoder, top=5)
+    assert "img_0003.png" not in names(similar)
+    assert [neighbour.rank for neighbour in similar.neighbours] == [1, 2, 3, 4, 5]
+    assert similar.num_compared == 11
+    similarities = [neighbour.similarity for neighbour in similar.neighbours]
     assert similarities == sorted(similarities, reverse=True)
     labels = {slide.slide_id: slide.label for slide in cohort.slides}
-    assert all(neighbour.label == labels[neighbour.slide] for neighbour in found.neighbours)
+    assert all(neighbour.label == labels[neighbour.slide] for neighbour in similar.neighbours)
 
 
 def test_a_cartoon_from_elsewhere_finds_the_cartoons(cohort, encoder, tmp_path):
     write(tmp_path / "face.png", cartoon(50, 500, 500))
-    found = find_similar(cohort, tmp_path / "face.png", encoder=encoder)
-    assert set(names(found)[:3]) == {"img_0009.png", "img_0010.png", "img_0011.png"}
-    assert found.to == "face.png"
-    assert found.num_compared == 12
+    similar = find_similar(cohort, tmp_path / "face.png", encoder=encoder)
+    assert set(names(similar)[:3]) == {"img_0009.png", "img_0010.png", "img_0011.png"}
+    assert similar.to == "face.png"
+    assert similar.num_compared == 12
 
 
 def test_a_picture_that_is_a_file_of_the_cohort_is_that_slide(cohort, encoder):
@@ -112,9 +112,9 @@ def test_blank_glass_is_an_example_like_any_other(cohort, encoder, tmp_path):
 
 def test_a_broken_slide_is_named_and_the_others_are_compared(cohort, encoder):
     cohort.slides[4].path.write_bytes(b"\x89PNG broken")
-    found = find_similar(cohort, "img_0000.png", encoder=encoder, workers=2)
-    assert [failure.item for failure in found.failures] == ["img_0004.png"]
-    assert found.num_compared == 10
+    similar = find_similar(cohort, "img_0000.png", encoder=encoder, workers=2)
+    assert [failure.item for failure in similar.failures] == ["img_0004.png"]
+    assert similar.num_compared == 10
     with pytest.raises(SlideUnreadable, match=r"img_0004\.png"):
         find_similar(cohort, "img_0004.png", encoder=encoder)
 
@@ -178,9 +178,9 @@ def test_memory_does_not_grow_with_the_cohort(cohort, encoder, monkeypatch):
             sizes.append(len(tiles_NHWC))
             return super().encode(tiles_NHWC)
 
-    found, failures = embed({slide.slide_id: slide for slide in cohort.slides}, Small(encoder))
+    embeddings, failures = embed({slide.slide_id: slide for slide in cohort.slides}, Small(encoder))
     assert not failures
-    assert list(found) == [slide.slide_id for slide in cohort.slides]
+    assert list(embeddings) == [slide.slide_id for slide in cohort.slides]
     assert max(sizes) < 8 + 16
 
 

@@ -11,7 +11,7 @@ from tilewise.recipe import DEFAULT, Recipe
 
 if TYPE_CHECKING:
     from tilewise.auditing.cohort import AuditedCohort
-    from tilewise.auditing.similar import Similar
+    from tilewise.auditing.similar import SimilarSlides
     from tilewise.cohort import Cohort
     from tilewise.execution import Failure
     from tilewise.segment.run import Segmentation
@@ -101,7 +101,7 @@ def similar(
     out: Path | str | None = None,
     workers: int | None = None,
     offline: bool = False,
-) -> Similar:
+) -> SimilarSlides:
     """Find the slides of a cohort that look most like a slide or a picture.
 
     Args:

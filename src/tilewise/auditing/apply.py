@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.auditing.facts import SlideFacts
 from tilewise.auditing.finding import Decision, Finding
 from tilewise.auditing.groups import infer_groups
+from tilewise.auditing.masks import MaskFacts
 from tilewise.auditing.repairs import RepairedSlide, RepairRequest, repair_slide
 from tilewise.cohort import Cohort, Slide
-from tilewise.execution import run_each
+from tilewise.execution import Failure, run_each
 from tilewise.store import digest_config
 
 MASK_SCALED = "mask scaled to the slide"
 MASK_INVERTED = "mask inverted"
 
 
-def apply(
+def apply_decisions(
     cohort: Cohort,
     facts: Mapping[str, SlideFacts],
     findings: tuple[Finding, ...],
@@ -42,42 +43,61 @@ def apply(
         UsageError: the cache, where repaired slides go, cannot be written to.
     """
     groups = infer_groups({slide.slide_id: slide for slide in cohort.slides}, findings)
-    by_slide: dict[str, list[Decision]] = defaultdict(list)
-    for decision in decisions:
-        by_slide[decision.slide].append(decision)
-    kept, requests = {}, {}
+    by_slide = _by_slide(decisions)
+    audited, requests = {}, {}
     for slide in cohort.slides:
-        name = slide.slide_id
-        if name not in facts or any(decision.decision == "drop" for decision in by_slide[name]):
+        name, own = slide.slide_id, by_slide[slide.slide_id]
+        if name not in facts or any(decision.decision == "drop" for decision in own):
             continue
-        kept[name] = _audited(slide, facts[name], by_slide[name], groups[name])
-        request = _to_repair(kept[name], facts[name], by_slide[name], inpaint=inpaint)
+        audited[name] = _audit_slide(slide, facts[name], own, groups[name])
+        request = _repair_request(audited[name], facts[name], own, inpaint=inpaint)
         if request is not None:
             requests[name] = request
-    outcome = run_each(repair_slide, requests, stage="repair", workers=workers) if requests else None
-    for name, repaired_slides in (outcome.results if outcome else {}).items():
-        kept[name] = _repaired(kept[name], requests[name], repaired_slides)
-    failed = {failure.item for failure in outcome.failures} if outcome else set()
-    slides = tuple(item for name, item in kept.items() if name not in failed)
-    classes = {item.slide.label for item in slides if item.slide.label is not None} | set(cohort.classes)
-    left = {item.slide_id for item in slides}
-    dropped = tuple(slide.slide_id for slide in cohort.slides if slide.slide_id not in left)
+    audited, failures = _repair(audited, requests, workers)
     return AuditedCohort(
-        slides,
-        tuple(sorted(classes)),
+        tuple(audited.values()),
+        _classes(cohort, audited.values()),
         findings,
         decisions,
-        dropped,
-        outcome.failures if outcome else (),
+        tuple(name for name in groups if name not in audited),
+        failures,
         groups,
-        notes={slide.slide_id: facts[slide.slide_id].notes for slide in cohort.slides if slide.slide_id in facts},
+        notes={name: facts[name].notes for name in groups if name in facts},
     )
 
 
-def _audited(slide: Slide, fact: SlideFacts, decisions: list[Decision], group: str) -> AuditedSlide:
+def _by_slide(decisions: Iterable[Decision]) -> dict[str, list[Decision]]:
+    by_slide = defaultdict(list)
+    for decision in decisions:
+        by_slide[decision.slide].append(decision)
+    return by_slide
+
+
+def _classes(cohort: Cohort, audited: Iterable[AuditedSlide]) -> tuple[str, ...]:
+    """Classes of the table, and those that slides were relabelled to."""
+    return tuple(sorted({item.slide.label for item in audited if item.slide.label is not None} | set(cohort.classes)))
+
+
+def _repair(
+    audited: Mapping[str, AuditedSlide], requests: Mapping[str, RepairRequest], workers: int | None
+) -> tuple[dict[str, AuditedSlide], tuple[Failure, ...]]:
+    """All slides with the repaired ones in place of what they were, without those whose repair failed."""
+    if not requests:
+        return dict(audited), ()
+    outcome = run_each(repair_slide, requests, stage="repair", workers=workers)
+    failed = {failure.item for failure in outcome.failures}
+    slides = {
+        name: _with_repair(item, requests[name], outcome.results[name]) if name in outcome.results else item
+        for name, item in audited.items()
+        if name not in failed
+    }
+    return slides, outcome.failures
+
+
+def _audit_slide(slide: Slide, fact: SlideFacts, decisions: list[Decision], group: str) -> AuditedSlide:
     fault = _mask_fault(slide, fact, decisions)
     return AuditedSlide(
-        slide=_relabelled(slide, decisions),
+        slide=_relabel(slide, decisions),
         size=fact.size,
         mpp=fact.mpp,
         group=group,
@@ -89,7 +109,7 @@ def _audited(slide: Slide, fact: SlideFacts, decisions: list[Decision], group: s
     )
 
 
-def _to_repair(
+def _repair_request(
     item: AuditedSlide, fact: SlideFacts, decisions: list[Decision], *, inpaint: bool
 ) -> RepairRequest | None:
     # Where there is no ink there is nothing to take out, whoever asks for it.
@@ -101,49 +121,47 @@ def _to_repair(
     return RepairRequest(item.slide, item.size, item.content, ink, scaled, inverted, item.use_mask, inpaint)
 
 
-def _repaired(item: AuditedSlide, request: RepairRequest, repaired_slides: RepairedSlide) -> AuditedSlide:
-    what = []
+def _with_repair(item: AuditedSlide, request: RepairRequest, repair: RepairedSlide) -> AuditedSlide:
+    actions = []
     if request.ink:
-        what.append(f"ink taken out, {repaired_slides.tissue_lost:.1%} of the tissue with it")
+        actions.append(f"ink taken out, {repair.tissue_lost:.1%} of the tissue with it")
     if request.scaled:
-        what.append(MASK_SCALED)
+        actions.append(MASK_SCALED)
     if request.inverted:
-        what.append(MASK_INVERTED)
-    use_mask = item.use_mask and repaired_slides.mask_left
+        actions.append(MASK_INVERTED)
+    use_mask = item.use_mask and repair.has_mask
     fault = item.mask_fault
     if item.use_mask and not use_mask:
         fault = f"nothing of its mask is left once {'the ink is out' if request.ink else 'it is inverted'}"
     return replace(
         item,
-        slide=repaired_slides.slide,
+        slide=repair.slide,
         content=digest_config([item.content, request.digest]),
         use_mask=use_mask,
         mask_fault=fault,
-        repaired="; ".join(what),
-        tissue_lost=repaired_slides.tissue_lost,
-        before_after=repaired_slides.before_after,
+        repaired="; ".join(actions),
+        tissue_lost=repair.tissue_lost,
+        before_after=repair.before_after,
     )
 
 
-def _mask_fault(slide: Slide, fact: SlideFacts, decisions: list[Decision]) -> str:
+def _mask_fault(slide: Slide, fact: SlideFacts, decisions: Sequence[Decision]) -> str:
     """Why the mask is not used; empty where it is."""
-    mask = fact.mask
-    if slide.mask_path is None or mask is None:
+    if slide.mask_path is None or fact.mask is None:
         return "it has no mask"
-    actions = {decision.finding: decision.decision for decision in decisions}
-    inverts = any(decision.inverts for decision in decisions)
+    return _fault_after(fact.mask, [decision for decision in decisions if decision.decision == "fix-mask"])
+
+
+def _fault_after(mask: MaskFacts, fixes: Sequence[Decision]) -> str:
     # Scaling the mask is the fix; to keep a mask of the wrong size means to go without.
-    if mask.fault and not (mask.scaled and actions.get("mask-size") == "fix-mask"):
+    if mask.fault and not (mask.scaled and any(fix.finding == "mask-size" for fix in fixes)):
         return f"its mask is of no use ({mask.fault})"
-    if not mask.share and not inverts:
+    if not mask.share and not any(fix.inverts for fix in fixes):
         return "its mask is empty"
-    set_aside = any(
-        decision.decision == "fix-mask" and decision.finding != "mask-size" and not decision.inverts
-        for decision in decisions
-    )
-    return "its mask was set aside by decision" if set_aside else ""
+    is_set_aside = any(fix.finding != "mask-size" and not fix.inverts for fix in fixes)
+    return "its mask was set aside by decision" if is_set_aside else ""
 
 
-def _relabelled(slide: Slide, decisions: list[Decision]) -> Slide:
+def _relabel(slide: Slide, decisions: list[Decision]) -> Slide:
     labels = [decision.value for decision in decisions if decision.decision == "relabel"]
     return replace(slide, label=labels[-1]) if labels else slide

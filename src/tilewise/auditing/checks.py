@@ -13,11 +13,11 @@ from typing import Final
 from tilewise.auditing.evidence import CohortEvidence
 from tilewise.auditing.finding import TWIN_HERE, Finding
 from tilewise.auditing.groups import infer_groups
-from tilewise.auditing.labels import label_conflicts, labels_missing, name_families
+from tilewise.auditing.labels import label_conflict_findings, missing_label_findings, name_family_findings
 from tilewise.auditing.magnification import magnification_findings
 from tilewise.auditing.masks import mask_findings
-from tilewise.auditing.reading import parts_left_out, unused_bits
-from tilewise.auditing.relations import sections
+from tilewise.auditing.reading import left_out_findings, unused_bits
+from tilewise.auditing.relations import section_findings
 from tilewise.execution import Failure
 
 Check = Callable[[CohortEvidence], Iterable[Finding]]
@@ -27,11 +27,11 @@ def find_all(evidence: CohortEvidence) -> tuple[Finding, ...]:
     """Every finding about slides that could be read, in the order of slides and kinds."""
     findings = [finding for check in CHECKS for finding in check(evidence)]
     # Groups follow from findings, so that their labels are checked last.
-    findings += label_conflicts(evidence.slides, infer_groups(evidence.slides, findings))
+    findings += label_conflict_findings(evidence.slides, infer_groups(evidence.slides, findings))
     return tuple(sorted(findings))
 
 
-def unreadable(failures: Iterable[Failure]) -> Iterator[Finding]:
+def check_failures(failures: Iterable[Failure]) -> Iterator[Finding]:
     """Slides whose file could not be read, or holds more pixels than may be decoded at once."""
     for failure in failures:
         kind = "too-large" if failure.error == "SlideTooLarge" else "unreadable"
@@ -83,7 +83,7 @@ def check_damage(evidence: CohortEvidence) -> Iterator[Finding]:
 
 def check_reading(evidence: CohortEvidence) -> Iterator[Finding]:
     """Image data that was not read."""
-    return parts_left_out(evidence.each(lambda fact: fact.notes))
+    return left_out_findings(evidence.each(lambda fact: fact.notes))
 
 
 def check_copies(evidence: CohortEvidence) -> Iterable[Finding]:
@@ -93,7 +93,7 @@ def check_copies(evidence: CohortEvidence) -> Iterable[Finding]:
 
 def check_sections(evidence: CohortEvidence) -> Iterator[Finding]:
     """Neighbouring sections."""
-    return sections(evidence.pairs)
+    return section_findings(evidence.pairs)
 
 
 def check_shared_masks(evidence: CohortEvidence) -> Iterator[Finding]:
@@ -108,12 +108,12 @@ def check_magnification(evidence: CohortEvidence) -> Iterator[Finding]:
 
 def check_labels(evidence: CohortEvidence) -> Iterator[Finding]:
     """Slides without a label."""
-    return labels_missing(evidence.slides)
+    return missing_label_findings(evidence.slides)
 
 
 def check_names(evidence: CohortEvidence) -> Iterator[Finding]:
     """Names that belong together."""
-    return name_families(evidence.slides)
+    return name_family_findings(evidence.slides)
 
 
 CHECKS: Final[tuple[Check, ...]] = (

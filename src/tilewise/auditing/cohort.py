@@ -24,13 +24,13 @@ _TWINS = frozenset({"exact-copy", "near-copy", "shared-mask"})
 
 @dataclass(frozen=True)
 class AuditedSlide:
-    """A slide that was looked at and kept.
+    """A slide that an audit keeps.
 
     Attributes:
         slide: as the table has it, relabelled where that was decided; of a repaired slide, the repaired files.
         size: of level 0.
         mpp: microns per pixel; None where unknown.
-        group: what it must not be parted from.
+        group: slides of one group are never split.
         use_mask: whether its mask is of use; where not, `mask_fault` says why.
         content: digest of the bytes of slide and mask, and of what was repaired.
         pixel_digest: of the slide's pixels before any repair.
@@ -62,7 +62,7 @@ class AuditedSlide:
 
 @dataclass(frozen=True)
 class AuditedCohort:
-    """Slides that were kept, in the cohort's order, with everything that was found and decided.
+    """Slides that were kept, in the cohort's order, with all findings and decisions.
 
     Attributes:
         slides: that were kept.
@@ -114,35 +114,39 @@ class AuditedCohort:
     def inverted_masks(self) -> str:
         """One sentence where most of the masks are the wrong way round; empty where they are not."""
         masked = {item.slide_id for item in self.slides if item.slide.mask_path is not None}
-        found = [item for item in self.decisions if item.finding == "mask-inverted" and item.slide in masked]
-        if len(found) < 2 or 2 * len(found) <= len(masked):
+        inverted = [item for item in self.decisions if item.finding == "mask-inverted" and item.slide in masked]
+        if len(inverted) < 2 or 2 * len(inverted) <= len(masked):
             return ""
-        turned = sum(item.inverts for item in found)
-        done = "they are used inverted" if turned == len(found) else f"{turned} of these are used inverted"
+        num_used = sum(item.inverts for item in inverted)
+        usage = "they are used inverted" if num_used == len(inverted) else f"{num_used} of these are used inverted"
         return (
-            f"{len(found)} of {len(masked)} masks are the wrong way round: they mark the glass and leave out the "
-            f"region (white background?); {done}. Where they are meant as they are, write `keep` into decisions.csv."
+            f"{len(inverted)} of {len(masked)} masks are the wrong way round: they mark the glass and leave out the "
+            f"region (white background?); {usage}. Where they are meant as they are, write `keep` into decisions.csv."
         )
 
     def leakage(self) -> str:
         """What would have leaked between parts had slides been split one by one, and what still might."""
+        sentences = [self._shared_groups(), self._dropped_twins(), "" if self.has_groups else NO_GROUPS]
+        return " ".join(sentence for sentence in sentences if sentence)
+
+    def _shared_groups(self) -> str:
         sizes = Counter(item.group for item in self.slides)
         shared = [size for size in sizes.values() if size > 1]
         if shared:
-            said = (
+            return (
                 f"{sum(shared)} of {len(self.slides)} slides share a group with another one ({len(shared)} such "
                 f"group{'s' * (len(shared) > 1)}); folds drawn slide by slide would have put members of one group on "
                 "both sides."
             )
-        elif self.has_groups:
-            said = "Every slide has a group of its own."
-        else:
-            said = "No two of the slides that were kept are copies of each other, share a mask or are neighbours."
-        twins = len({item.slide for item in self.findings if item.kind in _TWINS} & set(self.dropped))
-        if twins:
-            one = twins == 1
-            said += (
-                f" {twins} dropped slide{'' if one else 's'} show{'s' if one else ''} what another one shows, or "
-                f"wear{'s' if one else ''} its mask; kept and split one by one, both would have stood on both sides."
-            )
-        return said if self.has_groups else f"{said} {NO_GROUPS}"
+        if self.has_groups:
+            return "Every slide has a group of its own."
+        return "No two of the slides that were kept are copies of each other, share a mask or are neighbours."
+
+    def _dropped_twins(self) -> str:
+        num = len({item.slide for item in self.findings if item.kind in _TWINS} & set(self.dropped))
+        if num == 0:
+            return ""
+        return (
+            f"{num} dropped slide{'s' * (num > 1)} show{'s' * (num == 1)} what another one shows, or "
+            f"wear{'s' * (num == 1)} its mask; kept and split one by one, both would have stood on both sides."
+        )

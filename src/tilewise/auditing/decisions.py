@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import astuple, fields, replace
 from pathlib import Path
 from typing import get_args
@@ -19,7 +19,7 @@ from tilewise.errors import CohortError, UsageError
 from tilewise.store import is_as_written, write_editable
 
 _OWN_AUTHOR = "tilewise"
-_SHOWN = 20
+_MOST_LISTED = 20
 _COLUMNS = tuple(field.name for field in fields(Decision))
 
 
@@ -62,8 +62,32 @@ def read_decisions(path: Path, names: Names) -> tuple[Decision, ...]:
             every such row is listed.
     """
     lines = read_csv_lines(path).lines
-    # Spreadsheets add spaces and capitals.
-    columns = [same_name(cell).lower() for cell in lines[0][1]] if lines else []
+    columns = _columns(path, lines[0][1] if lines else [])
+    faults: list[str] = []
+    decisions: list[Decision] = []
+    first: dict[tuple[str, ...], tuple[int, Decision]] = {}
+    for number, cells in lines[1:]:
+        try:
+            decision = _parse_row(columns, cells, names)
+        except _Fault as fault:
+            faults.append(f"line {number}: {fault}")
+            continue
+        if not is_edited(decision):
+            continue
+        before, other = first.setdefault(_subject(decision), (number, decision))
+        if (other.decision, other.value) == (decision.decision, decision.value):
+            decisions.append(decision)
+        else:
+            faults.append(f"line {number}: {decision.slide}: line {before} decides otherwise; keep the right one")
+    if faults:
+        more = f"\n  ... and {len(faults) - _MOST_LISTED} more" if len(faults) > _MOST_LISTED else ""
+        raise CohortError(f"{path}: correct these rows:\n  " + "\n  ".join(faults[:_MOST_LISTED]) + more)
+    return tuple(decisions)
+
+
+def _columns(path: Path, cells: Sequence[str]) -> list[str]:
+    """Names of the columns; spreadsheets add spaces, capitals and empty columns."""
+    columns = [same_name(cell).lower() for cell in cells]
     while columns and not columns[-1]:
         columns.pop()
     missing = [name for name in ("slide", "decision") if name not in columns]
@@ -72,33 +96,14 @@ def read_decisions(path: Path, names: Names) -> tuple[Decision, ...]:
             f"{path}: no column {' or '.join(map(repr, missing))}, its first line is {','.join(columns)!r}; "
             f"give a table with the columns {','.join(_COLUMNS)}, as an audit writes it"
         )
-    faults: list[str] = []
-    decisions: list[Decision] = []
-    places: dict[tuple[str, ...], tuple[int, Decision]] = {}
-    for number, cells in lines[1:]:
-        try:
-            decision = _decision(columns, cells, names)
-        except _Fault as fault:
-            faults.append(f"line {number}: {fault}")
-            continue
-        if not is_edited(decision):
-            continue
-        before, other = places.setdefault(_subject(decision), (number, decision))
-        if (other.decision, other.value) == (decision.decision, decision.value):
-            decisions.append(decision)
-        else:
-            faults.append(f"line {number}: {decision.slide}: line {before} decides otherwise; keep the right one")
-    if faults:
-        more = f"\n  ... and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        raise CohortError(f"{path}: correct these rows:\n  " + "\n  ".join(faults[:_SHOWN]) + more)
-    return tuple(decisions)
+    return columns
 
 
 class _Fault(Exception):
     """What is wrong with a row."""
 
 
-def _decision(columns: Sequence[str], values: Sequence[str], names: Names) -> Decision:
+def _parse_row(columns: Sequence[str], values: Sequence[str], names: Names) -> Decision:
     if any(value.strip() for value in values[len(columns) :]):
         raise _Fault(f"{len(values)} cells, but {len(columns)} columns; quote cells that hold the delimiter")
     row = dict(zip(columns, values, strict=False))
@@ -118,12 +123,16 @@ def _decision(columns: Sequence[str], values: Sequence[str], names: Names) -> De
                 f"{slide}: the value of fix-mask is {value!r}; write {INVERT} to use the mask the other way round, or "
                 "leave it empty to go without it"
             )
-    finding = cells["finding"]
-    if action == "keep" and finding not in {"", *KINDS}:
-        near = difflib.get_close_matches(finding, KINDS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ", or leave it empty to overrule all of them"
-        raise _Fault(f"{slide}: no finding is called {finding!r}{hint}")
+    if action == "keep":
+        _check_kind(slide, cells["finding"])
     return Decision(**cells)  # type: ignore[arg-type]
+
+
+def _check_kind(slide: str, kind: str) -> None:
+    if kind not in {"", *KINDS}:
+        near = difflib.get_close_matches(kind, KINDS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ", or leave it empty to overrule all of them"
+        raise _Fault(f"{slide}: no finding is called {kind!r}{hint}")
 
 
 def _subject(decision: Decision) -> tuple[str, ...]:
@@ -186,35 +195,40 @@ def is_edited(decision: Decision) -> bool:
     return own or (decision.decision, decision.value) != (proposal, value)
 
 
-def merge(proposed: Iterable[Decision], given: Iterable[Decision]) -> tuple[Decision, ...]:
-    """Given decisions replace the proposed ones of the same slide and finding; others are added.
+def merge(proposed: Iterable[Decision], edited: Iterable[Decision]) -> tuple[Decision, ...]:
+    """Decisions of a person replace the proposed ones of the same slide and finding; others are added.
 
     `keep` without a finding overrules everything that is proposed about the slide. What was proposed about the ink of
     a slide only because it is a copy falls back to a repair where a person keeps the copy.
     """
-    given = tuple(given)
-    kept = {decision.slide: decision for decision in given if decision.decision == "keep" and not decision.finding}
-    as_copies = {decision.slide for decision in given if decision.decision == "keep" and decision.finding in COPIES}
+    edited = tuple(edited)
+    keeps = [decision for decision in edited if decision.decision == "keep"]
+    whole_slides = {decision.slide: decision for decision in keeps if not decision.finding}
+    copies = {decision.slide for decision in keeps if decision.finding in COPIES}
     merged: dict[tuple[str, ...], Decision] = {}
     for decision in proposed:
-        if decision.slide in kept:
-            person = kept[decision.slide]
-            decision = replace(decision, decision="keep", author=person.author, time=person.time)  # noqa: PLW2901
-        elif decision.slide in as_copies and TWIN_HERE in decision.reason:
-            decision = replace(decision, decision="repair")  # noqa: PLW2901
-        merged[decision.slide, decision.finding] = decision
-    for decision in given:
-        about = (decision.finding,) if decision.finding else ("", decision.decision)
-        merged[decision.slide, *about] = decision
+        merged[decision.slide, decision.finding] = _overruled(decision, whole_slides.get(decision.slide), copies)
+    for decision in edited:
+        key = (decision.finding,) if decision.finding else ("", decision.decision)
+        merged[decision.slide, *key] = decision
     return tuple(merged.values())
 
 
-def refuse_to_overwrite(path: Path, names: Names, taken: Iterable[Decision]) -> None:
+def _overruled(decision: Decision, keep: Decision | None, copies: Collection[str]) -> Decision:
+    """A proposed decision after a person kept its slide, `keep`, or kept slides although they are copies."""
+    if keep is not None:
+        return replace(decision, decision="keep", author=keep.author, time=keep.time)
+    if decision.slide in copies and TWIN_HERE in decision.reason:
+        return replace(decision, decision="repair")
+    return decision
+
+
+def refuse_to_overwrite(path: Path, names: Names, decisions: Iterable[Decision]) -> None:
     """Make sure that writing `path` loses nothing that a person decided there.
 
     Raises:
         CohortError: somebody edited the table, and it cannot be read.
-        UsageError: the table holds decisions of a person that are not among `taken`.
+        UsageError: the table holds decisions of a person that are not among `decisions`.
     """
     if not path.is_file() or is_as_written(path):
         return
@@ -224,7 +238,7 @@ def refuse_to_overwrite(path: Path, names: Names, taken: Iterable[Decision]) -> 
         raise CohortError(
             f"{error}\nThe file was not written over; correct it, move it, or choose another --out"
         ) from error
-    known = {(item.slide, item.finding, item.decision, item.value) for item in taken}
+    known = {(item.slide, item.finding, item.decision, item.value) for item in decisions}
     lost = [item for item in before if (item.slide, item.finding, item.decision, item.value) not in known]
     if lost:
         raise UsageError(

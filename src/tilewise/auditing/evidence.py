@@ -16,8 +16,8 @@ from tilewise.auditing.histology import HistologyFacts, cohort_distance, not_his
 from tilewise.auditing.ink import InkFacts, ink_findings
 from tilewise.auditing.quality import quality_findings
 from tilewise.auditing.reading import unused_bits
-from tilewise.auditing.relations import SlideFaults, copies
-from tilewise.auditing.shared_masks import shared_masks
+from tilewise.auditing.relations import SlideFaults, copy_findings
+from tilewise.auditing.shared_masks import shared_mask_findings
 from tilewise.cohort import Slide
 
 # A blob this sure and this large, as a share of the slide, may be most of what looks like tissue.
@@ -117,14 +117,14 @@ class CohortEvidence:
     @cached_property
     def shared_masks(self) -> tuple[Finding, ...]:
         """Findings of different slides with one mask."""
-        return tuple(shared_masks(self.slides, self.facts, self.pairs, self.single_faults))
+        return tuple(shared_mask_findings(self.slides, self.facts, self.pairs, self.single_faults))
 
     @cached_property
     def copies(self) -> tuple[Finding, ...]:
         """Findings of copies. Which copy is the better one does not depend on what the recipe does about faults."""
         others = (*self.not_histology, *self.other_stain, *self.quality, *self.damage, *self.shared_masks)
         faults = replace(self.single_faults, grave=slides_of(dropping(others)))
-        return tuple(copies(self.slides, self.facts, self.pairs, faults, self.config))
+        return tuple(copy_findings(self.slides, self.facts, self.pairs, faults, self.config))
 
     @cached_property
     def dropped_copies(self) -> dict[str, str]:

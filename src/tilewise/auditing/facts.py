@@ -1,4 +1,4 @@
-"""Look at one slide once and keep the facts every check works from."""
+"""Measure one slide once: the facts that every check works from."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _FACTS = "facts"
 
 @dataclass(frozen=True)
 class SlideFacts:
-    """What one look at a slide and its mask tells; shares are fractions of the slide's pixels.
+    """Measures of a slide and its mask; shares are fractions of the slide's pixels.
 
     Attributes:
         size: of level 0.
@@ -87,7 +87,7 @@ class MeasuredSlide:
 
 @dataclass(frozen=True)
 class FactsRequest:
-    """A slide to look at, and the largest it may be."""
+    """A slide to measure, and the most pixels it may have."""
 
     slide: Slide
     max_pixels: int
@@ -96,7 +96,7 @@ class FactsRequest:
 _SCHEMA = TypeAdapter(SlideFacts)
 
 
-def look(request: FactsRequest) -> MeasuredSlide:
+def measure_slide(request: FactsRequest) -> MeasuredSlide:
     """Decode a slide and its mask once; the result is cached by the bytes of both files.
 
     Raises:
@@ -104,8 +104,8 @@ def look(request: FactsRequest) -> MeasuredSlide:
         SlideTooLarge: it holds more than `max_pixels`.
     """
     slide = request.slide
-    file_digest = _digest_or_nothing(slide.path)
-    mask_file_digest = _digest_or_nothing(slide.mask_path)
+    file_digest = _digest_or_none(slide.path)
+    mask_file_digest = _digest_or_none(slide.mask_path)
     key = digest_config([file_digest, mask_file_digest, slide.mask_path is None, request.max_pixels, _VERSION])
     cached = cache_dir() / "facts" / key[:2] / f"{key}.safetensors"
     if file_digest is not None and cached.is_file():
@@ -113,15 +113,15 @@ def look(request: FactsRequest) -> MeasuredSlide:
             return _read(cached)
         except (ArtifactError, ValueError, KeyError):
             _log.warning("%s is damaged; it is made again", cached)
-    found = _look(slide, request.max_pixels, file_digest or "", mask_file_digest)
-    # A fault of a mask is told with its path, which another slide of the same bytes does not share.
-    if found.facts.mask is None or not found.facts.mask.fault:
+    measured = _decode_and_measure(slide, request.max_pixels, file_digest or "", mask_file_digest)
+    # A fault of a mask names its path, which another slide of the same bytes does not share.
+    if measured.facts.mask is None or not measured.facts.mask.fault:
         with cache_writes():
-            _write(cached, found)
-    return found
+            _write(cached, measured)
+    return measured
 
 
-def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str | None) -> MeasuredSlide:
+def _decode_and_measure(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str | None) -> MeasuredSlide:
     try:
         reader = open_slide(slide.path, max_pixels=max_pixels)
     except SlideTooLarge as error:
@@ -129,7 +129,7 @@ def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str
         raise
     with reader:
         rgb = reader.read_whole()
-        # Padding takes no part in any measure: all of them look at what is left, and none knows of the rest.
+        # Padding takes no part in any measure.
         field = valid_field(rgb)
         picture = field.picture(rgb)
         tissue = tissue_within(picture)
@@ -153,15 +153,15 @@ def _look(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str
         return MeasuredSlide(facts, measure_fingerprint(picture, tissue, field.mask))
 
 
-def _write(path: Path, found: MeasuredSlide) -> None:
-    facts = {_FACTS: json.loads(_SCHEMA.dump_json(found.facts))}
-    write_sealed_tensors(path, found.fingerprint.to_arrays(), facts, durable=False)
+def _write(path: Path, measured: MeasuredSlide) -> None:
+    facts = {_FACTS: json.loads(_SCHEMA.dump_json(measured.facts))}
+    write_sealed_tensors(path, measured.fingerprint.to_arrays(), facts, durable=False)
 
 
 def _read(path: Path) -> MeasuredSlide:
-    arrays, about = read_sealed_tensors(path)
-    return MeasuredSlide(_SCHEMA.validate_json(json.dumps(about[_FACTS])), Fingerprint.from_arrays(arrays))
+    arrays, metadata = read_sealed_tensors(path)
+    return MeasuredSlide(_SCHEMA.validate_json(json.dumps(metadata[_FACTS])), Fingerprint.from_arrays(arrays))
 
 
-def _digest_or_nothing(path: Path | None) -> str | None:
+def _digest_or_none(path: Path | None) -> str | None:
     return digest_file(path) if path is not None and path.is_file() else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from tilewise.auditing.finding import Finding
 from tilewise.cohort import Slide
@@ -43,20 +43,22 @@ def infer_groups(slides: Mapping[str, Slide], findings: Iterable[Finding]) -> di
     for name, slide in slides.items():
         if slide.group is not None:
             pairs.append((name, by_table.setdefault(slide.group, name)))
-    pairs += [
-        (finding.slide, finding.other)
-        for finding in findings
-        if finding.kind in JOINING and finding.slide in slides and finding.other in slides
-    ]
-    roots = join_all(pairs)
+    roots = join_all([*pairs, *_joined(findings, slides)])
     names: dict[str, str] = {}
     for name in sorted(slides):
         group = slides[name].group
         if group is not None:
             names.setdefault(roots[name], group)
-    taken = set(by_table)
+    table_groups = set(by_table)
     for name in slides:
         # A slide called like somebody's group must not join it.
         root = roots[name]
-        names.setdefault(root, f"slide {root}" if root in taken else root)
+        names.setdefault(root, f"slide {root}" if root in table_groups else root)
     return {name: names[roots[name]] for name in slides}
+
+
+def _joined(findings: Iterable[Finding], slides: Container[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of slides that a finding puts into one group."""
+    for finding in findings:
+        if finding.kind in JOINING and finding.slide in slides and finding.other in slides:
+            yield finding.slide, finding.other

@@ -78,13 +78,13 @@ def _largest(steps: Values, errors: Values, column: int) -> float:
     # Clipped white hides a part of a jump, so that one in tissue may be larger than the one in glass.
     fits = sure & (jumped * np.sign(jump) >= size - np.maximum(np.maximum(2.0, size / 4), 2.5 * jumped_error))
     flat = rest_sure & (np.abs(rest) <= np.maximum(np.maximum(1.5, size / 4), 2.5 * rest_error))
-    found = size[:, 0] >= _SMALLEST_JUMP
+    is_jump = size[:, 0] >= _SMALLEST_JUMP
     for part in (slice(0, column), slice(column, None)):
-        found &= fits[:, part].any(axis=1) & flat[:, part].any(axis=1)
+        is_jump &= fits[:, part].any(axis=1) & flat[:, part].any(axis=1)
     num_fits, num_flat = fits.sum(axis=1), flat.sum(axis=1)
-    found &= (num_fits >= 2) & (num_flat >= 2) & (num_fits + num_flat >= 5)
-    found &= (num_fits >= 0.8 * sure.sum(axis=1)) & (num_flat >= 0.8 * rest_sure.sum(axis=1))
-    return float(np.max(size[:, 0], where=found, initial=0.0))
+    is_jump &= (num_fits >= 2) & (num_flat >= 2) & (num_fits + num_flat >= 5)
+    is_jump &= (num_fits >= 0.8 * sure.sum(axis=1)) & (num_flat >= 0.8 * rest_sure.sum(axis=1))
+    return float(np.max(size[:, 0], where=is_jump, initial=0.0))
 
 
 def _parts(values: Values, column: int) -> tuple[Values, Values]:

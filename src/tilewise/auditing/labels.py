@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 from tilewise.auditing.finding import Finding
@@ -17,7 +17,7 @@ _TOKEN_END = re.compile(r"[_\-. ]+")
 _SCHEME_SHARE = 0.5
 
 
-def labels_missing(slides: Mapping[str, Slide]) -> Iterator[Finding]:
+def missing_label_findings(slides: Mapping[str, Slide]) -> Iterator[Finding]:
     """Slides without a label, where others have one: they are kept, and no part of any fold."""
     if all(slide.label is None for slide in slides.values()):
         return
@@ -26,7 +26,7 @@ def labels_missing(slides: Mapping[str, Slide]) -> Iterator[Finding]:
             yield Finding(name, "label-missing", "", "keep", 1.0, "no label; the slide is in no part of any fold")
 
 
-def label_conflicts(slides: Mapping[str, Slide], groups: Mapping[str, str]) -> Iterator[Finding]:
+def label_conflict_findings(slides: Mapping[str, Slide], groups: Mapping[str, str]) -> Iterator[Finding]:
     """Groups whose slides carry different labels: right for some questions, an error for most.
 
     Args:
@@ -40,46 +40,52 @@ def label_conflicts(slides: Mapping[str, Slide], groups: Mapping[str, str]) -> I
     for group, names in members.items():
         counts = Counter(str(slides[name].label) for name in names)
         if len(counts) > 1:
-            said = ", ".join(f"{label} ({num})" for label, num in sorted(counts.items()))
+            labels = ", ".join(f"{label} ({num})" for label, num in sorted(counts.items()))
             for name in names:
                 other = next(one for one in names if slides[one].label != slides[name].label)
-                text = f"group {group} carries several labels: {said}; if one is wrong, relabel it"
+                text = f"group {group} carries several labels: {labels}; if one is wrong, relabel it"
                 yield Finding(name, "label-conflict", other, "keep", 0.5, text)
 
 
-def named_like_a_copy(name: str) -> bool:
+def is_named_like_copy(name: str) -> bool:
     """Whether a slide's name ends as file managers and people mark copies: `img_1 (2).png`."""
     return _COPY_MARK.search(PurePosixPath(name).stem) is not None
 
 
-def name_families(slides: Mapping[str, Slide]) -> Iterator[Finding]:
+def name_family_findings(slides: Mapping[str, Slide]) -> Iterator[Finding]:
     """Names that look like copies (`img_1 (2).png`), or like several slides of one patient where no table says so."""
-    stems = {name: PurePosixPath(name).stem for name in slides}
-    by_stem = defaultdict(list)
-    for name, stem in stems.items():
-        by_stem[_COPY_MARK.sub("", stem)].append(name)
-    marked = {
-        name for name, stem in stems.items() if _COPY_MARK.search(stem) and len(by_stem[_COPY_MARK.sub("", stem)]) > 1
-    }
-    for name in sorted(marked):
-        other = next(one for one in by_stem[_COPY_MARK.sub("", stems[name])] if one != name)
-        yield Finding(name, "name-family", other, "keep", 0.5, f"named like a copy of {other}")
+    originals = _originals(slides)
+    for name in sorted(originals):
+        yield Finding(name, "name-family", originals[name], "keep", 0.5, f"named like a copy of {originals[name]}")
     if any(slide.group is not None for slide in slides.values()):
         return
-    for prefix, names in _families(stems).items():
+    for prefix, names in _families({name: PurePosixPath(name).stem for name in slides}).items():
+        text = (
+            f"{len(names)} slides are named {prefix}...; if they are of one patient, add a `group` column, for "
+            "otherwise folds may put them on both sides"
+        )
         for name in names:
-            if name not in marked:
-                text = (
-                    f"{len(names)} slides are named {prefix}...; if they are of one patient, add a `group` column, for "
-                    "otherwise folds may put them on both sides"
-                )
+            if name not in originals:
                 yield Finding(name, "name-family", next(one for one in names if one != name), "keep", 0.3, text)
+
+
+def _originals(slides: Iterable[str]) -> dict[str, str]:
+    """Slides that are named like a copy of another one -> that one."""
+    by_stem = defaultdict(list)
+    for name in slides:
+        by_stem[_COPY_MARK.sub("", PurePosixPath(name).stem)].append(name)
+    return {
+        name: next(one for one in names if one != name)
+        for names in by_stem.values()
+        for name in names
+        if len(names) > 1 and is_named_like_copy(name)
+    }
 
 
 def _families(stems: Mapping[str, str]) -> dict[str, list[str]]:
     """The longest beginnings, up to a separator, that names share, unless it is the whole cohort's scheme."""
     num_tokens = max((len(_TOKEN_END.split(stem)) for stem in stems.values()), default=0)
-    found: dict[str, list[str]] = {}
+    families: dict[str, list[str]] = {}
     left = dict(stems)
     for length in range(num_tokens - 1, 0, -1):
         by_prefix = defaultdict(list)
@@ -89,6 +95,6 @@ def _families(stems: Mapping[str, str]) -> dict[str, list[str]]:
                 by_prefix[stem[: ends[length - 1]]].append(name)
         for prefix, names in by_prefix.items():
             if 1 < len(names) <= _SCHEME_SHARE * len(stems) and any(char.isdigit() for char in prefix):
-                found[prefix] = names
+                families[prefix] = names
                 left = {name: stem for name, stem in left.items() if name not in set(names)}
-    return found
+    return families

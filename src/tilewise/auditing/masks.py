@@ -40,13 +40,13 @@ _INVERTED_LIKE_OTHERS = (
 
 @dataclass(frozen=True)
 class MaskFacts:
-    """What a mask tells.
+    """Measures of a mask.
 
     Attributes:
         fault: why it cannot be used as it is, in a sentence; empty where it can.
         kind: of the fault: `size`, `unreadable` or `picture`; empty where there is none.
         scaled: it was drawn at another scale, and everything below is about the mask scaled to the slide.
-        notes: what was taken for what.
+        notes: how the file was read.
         digest: of its pixels; None where it is of no use.
         share: of the slide that it marks; None where it is of no use.
         on_tissue: share of what it marks that is tissue or next to it; 1 where it marks nothing.
@@ -101,7 +101,7 @@ def measure_mask(
             return None, _of_no_use(fault, "size")
     except MaskError as error:
         return None, _of_no_use(str(error), "unreadable")
-    if not_binary(notes) and _shows_the_slide(slide, rgb, tissue):
+    if not_binary(notes) and _is_picture_of_slide(slide, rgb, tissue):
         return None, _of_no_use(
             f"mask {slide.mask_path} is a picture of the slide itself, maybe with something drawn on it; export what "
             "is drawn alone, as foreground on black",
@@ -139,7 +139,7 @@ def _with_polarity(slide: Slide, size: Size, tissue: Mask, mask: Mask, facts: Ma
     return (turned if polarity == "inverted" else mask), facts
 
 
-def _shows_the_slide(slide: Slide, rgb: npt.NDArray[np.uint8], tissue: Mask) -> bool:
+def _is_picture_of_slide(slide: Slide, rgb: npt.NDArray[np.uint8], tissue: Mask) -> bool:
     """Whether the mask's file shows the slide's own tissue, in colours or in grey."""
     if slide.mask_path is None or not tissue.any():
         return False
@@ -151,12 +151,12 @@ def _shows_the_slide(slide: Slide, rgb: npt.NDArray[np.uint8], tissue: Mask) -> 
     scale = min(1.0, 512 / max(height, width))
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     own, other = (cv2.resize(one, small, interpolation=cv2.INTER_AREA).astype(np.int16) for one in (rgb, picture))
-    seen = cv2.resize(tissue.astype(np.uint8), small, interpolation=cv2.INTER_NEAREST) > 0
+    small_tissue = cv2.resize(tissue.astype(np.uint8), small, interpolation=cv2.INTER_NEAREST) > 0
     if not np.ptp(other, axis=2).any():
         weights = np.array([0.299, 0.587, 0.114])
         own = np.repeat((own @ weights).astype(np.int16)[:, :, None], 3, axis=2)
     same = np.abs(own - other).max(axis=2) <= _SAME_LEVELS
-    return bool(seen.any()) and float(same[seen].mean()) >= _SAME_TISSUE
+    return bool(small_tissue.any()) and float(same[small_tissue].mean()) >= _SAME_TISSUE
 
 
 def mask_findings(
@@ -166,7 +166,7 @@ def mask_findings(
 
     Args:
         slides: by id.
-        facts: of the slides that were looked at.
+        facts: of the slides that could be read.
         tissue_shares: share of each of these slides that is tissue.
     """
     inverted = _inverted(facts)

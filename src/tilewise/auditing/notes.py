@@ -1,4 +1,4 @@
-"""What was taken for what on the way from files to pixels, by kind: the notes of readers, counted over slides."""
+"""The notes of readers, by kind: how slides were read, counted over slides."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class NoteKind:
         """The note; where the slides differ in a number, the least and the largest of them."""
         notes = tuple(dict.fromkeys(self.notes.values()))
         numbers = [_NUMBER.findall(note) for note in notes]
-        if len({len(found) for found in numbers}) > 1:  # a slide has two such notes
+        if len({len(values) for values in numbers}) > 1:  # a slide has two such notes
             return _NUMBER.sub("…", min(notes, key=len))
-        ranges = iter([_range(found) for found in zip(*numbers, strict=True)])
+        ranges = iter([_range(values) for values in zip(*numbers, strict=True)])
         return _NUMBER.sub(lambda _: next(ranges), notes[0])
 
     @property

@@ -155,70 +155,81 @@ def _sharpness(cells: Cells) -> float | None:
     return round(math.sqrt(max(fine, 0.0) / max(coarse, 1e-3)), 4)
 
 
+@dataclass(frozen=True)
+class _Deviation:
+    """A slide's value against those of its cohort: over their median, and in robust standard deviations from it."""
+
+    ratio: float = 1.0
+    score: float = 0.0
+
+    def is_below(self, ratio: float, score: float) -> bool:
+        return self.ratio < ratio and self.score < -score
+
+
 def _blurred(facts: Mapping[str, QualityFacts]) -> Iterator[Finding]:
-    known = {name: fact.sharpness for name, fact in facts.items() if fact.sharpness is not None}
-    apart = _against_cohort({name: math.log(max(value, 1e-3)) for name, value in known.items()}, floor=0.06)
-    for name, value in known.items():
-        fall, far = apart.get(name, (1.0, 0.0))
-        by_itself, by_cohort = value < _SOFT, fall < _FALL and far < -_FAR
-        if not by_itself and not by_cohort:
-            continue
-        hopeless = value < _HOPELESS or (fall < _HOPELESS_FALL and far < -_VERY_FAR)
-        words = f"its finest detail is {value:.2f} of the next coarser (in focus 0.45 to 1.3)"
-        if by_cohort:
-            words += f", {fall:.2f} times what the rest has"
-        yield Finding(name, "blurred", "", "drop" if hopeless else "keep", 0.9 if hopeless else 0.6, words)
+    values = {name: fact.sharpness for name, fact in facts.items() if fact.sharpness is not None}
+    deviations = _deviations({name: math.log(max(value, 1e-3)) for name, value in values.items()}, floor=0.06)
+    for name, value in values.items():
+        deviation = deviations.get(name, _Deviation())
+        is_outlier = deviation.is_below(_FALL, _FAR)
+        if value < _SOFT or is_outlier:
+            is_hopeless = value < _HOPELESS or deviation.is_below(_HOPELESS_FALL, _VERY_FAR)
+            words = f"its finest detail is {value:.2f} of the next coarser (in focus 0.45 to 1.3)"
+            words += f", {deviation.ratio:.2f} times what the rest has" if is_outlier else ""
+            yield _graded(name, "blurred", words, is_hopeless=is_hopeless)
 
 
 def _dark(facts: Mapping[str, QualityFacts]) -> Iterator[Finding]:
-    apart = _against_cohort({name: math.log(fact.bright_level + 1.0) for name, fact in facts.items()}, floor=0.04)
+    deviations = _deviations({name: math.log(fact.bright_level + 1.0) for name, fact in facts.items()}, floor=0.04)
     for name, fact in facts.items():
-        fall, far = apart.get(name, (1.0, 0.0))
-        by_cohort = fall < _FALL and far < -_FAR
-        if fact.bright_level >= _DIM and not by_cohort:
-            continue
-        hopeless = fact.bright_level < _TOO_DIM
-        words = f"its brightest parts reach level {fact.bright_level:.0f} of 255"
-        if by_cohort:
-            words += f", {fall:.2f} times what the rest reaches"
-        yield Finding(name, "dark", "", "drop" if hopeless else "keep", 0.9 if hopeless else 0.6, words)
+        deviation = deviations.get(name, _Deviation())
+        is_outlier = deviation.is_below(_FALL, _FAR)
+        if fact.bright_level < _DIM or is_outlier:
+            words = f"its brightest parts reach level {fact.bright_level:.0f} of 255"
+            words += f", {deviation.ratio:.2f} times what the rest reaches" if is_outlier else ""
+            yield _graded(name, "dark", words, is_hopeless=fact.bright_level < _TOO_DIM)
 
 
 def _bright(facts: Mapping[str, QualityFacts]) -> Iterator[Finding]:
-    known = {name: fact.density for name, fact in facts.items() if fact.density is not None}
-    apart = _against_cohort({name: math.log(max(value, 1e-3)) for name, value in known.items()}, floor=0.08)
-    whites = [facts[name].white_share for name in known]
-    unlike = len(whites) >= SMALLEST_COHORT and float(np.median(whites)) < 0.1 * _CLIPPED
-    for name, value in known.items():
-        fall, far = apart.get(name, (1.0, 0.0))
-        clipped = facts[name].white_share > _CLIPPED
-        by_itself = clipped and (value < _PALE or unlike)
-        by_cohort = clipped and fall < _DENSITY_FALL and far < -_FAR
-        if not by_itself and not by_cohort:
+    values = {name: fact.density for name, fact in facts.items() if fact.density is not None}
+    deviations = _deviations({name: math.log(max(value, 1e-3)) for name, value in values.items()}, floor=0.08)
+    whites = [facts[name].white_share for name in values]
+    is_rare = len(whites) >= SMALLEST_COHORT and float(np.median(whites)) < 0.1 * _CLIPPED
+    for name, value in values.items():
+        white = facts[name].white_share
+        if white <= _CLIPPED:
             continue
-        hopeless = clipped and value < _TOO_PALE
-        words = f"{100 * facts[name].white_share:.0f} % of it is clipped white and its tissue has density {value:.2f}"
-        if by_cohort:
-            words += f", {fall:.2f} times what the rest has"
-        yield Finding(name, "bright", "", "drop" if hopeless else "keep", 0.9 if hopeless else 0.6, words)
+        deviation = deviations.get(name, _Deviation())
+        is_outlier = deviation.is_below(_DENSITY_FALL, _FAR)
+        if value < _PALE or is_rare or is_outlier:
+            words = f"{100 * white:.0f} % of it is clipped white and its tissue has density {value:.2f}"
+            words += f", {deviation.ratio:.2f} times what the rest has" if is_outlier else ""
+            yield _graded(name, "bright", words, is_hopeless=value < _TOO_PALE)
 
 
 def _areas(facts: Mapping[str, QualityFacts]) -> Iterator[Finding]:
     areas = {name: fact.tissue_share * fact.num_pixels for name, fact in facts.items()}
-    apart = _against_cohort({name: math.log(area + 1.0) for name, area in areas.items()}, floor=0.15)
-    for name, (ratio, far) in apart.items():
-        if abs(far) < _AREA_FAR or max(ratio, 1.0 / ratio) < _AREA_RATIO:
+    deviations = _deviations({name: math.log(area + 1.0) for name, area in areas.items()}, floor=0.15)
+    for name, deviation in deviations.items():
+        if abs(deviation.score) < _AREA_FAR or max(deviation.ratio, 1.0 / deviation.ratio) < _AREA_RATIO:
             continue
-        hopeless = far < -_AREA_VERY_FAR and ratio < 1.0 / _AREA_TINY
-        words = f"it holds {areas[name]:.0f} px of tissue, {ratio:.2g} times what the rest holds"
-        yield Finding(name, "tissue-area", "", "drop" if hopeless else "keep", 0.7 if hopeless else 0.5, words)
+        is_hopeless = deviation.is_below(1.0 / _AREA_TINY, _AREA_VERY_FAR)
+        words = f"it holds {areas[name]:.0f} px of tissue, {deviation.ratio:.2g} times what the rest holds"
+        yield Finding(name, "tissue-area", "", "drop" if is_hopeless else "keep", 0.7 if is_hopeless else 0.5, words)
 
 
-def _against_cohort(logs: Mapping[str, float], *, floor: float) -> dict[str, tuple[float, float]]:
-    """Each slide's value over the cohort's median, and its robust score; empty below twenty slides."""
+def _graded(name: str, kind: str, words: str, *, is_hopeless: bool) -> Finding:
+    """A finding that proposes to drop a hopeless slide, and only names any other."""
+    return Finding(name, kind, "", "drop" if is_hopeless else "keep", 0.9 if is_hopeless else 0.6, words)
+
+
+def _deviations(logs: Mapping[str, float], *, floor: float) -> dict[str, _Deviation]:
+    """Deviations of all slides by their values' logarithms; empty below twenty slides."""
     if len(logs) < SMALLEST_COHORT:
         return {}
     values = np.array(list(logs.values()))
     scores = robust_scores(values, floor=floor)
     ratios = np.exp(values - np.median(values))
-    return {name: (float(ratio), float(score)) for name, ratio, score in zip(logs, ratios, scores, strict=True)}
+    return {
+        name: _Deviation(float(ratio), float(score)) for name, ratio, score in zip(logs, ratios, scores, strict=True)
+    }

@@ -16,14 +16,14 @@ _HARDLY_ANY: Final = 8
 _FEWEST: Final = 3
 
 
-def parts_left_out(notes: Mapping[str, Iterable[str]]) -> Iterator[Finding]:
+def left_out_findings(notes: Mapping[str, Iterable[str]]) -> Iterator[Finding]:
     """Name slides whose files, or whose masks' files, hold image data that was not read.
 
     Args:
         notes: slide -> what its reader noted.
     """
-    for name, said in sorted(notes.items()):
-        if parts := omissions(said):
+    for name, own in sorted(notes.items()):
+        if parts := omissions(own):
             yield Finding(name, "left-out", "", "keep", 0.9, f"not read: {'; '.join(parts)}")
 
 
@@ -37,7 +37,7 @@ def unused_bits(quality: Iterable[Finding], ranges: Mapping[str, SampleRange | N
         quality: findings that may be about light.
         ranges: slide -> how far its samples reach; None of slides of 8 bits.
     """
-    evidence = dict(_shallow({name: found for name, found in sorted(ranges.items()) if found is not None}))
+    evidence = dict(_shallow({name: samples for name, samples in sorted(ranges.items()) if samples is not None}))
     quality = list(quality)
     named = [
         replace(item, kind="bit-depth", evidence=evidence[item.slide])
@@ -50,8 +50,8 @@ def unused_bits(quality: Iterable[Finding], ranges: Mapping[str, SampleRange | N
 
 
 def _shallow(ranges: Mapping[str, SampleRange]) -> Iterator[tuple[str, str]]:
-    for full_scale in sorted({found.full_scale for found in ranges.values()}):
-        deep = {name: found.highest for name, found in ranges.items() if found.full_scale == full_scale}
+    for full_scale in sorted({samples.full_scale for samples in ranges.values()}):
+        deep = {name: samples.highest for name, samples in ranges.items() if samples.full_scale == full_scale}
         bits = max(deep.values()).bit_length()
         if len(deep) >= _FEWEST and 0 < bits < full_scale.bit_length():
             which = f", and those of all {len(deep)} such slides stop at {_top(bits)} (2^{bits} - 1)"

@@ -11,7 +11,7 @@ from tilewise.auditing.copies import Pair
 from tilewise.auditing.facts import SlideFacts
 from tilewise.auditing.finding import Action, Finding
 from tilewise.auditing.groups import join_all
-from tilewise.auditing.labels import named_like_a_copy
+from tilewise.auditing.labels import is_named_like_copy
 from tilewise.cohort import Slide
 
 
@@ -34,7 +34,7 @@ class SlideFaults:
     distances: Mapping[str, float] = field(default_factory=dict)
 
 
-def copies(
+def copy_findings(
     slides: Mapping[str, Slide],
     facts: Mapping[str, SlideFacts],
     pairs: Iterable[Pair],
@@ -61,7 +61,7 @@ def copies(
                           f"{text}; {choice.label_words}")  # fmt: skip
 
 
-def sections(pairs: Iterable[Pair]) -> Iterator[Finding]:
+def section_findings(pairs: Iterable[Pair]) -> Iterator[Finding]:
     """Neighbouring sections of one block: no copies, but never to be split between parts."""
     for pair in pairs:
         if pair.relation == "section":
@@ -72,7 +72,7 @@ def sections(pairs: Iterable[Pair]) -> Iterator[Finding]:
                 yield Finding(name, "neighbouring-section", other, "keep", round(pair.confidence, 3), text)
 
 
-def between(pairs: Iterable[Pair], ours: Mapping[str, SlideFacts], theirs: Mapping[str, SlideFacts],
+def cross_cohort_findings(pairs: Iterable[Pair], ours: Mapping[str, SlideFacts], theirs: Mapping[str, SlideFacts],
             config: AuditConfig) -> Iterator[Finding]:  # fmt: skip
     """Slides of ours that stand in another cohort too, as they are, changed, or as the next section."""
     action: Action = "drop" if config.copies == "drop" else "keep"
@@ -93,10 +93,10 @@ def between(pairs: Iterable[Pair], ours: Mapping[str, SlideFacts], theirs: Mappi
 
 def equal_pixels(facts: Mapping[str, SlideFacts]) -> list[list[str]]:
     """Sets of slides with exactly the same pixels."""
-    return alike({name: fact.pixel_digest for name, fact in facts.items()})
+    return equal_sets({name: fact.pixel_digest for name, fact in facts.items()})
 
 
-def alike(digests: Mapping[str, str]) -> list[list[str]]:
+def equal_sets(digests: Mapping[str, str]) -> list[list[str]]:
     """Names with equal digests, in sets of two and more."""
     sets = defaultdict(list)
     for name, digest in digests.items():
@@ -175,7 +175,7 @@ def _rank(
     inked = name in faults.inked
     unlabelled = slides[name].label is None
     grave = name in faults.not_histology or name in faults.grave
-    return grave, inked, derived, unlabelled, unmarked, named_like_a_copy(name), name
+    return grave, inked, derived, unlabelled, unmarked, is_named_like_copy(name), name
 
 
 def _reason(name: str, best: str, pair: Pair, faults: SlideFaults) -> str:

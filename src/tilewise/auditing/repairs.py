@@ -61,8 +61,8 @@ class RepairRequest:
     @property
     def digest(self) -> str:
         """Of everything the repaired files depend on."""
-        what = [self.content, self.ink, self.scaled, self.inverted, self.use_mask, self.inpaint, _VERSION]
-        return digest_config(what)
+        inputs = [self.content, self.ink, self.scaled, self.inverted, self.use_mask, self.inpaint, _VERSION]
+        return digest_config(inputs)
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ class RepairedSlide:
 
     Attributes:
         slide: with the paths of the repaired files, absolute.
-        mask_left: whether the mask still marks anything.
+        has_mask: whether the mask still marks anything.
         tissue_lost: share of the tissue that went with the ink.
-        before_after: picture of both; None where only the mask was mended.
+        before_after: picture of both; None where only the mask was repaired.
     """
 
     slide: Slide
-    mask_left: bool
+    has_mask: bool
     tissue_lost: float
     before_after: Path | None
 
@@ -93,7 +93,7 @@ def repair_slide(request: RepairRequest) -> RepairedSlide:
     summary = folder / "repair.json"
     if summary.is_file():
         try:
-            return _found(request, folder, summary)
+            return _from_cache(request, folder, summary)
         except (ArtifactError, LookupError, TypeError, ValueError):
             _log.warning(
                 "%s: its repaired files in %s are damaged; they are made again", request.slide.slide_id, folder
@@ -108,45 +108,45 @@ def repair_slide(request: RepairRequest) -> RepairedSlide:
             rgb = read_image(request.slide.path, max_pixels=request.size.area)
             repaired = repair(rgb, mask)
             # Nothing ever learns from painted tissue: it is for the eye alone.
-            shown = repair(rgb, mask, inpaint=True) if request.inpaint else repaired
+            display = repair(rgb, mask, inpaint=True) if request.inpaint else repaired
             mask, lost = repaired.mask, repaired.tissue_lost
             pictures["slide.png"] = encode_png(repaired.rgb)
-            pictures["before_after.png"] = encode_png(before_after(rgb, shown))
+            pictures["before_after.png"] = encode_png(before_after(rgb, display))
         if mask is not None:
             pictures["mask.png"] = encode_png(mask.astype(np.uint8) * 255)
         for name, data in pictures.items():
             write_bytes(folder / name, data)
-        about = {
+        record = {
             "mask_left": mask is not None and bool(mask.any()),
             "tissue_lost": lost,
             "files": {name: digest_bytes(data) for name, data in pictures.items()},
         }
-        write_json(summary, about, schema=_SCHEMA, version=_VERSION)
-    return _found(request, folder, summary)
+        write_json(summary, record, schema=_SCHEMA, version=_VERSION)
+    return _from_cache(request, folder, summary)
 
 
-def copy_into(folder: Path, repaired_slides: RepairedSlide, taken: set[Path]) -> RepairedSlide:
+def copy_into(folder: Path, repaired: RepairedSlide, used: set[Path]) -> RepairedSlide:
     """Put repaired files where people look for them: `<slide>.png`, `<slide>_mask.png`, `<slide>_before_after.png`.
 
     Args:
         folder: where.
-        repaired_slides: what, in the cache.
-        taken: paths that other slides have; those of this one are added. Slides whose names differ in their ending
+        repaired: the repaired slide, in the cache.
+        used: paths that other slides have; those of this one are added. Slides whose names differ in their ending
             alone keep it, and where names collide all the same a digest of the name tells them apart.
     """
-    name = PurePosixPath(repaired_slides.slide.slide_id)
+    name = PurePosixPath(repaired.slide.slide_id)
     last = name.stem if name.suffix.lower() == ".png" else name.name
     stem = folder.joinpath(*["_up" if part == ".." else part for part in name.parts[:-1] if part != "/"], last)
     ends = (".png", "_mask.png", "_before_after.png")
-    if any(stem.with_name(stem.name + end) in taken for end in ends):
-        stem = stem.with_name(f"{stem.name}-{digest_config(repaired_slides.slide.slide_id)[:8]}")
-    taken.update(stem.with_name(stem.name + end) for end in ends)
+    if any(stem.with_name(stem.name + end) in used for end in ends):
+        stem = stem.with_name(f"{stem.name}-{digest_config(repaired.slide.slide_id)[:8]}")
+    used.update(stem.with_name(stem.name + end) for end in ends)
     cached = (cache_dir() / "repaired").resolve()
     paths: dict[str, Path | None] = {}
     for role, source, end in (
-        ("path", repaired_slides.slide.path, ".png"),
-        ("mask_path", repaired_slides.slide.mask_path, "_mask.png"),
-        ("before_after", repaired_slides.before_after, "_before_after.png"),
+        ("path", repaired.slide.path, ".png"),
+        ("mask_path", repaired.slide.mask_path, "_mask.png"),
+        ("before_after", repaired.before_after, "_before_after.png"),
     ):
         if source is None or not source.resolve().is_relative_to(cached):
             paths[role] = source
@@ -155,13 +155,11 @@ def copy_into(folder: Path, repaired_slides: RepairedSlide, taken: set[Path]) ->
         with atomic_path(target) as temporary:
             shutil.copyfile(source, temporary)
         paths[role] = target
-    slide = replace(
-        repaired_slides.slide, path=paths["path"] or repaired_slides.slide.path, mask_path=paths["mask_path"]
-    )
-    return replace(repaired_slides, slide=slide, before_after=paths["before_after"])
+    slide = replace(repaired.slide, path=paths["path"] or repaired.slide.path, mask_path=paths["mask_path"])
+    return replace(repaired, slide=slide, before_after=paths["before_after"])
 
 
-def _found(request: RepairRequest, folder: Path, summary: Path) -> RepairedSlide:
+def _from_cache(request: RepairRequest, folder: Path, summary: Path) -> RepairedSlide:
     data = read_json(summary, schema=_SCHEMA, version=_VERSION)
     path = folder / "slide.png" if request.ink else request.slide.path
     mask = folder / "mask.png" if request.use_mask else request.slide.mask_path

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tilewise.auditing.apply import apply
-from tilewise.auditing.checks import find_all, unreadable
+from tilewise.auditing.apply import apply_decisions
+from tilewise.auditing.checks import check_failures, find_all
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.auditing.config import AuditConfig
 from tilewise.auditing.copies import find_pairs
 from tilewise.auditing.decisions import Names, merge, propose, read_decisions, refuse_to_overwrite, write_decisions
 from tilewise.auditing.evidence import CohortEvidence
-from tilewise.auditing.facts import FactsRequest, MeasuredSlide, look
+from tilewise.auditing.facts import FactsRequest, MeasuredSlide, measure_slide
 from tilewise.auditing.finding import Decision, Finding
-from tilewise.auditing.relations import between
+from tilewise.auditing.relations import cross_cohort_findings
 from tilewise.auditing.repairs import RepairedSlide, copy_into
 from tilewise.auditing.table import FINDINGS_NAME, write_findings, write_slides
 from tilewise.cohort import Cohort, Slide
@@ -48,7 +48,7 @@ class AuditOptions:
 
 
 def run(cohort: Cohort, config: AuditConfig, options: AuditOptions | None = None) -> AuditedCohort:
-    """Look at every slide once and decide what each is good for; nothing in the cohort's folder is changed.
+    """Measure every slide once and decide what each is good for; nothing in the cohort's folder is changed.
 
     Raises:
         CohortError: the decisions have faults, or no slide is left.
@@ -57,21 +57,19 @@ def run(cohort: Cohort, config: AuditConfig, options: AuditOptions | None = None
     options = options or AuditOptions()
     slides = {slide.slide_id: slide for slide in cohort.slides}
     names = Names.of(cohort)
-    given = read_decisions(options.decisions, names) if options.decisions is not None else ()
-    if options.out is not None:
-        # Before the long work, and before anything is written.
-        refuse_to_overwrite(options.out / _DECISIONS, names, given)
+    # Before the long work, and before anything is written.
+    edited = _read_edited(options, names)
     # A slide that a person dropped still tells which others belong together; that it cannot be read is no failure.
-    gone = {decision.slide for decision in given if decision.decision == "drop"}
-    seen, failures = _look_at(slides, config, options)
-    failures = tuple(failure for failure in failures if failure.item not in gone)
-    findings = tuple(sorted([*unreadable(failures), *_find(slides, seen, config, options)]))
-    taken = merge(_follow(propose(findings), options), given)
+    dropped = {decision.slide for decision in edited if decision.decision == "drop"}
+    measured, failures = _measure(slides, config, options)
+    failures = tuple(failure for failure in failures if failure.item not in dropped)
+    findings = tuple(sorted([*check_failures(failures), *_find(slides, measured, config, options)]))
+    decisions = merge(_follow(propose(findings), options), edited)
     if options.out is not None:
         # Written before anything is refused: a person may want to edit the decisions and come back.
-        _write_findings(options.out, findings, taken)
-    facts = {name: found.facts for name, found in seen.items()}
-    audited = apply(cohort, facts, findings, taken, inpaint=config.inpaint, workers=options.workers)
+        _write_findings(options.out, findings, decisions)
+    facts = {name: slide.facts for name, slide in measured.items()}
+    audited = apply_decisions(cohort, facts, findings, decisions, inpaint=config.inpaint, workers=options.workers)
     audited = replace(audited, failures=(*failures, *audited.failures))
     if not audited.slides:
         raise CohortError(_nothing_left(cohort, findings, options))
@@ -92,6 +90,13 @@ def write(out: Path, audited: AuditedCohort) -> AuditedCohort:
     return _write_slides(out, audited)
 
 
+def _read_edited(options: AuditOptions, names: Names) -> tuple[Decision, ...]:
+    edited = read_decisions(options.decisions, names) if options.decisions is not None else ()
+    if options.out is not None:
+        refuse_to_overwrite(options.out / _DECISIONS, names, edited)
+    return edited
+
+
 def _write_findings(out: Path, findings: tuple[Finding, ...], decisions: tuple[Decision, ...]) -> None:
     write_findings(out / FINDINGS_NAME, findings)
     write_decisions(out / _DECISIONS, decisions)
@@ -99,47 +104,47 @@ def _write_findings(out: Path, findings: tuple[Finding, ...], decisions: tuple[D
 
 def _write_slides(out: Path, audited: AuditedCohort) -> AuditedCohort:
     """Write `slides.parquet` and `repaired/`."""
-    slides, taken, folder = [], set[Path](), out / "repaired"
+    slides, used, folder = [], set[Path](), out / "repaired"
     for path in edited_files(folder):
         keep_edited(path)
     for item in audited.slides:
         if item.repaired:
-            repaired_slides = RepairedSlide(item.slide, item.use_mask, item.tissue_lost, item.before_after)
-            here = copy_into(folder, repaired_slides, taken)
-            item = replace(item, slide=here.slide, before_after=here.before_after)  # noqa: PLW2901 - the same slide
+            cached = RepairedSlide(item.slide, item.use_mask, item.tissue_lost, item.before_after)
+            copy = copy_into(folder, cached, used)
+            item = replace(item, slide=copy.slide, before_after=copy.before_after)  # noqa: PLW2901 - the same slide
         slides.append(item)
-    if taken:
-        record_written(folder, (path for path in taken if path.is_file()))
+    if used:
+        record_written(folder, (path for path in used if path.is_file()))
     audited = replace(audited, slides=tuple(slides))
     write_slides(out / "slides.parquet", audited)
     return audited
 
 
-def _look_at(
+def _measure(
     slides: Mapping[str, Slide], config: AuditConfig, options: AuditOptions
 ) -> tuple[dict[str, MeasuredSlide], tuple[Failure, ...]]:
     max_pixels = config.max_megapixels * 1_000_000
     requests = {name: FactsRequest(slide, max_pixels) for name, slide in slides.items()}
-    outcome = run_each(look, requests, stage="audit", workers=options.workers)
+    outcome = run_each(measure_slide, requests, stage="audit", workers=options.workers)
     return outcome.results, outcome.failures
 
 
 def _find(
-    slides: Mapping[str, Slide], seen: Mapping[str, MeasuredSlide], config: AuditConfig, options: AuditOptions
+    slides: Mapping[str, Slide], measured: Mapping[str, MeasuredSlide], config: AuditConfig, options: AuditOptions
 ) -> list[Finding]:
-    facts = {name: found.facts for name, found in seen.items()}
-    prints = {name: found.fingerprint for name, found in seen.items()}
-    findings = list(find_all(CohortEvidence(slides, facts, find_pairs(prints), config)))
+    facts = {name: slide.facts for name, slide in measured.items()}
+    fingerprints = {name: slide.fingerprint for name, slide in measured.items()}
+    findings = list(find_all(CohortEvidence(slides, facts, find_pairs(fingerprints), config)))
     if options.against is not None:
-        others, unseen = _look_at({slide.slide_id: slide for slide in options.against.slides}, config, options)
-        if unseen:
-            names = ", ".join(failure.item for failure in unseen[:5]) + (" ..." if len(unseen) > 5 else "")
+        others, failures = _measure({slide.slide_id: slide for slide in options.against.slides}, config, options)
+        if failures:
+            names = ", ".join(failure.item for failure in failures[:5]) + (" ..." if len(failures) > 5 else "")
             _log.warning(
                 "%d slide(s) of %s cannot be read, so nobody knows whether they stand in this cohort too: %s; replace "
-                "their files and audit again", len(unseen), options.against.root, names,
+                "their files and audit again", len(failures), options.against.root, names,
             )  # fmt: skip
-        pairs = find_pairs(prints, against={name: found.fingerprint for name, found in others.items()})
-        findings += between(pairs, facts, {name: found.facts for name, found in others.items()}, config)
+        pairs = find_pairs(fingerprints, against={name: slide.fingerprint for name, slide in others.items()})
+        findings += cross_cohort_findings(pairs, facts, {name: slide.facts for name, slide in others.items()}, config)
     return findings
 
 

@@ -8,7 +8,7 @@ from tilewise.auditing.copies import Pair
 from tilewise.auditing.facts import SlideFacts
 from tilewise.auditing.finding import Action, Finding
 from tilewise.auditing.histology import histology_score
-from tilewise.auditing.relations import SlideFaults, alike, conflicting, distinct_labels
+from tilewise.auditing.relations import SlideFaults, conflicting, distinct_labels, equal_sets
 from tilewise.cohort import Slide
 
 # Masks that cover nearly nothing or nearly everything are equal by chance, not because one was copied.
@@ -20,7 +20,7 @@ _CLEARLY_LESS = 0.4
 _FAR, _TIMES_FARTHER, _TEMPLATE = 1.5, 1.5, 5
 
 
-def shared_masks(
+def shared_mask_findings(
     slides: Mapping[str, Slide], facts: Mapping[str, SlideFacts], pairs: Iterable[Pair], faults: SlideFaults
 ) -> Iterator[Finding]:
     """Different slides with exactly the same mask: one is probably made from the other, and that one should go.
@@ -32,7 +32,7 @@ def shared_masks(
         faults: of single slides.
     """
     copies = {frozenset({pair.slide, pair.other}) for pair in pairs if pair.relation == "copy"}
-    for names in alike(_mask_digests(facts)):
+    for names in equal_sets(_mask_digests(facts)):
         labels = distinct_labels(names, slides)
         label_words = conflicting(labels) if len(labels) > 1 else "the same label"
         fakes = _fakes(names, facts, copies, faults)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tilewise.auditing.similar import Similar
+from tilewise.auditing.similar import SimilarSlides
 from tilewise.cohort import Cohort
 from tilewise.reporting.audit_pictures import PictureRequest, small_pictures
 from tilewise.reporting.templates import environment, read
@@ -15,7 +15,7 @@ from tilewise.version import __version__
 _EXAMPLE = "example"
 
 
-def write_similar_report(path: Path, similar: Similar, *, cohort: Cohort, workers: int | None = None) -> Path:
+def write_similar_report(path: Path, similar: SimilarSlides, *, cohort: Cohort, workers: int | None = None) -> Path:
     """Write the example and its neighbours as one HTML file that loads nothing; returns where.
 
     Args:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.auditing.copies.drawn import NUM_SLIDES, clean, fingerprint, slide, with_blob
+from tests.auditing.copies.slides import NUM_SLIDES, clean, fingerprint, slide, with_blob
 from tilewise.auditing.copies import Pair, find_pairs
 from tilewise.synthetic.config import SynthConfig
 from tilewise.synthetic.faults.copies import COPY_FAMILIES, draw_copy
@@ -28,10 +28,10 @@ def test_clean_slides_make_no_pairs() -> None:
 def test_copies_of_every_family_are_found(family: str, index: int) -> None:
     drawn = slide(index)
     copy = draw_copy(np.random.default_rng(index), drawn.rgb, mask=drawn.mask, family=family)
-    found = pair_with(index, copy.rgb)
-    assert found.relation == "copy"
-    assert found.similarity > 0.8
-    assert found.differs < 0.1
+    match = pair_with(index, copy.rgb)
+    assert match.relation == "copy"
+    assert match.similarity > 0.8
+    assert match.differs < 0.1
 
 
 @pytest.mark.parametrize(
@@ -44,28 +44,28 @@ def test_copies_of_every_family_are_found(family: str, index: int) -> None:
     ],
 )
 def test_the_turn_is_told(turn: object, words: str) -> None:
-    found = pair_with(2, turn(slide(2).rgb))  # type: ignore[operator]
-    assert found.transform == words
-    assert found.derived is None
-    assert found.overlap == pytest.approx(1.0, abs=0.02)
+    match = pair_with(2, turn(slide(2).rgb))  # type: ignore[operator]
+    assert match.transform == words
+    assert match.derived is None
+    assert match.overlap == pytest.approx(1.0, abs=0.02)
 
 
 @pytest.mark.parametrize("index", range(NUM_SLIDES))
 def test_a_third_of_the_tissue_may_be_covered(index: int) -> None:
-    found = pair_with(index, np.rot90(with_blob(index, share=0.33)[:, ::-1]))
-    assert found.relation == "copy"
-    assert found.differs == pytest.approx(0.33, abs=0.12)
-    assert found.derived == "new"
-    assert "unlike" in found.reason
+    match = pair_with(index, np.rot90(with_blob(index, share=0.33)[:, ::-1]))
+    assert match.relation == "copy"
+    assert match.differs == pytest.approx(0.33, abs=0.12)
+    assert match.derived == "new"
+    assert "unlike" in match.reason
 
 
 def test_the_crop_is_the_derived_one() -> None:
     rgb = slide(3).rgb
     height, width = rgb.shape[:2]
-    found = pair_with(3, rgb[height // 10 : -height // 10, width // 10 : -width // 10])
-    assert found.relation == "copy"
-    assert found.derived == "new"
-    assert "shows less" in found.reason
+    match = pair_with(3, rgb[height // 10 : -height // 10, width // 10 : -width // 10])
+    assert match.relation == "copy"
+    assert match.derived == "new"
+    assert "shows less" in match.reason
 
 
 def test_two_covered_copies_of_one_slide_are_a_pair_too() -> None:
@@ -100,9 +100,9 @@ def test_real_texture_of_another_slide_in_the_same_outline_is_no_pair(index: int
 @pytest.mark.parametrize("index", range(NUM_SLIDES))
 def test_the_next_section_is_a_section_and_no_copy(index: int) -> None:
     section = draw_section(np.random.default_rng(index), slide(index))
-    found = pair_with(index, section.rgb)
-    assert found.relation == "section"
-    assert found.derived is None
+    match = pair_with(index, section.rgb)
+    assert match.relation == "section"
+    assert match.derived is None
 
 
 def test_slides_with_nothing_to_compare_are_no_pair() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilewise.auditing.copies.descriptors import NUM_BINS
-from tilewise.auditing.copies.propose import _ALIKE, Index, propose
+from tilewise.auditing.copies.propose import _ALIKE, KeypointIndex, propose
 
 
 @settings(max_examples=15)
@@ -16,7 +16,7 @@ def test_blocks_and_projection_miss_nothing_brute_force_finds(seed: int, num_unn
     descriptors = np.abs(seeds[rng.integers(40, size=240)] + rng.normal(size=(240, NUM_BINS)) * 0.12)
     descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
     slides = np.repeat(np.arange(6), 40)
-    index = Index(descriptors.astype(np.float32), slides, np.zeros(240, dtype=np.intp))
+    index = KeypointIndex(descriptors.astype(np.float32), slides, np.zeros(240, dtype=np.intp))
     expected = {}
     for one in range(6):
         for two in range(one + 1, 6):
@@ -26,10 +26,10 @@ def test_blocks_and_projection_miss_nothing_brute_force_finds(seed: int, num_unn
             votes = min(alike.any(axis=1).sum(), alike.any(axis=0).sum())
             if votes >= 3:
                 expected[one, two] = votes
-    found = {(each.one, each.two): each.votes for each in propose(index, num_unnormalised=num_unnormalised)}
-    assert found == expected
+    votes = {(each.one, each.two): each.votes for each in propose(index, num_unnormalised=num_unnormalised)}
+    assert votes == expected
 
 
 def test_no_keypoints_no_proposals() -> None:
-    empty = Index(np.empty((0, NUM_BINS), np.float32), np.empty(0, np.intp), np.empty(0, np.intp))
+    empty = KeypointIndex(np.empty((0, NUM_BINS), np.float32), np.empty(0, np.intp), np.empty(0, np.intp))
     assert propose(empty) == []

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tilewise.auditing.copies.descriptors import NUM_BINS, describe
 from tilewise.auditing.copies.keypoints import Keypoints, Level
-from tilewise.auditing.copies.propose import facing, unit
+from tilewise.auditing.copies.propose import facing_symmetries, unit_vectors
 from tilewise.auditing.copies.symmetry import COMPOSE, INVERSE, MATRICES, PERMUTATIONS, WORDS
 
 _SYMMETRIES = st.integers(0, 7)
@@ -34,8 +34,8 @@ def described(picture: np.ndarray) -> np.ndarray:
 def test_turning_a_picture_reorders_the_bins_of_its_descriptor(symmetry: int, seed: int) -> None:
     picture = np.random.default_rng(seed).random((41, 41)).astype(np.float32)
     expected = described(turned(picture, symmetry)).astype(int)
-    found = described(picture)[:, PERMUTATIONS[symmetry]].astype(int)
-    assert np.abs(found - expected).max() <= 1
+    descriptors = described(picture)[:, PERMUTATIONS[symmetry]].astype(int)
+    assert np.abs(descriptors - expected).max() <= 1
 
 
 @given(_SYMMETRIES, st.integers(0, 40), st.integers(0, 40))
@@ -57,9 +57,9 @@ def test_symmetries_are_a_group(first: int, then: int) -> None:
 @given(_SYMMETRIES, st.integers(0, 2**32 - 1))
 def test_a_descriptor_and_its_turned_twin_face_the_same_way(symmetry: int, seed: int) -> None:
     # Distinct random bins: the mean gradient lies on no axis.
-    one = unit(np.random.default_rng(seed).integers(1, 255, (1, NUM_BINS)).astype(np.uint8))
+    one = unit_vectors(np.random.default_rng(seed).integers(1, 255, (1, NUM_BINS)).astype(np.uint8))
     two = one[:, PERMUTATIONS[symmetry]]
-    faced = [np.take_along_axis(each, PERMUTATIONS[facing(each)], axis=1) for each in (one, two)]
+    faced = [np.take_along_axis(each, PERMUTATIONS[facing_symmetries(each)], axis=1) for each in (one, two)]
     assert faced[0] == pytest.approx(faced[1])
 
 

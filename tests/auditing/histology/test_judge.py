@@ -49,12 +49,12 @@ def _clean() -> dict[str, HistologyFacts]:
 
 @cache
 def _cartoons() -> dict[str, HistologyFacts]:
-    found = {}
+    facts = {}
     for index, family in enumerate(CARTOON_FAMILIES):
         slide = _slides()[index]
         drawn = draw_cartoon(np.random.default_rng(index), slide.rgb, tissue=slide.tissue, family=family)
-        found[f"{family} {index}"] = _measure(drawn)
-    return found
+        facts[f"{family} {index}"] = _measure(drawn)
+    return facts
 
 
 def test_clean_slides_are_histology() -> None:
@@ -98,7 +98,7 @@ def test_ink_alone_does_not_put_a_slide_far_from_the_rest() -> None:
     assert [finding.slide for finding in not_histology(facts, {"inked"})] == []
     cartoons = {name: fact for name, fact in _cartoons().items() if fact.detail is not None}
     for name, fact in cartoons.items():  # what is drawn stays a drawing, whatever ink is found on it
-        assert [found.slide for found in not_histology({**_clean(), name: fact}, {name})] == [name]
+        assert [finding.slide for finding in not_histology({**_clean(), name: fact}, {name})] == [name]
 
 
 def test_a_blob_of_ink_does_not_make_a_slide_a_drawing() -> None:

@@ -29,14 +29,14 @@ def test_mask_of_ink_alone_is_to_be_fixed() -> None:
 
 def test_pens_and_small_spots_on_glass_are_kept() -> None:
     small = replace(SPOT, area_share=0.001, tissue_share=0.0, mask_share=0.0, on_tissue=False)
-    found = list(ink_findings({"a": InkFacts((small, PEN), 0.001, 0.0, 0.0)}))
-    assert [(item.kind, item.proposal) for item in found] == [("ink", "keep"), ("pen", "keep")]
+    findings = list(ink_findings({"a": InkFacts((small, PEN), 0.001, 0.0, 0.0)}))
+    assert [(item.kind, item.proposal) for item in findings] == [("ink", "keep"), ("pen", "keep")]
 
 
 def test_large_blob_on_glass_is_repaired() -> None:
     glass = replace(SPOT, tissue_share=0.0, mask_share=0.0, on_tissue=False)
-    (found,) = ink_findings({"a": InkFacts((glass,), 0.03, 0.0, 0.0)})
-    assert (found.proposal, found.evidence) == ("repair", "green blob over 3 % of the slide, on glass")
+    (finding,) = ink_findings({"a": InkFacts((glass,), 0.03, 0.0, 0.0)})
+    assert (finding.proposal, finding.evidence) == ("repair", "green blob over 3 % of the slide, on glass")
 
 
 def test_several_spots_are_one_finding() -> None:

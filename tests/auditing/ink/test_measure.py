@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pydantic import TypeAdapter
 
-from tests.auditing.ink.planted import drawn_slide, with_blob, with_pen
+from tests.auditing.ink.ink_slides import drawn_slide, with_blob, with_pen
 from tilewise.auditing.ink import InkFacts, ink_map, measure_ink
 from tilewise.slides import open_slide
 from tilewise.tissue import tissue_mask
@@ -90,13 +90,13 @@ def test_facts_survive_json() -> None:
 def test_map_is_the_same_again_and_covers_the_blob() -> None:
     slide = drawn_slide(6)
     rgb, alpha = with_blob(slide, "green")
-    found, again = ink_map(rgb), ink_map(rgb, measure_ink(rgb, slide.tissue, None))
-    assert np.array_equal(found.core, again.core)
-    assert np.array_equal(found.halo, again.halo)
-    assert not (found.core & found.halo).any()
-    assert found.ink[alpha >= 0.05].mean() > 0.99
-    assert found.core[alpha > 0.7].mean() > 0.99
-    assert found.core[alpha < 0.05].mean() < 0.001
+    ink, again = ink_map(rgb), ink_map(rgb, measure_ink(rgb, slide.tissue, None))
+    assert np.array_equal(ink.core, again.core)
+    assert np.array_equal(ink.halo, again.halo)
+    assert not (ink.core & ink.halo).any()
+    assert ink.ink[alpha >= 0.05].mean() > 0.99
+    assert ink.core[alpha > 0.7].mean() > 0.99
+    assert ink.core[alpha < 0.05].mean() < 0.001
 
 
 @settings(max_examples=25)

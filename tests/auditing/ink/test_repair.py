@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.auditing.ink.planted import drawn_slide, with_blob, with_pen
+from tests.auditing.ink.ink_slides import drawn_slide, with_blob, with_pen
 from tilewise.auditing.ink import before_after, measure_ink, repair
 from tilewise.tissue import tissue_mask
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.auditing.copies.fingerprint import Fingerprint, grainy, open_picture
+from tilewise.auditing.copies.fingerprint import Fingerprint, grain_mask, open_picture
 
 Grey = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -48,7 +48,7 @@ class Agreement:
     agreeing: Mask
 
 
-def agreement(one: Fingerprint, two: Fingerprint, matrix: npt.NDArray[np.float64]) -> Agreement:
+def compare_textures(one: Fingerprint, two: Fingerprint, matrix: npt.NDArray[np.float64]) -> Agreement:
     """Compare `one`, moved by `matrix` (pixels of one to pixels of two), with `two`."""
     picture_one, tissue_one = open_picture(one)
     picture_two, tissue_two = open_picture(two)
@@ -81,7 +81,8 @@ def agreement(one: Fingerprint, two: Fingerprint, matrix: npt.NDArray[np.float64
     # What is tissue on one slide and no tissue on the other differs, as far as the frames overlap.
     lone = (where ^ tissue_two) & frame & (_smooth((where ^ tissue_two).astype(np.float32)) > 0.6)
     # Smooth paste that reaches over the glass takes nothing of the slide; paste as pale as glass hides grainy tissue.
-    hidden = _mostly(lone & where, grainy(moved, where)) | _mostly(lone & tissue_two, grainy(picture_two, tissue_two))
+    hidden = _mostly(lone & where, grain_mask(moved, where))
+    hidden |= _mostly(lone & tissue_two, grain_mask(picture_two, tissue_two))
     agreeing = comparable & (local >= SAME)
     differing = (comparable & ~agreeing) | lone
     values = local[agreeing] if agreeing.any() else local[comparable]

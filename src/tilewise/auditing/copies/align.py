@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.auditing.copies.fingerprint import Fingerprint
-from tilewise.auditing.copies.propose import unit
+from tilewise.auditing.copies.propose import unit_vectors
 from tilewise.auditing.copies.symmetry import MATRICES, PERMUTATIONS
 
 _ALIKE = 0.9
@@ -39,8 +39,8 @@ class Alignment:
 
 def align(one: Fingerprint, two: Fingerprint, symmetry: int) -> Alignment | None:
     """Find the similarity that lays `one` onto `two`, turned as told; None where too few keypoints agree."""
-    turned = unit(one.descriptors)[:, PERMUTATIONS[symmetry]]
-    cosines = turned @ unit(two.descriptors).T
+    turned = unit_vectors(one.descriptors)[:, PERMUTATIONS[symmetry]]
+    cosines = turned @ unit_vectors(two.descriptors).T
     best = cosines.argmax(axis=1)
     rows = np.flatnonzero(cosines.max(axis=1) >= _ALIKE)
     rows = rows[cosines[:, best[rows]].argmax(axis=0) == rows]

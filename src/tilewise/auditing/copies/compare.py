@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from tilewise.auditing.copies.agree import Agreement, agreement
+from tilewise.auditing.copies.agree import Agreement, compare_textures
 from tilewise.auditing.copies.align import Alignment, align
 from tilewise.auditing.copies.derive import derived_side
 from tilewise.auditing.copies.fingerprint import Fingerprint
@@ -62,53 +62,53 @@ def compare(names: tuple[str, str], one: Fingerprint, two: Fingerprint, symmetry
     alignment = align(one, two, symmetry)
     if alignment is None:
         return None
-    found = agreement(one, two, alignment.matrix)
+    agreement = compare_textures(one, two, alignment.matrix)
     if (
-        found.agreeing.sum() < _FEWEST_AGREEING_PX
-        or found.agreed < _LEAST_AGREED
-        or found.differs > _MOST_DIFFERING
-        or found.similarity < _LEAST_SIMILARITY
+        agreement.agreeing.sum() < _FEWEST_AGREEING_PX
+        or agreement.agreed < _LEAST_AGREED
+        or agreement.differs > _MOST_DIFFERING
+        or agreement.similarity < _LEAST_SIMILARITY
     ):
         return None
-    return _as_pair(names, one, two, alignment, found)
+    return _as_pair(names, one, two, alignment, agreement)
 
 
 def _as_pair(
-    names: tuple[str, str], one: Fingerprint, two: Fingerprint, alignment: Alignment, found: Agreement
+    names: tuple[str, str], one: Fingerprint, two: Fingerprint, alignment: Alignment, agreement: Agreement
 ) -> Pair:
-    copy = found.overlap >= COPY_OVERLAP
-    derived = derived_side(one, two, found, alignment.scale) if copy else None
+    copy = agreement.overlap >= COPY_OVERLAP
+    derived = derived_side(one, two, agreement, alignment.scale) if copy else None
     return Pair(
         slide=names[0],
         other=names[1],
         relation="copy" if copy else "section",
-        transform=_words(one, two, alignment, found, copy=copy),
-        overlap=found.overlap,
-        similarity=float(np.clip(found.similarity, 0.0, 1.0)),
-        confidence=_confidence(alignment, found),
-        differs=found.differs,
+        transform=_words(one, two, alignment, agreement, copy=copy),
+        overlap=agreement.overlap,
+        similarity=float(np.clip(agreement.similarity, 0.0, 1.0)),
+        confidence=_confidence(alignment, agreement),
+        differs=agreement.differs,
         derived=None if derived is None else names[derived[0]],
         reason="" if derived is None else derived[1],
     )
 
 
-def _confidence(alignment: Alignment, found: Agreement) -> float:
+def _confidence(alignment: Alignment, agreement: Agreement) -> float:
     """More keypoints and more agreeing area than chance ever gave make it certain."""
     keypoints = 1.0 - 0.5 ** (alignment.num_inliers / 4)
-    return float(np.clip(keypoints * (0.5 + 0.5 * found.similarity) + 0.1 * (1 - found.differs), 0.0, 0.999))
+    return float(np.clip(keypoints * (0.5 + 0.5 * agreement.similarity) + 0.1 * (1 - agreement.differs), 0.0, 0.999))
 
 
-def _words(one: Fingerprint, two: Fingerprint, alignment: Alignment, found: Agreement, *, copy: bool) -> str:
+def _words(one: Fingerprint, two: Fingerprint, alignment: Alignment, agreement: Agreement, *, copy: bool) -> str:
     words = WORDS[alignment.symmetry]
     if not 0.95 < alignment.scale < 1.05:
         words += f", scaled by {alignment.scale:.2f}"
     if not copy:
-        return f"{words}, a field that overlaps by {found.overlap:.0%}"
+        return f"{words}, a field that overlaps by {agreement.overlap:.0%}"
     share = float(one.size.prod()) * alignment.scale**2 / float(two.size.prod())
     if share < 0.97:
         words += f", {share:.0%} of the other"
     elif share > 1 / 0.97:
         words += f", the other is {1 / share:.0%} of it"
-    if found.differs > 0.02:
-        words += f", {found.differs:.0%} of it differs"
+    if agreement.differs > 0.02:
+        words += f", {agreement.differs:.0%} of it differs"
     return words

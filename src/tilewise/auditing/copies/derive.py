@@ -21,7 +21,7 @@ _LOST_GRAIN = 0.93
 _MORE_BLOCKS = 1.06
 
 
-def derived_side(one: Fingerprint, two: Fingerprint, found: Agreement, scale: float) -> tuple[int, str] | None:
+def derived_side(one: Fingerprint, two: Fingerprint, agreement: Agreement, scale: float) -> tuple[int, str] | None:
     """Tell the derived slide: 0 or 1, and the reason as a clause; None where nothing tells.
 
     In this order: what differs looks unlike the rest of its slide (something was pasted), the smaller frame (a crop or
@@ -30,10 +30,10 @@ def derived_side(one: Fingerprint, two: Fingerprint, found: Agreement, scale: fl
     Args:
         one: the first slide.
         two: the second slide.
-        found: how they agree.
+        agreement: how they agree.
         scale: pixels of the second per pixel of the first.
     """
-    pasted = _pasted(found)
+    pasted = _pasted_side(agreement)
     if pasted is not None:
         return pasted, "what differs there is unlike the rest of its tissue"
     area = float(one.size.prod()) * scale**2, float(two.size.prod())
@@ -42,10 +42,10 @@ def derived_side(one: Fingerprint, two: Fingerprint, found: Agreement, scale: fl
     if not 0.95 < scale < 1.05:
         return int(scale < 1), "it has fewer pixels for the same field"
     # Of two fields photographed side by side neither was made from the other.
-    return _compressed(one, two) if found.overlap >= _SMALLER else None
+    return _compressed_side(one, two) if agreement.overlap >= _SMALLER else None
 
 
-def _compressed(one: Fingerprint, two: Fingerprint) -> tuple[int, str] | None:
+def _compressed_side(one: Fingerprint, two: Fingerprint) -> tuple[int, str] | None:
     blocks, grain = (one.detail[1], two.detail[1]), (one.detail[0], two.detail[0])
     if max(blocks) > _MORE_BLOCKS * min(blocks):
         return int(blocks[1] > blocks[0]), "its grain stands on the grid of JPEG blocks"
@@ -54,12 +54,14 @@ def _compressed(one: Fingerprint, two: Fingerprint) -> tuple[int, str] | None:
     return None
 
 
-def _pasted(found: Agreement) -> int | None:
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(found.differing.view(np.uint8), connectivity=8)
+def _pasted_side(agreement: Agreement) -> int | None:
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(agreement.differing.view(np.uint8), connectivity=8)
     large = np.r_[False, stats[1:, cv2.CC_STAT_AREA] >= _SMALLEST_PASTE_PX]
-    if not large.any() or not found.agreeing.any():
+    if not large.any() or not agreement.agreeing.any():
         return None
-    strange = [_strangeness(picture, found.agreeing, large[labels]) for picture in (found.first, found.second)]
+    strange = [
+        _strangeness(picture, agreement.agreeing, large[labels]) for picture in (agreement.first, agreement.second)
+    ]
     if max(strange) < _CLEARLY * min(strange):
         return None
     return int(strange[1] > strange[0])

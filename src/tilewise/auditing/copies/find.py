@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tilewise.auditing.copies.compare import Pair, compare
 from tilewise.auditing.copies.fingerprint import Fingerprint
 from tilewise.auditing.copies.propose import Proposal, index_keypoints, propose
-from tilewise.auditing.copies.sections import coarse_image, likeness, propose_sections
+from tilewise.auditing.copies.sections import coarse_image, compare_structure, propose_sections
 
 _NUM_THREADS = 2
 
@@ -30,10 +30,10 @@ def find_pairs(
     slides = [*fingerprints.values(), *(against or {}).values()]
     num_unnormalised = None if against is None else len(fingerprints)
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        found = _same_cells(names, slides, propose(index_keypoints(slides), num_unnormalised=num_unnormalised), pool)
+        pairs = _same_cells(names, slides, propose(index_keypoints(slides), num_unnormalised=num_unnormalised), pool)
         for key, pair in _same_structure(names, slides, num_unnormalised, pool).items():
-            found.setdefault(key, pair)
-    return tuple(found[key] for key in sorted(found))
+            pairs.setdefault(key, pair)
+    return tuple(pairs[key] for key in sorted(pairs))
 
 
 def _same_cells(
@@ -53,27 +53,27 @@ def _same_cells(
 def _same_structure(
     names: Sequence[str], slides: Sequence[Fingerprint], num_unnormalised: int | None, pool: ThreadPoolExecutor
 ) -> dict[tuple[int, int], Pair]:
-    from_afar = list(pool.map(coarse_image, slides))
+    coarse_images = list(pool.map(coarse_image, slides))
 
     def confirm(proposed: tuple[int, int, float]) -> Pair | None:
-        one, two = from_afar[proposed[0]], from_afar[proposed[1]]
+        one, two = coarse_images[proposed[0]], coarse_images[proposed[1]]
         if one is None or two is None:
             return None
-        found = likeness(one, two, turn=proposed[2])
-        if found is None or not found.is_section:
+        agreement = compare_structure(one, two, turn=proposed[2])
+        if agreement is None or not agreement.is_section:
             return None
         return Pair(
             slide=names[proposed[0]],
             other=names[proposed[1]],
             relation="section",
             transform=f"turned by about {round(proposed[2]) % 360} degrees and bent to fit",
-            overlap=found.overlap,
-            similarity=found.correlation,
-            confidence=1.0 - math.exp(-found.certainty / 3),
-            differs=1.0 - found.correlation,
+            overlap=agreement.overlap,
+            similarity=agreement.correlation,
+            confidence=1.0 - math.exp(-agreement.certainty / 3),
+            differs=1.0 - agreement.correlation,
         )
 
-    proposals = propose_sections(from_afar, num_unnormalised=num_unnormalised)
+    proposals = propose_sections(coarse_images, num_unnormalised=num_unnormalised)
     confirmed = zip(proposals, pool.map(confirm, proposals), strict=True)
     return {proposed[:2]: pair for proposed, pair in confirmed if pair is not None}
 

@@ -80,7 +80,7 @@ def measure_fingerprint(
     height, width = tissue.shape
     scale = min(2.0, _WORKING_SIDE / max(height, width))
     density = _density(rgb[:, :, 1], scale)
-    covered = _covered(tissue, density.shape)
+    covered = _cover(tissue, density.shape)
     grey = np.minimum(density, np.float32(_MOST_DENSITY))
     keypoints, levels = find_keypoints(grey, covered > 0.5, most=_MOST_KEYPOINTS)
     stretch = np.array([width / grey.shape[1], height / grey.shape[0]], np.float32)
@@ -93,7 +93,7 @@ def measure_fingerprint(
         picture=picture,
         tissue=where,
         detail=_detail(rgb[:, :, 1], tissue),
-        rim=np.array([0.0 if valid is None else _rim(covered > 0.5, _covered(valid, density.shape) > 0.5)], np.float32),
+        rim=np.array([0.0 if valid is None else _rim(covered > 0.5, _cover(valid, density.shape) > 0.5)], np.float32),
     )
 
 
@@ -104,7 +104,7 @@ def open_picture(fingerprint: Fingerprint) -> tuple[npt.NDArray[np.float32], npt
     return picture.astype(np.float32) / np.float32(255.0), tissue > 0
 
 
-def grainy(picture: npt.NDArray[np.float32], tissue: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def grain_mask(picture: npt.NDArray[np.float32], tissue: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Mark where a picture shows cells and fibres, and is not as smooth as something pasted on.
 
     Args:
@@ -132,7 +132,7 @@ def _density(green: npt.NDArray[np.uint8], scale: float) -> npt.NDArray[np.float
     return density
 
 
-def _covered(tissue: npt.NDArray[np.bool_], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+def _cover(tissue: npt.NDArray[np.bool_], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
     small = cv2.resize(tissue.view(np.uint8) * np.uint8(255), shape[::-1], interpolation=cv2.INTER_AREA)
     covered: npt.NDArray[np.float32] = small.astype(np.float32) / 255
     return covered

@@ -65,24 +65,26 @@ def find_keypoints(grey: Grey, tissue: npt.NDArray[np.bool_], *, most: int) -> t
     for octave in range(_NUM_OCTAVES):
         if min(base.shape) < _SMALLEST_OCTAVE_PX:
             break
-        blurred = _blurred(base)
+        blurred = _blur(base)
         stride = float(2**octave)
-        found = _extrema([after - before for before, after in pairwise(blurred)])
-        found[:, 3] += len(levels)
-        found[:, :2] = (found[:, :2] + 0.5) * stride - 0.5
-        found[:, 2] *= stride
-        rows.append(found)
+        octave_N5 = _extrema([after - before for before, after in pairwise(blurred)])
+        octave_N5[:, 3] += len(levels)
+        octave_N5[:, :2] = (octave_N5[:, :2] + 0.5) * stride - 0.5
+        octave_N5[:, 2] *= stride
+        rows.append(octave_N5)
         levels += [Level(picture, stride) for picture in blurred]
         base = np.ascontiguousarray(
             cv2.resize(blurred[_STEPS_PER_OCTAVE], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         )
-    found = np.concatenate(rows) if rows else np.empty((0, 5), np.float32)
-    found = found[_on(found[:, :2], tissue)]
-    found = found[_spread(found)[:most]]
-    return Keypoints(found[:, :2], found[:, 2], found[:, 3].astype(np.intp), found[:, 4]), levels
+    keypoints_N5 = np.concatenate(rows) if rows else np.empty((0, 5), np.float32)
+    keypoints_N5 = keypoints_N5[_on(keypoints_N5[:, :2], tissue)]
+    keypoints_N5 = keypoints_N5[_spread(keypoints_N5)[:most]]
+    return Keypoints(
+        keypoints_N5[:, :2], keypoints_N5[:, 2], keypoints_N5[:, 3].astype(np.intp), keypoints_N5[:, 4]
+    ), levels
 
 
-def _blurred(base: Grey) -> list[Grey]:
+def _blur(base: Grey) -> list[Grey]:
     pictures, ratio = [base], 2.0 ** (1.0 / _STEPS_PER_OCTAVE)
     for step in range(_STEPS_PER_OCTAVE + 2):
         sigma = _FIRST_SIGMA * ratio**step
@@ -106,11 +108,11 @@ def _extrema(differences: list[Grey]) -> Grey:
         peak[[0, -1]] = False
         peak[:, [0, -1]] = False
         y, x = np.nonzero(peak)
-        rows.append(_refined(differences, index, y, x))
+        rows.append(_refine(differences, index, y, x))
     return np.concatenate(rows)
 
 
-def _refined(differences: list[Grey], index: int, y: npt.NDArray[np.intp], x: npt.NDArray[np.intp]) -> Grey:
+def _refine(differences: list[Grey], index: int, y: npt.NDArray[np.intp], x: npt.NDArray[np.intp]) -> Grey:
     here = differences[index]
     value = here[y, x]
     left, right, up, down = here[y, x - 1], here[y, x + 1], here[y - 1, x], here[y + 1, x]
@@ -121,11 +123,11 @@ def _refined(differences: list[Grey], index: int, y: npt.NDArray[np.intp], x: np
     finer, coarser = differences[index - 1][y, x], differences[index + 1][y, x]
     step = _vertex(finer, value, coarser)
     sigma = _FIRST_SIGMA * 2.0 ** ((index + step) / _STEPS_PER_OCTAVE)
-    found = np.stack(
+    keypoints_N5 = np.stack(
         [x + _vertex(left, value, right), y + _vertex(up, value, down), sigma, np.full(len(x), index), np.abs(value)],
         axis=1,
     )
-    return found[round_enough].astype(np.float32)
+    return keypoints_N5[round_enough].astype(np.float32)
 
 
 def _vertex(before: Grey, here: Grey, after: Grey) -> Grey:
@@ -140,12 +142,12 @@ def _on(places: Grey, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(mask[rows, columns])
 
 
-def _spread(found: Grey) -> npt.NDArray[np.intp]:
+def _spread(keypoints_N5: Grey) -> npt.NDArray[np.intp]:
     """Order: the best of each cell of a grid first, then the second best of each, so that no blob takes all."""
-    cells = (found[:, 1] // _CELL_PX).astype(int) * 10_000 + (found[:, 0] // _CELL_PX).astype(int)
-    order = np.lexsort((found[:, 0], found[:, 1], -found[:, 4], cells))
+    cells = (keypoints_N5[:, 1] // _CELL_PX).astype(int) * 10_000 + (keypoints_N5[:, 0] // _CELL_PX).astype(int)
+    order = np.lexsort((keypoints_N5[:, 0], keypoints_N5[:, 1], -keypoints_N5[:, 4], cells))
     sorted_cells = cells[order]
     starts = np.flatnonzero(np.r_[True, sorted_cells[1:] != sorted_cells[:-1]]) if len(order) else np.empty(0, int)
     lengths = np.diff(np.r_[starts, len(order)])
     rank = np.arange(len(order)) - np.repeat(starts, lengths)
-    return order[np.lexsort((-found[order, 4], rank))]
+    return order[np.lexsort((-keypoints_N5[order, 4], rank))]

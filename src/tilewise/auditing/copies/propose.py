@@ -19,7 +19,7 @@ _PROJECTED_BINS = 30
 _BLOCK = 1024
 # Of a copy that is cropped, recoloured, recompressed and one third covered, one in six keypoints still votes; of
 # unlike slides three of a hundred get this share by chance.
-_FEWEST_VOTES, _MOST_ASKED, _SHARE_ASKED = 3, 5, 1 / 15
+_FEWEST_VOTES, _MOST_VOTES, _SHARE_OF_VOTES = 3, 5, 1 / 15
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Index:
+class KeypointIndex:
     """The chosen keypoints of many slides, all turned to face the same way.
 
     Attributes:
@@ -47,25 +47,25 @@ class Index:
     symmetries: npt.NDArray[np.intp]
 
 
-def index_keypoints(fingerprints: Sequence[Fingerprint]) -> Index:
+def index_keypoints(fingerprints: Sequence[Fingerprint]) -> KeypointIndex:
     """Turn the best keypoints of every slide to face the same way."""
     chosen = [fingerprint.descriptors[:_KEYPOINTS_PER_SLIDE] for fingerprint in fingerprints]
     slides = np.repeat(np.arange(len(chosen)), [len(each) for each in chosen])
     raw = np.concatenate(chosen) if chosen else np.empty((0, NUM_BINS), np.uint8)
-    descriptors = unit(raw)
-    symmetries = facing(descriptors)
+    descriptors = unit_vectors(raw)
+    symmetries = facing_symmetries(descriptors)
     turned = np.take_along_axis(descriptors, PERMUTATIONS[symmetries], axis=1)
-    return Index(turned, slides, symmetries)
+    return KeypointIndex(turned, slides, symmetries)
 
 
-def unit(descriptors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def unit_vectors(descriptors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Stored descriptors as vectors of length one."""
     values = descriptors.astype(np.float32) / np.float32(SCALE)
     length = np.linalg.norm(values, axis=1, keepdims=True)
     return np.asarray(values / np.maximum(length, 1e-6), dtype=np.float32)
 
 
-def facing(descriptors: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+def facing_symmetries(descriptors: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
     """The symmetry that turns each descriptor's mean gradient to between 0 and 45 degrees; int (N,)."""
     angles = np.arange(NUM_DIRECTIONS) * (2 * np.pi / NUM_DIRECTIONS)
     directions = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
@@ -75,7 +75,7 @@ def facing(descriptors: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
     return np.asarray(inside.argmax(axis=0))
 
 
-def propose(index: Index, *, num_unnormalised: int | None = None) -> list[Proposal]:
+def propose(index: KeypointIndex, *, num_unnormalised: int | None = None) -> list[Proposal]:
     """Pairs of slides that share keypoints, those with most votes first.
 
     Descriptors are projected onto their main directions. Projecting never brings two further apart, so what is alike in
@@ -94,7 +94,7 @@ def propose(index: Index, *, num_unnormalised: int | None = None) -> list[Propos
     one = np.ones_like(half_norm)
     left = np.concatenate([projected, -half_norm, one], axis=1)
     right = np.ascontiguousarray(np.concatenate([projected, one, -half_norm], axis=1).T)
-    found = []
+    matches = []
     for start in range(0, split, _BLOCK):
         rows = slice(start, min(start + _BLOCK, split))
         for begin in range(rows.start if num_unnormalised is None else split, len(index.slides), _BLOCK * 4):
@@ -103,11 +103,11 @@ def propose(index: Index, *, num_unnormalised: int | None = None) -> list[Propos
             near = np.flatnonzero((left[rows] @ right[:, columns] >= _ALIKE - 1.0).ravel())
             width = min(columns.stop, len(index.slides)) - begin
             i, j = near // width + start, near % width + begin
-            kept = index.slides[i] < index.slides[j]
-            i, j = i[kept], j[kept]
+            in_order = index.slides[i] < index.slides[j]
+            i, j = i[in_order], j[in_order]
             alike = np.einsum("nd,nd->n", index.descriptors[i], index.descriptors[j]) >= _ALIKE
-            found.append(np.stack([i[alike], j[alike]]))
-    i, j = np.concatenate(found, axis=1)
+            matches.append(np.stack([i[alike], j[alike]]))
+    i, j = np.concatenate(matches, axis=1)
     return _tally(index, i, j)
 
 
@@ -118,7 +118,7 @@ def _project(descriptors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return descriptors @ vectors[:, -_PROJECTED_BINS:].astype(np.float32)
 
 
-def _tally(index: Index, i: npt.NDArray[np.intp], j: npt.NDArray[np.intp]) -> list[Proposal]:
+def _tally(index: KeypointIndex, i: npt.NDArray[np.intp], j: npt.NDArray[np.intp]) -> list[Proposal]:
     num_slides = int(index.slides.max()) + 1
     symmetry = COMPOSE[INVERSE[index.symmetries[j]], index.symmetries[i]]
     pair = (index.slides[i] * num_slides + index.slides[j]) * 8 + symmetry
@@ -126,9 +126,9 @@ def _tally(index: Index, i: npt.NDArray[np.intp], j: npt.NDArray[np.intp]) -> li
     pairs, votes = _voters(pair, i)
     _, more = _voters(pair, j)
     votes = np.minimum(votes, more)
-    asked = np.clip(np.bincount(index.slides) * _SHARE_ASKED, _FEWEST_VOTES, _MOST_ASKED)
+    fewest = np.clip(np.bincount(index.slides) * _SHARE_OF_VOTES, _FEWEST_VOTES, _MOST_VOTES)
     one, two = np.divmod(pairs // 8, num_slides)
-    enough = votes >= np.minimum(asked[one], asked[two])
+    enough = votes >= np.minimum(fewest[one], fewest[two])
     columns = (column[enough].tolist() for column in (one, two, pairs % 8, votes))
     proposals = [Proposal(*row) for row in zip(*columns, strict=True)]
     return sorted(proposals, key=lambda proposal: (-proposal.votes, proposal.one, proposal.two, proposal.symmetry))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.auditing.copies.fingerprint import Fingerprint, grainy, open_picture
+from tilewise.auditing.copies.fingerprint import Fingerprint, grain_mask, open_picture
 
 Grey = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -32,15 +32,15 @@ _AREA_RATIO = 1.7
 _LEAST_OVERLAP, _LEAST_CORRELATION, _LEAST_CERTAINTY = 0.8, 0.2, 3.8
 _BLOCK = 64
 _FEWEST_INDEPENDENT = 12
-_USUAL_TURN = 30.0
+_SMALL_TURN = 30.0
 
 
 @dataclass(frozen=True)
 class CoarseImage:
-    """A slide seen from afar; small enough to keep of every slide.
+    """The gross structure of a slide; small enough to keep of every slide.
 
     Attributes:
-        fingerprint: what it was seen on.
+        fingerprint: of the slide.
         area: pixels of tissue in the reduced picture.
         middle: x, y of the tissue's centre of gravity in the reduced picture.
         spectrum: complex64 (radii, frequencies) of the density about that centre, without its mean on tissue.
@@ -62,9 +62,9 @@ class ReducedImage:
     tissue: Mask
 
 
-def _view(fingerprint: Fingerprint) -> ReducedImage:
+def _reduce(fingerprint: Fingerprint) -> ReducedImage:
     picture, tissue = open_picture(fingerprint)
-    tissue &= grainy(picture, tissue)
+    tissue &= grain_mask(picture, tissue)
     scale = min(1.0, _SIDE / max(picture.shape))
     size = max(8, round(picture.shape[1] * scale)), max(8, round(picture.shape[0] * scale))
     bare = picture * tissue
@@ -78,8 +78,8 @@ def coarse_image(fingerprint: Fingerprint) -> CoarseImage | None:
 
     Fields have no outline to be laid onto each other by, and two of them would fit somehow at some turn.
     """
-    view = _view(fingerprint)
-    density, small = view.density, view.tissue
+    image = _reduce(fingerprint)
+    density, small = image.density, image.tissue
     if small.sum() < _FEWEST_PX or max(_rim(small).mean(), fingerprint.rim[0]) > _MOST_RIM:
         return None
     y, x = np.nonzero(small)
@@ -104,40 +104,41 @@ def _rim(mask: Mask) -> Mask:
 def propose_sections(
     slides: Sequence[CoarseImage | None], *, num_unnormalised: int | None = None
 ) -> list[tuple[int, int, float]]:
-    """Pairs of slides that are alike from afar at some turn about their centres.
+    """Pairs of slides whose gross structure is alike at some turn about their centres.
 
     Args:
-        slides: seen from afar; None is never in a pair.
+        slides: gross structure of each; None is never in a pair.
         num_unnormalised: only pairs of one of the first `num_unnormalised` with one of the others; None: all pairs.
 
     Returns:
         First and second by index, and the turn in degrees that lays the first onto the second.
     """
-    seen = [index for index, gross in enumerate(slides) if gross is not None]
-    if not seen:
+    indices = [index for index, image in enumerate(slides) if image is not None]
+    if not indices:
         return []
-    spectra = np.stack([gross.spectrum for gross in slides if gross is not None])
-    areas = np.array([gross.area for gross in slides if gross is not None])
-    split = len(seen) if num_unnormalised is None else sum(index < num_unnormalised for index in seen)
-    found = []
+    images = [image for image in slides if image is not None]
+    spectra = np.stack([image.spectrum for image in images])
+    areas = np.array([image.area for image in images])
+    split = len(indices) if num_unnormalised is None else int(np.searchsorted(indices, num_unnormalised))
+    proposals = []
     for start in range(0, split, _BLOCK):
         rows = slice(start, min(start + _BLOCK, split))
         begin = start if num_unnormalised is None else split
         # One product for each frequency, summed over the radii: the correlation at every turn at once.
         cross = np.matmul(spectra[rows].transpose(2, 0, 1), spectra[begin:].conj().transpose(2, 1, 0))
-        turns = np.fft.irfft(cross.transpose(1, 2, 0), _NUM_ANGLES, axis=2)
-        best = turns.argmax(axis=2)
-        i, j = np.nonzero(turns.max(axis=2) >= _ALIKE)
+        correlation = np.fft.irfft(cross.transpose(1, 2, 0), _NUM_ANGLES, axis=2)
+        best = correlation.argmax(axis=2)
+        i, j = np.nonzero(correlation.max(axis=2) >= _ALIKE)
         for one, two in zip(i.tolist(), j.tolist(), strict=True):
             first, second = one + start, two + begin
             if first < second and 1 / _AREA_RATIO < areas[first] / areas[second] < _AREA_RATIO:
-                found.append((seen[first], seen[second], -float(best[one, two]) * 360 / _NUM_ANGLES))
-    return found
+                proposals.append((indices[first], indices[second], -float(best[one, two]) * 360 / _NUM_ANGLES))
+    return proposals
 
 
 @dataclass(frozen=True)
 class SectionAgreement:
-    """How two slides agree from afar once one is laid onto the other.
+    """How the gross structure of two slides agrees once one is laid onto the other.
 
     Attributes:
         overlap: share of the smaller tissue that lies on the other's.
@@ -154,13 +155,17 @@ class SectionAgreement:
     @property
     def is_section(self) -> bool:
         """Sure enough to say so; the worse the outlines fit and the further it was turned, the surer it must be."""
-        asked = _LEAST_CERTAINTY + 12.0 * max(0.0, 0.95 - self.overlap)
-        if abs((self.turn + 180.0) % 360.0 - 180.0) > _USUAL_TURN:
-            asked += 1.0
-        return self.overlap >= _LEAST_OVERLAP and self.correlation >= _LEAST_CORRELATION and self.certainty >= asked
+        least_certainty = _LEAST_CERTAINTY + 12.0 * max(0.0, 0.95 - self.overlap)
+        if abs((self.turn + 180.0) % 360.0 - 180.0) > _SMALL_TURN:
+            least_certainty += 1.0
+        return (
+            self.overlap >= _LEAST_OVERLAP
+            and self.correlation >= _LEAST_CORRELATION
+            and self.certainty >= least_certainty
+        )
 
 
-def likeness(one: CoarseImage, two: CoarseImage, *, turn: float) -> SectionAgreement | None:
+def compare_structure(one: CoarseImage, two: CoarseImage, *, turn: float) -> SectionAgreement | None:
     """Lay `one` onto `two`, starting from a turn in degrees about the tissues' centres, and compare.
 
     The map is affine and maximises the enhanced correlation coefficient (Evangelidis and Psarakis, IEEE TPAMI 30(10),
@@ -170,7 +175,7 @@ def likeness(one: CoarseImage, two: CoarseImage, *, turn: float) -> SectionAgree
         None where nothing fits.
     """
     start = _start(one, two, turn=turn)
-    moving, target = _view(one.fingerprint), _view(two.fingerprint)
+    moving, target = _reduce(one.fingerprint), _reduce(two.fingerprint)
     try:
         _, matrix = cv2.findTransformECC(
             cv2.GaussianBlur(target.density, (0, 0), 1.5),
@@ -186,14 +191,14 @@ def likeness(one: CoarseImage, two: CoarseImage, *, turn: float) -> SectionAgree
         return None
     if not 0.7 < abs(float(np.linalg.det(matrix[:, :2]))) < 1.4:
         return None
-    return _compare(moving, target, _enlarged(matrix, moving, target), turn=turn)
+    return _compare(moving, target, _enlarge(matrix, moving, target), turn=turn)
 
 
-def _enlarged(matrix: Grey, moving: ReducedImage, target: ReducedImage) -> npt.NDArray[np.float64]:
+def _enlarge(matrix: Grey, moving: ReducedImage, target: ReducedImage) -> npt.NDArray[np.float64]:
     """The same map, between the larger pictures."""
     grow = []
-    for view in (moving, target):
-        x, y = view.picture.shape[1] / view.density.shape[1], view.picture.shape[0] / view.density.shape[0]
+    for image in (moving, target):
+        x, y = image.picture.shape[1] / image.density.shape[1], image.picture.shape[0] / image.density.shape[0]
         grow.append(np.array([[x, 0, 0.5 * x - 0.5], [0, y, 0.5 * y - 0.5], [0, 0, 1]]))
     return np.asarray((grow[0] @ np.vstack([matrix, [0, 0, 1]]) @ np.linalg.inv(grow[1]))[:2])
 

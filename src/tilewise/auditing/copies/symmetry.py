@@ -23,8 +23,8 @@ WORDS = (
 
 
 def _matrices() -> npt.NDArray[np.float32]:
-    turns = [np.linalg.matrix_power(_TURN, times) for times in range(4)]
-    return np.stack([*turns, *(turn @ _MIRROR for turn in turns)]).astype(np.float32)
+    rotations = [np.linalg.matrix_power(_TURN, times) for times in range(4)]
+    return np.stack([*rotations, *(rotation @ _MIRROR for rotation in rotations)]).astype(np.float32)
 
 
 #: (8, 2, 2): what each symmetry does to a vector (x, y).

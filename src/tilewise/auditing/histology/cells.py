@@ -133,10 +133,10 @@ def _strip(image: npt.NDArray[Any], corners: npt.NDArray[np.int64], side: int) -
 
 def _ink_like(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     hue, saturation, value = cv2.split(cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV))
-    found = (saturation > _INK_SATURATION) & (hue > _INK_HUES[0]) & (hue < _INK_HUES[1])
-    found |= (saturation > _BLUE_INK_SATURATION) & (hue >= _BLUE_INK_HUES[0]) & (hue < _BLUE_INK_HUES[1])
-    found |= (saturation > _RED_INK_SATURATION) & ((hue <= _RED_HUES[0]) | (hue >= _RED_HUES[1]))
-    return np.asarray(found | (value < _BLACK), dtype=bool)
+    ink_like = (saturation > _INK_SATURATION) & (hue > _INK_HUES[0]) & (hue < _INK_HUES[1])
+    ink_like |= (saturation > _BLUE_INK_SATURATION) & (hue >= _BLUE_INK_HUES[0]) & (hue < _BLUE_INK_HUES[1])
+    ink_like |= (saturation > _RED_INK_SATURATION) & ((hue <= _RED_HUES[0]) | (hue >= _RED_HUES[1]))
+    return np.asarray(ink_like | (value < _BLACK), dtype=bool)
 
 
 def _bright_levels(rgb: npt.NDArray[np.uint8]) -> list[int]:

@@ -85,7 +85,7 @@ def own_evidence(facts: HistologyFacts) -> list[Evidence]:
     hidden = 1.0 - ramp(evenness, 0.55, 0.75)
     flat = max(ramp(detail.flat, 0.20, 0.45), 0.7 * ramp(detail.flat, 0.03, 0.20) * hidden)
     straight = ramp(detail.coherence, 0.70, 0.85) * (1.0 - ramp(evenness, 0.60, 0.75)) * bare
-    found = [
+    evidence = [
         Evidence(
             1.2 * max(sparse, 0.9 * bare),
             f"its detail lies on few edges with plain areas between (evenness {evenness:.2f}; tissue has 0.5 to 1)",
@@ -105,13 +105,13 @@ def own_evidence(facts: HistologyFacts) -> list[Evidence]:
     ]
     # A few cells, most of them at an edge, are a small sample.
     sample = min(1.0, facts.num_cells / _ENOUGH_CELLS)
-    return [Evidence(sample * item.weight, item.words) for item in found if item.weight > 0.0]
+    return [Evidence(sample * item.weight, item.words) for item in evidence if item.weight > 0.0]
 
 
 def _far_off(facts: Mapping[str, HistologyFacts]) -> dict[str, Evidence]:
     """How far slides lie from the cohort, where they also lean towards a drawing."""
     known, start = distances(facts)
-    found = {}
+    evidence = {}
     for name, far, (bare, odd) in known:
         # Ink, too, has colours that no dye has, so these alone must put a slide farther off.
         by_detail = ramp(far, start, 1.35 * start) * ramp(bare, 0.5 * LEANS, LEANS)
@@ -119,8 +119,8 @@ def _far_off(facts: Mapping[str, HistologyFacts]) -> dict[str, Evidence]:
         weight = 1.3 * max(by_detail, by_colour)
         if weight > 0.0:
             words = f"it lies {far:.1f} times as far from the rest of the {len(known)} slides as they from each other"
-            found[name] = Evidence(weight, words)
-    return found
+            evidence[name] = Evidence(weight, words)
+    return evidence
 
 
 def _evenness(detail: Detail) -> float:

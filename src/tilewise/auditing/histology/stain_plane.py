@@ -95,5 +95,5 @@ def _middle(values: npt.NDArray[np.float32]) -> float:
     return round(float(np.median(values)), 5)
 
 
-def _share(found: npt.NDArray[np.bool_]) -> float:
-    return round(float(found.mean()), 5)
+def _share(region: npt.NDArray[np.bool_]) -> float:
+    return round(float(region.mean()), 5)

@@ -4,14 +4,14 @@ from tilewise.auditing.ink.extent import InkMap, ink_map
 from tilewise.auditing.ink.facts import Colour, InkFacts, InkSpot
 from tilewise.auditing.ink.findings import ink_findings
 from tilewise.auditing.ink.measure import measure_ink
-from tilewise.auditing.ink.repair import Repaired, before_after, repair
+from tilewise.auditing.ink.repair import RepairedImage, before_after, repair
 
 __all__ = [
     "Colour",
     "InkFacts",
     "InkMap",
     "InkSpot",
-    "Repaired",
+    "RepairedImage",
     "before_after",
     "ink_findings",
     "ink_map",

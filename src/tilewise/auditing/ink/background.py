@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.auditing.ink.fields import Bool, Field, carry_on
+from tilewise.auditing.ink.fields import Bool, Field, extrapolate
 from tilewise.tissue import glass_level
 from tilewise.units import Box, Size
 
@@ -51,7 +51,7 @@ class Background:
         return np.asarray(np.clip(np.rint(grey), 0, 255), dtype=np.uint8)
 
 
-def glass_behind(rgb: npt.NDArray[np.uint8], glass: Bool) -> Background:
+def estimate_background(rgb: npt.NDArray[np.uint8], glass: Bool) -> Background:
     """Estimate the glass everywhere from where it is bare.
 
     Args:
@@ -74,7 +74,7 @@ def glass_behind(rgb: npt.NDArray[np.uint8], glass: Bool) -> Background:
     if not clean.any():
         clean = share >= share.max()
     # The median takes dust out.
-    calm = cv2.medianBlur(carry_on(small, clean), 5)
+    calm = cv2.medianBlur(extrapolate(small, clean), 5)
     level = cv2.GaussianBlur(calm, (0, 0), 2.0)
     background = Background(level, np.zeros((1, 1, 3), np.float32), size)
     return Background(level, _grain(rgb, glass, background), size)

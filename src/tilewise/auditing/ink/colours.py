@@ -1,4 +1,4 @@
-"""Which colours are ink and never haematoxylin or eosin: rules on a small, even view of the slide."""
+"""Which colours are ink and never haematoxylin or eosin: rules on a small, even image of the slide."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ReducedImage:
     Attributes:
         rgb: uint8 (h, w, 3), reduced by area.
         glass: float32 (3,), the level of empty glass.
-        scale: level-0 pixels times this are pixels of the view.
+        scale: level-0 pixels times this are pixels of the reduced image.
         hue: degrees, red around 0, from -60 to 300.
         saturation, value: 0 to 1, of the colours relative to glass.
         chroma: difference of the largest and smallest channel, 0 to 1.
@@ -97,18 +97,18 @@ class Rule:
     pure: Callable[[ReducedImage], Bool] | None = None
     pure_texture: float = 0.0
 
-    def seeds(self, view: ReducedImage, strict: Bool, loose: Bool) -> Bool:
+    def seeds(self, image: ReducedImage, strict: Bool, loose: Bool) -> Bool:
         """Which strict pixels lie in areas as even as paint; both as this rule's own functions gave them."""
-        texture = texture_within(view.grey, loose | strict)
+        texture = texture_within(image.grey, loose | strict)
         even = texture < self.texture
         if self.pure is not None:
-            even |= self.pure(view) & (texture < self.pure_texture)
+            even |= self.pure(image) & (texture < self.pure_texture)
         return np.asarray(strict & even, dtype=bool)
 
 
-def bare_glass(view: ReducedImage) -> Bool:
-    """Pale, colourless pixels of the view; bool (h, w)."""
-    return np.asarray((view.relative.min(axis=2) > _PALE) & (view.chroma < _COLOURLESS), dtype=bool)
+def bare_glass(image: ReducedImage) -> Bool:
+    """Pale, colourless pixels of the reduced image; bool (h, w)."""
+    return np.asarray((image.relative.min(axis=2) > _PALE) & (image.chroma < _COLOURLESS), dtype=bool)
 
 
 def texture_within(grey: Field, region: Bool) -> Field:
@@ -136,9 +136,9 @@ def _strong_saturation(saturation: Field) -> float:
     return float(np.clip(otsu / 255.0, 0.36, 0.50))
 
 
-def _excess(view: ReducedImage, ink: int, *others: int) -> Field:
+def _excess(image: ReducedImage, ink: int, *others: int) -> Field:
     """By how much the least of the other channels' densities exceeds the ink's own; dyes never do so in green."""
-    density = view.density
+    density = image.density
     least = density[:, :, others[0]]
     for other in others[1:]:
         least = np.minimum(least, density[:, :, other])
@@ -146,65 +146,65 @@ def _excess(view: ReducedImage, ink: int, *others: int) -> Field:
     return excess
 
 
-def _hue(view: ReducedImage, low: float, high: float) -> Bool:
-    return np.asarray((view.hue > low) & (view.hue < high), dtype=bool)
+def _hue(image: ReducedImage, low: float, high: float) -> Bool:
+    return np.asarray((image.hue > low) & (image.hue < high), dtype=bool)
 
 
 # Haematoxylin and eosin both absorb green most of all; ink that lets green through can be neither.
-def _green(view: ReducedImage) -> Bool:
-    return (_excess(view, 1, 0, 2) > 0.085) & (view.saturation > 0.8 * view.strong)
+def _green(image: ReducedImage) -> Bool:
+    return (_excess(image, 1, 0, 2) > 0.085) & (image.saturation > 0.8 * image.strong)
 
 
-def _green_loose(view: ReducedImage) -> Bool:
-    return (_excess(view, 1, 0, 2) > 0.04) & _hue(view, 62, 200)
+def _green_loose(image: ReducedImage) -> Bool:
+    return (_excess(image, 1, 0, 2) > 0.04) & _hue(image, 62, 200)
 
 
-def _blue(view: ReducedImage) -> Bool:
-    return _hue(view, 192, 248) & (view.saturation > view.strong) & (_excess(view, 1, 0) > 0.0)
+def _blue(image: ReducedImage) -> Bool:
+    return _hue(image, 192, 248) & (image.saturation > image.strong) & (_excess(image, 1, 0) > 0.0)
 
 
-def _pure_blue(view: ReducedImage) -> Bool:
-    return _hue(view, 195, 228) & (view.saturation > 0.52)
+def _pure_blue(image: ReducedImage) -> Bool:
+    return _hue(image, 195, 228) & (image.saturation > 0.52)
 
 
-def _blue_loose(view: ReducedImage) -> Bool:
-    return _hue(view, 185, 254) & (view.saturation > 0.36)
+def _blue_loose(image: ReducedImage) -> Bool:
+    return _hue(image, 185, 254) & (image.saturation > 0.36)
 
 
 # Blood and bone are as red as paint, but grained.
-def _red(view: ReducedImage) -> Bool:
-    return _hue(view, -11, 17) & (view.saturation > 0.5) & (_excess(view, 0, 1, 2) > 0.25)
+def _red(image: ReducedImage) -> Bool:
+    return _hue(image, -11, 17) & (image.saturation > 0.5) & (_excess(image, 0, 1, 2) > 0.25)
 
 
-def _pure_red(view: ReducedImage) -> Bool:
-    return _hue(view, -6.5, 17) & (view.saturation > 0.76) & (view.value > 0.5)
+def _pure_red(image: ReducedImage) -> Bool:
+    return _hue(image, -6.5, 17) & (image.saturation > 0.76) & (image.value > 0.5)
 
 
-def _red_loose(view: ReducedImage) -> Bool:
-    return _hue(view, -15, 25) & (view.saturation > 0.45)
+def _red_loose(image: ReducedImage) -> Bool:
+    return _hue(image, -15, 25) & (image.saturation > 0.45)
 
 
-def _yellow(view: ReducedImage) -> Bool:
-    return _hue(view, 35, 72) & (view.saturation > 1.15 * view.strong) & (view.value > 0.55)
+def _yellow(image: ReducedImage) -> Bool:
+    return _hue(image, 35, 72) & (image.saturation > 1.15 * image.strong) & (image.value > 0.55)
 
 
-def _yellow_loose(view: ReducedImage) -> Bool:
-    return _hue(view, 28, 78) & (view.saturation > 0.28)
+def _yellow_loose(image: ReducedImage) -> Bool:
+    return _hue(image, 28, 78) & (image.saturation > 0.28)
 
 
 # Nuclei are never so dark without a touch of purple.
-def _black(view: ReducedImage) -> Bool:
-    purple = np.minimum(view.relative[:, :, 0], view.relative[:, :, 2]) - view.relative[:, :, 1]
-    grey = (view.saturation < 0.42) | (view.chroma < 0.05)
-    return (view.value < 0.42) & (view.chroma < 0.15) & (purple < 0.07) & grey
+def _black(image: ReducedImage) -> Bool:
+    purple = np.minimum(image.relative[:, :, 0], image.relative[:, :, 2]) - image.relative[:, :, 1]
+    grey = (image.saturation < 0.42) | (image.chroma < 0.05)
+    return (image.value < 0.42) & (image.chroma < 0.15) & (purple < 0.07) & grey
 
 
-def _pure_black(view: ReducedImage) -> Bool:
-    return (view.value < 0.2) & (view.chroma < 0.04)
+def _pure_black(image: ReducedImage) -> Bool:
+    return (image.value < 0.2) & (image.chroma < 0.04)
 
 
-def _black_loose(view: ReducedImage) -> Bool:
-    return (view.value < 0.5) & (view.chroma < 0.2)
+def _black_loose(image: ReducedImage) -> Bool:
+    return (image.value < 0.5) & (image.chroma < 0.2)
 
 
 RULES: Final[dict[Colour, Rule]] = {

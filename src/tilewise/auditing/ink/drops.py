@@ -1,4 +1,4 @@
-"""Small drops of the same ink beside a spot, too small to be seen on the reduced view."""
+"""Small drops of the same ink beside a spot, too small to be seen on the reduced image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.auditing.ink.fields import Bool, Field, grown
+from tilewise.auditing.ink.fields import Bool, Field, dilate
 
 # Colours are counted in cubes of this many bits a channel.
 _BITS: Final = 4
@@ -17,7 +17,7 @@ _RATIO, _RARITY = 25.0, 2e-4
 _LEAST_PX, _LEAST_HALF_WIDTH = 24, 2.0
 
 
-def drops_beside(rgb: npt.NDArray[np.uint8], core: Bool, reach: int) -> Bool:
+def find_drops(rgb: npt.NDArray[np.uint8], core: Bool, reach: int) -> Bool:
     """Find drops by the colours of the core itself: those that hardly occur outside it.
 
     Args:
@@ -28,7 +28,7 @@ def drops_beside(rgb: npt.NDArray[np.uint8], core: Bool, reach: int) -> Bool:
     Returns:
         bool (H, W), drops apart from the core.
     """
-    outside = ~grown(core, reach)
+    outside = ~dilate(core, reach)
     if np.count_nonzero(outside) < 100 or not core.any():
         return np.zeros_like(core)
     shift = 8 - _BITS

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.auditing.ink.background import Background, glass_behind
+from tilewise.auditing.ink.background import Background, estimate_background
 from tilewise.auditing.ink.colours import ReducedImage, bare_glass
-from tilewise.auditing.ink.drops import drops_beside
+from tilewise.auditing.ink.drops import find_drops
 from tilewise.auditing.ink.facts import InkFacts
-from tilewise.auditing.ink.fields import Bool, Field, carry_on, grown, without_holes
+from tilewise.auditing.ink.fields import Bool, Field, dilate, extrapolate, fill_holes
 from tilewise.auditing.ink.spots import Spot, find_spots
 from tilewise.units import Box, Size
 
@@ -25,7 +25,7 @@ _BRIGHTER, _TINT = 5.0, 0.12
 # Below this share of tissue around it, a pixel beside ink that looks like glass with ink on it is just that.
 _LIKELY_GLASS = 0.5
 # Of a ring's pixels this percentile tells; the rest may hold something else. Width of a halo nothing tells of.
-_OF_RING, _USUAL_HALO = 40, 0.3
+_OF_RING, _DEFAULT_HALO = 40, 0.3
 # Drops beside a spot are looked for this far around it, as a share of its longer side.
 _DROPS_WITHIN = 0.6
 # Grey levels by which a mixture of ink and glass may miss the line between their colours.
@@ -55,20 +55,20 @@ class InkMap:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class UnmixingContext:
     """What every spot of a slide is unmixed from.
 
     Attributes:
         rgb: uint8 (H, W, 3), the slide.
-        view: it, reduced.
+        image: it, reduced.
         background: its glass.
-        tissue_colour: float32 (h, w, 3) of the view, tissue carried on under ink and glass.
-        tissue_share: float32 (h, w) of the view, how surely it is tissue; under ink carried on from around it.
+        tissue_colour: float32 (h, w, 3) of the reduced image, tissue carried on under ink and glass.
+        tissue_share: float32 (h, w) of the reduced image, how surely it is tissue; under ink carried on from around it.
         reach: pixels of level 0 that a halo may extend.
     """
 
     rgb: npt.NDArray[np.uint8]
-    view: ReducedImage
+    image: ReducedImage
     background: Background
     tissue_colour: Field
     tissue_share: Field
@@ -89,74 +89,74 @@ def ink_map(rgb: npt.NDArray[np.uint8], facts: InkFacts | None = None) -> InkMap
     nothing = np.zeros(rgb.shape[:2], dtype=bool)
     if facts is not None and not facts.spots:
         return InkMap(nothing, nothing.copy())
-    view = ReducedImage.of(rgb)
-    spots = find_spots(view)
-    core, halo, _ = extents(rgb, view, spots) if spots else (nothing, nothing.copy(), None)
+    image = ReducedImage.of(rgb)
+    spots = find_spots(image)
+    core, halo, _ = extents(rgb, image, spots) if spots else (nothing, nothing.copy(), None)
     return InkMap(core, halo)
 
 
-def extents(rgb: npt.NDArray[np.uint8], view: ReducedImage, spots: tuple[Spot, ...]) -> tuple[Bool, Bool, Background]:
+def extents(rgb: npt.NDArray[np.uint8], image: ReducedImage, spots: tuple[Spot, ...]) -> tuple[Bool, Bool, Background]:
     """Core and halo of these spots, bool (H, W) each, and the glass that was found beside them."""
-    around = _surroundings(rgb, view, spots)
+    context = _unmixing_context(rgb, image, spots)
     core = np.zeros(rgb.shape[:2], dtype=bool)
     halo = np.zeros_like(core)
     for spot in spots:
-        box = _box(spot, around)
-        spot_core, spot_halo = _extent(spot, box, around)
+        box = _box(spot, context)
+        spot_core, spot_halo = _extent(spot, box, context)
         core[box.rows, box.columns] |= spot_core
         halo[box.rows, box.columns] |= spot_halo
-    return core, halo & ~core, around.background
+    return core, halo & ~core, context.background
 
 
-def _surroundings(rgb: npt.NDArray[np.uint8], view: ReducedImage, spots: tuple[Spot, ...]) -> Surroundings:
+def _unmixing_context(rgb: npt.NDArray[np.uint8], image: ReducedImage, spots: tuple[Spot, ...]) -> UnmixingContext:
     height, width = rgb.shape[:2]
     reach = int(np.clip(_REACH_SHARE * min(height, width), *_REACH_PX))
-    ink = np.zeros(view.rgb.shape[:2], dtype=bool)
+    ink = np.zeros(image.rgb.shape[:2], dtype=bool)
     for spot in spots:
         ink |= spot.region
-    near = grown(ink, round(reach * view.scale) + 2)
-    empty = bare_glass(view) & ~near
-    glass = grown(~empty, 2) ^ True
+    near = dilate(ink, round(reach * image.scale) + 2)
+    empty = bare_glass(image) & ~near
+    glass = dilate(~empty, 2) ^ True
     whole = cv2.resize(glass.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).astype(bool)
-    background = glass_behind(rgb, whole)
-    colour = carry_on(view.rgb, ~(near | empty))
-    return Surroundings(rgb, view, background, colour, carry_on((~empty).astype(np.float32), ~near), reach)
+    background = estimate_background(rgb, whole)
+    colour = extrapolate(image.rgb, ~(near | empty))
+    return UnmixingContext(rgb, image, background, colour, extrapolate((~empty).astype(np.float32), ~near), reach)
 
 
-def _box(spot: Spot, around: Surroundings) -> Box:
+def _box(spot: Spot, context: UnmixingContext) -> Box:
     x, y, width, height = cv2.boundingRect(spot.region.astype(np.uint8))
-    scale = around.view.scale
-    margin = max(2 * around.reach, int(_DROPS_WITHIN * max(width, height) / scale))
+    scale = context.image.scale
+    margin = max(2 * context.reach, int(_DROPS_WITHIN * max(width, height) / scale))
     left, top = int(x / scale) - margin, int(y / scale) - margin
     box = Box(left, top, int(width / scale) + 2 * margin + 2, int(height / scale) + 2 * margin + 2)
-    clipped = box.clip(Size(around.rgb.shape[1], around.rgb.shape[0]))
+    clipped = box.clip(Size(context.rgb.shape[1], context.rgb.shape[0]))
     assert clipped is not None  # a spot lies on the slide
     return clipped
 
 
-def _extent(spot: Spot, box: Box, around: Surroundings) -> tuple[Bool, Bool]:
+def _extent(spot: Spot, box: Box, context: UnmixingContext) -> tuple[Bool, Bool]:
     """Core and halo of one spot within its box."""
-    view = around.view
-    picture = around.rgb[box.rows, box.columns].astype(np.float32)
-    ink = _enlarged(carry_on(view.rgb, spot.seeds), box, around)
-    glass = around.background.smooth(box)
-    tissue = _enlarged(around.tissue_colour, box, around)
-    on_glass, off_line = _unmixed(picture, glass, ink)
-    on_tissue, off_tissue = _unmixed(picture, tissue, ink)
+    image = context.image
+    picture = context.rgb[box.rows, box.columns].astype(np.float32)
+    ink = _enlarge(extrapolate(image.rgb, spot.seeds), box, context)
+    glass = context.background.smooth(box)
+    tissue = _enlarge(context.tissue_colour, box, context)
+    on_glass, off_line = _unmix(picture, glass, ink)
+    on_tissue, off_tissue = _unmix(picture, tissue, ink)
     bare = (off_line < _OFF_LINE) & (off_line < off_tissue + 4.0)
-    core = _core(spot, box, around, np.where(bare, on_glass, on_tissue))
+    core = _core(spot, box, context, np.where(bare, on_glass, on_tissue))
     core |= _shine(core, picture, glass, on_glass, bare=bare)
-    core |= drops_beside(around.rgb[box.rows, box.columns], core, around.reach)
+    core |= find_drops(context.rgb[box.rows, box.columns], core, context.reach)
     distance = cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, 5)
-    within = distance <= around.reach
-    beside = bare & within & (_enlarged(around.tissue_share, box, around) < _LIKELY_GLASS)
-    width = _halo_width(distance, on_glass, beside, around.reach)
+    within = distance <= context.reach
+    beside = bare & within & (_enlarge(context.tissue_share, box, context) < _LIKELY_GLASS)
+    width = _halo_width(distance, on_glass, beside, context.reach)
     if width is None:
-        width = _halo_width(distance, _against_all(picture, core, distance > around.reach), within, around.reach)
+        width = _halo_width(distance, _against_all(picture, core, distance > context.reach), within, context.reach)
     if width is None:
-        width = _USUAL_HALO * around.reach
-    seen = bare & (cv2.blur(np.where(bare, on_glass, 0.0), (3, 3)) > _ON_GLASS)
-    halo = (distance <= width + 1.0) | (seen & (distance <= 1.5 * width + 3.0))
+        width = _DEFAULT_HALO * context.reach
+    faint = bare & (cv2.blur(np.where(bare, on_glass, 0.0), (3, 3)) > _ON_GLASS)
+    halo = (distance <= width + 1.0) | (faint & (distance <= 1.5 * width + 3.0))
     return core, halo & ~core
 
 
@@ -172,11 +172,11 @@ def _shine(core: Bool, picture: Field, glass: Field, on_glass: Field, *, bare: B
     _, labels = cv2.connectedComponents(shine.astype(np.uint8), connectivity=4)
     touching = np.unique(labels[core])
     joined = np.isin(labels, touching[touching > 0])
-    return without_holes(joined, largest=_LARGEST_HOLE * float(np.count_nonzero(core)))
+    return fill_holes(joined, largest=_LARGEST_HOLE * float(np.count_nonzero(core)))
 
 
-def _enlarged(field: Field, box: Box, around: Surroundings) -> Field:
-    scale = around.view.scale
+def _enlarge(field: Field, box: Box, context: UnmixingContext) -> Field:
+    scale = context.image.scale
     x = (np.arange(box.x, box.right, dtype=np.float32) + 0.5) * scale - 0.5
     y = (np.arange(box.y, box.bottom, dtype=np.float32) + 0.5) * scale - 0.5
     map_x, map_y = np.meshgrid(x, y)
@@ -184,7 +184,7 @@ def _enlarged(field: Field, box: Box, around: Surroundings) -> Field:
     return enlarged
 
 
-def _unmixed(picture: Field, beneath: Field, ink: Field) -> tuple[Field, Field]:
+def _unmix(picture: Field, beneath: Field, ink: Field) -> tuple[Field, Field]:
     """Share of ink in each pixel, and by how many grey levels its colour misses the line of mixtures."""
     towards = ink - beneath
     changed = picture - beneath
@@ -201,24 +201,24 @@ def _against_all(picture: Field, core: Bool, outside: Bool) -> Field:
     others = picture[outside][:: max(1, np.count_nonzero(outside) // 20_000)]
     if len(others) < _FEWEST_IN_RING:
         return np.zeros(core.shape, np.float32)
-    usual = np.median(others, axis=0)
-    ink = np.median(picture[core], axis=0) - usual
+    centre = np.median(others, axis=0)
+    ink = np.median(picture[core], axis=0) - centre
     noise = np.cov(others.T) + 4.0 * np.eye(3)
     direction = np.linalg.solve(noise, ink)
     scale = max(float(ink @ direction), 1e-6)
-    share: Field = ((picture - usual.astype(np.float32)) @ (direction / scale).astype(np.float32)).astype(np.float32)
+    share: Field = ((picture - centre.astype(np.float32)) @ (direction / scale).astype(np.float32)).astype(np.float32)
     return share
 
 
-def _core(spot: Spot, box: Box, around: Surroundings, share: Field) -> Bool:
-    """What is more ink than anything else, near the spot that the view showed, and the spot's inside."""
-    size = (around.rgb.shape[1], around.rgb.shape[0])
-    step = max(1, round(1.0 / around.view.scale))
-    shown = cv2.resize(spot.region.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)[box.rows, box.columns] > 0
-    inside = ~grown(~shown, step)
+def _core(spot: Spot, box: Box, context: UnmixingContext, share: Field) -> Bool:
+    """What is more ink than anything else, near the spot that the reduced image showed, and the spot's inside."""
+    size = (context.rgb.shape[1], context.rgb.shape[0])
+    step = max(1, round(1.0 / context.image.scale))
+    region = cv2.resize(spot.region.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)[box.rows, box.columns] > 0
+    inside = ~dilate(~region, step)
     mostly = cv2.medianBlur((share > _CORE).astype(np.uint8), 3).astype(bool)
-    core = inside | (mostly & grown(shown, 3 * step))
-    core = without_holes(core, largest=_LARGEST_HOLE * float(np.count_nonzero(core)))
+    core = inside | (mostly & dilate(region, 3 * step))
+    core = fill_holes(core, largest=_LARGEST_HOLE * float(np.count_nonzero(core)))
     return np.asarray(core, dtype=bool)
 
 
@@ -237,13 +237,13 @@ def _halo_width(distance: Field, share: Field, where: Bool, reach: int) -> float
     if np.count_nonzero(np.diff(starts) >= _FEWEST_IN_RING) < max(3, reach // 2):
         return None
     rings = np.split(share[where][order], starts)[1:-1]
-    usual = np.array([np.percentile(one, _OF_RING) if one.size >= _FEWEST_IN_RING else np.nan for one in rings])
-    known = np.flatnonzero(~np.isnan(usual))
-    usual = np.interp(np.arange(usual.size), known, usual[known])
-    outer = usual[-max(3, reach // 4) :]
+    levels = np.array([np.percentile(one, _OF_RING) if one.size >= _FEWEST_IN_RING else np.nan for one in rings])
+    known = np.flatnonzero(~np.isnan(levels))
+    levels = np.interp(np.arange(levels.size), known, levels[known])
+    outer = levels[-max(3, reach // 4) :]
     if np.ptp(outer) > 2 * _ON_RING:
         return None
-    inked = np.flatnonzero(usual - np.median(outer) > _ON_RING)
+    inked = np.flatnonzero(levels - np.median(outer) > _ON_RING)
     # Rings are followed outwards as long as they hold ink; one beyond a gap is something else.
     gaps = np.flatnonzero(np.diff(inked, prepend=-1) > 2)
     inked = inked[: gaps[0]] if gaps.size else inked

@@ -10,7 +10,7 @@ Field = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 
 
-def carry_on(values: npt.NDArray[np.uint8] | Field, known: Bool) -> Field:
+def extrapolate(values: npt.NDArray[np.uint8] | Field, known: Bool) -> Field:
     """Fill what is unknown smoothly from what is known, near values first.
 
     Averages go down a pyramid and come up again where they are missing: push-pull (Gortler et al., The Lumigraph,
@@ -33,14 +33,14 @@ def carry_on(values: npt.NDArray[np.uint8] | Field, known: Bool) -> Field:
         weight = _resize(weight, size, cv2.INTER_AREA)
         levels.append((value, weight))
     value, weight = levels[-1]
-    filled = np.asarray(value / np.maximum(_like(weight, value), np.float32(1e-9)), dtype=np.float32)
+    filled = np.asarray(value / np.maximum(_broadcast(weight, value), np.float32(1e-9)), dtype=np.float32)
     for value, weight in reversed(levels[:-1]):
         above = _resize(filled, (weight.shape[1], weight.shape[0]), cv2.INTER_LINEAR)
-        filled = np.asarray(value + (np.float32(1.0) - _like(weight, value)) * above, dtype=np.float32)
+        filled = np.asarray(value + (np.float32(1.0) - _broadcast(weight, value)) * above, dtype=np.float32)
     return filled
 
 
-def without_holes(region: Bool, *, largest: float) -> Bool:
+def fill_holes(region: Bool, *, largest: float) -> Bool:
     """The region with every enclosed hole of at most `largest` pixels filled.
 
     Args:
@@ -58,7 +58,7 @@ def without_holes(region: Bool, *, largest: float) -> Bool:
     return filled
 
 
-def grown(region: Bool, radius: int) -> Bool:
+def dilate(region: Bool, radius: int) -> Bool:
     """The region with everything within `radius` pixels of it."""
     if radius < 1:
         return region
@@ -71,5 +71,5 @@ def _resize(field: Field, size: tuple[int, int], how: int) -> Field:
     return resized
 
 
-def _like(weight: Field, value: Field) -> Field:
+def _broadcast(weight: Field, value: Field) -> Field:
     return weight if value.ndim == 2 else weight[:, :, None]

@@ -32,16 +32,16 @@ def ink_findings(facts: Mapping[str, InkFacts]) -> Iterator[Finding]:
 
 def _ink(slide: str, fact: InkFacts) -> Finding:
     harmful = [spot for spot in fact.blobs if _harms(spot)]
-    told = harmful or list(fact.blobs)
-    colours = " and ".join(dict.fromkeys(spot.colour for spot in told))
-    what = f"{colours} blob" if len(told) == 1 else f"{len(told)} {colours} blobs"
-    tissue, mask = _sum(told, "tissue_share"), _sum(told, "mask_share")
-    where = f"{_percent(_sum(told, 'area_share'))} of the slide, on glass"
-    if any(spot.on_tissue for spot in told):
+    spots = harmful or list(fact.blobs)
+    colours = " and ".join(dict.fromkeys(spot.colour for spot in spots))
+    subject = f"{colours} blob" if len(spots) == 1 else f"{len(spots)} {colours} blobs"
+    tissue, mask = _sum(spots, "tissue_share"), _sum(spots, "mask_share")
+    where = f"{_percent(_sum(spots, 'area_share'))} of the slide, on glass"
+    if any(spot.on_tissue for spot in spots):
         where = f"{_percent(tissue)} of the tissue"
     where += f" and {_percent(mask)} of the mask" if mask else ""
-    confidence = max(spot.confidence for spot in told)
-    return Finding(slide, "ink", "", "repair" if harmful else "keep", confidence, f"{what} over {where}")
+    confidence = max(spot.confidence for spot in spots)
+    return Finding(slide, "ink", "", "repair" if harmful else "keep", confidence, f"{subject} over {where}")
 
 
 def _harms(spot: InkSpot) -> bool:

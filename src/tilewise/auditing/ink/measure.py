@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from tilewise.auditing.ink.colours import ReducedImage, bare_glass
 from tilewise.auditing.ink.facts import InkFacts, InkSpot, Kind
-from tilewise.auditing.ink.fields import Bool, Field, carry_on, grown
+from tilewise.auditing.ink.fields import Bool, Field, dilate, extrapolate
 from tilewise.auditing.ink.pens import find_pens
 from tilewise.auditing.ink.spots import Spot, find_spots
 from tilewise.units import Size
 
-# The halo of ink looks like pale tissue; this share of the view's longer side around a spot is asked nothing.
+# The halo of ink looks like pale tissue; this share of the reduced image's longer side around a spot is left out.
 _HALO_SHARE = 0.02
 # Tissue in this share of the pixels around a spot and its halo goes on under it.
 _TOUCHES = 0.05
@@ -28,11 +28,11 @@ _MASK_WORTH = 0.01
 
 
 @dataclass(frozen=True)
-class Ground:
+class SpotContext:
     """What lies around and under the spots.
 
     Attributes:
-        tissue: (h, w) share of tissue in each pixel of the view; under ink carried on from around it.
+        tissue: (h, w) share of tissue in each pixel of the reduced image; under ink carried on from around it.
         mask: (h, w) share of the mask in each pixel; None without a mask.
         tissue_area, mask_area: sums of both.
         near: bool (h, w), ink and as far as its halo may reach.
@@ -47,23 +47,23 @@ class Ground:
     joined: Bool
 
     @classmethod
-    def around(cls, spots: tuple[Spot, ...], tissue: Bool, mask: Bool | None, *, view: ReducedImage) -> Self:
-        """Reduce both masks to the view's size and take away from the tissue what is ink."""
-        size = Size(view.rgb.shape[1], view.rgb.shape[0])
+    def of(cls, spots: tuple[Spot, ...], tissue: Bool, mask: Bool | None, *, image: ReducedImage) -> Self:
+        """Reduce both masks to the reduced image's size and take away from the tissue what is ink."""
+        size = Size(image.rgb.shape[1], image.rgb.shape[0])
         ink = np.zeros((size.height, size.width), dtype=bool)
         for spot in spots:
             ink |= spot.region
-        near = grown(ink, max(2, round(_HALO_SHARE * max(size))))
-        shares = _reduced(tissue, size)
-        joined = _joined(bare_glass(view), (shares > 0.5) & ~near)
-        under = np.clip(carry_on(shares, ~near), 0.0, 1.0)
+        near = dilate(ink, max(2, round(_HALO_SHARE * max(size))))
+        shares = _reduce(tissue, size)
+        joined = _connected_to(bare_glass(image), (shares > 0.5) & ~near)
+        under = np.clip(extrapolate(shares, ~near), 0.0, 1.0)
         # Between ink and tissue that it does not touch lies glass, and there is no tissue under the ink.
         under[near & ~joined] = 0.0
-        reduced = None if mask is None else _reduced(mask, size)
+        reduced = None if mask is None else _reduce(mask, size)
         return cls(under, reduced, float(under.sum()), 0.0 if reduced is None else float(reduced.sum()), near, joined)
 
     def mask_share(self, region: Bool) -> float:
-        """Share of the mask within a region of the view, 0 without a mask."""
+        """Share of the mask within a region of the reduced image, 0 without a mask."""
         if self.mask is None or self.mask_area == 0.0:
             return 0.0
         return float(self.mask[region].sum()) / self.mask_area
@@ -82,14 +82,14 @@ def measure_ink(
         tissue: bool (H, W), of `tissue_mask`; it may hold the ink itself.
         mask: bool (H, W), the region of interest; None without one.
     """
-    view = ReducedImage.of(rgb)
-    spots = find_spots(view)
-    lines = find_pens(view)
+    image = ReducedImage.of(rgb)
+    spots = find_spots(image)
+    lines = find_pens(image)
     if not spots:
         return InkFacts(spots=lines)
-    ground = Ground.around(spots, tissue, mask, view=view)
-    kinds = spot_kinds(spots, ground)
-    measured = tuple(_measured(spot, kind, ground, view.scale) for spot, kind in zip(spots, kinds, strict=True))
+    context = SpotContext.of(spots, tissue, mask, image=image)
+    kinds = spot_kinds(spots, context)
+    measured = tuple(_measure_spot(spot, kind, context, image.scale) for spot, kind in zip(spots, kinds, strict=True))
     blobs = [spot for spot in measured if spot.kind == "blob"]
     return InkFacts(
         spots=measured + tuple(line for line in lines if not _within_any(line, measured)),
@@ -105,9 +105,9 @@ def _within_any(line: InkSpot, spots: tuple[InkSpot, ...]) -> bool:
     return any(spot.x <= x <= spot.x + spot.width and spot.y <= y <= spot.y + spot.height for spot in spots)
 
 
-def spot_kinds(spots: tuple[Spot, ...], ground: Ground) -> tuple[Kind, ...]:
+def spot_kinds(spots: tuple[Spot, ...], context: SpotContext) -> tuple[Kind, ...]:
     """Tell blobs from pen lines; small drops of a blob's colour belong to the blob."""
-    kinds = [_kind(spot.region, harmless=not _harms(spot, ground)) for spot in spots]
+    kinds = [_kind(spot.region, harmless=not _harms(spot, context)) for spot in spots]
     colours = {spot.colour for spot, kind in zip(spots, kinds, strict=True) if kind == "blob"}
     return tuple(
         "blob" if kind == "blob" or (kind == "small" and spot.colour in colours) else "pen"
@@ -115,26 +115,26 @@ def spot_kinds(spots: tuple[Spot, ...], ground: Ground) -> tuple[Kind, ...]:
     )
 
 
-def _harms(spot: Spot, ground: Ground) -> bool:
-    return _on_tissue(spot, ground) or ground.mask_share(spot.region) > _MASK_WORTH
+def _harms(spot: Spot, context: SpotContext) -> bool:
+    return _on_tissue(spot, context) or context.mask_share(spot.region) > _MASK_WORTH
 
 
-def _joined(bare: Bool, tissue: Bool) -> Bool:
+def _connected_to(bare: Bool, tissue: Bool) -> Bool:
     """Everything but bare glass that hangs together with tissue."""
     _, labels = cv2.connectedComponents((~bare).astype(np.uint8), connectivity=8)
     with_tissue = np.unique(labels[tissue & ~bare])
     return np.asarray(np.isin(labels, with_tissue), dtype=bool)
 
 
-def _on_tissue(spot: Spot, ground: Ground) -> bool:
-    if not ground.joined[spot.region].any():
+def _on_tissue(spot: Spot, context: SpotContext) -> bool:
+    if not context.joined[spot.region].any():
         return False
-    tissue = float(ground.tissue[spot.region].sum())
-    share = tissue / max(ground.tissue_area, 1.0)
-    return tissue > _ON_TISSUE_OF_SPOT * spot.area or share > _ON_TISSUE_OF_TISSUE or _touches(spot.region, ground)
+    tissue = float(context.tissue[spot.region].sum())
+    share = tissue / max(context.tissue_area, 1.0)
+    return tissue > _ON_TISSUE_OF_SPOT * spot.area or share > _ON_TISSUE_OF_TISSUE or _touches(spot.region, context)
 
 
-def _measured(spot: Spot, kind: Kind, ground: Ground, scale: float) -> InkSpot:
+def _measure_spot(spot: Spot, kind: Kind, context: SpotContext, scale: float) -> InkSpot:
     x, y, box_width, box_height = cv2.boundingRect(spot.region.astype(np.uint8))
     return InkSpot(
         colour=spot.colour,
@@ -144,17 +144,17 @@ def _measured(spot: Spot, kind: Kind, ground: Ground, scale: float) -> InkSpot:
         width=max(1, round(box_width / scale)),
         height=max(1, round(box_height / scale)),
         area_share=_share(spot.area / spot.region.size),
-        tissue_share=_share(float(ground.tissue[spot.region].sum()) / max(ground.tissue_area, 1.0)),
-        mask_share=_share(ground.mask_share(spot.region)),
-        on_tissue=_on_tissue(spot, ground),
+        tissue_share=_share(float(context.tissue[spot.region].sum()) / max(context.tissue_area, 1.0)),
+        mask_share=_share(context.mask_share(spot.region)),
+        on_tissue=_on_tissue(spot, context),
         confidence=spot.confidence,
     )
 
 
-def _touches(region: Bool, ground: Ground) -> bool:
+def _touches(region: Bool, context: SpotContext) -> bool:
     reach = max(2, round(_HALO_SHARE * max(region.shape)))
-    ring = grown(region, reach + 3) & ~ground.near
-    return bool(ring.any()) and float(ground.tissue[ring].mean()) > _TOUCHES
+    ring = dilate(region, reach + 3) & ~context.near
+    return bool(ring.any()) and float(context.tissue[ring].mean()) > _TOUCHES
 
 
 def _kind(region: Bool, *, harmless: bool) -> Literal["blob", "pen", "small"]:
@@ -170,7 +170,7 @@ def _kind(region: Bool, *, harmless: bool) -> Literal["blob", "pen", "small"]:
     return "pen" if harmless and (length > _PEN_LENGTH or border > 0.3) else "blob"
 
 
-def _reduced(mask: Bool, size: Size) -> Field:
+def _reduce(mask: Bool, size: Size) -> Field:
     reduced: Field = cv2.resize(mask.astype(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA)
     return np.asarray(reduced, dtype=np.float32) / np.float32(255)
 

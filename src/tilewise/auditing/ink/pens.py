@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from tilewise.auditing.ink.colours import ReducedImage
 from tilewise.auditing.ink.facts import Colour, InkSpot
-from tilewise.auditing.ink.fields import Bool, grown
+from tilewise.auditing.ink.fields import Bool, dilate
 
 # Lines are looked for where at least this share of the slide is bare glass; fields within tissue have none.
 _LEAST_GLASS: Final = 0.4
 # Of the glass's light, in the channel that loses most: a line takes this much, bare glass no more than that.
-_TAKEN, _BARE = 0.16, 0.07
-# On the view: a line is this long at least, at most so wide, and so many times longer than wide.
+_ABSORBED, _BARE = 0.16, 0.07
+# On the reduced image: a line is this long at least, at most so wide, and so many times longer than wide.
 _LENGTH_PX, _HALF_WIDTH_PX, _ELONGATED = 11, 3.2, 2.5
 # All but this share of what lies around a line is bare glass.
 _AROUND_PX, _NOT_BARE = 4, 0.03
@@ -26,40 +26,40 @@ _MOST_MARKS = 300
 _CONFIDENCE = 0.7
 
 
-def find_pens(view: ReducedImage) -> tuple[InkSpot, ...]:
+def find_pens(image: ReducedImage) -> tuple[InkSpot, ...]:
     """Thin, even lines in a pen's colour that stand apart on bare glass.
 
     Args:
-        view: the slide, reduced.
+        image: the slide, reduced.
 
     Returns:
         One spot per line, largest first; they lie on glass, so they cover neither tissue nor mask.
     """
-    # Three channels' worth of light taken, against the glass, without the view's smoothing: lines are thin.
-    taken = np.clip(1.0 - view.rgb.astype(np.float32) / view.glass, 0.0, 1.0)
-    most = cv2.max(cv2.max(*cv2.split(taken)[:2]), cv2.split(taken)[2])
-    bare = most < _BARE
+    # Light absorbed by channel, against the glass, without the reduced image's smoothing: lines are thin.
+    absorbed = np.clip(1.0 - image.rgb.astype(np.float32) / image.glass, 0.0, 1.0)
+    strongest = cv2.max(cv2.max(*cv2.split(absorbed)[:2]), cv2.split(absorbed)[2])
+    bare = strongest < _BARE
     if float(bare.mean()) < _LEAST_GLASS:
         return ()
-    marks = (most > _TAKEN).astype(np.uint8)
+    marks = (strongest > _ABSORBED).astype(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(marks, connectivity=8)
     long = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT]) >= _LENGTH_PX
     candidates = np.flatnonzero(long)[1:]
     if not 0 < candidates.size <= _MOST_MARKS:
         return ()
-    found = [_line(taken, bare, labels, stats[label], int(label)) for label in candidates]
-    lines = [_spot(line, view) for line in found if line is not None]
-    return tuple(sorted(lines, key=lambda spot: (-spot.area_share, spot.x, spot.y)))
+    lines = [_line(absorbed, bare, labels, stats[label], int(label)) for label in candidates]
+    spots = [_spot(line, image) for line in lines if line is not None]
+    return tuple(sorted(spots, key=lambda spot: (-spot.area_share, spot.x, spot.y)))
 
 
 def _line(
-    taken: npt.NDArray[np.float32],
+    absorbed: npt.NDArray[np.float32],
     bare: Bool,
     labels: npt.NDArray[np.int32],
     stats: npt.NDArray[np.int32],
     label: int,
 ) -> tuple[Colour, tuple[int, int, int, int], int] | None:
-    """Colour, box and area of a component on the view if it is a line."""
+    """Colour, box and area of a component on the reduced image if it is a line."""
     x, y, width, height, area = (int(value) for value in stats)
     rows = slice(max(0, y - _AROUND_PX), y + height + _AROUND_PX)
     columns = slice(max(0, x - _AROUND_PX), x + width + _AROUND_PX)
@@ -67,23 +67,23 @@ def _line(
     half_width = float(cv2.distanceTransform(np.pad(own, 1).astype(np.uint8), cv2.DIST_L2, 5).max())
     if half_width > _HALF_WIDTH_PX or area < _ELONGATED * np.pi * half_width**2:
         return None
-    ring = grown(own, _AROUND_PX) & ~grown(own, 2)
+    ring = dilate(own, _AROUND_PX) & ~dilate(own, 2)
     if float((~bare[rows, columns])[ring].mean()) > _NOT_BARE:
         return None
-    colour = _colour(taken[rows, columns][own])
+    colour = _colour(absorbed[rows, columns][own])
     return None if colour is None else (colour, (x, y, width, height), area)
 
 
-def _spot(line: tuple[Colour, tuple[int, int, int, int], int], view: ReducedImage) -> InkSpot:
+def _spot(line: tuple[Colour, tuple[int, int, int, int], int], image: ReducedImage) -> InkSpot:
     colour, (x, y, width, height), area = line
     return InkSpot(
         colour=colour,
         kind="pen",
-        x=int(x / view.scale),
-        y=int(y / view.scale),
-        width=max(1, round(width / view.scale)),
-        height=max(1, round(height / view.scale)),
-        area_share=round(area / (view.rgb.shape[0] * view.rgb.shape[1]), 6),
+        x=int(x / image.scale),
+        y=int(y / image.scale),
+        width=max(1, round(width / image.scale)),
+        height=max(1, round(height / image.scale)),
+        area_share=round(area / (image.rgb.shape[0] * image.rgb.shape[1]), 6),
         tissue_share=0.0,
         mask_share=0.0,
         on_tissue=False,
@@ -91,12 +91,12 @@ def _spot(line: tuple[Colour, tuple[int, int, int, int], int], view: ReducedImag
     )
 
 
-def _colour(taken: npt.NDArray[np.float32]) -> Colour | None:
+def _colour(absorbed: npt.NDArray[np.float32]) -> Colour | None:
     """The pen's colour by which channels lose light, (n, 3); None for the colours of dyes or for many at once.
 
     A thin line is mixed with glass, which changes how much light is lost but not the proportions.
     """
-    part = taken / np.maximum(taken.max(axis=1, keepdims=True), np.float32(1e-6))
+    part = absorbed / np.maximum(absorbed.max(axis=1, keepdims=True), np.float32(1e-6))
     if float(part.std(axis=0).max()) > _SPREAD:
         return None
     red, green, blue = (float(value) for value in np.median(part, axis=0))

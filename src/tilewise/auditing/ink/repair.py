@@ -13,7 +13,7 @@ from tilewise.auditing.ink.background import Background
 from tilewise.auditing.ink.colours import ReducedImage
 from tilewise.auditing.ink.extent import extents
 from tilewise.auditing.ink.fields import Bool
-from tilewise.auditing.ink.measure import Ground, spot_kinds
+from tilewise.auditing.ink.measure import SpotContext, spot_kinds
 from tilewise.auditing.ink.spots import find_spots
 from tilewise.tissue import tissue_within
 from tilewise.units import Box, Size
@@ -28,7 +28,7 @@ _GAP_PX: Final = 8
 
 
 @dataclass(frozen=True)
-class Repaired:
+class RepairedImage:
     """A slide without its ink.
 
     Attributes:
@@ -46,7 +46,7 @@ class Repaired:
     filled_share: float
 
 
-def repair(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, *, inpaint: bool = False) -> Repaired:
+def repair(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, *, inpaint: bool = False) -> RepairedImage:
     """Fill blobs with the slide's own glass and take them, halo included, out of the mask.
 
     What lies under a blob nobody knows. Over glass the fill is what was there; over tissue it is no tissue, and the
@@ -60,19 +60,19 @@ def repair(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, *, in
     """
     field = valid_field(rgb)
     picture = field.picture(rgb)
-    inner = _repaired(picture, None if mask is None else field.crop(mask), inpaint=inpaint)
+    inner = _repair(picture, None if mask is None else field.crop(mask), inpaint=inpaint)
     if picture is rgb:
         return inner
     ink = field.paste(inner.ink, rgb.shape[:2])
     repaired = rgb.copy()
     field.crop(repaired)[inner.ink] = inner.rgb[inner.ink]
     filled_share = round(float(ink.mean()), 6)
-    return Repaired(repaired, None if mask is None else mask & ~ink, ink, inner.tissue_lost, filled_share)
+    return RepairedImage(repaired, None if mask is None else mask & ~ink, ink, inner.tissue_lost, filled_share)
 
 
 def before_after(
     rgb: npt.NDArray[np.uint8],
-    repaired: Repaired,
+    repaired: RepairedImage,
     max_side: int = 900,
     *,
     mask: npt.NDArray[np.bool_] | None = None,
@@ -88,31 +88,31 @@ def before_after(
     Returns:
         uint8 RGB, both pictures beside each other, or above each other for a wide slide.
     """
-    before = _drawn(rgb, repaired.ink, mask, max_side)
-    after = _drawn(repaired.rgb, repaired.ink, repaired.mask, max_side)
+    before = _draw_outlines(rgb, repaired.ink, mask, max_side)
+    after = _draw_outlines(repaired.rgb, repaired.ink, repaired.mask, max_side)
     stacked = before.shape[1] > 1.4 * before.shape[0]
     gap = np.full((_GAP_PX, before.shape[1], 3) if stacked else (before.shape[0], _GAP_PX, 3), 255, np.uint8)
     return np.concatenate([before, gap, after], axis=0 if stacked else 1)
 
 
-def _repaired(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, *, inpaint: bool) -> Repaired:
+def _repair(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, *, inpaint: bool) -> RepairedImage:
     """As `repair`, of a picture without padding."""
-    view = ReducedImage.of(rgb)
-    spots = find_spots(view)
+    image = ReducedImage.of(rgb)
+    spots = find_spots(image)
     tissue = tissue_within(rgb) if spots else np.zeros(rgb.shape[:2], dtype=bool)
-    size = Size(view.rgb.shape[1], view.rgb.shape[0])
-    ground = Ground.around(spots, tissue, mask, view=view)
-    kinds = spot_kinds(spots, ground)
+    size = Size(image.rgb.shape[1], image.rgb.shape[0])
+    context = SpotContext.of(spots, tissue, mask, image=image)
+    kinds = spot_kinds(spots, context)
     blobs = tuple(spot for spot, kind in zip(spots, kinds, strict=True) if kind == "blob")
     if not blobs:
         unchanged = None if mask is None else mask.copy()
-        return Repaired(rgb.copy(), unchanged, np.zeros(rgb.shape[:2], dtype=bool), 0.0, 0.0)
-    core, halo, background = extents(rgb, view, blobs)
+        return RepairedImage(rgb.copy(), unchanged, np.zeros(rgb.shape[:2], dtype=bool), 0.0, 0.0)
+    core, halo, background = extents(rgb, image, blobs)
     ink = core | halo
     under = cv2.resize(ink.astype(np.uint8) * np.uint8(255), size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    lost = float((ground.tissue * under).sum()) / 255.0 / max(ground.tissue_area, 1.0)
-    return Repaired(
-        rgb=_inpainted(rgb, ink) if inpaint else _filled(rgb, ink, background),
+    lost = float((context.tissue * under).sum()) / 255.0 / max(context.tissue_area, 1.0)
+    return RepairedImage(
+        rgb=_inpaint(rgb, ink) if inpaint else _fill(rgb, ink, background),
         mask=None if mask is None else mask & ~ink,
         ink=ink,
         tissue_lost=round(min(1.0, lost), 6),
@@ -120,7 +120,7 @@ def _repaired(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, *,
     )
 
 
-def _filled(rgb: npt.NDArray[np.uint8], ink: Bool, background: Background) -> npt.NDArray[np.uint8]:
+def _fill(rgb: npt.NDArray[np.uint8], ink: Bool, background: Background) -> npt.NDArray[np.uint8]:
     x, y, width, height = cv2.boundingRect(ink.astype(np.uint8))
     box = Box(x, y, width, height)
     filled = rgb.copy()
@@ -129,7 +129,7 @@ def _filled(rgb: npt.NDArray[np.uint8], ink: Bool, background: Background) -> np
     return filled
 
 
-def _inpainted(rgb: npt.NDArray[np.uint8], ink: Bool) -> npt.NDArray[np.uint8]:
+def _inpaint(rgb: npt.NDArray[np.uint8], ink: Bool) -> npt.NDArray[np.uint8]:
     height, width = ink.shape
     scale = min(1.0, _INPAINT_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -142,7 +142,7 @@ def _inpainted(rgb: npt.NDArray[np.uint8], ink: Bool) -> npt.NDArray[np.uint8]:
     return filled
 
 
-def _drawn(
+def _draw_outlines(
     rgb: npt.NDArray[np.uint8], ink: npt.NDArray[np.bool_], mask: npt.NDArray[np.bool_] | None, max_side: int
 ) -> npt.NDArray[np.uint8]:
     height, width = ink.shape

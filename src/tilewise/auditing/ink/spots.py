@@ -1,4 +1,4 @@
-"""Spots of ink on a view of the slide: seeds first, then the loose shell that touches them."""
+"""Spots of ink on a reduced image of the slide: seeds first, then the loose shell that touches them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tilewise.auditing.ink.colours import RULES, ReducedImage
 from tilewise.auditing.ink.facts import Colour
-from tilewise.auditing.ink.fields import Bool, grown, without_holes
+from tilewise.auditing.ink.fields import Bool, dilate, fill_holes
 
 # Shares of the slide. A first spot of a colour must have this many seeds; once the colour is there, drops count too.
 _FIRST_SEEDS: Final[dict[Colour, float]] = {
@@ -24,13 +24,13 @@ _FIRST_SEEDS: Final[dict[Colour, float]] = {
 _FEWEST_SEEDS, _FEWEST_DROP_PX = 20, 12
 # Highlights are holes in the colour; a hole larger than this share of its spot is something seen through it.
 _LARGEST_HOLE = 0.2
-# Paint may lose its colour towards white over this many pixels of the view without being two spots.
+# Paint may lose its colour towards white over this many pixels of the reduced image without being two spots.
 _JOIN_PX = 2
 
 
 @dataclass(frozen=True)
 class Spot:
-    """One connected spot on the view.
+    """One connected spot on the reduced image.
 
     Attributes:
         colour: of the ink.
@@ -46,32 +46,32 @@ class Spot:
 
     @property
     def area(self) -> int:
-        """Pixels of the view."""
+        """Pixels of the reduced image."""
         return int(np.count_nonzero(self.region))
 
 
-def find_spots(view: ReducedImage) -> tuple[Spot, ...]:
+def find_spots(image: ReducedImage) -> tuple[Spot, ...]:
     """All spots, largest first. No pixel belongs to two."""
-    found = [spot for colour in RULES for spot in _of_colour(view, colour)]
-    found.sort(key=lambda spot: (-spot.area, spot.colour))
-    taken = np.zeros(view.rgb.shape[:2], dtype=bool)
+    candidates = [spot for colour in RULES for spot in _of_colour(image, colour)]
+    candidates.sort(key=lambda spot: (-spot.area, spot.colour))
+    occupied = np.zeros(image.rgb.shape[:2], dtype=bool)
     spots = []
-    for spot in found:
-        region, seeds = spot.region & ~taken, spot.seeds & ~taken
+    for spot in candidates:
+        region, seeds = spot.region & ~occupied, spot.seeds & ~occupied
         if np.count_nonzero(seeds) >= _FEWEST_DROP_PX:
             spots.append(Spot(spot.colour, region, seeds, spot.confidence))
-            taken |= region
+            occupied |= region
     return tuple(spots)
 
 
-def _of_colour(view: ReducedImage, colour: Colour) -> Iterator[Spot]:
+def _of_colour(image: ReducedImage, colour: Colour) -> Iterator[Spot]:
     rule = RULES[colour]
-    strict = rule.strict(view)
+    strict = rule.strict(image)
     first = max(_FEWEST_SEEDS, round(_FIRST_SEEDS[colour] * strict.size))
     if np.count_nonzero(strict) < first:
         return
-    loose = rule.loose(view) | strict
-    seeds = rule.seeds(view, strict, loose).astype(np.uint8)
+    loose = rule.loose(image) | strict
+    seeds = rule.seeds(image, strict, loose).astype(np.uint8)
     seeds = cv2.morphologyEx(seeds, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     if np.count_nonzero(seeds) < first:
         return
@@ -81,12 +81,12 @@ def _of_colour(view: ReducedImage, colour: Colour) -> Iterator[Spot]:
     enough[0] = False
     if not (enough & (in_seeds >= first)).any():
         return
-    yield from _joined(enough[labels], seeds.astype(bool), colour, first=first)
+    yield from _join_parts(enough[labels], seeds.astype(bool), colour, first=first)
 
 
-def _joined(region: Bool, seeds: Bool, colour: Colour, *, first: int) -> Iterator[Spot]:
+def _join_parts(region: Bool, seeds: Bool, colour: Colour, *, first: int) -> Iterator[Spot]:
     """Parts of one spot that a highlight or a fold of the tissue beneath parts are one spot."""
-    num, labels, stats, _ = cv2.connectedComponentsWithStats(grown(region, _JOIN_PX).astype(np.uint8), connectivity=8)
+    num, labels, stats, _ = cv2.connectedComponentsWithStats(dilate(region, _JOIN_PX).astype(np.uint8), connectivity=8)
     for label in range(1, num):
         x, y, width, height = stats[label, :4]
         rows, columns = slice(y, y + height), slice(x, x + width)
@@ -97,7 +97,7 @@ def _joined(region: Bool, seeds: Bool, colour: Colour, *, first: int) -> Iterato
             cv2.MORPH_CLOSE,
             cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _JOIN_PX + 1, 2 * _JOIN_PX + 1)),
         ).astype(bool)
-        closed = without_holes(closed, largest=_LARGEST_HOLE * np.count_nonzero(part))
+        closed = fill_holes(closed, largest=_LARGEST_HOLE * np.count_nonzero(part))
         inner = slice(_JOIN_PX + 1, -_JOIN_PX - 1)
         whole = np.zeros_like(region)
         whole[rows, columns] = closed[inner, inner]

@@ -1,5 +1,5 @@
 """Which slides of a cohort look most like an example?"""
 
-from tilewise.auditing.similar.find import PREFERRED, Neighbour, Similar, choose_encoder, find_similar
+from tilewise.auditing.similar.find import PREFERRED, Neighbour, SimilarSlides, choose_encoder, find_similar
 
-__all__ = ["PREFERRED", "Neighbour", "Similar", "choose_encoder", "find_similar"]
+__all__ = ["PREFERRED", "Neighbour", "SimilarSlides", "choose_encoder", "find_similar"]

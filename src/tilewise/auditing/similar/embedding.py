@@ -53,8 +53,8 @@ class Embedding:
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
-    """A slide after its file was opened: its embedding from the cache, or its tiles and where the embedding goes."""
+class _SlideTiles:
+    """A slide's embedding from the cache, or its tiles and where their embedding goes."""
 
     name: str
     cached: Path
@@ -81,34 +81,36 @@ def embed(
     Raises:
         UsageError: the cache cannot be written to.
     """
-    found: dict[str, Embedding] = {}
+    embeddings: dict[str, Embedding] = {}
     failures: list[Failure] = []
     signature = digest_config([dict(encoder.signature), _TILE_PX, _MOST_TILES, _VERSION])
     with task("similar", len(slides)) as bar:
-        chunk: list[_Seen] = []
-        for seen in _opened(slides, signature, min(workers or default_workers(), _MOST_READERS)):
+        chunk: list[_SlideTiles] = []
+        for slide in _open_slides(slides, signature, min(workers or default_workers(), _MOST_READERS)):
             bar.advance()
-            if isinstance(seen, Failure):
-                failures.append(seen)
-            elif seen.embedding is not None:
-                found[seen.name] = seen.embedding
+            if isinstance(slide, Failure):
+                failures.append(slide)
+            elif slide.embedding is not None:
+                embeddings[slide.name] = slide.embedding
             else:
-                chunk.append(seen)
+                chunk.append(slide)
                 if sum(len(item.tiles_NHWC) for item in chunk) >= _CHUNK_TILES:
-                    found |= _encoded(chunk, encoder)
+                    embeddings |= _encode(chunk, encoder)
                     chunk = []
-        found |= _encoded(chunk, encoder)
-    return {name: found[name] for name in slides if name in found}, tuple(failures)
+        embeddings |= _encode(chunk, encoder)
+    return {name: embeddings[name] for name in slides if name in embeddings}, tuple(failures)
 
 
-def _opened(slides: Mapping[str, Slide], signature: str, readers: int) -> Iterator[_Seen | Failure]:
+def _open_slides(slides: Mapping[str, Slide], signature: str, readers: int) -> Iterator[_SlideTiles | Failure]:
     waiting = deque(slides.items())
     with ThreadPoolExecutor(readers) as pool:
-        ahead = deque((name, pool.submit(_see, name, slide, signature)) for name, slide in _take(waiting, 2 * readers))
+        ahead = deque(
+            (name, pool.submit(_load_or_cut, name, slide, signature)) for name, slide in _take(waiting, 2 * readers)
+        )
         while ahead:
             name, future = ahead.popleft()
             for following, slide in _take(waiting, 1):
-                ahead.append((following, pool.submit(_see, following, slide, signature)))
+                ahead.append((following, pool.submit(_load_or_cut, following, slide, signature)))
             try:
                 yield future.result()
             except Exception as error:  # noqa: BLE001 - one slide failed; it is named and the others go on
@@ -119,15 +121,15 @@ def _take(waiting: deque[tuple[str, Slide]], most: int) -> list[tuple[str, Slide
     return [waiting.popleft() for _ in range(min(most, len(waiting)))]
 
 
-def _see(name: str, slide: Slide, signature: str) -> _Seen:
+def _load_or_cut(name: str, slide: Slide, signature: str) -> _SlideTiles:
     content = digest_file(slide.path) if slide.path.is_file() else ""
     key = digest_config([content, signature])
     cached = cache_dir() / "similar" / key[:2] / f"{key}.safetensors"
     embedding = _read(cached)
     if embedding is not None:
-        return _Seen(name, cached, embedding, np.empty((0, _TILE_PX, _TILE_PX, 3), np.uint8))
+        return _SlideTiles(name, cached, embedding, np.empty((0, _TILE_PX, _TILE_PX, 3), np.uint8))
     with open_slide(slide.path) as reader:
-        return _Seen(name, cached, None, cut_tiles(reader.read_whole()))
+        return _SlideTiles(name, cached, None, cut_tiles(reader.read_whole()))
 
 
 def cut_tiles(rgb_HWC: Tiles) -> Tiles:
@@ -172,19 +174,19 @@ def _spread_out(corners_N2: npt.NDArray[np.int64], shares_N: npt.NDArray[np.floa
     return [(int(x), int(y)) for x, y in corners_N2[chosen]]
 
 
-def _encoded(chunk: list[_Seen], encoder: Encoder) -> dict[str, Embedding]:
+def _encode(chunk: list[_SlideTiles], encoder: Encoder) -> dict[str, Embedding]:
     if not chunk:
         return {}
-    features_ND = encoder.encode(np.concatenate([seen.tiles_NHWC for seen in chunk]))
-    found, start = {}, 0
-    for seen in chunk:
-        own_ND = features_ND[start : start + len(seen.tiles_NHWC)]
+    features_ND = encoder.encode(np.concatenate([slide.tiles_NHWC for slide in chunk]))
+    embeddings, start = {}, 0
+    for slide in chunk:
+        own_ND = features_ND[start : start + len(slide.tiles_NHWC)]
         start += len(own_ND)
         embedding = Embedding(own_ND.mean(axis=0), own_ND.std(axis=0), len(own_ND))
         with cache_writes():
-            _write(seen.cached, embedding)
-        found[seen.name] = embedding
-    return found
+            _write(slide.cached, embedding)
+        embeddings[slide.name] = embedding
+    return embeddings
 
 
 def _write(path: Path, embedding: Embedding) -> None:
@@ -196,8 +198,8 @@ def _read(path: Path) -> Embedding | None:
     if not path.is_file():
         return None
     try:
-        tensors, about = read_sealed_tensors(path)
-        return Embedding(tensors["mean"], tensors["spread"], int(about["num_tiles"]))
+        tensors, metadata = read_sealed_tensors(path)
+        return Embedding(tensors["mean"], tensors["spread"], int(metadata["num_tiles"]))
     except (ArtifactError, KeyError):
         _log.warning("%s is damaged; it is made again", path)
         return None

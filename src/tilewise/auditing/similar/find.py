@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,8 +44,8 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class Similar:
-    """What looks like an example.
+class SimilarSlides:
+    """The slides most like an example.
 
     Attributes:
         to: the slide's name, or the picture's file name.
@@ -66,7 +66,7 @@ class Similar:
 
 def find_similar(
     cohort: Cohort, to: Path | str, *, encoder: Encoder, top: int = 12, workers: int | None = None
-) -> Similar:
+) -> SimilarSlides:
     """Rank the slides of a cohort by how much they look like an example.
 
     Of every slide some tiles of tissue are encoded; mean and spread of their features, each dimension standardised
@@ -85,28 +85,27 @@ def find_similar(
     """
     example, own = _example(cohort, to)
     slides = {slide.slide_id: slide for slide in cohort.slides}
-    wanted = slides if own else slides | {_EXAMPLE: example}
-    found, failures = embed(wanted, encoder, workers=workers)
+    pictures = slides if own else slides | {_EXAMPLE: example}
+    embeddings, failures = embed(pictures, encoder, workers=workers)
     key = example.slide_id if own else _EXAMPLE
-    lost = next((failure for failure in failures if failure.item == key), None)
-    if lost is not None:
-        raise SlideUnreadable(lost.message)
-    names = [name for name in slides if name in found]
-    if len(names) < 2:
+    failure_of_example = next((failure for failure in failures if failure.item == key), None)
+    if failure_of_example is not None:
+        raise SlideUnreadable(failure_of_example.message)
+    comparable = {name: embeddings[name] for name in slides if name in embeddings}
+    if len(comparable) < 2:
         raise UsageError(f"{cohort.root}: fewer than two slides can be compared; {len(failures)} could not be read")
-    matrix_ND, example_D = _standardised([found[name] for name in names], found[key])
-    cosines = matrix_ND @ example_D
-    ranked = [place for place in np.lexsort((np.asarray(names), -cosines)) if names[place] != key]
+    similarities = _similarities(comparable, embeddings[key])
+    ranking = sorted(similarities.keys() - {key}, key=lambda name: (-similarities[name], name))
     neighbours = tuple(
-        Neighbour(names[place], round(float(cosines[place]), 4), rank, slides[names[place]].label)
-        for rank, place in enumerate(ranked[:top], start=1)
+        Neighbour(name, round(similarities[name], 4), rank, slides[name].label)
+        for rank, name in enumerate(ranking[:top], start=1)
     )
-    return Similar(
+    return SimilarSlides(
         to=example.slide_id,
         example=example,
         encoder=encoder.card.name,
         neighbours=neighbours,
-        num_compared=len(ranked),
+        num_compared=len(ranking),
         failures=tuple(failure for failure in failures if failure.item != _EXAMPLE),
     )
 
@@ -134,7 +133,13 @@ def _example(cohort: Cohort, to: Path | str) -> tuple[Slide, bool]:
     raise UsageError(f"--to {to}: neither a slide of {cohort.root} nor a file; {hint}")
 
 
-def _standardised(
+def _similarities(embeddings: Mapping[str, Embedding], example: Embedding) -> dict[str, float]:
+    """Cosine of each slide's standardised embedding with the example's."""
+    matrix_ND, example_D = _standardise(list(embeddings.values()), example)
+    return dict(zip(embeddings, (matrix_ND @ example_D).tolist(), strict=True))
+
+
+def _standardise(
     embeddings: Sequence[Embedding], example: Embedding
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Rows of unit length (N, 2 D), and the example as such a row: mean, then spread of a slide's tiles.
