@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from tilewise.errors import RecipeError
 from tilewise.recipe import Recipe, load_recipe, packaged_recipes, resolve_recipe
 from tilewise.recipe.layers import Layers
-from tilewise.recipe.sources import Source
+from tilewise.recipe.sources import RecipeFile
 
 
 def write(folder, text, name="mine.yaml"):
@@ -52,7 +52,7 @@ SECTIONS = st.dictionaries(KEYS, st.recursive(VALUES, lambda below: st.dictionar
 def test_layers_are_what_they_are_one_over_the_other_and_every_value_has_an_origin(layers):
     made, wanted = Layers(), {}
     for number, data in enumerate(layers):
-        made.lay(Source(str(number), data, None, None))
+        made.lay(RecipeFile(str(number), data, None, None))
         wanted = over(wanted, data)
     assert made.data == wanted
     assert set(made.origins) == set(leaves(made.data))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilewise.recipe.load import DEFAULT, Resolved, load_recipe, parse_recipe, resolve_recipe
+from tilewise.recipe.load import DEFAULT, ResolvedRecipe, load_recipe, parse_recipe, resolve_recipe
 from tilewise.recipe.recipe import Recipe
 from tilewise.recipe.schema import recipe_schema
 from tilewise.recipe.sources import packaged_recipes
@@ -10,7 +10,7 @@ from tilewise.recipe.sources import packaged_recipes
 __all__ = [
     "DEFAULT",
     "Recipe",
-    "Resolved",
+    "ResolvedRecipe",
     "load_recipe",
     "packaged_recipes",
     "parse_recipe",

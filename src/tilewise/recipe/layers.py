@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from tilewise.errors import RecipeError
-from tilewise.recipe.sources import Source, parse_yaml
+from tilewise.recipe.sources import RecipeFile, parse_yaml
 
 Path = tuple[str, ...]
 
@@ -30,7 +30,7 @@ class Layers:
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[Path, str] = field(default_factory=dict)
 
-    def lay(self, source: Source) -> None:
+    def lay(self, source: RecipeFile) -> None:
         """Lay a recipe over what is there: sections are joined key by key, lists and single values replaced.
 
         `key: null` drops what was inherited, so that the default holds again. No key whose value may be null has

@@ -14,7 +14,7 @@ from tilewise.errors import RecipeError
 from tilewise.recipe.faults import explain
 from tilewise.recipe.layers import Layers
 from tilewise.recipe.recipe import Recipe
-from tilewise.recipe.sources import Source, read_sources
+from tilewise.recipe.sources import RecipeFile, read_sources
 
 DEFAULT = "default"
 
@@ -22,7 +22,7 @@ _COMMENT_WIDTH = 110
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedRecipe:
     """A recipe and where it comes from.
 
     Attributes:
@@ -32,7 +32,7 @@ class Resolved:
     """
 
     recipe: Recipe
-    sources: tuple[Source, ...]
+    sources: tuple[RecipeFile, ...]
     overrides: tuple[str, ...] = ()
 
     def to_yaml(self) -> str:
@@ -55,7 +55,7 @@ def load_recipe(name_or_path: str | Path = DEFAULT, overrides: Iterable[str] = (
     return resolve_recipe(name_or_path, overrides).recipe
 
 
-def resolve_recipe(name_or_path: str | Path = DEFAULT, overrides: Iterable[str] = ()) -> Resolved:
+def resolve_recipe(name_or_path: str | Path = DEFAULT, overrides: Iterable[str] = ()) -> ResolvedRecipe:
     """As `load_recipe`, and say what the recipe extends.
 
     Raises:
@@ -68,7 +68,7 @@ def resolve_recipe(name_or_path: str | Path = DEFAULT, overrides: Iterable[str] 
     for override in overrides:
         layers.override(override)
     recipe = _validate(layers.data, str(name_or_path), layers.origins)
-    return Resolved(recipe, tuple(reversed(sources)), overrides)
+    return ResolvedRecipe(recipe, tuple(reversed(sources)), overrides)
 
 
 def parse_recipe(data: Mapping[str, Any], origin: str = "recipe") -> Recipe:

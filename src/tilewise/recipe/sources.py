@@ -18,7 +18,7 @@ EXTENDS = "extends"
 
 
 @dataclass(frozen=True)
-class Source:
+class RecipeFile:
     """One recipe file as it was written.
 
     Attributes:
@@ -47,7 +47,7 @@ def packaged_recipes() -> dict[str, str]:
     return {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in files}
 
 
-def read_sources(name_or_path: str | Path) -> tuple[Source, ...]:
+def read_sources(name_or_path: str | Path) -> tuple[RecipeFile, ...]:
     """A recipe's file, and before it those it extends, the one that extends nothing first.
 
     Raises:
@@ -75,7 +75,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _read(name: str, folder: Path | None) -> Source:
+def _read(name: str, folder: Path | None) -> RecipeFile:
     packaged = packaged_recipes()
     if name in packaged:
         return _source(name, packaged[name], None)
@@ -92,15 +92,15 @@ def _read(name: str, folder: Path | None) -> Source:
     return _source(str(path), text, path.parent)
 
 
-def _source(origin: str, text: str, folder: Path | None) -> Source:
+def _source(origin: str, text: str, folder: Path | None) -> RecipeFile:
     data = _mapping(text, origin)
     extends = data.pop(EXTENDS, None)
     if extends is not None and not (isinstance(extends, str) and extends):
         raise RecipeError(f"{origin}: extends: give one recipe, its packaged name or its path, not {extends!r}")
-    return Source(origin, data, extends, folder)
+    return RecipeFile(origin, data, extends, folder)
 
 
-def _place(source: Source) -> str:
+def _place(source: RecipeFile) -> str:
     return source.origin if source.folder is None else str(Path(source.origin).resolve())
 
 

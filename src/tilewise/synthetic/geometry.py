@@ -89,8 +89,8 @@ def draw_layout(rng: np.random.Generator, min_side_px: int) -> Layout:
     upright = bool(rng.random() < 0.4)
     width_scale = (min_side_px / _NOMINAL_SIDE) ** 0.6
     half_width = 45.0 * width_scale * rng.uniform(0.78, 1.3)
-    room = min_side_px / (2.9 * half_width)
-    num_cores = 1 + int(rng.random() * min(4.0, max(1.0, room)))
+    capacity = min_side_px / (2.9 * half_width)
+    num_cores = 1 + int(rng.random() * min(4.0, max(1.0, capacity)))
     # No steeper than lanes side by side allow.
     tilt = rng.uniform(-1.0, 1.0) * min(0.2, 0.7 * min_side_px / (num_cores * long_side))
     lying = [

@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 
 from tilewise.synthetic.faults.quality import QUALITY_FAMILIES, draw_quality
-from tilewise.synthetic.faults.stains import STAIN_FAMILIES, stain_otherwise
+from tilewise.synthetic.faults.stains import STAIN_FAMILIES, restain
 from tilewise.synthetic.slide import DrawnSlide
 from tilewise.tissue import tissue_mask
 
 EACH = [(kind, family) for kind, families in QUALITY_FAMILIES.items() for family in families]
 
 
-def spoilt(slide: DrawnSlide, kind: str, family: str) -> DrawnSlide:
+def make_faulty(slide: DrawnSlide, kind: str, family: str) -> DrawnSlide:
     return draw_quality(np.random.default_rng(7), slide, kind=kind, family=family)
 
 
@@ -21,7 +21,7 @@ def focus(slide: DrawnSlide) -> float:
 
 @pytest.mark.parametrize(("kind", "family"), EACH)
 def test_spoils_in_its_own_way(slide: DrawnSlide, kind: str, family: str) -> None:
-    faulty = spoilt(slide, kind, family)
+    faulty = make_faulty(slide, kind, family)
     assert faulty.rgb.shape == slide.rgb.shape
     assert faulty.mask.shape == slide.mask.shape
     tissue = slide.tissue
@@ -45,7 +45,7 @@ def test_spoils_in_its_own_way(slide: DrawnSlide, kind: str, family: str) -> Non
 
 @pytest.mark.parametrize("family", STAIN_FAMILIES)
 def test_other_stains_change_the_tissue_and_not_the_glass(slide: DrawnSlide, family: str) -> None:
-    rgb = stain_otherwise(np.random.default_rng(1), slide.rgb, tissue=slide.tissue, family=family)
+    rgb = restain(np.random.default_rng(1), slide.rgb, tissue=slide.tissue, family=family)
     far = cv2.dilate(slide.tissue.astype(np.uint8), np.ones((9, 9))) == 0
     np.testing.assert_array_equal(rgb[far], slide.rgb[far])
     # Pink it is no more: green no longer absorbs most, or hardly more than red.

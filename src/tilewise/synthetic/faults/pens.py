@@ -126,10 +126,10 @@ def _draw_edge(rng: np.random.Generator, rgb: Rgb, tissue: Mask) -> Rgb:
     height, width = tissue.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
     from_borders = (x, y, width - 1 - x, height - 1 - y)
-    room = [float(away[tissue].min()) if tissue.any() else np.inf for away in from_borders]
-    side = int(np.argmax(room))
+    margins = [float(away[tissue].min()) if tissue.any() else np.inf for away in from_borders]
+    side = int(np.argmax(margins))
     unit = float(min(tissue.shape))
-    depth = min(unit * rng.uniform(0.012, 0.05), 0.6 * room[side])
+    depth = min(unit * rng.uniform(0.012, 0.05), 0.6 * margins[side])
     along = y if side % 2 == 0 else x
     slant = rng.uniform(-0.15, 0.15) * depth / max(height, width)
     beyond = from_borders[side] - depth - (along - 0.5 * max(height, width)) * slant

@@ -32,7 +32,7 @@ _PAIRED = frozenset({"cartoon", "exact-copy", "near-copy", "name-family", "in-bo
 
 @dataclass(frozen=True)
 class FaultySlide(PlannedSlide):
-    """A slide that is spoilt after it is drawn.
+    """A slide that gets a fault after it is drawn.
 
     Attributes:
         fault: what `plant.plant` is to do.

@@ -20,7 +20,7 @@ from tilewise.synthetic.faults.pens import draw_pen
 from tilewise.synthetic.faults.plan import FaultySlide
 from tilewise.synthetic.faults.quality import QUALITY_FAMILIES, draw_quality
 from tilewise.synthetic.faults.sections import draw_section
-from tilewise.synthetic.faults.stains import stain_otherwise
+from tilewise.synthetic.faults.stains import restain
 from tilewise.synthetic.faults.truth import PlantedFault
 from tilewise.synthetic.slide import DrawnSlide
 
@@ -29,7 +29,7 @@ Redraw = Callable[[np.random.Generator, DrawnSlide], DrawnSlide]
 
 
 @dataclass(frozen=True)
-class Planted:
+class FaultyFiles:
     """The files of a faulty slide.
 
     Attributes:
@@ -71,7 +71,7 @@ class _Task:
         return (self.row("label-conflict", labels=[self.planned.label, twin.label]),)
 
 
-def plant(planned: FaultySlide, drawn: DrawnSlide, *, redraw: Redraw) -> Planted:
+def plant(planned: FaultySlide, drawn: DrawnSlide, *, redraw: Redraw) -> FaultyFiles:
     """Plant a slide's fault.
 
     Args:
@@ -82,23 +82,23 @@ def plant(planned: FaultySlide, drawn: DrawnSlide, *, redraw: Redraw) -> Planted
     return _PLANTERS[planned.fault](_Task(planned.fault_stream(), planned, drawn, redraw))
 
 
-def _cartoon(task: _Task) -> Planted:
+def _cartoon(task: _Task) -> FaultyFiles:
     drawn = task.drawn
     rgb = draw_cartoon(task.rng, drawn.rgb, tissue=drawn.tissue, family=task.planned.family)
     rows = (task.row("shared-mask"), task.row("not-histology"), *task.conflict())
-    return Planted(encode_png(rgb), encode_png(as_grey(drawn.mask)), rows)
+    return FaultyFiles(encode_png(rgb), encode_png(as_grey(drawn.mask)), rows)
 
 
-def _exact_copy(task: _Task) -> Planted:
+def _exact_copy(task: _Task) -> FaultyFiles:
     image, mask = _repacked(task, task.planned.family)
     rows = (task.row("exact-copy"), task.row("shared-mask", implied=True), *task.conflict())
-    return Planted(image, mask, rows)
+    return FaultyFiles(image, mask, rows)
 
 
-def _named_copy(task: _Task) -> Planted:
+def _named_copy(task: _Task) -> FaultyFiles:
     image, mask = _repacked(task, "same-bytes")
     rows = (task.row("name-family"), task.row("exact-copy"), task.row("shared-mask", implied=True))
-    return Planted(image, mask, rows)
+    return FaultyFiles(image, mask, rows)
 
 
 def _repacked(task: _Task, family: str) -> tuple[bytes, bytes]:
@@ -107,31 +107,31 @@ def _repacked(task: _Task, family: str) -> tuple[bytes, bytes]:
     return image, repack_png(task.rng, grey, family=family, data=encode_png(grey))
 
 
-def _near_copy(task: _Task) -> Planted:
+def _near_copy(task: _Task) -> FaultyFiles:
     if task.planned.family == "blob":
         return _inked_copy(task)
     copy = draw_copy(task.rng, task.drawn.rgb, mask=task.drawn.mask, family=task.planned.family)
     rows = [task.row("near-copy", **copy.steps), *task.conflict()]
     if np.array_equal(copy.mask, task.drawn.mask):
         rows.append(task.row("shared-mask", implied=True))
-    return Planted(encode_png(copy.rgb), encode_png(as_grey(copy.mask)), tuple(rows))
+    return FaultyFiles(encode_png(copy.rgb), encode_png(as_grey(copy.mask)), tuple(rows))
 
 
-def _inked_copy(task: _Task) -> Planted:
+def _inked_copy(task: _Task) -> FaultyFiles:
     colour = "green" if task.rng.random() < 0.6 else str(task.rng.choice(BLOB_COLOURS))
     look = f"{colour}/{task.rng.choice(BLOB_FAMILIES)}"
     inked = _ink(task, look, marked=bool(task.rng.random() < 0.4))
     rows = [task.row("near-copy"), *inked.faults, *task.conflict()]
     if not any(row.kind == "mask-on-ink" for row in rows):
         rows.append(task.row("shared-mask", implied=True))
-    return Planted(inked.image, inked.mask, tuple(rows), inked.evidence)
+    return FaultyFiles(inked.image, inked.mask, tuple(rows), inked.evidence)
 
 
-def _inked(task: _Task) -> Planted:
+def _inked(task: _Task) -> FaultyFiles:
     return _ink(task, task.planned.family, marked=task.planned.fault == "mask-on-ink")
 
 
-def _ink(task: _Task, look: str, *, marked: bool) -> Planted:
+def _ink(task: _Task, look: str, *, marked: bool) -> FaultyFiles:
     colour, family = look.split("/")
     drawn, rng = task.drawn, task.rng
     aim = drawn.mask if rng.random() < 0.5 else drawn.tissue
@@ -151,78 +151,78 @@ def _ink(task: _Task, look: str, *, marked: bool) -> Planted:
         f"alpha_{task.planned.index:04d}.png": encode_png(np.rint(alpha * 255.0).astype(np.uint8)),
         f"clean_{task.planned.index:04d}.png": encode_png(drawn.rgb),
     }
-    return Planted(encode_png(rgb), encode_png(as_grey(mask)), tuple(rows), evidence)
+    return FaultyFiles(encode_png(rgb), encode_png(as_grey(mask)), tuple(rows), evidence)
 
 
-def _pen(task: _Task) -> Planted:
+def _pen(task: _Task) -> FaultyFiles:
     rgb = draw_pen(task.rng, task.drawn.rgb, tissue=task.drawn.tissue, family=task.planned.family)
-    return Planted(encode_png(rgb), encode_png(as_grey(task.drawn.mask)), (task.row("pen"),))
+    return FaultyFiles(encode_png(rgb), encode_png(as_grey(task.drawn.mask)), (task.row("pen"),))
 
 
-def _other_stain(task: _Task) -> Planted:
+def _other_stain(task: _Task) -> FaultyFiles:
     drawn = task.drawn
-    rgb = stain_otherwise(task.rng, drawn.rgb, tissue=drawn.tissue, family=task.planned.family)
-    return Planted(encode_png(rgb), encode_png(as_grey(drawn.mask)), (task.row("other-stain"),))
+    rgb = restain(task.rng, drawn.rgb, tissue=drawn.tissue, family=task.planned.family)
+    return FaultyFiles(encode_png(rgb), encode_png(as_grey(drawn.mask)), (task.row("other-stain"),))
 
 
-def _mask_fault(task: _Task) -> Planted:
+def _mask_fault(task: _Task) -> FaultyFiles:
     drawn, kind = task.drawn, task.planned.fault
     grey = draw_mask_fault(task.rng, drawn.mask, tissue=drawn.tissue, kind=kind)
     details: dict[str, Any] = {"shape": list(grey.shape)} if kind == "mask-size" and grey is not None else {}
     mask = None if grey is None else encode_png(grey)
-    return Planted(encode_png(drawn.rgb), mask, (task.row(kind, **details),))
+    return FaultyFiles(encode_png(drawn.rgb), mask, (task.row(kind, **details),))
 
 
-def _mask_unreadable(task: _Task) -> Planted:
+def _mask_unreadable(task: _Task) -> FaultyFiles:
     mask = spoil_file(task.rng, encode_png(as_grey(task.drawn.mask)), family=task.planned.family)
-    return Planted(encode_png(task.drawn.rgb), mask, (task.row("mask-unreadable"),))
+    return FaultyFiles(encode_png(task.drawn.rgb), mask, (task.row("mask-unreadable"),))
 
 
-def _quality(task: _Task) -> Planted:
+def _quality(task: _Task) -> FaultyFiles:
     kind = task.planned.fault
-    spoilt = draw_quality(task.rng, task.drawn, kind=kind, family=task.planned.family)
+    faulty = draw_quality(task.rng, task.drawn, kind=kind, family=task.planned.family)
     rows = [task.row(kind)]
-    if not spoilt.mask.any():
+    if not faulty.mask.any():
         rows.append(task.row("mask-empty", implied=True))
-    return Planted(encode_png(spoilt.rgb), encode_png(as_grey(spoilt.mask)), tuple(rows))
+    return FaultyFiles(encode_png(faulty.rgb), encode_png(as_grey(faulty.mask)), tuple(rows))
 
 
-def _unreadable(task: _Task) -> Planted:
+def _unreadable(task: _Task) -> FaultyFiles:
     image = spoil_file(task.rng, encode_png(task.drawn.rgb), family=task.planned.family)
-    return Planted(image, encode_png(as_grey(task.drawn.mask)), (task.row("unreadable"),))
+    return FaultyFiles(image, encode_png(as_grey(task.drawn.mask)), (task.row("unreadable"),))
 
 
-def _too_large(task: _Task) -> Planted:
+def _too_large(task: _Task) -> FaultyFiles:
     image = enormous_png(task.rng, family=task.planned.family)
-    return Planted(image, enormous_png(task.rng, family="bilevel"), (task.row("too-large"),))
+    return FaultyFiles(image, enormous_png(task.rng, family="bilevel"), (task.row("too-large"),))
 
 
-def _section(task: _Task) -> Planted:
+def _section(task: _Task) -> FaultyFiles:
     section = draw_section(task.rng, task.drawn)
-    return Planted(encode_png(section.rgb), encode_png(as_grey(section.mask)), (task.row("neighbouring-section"),))
+    return FaultyFiles(encode_png(section.rgb), encode_png(as_grey(section.mask)), (task.row("neighbouring-section"),))
 
 
-def _stranger(task: _Task) -> Planted:
+def _stranger(task: _Task) -> FaultyFiles:
     stranger = task.redraw(task.rng, task.drawn)
-    return Planted(encode_png(stranger.rgb), encode_png(as_grey(stranger.mask)), (task.row("same-outline"),))
+    return FaultyFiles(encode_png(stranger.rgb), encode_png(as_grey(stranger.mask)), (task.row("same-outline"),))
 
 
-def _label_missing(task: _Task) -> Planted:
-    return Planted(encode_png(task.drawn.rgb), encode_png(as_grey(task.drawn.mask)), (task.row("label-missing"),))
+def _label_missing(task: _Task) -> FaultyFiles:
+    return FaultyFiles(encode_png(task.drawn.rgb), encode_png(as_grey(task.drawn.mask)), (task.row("label-missing"),))
 
 
-def _in_both(task: _Task) -> Planted:
+def _in_both(task: _Task) -> FaultyFiles:
     family = task.planned.family
     if family not in COPY_FAMILIES:
         image, mask = _repacked(task, family)
-        return Planted(image, mask, (task.row("in-both", exact=True),))
+        return FaultyFiles(image, mask, (task.row("in-both", exact=True),))
     copy = draw_copy(task.rng, task.drawn.rgb, mask=task.drawn.mask, family=family)
-    return Planted(
+    return FaultyFiles(
         encode_png(copy.rgb), encode_png(as_grey(copy.mask)), (task.row("in-both", exact=False, **copy.steps),)
     )
 
 
-_PLANTERS: Mapping[str, Callable[[_Task], Planted]] = MappingProxyType(
+_PLANTERS: Mapping[str, Callable[[_Task], FaultyFiles]] = MappingProxyType(
     {
         "cartoon": _cartoon,
         "exact-copy": _exact_copy,

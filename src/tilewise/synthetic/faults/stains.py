@@ -29,7 +29,7 @@ _STAINS: Mapping[str, tuple[_Dye, _Dye]] = MappingProxyType(
 STAIN_FAMILIES: tuple[str, ...] = tuple(_STAINS)
 
 
-def stain_otherwise(rng: np.random.Generator, rgb: Rgb, *, tissue: Mask, family: str) -> Rgb:
+def restain(rng: np.random.Generator, rgb: Rgb, *, tissue: Mask, family: str) -> Rgb:
     """Stain the tissue's nuclei and its other parts with other dyes.
 
     Args:
