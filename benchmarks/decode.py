@@ -69,6 +69,7 @@ def pictures() -> Iterator[tuple[str, RGB]]:
 def files(picture: RGB, folder: Path) -> Iterator[Path]:
     image = Image.fromarray(picture)
     image.save(folder / "a.png")
+    cv2.imwrite(str(folder / "opencv.png"), picture[:, :, ::-1])  # with row filters of its own choice
     image.save(folder / "a.jpg", quality=90)
     image.save(folder / "a.bmp")
     tifffile.imwrite(folder / "a.tif", picture, photometric="rgb", compression="zlib", rowsperstrip=64)

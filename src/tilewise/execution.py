@@ -63,7 +63,7 @@ class Progress(Protocol):
         """Open a task of `total` items."""
 
 
-class _Silent:
+class _NoProgress:
     def advance(self, steps: int = 1) -> None:
         del steps
 
@@ -88,7 +88,7 @@ def show_progress(progress: Progress) -> Iterator[None]:
 
 def task(description: str, total: int) -> contextlib.AbstractContextManager[Task]:
     """Open a task on the installed progress display, or a silent one."""
-    return _progress.get(_Silent()).task(description, total)
+    return _progress.get(_NoProgress()).task(description, total)
 
 
 def default_workers() -> int:

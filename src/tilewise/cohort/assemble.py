@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from tilewise.cohort.faults import Faults, some
+from tilewise.cohort.faults import Faults, abbreviate
 from tilewise.cohort.files import Listing, MaskPairing, SlideFinder, same_file
 from tilewise.cohort.identifiers import identifier
 from tilewise.cohort.layouts import ClassFolder, Source
@@ -15,7 +15,7 @@ from tilewise.cohort.table import Row, read_table
 
 
 @dataclass(frozen=True)
-class Assembled:
+class AssembledSlides:
     """The slides of a source.
 
     Attributes:
@@ -29,7 +29,7 @@ class Assembled:
     warnings: tuple[str, ...]
 
 
-def assemble(source: Source, purpose: Purpose, faults: Faults) -> Assembled:
+def assemble(source: Source, purpose: Purpose, faults: Faults) -> AssembledSlides:
     """The slides of a source; faults of rows and files go to `faults`.
 
     Raises:
@@ -50,14 +50,14 @@ class _Assembly:
         self.masks_named = False
         self.places: Counter[str] = Counter()
 
-    def run(self) -> Assembled:
+    def run(self) -> AssembledSlides:
         if self.source.classes:
             slides = [slide for item in self.source.classes for slide in self._of_class(item)]
             self._note_ignored([item.listing for item in self.source.classes])
         else:
             slides = self._of_rows_and_files()
         self._note_masks(slides)
-        return Assembled(tuple(slides), tuple(self.notes), tuple(self.warnings))
+        return AssembledSlides(tuple(slides), tuple(self.notes), tuple(self.warnings))
 
     def _of_class(self, item: ClassFolder) -> list[Slide]:
         return [
@@ -149,10 +149,10 @@ class _Assembly:
         if without and len(without) == len(slides):
             self.notes.append("no masks: none is named in a table, beside a slide, or in masks/")
         elif without:
-            self.notes.append(f"{len(without)} slides have no mask: {some(without)}")
+            self.notes.append(f"{len(without)} slides have no mask: {abbreviate(without)}")
         unused = [path.name for pairing in self.pairings.values() for path in pairing.unused()]
         if unused:
-            self.notes.append(f"{len(unused)} masks belong to no slide: {some(unused)}")
+            self.notes.append(f"{len(unused)} masks belong to no slide: {abbreviate(unused)}")
 
     def _note_ignored(self, listings: list[Listing]) -> None:
         ignored: dict[str, list[str]] = defaultdict(list)
@@ -162,5 +162,5 @@ class _Assembly:
         for here, names in ignored.items():
             if names:
                 self.notes.append(
-                    f"{len(names)} files in {here} ignored, for their suffix is no image's: {some(names)}"
+                    f"{len(names)} files in {here} ignored, for their suffix is no image's: {abbreviate(names)}"
                 )

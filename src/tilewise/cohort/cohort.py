@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tilewise.cohort.assemble import assemble
-from tilewise.cohort.faults import Faults, some
+from tilewise.cohort.faults import Faults, abbreviate
 from tilewise.cohort.identifiers import identifier, typed_alike
 from tilewise.cohort.layouts import find_layout, has_both_parts, table_source
 from tilewise.cohort.missing import declared_classes, without_missing
@@ -86,7 +86,7 @@ def discover_any(path: Path, purposes: Sequence[Purpose]) -> Cohort:
     """Discover a cohort as the first of the purposes that it serves.
 
     Raises:
-        CohortError: it serves none; what hinders the first is told.
+        CohortError: it serves none; the error is that of the first purpose.
     """
     first: CohortError | None = None
     for purpose in purposes:
@@ -154,5 +154,5 @@ def _summary(slides: Sequence[Slide], classes: Sequence[str], purpose: Purpose) 
     unlabelled = [slide.slide_id for slide in slides if slide.label is None]
     if unlabelled and classes:
         use = "kept, but not trained on" if purpose == "train" else "kept"
-        notes.append(f"{len(unlabelled)} slides without label {use}: {some(unlabelled)}")
+        notes.append(f"{len(unlabelled)} slides without label {use}: {abbreviate(unlabelled)}")
     return notes

@@ -1,4 +1,4 @@
-"""Collect every fault of a cohort and say them at once, not one per run."""
+"""Faults of a cohort, collected and raised at once, not one per run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MOST_LISTED = 10
 
 
 class Faults:
-    """Faults found so far; each is one sentence that names the slide or field, and the next step."""
+    """Faults so far; each is one sentence that names the slide or field, and the next step."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, list[str]] = {}
@@ -38,7 +38,7 @@ class Faults:
         raise CohortError(f"{where}: {total} faults\n" + "\n".join(f"  - {line}" for line in lines))
 
 
-def some(names: Sequence[object], *, most: int = 3) -> str:
+def abbreviate(names: Sequence[object], *, most: int = 3) -> str:
     """The first few names and how many more there are: `a, b, c and 4 more`."""
     listed = ", ".join(str(name) for name in names[:most])
     return listed if len(names) <= most else f"{listed} and {len(names) - most} more"

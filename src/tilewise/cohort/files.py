@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from tilewise.cohort.faults import Faults, some
+from tilewise.cohort.faults import Faults, abbreviate
 from tilewise.cohort.identifiers import identifier, same_name
 from tilewise.errors import CohortError
 from tilewise.slides import SUFFIXES
@@ -115,7 +115,7 @@ class SlideFinder:
 
     def notes(self) -> list[str]:
         """How names were matched that are no paths as they stand."""
-        return [f"{len(names)} slides found with the {how}: {some(names)}" for how, names in self._how.items()]
+        return [f"{len(names)} slides found with the {how}: {abbreviate(names)}" for how, names in self._how.items()]
 
     def listing(self, folder: Path) -> Listing:
         """A folder's listing, read once."""
@@ -152,7 +152,7 @@ class SlideFinder:
             yield from self.listing(_folder_spelled(base, Path(name).parent)).images
 
     def _several(self, matches: Sequence[Path]) -> str:
-        listed = some([self._relative(path) for path in matches])
+        listed = abbreviate([self._relative(path) for path in matches])
         if len({path.name for path in matches}) == 1:
             return (
                 f"this name stands in {len(matches)} folders: {listed}; write the path you mean in the table, or give "
@@ -165,7 +165,7 @@ class SlideFinder:
         return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
 
     def _missing(self, name: str) -> str:
-        folders = some([str((base / name).parent) for base in self._bases])
+        folders = abbreviate([str((base / name).parent) for base in self._bases])
         names = [path.name for path in self._neighbours(name)]
         close = difflib.get_close_matches(Path(name).name, names, n=1, cutoff=0.8)
         there = f" ({close[0]} is there)" if close else ""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from tilewise.cohort.faults import Faults, some
+from tilewise.cohort.faults import Faults, abbreviate
 from tilewise.cohort.files import Listing, SlideFinder, list_folder
 from tilewise.cohort.slide import Purpose
 from tilewise.cohort.table import TABLE_SUFFIXES, read_table
@@ -174,7 +174,7 @@ def _class_folders(folder: Path, purpose: Purpose) -> Fit:
     if any(item.split for item in classes):
         notes.append(f"parts from the names of the folders above: {', '.join(path.name for path in splits)}")
     if here.images:
-        notes.append(f"ignored right in the folder: {some([path.name for path in here.images])}")
+        notes.append(f"ignored right in the folder: {abbreviate([path.name for path in here.images])}")
     return Source("class folders", folder, classes=tuple(classes), notes=tuple(notes))
 
 
@@ -201,7 +201,7 @@ def _labelled(source: Source) -> Fit:
     where = "/".join(path.name for path in source.bases)
     called = f" (they are called {source.listed[0].slides[0].name}, say)" if num_slides else ""
     table = source.table.name if source.table is not None else "no table"
-    named_slides = f", it says {some(names, most=2)}" if names else ""
+    named_slides = f", it says {abbreviate(names, most=2)}" if names else ""
     return f"{table} names none of the {num_slides} image files in {where}/{called}{named_slides}"
 
 
@@ -223,7 +223,7 @@ def _names_in(path: Path) -> list[str]:
 
 def _other_tables(folder: Path) -> str:
     others = [path.name for path in list_folder(folder).ignored if path.suffix.lower() in TABLE_SUFFIXES]
-    return f" ({some(others)} is there: rename it, or give it instead of the folder)" if others else ""
+    return f" ({abbreviate(others)} is there: rename it, or give it instead of the folder)" if others else ""
 
 
 def _described(source: Source) -> str:
@@ -231,7 +231,7 @@ def _described(source: Source) -> str:
     folders = [listing.folder.name for listing in source.listed] or [
         item.listing.folder.name for item in source.classes
     ]
-    return f"`{source.layout}` ({some([f'{name}/' for name in folders])}{table})"
+    return f"`{source.layout}` ({abbreviate([f'{name}/' for name in folders])}{table})"
 
 
 def _next_step(folder: Path, purpose: Purpose) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from tilewise.cohort.csv_lines import read_text
-from tilewise.cohort.faults import Faults, some
+from tilewise.cohort.faults import Faults, abbreviate
 from tilewise.cohort.identifiers import means_missing, same_name
 from tilewise.cohort.slide import Purpose, Slide
 
@@ -54,7 +54,7 @@ def without_missing(
             if purpose == "train":
                 faults.add("missing", _question(field, value, names))
             else:
-                notes.append(f"{field} `{value}` of {len(names)} slides taken for none: {some(names)}")
+                notes.append(f"{field} `{value}` of {len(names)} slides taken for none: {abbreviate(names)}")
         empty: dict[str, Any] = {field: None}
         slides = tuple(replace(slide, **empty) if getattr(slide, field) in spelled else slide for slide in slides)
     return slides
@@ -67,6 +67,6 @@ def _question(field: Field, value: str, names: list[str]) -> str:
         else "if it is a group, write it otherwise"
     )
     return (
-        f"{field} `{value}` ({len(names)} slides: {some(names)}) may mean that there is none; then empty these cells; "
-        f"{step}"
+        f"{field} `{value}` ({len(names)} slides: {abbreviate(names)}) may mean that there is none; then empty these "
+        f"cells; {step}"
     )

@@ -19,12 +19,12 @@ from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs, TileInput
 from tilewise.recipe import Recipe
 from tilewise.stain import run as stain_stage
 from tilewise.stain.config import StainConfig
-from tilewise.stain.judgement import untrusted_reason
 from tilewise.stain.normalise import AnyNormaliser, Normaliser, TileNormaliser
 from tilewise.stain.profile import StainProfile
 from tilewise.stain.record import StainRecord
 from tilewise.stain.run import StainRequest
 from tilewise.stain.target import choose_target
+from tilewise.stain.trust import untrusted_reason
 from tilewise.tiles.tileset import TileSet
 
 

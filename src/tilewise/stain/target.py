@@ -13,8 +13,8 @@ from tilewise.slides import open_slide
 from tilewise.stain.config import StainConfig
 from tilewise.stain.density import DEFAULT_GLASS
 from tilewise.stain.fit import fit_slide
-from tilewise.stain.judgement import untrusted_reason
 from tilewise.stain.profile import StainProfile, Triple
+from tilewise.stain.trust import untrusted_reason
 
 # Dyes and amounts are the reference that M. Veta's implementation of Macenko's method brought in and most others carry
 # (torchstain too). The Lab numbers are what public sections of five sets have in the middle after Macenko's method has
