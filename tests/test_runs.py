@@ -1,4 +1,5 @@
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +20,16 @@ IDENTITY = {
     "created": "2026-01-01",
 }
 HOLD = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from tilewise.runs import RunFolder
 from tilewise.store import check_out_file
 from tests.artifacts import rewrite_json
 with RunFolder(Path(sys.argv[1])).locked():
-    print("held", flush=True)
+    if sys.argv[2] == "forked" and os.fork() == 0:
+        time.sleep(2)
+        os._exit(0)
+    print("locked", flush=True)
     time.sleep(60)
 """
 
@@ -125,15 +129,20 @@ def test_a_folder_without_a_run_and_a_damaged_run_are_said_to_be_so(tmp_path, fo
         folder.read_identity()
 
 
-def test_two_processes_cannot_write_at_once_and_a_killed_one_holds_nothing(folder):
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder.root)], stdout=subprocess.PIPE, text=True)
-    with process:
-        assert process.stdout.readline() == "held\n"
+@pytest.mark.parametrize(
+    "holder", ["alone", pytest.param("forked", marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork"))]
+)
+def test_two_processes_cannot_write_at_once_and_a_killed_one_holds_nothing(folder, holder):
+    command = [sys.executable, "-c", HOLD, str(folder.root), holder]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "locked\n"
         with pytest.raises(UsageError, match="another tilewise is writing"), folder.locked():
             pass
         process.kill()
-    with folder.locked():
-        pass
+        process.wait()
+        # Also where the killed process had forked, and its child lives on.
+        with folder.locked():
+            pass
 
 
 def test_a_folder_that_cannot_be_made_is_wrong_use(tmp_path):
