@@ -1,7 +1,7 @@
 """tilewise: from a folder of slides, masks and labels to an honest score and a classifier that can be deployed.
 
-Names are imported when they are first used, so that `import tilewise` costs nothing. The verbs `audit` and `report`
-share their names with packages and are called as `tilewise.api.audit` and `tilewise.api.report`.
+Names are imported when they are first used, so that `import tilewise` costs nothing. The verbs that share their names
+with packages (`ensemble`, `explain`, `segment`, `sweep`, `tiles`) stand in `tilewise.api`, with all others.
 """
 
 from __future__ import annotations
@@ -13,28 +13,45 @@ from tilewise.version import __version__
 
 if TYPE_CHECKING:
     from tilewise import api
-    from tilewise.api import evaluate, load_recipe, predict, train, verify
+    from tilewise.api import audit, evaluate, load_recipe, predict, report, train, verify
+    from tilewise.api.estimator import SlideClassifier
     from tilewise.cohort import Cohort, Slide
+    from tilewise.evaluation.evaluation import Evaluation
+    from tilewise.evaluation.interval import Estimate
+    from tilewise.inference.predictions import Predictions
+    from tilewise.pipeline.run import Run
     from tilewise.recipe import Recipe
 
 __all__ = [
     "Cohort",
+    "Estimate",
+    "Evaluation",
+    "Predictions",
     "Recipe",
+    "Run",
     "Slide",
+    "SlideClassifier",
     "__version__",
     "api",
+    "audit",
     "evaluate",
     "load_recipe",
     "predict",
+    "report",
     "train",
     "verify",
 ]
 
 _HOMES = {
-    **dict.fromkeys(("evaluate", "load_recipe", "predict", "train", "verify"), "tilewise.api"),
+    **dict.fromkeys(("audit", "evaluate", "load_recipe", "predict", "report", "train", "verify"), "tilewise.api"),
     "Cohort": "tilewise.cohort",
-    "Slide": "tilewise.cohort",
+    "Estimate": "tilewise.evaluation.interval",
+    "Evaluation": "tilewise.evaluation.evaluation",
+    "Predictions": "tilewise.inference.predictions",
     "Recipe": "tilewise.recipe",
+    "Run": "tilewise.pipeline.run",
+    "Slide": "tilewise.cohort",
+    "SlideClassifier": "tilewise.api.estimator",
 }
 
 

@@ -85,4 +85,4 @@ def test_a_slide_that_cannot_be_read_any_more_is_one_failure(folder, tmp_path, m
     monkeypatch.setattr(shared_stages, "run_segment", losing)
     run = train(folder, tmp_path / "run", "segment.method=tissue")
     assert [(failure.item, failure.stage) for failure in run.failures] == [("img_0005.png", "masks")]
-    assert "img_0005.png" not in set(run.predictions().table["slide"])
+    assert "img_0005.png" not in set(run.predictions.table["slide"])

@@ -109,7 +109,7 @@ def test_a_new_slide_that_cannot_be_read_has_a_row_all_the_same(home, tmp_path):
 )
 def test_every_input_runs_from_cohort_to_prediction(home, tmp_path, settings):
     made = train(home / "cohort", tmp_path / "run", *settings, "training.epochs=1", "folds.num_folds=3")
-    scored = made.predictions().table
+    scored = made.predictions.table
     assert len(scored[scored["part"] == "test"]) == 24
     prediction = api.predict(tmp_path / "run", home / "cohort", workers=1)
     assert (prediction.table["num_tiles"] > 0).all()
@@ -183,4 +183,4 @@ def test_a_slide_lost_while_tiles_are_decoded_is_a_failure(tmp_path, monkeypatch
     monkeypatch.setattr(tile_preparer, "fill", losing)
     made = train(cohort, tmp_path / "run", "training.epochs=1")
     assert [failure.item for failure in made.failures] == ["img_0002.png"]
-    assert "img_0002.png" not in set(made.predictions().table["slide"])
+    assert "img_0002.png" not in set(made.predictions.table["slide"])

@@ -52,7 +52,7 @@ def test_each_system_runs_from_a_cohort_to_a_submission(name, drawn, tmp_path):
     run = api.train(drawn, shrink(name), out=tmp_path / "run", workers=1)
     assert run.failures == ()
     assert verify(run.folder.root) == []
-    table = run.predictions().table
+    table = run.predictions.table
     tested = table[table["part"].isin(["test", "holdout"])]
     assert tested["slide"].is_unique
     assert np.allclose(table.filter(like="p_").sum(axis=1), 1.0)

@@ -86,7 +86,7 @@ def shuffled(slides: Path, folder: Path, seed: int) -> Path:
 
 
 def p_value(run, part: str = "test") -> float:
-    predictions = run.predictions()
+    predictions = run.predictions
     table = predictions.table
     sample = Sample.of(table[table["part"] == part], predictions.classes)
     return permutation_p_value(sample, num_permutations=999, seed=0)

@@ -66,7 +66,7 @@ def test_a_variant_is_what_the_recipe_gives_by_itself(cached, tmp_path):
     recipe = api.load_recipe("default", (*SETTINGS, "head.dropout=0.5", "head.norm=batch"))
     alone = api.train(home / "cohort", recipe, out=tmp_path / "alone", workers=1)
     inside = Predictions.read(home / "sweep" / variant.run / "predictions.parquet").table
-    assert alone.predictions().table.equals(inside)
+    assert alone.predictions.table.equals(inside)
     assert variant.test["macro_f1"] == asdict(alone.evaluation.macro_f1)
 
 

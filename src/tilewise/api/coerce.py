@@ -11,7 +11,7 @@ from tilewise.runs import RunFolder
 if TYPE_CHECKING:
     from tilewise.cohort import Cohort
     from tilewise.cohort.slide import Purpose
-    from tilewise.pipeline.train import Run
+    from tilewise.pipeline.run import Run
 
 
 def to_cohort(cohort: Cohort | Path | str, *purposes: Purpose) -> Cohort:

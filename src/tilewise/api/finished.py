@@ -9,7 +9,7 @@ from tilewise.api.coerce import to_folder, to_path
 
 if TYPE_CHECKING:
     from tilewise.evaluation.evaluation import Evaluation
-    from tilewise.pipeline.train import Run
+    from tilewise.pipeline.run import Run
     from tilewise.store import Damage
 
 

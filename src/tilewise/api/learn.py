@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tilewise.explain.config import ExplainConfig
     from tilewise.pipeline.explain import ExplainResult
     from tilewise.pipeline.predict import PredictionResult
-    from tilewise.pipeline.train import Run
+    from tilewise.pipeline.run import Run
     from tilewise.sweep.grid import Grid
     from tilewise.sweep.sweep import Sweep
 

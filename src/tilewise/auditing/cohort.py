@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tilewise.auditing.finding import GRAVITY, Decision, Finding
+from tilewise.auditing.finding import GRAVITY, Decision, Findings
 from tilewise.auditing.notes import NoteKind, note_kinds
 from tilewise.cohort import Slide
 from tilewise.execution import Failure
 from tilewise.store import digest_config
 from tilewise.units import Size
+from tilewise.wording import count
 
 NO_GROUPS = (
     "No patient or group column: every slide counts as its own patient. If one patient has several slides, the "
@@ -77,12 +78,17 @@ class AuditedCohort:
 
     slides: tuple[AuditedSlide, ...]
     classes: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    findings: Findings
     decisions: tuple[Decision, ...]
     dropped: tuple[str, ...]
     failures: tuple[Failure, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        num_all = len(self.slides) + len(self.dropped)
+        findings = count(len(self.findings), "finding")
+        return f"<AuditedCohort: {len(self.slides)} of {count(num_all, 'slide')} kept, {findings}>"
 
     @property
     def digest(self) -> str:

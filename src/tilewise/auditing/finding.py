@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final, Literal, get_args
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Action = Literal["keep", "fix-mask", "repair", "relabel", "drop"]
 """What is done about a finding, the mildest first."""
@@ -43,6 +46,18 @@ class Finding:
     def proposed(self) -> str:
         """The proposal and its value in words: `fix-mask: invert`."""
         return f"{self.proposal}: {self.value}" if self.value else self.proposal
+
+
+class Findings(tuple[Finding, ...]):
+    """Findings about the slides of a cohort, a tuple."""
+
+    __slots__ = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each finding: slide, kind, other, proposal, confidence, evidence, value."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(finding) for finding in self], columns=list(Finding.__dataclass_fields__))
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tilewise.auditing.cohort import AuditedCohort
-from tilewise.auditing.finding import Finding
+from tilewise.auditing.finding import Finding, Findings
 from tilewise.store import read_table, write_table
 
 FINDINGS_NAME = "findings.parquet"
@@ -21,8 +20,7 @@ _VERSION = 2
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:
     """Write findings, one row each."""
-    frame = pd.DataFrame([asdict(finding) for finding in findings], columns=list(Finding.__dataclass_fields__))
-    write_table(path, frame, schema=_FINDINGS, version=_VERSION)
+    write_table(path, Findings(findings).to_frame(), schema=_FINDINGS, version=_VERSION)
 
 
 def read_findings(path: Path) -> pd.DataFrame:

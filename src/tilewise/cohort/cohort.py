@@ -15,6 +15,7 @@ from tilewise.cohort.missing import declared_classes, without_missing
 from tilewise.cohort.slide import Purpose, Slide
 from tilewise.cohort.table import TABLE_SUFFIXES
 from tilewise.errors import CohortError
+from tilewise.wording import count
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,17 @@ class Cohort:
     warnings: tuple[str, ...] = ()
     declared: tuple[str, ...] = ()
     table: Path | None = None
+
+    def __repr__(self) -> str:
+        counts = Counter(slide.label for slide in self.slides)
+        classes = ", ".join(f"{name} {counts[name]}" for name in self.classes)
+        return f"<Cohort {self.root.name}: {count(len(self.slides), 'slide')}{f' ({classes})' if classes else ''}>"
+
+    def _repr_html_(self) -> str:
+        """A table of the classes and some thumbnails, for notebooks."""
+        from tilewise.cohort.notebook import cohort_html
+
+        return cohort_html(self.root.name, self.slides, self.classes)
 
     @classmethod
     def discover(cls, path: Path | str, *, purpose: Purpose = "train") -> Cohort:

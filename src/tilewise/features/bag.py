@@ -13,7 +13,7 @@ from tilewise.store import read_sealed_tensors, write_sealed_tensors
 from tilewise.tiles.window import Boxes
 
 _SCHEMA = "tilewise.feature-bag"
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True)

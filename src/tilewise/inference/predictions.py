@@ -55,6 +55,10 @@ class Predictions:
         """float64 (S, C), rows as in the table."""
         return self.table[[PREFIX + name for name in self.classes]].to_numpy(np.float64)
 
+    def to_frame(self) -> pd.DataFrame:
+        """A copy of the table, a row for each slide and fold."""
+        return self.table.copy()
+
     def write(self, path: Path, *, inputs: str) -> None:
         """Write the table; `inputs` is the digest of what it was made from."""
         head = {"classes": list(self.classes), "inputs": inputs}

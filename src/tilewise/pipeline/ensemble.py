@@ -22,8 +22,8 @@ from tilewise.evaluation.run import evaluate_predictions
 from tilewise.inference.combiner import WeightedMean, import_lightgbm
 from tilewise.inference.ensemble import write_ensemble
 from tilewise.pipeline.environment import describe_environment
+from tilewise.pipeline.run import Run
 from tilewise.pipeline.sources import Source, digests_of, sources_of
-from tilewise.pipeline.train import Run
 from tilewise.recipe import Recipe
 from tilewise.reporting.gather import write_report
 from tilewise.runs import RunFolder

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tilewise.auditing import run as audit_stage
 from tilewise.auditing.cohort import AuditedCohort
-from tilewise.auditing.notes import NoteKind, note_kinds
-from tilewise.auditing.table import read_slides
 from tilewise.cohort import Cohort
 from tilewise.ensemble.fold_weights import fold_weights
 from tilewise.errors import NoTiles, UsageError
@@ -18,14 +16,14 @@ from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.run import evaluate_predictions
 from tilewise.execution import Failure, read_failures, task, write_failures
 from tilewise.folds import FoldItem, Folds
-from tilewise.inference.classifier import Member, SlideClassifier
-from tilewise.inference.ensemble import EnsembleClassifier, load_classifier
+from tilewise.inference.classifier import Member
 from tilewise.inference.predictions import Predictions
 from tilewise.pipeline.bundle import bundle, origin_of, predict_holdout, predict_parts
 from tilewise.pipeline.environment import describe_environment
 from tilewise.pipeline.fold_inputs import FoldInputs
 from tilewise.pipeline.masks import masks_for_training, segmenter_of
 from tilewise.pipeline.out_of_distribution import fit_reference_distribution
+from tilewise.pipeline.run import Run
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.slide_inputs import FoldRequest, SlideInputs, train_with_unlabelled
 from tilewise.pipeline.tile_preparer import TilePreparer, fold_targets
@@ -39,39 +37,6 @@ from tilewise.tiles.run import without_tiles
 from tilewise.training.pseudo.candidates import candidates
 from tilewise.training.synthesis import find_generator
 from tilewise.warnings import read_warnings
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run.
-
-    Attributes:
-        folder: where its files lie.
-        evaluation: every score with its interval.
-        failures: slides that could not be used.
-        warnings: what a person must know before believing the score.
-        was_finished: whether it was here already, whole and of the same slides, and nothing had to be done.
-    """
-
-    folder: RunFolder
-    evaluation: Evaluation
-    failures: tuple[Failure, ...]
-    warnings: tuple[str, ...]
-    was_finished: bool = False
-
-    @property
-    def slide_notes(self) -> tuple[NoteKind, ...]:
-        """What was taken for what in the slides' files, by kind; empty for a combination of runs."""
-        table = self.folder.audit / "slides.parquet"
-        return note_kinds(read_slides(table)[1].get("notes", {})) if table.is_file() else ()
-
-    def classifier(self) -> SlideClassifier | EnsembleClassifier:
-        """The deployable classifier."""
-        return load_classifier(self.folder.model)
-
-    def predictions(self) -> Predictions:
-        """Predictions of the `validation`, `test` and `holdout` parts."""
-        return Predictions.read(self.folder.predictions)
 
 
 def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:

@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from tilewise.recipe.recipe import Recipe
 from tilewise.recipe.sources import did_you_mean
 
 Path = tuple[str, ...]
@@ -27,17 +26,18 @@ _FORMER_KEYS = {
 _COMMON_WORDS = {"input", "level", "source", "per", "name"}
 
 
-def explain(error: ValidationError, origins: Mapping[Path, str]) -> str:
+def explain(error: ValidationError, origins: Mapping[Path, str], model: type[BaseModel]) -> str:
     """Every fault on a line of its own; where keys come from several files, each named key with its own.
 
     Args:
         error: of validating a recipe.
         origins: path of a value -> where it comes from; empty where there is only one place.
+        model: of a recipe, whose keys are proposed for unknown ones.
     """
     several = len(set(origins.values())) > 1
     lines = []
     for fault in error.errors():
-        lines.append(_sentence(fault))
+        lines.append(_sentence(fault, model))
         if several:
             concerned = _concerned(fault, origins)
             lines += [f"  {'.'.join(map(str, path))}: from {origins[path]}" for path in concerned]
@@ -46,12 +46,12 @@ def explain(error: ValidationError, origins: Mapping[Path, str]) -> str:
     return "\n  ".join(lines)
 
 
-def _sentence(fault: Any) -> str:
+def _sentence(fault: Any, model: type[BaseModel]) -> str:
     place = ".".join("on" if part in {True, "True"} else str(part) for part in fault["loc"])
     if fault["type"] in {"extra_forbidden", "invalid_key"} and place in _FORMER_KEYS:
         return f"{place}: this key is no more; {_FORMER_KEYS[place]}"
     if fault["type"] == "extra_forbidden":
-        siblings = _known_keys(fault["loc"][:-1])
+        siblings = _known_keys(fault["loc"][:-1], model)
         known = f"; known here: {', '.join(siblings)}" if siblings else ""
         return f"{place}: unknown key{did_you_mean(str(fault['loc'][-1]), siblings)}{known}"
     if fault["type"] == "missing" and place == "name":
@@ -82,8 +82,7 @@ def _is_named(path: Path, place: Path, message: str) -> bool:
     return re.search(rf"(?<![\w.]){near}{after}", message) is not None
 
 
-def _known_keys(location: tuple[Any, ...]) -> list[str]:
-    model: type[BaseModel] = Recipe
+def _known_keys(location: tuple[Any, ...], model: type[BaseModel]) -> list[str]:
     for part in location:
         field = model.model_fields.get(str(part))
         annotation = field.annotation if field else None

@@ -84,7 +84,7 @@ def _validate(data: Mapping[str, Any], origin: str, origins: Mapping[tuple[str, 
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        raise RecipeError(f"{origin}: {explain(error, origins)}") from error
+        raise RecipeError(f"{origin}: {explain(error, origins, Recipe)}") from error
 
 
 def _wrapped(text: str) -> list[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tilewise.auditing.config import AuditConfig
 from tilewise.encoders.config import EncoderConfig
 from tilewise.ensemble.config import EnsembleConfig
+from tilewise.errors import RecipeError
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.features.config import FeaturesConfig
 from tilewise.folds.config import FoldsConfig
@@ -17,6 +18,7 @@ from tilewise.models.config import HeadConfig
 from tilewise.models.networks.check import check_network
 from tilewise.models.networks.config import NetworkConfig
 from tilewise.models.views import ViewsConfig
+from tilewise.recipe.faults import explain
 from tilewise.segment.config import SegmentConfig
 from tilewise.stain.config import StainConfig
 from tilewise.tiles.config import TileConfig
@@ -84,6 +86,30 @@ class Recipe(BaseModel):
                     "several; drop one of the two"
                 )
         return self
+
+    def with_(self, **values: Any) -> Self:
+        """A copy with other values: `recipe.with_(**{"tiles.size_px": 256})`; None goes back to a key's default.
+
+        Raises:
+            RecipeError: an unknown key or a value out of bounds; every fault is listed.
+        """
+        data = self.model_dump(exclude_unset=True)
+        for key, value in values.items():
+            *sections, last = key.split(".")
+            section = data
+            for name in sections:
+                section = section.setdefault(name, {})
+                if not isinstance(section, dict):
+                    raise RecipeError(f"{key}: {name!r} holds a value, not keys")
+            section.pop(last, None)
+            if value is not None:
+                section[last] = value
+        try:
+            return type(self).model_validate(data)
+        except ValidationError as error:
+            raise RecipeError(
+                f"recipe {self.name} with {', '.join(values)}: {explain(error, {}, type(self))}"
+            ) from error
 
     def to_yaml(self) -> str:
         """The whole recipe with every default filled in."""
