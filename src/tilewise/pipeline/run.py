@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Self
 
 from tilewise.auditing.notes import NoteKind, note_kinds
 from tilewise.auditing.table import read_slides
-from tilewise.ensemble.record import RECORD_NAME, EnsembleRecord
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.execution import Failure, read_failures
 from tilewise.inference.predictions import Predictions
 from tilewise.runs import RunFolder
+from tilewise.warnings import read_warnings
 
 if TYPE_CHECKING:
     from tilewise.inference.classifier import SlideClassifier
@@ -43,7 +43,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path | str) -> Self:
-        """Open a finished run; its warnings are those that its report leads with.
+        """Open a finished run.
 
         Raises:
             UsageError: the folder holds no finished run.
@@ -52,7 +52,7 @@ class Run:
         place = RunFolder(Path(folder))
         place.require_finished()
         evaluation, failures = Evaluation.read(place.evaluation), read_failures(place.failures)
-        return cls(place, evaluation, failures, _warnings(place), was_finished=True)
+        return cls(place, evaluation, failures, read_warnings(place), was_finished=True)
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -70,13 +70,3 @@ class Run:
         from tilewise.inference.ensemble import load_classifier
 
         return load_classifier(self.folder.model)
-
-
-def _warnings(folder: RunFolder) -> tuple[str, ...]:
-    if (folder.root / RECORD_NAME).is_file():
-        record = EnsembleRecord.read(folder.root / RECORD_NAME)
-        return (*record.sentences()[1:], *record.warnings)
-    from tilewise.reporting.files import read_facts
-    from tilewise.reporting.warnings import report_warnings
-
-    return report_warnings(read_facts(folder)[0])
