@@ -48,6 +48,7 @@ from tilewise.features.run import run as encode
 from tilewise.inference.network import predict_slides
 from tilewise.inference.slide_tiles import InputSpec
 from tilewise.inference.tilestore import TileStore
+from tilewise.learning import Record, build_optimizer
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, TileBatch, TileNetwork, build_network
 from tilewise.tiles.config import TileConfig
@@ -57,10 +58,11 @@ from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
-from tilewise.training.learning import build_optimizer
 from tilewise.training.networks.data import PixelData, PixelPart
 from tilewise.training.networks.engine import find_device, resources
-from tilewise.training.networks.loop import _Run, train_network
+from tilewise.training.networks.objective import NetworkObjective, NetworkTraining
+from tilewise.training.networks.train import train_network
+from tilewise.training.networks.views import DrawnViews
 from tilewise.training.networks.worker import Worker
 
 AUGMENT = AugmentConfig.model_validate(
@@ -153,8 +155,11 @@ def plainly(options: argparse.Namespace, config: TrainingConfig) -> tuple[TileNe
 
 
 def ours(options: argparse.Namespace, config: TrainingConfig, data: PixelData) -> Round:
-    run = _Run(network_of(options, "all"), data, config, AUGMENT, team=Worker(device=find_device(config)), seed=0)
-    return lambda epoch: run.train_epoch(epoch, "ours")
+    views = DrawnViews(data.train, num_epochs=config.epoch_config.epochs, folder=None, num_threads=1)
+    worker = Worker(device=find_device(config))
+    training = NetworkTraining(config, AUGMENT, 0, Record(), "macro_f1")
+    trainer = NetworkObjective(network_of(options, "all"), data, views, training, worker).trainer()
+    return lambda epoch: trainer.train_epoch(epoch, "ours").means[0]
 
 
 def limit(options: argparse.Namespace, config: TrainingConfig, data: PixelData) -> Round:

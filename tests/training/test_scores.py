@@ -12,7 +12,7 @@ from tilewise.models import HeadConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
-from tilewise.training.networks.loop import train_network
+from tilewise.training.networks.train import train_network
 from tilewise.training.scores import score_slides
 
 # Two slides, of three tiles and of one.

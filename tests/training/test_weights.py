@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
+from tilewise.learning import class_weights
 from tilewise.training.data import PartData
-from tilewise.training.weights import class_totals, class_weights, slide_shares
+from tilewise.training.weights import class_totals, slide_shares
 
 
 @given(st.lists(st.integers(1, 300), min_size=2, max_size=6))

@@ -1,9 +1,10 @@
-"""The loop: a U-Net learns masks from pictures of slides."""
+"""Training of a U-Net on pictures of slides and their masks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from torch import nn
 
 from tilewise.encoders import find_card
 from tilewise.encoders.threads import reproducible
-from tilewise.errors import TrainingError
+from tilewise.learning import EpochTotals, Progress, Record, Schedule, ScheduleConfig, Trainer
 from tilewise.segment.config import UNetConfig
 from tilewise.segment.network import normalised
 from tilewise.stain.augment import hed_jitter
@@ -22,6 +23,7 @@ _WARM_UP = 0.1
 _LARGEST_GRADIENT = 5.0
 
 Squares = npt.NDArray[np.uint8]
+_Batch = tuple[torch.Tensor, torch.Tensor]  # pictures, masks
 
 
 def train_unet(
@@ -50,42 +52,88 @@ def train_unet(
         what: how messages call the network.
 
     Raises:
-        TrainingError: the loss is no longer finite; names the step and the slides.
+        TrainingError: the loss is no longer finite; names the epoch, step, learning rate and slides.
     """
-    rng = np.random.default_rng(seed)
-    card = find_card(config.encoder)
-    num_batches = math.ceil(len(squares) / config.batch_size)
-    num_steps = config.epochs * num_batches
     with reproducible(config.num_threads):
-        network.train()
-        optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-        mean = 0.0
-        for step in range(num_steps):
-            batch, position = step % num_batches, step / num_steps
-            if batch == 0:
-                # Batches are as even as can be; BatchNorm could make little of a single slide.
-                batches = np.array_split(rng.permutation(len(squares)), num_batches)
-                total = 0.0
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * _rate(position)
-            chosen = batches[batch]
-            pictures_BHWC, truth_BHW = _augmented(squares[chosen], masks[chosen], config, rng)
-            logits_BHW = network(normalised(pictures_BHWC, card))[:, 0]
-            loss = segmentation_loss(logits_BHW, truth_BHW)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"{what}: the loss is {value} at epoch {step // num_batches + 1}, step {step + 1}, slides "
-                    f"{', '.join(names[index] for index in chosen)}; lower segment.unet.learning_rate, or look at these"
-                )
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_GRADIENT)
-            optimizer.step()
-            total += value * len(chosen)
-            mean = total / len(squares)
+        objective = _MaskObjective(network, squares, masks, config, rng=np.random.default_rng(seed), names=names)
+        groups = [{"params": list(network.parameters()), "factor": 1.0}]
+        optimizer = torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
+        trainer = Trainer(
+            objective,
+            network,
+            optimizer,
+            _WarmUpCosine(ScheduleConfig(), optimizer, config.learning_rate, config.epochs, objective.num_batches),
+            epochs=config.epochs,
+            keeps_best=False,
+            clip_norm=_LARGEST_GRADIENT,
+        )
+        progress = Progress(EpochRow, Record(what))
+        trainer.run(progress)
     network.eval()
-    return mean
+    return progress.rows[-1].loss
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One epoch, from 1, and its mean loss."""
+
+    epoch: int
+    loss: float
+
+
+class _MaskObjective:
+    """Pictures of slides, varied, and the loss of their masks; see `Objective`."""
+
+    loss_name = "loss"
+    advice = "lower segment.unet.learning_rate, or look at these"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        squares: Squares,
+        masks: Squares,
+        config: UNetConfig,
+        *,
+        rng: np.random.Generator,
+        names: Sequence[str],
+    ) -> None:
+        self._network, self._squares, self._masks, self._config = network, squares, masks, config
+        self._rng, self._names, self._card = rng, names, find_card(config.encoder)
+        self.num_batches = math.ceil(len(squares) / config.batch_size)
+
+    def batches(self, epoch: int) -> Generator[tuple[npt.NDArray[np.int64], _Batch]]:
+        """See `Objective`."""
+        del epoch  # the generator alone decides
+        self._network.train()
+        # Batches are as even as can be; BatchNorm could make little of a single slide.
+        for chosen in np.array_split(self._rng.permutation(len(self._squares)), self.num_batches):
+            yield chosen, _augmented(self._squares[chosen], self._masks[chosen], self._config, self._rng)
+
+    def losses(self, batch: _Batch) -> tuple[torch.Tensor, ...]:
+        """See `Objective`."""
+        pictures_BHWC, truth_BHW = batch
+        logits_BHW = self._network(normalised(pictures_BHWC, self._card))[:, 0]
+        return (segmentation_loss(logits_BHW, truth_BHW),)
+
+    def name_slides(self, samples: npt.NDArray[np.int64]) -> str:
+        """See `Objective`."""
+        return ", ".join(self._names[index] for index in samples)
+
+    def score(self, epoch: int, totals: EpochTotals, learning_rate: float) -> tuple[EpochRow, None]:
+        """See `Objective`; nothing is selected by."""
+        del learning_rate
+        return EpochRow(epoch + 1, totals.means[0]), None
+
+
+class _WarmUpCosine(Schedule):
+    """A rate that rises over the first tenth of the steps and falls as a cosine."""
+
+    def share(self, step: int) -> float:
+        """See `Schedule`."""
+        position = step / self.num_steps
+        if position < _WARM_UP:
+            return (position + 0.01) / (_WARM_UP + 0.01)
+        return 0.5 * (1.0 + math.cos(math.pi * (position - _WARM_UP) / (1.0 - _WARM_UP)))
 
 
 def segmentation_loss(logits_BHW: torch.Tensor, truth_BHW: torch.Tensor) -> torch.Tensor:
@@ -95,12 +143,6 @@ def segmentation_loss(logits_BHW: torch.Tensor, truth_BHW: torch.Tensor) -> torc
     shared = (probability_BHW * truth_BHW).sum()
     dice = (2.0 * shared + 1.0) / (probability_BHW.sum() + truth_BHW.sum() + 1.0)
     return entropy + 1.0 - dice
-
-
-def _rate(position: float) -> float:
-    if position < _WARM_UP:
-        return (position + 0.01) / (_WARM_UP + 0.01)
-    return 0.5 * (1.0 + math.cos(math.pi * (position - _WARM_UP) / (1.0 - _WARM_UP)))
 
 
 def _augmented(

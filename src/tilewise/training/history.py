@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tilewise.learning.table import write_table
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import PartData
-from tilewise.training.table import write_table
 
 HISTORY_NAME = "history.csv"
 # What a program that draws curves is told of an epoch.

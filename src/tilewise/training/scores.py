@@ -12,7 +12,6 @@ from tilewise.models.aggregate import AGGREGATORS
 from tilewise.training.data import PartData
 from tilewise.training.history import EpochRow
 
-WORTH_KEEPING = 1e-9  # a later epoch must be better by more than rounding
 _LEAST_PROBABILITY = 1e-12  # a slide that is certainly wrong costs 27.6, not infinity
 
 
@@ -48,9 +47,7 @@ def score_probabilities(
     return loss, primary_score(metric, part.labels_S, probabilities_SC.argmax(axis=1), probabilities_SC)
 
 
-def selection_loss(row: EpochRow, select_by: Literal["loss", "metric"]) -> float:
-    """What the best epoch has the least of."""
-    if row.validation_loss is None:
-        return -float(row.epoch)  # nothing to choose by: the last epoch is the best
-    # Whether a metric is defined follows from the labels alone, so that all epochs are held against each other by one.
+def selection_loss(row: EpochRow, select_by: Literal["loss", "metric"]) -> float | None:
+    """What the best epoch has the least of; None without a validation part."""
+    # Whether a metric is defined follows from the labels alone, so that all epochs are compared by one of the two.
     return row.validation_loss if select_by == "loss" or row.validation_score is None else -row.validation_score

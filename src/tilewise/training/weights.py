@@ -9,27 +9,6 @@ from numpy.typing import NDArray
 
 from tilewise.training.data import PartData
 
-ClassWeighting = Literal["none", "inverse", "sqrt"]
-
-_EXPONENTS: dict[ClassWeighting, float] = {"none": 0.0, "sqrt": 0.5, "inverse": 1.0}
-
-
-def class_weights(counts_C: NDArray[np.number], weighting: ClassWeighting) -> NDArray[np.float64]:
-    """Weight of each class in the loss.
-
-    `inverse` is total / (classes * count), King and Zeng's (2001) rule and scikit-learn's "balanced"; `sqrt` its root.
-    A class that does not occur has the weight 0 and does not count among the classes.
-
-    Args:
-        counts_C: slides (or tiles) of each class in the train part.
-        weighting: which rule.
-    """
-    present_C = counts_C > 0
-    balanced_C = np.divide(
-        counts_C.sum(), present_C.sum() * counts_C, out=np.zeros(len(counts_C)), where=present_C, dtype=np.float64
-    )
-    return np.where(present_C, balanced_C ** _EXPONENTS[weighting], 0.0)
-
 
 def slide_shares(part: PartData, weight: Literal["slide", "tile"]) -> NDArray[np.float64]:
     """Weight of each tile before class weights: 1 / tiles of its slide, or 1."""

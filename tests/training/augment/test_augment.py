@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from tilewise.learning import seeded
 from tilewise.training.augment import Augment, AugmentConfig
-from tilewise.training.learning import seeded
 
 Batch = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 

@@ -82,12 +82,11 @@ def _die_before(owner: Any, name: str, number: int) -> None:
 
 
 def _main(cohort: str, out: str, where: str, number: str) -> None:
-    from tilewise.training.learning import Checkpoint
-    from tilewise.training.networks.engine import Engine
+    from tilewise.learning import Checkpoint, Trainer
     from tilewise.training.networks.fold import train_pixel_fold
 
     # A state is written after the weights of the best epoch.
-    owner, name = (Engine, "step") if where == "step" else (Checkpoint, "save")
+    owner, name = (Trainer, "_step") if where == "step" else (Checkpoint, "save")
     _die_before(owner, name, int(number))
     train_pixel_fold(task(), store_of(Path(cohort)), out=Path(out))
 

@@ -26,7 +26,7 @@ from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.networks.data import PixelData, PixelPart
 from tilewise.training.networks.engine import Engine
-from tilewise.training.networks.loop import train_network
+from tilewise.training.networks.train import train_network
 
 FOLDER = Path(__file__).with_name("golden")
 EPOCHS = "epochs.json"
@@ -152,18 +152,18 @@ def _data(side: int) -> PixelData:
 @contextmanager
 def _recorded() -> Iterator[list[float]]:
     found: list[float] = []
-    original = Engine.backward
+    original = Engine.loss
 
-    def backward(self: Engine, *args: Any) -> torch.Tensor:
+    def recorded(self: Engine, *args: Any) -> torch.Tensor:
         loss = original(self, *args)
         found.append(loss.item())
         return loss
 
-    Engine.backward = backward  # type: ignore[method-assign]
+    Engine.loss = recorded  # type: ignore[method-assign]
     try:
         yield found
     finally:
-        Engine.backward = original  # type: ignore[method-assign]
+        Engine.loss = original  # type: ignore[method-assign]
 
 
 def _main() -> None:

@@ -90,7 +90,7 @@ def test_a_finished_fold_is_left_alone(store: TileStore, trained: Path, monkeypa
     def never(*_args: Any, **_options: Any) -> None:
         raise AssertionError("it was trained again")
 
-    monkeypatch.setattr("tilewise.training.networks.loop.train_network", never)
+    monkeypatch.setattr("tilewise.training.networks.train.train_network", never)
     before = contents(trained), [path.stat().st_mtime_ns for path in sorted(trained.iterdir())]
     leftover = trained / "training.safetensors"
     leftover.write_bytes(b"of a training that is over")

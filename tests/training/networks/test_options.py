@@ -17,7 +17,7 @@ from tilewise.models import HeadConfig
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.networks.data import PixelData
-from tilewise.training.networks.loop import train_network
+from tilewise.training.networks.train import train_network
 
 MIXED = "training.mixup.level=tiles"
 SLIDE = "training.sampling.unit=slide"

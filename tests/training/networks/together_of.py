@@ -1,6 +1,6 @@
 """A training on two processes, and a script of its own, without a main guard, that is killed in the middle of it.
 
-python tests/training/pixels/together_of.py OUT
+python tests/training/networks/together_of.py OUT
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.training.networks.drawn import cnn, draw_data
+from tilewise.learning import Record
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkModel, TileNetwork
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
-from tilewise.training.networks.loop import train_network
-from tilewise.training.networks.progress import Record
+from tilewise.training.networks.train import train_network
 
 # All that is made of a whole batch or follows from what the first process scores.
 _EVERYTHING: dict[str, Any] = {

@@ -136,14 +136,14 @@ def test_a_fold_that_is_stopped_after_pretraining_ends_with_the_same_bytes(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("tilewise.training.networks.loop.train_network", stop)
+        patch.setattr("tilewise.training.networks.train.train_network", stop)
         with pytest.raises(Killed):
             train_pixel_fold(task(), slides, out=tmp_path)
     assert sorted(contents(tmp_path)) == PRETRAINED
     train_pixel_fold(task(), slides, out=tmp_path)
     assert contents(tmp_path) == contents(trained)
     with monkeypatch.context() as patch:
-        patch.setattr("tilewise.training.networks.loop.train_network", stop)
+        patch.setattr("tilewise.training.networks.train.train_network", stop)
         patch.setattr("tilewise.training.pretrain.loop.pretrain", stop)
         train_pixel_fold(task(), slides, out=tmp_path)  # both are finished
         with pytest.raises(Killed):

@@ -14,11 +14,10 @@ from tests.training.networks.drawn import draw_slide as draw_whole
 from tests.training.networks.rounding import rounding, watched_convolutions
 from tests.training.pretrain.drawn import Tiles, draw_slides, simclr, training
 from tilewise.errors import TrainingError, UsageError
+from tilewise.learning import Record, Trainer
 from tilewise.models.networks import TileBatch, TileNetwork
 from tilewise.training.networks.data import PixelPart
-from tilewise.training.pretrain import loop
-from tilewise.training.pretrain.loop import PretrainedEncoder, pretrain
-from tilewise.training.pretrain.progress import STATE_NAME, Progress
+from tilewise.training.pretrain.loop import STATE_NAME, PretrainedEncoder, pretrain
 
 
 def part_of(slides: Tiles) -> PixelPart:
@@ -29,12 +28,12 @@ def learn(
     slides: Tiles,
     network: TileNetwork,
     *,
-    progress: Progress | None = None,
+    record: Record | None = None,
     seed: int = 0,
     run: Any = None,
     **config: Any,
 ) -> PretrainedEncoder:
-    return pretrain(network, part_of(slides), simclr(**config), run or training(), progress or Progress(), seed=seed)
+    return pretrain(network, part_of(slides), simclr(**config), run or training(), record or Record(), seed=seed)
 
 
 def bytes_of(learnt: PretrainedEncoder) -> dict[str, bytes]:
@@ -95,7 +94,7 @@ def test_stopped_after_any_epoch_it_goes_on_to_the_bit(
 ) -> None:
     slides = draw_slides(4)
     whole = learn(slides, cnn())
-    original = loop._Run.train_epoch
+    original = Trainer.train_epoch
 
     def stop(self: Any, epoch: int, name: str) -> Any:
         if epoch == when:
@@ -103,13 +102,13 @@ def test_stopped_after_any_epoch_it_goes_on_to_the_bit(
         return original(self, epoch, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Run, "train_epoch", stop)
+        patch.setattr(Trainer, "train_epoch", stop)
         with pytest.raises(Killed):
-            learn(slides, cnn(), progress=Progress("f", tmp_path, "a"))
+            learn(slides, cnn(), record=Record("f", tmp_path, "a"))
     assert len((tmp_path / "pretraining.csv").read_text().splitlines()) == when + 1
     torch.manual_seed(when)
     # Even its first weights do not matter: the state has them all.
-    again = learn(slides, cnn(seed=9), progress=Progress("f", tmp_path, "a"))
+    again = learn(slides, cnn(seed=9), record=Record("f", tmp_path, "a"))
     assert again.rows == whole.rows
     assert bytes_of(again) == bytes_of(whole)
 
@@ -118,12 +117,12 @@ def test_the_state_of_other_inputs_or_a_damaged_one_starts_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     slides = draw_slides(3)
-    learn(slides, cnn(), progress=Progress("f", tmp_path, "a"), epochs=1)
-    other = learn(slides, cnn(), progress=Progress("f", tmp_path, "b"), seed=1, epochs=2)
+    learn(slides, cnn(), record=Record("f", tmp_path, "a"), epochs=1)
+    other = learn(slides, cnn(), record=Record("f", tmp_path, "b"), seed=1, epochs=2)
     assert bytes_of(other) == bytes_of(learn(slides, cnn(), seed=1, epochs=2))
     path = tmp_path / STATE_NAME
     path.write_bytes(path.read_bytes()[:-5])
-    again = learn(slides, cnn(), progress=Progress("f", tmp_path, "b"), seed=1, epochs=2)
+    again = learn(slides, cnn(), record=Record("f", tmp_path, "b"), seed=1, epochs=2)
     assert bytes_of(again) == bytes_of(other)
     assert "starts from the beginning" in caplog.text
 
@@ -217,14 +216,14 @@ def test_a_loss_that_is_not_finite_stops_and_says_where() -> None:
         r"fold 7: the pretraining loss is nan at epoch 1, step 1, learning rate 0\.\d+, slides s0\d.*; lower pretrain\."
     )
     with pytest.raises(TrainingError, match=said):
-        learn(draw_slides(3), network, progress=Progress("fold 7"))
+        learn(draw_slides(3), network, record=Record("fold 7"))
 
 
 def test_what_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         TrainingError, match="fold 7: pretraining tells tiles from each other, and there is 1; cut more"
     ):
-        learn(draw_slides(1, num_tiles=1), cnn(), progress=Progress("fold 7"))
+        learn(draw_slides(1, num_tiles=1), cnn(), record=Record("fold 7"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match="sees no graphics card"):
         learn(draw_slides(2), cnn(), run=training(engine={"device": "cuda"}))

@@ -13,9 +13,9 @@ from tests.training.networks.fold_of import NAMES, changed, store_of, task
 from tilewise.errors import RecipeError, TrainingError, UsageError
 from tilewise.inference.slide_tiles import InputSpec
 from tilewise.inference.tilestore import TileStore
+from tilewise.learning import Trainer
 from tilewise.models.networks import NetworkConfig, NetworkModel
 from tilewise.recipe import load_recipe
-from tilewise.training.networks.engine import Engine
 from tilewise.training.networks.fold import PixelFoldTask, train_pixel_fold
 from tilewise.training.synthesis import Example, SynthesisConfig
 from tilewise.training.synthesis.texture import TextureGenerator
@@ -53,16 +53,16 @@ def test_the_origin_says_what_was_composed_and_a_stopped_training_ends_the_same(
     assert model.origin["synthesis"] == {"num_added": half, "notes": []}
     per_epoch = math.ceil((sum(num.values()) + sum(half.values())) / 8)
     assert NetworkModel.load(tmp_path / "whole").origin == model.origin
-    original, calls = Engine.step, [0]
+    original, calls = Trainer._step, [0]
 
-    def step(engine: Engine, optimizer: Any) -> None:
+    def step(trainer: Trainer) -> None:
         calls[0] += 1
         if calls[0] == per_epoch + 3:
             raise KeyboardInterrupt
-        original(engine, optimizer)
+        original(trainer)
 
     # It dies in the second epoch.
-    monkeypatch.setattr(Engine, "step", step)
+    monkeypatch.setattr(Trainer, "_step", step)
     with pytest.raises(KeyboardInterrupt):
         train_pixel_fold(request(), store, out=tmp_path / "stopped")
     assert len((tmp_path / "stopped" / "history.csv").read_text().splitlines()) == 2

@@ -11,10 +11,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from tilewise.learning import Mix, Mixer, seeded
 from tilewise.models.networks import TileBatch
 from tilewise.training.augment import Augment, AugmentConfig
 from tilewise.training.config import TrainingConfig
-from tilewise.training.learning import Mix, Mixer, seeded
 from tilewise.training.networks.data import PixelPart
 from tilewise.units import Size
 

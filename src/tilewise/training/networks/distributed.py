@@ -23,12 +23,15 @@ from tilewise import errors
 from tilewise.errors import TilewiseError, TrainingError
 from tilewise.execution import WorkerPool
 from tilewise.inference.slide_tiles import Pixels, SlideTiles
+from tilewise.learning import Sampler
 from tilewise.models.networks import NetworkModel
-from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.networks.data import PixelData, PixelPart
-from tilewise.training.networks.progress import WORKDIR, Record, remove_workdirs
+from tilewise.training.networks.engine import find_device
+from tilewise.training.networks.objective import NetworkTraining, train_share
+from tilewise.training.networks.views import WORKDIR, remove_workdirs
+from tilewise.training.networks.worker import Worker
 
 _MEETING, _ERROR, _PIDS = "meeting", "error.json", "*.pid"
 _ARRAYS = ("images_TSCHW", "masks_THW", "wide_CHW")
@@ -38,26 +41,9 @@ _PATIENCE = datetime.timedelta(days=7)
 _AFTER_OTHERS_S = 3.0
 
 
-@dataclass(frozen=True)
-class Job:
-    """What all processes are told, beside the tiles.
-
-    Attributes:
-        network: with its first weights.
-        config: how it is trained.
-        augment: how tiles are varied.
-        seed: of order, variations, mixtures and dropout.
-        record: what messages call the training, and where its state is kept.
-    """
-
-    network: NetworkModel
-    config: TrainingConfig
-    augment: AugmentConfig | None
-    seed: int
-    record: Record
-
-
-def train_together(job: Job, data: PixelData, num: int) -> tuple[NetworkModel, History]:
+def train_together(
+    network: NetworkModel, data: PixelData, training: NetworkTraining, num: int
+) -> tuple[NetworkModel, History]:
     """As `train_network`, in this many processes of this machine, each with a device of its own.
 
     They exchange gradients by NCCL between graphics cards and by Gloo between processors, over the machine's own
@@ -67,16 +53,16 @@ def train_together(job: Job, data: PixelData, num: int) -> tuple[NetworkModel, H
         TrainingError: as `train_network`, or a process died; a training with a folder goes on after its last epoch.
         UsageError: a batch has fewer tiles than there are devices.
     """
-    _check_batches(job.config, data, num)
-    with _workdir(job.record.folder) as workdir:
+    _check_batches(training.config, data, num)
+    with _workdir(training.record.folder) as workdir:
         train, validation = (
             _parked(part, workdir / name) for part, name in ((data.train, "train"), (data.validation, "validation"))
         )
         try:
             with WorkerPool(num) as pool:
                 try:
-                    parts = (data.classes, train, validation)
-                    running = [pool.submit(_work, job, parts, rank, num, workdir) for rank in range(num)]
+                    job = _Job(network, training, data.classes, train, validation)
+                    running = [pool.submit(_work, job, rank, num, workdir) for rank in range(num)]
                     # The pool's thread looks for dead processes among those it knew when it last woke, which the newest
                     # is none of; one more task wakes it.
                     pool.submit(os.getpid)
@@ -86,7 +72,7 @@ def train_together(job: Job, data: PixelData, num: int) -> tuple[NetworkModel, H
                     _end_all(workdir)
                     raise
         except BrokenProcessPool as error:
-            raise _reason(workdir, job.record.name, num) from error
+            raise _reason(workdir, training.record.name, num) from error
     assert first is not None
     return first
 
@@ -115,7 +101,15 @@ class _StoredPart:
         return replace(self.part, tiles=tiles)
 
 
-_Parts = tuple[tuple[str, ...], _StoredPart, _StoredPart]  # classes, train and validation
+@dataclass(frozen=True)
+class _Job:
+    """What all processes get: the network with its first weights, and what it learns from."""
+
+    network: NetworkModel
+    training: NetworkTraining
+    classes: tuple[str, ...]
+    train: _StoredPart
+    validation: _StoredPart
 
 
 def _parked(part: PixelPart, folder: Path) -> _StoredPart:
@@ -142,8 +136,6 @@ def _file(array: Pixels, path: Path) -> str:
 
 
 def _check_batches(config: TrainingConfig, data: PixelData, num: int) -> None:
-    from tilewise.training.learning import Sampler
-
     train = data.train.about
     num_draws = Sampler(config.sampling, train.labels_S, train.tile_slide_N).num_draws
     least = num_draws // config.epoch_config.num_batches(num_draws)
@@ -155,30 +147,27 @@ def _check_batches(config: TrainingConfig, data: PixelData, num: int) -> None:
         )
 
 
-def _work(job: Job, parts: _Parts, rank: int, num: int, workdir: Path) -> tuple[NetworkModel, History] | None:
+def _work(job: _Job, rank: int, num: int, workdir: Path) -> tuple[NetworkModel, History] | None:
     """All that one process does; the first one gives the result.
 
     Where it fails it ends itself, for the others would wait for it in vain.
     """
     (workdir / f"{rank}.pid").write_text(str(os.getpid()), encoding="utf-8")
     try:
-        found = _trained(job, parts, rank, num, workdir)
+        result = _trained(job, rank, num, workdir)
     except Exception as error:  # noqa: BLE001 - the boundary of a process: the other side says it
         _say(error, workdir)
-    return None if rank else found
+    return None if rank else result
 
 
-def _trained(job: Job, parts: _Parts, rank: int, num: int, workdir: Path) -> tuple[NetworkModel, History]:
+def _trained(job: _Job, rank: int, num: int, workdir: Path) -> tuple[NetworkModel, History]:
     import torch
     from torch import distributed
 
     from tilewise.encoders import prepare_runtime
-    from tilewise.training.networks.engine import find_device
-    from tilewise.training.networks.loop import train_share
-    from tilewise.training.networks.worker import Worker
 
     prepare_runtime()
-    device = find_device(job.config)
+    device = find_device(job.training.config)
     if device.type == "cuda":
         device = torch.device("cuda", rank)
         torch.cuda.set_device(device)
@@ -186,8 +175,7 @@ def _trained(job: Job, parts: _Parts, rank: int, num: int, workdir: Path) -> tup
     if own is not None:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", own)
         os.environ.setdefault("NCCL_SOCKET_IFNAME", own)
-    classes, train, validation = parts
-    data = PixelData(classes, train.opened(), validation.opened())
+    data = PixelData(job.classes, job.train.opened(), job.validation.opened())
     distributed.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         init_method=(workdir / _MEETING).resolve().as_uri(),
@@ -196,8 +184,7 @@ def _trained(job: Job, parts: _Parts, rank: int, num: int, workdir: Path) -> tup
         timeout=_PATIENCE,
     )
     try:
-        worker, network = Worker(rank, num, device), job.network.build()
-        return train_share(network, data, job.config, job.augment, seed=job.seed, record=job.record, worker=worker)
+        return train_share(job.network.build(), data, job.training, Worker(rank, num, device))
     finally:
         distributed.destroy_process_group()
 

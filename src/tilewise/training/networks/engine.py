@@ -1,4 +1,4 @@
-"""A network on its device: forward passes, gradients and steps, in the precision and layout that are asked for."""
+"""A network on its device: forward passes and losses, in the precision and layout that are asked for."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from torch import Tensor
 from tilewise.encoders.runtime import num_processors
 from tilewise.encoders.threads import reproducible
 from tilewise.errors import UsageError
+from tilewise.learning import Loss, Mix, penalty, seeded
 from tilewise.models.heads import SeededDropout
 from tilewise.models.networks import TileBatch, TileNetwork
 from tilewise.training.config import TrainingConfig
-from tilewise.training.learning import Loss, Mix, penalty, seeded
 from tilewise.training.networks.batches import DROPOUT, Prepared, ahead, laid_out
 from tilewise.training.networks.data import PixelPart
 from tilewise.training.networks.precision import Precision
@@ -25,11 +25,11 @@ from tilewise.training.networks.worker import Worker
 
 
 class Engine:
-    """Everything between a batch and a step.
+    """Everything between a batch and its loss.
 
     Args:
         network: moved to the device, and trained in place.
-        config: precision, layout, loss and step.
+        config: precision, layout and loss.
         worker: whose processes train the network, and where this one of them computes.
         class_weights_C: weight of each class in the loss.
     """
@@ -44,24 +44,18 @@ class Engine:
         # The head is left out: it is small, and draws its dropout on the processor.
         self._features = self.precision.compiled(network.features)
         self._loss = Loss(config.loss, class_weights_C)
-        self._team = worker
+        self._worker = worker
 
-    def backward(self, prepared: Prepared, num_parts: int) -> Tensor:
-        """Add the gradients of one of the batches that make a step; returns the batch's loss."""
+    def loss(self, prepared: Prepared) -> Tensor:
+        """The loss of a batch, with penalties."""
         logits_BC = self._logits(prepared.batch, prepared.mix)
         loss = self._loss(logits_BC, prepared.targets_BC, prepared.weights_B)
         more = penalty(self._config.loss, self.network.parameters())
-        loss = loss if more is None else loss + more
-        self.precision.backward(loss / num_parts if num_parts > 1 else loss)
-        return loss.detach()
-
-    def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Clip the gradients and make the step."""
-        self.precision.step(optimizer, self.network.parameters())
+        return loss if more is None else loss + more
 
     def probabilities(self, part: PixelPart) -> NDArray[np.float32]:
         """Of all tiles of a part, float32 (N, C), in calls of one shape; the network is in evaluation mode after."""
-        size, found = self._config.epoch_config.tiles_per_batch(len(part)), []
+        size, probabilities = self._config.epoch_config.tiles_per_batch(len(part)), []
         self.network.eval()
 
         def make(number: int) -> tuple[int, TileBatch]:
@@ -71,8 +65,8 @@ class Engine:
 
         with torch.no_grad():
             for num, batch in ahead(make, -(-len(part) // size), num_workers=self.precision.num_loaders):
-                found.append(self._logits(batch, None)[:num].softmax(dim=1).cpu())
-        probabilities_NC: NDArray[np.float32] = torch.cat(found).numpy()
+                probabilities.append(self._logits(batch, None)[:num].softmax(dim=1).cpu())
+        probabilities_NC: NDArray[np.float32] = torch.cat(probabilities).numpy()
         return probabilities_NC
 
     def start_epoch(self, epoch: int, seed: int) -> int:
@@ -81,25 +75,21 @@ class Engine:
         Returns:
             How many blocks of the encoder are trained.
         """
-        # Every process of a team drops other inputs.
-        number = seeded(seed, epoch, DROPOUT, *self._team.stream).initial_seed()
+        # Every process drops other inputs.
+        number = seeded(seed, epoch, DROPOUT, *self._worker.stream).initial_seed()
         torch.manual_seed(number)  # of encoders that drop; the caller's state comes back in `training_threads`
         for module in self.network.modules():
             if isinstance(module, SeededDropout) and module.generator is not None:
                 module.generator.manual_seed(number)
         self.network.train()
         num_blocks = self.network.start_epoch(epoch)
-        self._team.join(self.network, num_blocks)
+        self._worker.join(self.network, num_blocks)
         return num_blocks
-
-    def weights(self) -> dict[str, Tensor]:
-        """A copy of all weights, on the processor."""
-        return {name: tensor.detach().cpu().clone() for name, tensor in self.network.state_dict().items()}
 
     def _logits(self, batch: TileBatch, mix: Mix | None) -> Tensor:
         with self.precision.autocast():
-            if self._team.joined is not None and self.network.training:
-                logits_BC: Tensor = self._team.joined(batch)
+            if self._worker.joined is not None and self.network.training:
+                logits_BC: Tensor = self._worker.joined(batch)
             else:
                 features_BD = self._features(batch)
                 if mix is not None:

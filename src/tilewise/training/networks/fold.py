@@ -91,11 +91,12 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
         SlideError: a slide cannot be read.
         UsageError: encoder, device or cache cannot be used as asked.
     """
+    from tilewise.learning import Record, remove_state
     from tilewise.models.networks import build_network
     from tilewise.training.networks.data import PixelData, PixelPart
     from tilewise.training.networks.log import check_log
-    from tilewise.training.networks.loop import train_network
-    from tilewise.training.networks.progress import Record, remove_state
+    from tilewise.training.networks.train import train_network
+    from tilewise.training.networks.views import remove_workdirs
 
     check_log(request.training)
     name, fold = f"fold {request.number}", request.fold
@@ -116,6 +117,7 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
     found = reusable_model(NetworkModel, out, inputs)
     if found is not None:
         remove_state(out)
+        remove_workdirs(out)
         return found
     labels = numbered(request.labels, request.classes)
     try:
@@ -124,8 +126,15 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
         data = PixelData(request.classes, replace(train, redraw=_redraw(request, store)), validation)
     except TrainingError as error:
         raise TrainingError(f"{name}: {error}") from error
-    record = Record(name, out, inputs, request.metric)
-    model, history = train_network(network, data, request.training, request.augment, seed=seed, record=record)
+    model, history = train_network(
+        network,
+        data,
+        request.training,
+        request.augment,
+        seed=seed,
+        record=Record(name, out, inputs),
+        metric=request.metric,
+    )
     for note in history.notes:
         _log.info("%s: %s", name, note)
     origin = {
@@ -145,6 +154,7 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
     history.write(out / HISTORY_NAME)
     model.save(out)
     remove_state(out)
+    remove_workdirs(out)
     return model
 
 
@@ -187,7 +197,7 @@ def _composed(request: PixelFoldTask, part: PixelPart, seed: int) -> tuple[Pixel
 
 
 def _digest(request: PixelFoldTask, store: TileStore, network: TileNetwork) -> str:
-    from tilewise.training.learning import digest_tensors
+    from tilewise.learning import digest_tensors
 
     parts = (request.fold.train, request.fold.validation)
     composed, redraw = request.synthesis.method != "none", _redraw(request, store)

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
+from tilewise.learning import Log
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import EpochRow
 from tilewise.training.networks.events import EventFile
-
-
-class Log(Protocol):
-    """Takes in epochs as they come."""
-
-    def add(self, row: EpochRow) -> None:
-        """Append an epoch."""
-
-    def close(self) -> None:
-        """Say that no further epoch is to come."""
 
 
 class _NoLog:
@@ -40,7 +30,7 @@ def check_log(config: TrainingConfig) -> None:
         check_mlflow()
 
 
-def open_log(config: TrainingConfig, folder: Path, name: str) -> Log:
+def open_log(config: TrainingConfig, folder: Path, name: str) -> Log[EpochRow]:
     """The log a config asks for, begun anew: a training that goes on tells it of all epochs again.
 
     Args:

@@ -1,26 +1,25 @@
-"""What every step on a device is made with: precision, scaled gradients, clipping, a compiled network."""
+"""Numeric precision of a training: autocasting, the scaler of its loss, a compiled network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import torch
-from torch import Tensor, nn
 
 from tilewise.encoders.runtime import num_processors
 from tilewise.errors import TrainingError
 from tilewise.training.config import TrainingConfig
 
-Given = ParamSpec("Given")
-Found = TypeVar("Found")
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _LOADERS = 4  # threads that make batches for a graphics card
 
 
 class Precision:
-    """Steps of any network in the precision and within the bounds that are asked for.
+    """Computes any network in the precision that is asked for.
 
     Args:
         config: its `step` and `engine` count.
@@ -41,17 +40,17 @@ class Precision:
         precision = self._step.precision
         return torch.autocast(self._device.type, _TYPES[precision], enabled=precision != "float32")
 
-    def compiled(self, function: Callable[Given, Found]) -> Callable[Given, Found]:
+    def compiled(self, function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
         """The function, compiled if that is asked for; its first call raises TrainingError where it cannot be."""
         if not self._engine.compile:
             return function
-        quick = torch.compile(function)
+        compiled = torch.compile(function)
 
-        def call(*args: Given.args, **options: Given.kwargs) -> Found:
+        def call(*args: Arguments.args, **options: Arguments.kwargs) -> Result:
             from torch._dynamo.exc import TorchDynamoException
 
             try:
-                return quick(*args, **options)
+                return compiled(*args, **options)
             except TorchDynamoException as error:
                 raise TrainingError(
                     f"the network cannot be compiled here ({str(error).splitlines()[0]}); set "
@@ -59,15 +58,3 @@ class Precision:
                 ) from error
 
         return call
-
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss."""
-        torch.autograd.backward(self.scaler.scale(loss))
-
-    def step(self, optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter]) -> None:
-        """Clip the gradients of these parameters together and make the step."""
-        if self._step.clip_norm is not None:
-            self.scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(parameters, self._step.clip_norm)
-        self.scaler.step(optimizer)
-        self.scaler.update()

@@ -13,7 +13,8 @@ import numpy as np
 
 from tilewise.inference.slide_tiles import SlideTiles, TileSource
 from tilewise.training.networks.data import PixelPart, Redraw
-from tilewise.training.networks.progress import WORKDIR
+
+WORKDIR = "together-"  # folders of what is in use during a training begin so
 
 
 class DrawnViews:
@@ -98,3 +99,9 @@ def _decoded(source: TileSource, draw: int, folder: Path | None) -> SlideTiles:
             np.save(folder / f"{name}.npy", array)
             mapped[name] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
     return replace(tiles, **mapped)
+
+
+def remove_workdirs(folder: Path) -> None:
+    """Remove what a training that was killed has left in use."""
+    for path in folder.glob(f"{WORKDIR}*"):
+        shutil.rmtree(path, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import replace
 
 import torch
@@ -80,13 +80,13 @@ class Worker:
         torch.distributed.all_reduce(broadcast)
         return broadcast.item() / self.size
 
-    def broadcast(self, values: Sequence[float | None]) -> list[float | None]:
+    def broadcast(self, values: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
         """What the first process says, in all of them."""
         if self.size == 1:
-            return list(values)
-        nothing = float("nan")
+            return values
         broadcast = torch.tensor(
-            [nothing if value is None else value for value in values], dtype=torch.float64, device=self.device
+            [math.nan if value is None else value for value in values], dtype=torch.float64, device=self.device
         )
         torch.distributed.broadcast(broadcast, src=0)
-        return [None if value != value else value for value in broadcast.tolist()]  # noqa: PLR0124 - nan
+        first, second = (None if math.isnan(value) else value for value in broadcast.tolist())
+        return first, second

@@ -1,9 +1,9 @@
-"""The loop: an encoder learns to tell the tiles of a part from each other, without their labels."""
+"""Contrastive pretraining: an encoder learns to tell the tiles of a part from each other, without their labels."""
 
 from __future__ import annotations
 
 import copy
-import logging
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -11,30 +11,48 @@ import torch
 from torch import Tensor
 
 from tilewise.errors import TrainingError
-from tilewise.models.networks import TileBatch, TileNetwork
-from tilewise.training.config import EpochConfig, TrainingConfig
-from tilewise.training.learning import (
-    Checkpoint,
+from tilewise.learning import (
+    EpochTotals,
     MixConfig,
     OptimizerConfig,
+    Progress,
+    Record,
     ScheduleConfig,
+    Trainer,
     build_optimizer,
     build_schedule,
     seeded,
 )
+from tilewise.models.networks import TileBatch, TileNetwork
+from tilewise.training.config import EpochConfig, TrainingConfig
 from tilewise.training.networks.batches import DROPOUT, ORDER, Preparer, ahead, laid_out
 from tilewise.training.networks.data import PixelPart
 from tilewise.training.networks.engine import find_device, training_threads
-from tilewise.training.networks.loss_monitor import LossMonitor
 from tilewise.training.networks.precision import Precision
 from tilewise.training.pretrain.config import PretrainConfig
 from tilewise.training.pretrain.contrast import Contrast, nt_xent
-from tilewise.training.pretrain.progress import EpochRow, Progress
-
-_log = logging.getLogger(__name__)
 
 _WARMUP = 0.1  # share of the epochs
-_ADVICE = "lower pretrain.learning_rate, raise pretrain.temperature, or look at the tiles of these slides"
+
+HISTORY_NAME = "pretraining.csv"
+STATE_NAME = "pretraining.safetensors"
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One epoch of pretraining.
+
+    Attributes:
+        epoch: from 1.
+        loss: mean over the views; guessing among n tiles a batch gives log(2n - 1).
+        matched: share of the views that were most like the other view of their tile, among all of the batch.
+        learning_rate: at the start of the epoch.
+    """
+
+    epoch: int
+    loss: float
+    matched: float
+    learning_rate: float
 
 
 @dataclass(frozen=True)
@@ -57,7 +75,7 @@ def pretrain(
     part: PixelPart,
     config: PretrainConfig,
     training: TrainingConfig,
-    progress: Progress,
+    record: Record,
     *,
     seed: int,
 ) -> PretrainedEncoder:
@@ -72,7 +90,7 @@ def pretrain(
         part: the tiles; labels are not looked at.
         config: how.
         training: device, layout, precision, compiling, threads and clipping; nothing else of it counts.
-        progress: epochs that are done, and where the state is kept.
+        record: what messages call the fold, and where the state is kept.
         seed: of the projection, order, views and dropout.
 
     Raises:
@@ -82,19 +100,16 @@ def pretrain(
     """
     if len(part) < 2:
         raise TrainingError(
-            f"{progress.name}: pretraining tells tiles from each other, and there is {len(part)}; cut more, for "
+            f"{record.name}: pretraining tells tiles from each other, and there is {len(part)}; cut more, for "
             "example with a smaller --set tiles.stride_px, or set pretrain.method=none"
         )
     device = find_device(training)
     with training_threads(device, training) as num_threads:
-        run = _Run(copy.deepcopy(network), part, config, training, device=device, seed=seed)
-        progress.resume(run.checkpoint, run.precision.scaler)
-        while len(progress.rows) < config.epochs:
-            row = run.train_epoch(len(progress.rows), progress.name)
-            progress.add(row, run.checkpoint, run.precision.scaler)
-            _log.info("%s: pretraining epoch %d, loss %.4f", progress.name, row.epoch, row.loss)
+        objective = _ContrastObjective(copy.deepcopy(network), part, config, training, device=device, seed=seed)
+        progress = Progress(EpochRow, record, STATE_NAME, HISTORY_NAME)
+        objective.trainer().run(progress)
         origin: dict[str, str | int] = {"device": device.type, "num_threads": num_threads}
-        return PretrainedEncoder(encoder_weights(run.contrast.network), tuple(progress.rows), origin)
+        return PretrainedEncoder(encoder_weights(objective.contrast.network), tuple(progress.rows), origin)
 
 
 def encoder_weights(network: TileNetwork) -> dict[str, Tensor]:
@@ -106,8 +121,11 @@ def encoder_weights(network: TileNetwork) -> dict[str, Tensor]:
     }
 
 
-class _Run:
-    """Encoder, optimiser and tiles of one pretraining."""
+class _ContrastObjective:
+    """Tiles in two views, and how badly they are told from each other; see `Objective`."""
+
+    loss_name = "pretraining loss"
+    advice = "lower pretrain.learning_rate, raise pretrain.temperature, or look at the tiles of these slides"
 
     def __init__(
         self,
@@ -120,22 +138,13 @@ class _Run:
         seed: int,
     ) -> None:
         self._part, self._config, self._training, self._seed = part, config, training, seed
-        self.precision = Precision(training, device)
+        self._precision = Precision(training, device)
         self.contrast = Contrast(network, config, seed=seed).to(device)
         if training.engine.channels_last:
             self.contrast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._vectors = self.precision.compiled(self.contrast.forward)
-        groups = self.contrast.parameter_groups(config.learning_rate, config.weight_decay)
-        self._optimizer = build_optimizer(OptimizerConfig(), groups, learning_rate=config.learning_rate)
+        self._vectors = self._precision.compiled(self.contrast.forward)
         epoch_config = EpochConfig(config.epochs, config.learning_rate, None, None, config.batch_size)
-        self._num_batches = epoch_config.num_batches(len(part))
-        self._schedule = build_schedule(
-            ScheduleConfig(warmup_epochs=_WARMUP * config.epochs),
-            self._optimizer,
-            learning_rate=config.learning_rate,
-            num_epochs=config.epochs,
-            steps_per_epoch=self._num_batches,
-        )
+        self.num_batches = epoch_config.num_batches(len(part))
         # Tiles as they are made for a training, of one class that nobody looks at.
         plain = training.engine.model_copy(update={"channels_last": False})
         alone = training.model_copy(update={"mixup": MixConfig(), "engine": plain})
@@ -144,31 +153,56 @@ class _Run:
             part, targets_N1, weights_N, alone, config.augment, device, seed, network.config.crop_px
         )
 
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """Everything with a state; random numbers have none between epochs."""
-        return Checkpoint(self.contrast, self._optimizer, self._schedule)
+    def trainer(self) -> Trainer[Tensor, TileBatch, EpochRow]:
+        """The loop that trains the encoder by this objective."""
+        config = self._config
+        groups = self.contrast.parameter_groups(config.learning_rate, config.weight_decay)
+        optimizer = build_optimizer(OptimizerConfig(), groups, learning_rate=config.learning_rate)
+        schedule = build_schedule(
+            ScheduleConfig(warmup_epochs=_WARMUP * config.epochs),
+            optimizer,
+            learning_rate=config.learning_rate,
+            num_epochs=config.epochs,
+            steps_per_epoch=self.num_batches,
+        )
+        return Trainer(
+            self,
+            self.contrast,
+            optimizer,
+            schedule,
+            epochs=config.epochs,
+            keeps_best=False,
+            clip_norm=self._training.step.clip_norm,
+            scaler=self._precision.scaler,
+        )
 
-    def train_epoch(self, epoch: int, name: str) -> EpochRow:
-        """One pass over the tiles in a new order."""
+    def batches(self, epoch: int) -> Generator[tuple[Tensor, TileBatch]]:
+        """See `Objective`; tiles in a new order, in two views each."""
         torch.manual_seed(seeded(self._seed, epoch, DROPOUT).initial_seed())  # of encoders that drop
         self.contrast.train()
         order_N = torch.randperm(len(self._part), generator=seeded(self._seed, epoch, ORDER))
-        batches = order_N.tensor_split(self._num_batches)
-        rate = self._schedule.rate
-        said = f"{name}: the pretraining loss is {{}} at epoch {epoch + 1}, step {{}}"
-        monitor = LossMonitor(self._part.about, said, _ADVICE)
+        batches = order_N.tensor_split(self.num_batches)
 
         def make(number: int) -> TileBatch:
             return self._two_views(epoch, number, batches[number])
 
-        with closing(ahead(make, len(batches), num_workers=self.precision.num_loaders)) as prepared:
-            for number, (batch, tiles) in enumerate(zip(prepared, batches, strict=True)):
-                now = self._schedule.rate
-                monitor.add(tiles, epoch * len(batches) + number + 1, now, *self._step(batch))
-            monitor.check()
-        loss, matched = (total / len(order_N) for total in monitor.totals)
-        return EpochRow(epoch + 1, loss, matched, rate)
+        with closing(ahead(make, len(batches), num_workers=self._precision.num_loaders)) as prepared:
+            yield from zip(batches, prepared, strict=True)
+
+    def losses(self, batch: TileBatch) -> tuple[Tensor, ...]:
+        """See `Objective`; the loss, and the share of views that are matched."""
+        with self._precision.autocast():
+            vectors_VD = self._vectors(batch)
+        return nt_xent(vectors_VD.float(), self._config.temperature)
+
+    def name_slides(self, samples: Tensor) -> str:
+        """See `Objective`."""
+        return self._part.about.name_slides(samples.numpy())
+
+    def score(self, epoch: int, totals: EpochTotals, learning_rate: float) -> tuple[EpochRow, None]:
+        """See `Objective`; nothing is selected by."""
+        loss, matched = totals.means
+        return EpochRow(epoch + 1, loss, matched, learning_rate), None
 
     def _two_views(self, epoch: int, number: int, tiles: Tensor) -> TileBatch:
         """All tiles in one view, then all in another."""
@@ -179,13 +213,3 @@ class _Run:
         ]
         both = TileBatch(torch.cat([one.images_BSCHW, two.images_BSCHW]), *joined)
         return laid_out(both, channels_last=self._training.engine.channels_last)
-
-    def _step(self, batch: TileBatch) -> tuple[Tensor, Tensor]:
-        self._schedule.begin_step()
-        self._optimizer.zero_grad(set_to_none=True)
-        with self.precision.autocast():
-            vectors_VD = self._vectors(batch)
-        loss, matched = nt_xent(vectors_VD.float(), self._config.temperature)
-        self.precision.backward(loss)
-        self.precision.step(self._optimizer, self.contrast.parameters())
-        return loss.detach(), matched

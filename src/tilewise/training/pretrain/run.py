@@ -81,9 +81,9 @@ def pretrain_encoder(request: PretrainTask, tiles: Tiles, network: TileNetwork, 
         SlideError: a slide cannot be read.
         UsageError: device or cache cannot be used as asked.
     """
+    from tilewise.learning import Record, write_table
     from tilewise.training.networks.data import PixelPart
-    from tilewise.training.pretrain.loop import encoder_weights, pretrain
-    from tilewise.training.pretrain.progress import STATE_NAME, Progress
+    from tilewise.training.pretrain.loop import HISTORY_NAME, STATE_NAME, EpochRow, encoder_weights, pretrain
 
     missing = [slide_id for slide_id in request.slide_ids if slide_id not in tiles]
     if missing:
@@ -97,9 +97,9 @@ def pretrain_encoder(request: PretrainTask, tiles: Tiles, network: TileNetwork, 
         except TrainingError as error:
             raise TrainingError(f"{request.name}: {error}") from error
         seed = derived_seed(request.seed, _STREAM)
-        progress = Progress(request.name, out, inputs)
-        learnt = pretrain(network, part, request.config, request.training, progress, seed=seed)
-        progress.write_history()
+        record = Record(request.name, out, inputs)
+        learnt = pretrain(network, part, request.config, request.training, record, seed=seed)
+        write_table(out / HISTORY_NAME, EpochRow, learnt.rows)
         weights = learnt.weights
         about = {
             "inputs": inputs,
@@ -127,7 +127,7 @@ def _write(out: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> None
 
 
 def _finished(out: Path, inputs: str, expected: dict[str, Tensor]) -> dict[str, Tensor] | None:
-    from tilewise.training.pretrain.progress import HISTORY_NAME
+    from tilewise.training.pretrain.loop import HISTORY_NAME
 
     if not (out / HISTORY_NAME).is_file() or not (out / ABOUT_NAME).is_file():
         return None
@@ -145,7 +145,7 @@ def _finished(out: Path, inputs: str, expected: dict[str, Tensor]) -> dict[str, 
 
 
 def _digest(request: PretrainTask, tiles: Tiles, network: TileNetwork, first: dict[str, Tensor]) -> str:
-    from tilewise.training.learning import digest_tensors
+    from tilewise.learning import digest_tensors
 
     training = request.training
     return digest_config(

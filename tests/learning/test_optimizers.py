@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tilewise.errors import UsageError
-from tilewise.training.learning import OptimizerConfig, build_optimizer
+from tilewise.learning import OptimizerConfig, build_optimizer
 
 RATE, DECAY, STEPS = 0.02, 0.1, 40
 KINDS = ("adamw", "adam", "sgd", "lion", "radam", "ranger")

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from tilewise.errors import UsageError
+from tilewise.learning.config import OptimizerConfig
 from tilewise.torchvision_repair import import_repaired
-from tilewise.training.learning.config import OptimizerConfig
 
 Group = dict[str, Any]
 

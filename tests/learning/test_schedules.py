@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.optim import lr_scheduler
 
-from tilewise.training.learning import OptimizerConfig, Schedule, ScheduleConfig, build_optimizer, build_schedule
+from tilewise.learning import OptimizerConfig, Schedule, ScheduleConfig, build_optimizer, build_schedule
 
 RATE = 0.3
 

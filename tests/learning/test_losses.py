@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tilewise.training.learning import Loss, LossConfig, balance, build_loss, hard_targets, penalty
+from tilewise.learning import Loss, LossConfig, balance, build_loss, hard_targets, penalty
 
 COUNTS = np.array([60, 25, 5])
 

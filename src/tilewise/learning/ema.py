@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from tilewise.training.learning.config import StepConfig
+from tilewise.learning.config import StepConfig
 
 
 class Ema:

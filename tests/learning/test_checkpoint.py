@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from tilewise.errors import ArtifactError
-from tilewise.models.heads import SeededDropout
-from tilewise.training.learning import (
+from tilewise.learning import (
     Checkpoint,
     Ema,
     Loss,
@@ -22,6 +21,7 @@ from tilewise.training.learning import (
     read_about,
     seeded,
 )
+from tilewise.models.heads import SeededDropout
 
 KINDS = ("adamw", "adam", "sgd", "lion", "radam", "ranger")
 
@@ -51,7 +51,7 @@ class Training:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        return Checkpoint(self.module, self.optimizer, self.schedule, self.ema, {"own": self.generator})
+        return Checkpoint(self.module, self.optimizer, self.schedule, self.ema, generators={"own": self.generator})
 
     def run(self, epochs: range) -> None:
         loss = Loss(LossConfig())

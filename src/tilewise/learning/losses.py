@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tilewise.training.learning.config import LossConfig
-from tilewise.training.weights import class_weights
+from tilewise.learning.config import LossConfig
+
+ClassWeighting = Literal["none", "inverse", "sqrt"]
+
+_EXPONENTS: dict[ClassWeighting, float] = {"none": 0.0, "sqrt": 0.5, "inverse": 1.0}
 
 
 def build_loss(config: LossConfig, class_counts_C: NDArray[np.number]) -> Loss:
@@ -36,6 +40,23 @@ def balance(config: LossConfig, class_counts_C: NDArray[np.number]) -> NDArray[n
     raw_C = np.divide(1.0, effective_C, out=np.zeros(len(class_counts_C)), where=present_C)
     weights_C: NDArray[np.float64] = raw_C * (present_C.sum() / raw_C.sum())
     return weights_C
+
+
+def class_weights(counts_C: NDArray[np.number], weighting: ClassWeighting) -> NDArray[np.float64]:
+    """Weight of each class in the loss.
+
+    `inverse` is total / (classes * count), King and Zeng's (2001) rule and scikit-learn's "balanced"; `sqrt` its root.
+    A class that does not occur has the weight 0 and does not count among the classes.
+
+    Args:
+        counts_C: slides (or tiles) of each class in the train part.
+        weighting: which rule.
+    """
+    present_C = counts_C > 0
+    balanced_C = np.divide(
+        counts_C.sum(), present_C.sum() * counts_C, out=np.zeros(len(counts_C)), where=present_C, dtype=np.float64
+    )
+    return np.where(present_C, balanced_C ** _EXPONENTS[weighting], 0.0)
 
 
 class Loss:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from tilewise.errors import ArtifactError
+from tilewise.learning.ema import Ema
+from tilewise.learning.schedules import Schedule
 from tilewise.store import read_sealed_tensors, write_sealed_tensors
-from tilewise.training.learning.ema import Ema
-from tilewise.training.learning.schedules import Schedule
 
 _SCHEMA = "tilewise.training-state"
-_VERSION = 2
+_VERSION = 3
 _AGAIN = "remove it, and the training starts from the beginning"
 
 
@@ -30,6 +30,7 @@ class Checkpoint:
         optimizer: of `build_optimizer`.
         schedule: of `build_schedule`.
         ema: the average of the weights, if there is one.
+        scaler: of the loss, if there is one.
         generators: every generator that is drawn from across batches, by name.
     """
 
@@ -37,6 +38,7 @@ class Checkpoint:
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     ema: Ema | None = None
+    scaler: torch.amp.GradScaler | None = None
     generators: Mapping[str, torch.Generator] = field(default_factory=dict)
 
     def save(self, path: Path, about: Mapping[str, Any]) -> None:
@@ -49,6 +51,7 @@ class Checkpoint:
             "about": dict(about),
             "optimizer": plain,
             "schedule": self.schedule.state_dict(),
+            "scaler": {} if self.scaler is None else self.scaler.state_dict(),
         }
         # Copies, since tensors that share their memory are refused.
         own = {
@@ -73,6 +76,8 @@ class Checkpoint:
         self.schedule.load_state_dict(header["schedule"])
         if self.ema is not None:
             self.ema.load_state_dict(_under("ema.", tensors))
+        if self.scaler is not None:
+            self.scaler.load_state_dict(header["scaler"])
         for name, generator in self.generators.items():
             generator.set_state(tensors[f"generator.{name}"])
         about: dict[str, Any] = header["about"]

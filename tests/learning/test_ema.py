@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from tilewise.training.learning import Ema, StepConfig
+from tilewise.learning import Ema, StepConfig
 
 
 def wander(ema: Ema, module: nn.Module, steps: int, seed: int = 0) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tilewise.training.learning.config import ScheduleConfig
+from tilewise.learning.config import ScheduleConfig
 
 
 def build_schedule(
@@ -55,8 +55,8 @@ class Schedule:
         self._optimizer = optimizer
         self._learning_rate = learning_rate
         self._steps_per_epoch = steps_per_epoch
-        self._num_steps = num_epochs * steps_per_epoch
-        self._num_warmup = min(round(config.warmup_epochs * steps_per_epoch), self._num_steps - 1)
+        self.num_steps = num_epochs * steps_per_epoch
+        self._num_warmup = min(round(config.warmup_epochs * steps_per_epoch), self.num_steps - 1)
         self._step = 0
         self._fallen = 1.0
         self._best: float | None = None
@@ -73,12 +73,13 @@ class Schedule:
             return (step + 1) / (self._num_warmup + 1) * self._curve(0)
         return self._curve(step - self._num_warmup)
 
-    def begin_step(self) -> None:
-        """Set the rates of the coming step, and count it."""
+    def begin_step(self) -> float:
+        """Set the rates of the coming step, and count it; returns the rate before the factor of a group."""
         rate = self.rate
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         self._step += 1
+        return rate
 
     def end_epoch(self, selection_loss: float | None) -> bool:
         """Tell how bad the epoch was on validation, less is better; None where nothing was scored.
@@ -111,7 +112,7 @@ class Schedule:
         config = self._config
         match config.kind:
             case "cosine":
-                return _fall(step / (self._num_steps - self._num_warmup), 1.0, config.least_share)
+                return _fall(step / (self.num_steps - self._num_warmup), 1.0, config.least_share)
             case "restarts":
                 return _fall(self._cycle(step), 1.0, config.least_share)
             case "one_cycle":
@@ -130,7 +131,7 @@ class Schedule:
         return (step - start) / length
 
     def _one_cycle(self, step: int) -> float:
-        config, num_steps = self._config, self._num_steps - self._num_warmup
+        config, num_steps = self._config, self.num_steps - self._num_warmup
         peak, last = max(config.rise_share * num_steps - 1.0, 0.0), num_steps - 1
         if step < peak:
             return _fall(step / peak, config.start_share, 1.0)

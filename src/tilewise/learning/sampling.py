@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tilewise.training.learning.config import SamplingConfig
+from tilewise.learning.config import SamplingConfig
 
 
 class Sampler:

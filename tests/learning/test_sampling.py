@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilewise.training.learning import Sampler, SamplingConfig, seeded
+from tilewise.learning import Sampler, SamplingConfig, seeded
 
 # Six slides of class 0, three of class 1, one of class 2, with 2, 3, 4 ... tiles.
 LABELS = np.repeat([0, 1, 2], [6, 3, 1])

@@ -10,12 +10,13 @@ import torch
 
 from tests.training.conftest import CLASSES, part
 from tilewise.encoders.threads import reproducible
+from tilewise.learning import class_weights
 from tilewise.models import HeadConfig, Standardisation
 from tilewise.models.heads import build_head
 from tilewise.training import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
-from tilewise.training.weights import class_totals, class_weights, slide_shares
+from tilewise.training.weights import class_totals, slide_shares
 
 
 @pytest.mark.parametrize(

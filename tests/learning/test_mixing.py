@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tilewise.training.learning import Loss, LossConfig, Mix, MixConfig, Mixer, hard_targets, seeded
+from tilewise.learning import Loss, LossConfig, Mix, MixConfig, Mixer, hard_targets, seeded
 from tilewise.units import Size
 
 SIZE = Size(24, 16)

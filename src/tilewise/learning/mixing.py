@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tilewise.training.learning.config import MixConfig
-from tilewise.training.learning.seeds import numpy_from
+from tilewise.learning.config import MixConfig
+from tilewise.learning.seeds import numpy_from
 from tilewise.units import Size
 
 

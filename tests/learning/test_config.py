@@ -8,7 +8,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from tilewise.training.learning import (
+from tilewise.learning import (
     LossConfig,
     MixConfig,
     OptimizerConfig,
@@ -46,7 +46,7 @@ def test_what_has_no_effect_is_refused(config, values, message) -> None:
 
 def test_configs_need_no_torch() -> None:
     code = (
-        "import sys; from tilewise.training.learning import LossConfig, MixConfig; "
+        "import sys; from tilewise.learning import LossConfig, MixConfig; "
         "from tilewise.training.augment import AugmentConfig; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,197 @@
+"""What one process learns of a network's tiles: batches, their loss, and the score of an epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from tilewise.learning import (
+    Ema,
+    EpochTotals,
+    Progress,
+    Record,
+    Sampler,
+    Trainer,
+    balance,
+    build_optimizer,
+    build_schedule,
+    hard_targets,
+    seeded,
+)
+from tilewise.metrics import PrimaryMetric
+from tilewise.models.networks import NetworkModel, TileNetwork
+from tilewise.training.augment import AugmentConfig
+from tilewise.training.config import TrainingConfig
+from tilewise.training.history import EpochRow, History, notes
+from tilewise.training.networks.batches import ORDER, Prepared, Preparer, ahead
+from tilewise.training.networks.data import PixelData
+from tilewise.training.networks.engine import Engine, training_threads
+from tilewise.training.networks.log import open_log
+from tilewise.training.networks.views import DrawnViews
+from tilewise.training.networks.worker import Worker
+from tilewise.training.samples import sample_weights
+from tilewise.training.scores import score_slides, selection_loss
+from tilewise.training.weights import class_totals, slide_shares
+
+_DECODERS = 4  # threads that draw views anew beside a graphics card; one beside a processor, which is busy itself
+
+
+@dataclass(frozen=True)
+class NetworkTraining:
+    """How a network is trained.
+
+    Attributes:
+        config: of the training.
+        augment: how tiles are varied.
+        seed: of order, variations, mixtures and dropout.
+        record: what messages call the training, and where its state is kept.
+        metric: that epochs are scored by on validation.
+    """
+
+    config: TrainingConfig
+    augment: AugmentConfig
+    seed: int
+    record: Record
+    metric: PrimaryMetric
+
+
+def train_share(
+    network: TileNetwork, data: PixelData, training: NetworkTraining, worker: Worker
+) -> tuple[NetworkModel, History]:
+    """What one process does of `train_network`; every process returns the same model."""
+    config, record = training.config, training.record
+    views = DrawnViews(
+        data.train,
+        num_epochs=config.epoch_config.epochs,
+        folder=record.folder,
+        num_threads=1 if worker.device.type == "cpu" else _DECODERS,
+    )
+    with closing(views), training_threads(worker.device, config, worker.size) as num_threads:
+        objective = NetworkObjective(network, data, views, training, worker)
+        progress = Progress(
+            EpochRow,
+            record,
+            writes=worker.is_first,
+            open_log=lambda folder: open_log(config, folder, record.name),
+        )
+        objective.trainer().run(progress)
+        assert progress.best is not None
+        history = History(
+            tuple(progress.marked()),
+            notes(progress.rows, config, data.classes, data.train.about, data.validation.about),
+        )
+        origin = {"device": worker.device.type, "num_threads": num_threads}
+        origin |= {"num_devices": worker.size} if worker.size > 1 else {}
+        return NetworkModel.of(network, data.classes, weights=progress.best.weights, origin=origin), history
+
+
+class NetworkObjective:
+    """Tiles of the train part and their loss, slides of validation and their score; see `Objective`.
+
+    Args:
+        network: moved to the worker's device, and trained in place.
+        data: tiles and labels.
+        views: gives the train part of each epoch.
+        training: how it is trained.
+        worker: the process, one of those that train the network.
+    """
+
+    loss_name = "loss"
+    advice = "lower training.learning_rate, set training.step.clip_norm=1, or look at the tiles of these slides"
+
+    def __init__(
+        self,
+        network: TileNetwork,
+        data: PixelData,
+        views: DrawnViews,
+        training: NetworkTraining,
+        worker: Worker,
+    ) -> None:
+        config, seed = training.config, training.seed
+        train, num_classes = data.train.about, len(data.classes)
+        self._data, self._views, self._config = data, views, config
+        self._worker, self._seed, self._metric = worker, seed, training.metric
+        self._weights_C = balance(config.loss, class_totals(train, num_classes, config.weight))
+        self._engine = Engine(network, config, worker, self._weights_C)
+        self._engine.start_epoch(0, seed)
+        self._sampler = Sampler(config.sampling, train.labels_S, train.tile_slide_N)
+        self.num_batches = config.epoch_config.num_batches(self._sampler.num_draws)
+        labels_N = train.labels_S[train.tile_slide_N]
+        self._preparer = Preparer(
+            data.train,
+            hard_targets(torch.from_numpy(labels_N), num_classes),
+            sample_weights(slide_shares(train, config.weight), self._weights_C, labels_N),
+            config,
+            training.augment,
+            worker.device,
+            seed,
+            network.config.crop_px,
+        )
+
+    def trainer(self) -> Trainer[Tensor, Prepared, EpochRow]:
+        """The loop that trains the network by this objective."""
+        network, config, epoch_config = self._engine.network, self._config, self._config.epoch_config
+        rate, step = epoch_config.learning_rate, config.step
+        groups = network.parameter_groups(rate, config.weight_decay)
+        optimizer = build_optimizer(config.optimizer, groups, learning_rate=rate)
+        schedule = build_schedule(
+            config.schedule,
+            optimizer,
+            learning_rate=rate,
+            num_epochs=epoch_config.epochs,
+            steps_per_epoch=math.ceil(self.num_batches / step.accumulate),
+        )
+        return Trainer(
+            self,
+            network,
+            optimizer,
+            schedule,
+            epochs=epoch_config.epochs,
+            patience=epoch_config.patience if self._data.validation.about.num_slides else None,
+            accumulate=step.accumulate,
+            clip_norm=step.clip_norm,
+            ema=Ema.of(network, step),
+            scaler=self._engine.precision.scaler,
+        )
+
+    def batches(self, epoch: int) -> Generator[tuple[Tensor, Prepared]]:
+        """See `Objective`; made ahead of their use, from the epoch's own views."""
+        preparer = replace(self._preparer, part=self._views.part(epoch))
+        self._engine.start_epoch(epoch, self._seed)
+        batches = self._sampler.draw(seeded(self._seed, epoch, ORDER)).tensor_split(self.num_batches)
+        make = partial(_make, preparer, epoch, batches)
+        with closing(ahead(make, len(batches), num_workers=self._engine.precision.num_loaders)) as prepared:
+            for batch in prepared:
+                yield batch.tiles, batch
+
+    def losses(self, batch: Prepared) -> tuple[Tensor, ...]:
+        """See `Objective`; of this process's share of the batch."""
+        return (self._engine.loss(self._worker.share(batch)),)
+
+    def name_slides(self, samples: Tensor) -> str:
+        """See `Objective`."""
+        return self._data.train.about.name_slides(samples.numpy())
+
+    def score(self, epoch: int, totals: EpochTotals, learning_rate: float) -> tuple[EpochRow, float | None]:
+        """See `Objective`; the first process scores the slides of validation."""
+        validation = self._data.validation
+        scores: tuple[float | None, float | None] = (None, None)
+        if validation.about.num_slides:
+            if self._worker.is_first:
+                aggregator = self._engine.network.head_config.aggregate
+                probabilities_NC = self._engine.probabilities(validation)
+                scores = score_slides(probabilities_NC, validation.about, self._weights_C, aggregator, self._metric)
+            scores = self._worker.broadcast(scores)
+        train_loss = self._worker.mean(totals.values[0]) / totals.num_samples
+        row = EpochRow(epoch + 1, train_loss, *scores, learning_rate=learning_rate)
+        return row, selection_loss(row, self._config.select_by)
+
+
+def _make(preparer: Preparer, epoch: int, batches: tuple[Tensor, ...], number: int) -> Prepared:
+    return preparer.make(epoch, number, batches[number])
