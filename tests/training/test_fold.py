@@ -14,10 +14,11 @@ from tilewise.features.bag import FeatureBag
 from tilewise.folds import Fold
 from tilewise.models import FoldModel, HeadConfig
 from tilewise.training import TrainingConfig
-from tilewise.training.fold import FoldTask, train_fold
+from tilewise.training.fold import train_fold
+from tilewise.training.fold_request import FoldRequest
 
 IDS = tuple(f"s{i:02d}" for i in range(20))
-TASK = FoldTask(
+TASK = FoldRequest(
     number=2,
     fold=Fold(train=IDS[:12], validation=IDS[12:16], test=IDS[16:]),
     labels={name: "AB"[i % 2] for i, name in enumerate(IDS)},

@@ -26,38 +26,14 @@ from tilewise.models import FoldModel
 from tilewise.models.networks import NetworkModel
 from tilewise.recipe import Recipe
 from tilewise.stain.profile import StainProfile
-from tilewise.training.fold import FoldTask, train_fold
-from tilewise.training.networks.fold import PixelFoldTask, train_pixel_fold
+from tilewise.training.fold import train_fold
+from tilewise.training.fold_request import FoldRequest
+from tilewise.training.network_fold import train_network_fold
 from tilewise.training.pseudo.rounds import PseudoTask, Trainer, train_with_pseudo
 
 Floats = npt.NDArray[np.float64]
 Model = TypeVar("Model")
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class FoldRequest:
-    """One fold that a model is to be trained on.
-
-    Attributes:
-        number: of the fold, from 0.
-        fold: its three parts.
-        labels: slide id -> class.
-        classes: in the order of the probability columns.
-        recipe: how.
-        seed: of the run.
-        offline: never reach for the network to fetch weights.
-        unlabelled: slides without a label that may take part in the fold.
-    """
-
-    number: int
-    fold: Fold
-    labels: Mapping[str, str]
-    classes: tuple[str, ...]
-    recipe: Recipe
-    seed: int
-    offline: bool
-    unlabelled: tuple[str, ...] = ()
 
 
 class SlideInputs(Protocol[Model]):
@@ -134,19 +110,8 @@ class FeatureInputs:
 
     def train(self, request: FoldRequest, *, out: Path) -> FoldModel:
         """See `SlideInputs`."""
-        recipe = request.recipe
-        task = FoldTask(
-            number=request.number,
-            fold=request.fold,
-            labels=request.labels,
-            classes=request.classes,
-            head=recipe.head,
-            training=recipe.training,
-            seed=request.seed,
-            metric=recipe.evaluation.metric,
-        )
         (bags,) = self.of(request.number).bags
-        return train_fold(task, bags, out=out)
+        return train_fold(request, bags, out=out)
 
     def predict(self, models: Sequence[FoldModel], slide_ids: Sequence[str]) -> SlideProbabilities:
         """See `SlideInputs`."""
@@ -208,26 +173,8 @@ class TileInputs:
 
     def train(self, request: FoldRequest, *, out: Path) -> NetworkModel:
         """See `SlideInputs`."""
-        recipe = request.recipe
-        task = PixelFoldTask(
-            number=request.number,
-            fold=request.fold,
-            labels=request.labels,
-            classes=request.classes,
-            network=recipe.network,
-            encoder=recipe.encoder,
-            head=recipe.head,
-            training=recipe.training,
-            augment=recipe.augment,
-            seed=request.seed,
-            offline=request.offline,
-            synthesis=recipe.synthesis,
-            pretrain=recipe.pretrain,
-            unlabelled=request.unlabelled if recipe.pretrain.use_unlabelled else (),
-            metric=recipe.evaluation.metric,
-        )
         (store,) = self.of(request.number).stores
-        return train_pixel_fold(task, store, out=out)
+        return train_network_fold(request, store, out=out)
 
     def predict(self, models: Sequence[NetworkModel], slide_ids: Sequence[str]) -> SlideProbabilities:
         """See `SlideInputs`."""
@@ -290,7 +237,7 @@ def train_with_unlabelled(inputs: SlideInputs[Any], request: FoldRequest, *, out
         prediction = inputs.of(request.number).predict((member,), names)
         return dict(zip(prediction.slide_ids, prediction.probabilities_MSC[0], strict=True))
 
-    pseudo = request.recipe.pseudo
+    pseudo = request.pseudo
     if pseudo.method == "none":
         model: Member = inputs.train(request, out=out)
         return model

@@ -25,7 +25,7 @@ from tilewise.pipeline.masks import masks_for_training, segmenter_of
 from tilewise.pipeline.out_of_distribution import fit_reference_distribution
 from tilewise.pipeline.run import Run
 from tilewise.pipeline.shared_stages import SharedStages
-from tilewise.pipeline.slide_inputs import FoldRequest, SlideInputs, train_with_unlabelled
+from tilewise.pipeline.slide_inputs import SlideInputs, train_with_unlabelled
 from tilewise.pipeline.tile_preparer import TilePreparer, fold_targets
 from tilewise.recipe import Recipe
 from tilewise.reporting.audit import write_audit_report
@@ -34,6 +34,7 @@ from tilewise.runs import RunFolder
 from tilewise.stain.target import choose_target
 from tilewise.store import Manifest, digest_file, verify, write_json
 from tilewise.tiles.run import without_tiles
+from tilewise.training.fold_request import FoldRequest
 from tilewise.training.pseudo.candidates import candidates
 from tilewise.training.synthesis import find_generator
 from tilewise.warnings import read_warnings
@@ -184,7 +185,7 @@ def _train_folds(
     folds: Folds, inputs: SlideInputs[Any], fold_inputs: FoldInputs, unlabelled: tuple[FoldItem, ...]
 ) -> tuple[Member, ...]:
     labels = {item.slide_id: str(item.label) for item in folds.items}
-    shared, models = fold_inputs.shared, []
+    shared, recipe, models = fold_inputs.shared, fold_inputs.recipe, []
     with task("folds", len(folds.folds)) as bar:
         for number, fold in enumerate(folds.folds):
             request = FoldRequest(
@@ -192,13 +193,21 @@ def _train_folds(
                 fold=fold,
                 labels=labels,
                 classes=folds.classes,
-                recipe=fold_inputs.recipe,
+                head=recipe.head,
+                training=recipe.training,
                 seed=shared.seed,
-                offline=shared.resources.offline,
+                metric=recipe.evaluation.metric,
                 unlabelled=candidates(unlabelled, folds, number),
+                pseudo=recipe.pseudo,
+                network=recipe.network,
+                encoder=recipe.encoder,
+                augment=recipe.augment,
+                synthesis=recipe.synthesis,
+                pretrain=recipe.pretrain,
+                offline=shared.resources.offline,
             )
             out = fold_inputs.folder.fold(number)
-            shared.copy_fold(fold_inputs.recipe, number, out=out)
+            shared.copy_fold(recipe, number, out=out)
             models.append(train_with_unlabelled(inputs, request, out=out))
             bar.advance()
     return tuple(models)

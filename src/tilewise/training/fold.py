@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from tilewise.errors import TrainingError
 from tilewise.features.bag import FeatureBag
-from tilewise.folds import Fold, derived_seed
-from tilewise.metrics import PrimaryMetric
-from tilewise.models import FoldModel, HeadConfig
+from tilewise.folds import derived_seed
+from tilewise.models import FoldModel
 from tilewise.store import digest_config
 from tilewise.training.checkpoint_reuse import numbered, reusable_model
-from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
+from tilewise.training.fold_request import FoldRequest
 from tilewise.training.history import HISTORY_NAME
 
 _log = logging.getLogger(__name__)
@@ -27,32 +26,7 @@ _log = logging.getLogger(__name__)
 _CODE = 3
 
 
-@dataclass(frozen=True)
-class FoldTask:
-    """What one fold is trained from, beside the features.
-
-    Attributes:
-        number: of the fold, from 0.
-        fold: its three parts.
-        labels: slide id -> class.
-        classes: in the order of the probability columns.
-        head: what is trained.
-        training: how.
-        seed: of the run; every fold draws its own from it.
-        metric: that epochs are scored by on validation.
-    """
-
-    number: int
-    fold: Fold
-    labels: Mapping[str, str]
-    classes: tuple[str, ...]
-    head: HeadConfig
-    training: TrainingConfig
-    seed: int
-    metric: PrimaryMetric = "macro_f1"
-
-
-def train_fold(request: FoldTask, bags: Mapping[str, FeatureBag], *, out: Path) -> FoldModel:
+def train_fold(request: FoldRequest, bags: Mapping[str, FeatureBag], *, out: Path) -> FoldModel:
     """Train one fold and write `model.safetensors`, `model.json` and `history.csv`.
 
     A folder that already holds the model of the same inputs is left as it is, so that a stopped run goes on. The
@@ -67,9 +41,9 @@ def train_fold(request: FoldTask, bags: Mapping[str, FeatureBag], *, out: Path) 
         TrainingError: a slide has no or no usable features, or training could not go on.
     """
     inputs = _digest(request, bags)
-    found = reusable_model(FoldModel, out, inputs)
-    if found is not None:
-        return found
+    model = reusable_model(FoldModel, out, inputs)
+    if model is not None:
+        return model
     from tilewise.training.head import train_head
 
     name = f"fold {request.number}"
@@ -102,7 +76,7 @@ def train_fold(request: FoldTask, bags: Mapping[str, FeatureBag], *, out: Path) 
     return model
 
 
-def _digest(request: FoldTask, bags: Mapping[str, FeatureBag]) -> str:
+def _digest(request: FoldRequest, bags: Mapping[str, FeatureBag]) -> str:
     parts: Sequence[Sequence[str]] = (request.fold.train, request.fold.validation)
     missing = [slide_id for part in parts for slide_id in part if slide_id not in bags]
     if missing:

@@ -23,7 +23,7 @@ from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
-from tilewise.training.networks.fold import PixelFoldTask
+from tilewise.training.fold_request import FoldRequest
 
 NAMES = [f"img_{number:04d}.png" for number in range(10)]
 TRAINING: dict[str, Any] = {
@@ -44,9 +44,9 @@ def store_of(cohort: Path, cache_megabytes: float = 100.0) -> TileStore:
     return cut(cohort).store(cache_megabytes, InputSpec(masks=True))
 
 
-def task(**training: Any) -> PixelFoldTask:
+def task(**training: Any) -> FoldRequest:
     """Six slides to train, two to validation, two to test; a network that takes the mask."""
-    return PixelFoldTask(
+    return FoldRequest(
         number=1,
         fold=Fold(train=tuple(NAMES[:6]), validation=tuple(NAMES[6:8]), test=tuple(NAMES[8:])),
         labels={name: "AB"[number % 2] for number, name in enumerate(NAMES)},
@@ -60,7 +60,7 @@ def task(**training: Any) -> PixelFoldTask:
     )
 
 
-def changed(**changes: Any) -> PixelFoldTask:
+def changed(**changes: Any) -> FoldRequest:
     """The task with other fields."""
     return replace(task(), **changes)
 
@@ -83,12 +83,12 @@ def _die_before(owner: Any, name: str, number: int) -> None:
 
 def _main(cohort: str, out: str, where: str, number: str) -> None:
     from tilewise.learning import Checkpoint, Trainer
-    from tilewise.training.networks.fold import train_pixel_fold
+    from tilewise.training.network_fold import train_network_fold
 
     # A state is written after the weights of the best epoch.
     owner, name = (Trainer, "_step") if where == "step" else (Checkpoint, "save")
     _die_before(owner, name, int(number))
-    train_pixel_fold(task(), store_of(Path(cohort)), out=Path(out))
+    train_network_fold(task(), store_of(Path(cohort)), out=Path(out))
 
 
 if __name__ == "__main__":

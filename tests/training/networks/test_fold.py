@@ -24,8 +24,8 @@ from tilewise.inference.network import predict_slides
 from tilewise.inference.tilestore import TileStore
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkModel
-from tilewise.training.networks import fold as fold_stage
-from tilewise.training.networks.fold import train_pixel_fold
+from tilewise.training import network_fold as fold_stage
+from tilewise.training.network_fold import train_network_fold
 
 FILES = ["history.csv", "model.json", "model.safetensors"]
 
@@ -46,7 +46,7 @@ def store(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> TileStore:
 def trained(store: TileStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("fold")
     torch.set_num_threads(1)
-    train_pixel_fold(task(), store, out=out)
+    train_network_fold(task(), store, out=out)
     return out
 
 
@@ -82,7 +82,7 @@ def test_killed_twice_and_taken_up_it_is_the_same_to_the_byte(
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         assert not (out / "model.json").exists()
         assert len((out / "history.csv").read_text().splitlines()) == epochs + 1
-    train_pixel_fold(task(), store, out=out)
+    train_network_fold(task(), store, out=out)
     assert contents(out) == contents(trained)
 
 
@@ -94,13 +94,13 @@ def test_a_finished_fold_is_left_alone(store: TileStore, trained: Path, monkeypa
     before = contents(trained), [path.stat().st_mtime_ns for path in sorted(trained.iterdir())]
     leftover = trained / "training.safetensors"
     leftover.write_bytes(b"of a training that is over")
-    model = train_pixel_fold(task(), store, out=trained)
+    model = train_network_fold(task(), store, out=trained)
     assert (contents(trained), [path.stat().st_mtime_ns for path in sorted(trained.iterdir())]) == before
     assert model.origin["inputs"] == NetworkModel.load(trained).origin["inputs"]
     # What changes no weight trains nothing again.
-    train_pixel_fold(task(engine={"device": "cpu", "cache_megabytes": 1}), store, out=trained)
+    train_network_fold(task(engine={"device": "cpu", "cache_megabytes": 1}), store, out=trained)
     with pytest.raises(AssertionError, match="trained again"):
-        train_pixel_fold(task(learning_rate=1e-3), store, out=trained)
+        train_network_fold(task(learning_rate=1e-3), store, out=trained)
 
 
 def damage_weights(folder: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_damaged_fold_is_trained_again(
     for name, content in contents(trained).items():
         (tmp_path / name).write_bytes(content)
     damage(tmp_path)
-    train_pixel_fold(task(), store, out=tmp_path)
+    train_network_fold(task(), store, out=tmp_path)
     assert contents(tmp_path) == contents(trained)
 
 
@@ -155,15 +155,15 @@ def test_a_loss_that_is_not_finite_names_the_fold_and_slides_and_leaves_no_model
     wild = task(learning_rate=10.0, optimizer={"kind": "sgd"}, loss={"l2": 10.0}, epochs=30)
     said = r"fold 1: the loss is (nan|inf) at epoch \d+, step \d+, learning rate .*img_000\d\.png.*; lower training\.le"
     with pytest.raises(TrainingError, match=said):
-        train_pixel_fold(wild, store, out=tmp_path)
+        train_network_fold(wild, store, out=tmp_path)
     assert not (tmp_path / "model.json").exists()
 
 
 def test_slides_without_tiles_and_a_part_of_one_class_are_refused(store: TileStore, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"fold 1: slide lost\.png has no tiles; drop it"):
-        train_pixel_fold(changed(fold=Fold((*NAMES[:6], "lost.png"), (), ())), store, out=tmp_path)
+        train_network_fold(changed(fold=Fold((*NAMES[:6], "lost.png"), (), ())), store, out=tmp_path)
     with pytest.raises(TrainingError, match="fold 1: the train part holds A only"):
-        train_pixel_fold(changed(fold=Fold(tuple(NAMES[:6:2]), (), ())), store, out=tmp_path)
+        train_network_fold(changed(fold=Fold(tuple(NAMES[:6:2]), (), ())), store, out=tmp_path)
 
 
 def test_notes_of_training_are_said_and_kept(
@@ -171,6 +171,6 @@ def test_notes_of_training_are_said_and_kept(
 ) -> None:
     request = changed(fold=Fold(tuple(NAMES[:4]), (), ()), training=task(epochs=1).training)
     with caplog.at_level(logging.INFO):
-        model = train_pixel_fold(request, store, out=tmp_path)
+        model = train_network_fold(request, store, out=tmp_path)
     assert "fold 1: no validation part: trained for all 1 epochs" in caplog.text
     assert "no validation part" in model.origin["notes"][0]

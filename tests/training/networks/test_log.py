@@ -13,8 +13,8 @@ from tilewise.errors import UsageError
 from tilewise.learning import Record
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
+from tilewise.training.network_fold import train_network_fold
 from tilewise.training.networks import mlflow_run
-from tilewise.training.networks.fold import train_pixel_fold
 from tilewise.training.networks.train import train_network
 
 CONFIG = TrainingConfig.model_validate(
@@ -63,5 +63,5 @@ def test_without_mlflow_it_is_refused_before_anything_long(tmp_path: Path, monke
     monkeypatch.setattr(mlflow_run, "find_spec", lambda name: None)
     before = dict(os.environ)
     with pytest.raises(UsageError, match=r"pip install 'tilewise\[mlflow\]'`, or set training\.engine\.log=tensorb"):
-        train_pixel_fold(task(engine={"device": "cpu", "log": "mlflow"}), store=None, out=tmp_path)  # type: ignore[arg-type]
+        train_network_fold(task(engine={"device": "cpu", "log": "mlflow"}), store=None, out=tmp_path)  # type: ignore[arg-type]
     assert dict(os.environ) == before

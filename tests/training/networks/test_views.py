@@ -19,9 +19,9 @@ from tilewise.folds import Fold
 from tilewise.inference.slide_tiles import InputSpec
 from tilewise.tiles.cut import TileRequest
 from tilewise.tiles.plan import plan_tiles
+from tilewise.training.network_fold import train_network_fold
 from tilewise.training.networks import engine
 from tilewise.training.networks.data import PixelPart, Redraw
-from tilewise.training.networks.fold import train_pixel_fold
 from tilewise.training.networks.views import DrawnViews
 
 VIEWS = ("tiles.strategy=random_views", "tiles.random_views_num=3", "tiles.stride_px=null", "tiles.min_mask_ratio=0.1")
@@ -146,7 +146,7 @@ def test_a_fold_learns_from_new_views_and_one_that_was_stopped_goes_on_to_the_bi
         return original(self, epoch, seed)
 
     def train(out: str, cut: FoldInputs = views) -> dict[str, bytes]:
-        model = train_pixel_fold(chosen, cut.store(shown=InputSpec(masks=True)), out=tmp_path / out)
+        model = train_network_fold(chosen, cut.store(shown=InputSpec(masks=True)), out=tmp_path / out)
         return {name: array.tobytes() for name, array in model.weights.items()}
 
     whole = train("whole")

@@ -21,10 +21,11 @@ from tilewise.errors import RecipeError
 from tilewise.folds import Fold, FoldItem, Folds
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, NetworkModel
-from tilewise.pipeline.slide_inputs import FoldRequest, TileInputs
+from tilewise.pipeline.slide_inputs import TileInputs
 from tilewise.store import verify
 from tilewise.training.augment import AugmentConfig
-from tilewise.training.networks.fold import PixelFoldTask, train_pixel_fold
+from tilewise.training.fold_request import FoldRequest
+from tilewise.training.network_fold import train_network_fold
 from tilewise.training.pretrain import PretrainConfig
 from tilewise.training.pseudo.candidates import candidates
 
@@ -35,8 +36,8 @@ MODEL = ["history.csv", "model.json", "model.safetensors"]
 PRETRAINED = ["pretrained.json", "pretrained.safetensors", "pretraining.csv"]
 
 
-def task(**changes: Any) -> PixelFoldTask:
-    plain = PixelFoldTask(
+def task(**changes: Any) -> FoldRequest:
+    plain = FoldRequest(
         number=1,
         fold=FOLD,
         labels={f"s{number:02d}": "AB"[number % 2] for number in range(8)},
@@ -77,7 +78,7 @@ def slides() -> Tiles:
 @pytest.fixture(scope="module")
 def trained(slides: Tiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("fold")
-    train_pixel_fold(task(), slides, out=out)
+    train_network_fold(task(), slides, out=out)
     return out
 
 
@@ -85,7 +86,7 @@ def test_the_network_starts_from_what_was_learnt_and_its_digest_says_so(
     trained: Path, slides: Tiles, tmp_path: Path
 ) -> None:
     assert sorted(contents(trained)) == MODEL + PRETRAINED
-    model, plain = NetworkModel.load(trained), train_pixel_fold(task(pretrain=PretrainConfig()), slides, out=tmp_path)
+    model, plain = NetworkModel.load(trained), train_network_fold(task(pretrain=PretrainConfig()), slides, out=tmp_path)
     # Frozen in the fold itself, the encoder is as pretraining left it.
     learnt = load_file(trained / "pretrained.safetensors")
     for name, tensor in learnt.items():
@@ -103,11 +104,15 @@ def test_select_and_test_are_not_pretrained_on_and_unlabelled_slides_only_where_
 
     assert learnt_from(trained) == list(FOLD.train)
     # s00 stands for a slide that has joined the train part since.
-    model = train_pixel_fold(task(unlabelled=("s00", *may_take_part())), slides, out=tmp_path)
+    model = train_network_fold(
+        task(pretrain=simclr(epochs=1, use_unlabelled=True), unlabelled=("s00", *may_take_part())), slides, out=tmp_path
+    )
     assert learnt_from(tmp_path) == [*FOLD.train, "s08", "s11"]
     assert model.origin["pretrain"]["unlabelled"] == ["s00", "s08", "s11"]
     with pytest.raises(AssertionError, match="s09 was asked for"):
-        train_pixel_fold(task(unlabelled=("s09",)), slides, out=tmp_path / "other")
+        train_network_fold(
+            task(pretrain=simclr(epochs=1, use_unlabelled=True), unlabelled=("s09",)), slides, out=tmp_path / "other"
+        )
 
 
 def test_none_changes_no_byte_of_a_fold(slides: Tiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,9 +123,9 @@ def test_none_changes_no_byte_of_a_fold(slides: Tiles, tmp_path: Path, monkeypat
     plain = {
         name: getattr(before, name) for name in before.__dataclass_fields__ if name not in ("pretrain", "unlabelled")
     }
-    train_pixel_fold(PixelFoldTask(**plain), slides, out=tmp_path / "plain")
+    train_network_fold(FoldRequest(**plain), slides, out=tmp_path / "plain")
     monkeypatch.setattr("tilewise.training.pretrain.run.pretrain_encoder", never)
-    train_pixel_fold(replace(before, unlabelled=may_take_part()), slides, out=tmp_path / "none")
+    train_network_fold(replace(before, unlabelled=may_take_part()), slides, out=tmp_path / "none")
     assert contents(tmp_path / "none") == contents(tmp_path / "plain")
     assert sorted(contents(tmp_path / "none")) == MODEL
     assert "pretrain" not in NetworkModel.load(tmp_path / "none").origin
@@ -138,16 +143,16 @@ def test_a_fold_that_is_stopped_after_pretraining_ends_with_the_same_bytes(
     with monkeypatch.context() as patch:
         patch.setattr("tilewise.training.networks.train.train_network", stop)
         with pytest.raises(Killed):
-            train_pixel_fold(task(), slides, out=tmp_path)
+            train_network_fold(task(), slides, out=tmp_path)
     assert sorted(contents(tmp_path)) == PRETRAINED
-    train_pixel_fold(task(), slides, out=tmp_path)
+    train_network_fold(task(), slides, out=tmp_path)
     assert contents(tmp_path) == contents(trained)
     with monkeypatch.context() as patch:
         patch.setattr("tilewise.training.networks.train.train_network", stop)
         patch.setattr("tilewise.training.pretrain.loop.pretrain", stop)
-        train_pixel_fold(task(), slides, out=tmp_path)  # both are finished
+        train_network_fold(task(), slides, out=tmp_path)  # both are finished
         with pytest.raises(Killed):
-            train_pixel_fold(task(pretrain=simclr(epochs=1, temperature=0.5)), slides, out=tmp_path)
+            train_network_fold(task(pretrain=simclr(epochs=1, temperature=0.5)), slides, out=tmp_path)
 
 
 NETWORK = (
@@ -199,9 +204,23 @@ def test_a_recipe_that_makes_no_sense_is_refused(settings: tuple[str, ...], said
 
 def test_slides_without_a_label_are_passed_on_where_they_are_asked_for(slides: Tiles, tmp_path: Path) -> None:
     asked = recipe(*NETWORK, *SIMCLR, "pretrain.use_unlabelled=true")
-    known = FoldRequest(0, FOLD, task().labels, ("A", "B"), asked, 0, offline=True, unlabelled=may_take_part())
+    known = FoldRequest(
+        0,
+        FOLD,
+        task().labels,
+        ("A", "B"),
+        asked.head,
+        asked.training,
+        0,
+        unlabelled=may_take_part(),
+        network=asked.network,
+        encoder=asked.encoder,
+        augment=asked.augment,
+        pretrain=asked.pretrain,
+        offline=True,
+    )
     TileInputs((slides,), asked).train(known, out=tmp_path / "known")
     assert json.loads((tmp_path / "known" / "pretrained.json").read_text())["slides"] == [*FOLD.train, "s08", "s11"]
-    without = replace(known, recipe=recipe(*NETWORK, *SIMCLR))
+    without = replace(known, pretrain=recipe(*NETWORK, *SIMCLR).pretrain)
     TileInputs((slides,), asked).train(without, out=tmp_path / "without")
     assert json.loads((tmp_path / "without" / "pretrained.json").read_text())["slides"] == list(FOLD.train)

@@ -22,7 +22,8 @@ from tilewise.folds import Fold
 from tilewise.inference.classifier import predict_bags
 from tilewise.models import FoldModel, HeadConfig
 from tilewise.training import TrainingConfig
-from tilewise.training.fold import FoldTask, train_fold
+from tilewise.training.fold import train_fold
+from tilewise.training.fold_request import FoldRequest
 from tilewise.training.pseudo.config import PseudoConfig
 from tilewise.training.pseudo.rounds import PseudoTask, Trainer, train_with_pseudo
 
@@ -81,7 +82,7 @@ def head_trainer(bags: Mapping[str, FeatureBag], *, epochs: int = 40, seed: int 
     """Of linear heads, as the pipeline trains them."""
 
     def train(fold: Fold, labels: Mapping[str, str], out: Path) -> FoldModel:
-        task = FoldTask(0, fold, labels, CLASSES, HeadConfig(), TrainingConfig(epochs=epochs), seed)
+        task = FoldRequest(0, fold, labels, CLASSES, HeadConfig(), TrainingConfig(epochs=epochs), seed)
         return train_fold(task, bags, out=out)
 
     def predict(model: FoldModel, names: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:

@@ -14,7 +14,7 @@ from tests.training.networks.fold_of import NAMES, store_of, task
 from tilewise.folds import Fold
 from tilewise.inference.network import predict_slides
 from tilewise.models.networks import NetworkModel
-from tilewise.training.networks.fold import train_pixel_fold
+from tilewise.training.network_fold import train_network_fold
 from tilewise.training.pseudo.config import PseudoConfig
 from tilewise.training.pseudo.rounds import PseudoTask, Trainer, train_with_pseudo
 
@@ -28,7 +28,7 @@ def test_a_network_takes_in_slides_it_is_sure_of_and_looks_at_no_other(tmp_path:
     labels = {name: base.labels[name] for name in NAMES[:7]}
 
     def train(parts: Fold, classes: Mapping[str, str], out: Path) -> NetworkModel:
-        return train_pixel_fold(replace(base, fold=parts, labels=classes), store, out=out)
+        return train_network_fold(replace(base, fold=parts, labels=classes), store, out=out)
 
     def predict(model: NetworkModel, names: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:
         found = predict_slides([model], store, names)

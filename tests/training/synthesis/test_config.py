@@ -11,19 +11,19 @@ from tilewise.training.synthesis import SynthesisConfig
 @pytest.mark.parametrize("option", [{"add": "share"}, {"share": 0.5}, {"feather": 0.1}])
 def test_an_option_that_would_have_no_effect_is_refused_by_both_names(option: dict[str, object]) -> None:
     (name,) = option
-    with pytest.raises(ValidationError, match=rf"compose\.{name} has no effect with compose\.method=none"):
+    with pytest.raises(ValidationError, match=rf"synthesis\.{name} has no effect with synthesis\.method=none"):
         SynthesisConfig.model_validate(option)
     assert getattr(SynthesisConfig.model_validate({"method": "texture"} | option), name) == option[name]
 
 
 def test_the_seam_is_that_of_texture_alone() -> None:
-    with pytest.raises(ValidationError, match=r"compose\.feather has no effect with compose\.method=mine"):
+    with pytest.raises(ValidationError, match=r"synthesis\.feather has no effect with synthesis\.method=mine"):
         SynthesisConfig(method="mine", feather=0.1)
     assert SynthesisConfig(method="mine", share=0.5).share == 0.5
 
 
 def test_a_rare_class_is_not_made_the_commonest() -> None:
-    with pytest.raises(ValidationError, match=r"compose\.share above 1 .* compose\.add=share"):
+    with pytest.raises(ValidationError, match=r"synthesis\.share above 1 .* synthesis\.add=share"):
         SynthesisConfig(method="texture", share=1.5)
     assert SynthesisConfig(method="texture", add="share", share=1.5).share == 1.5
 

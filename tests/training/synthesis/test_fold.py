@@ -16,7 +16,8 @@ from tilewise.inference.tilestore import TileStore
 from tilewise.learning import Trainer
 from tilewise.models.networks import NetworkConfig, NetworkModel
 from tilewise.recipe import load_recipe
-from tilewise.training.networks.fold import PixelFoldTask, train_pixel_fold
+from tilewise.training.fold_request import FoldRequest
+from tilewise.training.network_fold import train_network_fold
 from tilewise.training.synthesis import Example, SynthesisConfig
 from tilewise.training.synthesis.texture import TextureGenerator
 
@@ -33,7 +34,7 @@ def store(cohort: Path) -> TileStore:
     return store_of(cohort)
 
 
-def request(**config: Any) -> PixelFoldTask:
+def request(**config: Any) -> FoldRequest:
     made = SynthesisConfig.model_validate({"method": "texture", "add": "share", "share": 0.5} | config)
     return changed(synthesis=made, training=task(epochs=2).training, network=NetworkConfig(trained="all", input_px=32))
 
@@ -45,7 +46,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_the_origin_says_what_was_composed_and_a_stopped_training_ends_the_same(
     store: TileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = train_pixel_fold(request(), store, out=tmp_path / "whole")
+    model = train_network_fold(request(), store, out=tmp_path / "whole")
     num = {"A": 0, "B": 0}
     for number, name in enumerate(NAMES[:6]):
         num["AB"[number % 2]] += len(store[name])
@@ -64,17 +65,19 @@ def test_the_origin_says_what_was_composed_and_a_stopped_training_ends_the_same(
     # It dies in the second epoch.
     monkeypatch.setattr(Trainer, "_step", step)
     with pytest.raises(KeyboardInterrupt):
-        train_pixel_fold(request(), store, out=tmp_path / "stopped")
+        train_network_fold(request(), store, out=tmp_path / "stopped")
     assert len((tmp_path / "stopped" / "history.csv").read_text().splitlines()) == 2
-    train_pixel_fold(request(), store, out=tmp_path / "stopped")
+    train_network_fold(request(), store, out=tmp_path / "stopped")
     assert calls[0] == 2 * per_epoch + 3
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
     # Left alone when it is whole, trained again where other tiles are made.
-    train_pixel_fold(request(), store, out=tmp_path / "whole")
+    train_network_fold(request(), store, out=tmp_path / "whole")
     assert calls[0] == 2 * per_epoch + 3
-    inputs = {train_pixel_fold(request(**one), store, out=tmp_path / "whole").origin["inputs"] for one in OTHERS}
+    inputs = {train_network_fold(request(**one), store, out=tmp_path / "whole").origin["inputs"] for one in OTHERS}
     assert len(inputs | {model.origin["inputs"]}) == len(OTHERS) + 1
-    plain = train_pixel_fold(changed(training=request().training, network=request().network), store, out=tmp_path / "p")
+    plain = train_network_fold(
+        changed(training=request().training, network=request().network), store, out=tmp_path / "p"
+    )
     assert "synthesis" not in plain.origin
 
 
@@ -88,7 +91,7 @@ def test_slides_of_the_test_part_give_neither_texture_nor_shape(store: TileStore
             return super().__getitem__(slide_id)
 
     guarded = Guarded(store._sources, cache_megabytes=100)
-    train_pixel_fold(request(), guarded, out=tmp_path)
+    train_network_fold(request(), guarded, out=tmp_path)
     with pytest.raises(AssertionError, match="was looked at"):
         guarded[NAMES[8]]
 
@@ -104,7 +107,7 @@ def test_select_is_scored_by_its_own_tiles_and_seen_by_no_generator(
         return original(self, texture, shape, rng)
 
     monkeypatch.setattr(TextureGenerator, "make", make)
-    train_pixel_fold(request(share=2.0), store, out=tmp_path)
+    train_network_fold(request(share=2.0), store, out=tmp_path)
     assert pairs == set(NAMES[:6])
 
 
@@ -113,12 +116,14 @@ def test_what_cannot_be_composed_is_refused_with_both_keys(cohort: Path, store: 
 
     bare = cut(cohort).store(100.0, InputSpec())
     with pytest.raises(TrainingError, match=r"fold 1: slide img_0000\.png: its tiles have no masks"):
-        train_pixel_fold(request(), bare, out=tmp_path)
-    with pytest.raises(UsageError, match=r"compose\.method=nobody"):
-        train_pixel_fold(request(method="nobody", add="balance", share=1.0), store, out=tmp_path)
+        train_network_fold(request(), bare, out=tmp_path)
+    with pytest.raises(UsageError, match=r"synthesis\.method=nobody"):
+        train_network_fold(request(method="nobody", add="balance", share=1.0), store, out=tmp_path)
     with pytest.raises(RecipeError, match=r"`synthesis` has no effect with training.input=features"):
         load_recipe("default", ["synthesis.method=texture"])
     several = ("network.input=multi_scale", "network.num_fields=2", "tiles.field_scales=[1, 2]")
-    with pytest.raises(RecipeError, match=r"compose\.method=texture knows one field of view, and network\.input=multi"):
+    with pytest.raises(
+        RecipeError, match=r"synthesis\.method=texture knows one field of view, and network\.input=multi"
+    ):
         load_recipe("default", [*PIXELS, *several, "synthesis.method=texture"])
     assert load_recipe("default", [*PIXELS, "synthesis.method=texture"]).synthesis.share == 1.0

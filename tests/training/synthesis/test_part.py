@@ -20,8 +20,8 @@ from tilewise.training.synthesis import (
     SynthesisConfig,
     SyntheticTiles,
     find_generator,
-    generator,
     register_generator,
+    registry,
     synthesize_part,
 )
 from tilewise.training.synthesis.generator import Example, Pixels
@@ -158,7 +158,7 @@ def test_a_class_without_two_slides_to_pair_is_named_and_the_others_go_on() -> N
 
 
 def test_where_no_class_can_be_composed_it_is_refused() -> None:
-    with pytest.raises(TrainingError, match=r"compose\.method=texture has no effect .*class A.*tiles\.strategy"):
+    with pytest.raises(TrainingError, match=r"synthesis\.method=texture has no effect .*class A.*tiles\.strategy"):
         composed("AAB", whole="AB")
 
 
@@ -170,7 +170,7 @@ def test_tiles_that_cannot_be_composed_are_refused() -> None:
     two = {name: replace(one, images_TSCHW=np.repeat(one.images_TSCHW, 2, axis=1)) for name, one in slides.items()}
     with pytest.raises(TrainingError, match="slide s0: its tiles have 2 fields of view"):
         synthesize_part(part_of(two, labels), CLASSES, TEXTURE, Toy(), seed=0)
-    with pytest.raises(TrainingError, match=r"compose\.share=1\.5 .*cache_megabytes allows 0"):
+    with pytest.raises(TrainingError, match=r"synthesis\.share=1\.5 .*cache_megabytes allows 0"):
         synthesize_part(part_of(slides, labels), CLASSES, TEXTURE, Toy(), seed=0, most_megabytes=0.01)
 
 
@@ -197,7 +197,7 @@ def test_nothing_is_made_of_nothing_and_no_class_outgrows_the_commonest(counts: 
 
 @pytest.fixture
 def _registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generator, "_REGISTERED", {})
+    monkeypatch.setattr(registry, "_REGISTERED", {})
 
 
 @pytest.mark.usefixtures("_registry")
@@ -210,7 +210,7 @@ def test_a_registered_generator_makes_the_tiles() -> None:
     assert len(images) == 8 + 12
     with pytest.raises(UsageError, match="'texture' is tilewise's own"):
         register_generator("texture", lambda _: Toy())
-    with pytest.raises(UsageError, match=r"compose\.method=other: no such tile generator; known here: texture, toy"):
+    with pytest.raises(UsageError, match=r"synthesis\.method=other: no such tile generator; known here: texture, toy"):
         find_generator(SynthesisConfig(method="other"))
 
 
@@ -222,11 +222,11 @@ def test_an_installed_package_makes_its_generator_known_by_an_entry_point(monkey
         def load(self) -> Callable[[SynthesisConfig], Toy]:
             return lambda _: Toy(colour=9)
 
-    monkeypatch.setattr(generator, "entry_points", lambda group: [Entry()] if group == generator.ENTRY_POINTS else [])
+    monkeypatch.setattr(registry, "entry_points", lambda group: [Entry()] if group == registry.ENTRY_POINTS else [])
     assert find_generator(SynthesisConfig(method="installed")).signature == {"toy": 9}
 
 
 @pytest.mark.parametrize("change", [lambda image: image[:, 1:], lambda image: image.astype(np.float32)])
 def test_pixels_of_another_kind_name_the_generator(change: Callable[[Pixels], Pixels]) -> None:
-    with pytest.raises(TrainingError, match=r"compose\.method=texture made pixels .* of the shape of slide s\d"):
+    with pytest.raises(TrainingError, match=r"synthesis\.method=texture made pixels .* of the shape of slide s\d"):
         composed("AABB", toy=Toy(change=change))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tilewise.training.synthesis.config import SynthesisConfig
-    from tilewise.training.synthesis.generator import Example, TileGenerator, find_generator, register_generator
+    from tilewise.training.synthesis.generator import Example, TileGenerator
     from tilewise.training.synthesis.part import SyntheticTiles, synthesize_part
+    from tilewise.training.synthesis.registry import find_generator, register_generator
 
 __all__ = [
     "Example",
@@ -29,8 +30,8 @@ _HOMES = {
     "Example": "generator",
     "TileGenerator": "generator",
     "synthesize_part": "part",
-    "find_generator": "generator",
-    "register_generator": "generator",
+    "find_generator": "registry",
+    "register_generator": "registry",
 }
 
 

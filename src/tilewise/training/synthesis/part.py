@@ -70,8 +70,7 @@ def synthesize_part(
     if wanted_C.sum() * size > most_megabytes * 1e6:
         raise TrainingError(
             f"synthesis.share={config.share} asks for {wanted_C.sum()} tiles, {wanted_C.sum() * size / 1e6:.0f} MB, "
-            f"and "
-            f"training.engine.cache_megabytes allows {most_megabytes:.0f}; lower the one or raise the other"
+            f"and training.engine.cache_megabytes allows {most_megabytes:.0f}; lower the one or raise the other"
         )
     made: dict[int, list[tuple[Pixels, Pixels]]] = {}
     num_added, notes = {}, []
@@ -159,28 +158,30 @@ def _joined(part: PixelPart, made: Mapping[int, Sequence[tuple[Pixels, Pixels]]]
         new.append(SlideTiles(f"{whole.key} composed", images[:, None], only, masks, whole.wide_CHW))
     before_N = part.about.tile_slide_N
     slide_N = np.concatenate([before_N, np.repeat(np.array(hosts, dtype=np.int64), counts)])
-    held_N = np.concatenate([before_N, np.repeat(np.arange(len(hosts), dtype=np.int64) + len(part.tiles), counts)])
+    source_index_N = np.concatenate(
+        [before_N, np.repeat(np.arange(len(hosts), dtype=np.int64) + len(part.tiles), counts)]
+    )
     about = replace(part.about, features_ND=np.empty((len(slide_N), 0), dtype=np.float32), tile_slide_N=slide_N)
     place_N = np.concatenate([part.place_N, *(np.arange(count, dtype=np.int64) for count in counts)])
-    return PixelPart(about, (*part.tiles, *new), place_N, held_N)
+    return PixelPart(about, (*part.tiles, *new), place_N, source_index_N)
 
 
 def _check(part: PixelPart) -> None:
     for name, tiles in zip(part.about.slide_ids, part.tiles, strict=True):
         if tiles.masks_THW is None:
-            raise TrainingError(f"slide {name}: its tiles have no masks, and compose takes shapes from them")
+            raise TrainingError(f"slide {name}: its tiles have no masks, and synthesis takes shapes from them")
         if tiles.images_TSCHW.shape[1] != 1:
             raise TrainingError(
-                f"slide {name}: its tiles have {tiles.images_TSCHW.shape[1]} fields of view, and compose knows one; "
+                f"slide {name}: its tiles have {tiles.images_TSCHW.shape[1]} fields of view, and synthesis takes one; "
                 "set synthesis.method=none or network.input=image"
             )
 
 
 def _checked(made: tuple[Pixels, Pixels], shape: Example, config: SynthesisConfig) -> tuple[Pixels, Pixels]:
-    for found, wanted in zip(made, (shape.image_CHW, shape.mask_HW), strict=True):
-        if found.shape != wanted.shape or found.dtype != np.uint8:
+    for array, wanted in zip(made, (shape.image_CHW, shape.mask_HW), strict=True):
+        if array.shape != wanted.shape or array.dtype != np.uint8:
             raise TrainingError(
-                f"synthesis.method={config.method} made pixels {found.shape} {found.dtype} of the shape of slide "
+                f"synthesis.method={config.method} made pixels {array.shape} {array.dtype} of the shape of slide "
                 f"{shape.slide_id}, where {wanted.shape} uint8 is asked for; correct the generator"
             )
     return made

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilewise.encoders import EncoderConfig
 from tilewise.errors import TrainingError
-from tilewise.folds import Fold, derived_seed
+from tilewise.folds import derived_seed
 from tilewise.inference.tilestore import TileStore
-from tilewise.metrics import PrimaryMetric
-from tilewise.models import HeadConfig
-from tilewise.models.networks import NetworkConfig, NetworkModel
+from tilewise.models.networks import NetworkModel
 from tilewise.store import digest_config
-from tilewise.training.augment import AugmentConfig
 from tilewise.training.checkpoint_reuse import numbered, reusable_model
-from tilewise.training.config import TrainingConfig
+from tilewise.training.fold_request import FoldRequest
 from tilewise.training.history import HISTORY_NAME
-from tilewise.training.pretrain import PretrainConfig
-from tilewise.training.synthesis import SynthesisConfig, find_generator
+from tilewise.training.synthesis import find_generator
 
 if TYPE_CHECKING:
     from tilewise.models.networks import TileNetwork
@@ -35,46 +29,7 @@ _CODE = 3
 _NO_INPUT = {"engine": {"cache_megabytes", "log"}}
 
 
-@dataclass(frozen=True)
-class PixelFoldTask:
-    """What one fold is trained from, beside the tiles.
-
-    Attributes:
-        number: of the fold, from 0.
-        fold: its three parts.
-        labels: slide id -> class.
-        classes: in the order of the probability columns.
-        network: what the network is shown, and how much of it is trained.
-        encoder: which, with which weights.
-        head: of what the encoder gives.
-        training: how.
-        augment: how tiles are varied.
-        seed: of the run; every fold draws its own from it.
-        offline: never reach for the network to fetch weights.
-        synthesis: which tiles are made to be learnt from beside those of the slides.
-        pretrain: whether, and how, the encoder learns from tiles without labels first.
-        unlabelled: slides without a label that it then learns from beside the train part.
-        metric: that epochs are scored by on validation.
-    """
-
-    number: int
-    fold: Fold
-    labels: Mapping[str, str]
-    classes: tuple[str, ...]
-    network: NetworkConfig
-    encoder: EncoderConfig
-    head: HeadConfig
-    training: TrainingConfig
-    augment: AugmentConfig
-    seed: int
-    offline: bool = False
-    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
-    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
-    unlabelled: tuple[str, ...] = ()
-    metric: PrimaryMetric = "macro_f1"
-
-
-def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> NetworkModel:
+def train_network_fold(request: FoldRequest, store: TileStore, *, out: Path) -> NetworkModel:
     """Train one fold and write `model.safetensors`, `model.json` and `history.csv`.
 
     A folder that already holds the model of the same inputs is left as it is, and a training that was stopped goes on
@@ -114,14 +69,14 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
     )
     pretrained = _pretrained(request, store, network, seed, out)
     inputs = _digest(request, store, network)
-    found = reusable_model(NetworkModel, out, inputs)
-    if found is not None:
+    model = reusable_model(NetworkModel, out, inputs)
+    if model is not None:
         remove_state(out)
         remove_workdirs(out)
-        return found
+        return model
     labels = numbered(request.labels, request.classes)
     try:
-        train, made = _composed(request, PixelPart.of(store, fold.train, labels, scored=False), seed)
+        train, made = _synthesized(request, PixelPart.of(store, fold.train, labels, scored=False), seed)
         validation = PixelPart.of(store, fold.validation, labels, scored=True)
         data = PixelData(request.classes, replace(train, redraw=_redraw(request, store)), validation)
     except TrainingError as error:
@@ -158,19 +113,20 @@ def train_pixel_fold(request: PixelFoldTask, store: TileStore, *, out: Path) -> 
     return model
 
 
-def _pretrained(request: PixelFoldTask, store: TileStore, network: TileNetwork, seed: int, out: Path) -> dict[str, Any]:
+def _pretrained(request: FoldRequest, store: TileStore, network: TileNetwork, seed: int, out: Path) -> dict[str, Any]:
     """Give the encoder the weights it learns without labels, if it is to; what the model's origin says of it."""
     if request.pretrain.method == "none":
         return {}
     from tilewise.training.pretrain.run import PretrainTask, pretrain_encoder
 
-    slide_ids = tuple(sorted({*request.fold.train, *request.unlabelled}))
+    unlabelled = request.unlabelled if request.pretrain.use_unlabelled else ()
+    slide_ids = tuple(sorted({*request.fold.train, *unlabelled}))
     task = PretrainTask(f"fold {request.number}", slide_ids, request.pretrain, request.training, seed)
     pretrain_encoder(task, store, network, out=out)
-    return {"pretrain": {"config": request.pretrain.model_dump(mode="json"), "unlabelled": list(request.unlabelled)}}
+    return {"pretrain": {"config": request.pretrain.model_dump(mode="json"), "unlabelled": list(unlabelled)}}
 
 
-def _redraw(request: PixelFoldTask, store: TileStore) -> Redraw | None:
+def _redraw(request: FoldRequest, store: TileStore) -> Redraw | None:
     """What random views of the train part are drawn anew from; None where tiles stay the same."""
     from tilewise.training.networks.data import Redraw
 
@@ -182,7 +138,7 @@ def _redraw(request: PixelFoldTask, store: TileStore) -> Redraw | None:
     return Redraw(sources, cutting.random_views_epochs, request.training.engine.cache_megabytes / 2)
 
 
-def _composed(request: PixelFoldTask, part: PixelPart, seed: int) -> tuple[PixelPart, dict[str, Any]]:
+def _synthesized(request: FoldRequest, part: PixelPart, seed: int) -> tuple[PixelPart, dict[str, Any]]:
     """The train part with the tiles that the recipe asks to be made, and what the model's origin says of them."""
     config = request.synthesis
     if config.method == "none":
@@ -190,13 +146,13 @@ def _composed(request: PixelFoldTask, part: PixelPart, seed: int) -> tuple[Pixel
     from tilewise.training.synthesis import synthesize_part
 
     most = request.training.engine.cache_megabytes
-    found = synthesize_part(part, request.classes, config, find_generator(config), seed=seed, most_megabytes=most)
-    for note in found.notes:
+    synthetic = synthesize_part(part, request.classes, config, find_generator(config), seed=seed, most_megabytes=most)
+    for note in synthetic.notes:
         _log.warning("fold %d: %s", request.number, note)
-    return found.part, {"synthesis": {"num_added": dict(found.num_added), "notes": list(found.notes)}}
+    return synthetic.part, {"synthesis": {"num_added": dict(synthetic.num_added), "notes": list(synthetic.notes)}}
 
 
-def _digest(request: PixelFoldTask, store: TileStore, network: TileNetwork) -> str:
+def _digest(request: FoldRequest, store: TileStore, network: TileNetwork) -> str:
     from tilewise.learning import digest_tensors
 
     parts = (request.fold.train, request.fold.validation)
