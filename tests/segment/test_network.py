@@ -73,7 +73,9 @@ def test_a_loss_that_is_no_number_stops_and_names_step_and_slides(monkeypatch):
     monkeypatch.setattr(
         "tilewise.segment.training.segmentation_loss", lambda logits, truth: logits.sum() * float("nan")
     )
-    with pytest.raises(TrainingError, match=r"the U-Net: the loss is nan at epoch 1, step 1, slides .*[0-5]"):
+    with pytest.raises(
+        TrainingError, match=r"the U-Net: the loss is nan at epoch 1, step 1, learning rate .*, slides .*[0-5]"
+    ):
         trained()
 
 
