@@ -20,6 +20,13 @@ def test_the_recipe_reference_is_the_generated_one():
     assert (ROOT / "docs/recipe.md").read_text("utf-8") == module.reference(), "run scripts/recipe_reference.py"
 
 
+def test_the_library_reference_is_the_generated_one():
+    spec = importlib.util.spec_from_file_location("api_reference", ROOT / "scripts/api_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "docs/api.md").read_text("utf-8") == module.reference(), "run scripts/api_reference.py"
+
+
 def test_the_recipe_reference_shows_the_defaults_of_a_recipe_that_says_nothing():
     recipe = Recipe(name="bare").model_dump(mode="json", by_alias=True)
     rows = re.findall(

@@ -18,6 +18,11 @@ def evaluate(run: Run | Path | str) -> Evaluation:
 
     Raises:
         UsageError: the folder holds no finished run.
+
+    Example:
+        >>> evaluation = tw.evaluate("runs/first")
+        >>> evaluation.macro_f1.low <= evaluation.macro_f1.value <= evaluation.macro_f1.high
+        True
     """
     from tilewise.evaluation.run import evaluate_predictions
     from tilewise.folds import Folds
@@ -42,6 +47,10 @@ def report(run: Run | Path | str, *, out: Path | str | None = None) -> Path:
 
     Raises:
         UsageError: the folder holds no finished run.
+
+    Example:
+        >>> tw.report("runs/first", out="report.html").name
+        'report.html'
     """
     from tilewise.reporting.gather import write_report
     from tilewise.reporting.templates import is_page_of
@@ -59,6 +68,10 @@ def verify(run: Run | Path | str) -> list[Damage]:
 
     Raises:
         UsageError: the folder holds no finished run.
+
+    Example:
+        >>> tw.verify("runs/first")
+        []
     """
     from tilewise.store import verify as verify_folder
 

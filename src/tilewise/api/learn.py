@@ -56,6 +56,14 @@ def train(
     Raises:
         UsageError: the cohort, recipe or folder cannot be used; nothing that was computed is lost.
         TrainingError: training could not go on.
+
+    Example:
+        >>> recipe = tw.load_recipe("default").with_(**{"tiles.size_px": 32})
+        >>> run = tw.train("my_cohort", recipe, out="runs/first")
+        >>> run.evaluation.out_of_fold.num_slides
+        12
+        >>> sorted(run.predictions.to_frame()["part"].unique())
+        ['test', 'validation']
     """
     from tilewise.pipeline import train as pipeline
     from tilewise.pipeline.offline import offline_recipe
@@ -154,6 +162,11 @@ def predict(
         UsageError: the folder holds no finished run.
         ArtifactError: its classifier is damaged.
         EncoderUnavailable: the encoder's weights are not here, or are others than in training.
+
+    Example:
+        >>> run = tw.Run.open("runs/first")
+        >>> tw.predict(run, "my_test_folder").table["slide"].tolist()
+        ['new_0.png', 'new_1.png']
     """
     from tilewise.inference.ensemble import load_classifier
     from tilewise.pipeline import predict as pipeline

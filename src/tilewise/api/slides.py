@@ -60,6 +60,11 @@ def audit(
 
     Raises:
         CohortError: the decisions have faults, or no slide is left.
+
+    Example:
+        >>> audit = tw.audit(tw.Cohort.discover("my_cohort"))
+        >>> audit.findings.to_frame().columns.tolist()
+        ['slide', 'kind', 'other', 'proposal', 'confidence', 'evidence', 'value']
     """
     from tilewise.auditing.run import AuditOptions, run
     from tilewise.errors import UsageError

@@ -64,6 +64,10 @@ class Cohort:
 
         Raises:
             CohortError: no layout fits, two fit, or the table has faults; every fault is listed.
+
+        Example:
+            >>> tw.Cohort.discover("my_cohort")
+            <Cohort my_cohort: 12 slides (A 6, B 6)>
         """
         path = Path(path).absolute()
         if path.is_dir():

@@ -51,6 +51,10 @@ def load_recipe(name_or_path: str | Path = DEFAULT, overrides: Iterable[str] = (
 
     Raises:
         RecipeError: no such recipe, not YAML, an unknown key, or a value out of bounds; every fault is listed.
+
+    Example:
+        >>> tw.load_recipe("default", ["tiles.size_px=256"]).tiles.size_px
+        256
     """
     return resolve_recipe(name_or_path, overrides).recipe
 

@@ -1,0 +1,44 @@
+"""The examples of the public verbs run, on a small drawn cohort, and `import tilewise` loads nothing heavy."""
+
+import doctest
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import tilewise as tw
+from tests.drawn import draw_cohort, draw_slide
+
+PUBLIC = {name: getattr(tw, name) for name in tw.__all__ if name not in {"__version__", "api"}}
+
+
+@pytest.fixture(scope="session")
+def workdir(tmp_path_factory):
+    """A cohort, a folder of new slides, and room for a run."""
+    folder = tmp_path_factory.mktemp("examples")
+    draw_cohort(folder / "my_cohort")
+    for number in range(2):
+        draw_slide(folder / f"my_test_folder/new_{number}.png", number, klass=number)
+    recipe = tw.load_recipe("default").with_(**{"tiles.size_px": 32})
+    tw.train(folder / "my_cohort", recipe, out=folder / "runs/first", workers=1)
+    return folder
+
+
+def test_the_examples_run(workdir, monkeypatch):
+    monkeypatch.chdir(workdir)
+    failures, seen = [], set()
+    for name, thing in PUBLIC.items():
+        for test in doctest.DocTestFinder(recurse=True).find(thing, name, module=False, globs={"tw": tw}):
+            if test.examples:
+                seen.add(test.name)
+                doctest.DocTestRunner().run(test, out=failures.append)
+    assert not failures, "".join(failures)
+    assert {name for name, thing in PUBLIC.items() if inspect.isfunction(thing)} <= seen, "each verb has an example"
+
+
+def test_import_loads_nothing_heavy():
+    code = "import sys, tilewise; dir(tilewise); print(sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for heavy in ("numpy", "torch", "pandas", "pydantic", "yaml", "cv2", "sklearn", "matplotlib"):
+        assert f"'{heavy}'" not in loaded, heavy
