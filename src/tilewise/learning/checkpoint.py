@@ -68,8 +68,8 @@ class Checkpoint:
         tensors, header = _read(path)
         saved = header["optimizer"]
         expected = {name: tensor.shape for name, tensor in self._tensors().items()}
-        found = {name: tensors[name].shape for name in tensors if not name.startswith("optimizer.")}
-        if expected != found or _lengths(saved) != _lengths(_flat_optimizer(self.optimizer)[1]):
+        shapes = {name: tensors[name].shape for name in tensors if not name.startswith("optimizer.")}
+        if expected != shapes or _lengths(saved) != _lengths(_flat_optimizer(self.optimizer)[1]):
             raise ArtifactError(f"{path} is the state of another training; {_AGAIN}")
         self.module.load_state_dict(_under("module.", tensors))
         self.optimizer.load_state_dict(_nested_optimizer(tensors, saved))
@@ -84,10 +84,10 @@ class Checkpoint:
         return about
 
     def _tensors(self) -> dict[str, Tensor]:
-        found = {f"module.{name}": tensor for name, tensor in self.module.state_dict().items()}
+        tensors = {f"module.{name}": tensor for name, tensor in self.module.state_dict().items()}
         if self.ema is not None:
-            found |= {f"ema.{name}": tensor for name, tensor in self.ema.state_dict().items()}
-        return found | {f"generator.{name}": each.get_state() for name, each in self.generators.items()}
+            tensors |= {f"ema.{name}": tensor for name, tensor in self.ema.state_dict().items()}
+        return tensors | {f"generator.{name}": each.get_state() for name, each in self.generators.items()}
 
 
 def digest_tensors(tensors: Mapping[str, Tensor]) -> str:

@@ -23,6 +23,9 @@ class Ema:
         warmup: take (1 + n) / (10 + n) for the n-th step, from 0, where that is less.
     """
 
+    # torch's AveragedModel takes the weights after the first step as they are, where this one averages them with those
+    # before; and it scores a copy of the module, not the one that is compiled or shared by several processes.
+
     def __init__(self, module: nn.Module, decay: float, *, warmup: bool = True) -> None:
         self._decay = decay
         self._warmup = warmup

@@ -91,6 +91,8 @@ class Loss:
 
     def each(self, logits_BC: Tensor, targets_BC: Tensor) -> Tensor:
         """The loss of every sample, class weights included and sample weights not."""
+        # torch's cross_entropy multiplies in another order, so that smoothed and mixed labels would get other bits; and
+        # focal loss needs the terms.
         wide = logits_BC.dtype if logits_BC.dtype == torch.float64 else torch.float32
         log_BC = logits_BC.to(wide).log_softmax(dim=1)
         mass_BC = targets_BC.to(log_BC)

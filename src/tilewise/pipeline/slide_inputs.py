@@ -29,7 +29,7 @@ from tilewise.stain.profile import StainProfile
 from tilewise.training.fold import train_fold
 from tilewise.training.fold_request import FoldRequest
 from tilewise.training.network_fold import train_network_fold
-from tilewise.training.pseudo.rounds import PseudoTask, Trainer, train_with_pseudo
+from tilewise.training.pseudo.rounds import ModelTrainer, PseudoTask, train_with_pseudo
 
 Floats = npt.NDArray[np.float64]
 Model = TypeVar("Model")
@@ -243,7 +243,7 @@ def train_with_unlabelled(inputs: SlideInputs[Any], request: FoldRequest, *, out
         return model
     slide_ids = request.unlabelled
     task = PseudoTask(request.number, request.fold, request.labels, request.classes, slide_ids, pseudo)
-    return train_with_pseudo(task, Trainer(train, predict), out=out)
+    return train_with_pseudo(task, ModelTrainer(train, predict), out=out)
 
 
 def _chosen(items: tuple[Item, ...], numbers: Sequence[int]) -> tuple[Item, ...]:

@@ -151,8 +151,8 @@ def _augmented(
     """Turn, mirror, zoom and re-dye a batch: uint8 (B, H, W, 3) and float32 (B, H, W)."""
     pictures, truths = [], []
     for square, mask in zip(squares, masks, strict=True):
-        turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-        picture, truth = np.rot90(square, turns), np.rot90(mask, turns)
+        quarter_turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        picture, truth = np.rot90(square, quarter_turns), np.rot90(mask, quarter_turns)
         if mirrored:
             picture, truth = picture[:, ::-1], truth[:, ::-1]
         picture, truth = _zoomed(np.ascontiguousarray(picture), np.ascontiguousarray(truth), config.zoom, rng)

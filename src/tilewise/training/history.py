@@ -63,14 +63,14 @@ def notes(
     if not validation.num_slides:
         return (f"no validation part: trained for all {len(rows)} epochs, and the last one is kept",)
     missing = [classes[index] for index in np.setdiff1d(validation.labels_S, train.labels_S)]
-    said = [f"class {name} is in validation but not in train: it cannot be learnt" for name in missing]
+    messages = [f"class {name} is in validation but not in train: it cannot be learnt" for name in missing]
     by = config.select_by
     if by == "metric" and rows[0].validation_score is None:
         by = "loss"
-        said.append("the metric is not defined on the validation part: the epoch with the least loss is kept")
+        messages.append("the metric is not defined on the validation part: the epoch with the least loss is kept")
     if len(rows) < config.epoch_config.epochs:
-        said.append(
+        messages.append(
             f"stopped after epoch {len(rows)}: {config.epoch_config.patience} epochs without a better "
             f"validation_{'score' if by == 'metric' else by}"
         )
-    return tuple(said)
+    return tuple(messages)

@@ -34,7 +34,7 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> FoldInputs:
 
 @pytest.fixture(scope="module")
 def part(views: FoldInputs) -> PixelPart:
-    store = views.store(shown=InputSpec(masks=True))
+    store = views.store(input_spec=InputSpec(masks=True))
     names = store.slide_ids
     first = PixelPart.of(store, names, {name: number % 2 for number, name in enumerate(names)}, scored=False)
     return replace(first, redraw=Redraw(tuple(store.source(name) for name in names), 1, 100.0))
@@ -146,7 +146,7 @@ def test_a_fold_learns_from_new_views_and_one_that_was_stopped_goes_on_to_the_bi
         return original(self, epoch, seed)
 
     def train(out: str, cut: FoldInputs = views) -> dict[str, bytes]:
-        model = train_network_fold(chosen, cut.store(shown=InputSpec(masks=True)), out=tmp_path / out)
+        model = train_network_fold(chosen, cut.store(input_spec=InputSpec(masks=True)), out=tmp_path / out)
         return {name: array.tobytes() for name, array in model.weights.items()}
 
     whole = train("whole")

@@ -25,7 +25,7 @@ from tilewise.training import TrainingConfig
 from tilewise.training.fold import train_fold
 from tilewise.training.fold_request import FoldRequest
 from tilewise.training.pseudo.config import PseudoConfig
-from tilewise.training.pseudo.rounds import PseudoTask, Trainer, train_with_pseudo
+from tilewise.training.pseudo.rounds import ModelTrainer, PseudoTask, train_with_pseudo
 
 CLASSES = ("A", "B", "C")
 NUM_FEATURES = 24
@@ -78,7 +78,7 @@ LABELS = {name: TRUTH[name] for name in SLIDES}
 FOLD = Fold(train=SLIDES[:6], validation=SLIDES[6:9], test=SLIDES[9:])
 
 
-def head_trainer(bags: Mapping[str, FeatureBag], *, epochs: int = 40, seed: int = 5) -> Trainer[FoldModel]:
+def head_trainer(bags: Mapping[str, FeatureBag], *, epochs: int = 40, seed: int = 5) -> ModelTrainer[FoldModel]:
     """Of linear heads, as the pipeline trains them."""
 
     def train(fold: Fold, labels: Mapping[str, str], out: Path) -> FoldModel:
@@ -89,7 +89,7 @@ def head_trainer(bags: Mapping[str, FeatureBag], *, epochs: int = 40, seed: int 
         own = {name: bags[name].scored() for name in names}
         return dict(zip(own, predict_bags(model, own), strict=True))
 
-    return Trainer(train, predict)
+    return ModelTrainer(train, predict)
 
 
 def task(

@@ -16,7 +16,7 @@ from tilewise.inference.network import predict_slides
 from tilewise.models.networks import NetworkModel
 from tilewise.training.network_fold import train_network_fold
 from tilewise.training.pseudo.config import PseudoConfig
-from tilewise.training.pseudo.rounds import PseudoTask, Trainer, train_with_pseudo
+from tilewise.training.pseudo.rounds import ModelTrainer, PseudoTask, train_with_pseudo
 
 
 def test_a_network_takes_in_slides_it_is_sure_of_and_looks_at_no_other(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_network_takes_in_slides_it_is_sure_of_and_looks_at_no_other(tmp_path:
         return dict(zip(found.slide_ids, found.probabilities_MSC[0], strict=True))
 
     asked = PseudoTask(1, fold, labels, base.classes, candidates, PseudoConfig(method="confident", threshold=0.5))
-    model = train_with_pseudo(asked, Trainer(train, predict), out=tmp_path / "fold")
+    model = train_with_pseudo(asked, ModelTrainer(train, predict), out=tmp_path / "fold")
     # The colour tells the class, and all are sure enough.
     assert [(one["slide"], one["label"]) for one in model.origin["pseudo"]["added"]] == [
         (name, base.labels[name]) for name in candidates

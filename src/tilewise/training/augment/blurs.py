@@ -31,6 +31,6 @@ def blur(images_MSCHW: Tensor, sigmas_M: NDArray[np.float32]) -> Tensor:
         taps = (taps / taps.sum())[None, None, :, None]
         planes = images_MSCHW[index].flatten(0, 1)[:, None].to(torch.float32)
         padded = nn.functional.pad(planes, [reach] * 4, mode="reflect")
-        found = nn.functional.conv2d(nn.functional.conv2d(padded, taps), taps.transpose(2, 3))
-        blurred[index] = found.round_().clamp_(0.0, 255.0).to(torch.uint8).reshape(images_MSCHW.shape[1:])
+        smooth = nn.functional.conv2d(nn.functional.conv2d(padded, taps), taps.transpose(2, 3))
+        blurred[index] = smooth.round_().clamp_(0.0, 255.0).to(torch.uint8).reshape(images_MSCHW.shape[1:])
     return blurred

@@ -72,5 +72,5 @@ def look(pixels: Tensor, grid: Tensor, outside: int) -> Tensor:
         outside: grey level beyond the edge.
     """
     # What lies outside counts as 0, so the level outside is made 0 first.
-    found = nn.functional.grid_sample(pixels.float() - outside, grid, padding_mode="zeros", align_corners=False)
-    return (found + outside).round_().clamp_(0.0, 255.0).to(torch.uint8)
+    warped = nn.functional.grid_sample(pixels.float() - outside, grid, padding_mode="zeros", align_corners=False)
+    return (warped + outside).round_().clamp_(0.0, 255.0).to(torch.uint8)

@@ -77,8 +77,8 @@ class PixelPart:
             TrainingError: a slide has no tile.
         """
         names = tuple(slide_ids)
-        held = tuple(tiles[name] for name in names)
-        places = [np.flatnonzero(~(one.training_only_T & scored)) for one in held]
+        slide_tiles = tuple(tiles[name] for name in names)
+        places = [np.flatnonzero(~(one.training_only_T & scored)) for one in slide_tiles]
         for name, own in zip(names, places, strict=True):
             if not len(own):
                 raise TrainingError(f"slide {name} has no tile to learn from; drop it in decisions.csv")
@@ -89,7 +89,7 @@ class PixelPart:
             np.empty((len(slide_N), 0), dtype=np.float32),
             slide_N,
         )
-        return cls(about, held, np.concatenate([np.empty(0, dtype=np.int64), *places]))
+        return cls(about, slide_tiles, np.concatenate([np.empty(0, dtype=np.int64), *places]))
 
     def __len__(self) -> int:
         """N."""

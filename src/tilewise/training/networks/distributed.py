@@ -128,8 +128,8 @@ def _parked(part: PixelPart, folder: Path) -> _StoredPart:
 
 def _file(array: Pixels, path: Path) -> str:
     if isinstance(array, np.memmap) and array.filename is not None and str(array.filename).endswith(".npy"):
-        found: Any = np.load(array.filename, mmap_mode="r", allow_pickle=False)
-        if found.shape == array.shape and found.offset == array.offset:
+        stored: Any = np.load(array.filename, mmap_mode="r", allow_pickle=False)
+        if stored.shape == array.shape and stored.offset == array.offset:
             return str(array.filename)
     np.save(path, array)
     return str(path)
@@ -156,7 +156,7 @@ def _work(job: _Job, rank: int, num: int, workdir: Path) -> tuple[NetworkModel, 
     try:
         result = _trained(job, rank, num, workdir)
     except Exception as error:  # noqa: BLE001 - the boundary of a process: the other side says it
-        _say(error, workdir)
+        _report(error, workdir)
     return None if rank else result
 
 
@@ -189,13 +189,13 @@ def _trained(job: _Job, rank: int, num: int, workdir: Path) -> tuple[NetworkMode
         distributed.destroy_process_group()
 
 
-def _say(error: Exception, workdir: Path) -> NoReturn:
+def _report(error: Exception, workdir: Path) -> NoReturn:
     if not isinstance(error, TilewiseError):
         time.sleep(_AFTER_OTHERS_S)
-    said = {"kind": type(error).__name__, "message": str(error) or type(error).__name__}
+    failure = {"kind": type(error).__name__, "message": str(error) or type(error).__name__}
     # The first to fail has the word; the others fail because of it.
     with contextlib.suppress(FileExistsError), (workdir / _ERROR).open("x", encoding="utf-8") as file:
-        json.dump(said, file)
+        json.dump(failure, file)
     os._exit(1)
 
 
@@ -208,12 +208,12 @@ def _reason(workdir: Path, name: str, num: int) -> TilewiseError:
             "goes on after the last whole epoch, if need be with a smaller training.batch_size or "
             "training.engine.devices=1"
         )
-    said = json.loads(path.read_text("utf-8"))
-    kind = getattr(errors, said["kind"], None)
+    failure = json.loads(path.read_text("utf-8"))
+    kind = getattr(errors, failure["kind"], None)
     if isinstance(kind, type) and issubclass(kind, TilewiseError):
-        return kind(said["message"])
+        return kind(failure["message"])
     return TrainingError(
-        f"{name}: one of the {num} processes of the training failed ({said['kind']}: {said['message']}); set "
+        f"{name}: one of the {num} processes of the training failed ({failure['kind']}: {failure['message']}); set "
         "training.engine.devices=1, or run it again"
     )
 

@@ -1,4 +1,4 @@
-"""The history as TensorBoard reads it, written without TensorBoard.
+"""The history as TensorBoard reads it, written without TensorBoard, which is no dependency and has a server in it.
 
 An event file is a row of records: the length as 8 bytes, its checksum, the data, its checksum (TensorFlow's TFRecord).
 The data is an `Event` of `tensorflow/core/util/event.proto` in the wire format of Protocol Buffers, with the scalars of

@@ -37,7 +37,7 @@ class DrawnViews:
         self._num_epochs, self._folder = num_epochs, folder
         self._pool = ThreadPoolExecutor(num_threads)
         self._ahead: dict[int, list[Future[SlideTiles]]] = {}
-        self._rooms: dict[int, Path] = {}
+        self._workdirs: dict[int, Path] = {}
 
     def part(self, epoch: int) -> PixelPart:
         """The train part of an epoch, from 0.
@@ -67,16 +67,16 @@ class DrawnViews:
     def _started(self, redraw: Redraw, draw: int) -> list[Future[SlideTiles]]:
         in_memory, workdir = redraw.in_memory(), None
         if not all(in_memory):
-            workdir = self._rooms[draw] = Path(tempfile.mkdtemp(prefix=WORKDIR, dir=self._folder))
-        rooms = [None if fits or workdir is None else workdir / str(number) for number, fits in enumerate(in_memory)]
+            workdir = self._workdirs[draw] = Path(tempfile.mkdtemp(prefix=WORKDIR, dir=self._folder))
+        folders = [None if fits or workdir is None else workdir / str(number) for number, fits in enumerate(in_memory)]
         return [
-            self._pool.submit(_decoded, source, draw, own) for source, own in zip(redraw.sources, rooms, strict=True)
+            self._pool.submit(_decoded, source, draw, own) for source, own in zip(redraw.sources, folders, strict=True)
         ]
 
     def _leave(self, draw: int | None) -> None:
         """Remove the files of other draws."""
-        for other in [other for other in self._rooms if other != draw]:
-            shutil.rmtree(self._rooms.pop(other), ignore_errors=True)
+        for other in [other for other in self._workdirs if other != draw]:
+            shutil.rmtree(self._workdirs.pop(other), ignore_errors=True)
 
 
 def with_tiles(part: PixelPart, tiles: Sequence[SlideTiles]) -> PixelPart:

@@ -82,8 +82,8 @@ class PretrainConfig(BaseModel):
 
     @field_validator("augment", mode="before")
     @classmethod
-    def _fill_in(cls, given: Any) -> Any:
-        return _over(_views().model_dump(), given) if isinstance(given, Mapping) else given
+    def _fill_in(cls, values: Any) -> Any:
+        return _over(_views().model_dump(), values) if isinstance(values, Mapping) else values
 
     @model_validator(mode="after")
     def _nothing_without_effect(self) -> Self:
@@ -101,10 +101,10 @@ class PretrainConfig(BaseModel):
         return self
 
 
-def _over(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _over(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """What is given, over the defaults, section by section."""
     merged = dict(defaults)
-    for key, value in given.items():
+    for key, value in values.items():
         below = merged.get(key)
         merged[key] = _over(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return merged

@@ -32,7 +32,7 @@ Model = TypeVar("Model", bound=FoldModel | NetworkModel)
 
 
 @dataclass(frozen=True)
-class Trainer(Generic[Model]):
+class ModelTrainer(Generic[Model]):
     """What trains and asks models, whatever they learn from.
 
     Attributes:
@@ -82,7 +82,7 @@ class PseudoTask:
         return replace(self.fold, train=train), {**self.labels, **{one.slide: one.label for one in added}}
 
 
-def train_with_pseudo(task: PseudoTask, trainer: Trainer[Model], *, out: Path) -> Model:
+def train_with_pseudo(task: PseudoTask, trainer: ModelTrainer[Model], *, out: Path) -> Model:
     """Train a fold, let the slides join that the model is sure of, and train again, as many rounds as are asked for.
 
     This is self-training (Yarowsky 1995) with the threshold of pseudo-labels (Lee 2013): a slide that has joined keeps
@@ -103,7 +103,7 @@ def train_with_pseudo(task: PseudoTask, trainer: Trainer[Model], *, out: Path) -
     """
     added: tuple[PseudoLabel, ...] = ()
     labelled = Counter(task.labels[name] for name in task.fold.train)
-    last, found = 0, None
+    last, last_model = 0, None
     for number in range(task.config.rounds if task.candidates else 0):
         fold, labels = task.with_added(added)
         folder, last = _round(out, number), number + 1
@@ -114,7 +114,7 @@ def train_with_pseudo(task: PseudoTask, trainer: Trainer[Model], *, out: Path) -
         new = choose(probabilities, task.classes, task.config, labelled=labelled, before=added)
         _log.info("fold %d: %d of %d slides without a label join in round %d", task.number, len(new), len(left), last)
         if not new:
-            found = model
+            last_model = model
             break
         added += new
     _forget_after(out, last)
@@ -124,8 +124,8 @@ def train_with_pseudo(task: PseudoTask, trainer: Trainer[Model], *, out: Path) -
         "num_candidates": len(task.candidates),
         "added": [asdict(one) for one in added],
     }
-    if found is not None:
-        return _copied(found, _round(out, last - 1), out, about)
+    if last_model is not None:
+        return _copied(last_model, _round(out, last - 1), out, about)
     fold, labels = task.with_added(added)
     model = trainer.train(fold, labels, out)
     if model.origin.get("pseudo") == about:
