@@ -43,8 +43,8 @@ class Schedule:
     - constant: 1.
     """
 
-    # torch's LambdaLR multiplies rate * factor by the share, which rounds to other bits than rate * share by the factor;
-    # and it has no place for falls on a plateau.
+    # torch's LambdaLR multiplies rate * factor by the share, which rounds to other bits than rate * share by the
+    # factor; and it has no place for falls on a plateau.
 
     def __init__(
         self,
