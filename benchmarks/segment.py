@@ -31,8 +31,8 @@ METRICS = ("dice", "boundary_f")
 
 def gain(one: Segmentation, other: Segmentation, metric: str, *, seed: int) -> Estimate:
     """Mean over slides of what `one` scores more than `other`, with its interval."""
-    values = {made.slide_id: getattr(made.found, metric) for made in one.slides}
-    less = {made.slide_id: getattr(made.found, metric) for made in other.slides}
+    values = {made.slide_id: getattr(made.mask, metric) for made in one.slides}
+    less = {made.slide_id: getattr(made.mask, metric) for made in other.slides}
     group_of = {item.slide_id: item.group for item in one.before.slides}
     groups = sorted({group_of[name] for name in values})
     sums = np.array([sum(values[n] - less[n] for n in values if group_of[n] == group) for group in groups])

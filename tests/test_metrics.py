@@ -81,8 +81,8 @@ def test_auroc_agrees_with_sklearn(table: tuple[Any, Any, Any, int]) -> None:
 def test_weights_are_repetitions(table: tuple[Any, Any, Any, int], seed: int) -> None:
     truth, _, probabilities, _ = table
     weights = np.random.default_rng(seed).integers(0, 3, (4, len(truth)))
-    found = metrics.class_auroc_of(truth, probabilities, weights)
-    for row, weight in zip(found, weights, strict=True):
+    computed = metrics.class_auroc_of(truth, probabilities, weights)
+    for row, weight in zip(computed, weights, strict=True):
         chosen = np.repeat(np.arange(len(truth)), weight)
         np.testing.assert_allclose(row, metrics.class_auroc(truth[chosen], probabilities[chosen]))
 

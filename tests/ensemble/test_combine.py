@@ -41,20 +41,20 @@ def cheated(runs, method, rows_of):
     tables = [run.rows() for run in runs]
     test = [table[table["part"] == "test"].copy() for table in tables]
     combiner = fit_combiner(method, Examples.of([rows_of(table) for table in tables], CLASSES, "none"), seed=0)
-    found = combiner.apply(np.stack([table[COLUMNS].to_numpy() for table in test]))
-    return test[0].assign(predicted=np.array(CLASSES, object)[found.argmax(axis=1)])
+    measured = combiner.apply(np.stack([table[COLUMNS].to_numpy() for table in test]))
+    return test[0].assign(predicted=np.array(CLASSES, object)[measured.argmax(axis=1)])
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_on_labels_that_mean_nothing_every_method_scores_chance(method):
     rng = np.random.default_rng(0)
-    found = [
+    measured = [
         score_over_chance(combine(noise(seed, NUM_RUNS[method]), method).predictions.table, rng)
         for seed in range(NUM_SHUFFLES)
     ]
-    error = np.std(found, ddof=1) / np.sqrt(NUM_SHUFFLES)
-    assert np.mean(found) < 2.5 * error, f"{np.mean(found):.3f} above chance"
-    assert abs(np.mean(found)) < 0.035
+    error = np.std(measured, ddof=1) / np.sqrt(NUM_SHUFFLES)
+    assert np.mean(measured) < 2.5 * error, f"{np.mean(measured):.3f} above chance"
+    assert abs(np.mean(measured)) < 0.035
 
 
 @pytest.mark.parametrize("method", ["stack-boosting", "stack-boosting-ovr", "stack-logistic", "weighted", "greedy"])
@@ -66,11 +66,11 @@ def test_on_labels_that_mean_nothing_every_method_scores_chance(method):
 def test_the_leak_would_show(method, rows_of):
     """Select parts of other folds hold this fold's test slides: pooled, they score as if fitted on the test part."""
     rng = np.random.default_rng(0)
-    found = [
+    measured = [
         score_over_chance(cheated(noise(seed, NUM_RUNS[method]), method, rows_of), rng) for seed in range(NUM_LEAKS)
     ]
-    error = np.std(found, ddof=1) / np.sqrt(NUM_LEAKS)
-    assert np.mean(found) > 2.5 * error
+    error = np.std(measured, ddof=1) / np.sqrt(NUM_LEAKS)
+    assert np.mean(measured) > 2.5 * error
 
 
 @pytest.mark.parametrize("method", FITTED)
@@ -111,13 +111,13 @@ def test_the_average_is_the_mean_row_by_row_whatever_order_the_tables_have():
     second = type(second)(
         second.name, second.folds, type(second.predictions)(second.predictions.table.loc[shuffled.index], CLASSES)
     )
-    found = combine([first, second], "average").predictions.table
+    measured = combine([first, second], "average").predictions.table
     keys = ["part", "fold", "slide"]
     one, two = (run.predictions.table.set_index(keys)[COLUMNS] for run in (first, second))
     np.testing.assert_allclose(
-        found.set_index(keys)[COLUMNS], (one + two).loc[list(found.set_index(keys).index)] / 2, rtol=1e-12
+        measured.set_index(keys)[COLUMNS], (one + two).loc[list(measured.set_index(keys).index)] / 2, rtol=1e-12
     )
-    assert set(found["num_tiles"]) == {3}, "the fewest of any run"
+    assert set(measured["num_tiles"]) == {3}, "the fewest of any run"
 
 
 def test_a_good_run_beside_a_useless_one_is_found_by_every_fitted_method():

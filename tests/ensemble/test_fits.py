@@ -31,12 +31,12 @@ def loss(weights, given):
 @pytest.mark.parametrize("seed", range(3))
 def test_simplex_weights_have_the_least_loss_of_a_fine_grid(seed):
     given = examples(seed=seed, weights=np.random.default_rng(seed).uniform(0.2, 3.0, 150))
-    found = simplex_weights(given)
+    fitted = simplex_weights(given)
     steps = np.linspace(0.0, 1.0, 41)
     grid = [(a, b, 1.0 - a - b) for a, b in itertools.product(steps, steps) if a + b <= 1.0]
-    assert sum(found) == pytest.approx(1.0)
-    assert min(found) >= 0.0
-    assert loss(np.array(found), given) <= min(loss(np.array(one), given) for one in grid) + 1e-7
+    assert sum(fitted) == pytest.approx(1.0)
+    assert min(fitted) >= 0.0
+    assert loss(np.array(fitted), given) <= min(loss(np.array(one), given) for one in grid) + 1e-7
 
 
 def test_a_run_without_skill_gets_no_weight_and_two_alike_do_no_harm():
@@ -47,10 +47,10 @@ def test_a_run_without_skill_gets_no_weight_and_two_alike_do_no_harm():
 
 
 def test_greedy_prefers_the_run_that_is_right_and_is_the_same_each_time():
-    found = greedy_weights(examples((3.0, 0.0, 0.0)), seed=1)
-    assert found[0] > 0.8
-    assert sum(found) == pytest.approx(1.0)
-    assert found == greedy_weights(examples((3.0, 0.0, 0.0)), seed=1)
+    fitted = greedy_weights(examples((3.0, 0.0, 0.0)), seed=1)
+    assert fitted[0] > 0.8
+    assert sum(fitted) == pytest.approx(1.0)
+    assert fitted == greedy_weights(examples((3.0, 0.0, 0.0)), seed=1)
 
 
 def test_bagging_keeps_greedy_from_betting_on_one_of_equals():
@@ -63,12 +63,12 @@ def test_logistic_predicts_what_scikit_learn_predicts(classes):
     from sklearn.linear_model import LogisticRegression
 
     given = examples(classes=classes, weights=np.random.default_rng(0).uniform(0.5, 2.0, 150))
-    found = fit_logistic(given)
-    assert found.classes == tuple(range(classes))
+    fitted = fit_logistic(given)
+    assert fitted.classes == tuple(range(classes))
     features = log_features(given.probabilities_RNC)
     # By another of its solvers.
     theirs = LogisticRegression(C=0.1, solver="newton-cholesky", tol=1e-8).fit(features, given.truth_N, given.weights_N)
-    mine = found.apply(given.probabilities_RNC)
+    mine = fitted.apply(given.probabilities_RNC)
     rest = given.probabilities_RNC.mean(axis=0)[:, classes:].sum(axis=1, keepdims=True)
     np.testing.assert_allclose(mine[:, :classes], theirs.predict_proba(features) * (1 - rest), rtol=1e-3)
     np.testing.assert_allclose(mine[:, classes:], given.probabilities_RNC.mean(axis=0)[:, classes:], rtol=1e-12)
@@ -79,17 +79,19 @@ def test_boosting_predicts_what_lightgbm_predicts(one_vs_rest):
     import lightgbm
 
     given = examples()
-    found = fit_boosted(given, one_vs_rest=one_vs_rest, seed=3)
+    fitted = fit_boosted(given, one_vs_rest=one_vs_rest, seed=3)
     features = log_features(given.probabilities_RNC)
     mean = np.clip(given.probabilities_RNC.mean(axis=0), 1e-3, 1 - 1e-3)
     if one_vs_rest:
-        raw = [lightgbm.Booster(model_str=text).predict(features, raw_score=True) for text in found.models]
+        raw = [lightgbm.Booster(model_str=text).predict(features, raw_score=True) for text in fitted.models]
         each = 1 / (1 + np.exp(-(np.log(mean / (1 - mean)) + np.stack(raw, axis=1))))
         expected = each / each.sum(axis=1, keepdims=True)
     else:
-        expected = softmax(np.log(mean) + lightgbm.Booster(model_str=found.models[0]).predict(features, raw_score=True))
-    np.testing.assert_allclose(found.apply(given.probabilities_RNC), expected, rtol=1e-9)
-    assert found == fit_boosted(given, one_vs_rest=one_vs_rest, seed=3), "the same trees each time"
+        expected = softmax(
+            np.log(mean) + lightgbm.Booster(model_str=fitted.models[0]).predict(features, raw_score=True)
+        )
+    np.testing.assert_allclose(fitted.apply(given.probabilities_RNC), expected, rtol=1e-9)
+    assert fitted == fit_boosted(given, one_vs_rest=one_vs_rest, seed=3), "the same trees each time"
 
 
 def test_boosting_learns_from_its_start():
@@ -107,10 +109,10 @@ def test_every_method_survives_its_file_and_gives_probabilities(method):
     given = examples()
     combiner = fit_combiner(method, given, seed=0)
     again = load_combiner(combiner.to_json(), num_runs=3, num_classes=3)
-    found = again.apply(given.probabilities_RNC)
-    np.testing.assert_array_equal(found, combiner.apply(given.probabilities_RNC))
-    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-12)
-    assert (found >= 0.0).all()
+    fitted = again.apply(given.probabilities_RNC)
+    np.testing.assert_array_equal(fitted, combiner.apply(given.probabilities_RNC))
+    np.testing.assert_allclose(fitted.sum(axis=1), 1.0, rtol=1e-12)
+    assert (fitted >= 0.0).all()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -126,8 +128,8 @@ def test_a_slide_is_combined_alike_alone_and_among_others(method):
 def test_certain_and_impossible_classes_do_not_break_a_fit(method):
     given = examples()
     hard = np.eye(3)[given.probabilities_RNC.argmax(axis=2)]
-    found = fit_combiner(method, Examples(given.truth_N, given.group_N, hard, given.weights_N), seed=0).apply(hard)
-    assert np.isfinite(found).all()
+    fitted = fit_combiner(method, Examples(given.truth_N, given.group_N, hard, given.weights_N), seed=0).apply(hard)
+    assert np.isfinite(fitted).all()
 
 
 def test_classes_are_weighed_and_a_slide_counts_once_however_often_it_is_selected():

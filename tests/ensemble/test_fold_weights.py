@@ -49,8 +49,8 @@ def test_by_default_every_model_counts_the_same_and_nothing_is_looked_at():
 
 def test_the_best_are_those_with_the_highest_macro_f1_on_their_own_select():
     predictions, folds = one_run((0.1, 3.0, 2.5, 0.2), num_slides=240)
-    found = fold_weights(predictions, folds, EnsembleConfig(members="best", num_members=2))
-    assert found == (0.0, 0.5, 0.5, 0.0)
+    fold_shares = fold_weights(predictions, folds, EnsembleConfig(members="best", num_members=2))
+    assert fold_shares == (0.0, 0.5, 0.5, 0.0)
 
 
 def test_select_score_weighs_by_macro_f1():
@@ -62,8 +62,8 @@ def test_select_score_weighs_by_macro_f1():
             np.array([CLASSES.index(name) for name in rows[column]]) for column in ("label", "predicted")
         )
         expected.append(macro_f1(truth, predicted, 3))
-    found = fold_weights(predictions, folds, EnsembleConfig(weights="validation_score"))
-    np.testing.assert_allclose(found, np.array(expected) / np.sum(expected), rtol=1e-12)
+    fold_shares = fold_weights(predictions, folds, EnsembleConfig(weights="validation_score"))
+    np.testing.assert_allclose(fold_shares, np.array(expected) / np.sum(expected), rtol=1e-12)
 
 
 def test_the_score_is_of_the_metric_that_the_recipe_names():
@@ -73,8 +73,8 @@ def test_the_score_is_of_the_metric_that_the_recipe_names():
         rows = predictions.table[(predictions.table["fold"] == number) & (predictions.table["part"] == "validation")]
         probabilities = rows[[f"p_{name}" for name in CLASSES]].to_numpy()
         expected.append(roc_auc_score(rows["label"], probabilities, multi_class="ovr", labels=list(CLASSES)))
-    found = fold_weights(predictions, folds, EnsembleConfig(weights="validation_score"), metric="auroc_macro")
-    np.testing.assert_allclose(found, np.array(expected) / np.sum(expected), rtol=1e-12)
+    fold_shares = fold_weights(predictions, folds, EnsembleConfig(weights="validation_score"), metric="auroc_macro")
+    np.testing.assert_allclose(fold_shares, np.array(expected) / np.sum(expected), rtol=1e-12)
 
 
 def test_weights_do_not_depend_on_the_test_part_or_the_holdout():
@@ -133,10 +133,10 @@ def test_a_select_part_of_one_group_says_nothing():
 def test_weights_are_shares_and_as_many_as_were_asked_for(seed, members, weights):
     (run,) = make_runs([0.8], num_folds=4, num_slides=48, seed=seed)
     config = EnsembleConfig(members=members, num_members=2 if members == "best" else None, weights=weights)
-    found = fold_weights(run.predictions, run.folds, config)
-    assert sum(found) == pytest.approx(1.0)
-    assert min(found) >= 0.0
-    assert sum(weight > 0.0 for weight in found) <= (2 if members == "best" else 4)
+    fold_shares = fold_weights(run.predictions, run.folds, config)
+    assert sum(fold_shares) == pytest.approx(1.0)
+    assert min(fold_shares) >= 0.0
+    assert sum(weight > 0.0 for weight in fold_shares) <= (2 if members == "best" else 4)
 
 
 def test_what_the_folds_cannot_give_is_refused_before_training():

@@ -56,9 +56,9 @@ def test_another_group_is_named():
 
 def test_a_slide_that_only_one_run_has_is_named():
     first, second = two()
-    items, held = second.folds.items[:-1], second.folds.holdout[:-1]
+    items, outside = second.folds.items[:-1], second.folds.holdout[:-1]
     with pytest.raises(UsageError, match="slide s023 is in the folds of run0 only"):
-        check_same([first, with_folds(second, items=items, holdout=held)])
+        check_same([first, with_folds(second, items=items, holdout=outside)])
 
 
 def test_a_slide_in_another_part_is_named():

@@ -20,8 +20,8 @@ CONFIG = EvaluationConfig(num_resamples=300)
 
 def test_better_is_found_better(make_table: MakeTable) -> None:
     strong, weak = make_table(150, skill=2.5, seed=3), make_table(150, skill=0.5, seed=3)
-    found = paired_difference(strong, weak.sample(frac=1, random_state=0), CLASSES, CONFIG, seed=0)
-    macro = found["metrics"]["macro_f1"]
+    compared = paired_difference(strong, weak.sample(frac=1, random_state=0), CLASSES, CONFIG, seed=0)
+    macro = compared["metrics"]["macro_f1"]
     expected = reference.f1_score(strong["label"], strong["predicted"], average="macro") - reference.f1_score(
         weak["label"], weak["predicted"], average="macro"
     )
@@ -39,15 +39,15 @@ def test_pairing_is_tighter_than_two_intervals(make_table: MakeTable) -> None:
     other = table.copy()
     wrong = other.index[:2]
     other.loc[wrong, "predicted"] = "benign"
-    found = paired_difference(table, other, CLASSES, CONFIG, seed=0)["metrics"]["accuracy"]
-    assert abs(found["difference"]["high"] - found["difference"]["low"]) < 0.1
+    compared = paired_difference(table, other, CLASSES, CONFIG, seed=0)["metrics"]["accuracy"]
+    assert abs(compared["difference"]["high"] - compared["difference"]["low"]) < 0.1
 
 
 def test_no_difference(make_table: MakeTable) -> None:
     table = make_table(60)
-    found = paired_difference(table, table, CLASSES, CONFIG, seed=0)
+    compared = paired_difference(table, table, CLASSES, CONFIG, seed=0)
     for name in METRICS:
-        row = found["metrics"][name]
+        row = compared["metrics"][name]
         assert row["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0}
         assert row["p_value"] == 1.0
         assert row["probability_a_better"] == 0.5
@@ -56,12 +56,12 @@ def test_no_difference(make_table: MakeTable) -> None:
 def test_p_values_are_fair_when_there_is_no_difference(make_table: MakeTable) -> None:
     """Two equally good classifiers: small p-values come about as often as they should, large ones too."""
     config = EvaluationConfig(num_resamples=100)
-    found = []
+    compared = []
     for seed in range(60):
         table = make_table(40, skill=1.0, seed=seed, num_groups=25)
-        found.append(paired_difference(table, _as_good(table, seed), CLASSES, config, seed=seed)["metrics"])
+        compared.append(paired_difference(table, _as_good(table, seed), CLASSES, config, seed=seed)["metrics"])
     for name in ("accuracy", "auroc_macro"):
-        p_values = np.array([metrics[name]["p_value"] for metrics in found])
+        p_values = np.array([metrics[name]["p_value"] for metrics in compared])
         assert 0.3 < np.mean(p_values <= 0.5) < 0.7, name
         assert np.mean(p_values <= 0.1) < 0.2, name
         assert p_values.max() > 0.85, name
@@ -135,12 +135,12 @@ def test_permutation_tells_skill_from_none(make_table: MakeTable, metric: str, n
 def test_a_classifier_that_knows_only_the_group_gets_credit_between_but_not_within() -> None:
     rng = np.random.default_rng(0)
     group = np.repeat(np.arange(12), 6)
-    usual = np.arange(12) % 3
-    truth = np.where(rng.random(72) < 0.8, usual[group], rng.integers(0, 3, 72))
-    probabilities = np.eye(3)[usual[group]]
+    ordinary = np.arange(12) % 3
+    truth = np.where(rng.random(72) < 0.8, ordinary[group], rng.integers(0, 3, 72))
+    probabilities = np.eye(3)[ordinary[group]]
     table = pd.DataFrame({"slide": [f"s{index:02d}" for index in range(72)], "group": group.astype(str), "fold": 0})
     table["label"] = np.asarray(CLASSES, object)[truth]
-    table["predicted"] = np.asarray(CLASSES, object)[usual[group]]
+    table["predicted"] = np.asarray(CLASSES, object)[ordinary[group]]
     for column, name in enumerate(CLASSES):
         table[f"p_{name}"] = probabilities[:, column]
     sample = Sample.of(table, CLASSES)

@@ -45,10 +45,10 @@ def test_many_units_give_the_normal_interval() -> None:
     rng = np.random.default_rng(0)
     hits = rng.random(4000) < 0.6
     resampled = rng.binomial(4000, hits.mean(), 5000) / 4000
-    found = score_interval(float(hits.mean()), resampled, num_units=4000, level=0.95, limit=0.9)
+    interval = score_interval(float(hits.mean()), resampled, num_units=4000, level=0.95, limit=0.9)
     wilson = scipy.stats.binomtest(int(hits.sum()), 4000).proportion_ci(0.95, method="wilson")
-    assert found.low == pytest.approx(wilson.low, abs=5e-4)
-    assert found.high == pytest.approx(wilson.high, abs=5e-4)
+    assert interval.low == pytest.approx(wilson.low, abs=5e-4)
+    assert interval.high == pytest.approx(wilson.high, abs=5e-4)
 
 
 @given(
@@ -60,12 +60,12 @@ def test_many_units_give_the_normal_interval() -> None:
 def test_interval_holds_the_value_and_stays_in_range(
     value: float, resampled: list[float], num_units: int, level: float
 ) -> None:
-    found = score_interval(
+    interval = score_interval(
         value, np.array(resampled), num_units=num_units, level=level, limit=exact_limit(num_units, level)
     )
-    assert found.low is not None
-    assert found.high is not None
-    assert 0.0 <= found.low <= value <= found.high <= 1.0
+    assert interval.low is not None
+    assert interval.high is not None
+    assert 0.0 <= interval.low <= value <= interval.high <= 1.0
     moved = difference_interval(value - 0.5, np.array(resampled), num_units=num_units, level=level)
     assert moved.low is not None
     assert moved.high is not None
@@ -79,16 +79,16 @@ def test_undefined_score_has_no_interval() -> None:
 
 
 def test_one_unit_tells_nothing() -> None:
-    found = score_interval(0.7, np.full(100, 0.7), num_units=1, level=0.95, limit=0.025)
-    assert (found.low, found.high) == (0.0, 1.0)
+    interval = score_interval(0.7, np.full(100, 0.7), num_units=1, level=0.95, limit=0.025)
+    assert (interval.low, interval.high) == (0.0, 1.0)
 
 
 def test_fewer_units_and_higher_levels_widen() -> None:
     resampled = np.random.default_rng(0).normal(0.6, 0.05, 500)
 
     def width(num_units: int, level: float) -> float:
-        found = score_interval(0.6, resampled, num_units=num_units, level=level, limit=0.1)
-        return float(found.high or 0) - float(found.low or 0)
+        interval = score_interval(0.6, resampled, num_units=num_units, level=level, limit=0.1)
+        return float(interval.high or 0) - float(interval.low or 0)
 
     assert width(4, 0.95) > width(10, 0.95) > width(500, 0.95) > width(500, 0.8)
 
@@ -105,7 +105,7 @@ def test_coverage(num_groups: int, per_group: int, spread: float) -> None:
         return 1 / (1 + np.exp(-(1.0 + rng.normal(0, 1, num) * spread)))
 
     true_accuracy = rates(200_000).mean()
-    held = 0
+    num_covered = 0
     for repetition in range(150):
         hit = rng.random(num_slides) < rates(num_groups)[group]
         truth = rng.integers(0, 2, num_slides)
@@ -113,6 +113,6 @@ def test_coverage(num_groups: int, per_group: int, spread: float) -> None:
         probabilities = np.stack([1.0 - predicted, predicted], 1).astype(float)
         names = tuple(map(str, range(num_slides)))
         sample = Sample(names, ("a", "b"), truth, predicted, probabilities, np.zeros(num_slides, int), group)
-        found = score(sample, config, seed=(repetition,)).accuracy
-        held += found.low <= true_accuracy <= found.high
-    assert 0.90 <= held / 150 <= 0.995
+        interval = score(sample, config, seed=(repetition,)).accuracy
+        num_covered += interval.low <= true_accuracy <= interval.high
+    assert 0.90 <= num_covered / 150 <= 0.995

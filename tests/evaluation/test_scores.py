@@ -36,8 +36,8 @@ def test_values_are_those_of_sklearn(make_table: MakeTable) -> None:
     per_class = reference.precision_recall_fscore_support(truth, predicted, labels=list(CLASSES))
     for index, name in enumerate(CLASSES):
         row = scores.per_class[name]
-        found = (row.precision.value, row.recall.value, row.f1.value, row.support)
-        assert found == pytest.approx(tuple(part[index] for part in per_class))
+        scored = (row.precision.value, row.recall.value, row.f1.value, row.support)
+        assert scored == pytest.approx(tuple(part[index] for part in per_class))
 
 
 def test_same_seed_same_numbers_whatever_the_order_of_rows(make_table: MakeTable) -> None:
@@ -70,15 +70,15 @@ def test_resampled_metrics_are_those_of_the_resampled_slides(make_table: MakeTab
     sample = Sample.of(make_table(30, num_groups=12), CLASSES)
     weights = draw_weights(sample.num_groups, 5, np.random.default_rng(0))
     assert (weights.sum(1) == sample.num_groups).all()
-    found = statistics(sample, weights)
+    scored = statistics(sample, weights)
     for row, weight in enumerate(weights):
         chosen = np.repeat(np.arange(30), weight[sample.group_N])
         truth, predicted = sample.truth_N[chosen], sample.predicted_N[chosen]
-        assert found.whole["macro_f1"][row] == pytest.approx(reference.f1_score(truth, predicted, average="macro"))
-        assert found.whole["accuracy"][row] == pytest.approx((truth == predicted).mean())
+        assert scored.whole["macro_f1"][row] == pytest.approx(reference.f1_score(truth, predicted, average="macro"))
+        assert scored.whole["accuracy"][row] == pytest.approx((truth == predicted).mean())
         for index in range(3):
             auroc = reference.roc_auc_score(truth == index, sample.probabilities_NC[chosen, index])
-            assert found.by_class["auroc"][row, index] == pytest.approx(auroc)
+            assert scored.by_class["auroc"][row, index] == pytest.approx(auroc)
 
 
 def test_perfect_score_is_not_called_certain(make_table: MakeTable) -> None:
@@ -130,10 +130,10 @@ def test_commonest_is_that_of_the_training_labels(make_table: MakeTable) -> None
     guesses = commonest_predictions(sample, counts)
     assert set(guesses[sample.fold_N == 0]) == {2}
     assert set(guesses[sample.fold_N == 1]) == {1}  # of equals the first
-    found = score(sample, CONFIG, seed=(0,), training_counts=counts).baselines.commonest
-    assert found.accuracy.value == pytest.approx((guesses == sample.truth_N).mean())
-    assert found.macro_f1.value == pytest.approx(reference.f1_score(sample.truth_N, guesses, average="macro"))
-    assert found.macro_f1.low < found.macro_f1.value < found.macro_f1.high
+    scored = score(sample, CONFIG, seed=(0,), training_counts=counts).baselines.commonest
+    assert scored.accuracy.value == pytest.approx((guesses == sample.truth_N).mean())
+    assert scored.macro_f1.value == pytest.approx(reference.f1_score(sample.truth_N, guesses, average="macro"))
+    assert scored.macro_f1.low < scored.macro_f1.value < scored.macro_f1.high
 
 
 def test_baselines_of_a_pooled_table(make_table: MakeTable) -> None:

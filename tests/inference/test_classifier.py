@@ -62,7 +62,7 @@ def softmax_of_tiles(model, features_ND):
 
 
 def test_a_slide_is_the_mean_of_its_tiles_and_members_count_by_their_weight():
-    found, num_tiles = classifier().predict(bags(3, 1, 40))
+    probabilities_SC, num_tiles = classifier().predict(bags(3, 1, 40))
     members = classifier().members
     expected = [
         sum(
@@ -71,7 +71,7 @@ def test_a_slide_is_the_mean_of_its_tiles_and_members_count_by_their_weight():
         )
         for bag in bags(3, 1, 40).values()
     ]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(probabilities_SC, expected, atol=1e-6)
     assert num_tiles.tolist() == [3, 1, 40]
 
 
@@ -162,13 +162,17 @@ def test_the_weights_are_read_without_the_members(tmp_path):
 
 def test_each_member_predicts_from_its_own_look():
     whole, generator = classifier(), np.random.default_rng(1)
-    looks = [
+    bags_by_target = [
         {
             name: FeatureBag(name, generator.normal(size=(3, 4)).astype(np.float32), np.zeros((3, 4), np.int64))
             for name in "ab"
         }
         for _ in range(2)
     ]
-    expected = 0.25 * predict_bags(whole.members[0], looks[0]) + 0.75 * predict_bags(whole.members[1], looks[1])
-    np.testing.assert_allclose(whole.predict(*looks)[0], expected, rtol=1e-12)
-    np.testing.assert_array_equal(whole.predict(looks[0])[0], whole.predict(looks[0], looks[0])[0])
+    expected = 0.25 * predict_bags(whole.members[0], bags_by_target[0]) + 0.75 * predict_bags(
+        whole.members[1], bags_by_target[1]
+    )
+    np.testing.assert_allclose(whole.predict(*bags_by_target)[0], expected, rtol=1e-12)
+    np.testing.assert_array_equal(
+        whole.predict(bags_by_target[0])[0], whole.predict(bags_by_target[0], bags_by_target[0])[0]
+    )

@@ -98,15 +98,17 @@ def test_slides_that_all_runs_saw_are_combined_by_the_combiner():
 
 
 def test_a_slide_that_a_run_did_not_see_is_predicted_by_the_others():
-    given = rows()
-    given[0, 2] = np.nan
-    given[:2, 3] = np.nan
-    found = of_runs().combine(given)
-    np.testing.assert_allclose(found[2], given[1, 2], rtol=1e-12)
-    np.testing.assert_allclose(found[3], given[2, 3], err_msg="only the run without weight saw it", rtol=1e-12)
-    np.testing.assert_allclose(found[0], 0.75 * given[0, 0] + 0.25 * given[1, 0], rtol=1e-12)
-    stacked = of_runs(Logistic((0, 1, 2), np.zeros((3, 9)), np.zeros(3))).combine(given)
-    np.testing.assert_allclose(stacked[2], given[1:, 2].mean(axis=0), rtol=1e-12)
+    probabilities_RSC = rows()
+    probabilities_RSC[0, 2] = np.nan
+    probabilities_RSC[:2, 3] = np.nan
+    combined = of_runs().combine(probabilities_RSC)
+    np.testing.assert_allclose(combined[2], probabilities_RSC[1, 2], rtol=1e-12)
+    np.testing.assert_allclose(
+        combined[3], probabilities_RSC[2, 3], err_msg="only the run without weight saw it", rtol=1e-12
+    )
+    np.testing.assert_allclose(combined[0], 0.75 * probabilities_RSC[0, 0] + 0.25 * probabilities_RSC[1, 0], rtol=1e-12)
+    stacked = of_runs(Logistic((0, 1, 2), np.zeros((3, 9)), np.zeros(3))).combine(probabilities_RSC)
+    np.testing.assert_allclose(stacked[2], probabilities_RSC[1:, 2].mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(stacked[0], 1 / 3, rtol=1e-12)
 
 

@@ -27,7 +27,7 @@ GONE = Failure("gone", "tiles", "SlideUnreadable", "gone: no such file")
 
 
 @dataclass(frozen=True)
-class Held:
+class InMemoryStore:
     """Slides that are decoded already, in place of a store."""
 
     slides: Mapping[str, SlideTiles | Failure]
@@ -65,16 +65,16 @@ def softmax_of(one: NetworkModel, images: np.ndarray, masks: np.ndarray | None) 
 
 
 def test_a_slide_is_the_mean_over_its_tiles_by_each_network() -> None:
-    held, models = slides(3, 1, 5), [model(0), model(1)]
-    found = predict_slides(models, Held(held), list(held))
-    assert found.slide_ids == ("s0", "s1", "s2")
-    assert found.num_tiles_S.tolist() == [3, 1, 5]
-    assert found.probabilities_MSC.shape == (2, 3, 2)
+    tiles_by_slide, models = slides(3, 1, 5), [model(0), model(1)]
+    prediction = predict_slides(models, InMemoryStore(tiles_by_slide), list(tiles_by_slide))
+    assert prediction.slide_ids == ("s0", "s1", "s2")
+    assert prediction.num_tiles_S.tolist() == [3, 1, 5]
+    assert prediction.probabilities_MSC.shape == (2, 3, 2)
     for member, one in enumerate(models):
-        for row, tiles in enumerate(held.values()):
+        for row, tiles in enumerate(tiles_by_slide.values()):
             expected = softmax_of(one, tiles.images_TSCHW, None).mean(axis=0)
-            np.testing.assert_allclose(found.probabilities_MSC[member, row], expected, atol=1e-5)
-    assert np.ptp(found.probabilities_MSC[:, :, 0]) > 0.01
+            np.testing.assert_allclose(prediction.probabilities_MSC[member, row], expected, atol=1e-5)
+    assert np.ptp(prediction.probabilities_MSC[:, :, 0]) > 0.01
 
 
 def turned(turns: int, *, flipped: bool = False) -> View:
@@ -90,68 +90,75 @@ VIEWS: dict[str, list[View]] = {
 
 @pytest.mark.parametrize("kind", VIEWS)
 def test_views_are_averaged_and_masks_turn_with_their_tiles(kind: str) -> None:
-    held, one = slides(3), model(input="mask_channel", mask_weights="mean")
+    tiles_by_slide, one = slides(3), model(input="mask_channel", mask_weights="mean")
     # What is dark and what is masked is one corner: looked at apart, they would not meet.
-    held["s0"].images_TSCHW[..., :20, :12] //= 8
-    held["s0"].masks_THW[...] = 0
-    held["s0"].masks_THW[:, :20, :12] = 255
-    found = predict_slides([one], Held(held), ["s0"], InferenceOptions(ViewsConfig(kind=kind))).probabilities_MSC[0, 0]
-    tiles = held["s0"]
-    seen = [softmax_of(one, view(tiles.images_TSCHW), view(tiles.masks_THW)) for view in VIEWS[kind]]
-    np.testing.assert_allclose(found, np.mean(seen, axis=(0, 1)), atol=1e-5)
-    plain = predict_slides([one], Held(held), ["s0"]).probabilities_MSC[0, 0]
-    assert np.abs(found - plain).max() > 1e-4
+    tiles_by_slide["s0"].images_TSCHW[..., :20, :12] //= 8
+    tiles_by_slide["s0"].masks_THW[...] = 0
+    tiles_by_slide["s0"].masks_THW[:, :20, :12] = 255
+    prediction = predict_slides(
+        [one], InMemoryStore(tiles_by_slide), ["s0"], InferenceOptions(ViewsConfig(kind=kind))
+    ).probabilities_MSC[0, 0]
+    tiles = tiles_by_slide["s0"]
+    by_view = [softmax_of(one, view(tiles.images_TSCHW), view(tiles.masks_THW)) for view in VIEWS[kind]]
+    np.testing.assert_allclose(prediction, np.mean(by_view, axis=(0, 1)), atol=1e-5)
+    plain = predict_slides([one], InMemoryStore(tiles_by_slide), ["s0"]).probabilities_MSC[0, 0]
+    assert np.abs(prediction - plain).max() > 1e-4
     apart = [softmax_of(one, view(tiles.images_TSCHW), tiles.masks_THW) for view in VIEWS[kind]]
-    assert np.abs(found - np.mean(apart, axis=(0, 1))).max() > 1e-4
+    assert np.abs(prediction - np.mean(apart, axis=(0, 1))).max() > 1e-4
 
 
 def test_seen_from_all_sides_a_turned_slide_is_the_same() -> None:
-    held, one = slides(4, wide=True), model(input="dual_stream")
-    tiles = held["s0"]
+    tiles_by_slide, one = slides(4, wide=True), model(input="dual_stream")
+    tiles = tiles_by_slide["s0"]
     quarter = replace(
         tiles,
         images_TSCHW=np.rot90(tiles.images_TSCHW, 1, (-2, -1)).copy(),
         wide_CHW=np.rot90(tiles.wide_CHW, 1, (-2, -1)).copy(),
     )
-    both = Held({"s0": tiles, "quarter": quarter})
+    both = InMemoryStore({"s0": tiles, "quarter": quarter})
     for kind, same in (("one", False), ("dihedral", True)):
-        found = predict_slides(
+        prediction = predict_slides(
             [one], both, ["s0", "quarter"], InferenceOptions(ViewsConfig(kind=kind))
         ).probabilities_MSC[0]
-        assert (np.abs(found[0] - found[1]).max() < 1e-6) == same
+        assert (np.abs(prediction[0] - prediction[1]).max() < 1e-6) == same
 
 
 def test_a_slide_depends_on_nothing_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    held, one = slides(37, 1, 5), model()
-    whole = predict_slides([one], Held(held), ["s0", "s1", "s2"]).probabilities_MSC[0]
-    alone = [predict_slides([one], Held(held), [name]).probabilities_MSC[0, 0] for name in ("s2", "s0", "s1")]
+    tiles_by_slide, one = slides(37, 1, 5), model()
+    whole = predict_slides([one], InMemoryStore(tiles_by_slide), ["s0", "s1", "s2"]).probabilities_MSC[0]
+    alone = [
+        predict_slides([one], InMemoryStore(tiles_by_slide), [name]).probabilities_MSC[0, 0]
+        for name in ("s2", "s0", "s1")
+    ]
     assert np.array_equal(np.stack(alone), whole[[2, 0, 1]])
     monkeypatch.setattr(inference, "_CHUNK", 16)
-    assert np.array_equal(predict_slides([one], Held(held), list(held)).probabilities_MSC[0], whole)
+    assert np.array_equal(
+        predict_slides([one], InMemoryStore(tiles_by_slide), list(tiles_by_slide)).probabilities_MSC[0], whole
+    )
 
 
 def test_what_is_for_training_alone_is_not_looked_at() -> None:
-    held, one = slides(6), model()
+    tiles_by_slide, one = slides(6), model()
     hidden = np.array([False, True, False, False, True, True])
-    marked = replace(held["s0"], training_only_T=hidden)
+    marked = replace(tiles_by_slide["s0"], training_only_T=hidden)
     fewer = replace(
-        held["s0"],
-        images_TSCHW=held["s0"].images_TSCHW[~hidden],
+        tiles_by_slide["s0"],
+        images_TSCHW=tiles_by_slide["s0"].images_TSCHW[~hidden],
         training_only_T=np.zeros(3, dtype=bool),
         masks_THW=None,
     )
-    found = predict_slides([one], Held({"marked": marked, "fewer": fewer}), ["marked", "fewer"])
-    assert np.array_equal(found.probabilities_MSC[0, 0], found.probabilities_MSC[0, 1])
-    assert found.num_tiles_S.tolist() == [3, 3]
+    prediction = predict_slides([one], InMemoryStore({"marked": marked, "fewer": fewer}), ["marked", "fewer"])
+    assert np.array_equal(prediction.probabilities_MSC[0, 0], prediction.probabilities_MSC[0, 1])
+    assert prediction.num_tiles_S.tolist() == [3, 3]
 
 
 def test_slides_that_cannot_be_read_are_named_and_pictures_left_alone_counted() -> None:
-    held = slides(2, 2)
-    held["s1"] = replace(held["s1"], num_unnormalised=2)
-    found = predict_slides([model()], Held({**held, "gone": GONE}), ["s0", "gone", "s1"])
-    assert (found.slide_ids, found.failures) == (("s0", "s1"), (GONE,))
-    assert found.num_unnormalised_S.tolist() == [0, 2]
-    nothing = predict_slides([model()], Held({"gone": GONE}), ["gone"])
+    tiles_by_slide = slides(2, 2)
+    tiles_by_slide["s1"] = replace(tiles_by_slide["s1"], num_unnormalised=2)
+    prediction = predict_slides([model()], InMemoryStore({**tiles_by_slide, "gone": GONE}), ["s0", "gone", "s1"])
+    assert (prediction.slide_ids, prediction.failures) == (("s0", "s1"), (GONE,))
+    assert prediction.num_unnormalised_S.tolist() == [0, 2]
+    nothing = predict_slides([model()], InMemoryStore({"gone": GONE}), ["gone"])
     assert nothing.probabilities_MSC.shape == (1, 0, 2)
 
 
@@ -167,4 +174,4 @@ def test_a_batch_of_a_slide_has_what_belongs_to_its_tiles() -> None:
 def test_a_graphics_card_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match="sees no graphics card"):
-        predict_slides([model()], Held(slides(1)), ["s0"], InferenceOptions(device="cuda"))
+        predict_slides([model()], InMemoryStore(slides(1)), ["s0"], InferenceOptions(device="cuda"))

@@ -45,8 +45,8 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Decoded:
 
 
 def arrays(tiles: SlideTiles) -> list[np.ndarray]:
-    found = (tiles.images_TSCHW, tiles.masks_THW, tiles.wide_CHW)
-    return [array for array in found if array is not None]
+    results = (tiles.images_TSCHW, tiles.masks_THW, tiles.wide_CHW)
+    return [array for array in results if array is not None]
 
 
 def same(one: SlideTiles, two: SlideTiles) -> bool:
@@ -62,17 +62,17 @@ def in_memory(tiles: SlideTiles) -> bool:
 
 @pytest.mark.parametrize(("num_slides", "spare"), [(0, 0), (1, 100), (2, 0), (2, -1), (4, 0)])
 def test_no_more_is_held_in_memory_than_the_budget(made: FoldInputs, num_slides: int, spare: int) -> None:
-    room = sum(made.source(number, BESIDE).num_bytes for number in range(num_slides)) + spare
-    store = made.store(max(room, 0) / 1e6, BESIDE)
+    budget = sum(made.source(number, BESIDE).num_bytes for number in range(num_slides)) + spare
+    store = made.store(max(budget, 0) / 1e6, BESIDE)
     assert store.fill() == ()
-    held = [store[name] for name in store.slide_ids]
-    here = [in_memory(tiles) for tiles in held]
+    cached = [store[name] for name in store.slide_ids]
+    here = [in_memory(tiles) for tiles in cached]
     assert here == [index < num_slides - (spare < 0) for index in range(4)]
-    assert sum(array.nbytes for tiles in held if in_memory(tiles) for array in arrays(tiles)) <= room
+    assert sum(array.nbytes for tiles in cached if in_memory(tiles) for array in arrays(tiles)) <= budget
     on_disk = list((cache_dir() / "tiles").glob("*/*")) if not all(here) else []
     assert len(on_disk) == here.count(False)
     whole = made.store(100.0, BESIDE)
-    assert all(same(tiles, whole[name]) for name, tiles in zip(store.slide_ids, held, strict=True))
+    assert all(same(tiles, whole[name]) for name, tiles in zip(store.slide_ids, cached, strict=True))
 
 
 def test_every_slide_is_decoded_once_and_what_is_on_disk_never_again(made: FoldInputs, decoded: Decoded) -> None:
@@ -96,8 +96,8 @@ def test_one_after_another_nothing_is_kept(made: FoldInputs, decoded: Decoded) -
     assert len(decoded) == 8
     assert not (cache_dir() / "tiles").exists()
     store.fill(names[:1])
-    found = dict(store.each(names))
-    assert found[names[0]] is store[names[0]]
+    results = dict(store.each(names))
+    assert results[names[0]] is store[names[0]]
 
 
 def damage_about(folder: Path) -> None:
@@ -191,8 +191,8 @@ def test_a_slide_that_cannot_be_read_is_named_and_the_others_go_on(tmp_path: Pat
     store = made.store()
     (failure,) = store.fill()
     assert (failure.item, failure.stage, failure.error) == ("img_0001.png", "tiles", "SlideUnreadable")
-    found = dict(store.each(store.slide_ids))
-    assert [isinstance(tiles, Failure) for tiles in found.values()] == [False, True, False, False]
+    results = dict(store.each(store.slide_ids))
+    assert [isinstance(tiles, Failure) for tiles in results.values()] == [False, True, False, False]
     with pytest.raises(SlideError, match=r"img_0001\.png"):
         store["img_0001.png"]
     assert "img_0001.png" in store

@@ -59,10 +59,10 @@ def test_majority_counts_votes_and_max_takes_the_highest(seed: int, num_tiles: i
 )
 def test_one_sure_tile_against_two_that_hesitate(name: str, expected: list[float]) -> None:
     tiles = np.array([[0.9, 0.0, 0.1], [0.4, 0.5, 0.1], [0.2, 0.4, 0.4]], dtype=np.float32)
-    found, _ = AGGREGATORS[name](tiles, np.zeros(3, np.int64), 1)
-    np.testing.assert_allclose(found[0], expected, rtol=1e-6)
+    slides_SC, _ = AGGREGATORS[name](tiles, np.zeros(3, np.int64), 1)
+    np.testing.assert_allclose(slides_SC[0], expected, rtol=1e-6)
 
 
 def test_a_tie_within_a_tile_is_a_vote_for_the_first_class() -> None:
-    found, _ = aggregate_majority(np.array([[0.5, 0.5]], dtype=np.float32), np.zeros(1, np.int64), 1)
-    assert found.tolist() == [[1.0, 0.0]]
+    slides_SC, _ = aggregate_majority(np.array([[0.5, 0.5]], dtype=np.float32), np.zeros(1, np.int64), 1)
+    assert slides_SC.tolist() == [[1.0, 0.0]]

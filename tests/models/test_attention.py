@@ -70,18 +70,18 @@ def by_hand(one: FoldModel, tiles_ND: NDArray[np.float32]) -> tuple[NDArray[np.f
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=6).filter(any), st.integers(0, 1000))
 def test_slides_get_what_the_formula_gives(num_tiles: list[int], seed: int) -> None:
     one, (features_ND, slides_N) = model(seed=seed), bags(num_tiles, seed)
-    found_SC, counts_S = one.predict_slides(features_ND, slides_N, len(num_tiles))
+    computed_SC, counts_S = one.predict_slides(features_ND, slides_N, len(num_tiles))
     weights_N = one.attention_N(features_ND, slides_N, len(num_tiles))
     assert counts_S.tolist() == num_tiles
-    assert (found_SC.dtype, weights_N.dtype, weights_N.shape) == (np.float64, np.float64, slides_N.shape)
+    assert (computed_SC.dtype, weights_N.dtype, weights_N.shape) == (np.float64, np.float64, slides_N.shape)
     for slide, num in enumerate(num_tiles):
         own = slides_N == slide
         if not num:
-            assert np.isnan(found_SC[slide]).all()
+            assert np.isnan(computed_SC[slide]).all()
             continue
         share_N, probabilities_C = by_hand(one, features_ND[own])
         np.testing.assert_allclose(weights_N[own], share_N, rtol=1e-5)
-        np.testing.assert_allclose(found_SC[slide], probabilities_C, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(computed_SC[slide], probabilities_C, rtol=1e-5, atol=1e-7)
 
 
 @settings(deadline=None, max_examples=20)
@@ -92,8 +92,8 @@ def test_training_and_prediction_pool_alike(num_tiles: list[int], seed: int) -> 
     inputs = torch.from_numpy(one.standardisation.apply(features_ND).astype(np.float32))
     with torch.inference_mode():
         logits = pooled_head(seed=seed)(inputs, torch.from_numpy(slides_N), len(num_tiles))
-    found_SC, _ = one.predict_slides(features_ND, slides_N, len(num_tiles))
-    np.testing.assert_allclose(logits.softmax(dim=1).numpy(), found_SC, rtol=1e-3, atol=1e-5)
+    computed_SC, _ = one.predict_slides(features_ND, slides_N, len(num_tiles))
+    np.testing.assert_allclose(logits.softmax(dim=1).numpy(), computed_SC, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("head", HEADS, ids=["linear", "mlp"])
@@ -150,10 +150,10 @@ def test_round_trip_predicts_the_same_and_writes_the_same(head: HeadConfig, tmp_
     one.save(tmp_path / "a")
     back = FoldModel.load(tmp_path / "a")
     assert (back.head, back.aggregator, back.origin) == (head, "attention", {"seed": 0})
-    for found, expected in zip(
+    for computed, expected in zip(
         back.predict_slides(features_ND, slides_N, 2), one.predict_slides(features_ND, slides_N, 2), strict=True
     ):
-        assert found.tobytes() == expected.tobytes()
+        assert computed.tobytes() == expected.tobytes()
     back.save(tmp_path / "b")
     for name in ("model.safetensors", "model.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()

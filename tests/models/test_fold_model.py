@@ -46,9 +46,9 @@ def test_linear_model_is_softmax_regression() -> None:
     x = (features(50).astype(np.float64) - one.standardisation.mean_D) * one.standardisation.scale_D
     logits = x @ one.weights["0.weight"].T.astype(np.float64) + one.weights["0.bias"]
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    found = one.predict_tiles(features(50))
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    probabilities_NC = one.predict_tiles(features(50))
+    assert probabilities_NC.dtype == np.float32
+    np.testing.assert_allclose(probabilities_NC, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("head", HEADS, ids=["linear", "mlp"])
@@ -93,31 +93,31 @@ def test_features_of_another_length_are_refused() -> None:
 
 
 def _spoil(folder: Path, how: str) -> None:
-    weights, about = folder / "model.safetensors", folder / "model.json"
+    weights, metadata = folder / "model.safetensors", folder / "model.json"
     if how == "no weights":
         weights.unlink()
     elif how == "no description":
-        about.unlink()
+        metadata.unlink()
     elif how == "flipped byte":
         data = bytearray(weights.read_bytes())
         data[-1] ^= 1
         weights.write_bytes(data)
     elif how == "cut off":
         weights.write_bytes(weights.read_bytes()[:40])
-        _edit(about, weights_digest=digest_file(weights))
+        _edit(metadata, weights_digest=digest_file(weights))
     elif how == "other shape":
         tensors = load_file(weights)
         tensors["head.0.weight"] = tensors["head.0.weight"][:, :-1].copy()
         save_file(tensors, weights)
-        _edit(about, weights_digest=digest_file(weights))
+        _edit(metadata, weights_digest=digest_file(weights))
     elif how == "other head":
-        _edit(about, head={"kind": "mlp"})
+        _edit(metadata, head={"kind": "mlp"})
     elif how == "other classes":
-        _edit(about, classes=["A", "B"])
+        _edit(metadata, classes=["A", "B"])
     elif how == "unknown head":
-        _edit(about, head={"kind": "quantum"})
+        _edit(metadata, head={"kind": "quantum"})
     elif how == "unknown aggregator":
-        _edit(about, aggregator="vote")
+        _edit(metadata, aggregator="vote")
 
 
 def _edit(path: Path, **changes: object) -> None:

@@ -116,11 +116,11 @@ def test_dropout_keeps_the_mean_and_rests_outside_training() -> None:
 @pytest.mark.parametrize("probability", [0.001, 0.3, 0.5, 0.9])
 def test_each_input_is_dropped_by_itself(probability: float) -> None:
     """Several decisions come of one random number; neighbours, and the same place of other rows, must not show it."""
-    kept = SeededDropout(probability, torch.Generator().manual_seed(1))(torch.ones(999, 101)) > 0
-    rate, num = kept.double().mean().item(), kept.numel()
+    is_used = SeededDropout(probability, torch.Generator().manual_seed(1))(torch.ones(999, 101)) > 0
+    rate, num = is_used.double().mean().item(), is_used.numel()
     spread = (probability * (1 - probability) / num) ** 0.5
     assert abs(rate - (1 - probability)) < 4 * spread
-    flat = kept.flatten().double() - rate
+    flat = is_used.flatten().double() - rate
     for apart in (1, 2, 3, 4, 101):
         together = (flat[apart:] * flat[:-apart]).mean().item()
         assert abs(together) < 4 * probability * (1 - probability) / num**0.5

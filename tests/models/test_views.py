@@ -24,11 +24,11 @@ def draw(width: int = 48, height: int = 48) -> tuple[torch.Tensor, torch.Tensor]
 def test_views_are_different_and_masks_move_along(kind: str, num: int) -> None:
     images, masks = draw()
     config = ViewsConfig(kind=kind)
-    found = list(each_view(images, masks, config))
-    assert len(found) == config.num_views == num
-    assert torch.equal(found[0][0], images)
-    assert len({image.numpy().tobytes() for image, _ in found}) == num
-    for image, mask in found:
+    augmented = list(each_view(images, masks, config))
+    assert len(augmented) == config.num_views == num
+    assert torch.equal(augmented[0][0], images)
+    assert len({image.numpy().tobytes() for image, _ in augmented}) == num
+    for image, mask in augmented:
         assert torch.equal(image[:, 0, 1], 255 - mask)
         assert image.shape == images.shape
 
@@ -46,11 +46,11 @@ def test_views_are_a_group_so_any_view_of_a_tile_has_the_same_views() -> None:
 def test_which_they_are() -> None:
     images, _ = draw(width=40, height=32)
     flips = [image for image, _ in each_view(images, None, ViewsConfig(kind="flips"))]
-    for found, expected in zip(flips, (images, images.flip(-1), images.flip(-2), images.flip(-1, -2)), strict=True):
-        assert torch.equal(found, expected)
+    for augmented, expected in zip(flips, (images, images.flip(-1), images.flip(-2), images.flip(-1, -2)), strict=True):
+        assert torch.equal(augmented, expected)
     turns = [image for image, _ in each_view(images, None, ViewsConfig(kind="turns"))]
-    for number, found in enumerate(turns):
-        assert torch.equal(found, torch.rot90(images, number, (-2, -1)))
+    for number, augmented in enumerate(turns):
+        assert torch.equal(augmented, torch.rot90(images, number, (-2, -1)))
 
 
 def test_the_config_needs_no_torch() -> None:

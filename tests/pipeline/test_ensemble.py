@@ -62,15 +62,17 @@ def test_the_holdout_is_scored_by_the_classifier_that_is_deployed(runs, tmp_path
     """What the combined run says of its hold-out is what `predict` says of the same files."""
     combine(runs, tmp_path / "both", "stack-logistic")
     rows = Predictions.read(tmp_path / "both/predictions.parquet").table.set_index("slide")
-    held = Folds.read(tmp_path / "both/folds.json").holdout
+    holdout_rows = Folds.read(tmp_path / "both/folds.json").holdout
     (tmp_path / "held/images").mkdir(parents=True)
     (tmp_path / "held/masks").mkdir()
-    for name in held:
+    for name in holdout_rows:
         shutil.copy(runs / "cohort/images" / name, tmp_path / "held/images" / name)
         mask = name.replace("img", "mask")
         shutil.copy(runs / "cohort/masks" / mask, tmp_path / "held/masks" / mask)
     prediction = predict(tmp_path / "both", tmp_path / "held").table.set_index("slide")
-    np.testing.assert_allclose(prediction.loc[list(held), COLUMNS], rows.loc[list(held), COLUMNS], rtol=1e-6)
+    np.testing.assert_allclose(
+        prediction.loc[list(holdout_rows), COLUMNS], rows.loc[list(holdout_rows), COLUMNS], rtol=1e-6
+    )
 
 
 def test_the_average_predicts_the_mean_of_the_runs_and_the_fewest_tiles(runs, tmp_path):
@@ -85,18 +87,18 @@ def test_the_average_predicts_the_mean_of_the_runs_and_the_fewest_tiles(runs, tm
 def test_what_recipes_agree_in_is_done_once(runs, tmp_path, monkeypatch):
     from tilewise.pipeline import run_predictor
 
-    looked, cut, built = [], [], []
+    audits, cut, built = [], [], []
     real_audit, real_tiles, real_build = (
         run_predictor.audit_stage.run,
         run_predictor.tile_stage.run,
         run_predictor.build_encoder,
     )
     combine(runs, tmp_path / "both")
-    monkeypatch.setattr(run_predictor.audit_stage, "run", lambda *a, **k: looked.append(1) or real_audit(*a, **k))
+    monkeypatch.setattr(run_predictor.audit_stage, "run", lambda *a, **k: audits.append(1) or real_audit(*a, **k))
     monkeypatch.setattr(run_predictor.tile_stage, "run", lambda *a, **k: cut.append(1) or real_tiles(*a, **k))
     monkeypatch.setattr(run_predictor, "build_encoder", lambda *a, **k: built.append(1) or real_build(*a, **k))
     predict(tmp_path / "both", runs / "new")
-    assert (len(looked), len(built), len(cut)) == (1, 1, 2), "tiles differ in size"
+    assert (len(audits), len(built), len(cut)) == (1, 1, 2), "tiles differ in size"
 
 
 def test_the_same_call_does_nothing_and_another_is_refused(runs, tmp_path):

@@ -58,9 +58,9 @@ def test_what_stays_as_it_is_becomes_texture_and_every_section_left_out_is_named
     }  # fmt: skip
     assert (changed.head.norm, changed.training.optimizer.kind) == ("batch", "ranger")
     assert changed.training.learning_rate is None
-    said = " ".join(notes)
+    sentences = " ".join(notes)
     for word in ("texture", "`augment`", "`views`", "training.step.precision", "CutMix", "training.learning_rate"):
-        assert word in said
+        assert word in sentences
 
 
 def test_an_encoder_whose_features_are_used_becomes_texture():

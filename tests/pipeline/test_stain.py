@@ -94,8 +94,8 @@ def test_new_slides_are_brought_to_the_target_of_training_and_the_odd_one_is_tol
     classifier = SlideClassifier.load(home / "standard/model")
     assert classifier.targets == (STANDARD,)
     result = api.predict(home / "standard", Cohort.discover(home / "cohort", purpose="predict"), workers=1)
-    told = result.table.set_index("slide")["warnings"].str.contains("stain not normalised: ")
-    assert told[told].index.tolist() == [ODD]
+    warned = result.table.set_index("slide")["warnings"].str.contains("stain not normalised: ")
+    assert warned[warned].index.tolist() == [ODD]
 
 
 def test_what_two_laboratories_stain_alike_looks_alike_after_it(home, tmp_path):

@@ -64,9 +64,9 @@ def test_it_learns_a_region_it_can_see():
     config = CONFIG.model_copy(update={"epochs": 25})
     network, loss = trained(config)
     assert loss < trained(config.model_copy(update={"epochs": 2}))[1]
-    found = FoldNetwork(config, weights_of(network), frozenset()).predict(picture_of(11)) >= 0.5
+    computed = FoldNetwork(config, weights_of(network), frozenset()).predict(picture_of(11)) >= 0.5
     region = region_of(11)
-    assert 2 * (found & region).sum() / (found.sum() + region.sum()) > 0.8
+    assert 2 * (computed & region).sum() / (computed.sum() + region.sum()) > 0.8
 
 
 def test_a_loss_that_is_no_number_stops_and_names_step_and_slides(monkeypatch):

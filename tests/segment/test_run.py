@@ -30,15 +30,15 @@ def made(tmp_path_factory):
 
 def test_no_slide_is_segmented_by_a_network_that_saw_it_or_its_group(made):
     result, _ = made
-    seen = [FoldNetwork.load(folder).seen for folder in result.networks]
+    digests = [FoldNetwork.load(folder).training_digests for folder in result.networks]
     items = {item.slide_id: item for item in result.before.slides}
-    assert all(seen)
+    assert all(digests)
     for one in result.slides:
         mates = {item.pixel_digest for item in items.values() if item.group == items[one.slide_id].group}
         if one.slide_id == "img_0006.png":
             assert one.made_by == "mean of 2 networks"
         else:
-            assert not seen[int(one.made_by.removeprefix("network "))] & mates
+            assert not digests[int(one.made_by.removeprefix("network "))] & mates
 
 
 def test_every_slide_gets_a_mask_of_its_size_and_another_content(made):
@@ -56,10 +56,10 @@ def test_every_slide_gets_a_mask_of_its_size_and_another_content(made):
 
 def test_scores_are_of_the_slides_whose_mask_is_known(made):
     result, _ = made
-    known = [one for one in result.slides if one.found.dice is not None]
+    known = [one for one in result.slides if one.mask.dice is not None]
     assert len(known) == 6
     score = result.scores["dice"]
-    assert score["value"] == pytest.approx(np.mean([one.found.dice for one in known]))
+    assert score["value"] == pytest.approx(np.mean([one.mask.dice for one in known]))
     assert score["low"] <= score["value"] <= score["high"]
     assert (score["num_slides"], score["num_groups"]) == (6, 4)
 
@@ -71,7 +71,7 @@ def test_a_second_call_trains_and_segments_nothing(made, monkeypatch):
         raise AssertionError("nothing is left to do")
 
     monkeypatch.setattr(training, "train_unet", refuse)
-    monkeypatch.setattr("tilewise.segment.masks._found", refuse)
+    monkeypatch.setattr("tilewise.segment.masks._segment", refuse)
     again = run.segment(result.before, UNET, seed=0, workers=1, cache=cache)
     assert again == result
 
@@ -92,7 +92,7 @@ def test_a_stopped_crossfit_goes_on_with_the_network_it_was_at(made, monkeypatch
         run.segment(result.before, UNET, seed=0, workers=1, cache=tmp_path)
     again = run.segment(result.before, UNET, seed=0, workers=1, cache=tmp_path)
     assert calls == ["network 0", "network 1", "network 1"]
-    assert [one.found.digest for one in again.slides] == [one.found.digest for one in result.slides]
+    assert [one.mask.digest for one in again.slides] == [one.mask.digest for one in result.slides]
 
 
 def test_another_seed_or_mask_trains_again_and_generosity_does_not(made, monkeypatch):
@@ -103,7 +103,7 @@ def test_another_seed_or_mask_trains_again_and_generosity_does_not(made, monkeyp
     wide = run.segment(result.before, generous, seed=0, workers=1, cache=cache)
     assert calls == []
     assert all(
-        more.found.share >= less.found.share or less.found.fallback
+        more.mask.share >= less.mask.share or less.mask.fallback
         for more, less in zip(wide.slides, result.slides, strict=True)
     )
     run.segment(result.before, UNET, seed=1, workers=1, cache=cache)
@@ -120,7 +120,7 @@ def test_networks_of_an_earlier_run_segment_new_slides_and_skip_what_they_saw(ma
     by = {one.slide_id: one for one in given.slides}
     assert by["img_0020.png"].made_by == "mean of 2 networks"
     for one in result.slides:
-        assert by[one.slide_id].found.digest == one.found.digest
+        assert by[one.slide_id].mask.digest == one.mask.digest
         assert by[one.slide_id].note == ""
     with pytest.raises(UsageError, match=r"segment\.unet\.networks"):
         run.segment(audited, SegmentConfig(method="unet", unet={"networks": tmp_path}), cache=tmp_path / "cache")
@@ -129,17 +129,17 @@ def test_networks_of_an_earlier_run_segment_new_slides_and_skip_what_they_saw(ma
 def test_a_network_that_finds_nothing_falls_back_to_tissue_and_says_so(made):
     result, cache = made
     config = SegmentConfig(method="unet", unet=FAST, mask_threshold=0.999999)
-    found = run.segment(result.before, config, seed=0, workers=1, cache=cache)
-    fallbacks = [one for one in found.slides if one.found.fallback]
+    segmentation = run.segment(result.before, config, seed=0, workers=1, cache=cache)
+    fallbacks = [one for one in segmentation.slides if one.mask.fallback]
     assert fallbacks
-    assert fallbacks[0].found.fallback == "unet found no region; tissue taken instead"
-    assert fallbacks[0].found.share > 0.5
+    assert fallbacks[0].mask.fallback == "unet found no region; tissue taken instead"
+    assert fallbacks[0].mask.share > 0.5
 
 
 def test_blank_glass_keeps_no_mask_and_says_why(tmp_path):
     audited = to_cohort([draw(tmp_path, 0), draw(tmp_path, 1, masked=False, blank=True)])
-    found = run.segment(audited, SegmentConfig(method="tissue"), workers=1)
-    first, blank = found.cohort.slides
+    segmentation = run.segment(audited, SegmentConfig(method="tissue"), workers=1)
+    first, blank = segmentation.cohort.slides
     assert first.use_mask
     assert not blank.use_mask
     assert "no tissue was found" in blank.mask_fault
@@ -147,11 +147,11 @@ def test_blank_glass_keeps_no_mask_and_says_why(tmp_path):
 
 def test_only_slides_without_a_mask_get_one_where_so_asked(audited):
     config = SegmentConfig(method="tissue", slides="without_mask")
-    found = run.segment(audited, config, workers=1)
-    assert [one.used for one in found.slides] == [False] * 7 + [True]
-    assert found.cohort.slides[:7] == audited.slides[:7]
-    assert found.cohort.slides[7].use_mask
-    assert found.scores["dice"]["num_slides"] == 7
+    segmentation = run.segment(audited, config, workers=1)
+    assert [one.used for one in segmentation.slides] == [False] * 7 + [True]
+    assert segmentation.cohort.slides[:7] == audited.slides[:7]
+    assert segmentation.cohort.slides[7].use_mask
+    assert segmentation.scores["dice"]["num_slides"] == 7
 
 
 def test_new_masks_make_another_cohort(audited):
@@ -160,11 +160,11 @@ def test_new_masks_make_another_cohort(audited):
 
 def test_a_slide_that_cannot_be_read_is_a_failure_and_the_others_go_on(audited):
     audited.slides[3].slide.path.write_bytes(b"no picture")
-    found = run.segment(audited, SegmentConfig(method="tissue"), workers=1)
-    assert [failure.item for failure in found.failures] == ["img_0003.png"]
-    assert found.cohort.failures == found.failures
-    assert found.cohort.slides[3] == audited.slides[3]
-    assert len(found.slides) == 7
+    segmentation = run.segment(audited, SegmentConfig(method="tissue"), workers=1)
+    assert [failure.item for failure in segmentation.failures] == ["img_0003.png"]
+    assert segmentation.cohort.failures == segmentation.failures
+    assert segmentation.cohort.slides[3] == audited.slides[3]
+    assert len(segmentation.slides) == 7
 
 
 def test_too_few_masks_are_refused_before_the_work(audited, tmp_path):
@@ -205,7 +205,7 @@ def test_specks_go_and_holes_close():
 def test_a_damaged_kept_mask_is_made_again(audited, tmp_path):
     config = SegmentConfig(method="tissue")
     first = run.segment(audited, config, workers=1, cache=tmp_path / "cache")
-    path = first.slides[0].found.path
+    path = first.slides[0].mask.path
     whole = path.read_bytes()
     about = path.with_name("mask.json")
     for damaged, data in ((about, b"{"), (path, b""), (path, whole[:40] + bytes(len(whole) - 40))):

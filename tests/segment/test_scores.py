@@ -36,15 +36,15 @@ def _edge_by_hand(mask):
 @given(masks, masks, st.sampled_from([0.05, 0.1, 0.17]))
 def test_boundary_score_is_what_distances_between_all_edge_pixels_say(one, other, tolerance):
     a, b = np.array(_edge_by_hand(one), float), np.array(_edge_by_hand(other), float)
-    found = boundary_f(one, other, tolerance=tolerance)
+    computed = boundary_f(one, other, tolerance=tolerance)
     if not len(a) or not len(b):
-        assert found == float(len(a) == len(b))
+        assert computed == float(len(a) == len(b))
         return
     distances = np.hypot(*(a[:, None] - b[None]).transpose(2, 0, 1))
     near = distances <= max(1.0, tolerance * 15.0) + 1e-6
     precision, recall = near.any(1).mean(), near.any(0).mean()
     expected = 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
-    assert found == pytest.approx(expected)
+    assert computed == pytest.approx(expected)
 
 
 def test_a_shift_within_the_tolerance_costs_nothing_and_beyond_it_everything():
@@ -63,7 +63,7 @@ def test_large_masks_are_scored_small():
 @given(st.lists(st.floats(0.02, 0.98), min_size=3, max_size=12), st.integers(0, 3))
 def test_interval_is_that_of_every_other_score(scores, seed):
     values = {str(number): score for number, score in enumerate(scores)}
-    found = mean_with_interval(values, {name: name for name in values}, seed=seed)
+    computed = mean_with_interval(values, {name: name for name in values}, seed=seed)
     drawn = np.random.default_rng(seed).integers(len(scores), size=(2000, len(scores)))
     expected = score_interval(
         float(np.mean(scores)),
@@ -72,7 +72,7 @@ def test_interval_is_that_of_every_other_score(scores, seed):
         level=0.95,
         limit=exact_limit(len(scores), 0.95),
     )
-    assert [found[key] for key in ("value", "low", "high")] == pytest.approx(list(asdict(expected).values()))
+    assert [computed[key] for key in ("value", "low", "high")] == pytest.approx(list(asdict(expected).values()))
 
 
 def test_slides_of_one_group_are_drawn_together():

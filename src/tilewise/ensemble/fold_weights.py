@@ -104,9 +104,9 @@ def fold_weights(
     if not config.uses_validation:
         return (1.0 / num_folds,) * num_folds
     scores = [_score(predictions, number, metric) for number in range(num_folds)]
-    kept = _best(scores, config.num_members or num_folds)
+    chosen = _best(scores, config.num_members or num_folds)
     weights_M = np.zeros(num_folds)
-    weights_M[kept] = _weigh([scores[number] for number in kept], config, seed)
+    weights_M[chosen] = _weigh([scores[number] for number in chosen], config, seed)
     return tuple(float(weight) for weight in weights_M / weights_M.sum())
 
 

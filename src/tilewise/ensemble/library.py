@@ -83,9 +83,9 @@ def _difference(first: LibraryRun, other: LibraryRun) -> str:
 
 def _parts(folds: Folds) -> dict[tuple[int, str], str]:
     """Fold (-1 for the hold-out) and slide -> part, in words; every slide is asked whether it is held out."""
-    held = set(folds.holdout)
-    found = {(-1, item.slide_id): "the hold-out" if item.slide_id in held else "the folds" for item in folds.items}
-    return found | {
+    holdout = set(folds.holdout)
+    parts = {(-1, item.slide_id): "the hold-out" if item.slide_id in holdout else "the folds" for item in folds.items}
+    return parts | {
         (number, name): f"{part} of fold {number}"
         for number, fold in enumerate(folds.folds)
         for part in PART_NAMES
@@ -102,9 +102,9 @@ def _check_rows(run: LibraryRun) -> None:
         for name in fold.part("validation" if part == "validation" else "test")
     } | {("holdout", -1, name) for name in run.folds.holdout}
     table = run.predictions.table
-    found = list(zip(table["part"], table["fold"].astype(int), table["slide"], strict=True))
-    odd = sorted(expected ^ set(found))
-    if odd or len(found) != len(expected):
+    rows = list(zip(table["part"], table["fold"].astype(int), table["slide"], strict=True))
+    odd = sorted(expected ^ set(rows))
+    if odd or len(rows) != len(expected):
         named = odd[0][2] if odd else "a slide"
         raise ArtifactError(
             f"run {run.name}: its predictions are not those of its folds ({named} is missing or stands there twice); "

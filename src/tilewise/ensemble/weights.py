@@ -33,7 +33,7 @@ def simplex_weights(examples: Examples) -> tuple[float, ...]:
         mean_N = weights_R @ own_RN
         return -float(shares_N @ np.log(mean_N)), -(own_RN @ (shares_N / mean_N))
 
-    found = minimize(
+    minimum = minimize(
         loss,
         np.full(num_runs, 1.0 / num_runs),
         jac=True,
@@ -42,7 +42,7 @@ def simplex_weights(examples: Examples) -> tuple[float, ...]:
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1.0, "jac": np.ones_like},
         options={"maxiter": 1000, "ftol": 1e-14},
     )
-    return _cleaned(found.x)
+    return _cleaned(minimum.x)
 
 
 def greedy_weights(examples: Examples, *, seed: int) -> tuple[float, ...]:
@@ -95,5 +95,5 @@ def _score(sums_BNC: Floats, examples: Examples, counts_BN: Floats) -> tuple[Flo
 
 
 def _cleaned(weights_R: Floats) -> tuple[float, ...]:
-    kept_R = np.where(weights_R < _NEGLIGIBLE, 0.0, weights_R)
-    return tuple(float(weight) for weight in kept_R / kept_R.sum())
+    thresholded_R = np.where(weights_R < _NEGLIGIBLE, 0.0, weights_R)
+    return tuple(float(weight) for weight in thresholded_R / thresholded_R.sum())

@@ -39,14 +39,14 @@ class FeatureBag:
         """The bag without the tiles that only training may see: a slide's label must not tell how it is looked at."""
         if self.training_only is None or not self.training_only.any():
             return self
-        kept = ~self.training_only
-        return FeatureBag(self.slide_id, self.features_ND[kept], self.boxes[kept])
+        scored = ~self.training_only
+        return FeatureBag(self.slide_id, self.features_ND[scored], self.boxes[scored])
 
     def write(self, path: Path, *, key: str) -> None:
         """Write the bag as safetensors: `features` and `boxes`, what made them in the header."""
         from tilewise.version import __version__
 
-        about = {
+        metadata = {
             "schema": _SCHEMA,
             "schema_version": _VERSION,
             "tilewise_version": __version__,
@@ -54,7 +54,7 @@ class FeatureBag:
             "key": key,
             "num_unnormalised": self.num_unnormalised,
         }
-        write_sealed_tensors(path, {"features": self.features_ND, "boxes": self.boxes}, about, durable=False)
+        write_sealed_tensors(path, {"features": self.features_ND, "boxes": self.boxes}, metadata, durable=False)
 
     @classmethod
     def read(cls, path: Path, slide_id: str, *, key: str) -> FeatureBag:
@@ -63,7 +63,7 @@ class FeatureBag:
         Raises:
             ArtifactError: it is missing, damaged, or was made from something else.
         """
-        tensors, about = read_sealed_tensors(path)
-        if (about.get("schema"), about.get("schema_version"), about.get("key")) != (_SCHEMA, _VERSION, key):
+        tensors, metadata = read_sealed_tensors(path)
+        if (metadata.get("schema"), metadata.get("schema_version"), metadata.get("key")) != (_SCHEMA, _VERSION, key):
             raise ArtifactError(f"{path} is not the bag of {slide_id} that was asked for; delete it and run again")
-        return cls(slide_id, tensors["features"], tensors["boxes"], num_unnormalised=int(about["num_unnormalised"]))
+        return cls(slide_id, tensors["features"], tensors["boxes"], num_unnormalised=int(metadata["num_unnormalised"]))

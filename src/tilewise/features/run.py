@@ -139,7 +139,7 @@ def _chunks(works: list[_Work], num_tiles: int, cutting: TileConfig, failures: l
     """
     most = max(1, min(num_tiles, _CHUNK_BYTES // (3 * cutting.size_px**2)))
     chunk: _Chunk = []
-    room = most
+    capacity = most
     for work, reader in _opened(works, failures):
         with reader:
             try:
@@ -149,13 +149,13 @@ def _chunks(works: list[_Work], num_tiles: int, cutting: TileConfig, failures: l
                 continue
             start = 0
             while start < len(work.rows):
-                tiles_NHWC = read_tiles(reader, work.rows[start : start + room], cutting, masks, stain=work.stain)
+                tiles_NHWC = read_tiles(reader, work.rows[start : start + capacity], cutting, masks, stain=work.stain)
                 chunk.append((work, tiles_NHWC))
                 start += len(tiles_NHWC)
-                room -= len(tiles_NHWC)
-                if not room:
+                capacity -= len(tiles_NHWC)
+                if not capacity:
                     yield chunk
-                    chunk, room = [], most
+                    chunk, capacity = [], most
     if chunk:
         yield chunk
 

@@ -62,10 +62,10 @@ class EnsembleClassifier:
         if whole_S.any():
             combined_SC[whole_S] = self.combiner.apply(probabilities_RSC[:, whole_S])
         for row in np.flatnonzero(~whole_S):
-            seen_R = ~missing_RS[:, row]
-            weights_R = seen_R * self._run_weights
-            weights_R = weights_R if weights_R.sum() > 0.0 else seen_R.astype(np.float64)
-            combined_SC[row] = np.average(probabilities_RSC[seen_R, row], axis=0, weights=weights_R[seen_R])
+            known_R = ~missing_RS[:, row]
+            weights_R = known_R * self._run_weights
+            weights_R = weights_R if weights_R.sum() > 0.0 else known_R.astype(np.float64)
+            combined_SC[row] = np.average(probabilities_RSC[known_R, row], axis=0, weights=weights_R[known_R])
         return combined_SC
 
     def lean(self) -> EnsembleClassifier:
@@ -75,7 +75,9 @@ class EnsembleClassifier:
         counted = [weight > 0.0 for weight in self.combiner.weights]
         return replace(
             self,
-            parts={name: part for (name, part), kept in zip(self.parts.items(), counted, strict=True) if kept},
+            parts={
+                name: part for (name, part), is_counted in zip(self.parts.items(), counted, strict=True) if is_counted
+            },
             combiner=WeightedMean(tuple(weight for weight in self.combiner.weights if weight > 0.0)),
         )
 

@@ -88,7 +88,7 @@ def predict_slides(
     """
     options = options or InferenceOptions()
     scores = [_scorer(model, options) for model in models]
-    names, rows, counts, left, failures = [], [], [], [], []
+    names, rows, counts, unnormalised, failures = [], [], [], [], []
     tiles: dict[str, npt.NDArray[np.float32]] = {}
     with task("predicting", len(slide_ids)) as bar:
         for name, tiles_or_failure in store.each(slide_ids):
@@ -100,10 +100,10 @@ def predict_slides(
             tiles[name] = np.stack([_of_tiles(score, tiles_or_failure, options) for score in scores])
             rows.append([_of_slide(model, own_TC) for model, own_TC in zip(models, tiles[name], strict=True)])
             counts.append(int((~tiles_or_failure.training_only_T).sum()))
-            left.append(tiles_or_failure.num_unnormalised)
+            unnormalised.append(tiles_or_failure.num_unnormalised)
     shape = (len(names), len(models), len(models[0].classes))
     probabilities_MSC = np.array(rows, dtype=np.float64).reshape(shape).transpose(1, 0, 2)
-    num_tiles_S, num_unnormalised_S = (np.array(numbers, dtype=np.int64) for numbers in (counts, left))
+    num_tiles_S, num_unnormalised_S = (np.array(numbers, dtype=np.int64) for numbers in (counts, unnormalised))
     return SlideProbabilities(tuple(names), probabilities_MSC, num_tiles_S, num_unnormalised_S, tuple(failures), tiles)
 
 
@@ -141,11 +141,11 @@ def _mean_over_views(score: _Score, batch: TileBatch, views: ViewsConfig) -> npt
         if batch.wides_BCHW is None
         else [w for w, _ in each_view(batch.wides_BCHW, None, views)]
     )
-    seen = [
+    probabilities = [
         score(TileBatch(images, masks, wide)).astype(np.float64)
         for (images, masks), wide in zip(pairs, wides, strict=True)
     ]
-    mean_BC: npt.NDArray[np.float32] = np.mean(seen, axis=0).astype(np.float32)
+    mean_BC: npt.NDArray[np.float32] = np.mean(probabilities, axis=0).astype(np.float32)
     return mean_BC
 
 

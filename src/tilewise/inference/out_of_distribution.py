@@ -43,17 +43,17 @@ class ReferenceDistribution:
 
     def warnings(self, num_tiles: int, distance: float | None = None) -> list[str]:
         """What is unusual about a slide, in words."""
-        said = []
+        sentences = []
         if 0 < num_tiles < self.fewest_tiles:
-            said.append(
+            sentences.append(
                 f"few tiles: {num_tiles}, and 99 of 100 slides of the training cohort have {self.fewest_tiles} or more"
             )
         if distance is not None and self.farthest is not None and distance > self.farthest:
-            said.append(
+            sentences.append(
                 f"out of distribution: its tiles lie {distance / self.farthest:.1f} times as far from the training "
                 "cohort as 99 of 100 of that cohort's own slides; do not rely on its prediction"
             )
-        return said
+        return sentences
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

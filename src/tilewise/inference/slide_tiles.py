@@ -201,16 +201,16 @@ class TileSource:
         """The slide in the middle of a white square, at the scale at which its longer side fills it."""
         side = self.input_spec.wide_px
         assert side is not None
-        seen = reader.thumbnail(side)
-        scale = side / max(seen.shape[:2])
+        rgb_HWC = reader.thumbnail(side)
+        scale = side / max(rgb_HWC.shape[:2])
         if scale > 1.0:
-            width, height = (max(1, round(length * scale)) for length in (seen.shape[1], seen.shape[0]))
-            seen = cv2.resize(seen, (width, height), interpolation=cv2.INTER_LINEAR)
+            width, height = (max(1, round(length * scale)) for length in (rgb_HWC.shape[1], rgb_HWC.shape[0]))
+            rgb_HWC = cv2.resize(rgb_HWC, (width, height), interpolation=cv2.INTER_LINEAR)
         if self.stain is not None:
-            seen = self.stain.of(seen).apply(seen)
+            rgb_HWC = self.stain.of(rgb_HWC).apply(rgb_HWC)
         square = np.full((side, side, 3), _WHITE, dtype=np.uint8)
-        top, left = ((side - length) // 2 for length in seen.shape[:2])
-        square[top : top + seen.shape[0], left : left + seen.shape[1]] = seen
+        top, left = ((side - length) // 2 for length in rgb_HWC.shape[:2])
+        square[top : top + rgb_HWC.shape[0], left : left + rgb_HWC.shape[1]] = rgb_HWC
         return np.ascontiguousarray(square.transpose(2, 0, 1))
 
 

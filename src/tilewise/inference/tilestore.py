@@ -46,7 +46,7 @@ class TileStore:
 
     def __init__(self, sources: Mapping[str, TileSource], *, cache_megabytes: float) -> None:
         self._sources = dict(sources)
-        self._held: dict[str, SlideTiles] = {}
+        self._tiles: dict[str, SlideTiles] = {}
         self._in_memory: set[str] = set()
         left = cache_megabytes * 1e6
         for name, source in self._sources.items():
@@ -105,9 +105,9 @@ class TileStore:
             SlideError: the slide or its mask cannot be read.
             UsageError: the cache cannot be written to.
         """
-        if slide_id not in self._held:
-            self._held[slide_id] = self._made(slide_id, keep=True)
-        return self._held[slide_id]
+        if slide_id not in self._tiles:
+            self._tiles[slide_id] = self._made(slide_id, keep=True)
+        return self._tiles[slide_id]
 
     def fill(self, slide_ids: Iterable[str] | None = None, *, num_threads: int = _AHEAD) -> tuple[Failure, ...]:
         """Decode slides ahead of their use, in threads, and hold them.
@@ -122,7 +122,7 @@ class TileStore:
         Raises:
             UsageError: the cache cannot be written to.
         """
-        wanted = [name for name in (self._sources if slide_ids is None else slide_ids) if name not in self._held]
+        wanted = [name for name in (self._sources if slide_ids is None else slide_ids) if name not in self._tiles]
         failures: list[Failure] = []
         with task("decoding", len(wanted)) as bar:
             for name, tiles_or_failure in self._ahead(wanted, num_threads, keep=True):
@@ -130,7 +130,7 @@ class TileStore:
                 if isinstance(tiles_or_failure, Failure):
                     failures.append(tiles_or_failure)
                 else:
-                    self._held[name] = tiles_or_failure
+                    self._tiles[name] = tiles_or_failure
         return tuple(failures)
 
     def each(
@@ -149,7 +149,7 @@ class TileStore:
                 while waiting or ahead:
                     while waiting and len(ahead) < 2 * num_threads:
                         name = waiting.popleft()
-                        ahead.append((name, pool.submit(self._found, name, keep=keep)))
+                        ahead.append((name, pool.submit(self._load, name, keep=keep)))
                     name, future = ahead.popleft()
                     error = future.exception()
                     if error is None:
@@ -161,9 +161,9 @@ class TileStore:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _found(self, slide_id: str, *, keep: bool) -> SlideTiles:
-        held = self._held.get(slide_id)
-        return self._made(slide_id, keep=keep) if held is None else held
+    def _load(self, slide_id: str, *, keep: bool) -> SlideTiles:
+        tiles = self._tiles.get(slide_id)
+        return self._made(slide_id, keep=keep) if tiles is None else tiles
 
     def _made(self, slide_id: str, *, keep: bool) -> SlideTiles:
         source = self._sources[slide_id]
@@ -189,8 +189,8 @@ def _write(folder: Path, tiles: SlideTiles) -> None:
             if array is not None:
                 np.save(temporary / f"{name}.npy", array)
                 digests[name] = digest_file(temporary / f"{name}.npy")
-        about = {"key": tiles.key, "digests": digests, "num_unnormalised": tiles.num_unnormalised}
-        write_json(temporary / _ABOUT, about, schema=_SCHEMA, version=_VERSION)
+        metadata = {"key": tiles.key, "digests": digests, "num_unnormalised": tiles.num_unnormalised}
+        write_json(temporary / _ABOUT, metadata, schema=_SCHEMA, version=_VERSION)
         temporary.chmod(0o755)
         _move(temporary, folder)
     finally:
@@ -212,12 +212,12 @@ def _read(folder: Path, source: TileSource) -> SlideTiles | None:
     if not (folder / _ABOUT).is_file():
         return None
     try:
-        about = read_json(folder / _ABOUT, schema=_SCHEMA, version=_VERSION)
+        metadata = read_json(folder / _ABOUT, schema=_SCHEMA, version=_VERSION)
         arrays: dict[str, Pixels] = {}
-        for name, digest in about["digests"].items():
+        for name, digest in metadata["digests"].items():
             arrays[name] = _mapped(folder / f"{name}.npy", digest)
         whole = SlideTiles(
-            source.key, arrays["images"], source.training_only_T, num_unnormalised=int(about["num_unnormalised"])
+            source.key, arrays["images"], source.training_only_T, num_unnormalised=int(metadata["num_unnormalised"])
         )
     except (ArtifactError, OSError, KeyError, TypeError, ValueError) as error:
         _log.warning("%s: its decoded tiles in %s are damaged (%s)", source.slide.slide_id, folder, error)

@@ -40,16 +40,16 @@ def check_aggregator(folder: Path, aggregator: str, head: HeadConfig, known: Col
         raise ArtifactError(f"{folder / ABOUT_NAME} is damaged: it asks for {aggregator} and {head.aggregate}; {AGAIN}")
 
 
-def check_shapes(folder: Path, *, found: Shapes, expected: Shapes) -> None:
+def check_shapes(folder: Path, *, shapes: Shapes, expected: Shapes) -> None:
     """Hold a model's weights to what its description promises.
 
     Raises:
         ArtifactError: they have other shapes.
     """
-    wrong = [name for name in sorted(expected.keys() | found.keys()) if expected.get(name) != found.get(name)]
+    wrong = [name for name in sorted(expected.keys() | shapes.keys()) if expected.get(name) != shapes.get(name)]
     if wrong:
         name = wrong[0]
         raise ArtifactError(
-            f"{folder / WEIGHTS_NAME}: {name} has shape {found.get(name)}, {ABOUT_NAME} asks for "
+            f"{folder / WEIGHTS_NAME}: {name} has shape {shapes.get(name)}, {ABOUT_NAME} asks for "
             f"{expected.get(name)}; {AGAIN}"
         )

@@ -149,7 +149,7 @@ class FoldModel:
             **{f"head.{name}": np.array(array, order="C") for name, array in self.weights.items()},
         }
         digest = write_tensors(folder / WEIGHTS_NAME, tensors)
-        about = {
+        metadata = {
             "classes": list(self.classes),
             "num_features": self.num_features,
             "head": self.head.model_dump(mode="json"),
@@ -157,7 +157,7 @@ class FoldModel:
             "origin": dict(self.origin),
             "weights_digest": digest,
         }
-        write_json(folder / ABOUT_NAME, about, schema=_SCHEMA, version=_VERSION)
+        write_json(folder / ABOUT_NAME, metadata, schema=_SCHEMA, version=_VERSION)
 
     @classmethod
     def load(cls, folder: Path) -> FoldModel:
@@ -166,19 +166,19 @@ class FoldModel:
         Raises:
             ArtifactError: a file is missing, damaged or does not fit the other.
         """
-        about = read_json(folder / ABOUT_NAME, schema=_SCHEMA, version=_VERSION)
-        tensors = read_weights(folder, about.get("weights_digest"))
+        metadata = read_json(folder / ABOUT_NAME, schema=_SCHEMA, version=_VERSION)
+        tensors = read_weights(folder, metadata.get("weights_digest"))
         try:
             model = cls(
-                classes=tuple(str(name) for name in about["classes"]),
-                head=HeadConfig.model_validate(about["head"]),
+                classes=tuple(str(name) for name in metadata["classes"]),
+                head=HeadConfig.model_validate(metadata["head"]),
                 standardisation=Standardisation(
                     tensors.pop("standardisation.mean"), tensors.pop("standardisation.scale")
                 ),
                 weights={name.removeprefix("head."): array for name, array in tensors.items()},
-                origin=dict(about["origin"]),
+                origin=dict(metadata["origin"]),
             )
-            num_features, aggregator = int(about["num_features"]), str(about["aggregator"])
+            num_features, aggregator = int(metadata["num_features"]), str(metadata["aggregator"])
         except (KeyError, TypeError, ValueError, ValidationError) as error:
             raise ArtifactError(f"{folder / ABOUT_NAME} is damaged ({error!r}); {AGAIN}") from error
         model._check(folder, aggregator, num_features)
@@ -188,10 +188,10 @@ class FoldModel:
         fresh = self._fresh(num_features)
         expected = {name: tuple(tensor.shape) for name, tensor in fresh.state_dict().items()}
         expected |= {"mean": (num_features,), "scale": (num_features,)}
-        found = {name: array.shape for name, array in self.weights.items()}
-        found |= {"mean": self.standardisation.mean_D.shape, "scale": self.standardisation.scale_D.shape}
+        shapes = {name: array.shape for name, array in self.weights.items()}
+        shapes |= {"mean": self.standardisation.mean_D.shape, "scale": self.standardisation.scale_D.shape}
         check_aggregator(folder, aggregator, self.head, {*AGGREGATORS, "attention"})
-        check_shapes(folder, found=found, expected=expected)
+        check_shapes(folder, shapes=shapes, expected=expected)
 
     def _fresh(self, num_features: int) -> nn.Module:
         from tilewise.models.attention import build_pooled_head

@@ -34,8 +34,8 @@ class SeededDropout(nn.Module):
         # probability is rounded to a multiple of 2^-16, and the scale goes by the rounded one.
         num, dropped = shape.numel(), min(round(self.probability * _VALUES), _VALUES - 1)
         draws = torch.empty(-(-num // 4), dtype=torch.int64).random_(-(2**63), None, generator=self.generator)
-        kept = draws.numpy().view(np.uint16)[:num] >= dropped
-        scales = np.multiply(kept, np.float32(_VALUES / (_VALUES - dropped)), dtype=np.float32)
+        is_used = draws.numpy().view(np.uint16)[:num] >= dropped
+        scales = np.multiply(is_used, np.float32(_VALUES / (_VALUES - dropped)), dtype=np.float32)
         return torch.from_numpy(scales).view(shape)
 
 

@@ -132,21 +132,21 @@ def _refuse_other(folder: RunFolder, identity: Mapping[str, Any]) -> None:
     """A folder is one combination's; what differs is named."""
     if not folder.identity.is_file():
         return
-    found = folder.read_identity()
-    if "ensemble" not in found:
+    other_identity = folder.read_identity()
+    if "ensemble" not in other_identity:
         raise UsageError(f"{folder.root} holds a run that was trained; choose another --out")
-    mine, yours = identity["ensemble"], found["ensemble"]
+    wanted, present = identity["ensemble"], other_identity["ensemble"]
     for what, left, right in (
-        ("--method", yours["method"], mine["method"]),
-        ("--seed", found["seed"], identity["seed"]),
-        ("the runs", list(yours["runs"]), list(mine["runs"])),
+        ("--method", present["method"], wanted["method"]),
+        ("--seed", other_identity["seed"], identity["seed"]),
+        ("the runs", list(present["runs"]), list(wanted["runs"])),
     ):
         if left != right:
             raise UsageError(
                 f"{folder.root} holds another combination ({what}: {left} there, {right} here); choose another --out, "
                 "or delete that folder"
             )
-    changed = [name for name, digest in mine["runs"].items() if yours["runs"][name] != digest]
+    changed = [name for name, digest in wanted["runs"].items() if present["runs"][name] != digest]
     if changed:
         raise UsageError(
             f"{folder.root} was combined from another run {changed[0]}, which has been trained again since; choose "

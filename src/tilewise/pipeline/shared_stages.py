@@ -53,7 +53,7 @@ class SharedStages:
         resources: how stages are run here.
         decisions: a decisions.csv of an audit that a person edited.
         folds: every run is cut like this, as far as it has the slides; None: a run cuts its own.
-        kept: folder where tile tables are kept for the next run; None keeps none.
+        tile_folder: folder where tile tables are kept for the next run; None keeps none.
     """
 
     cohort: Cohort
@@ -61,7 +61,7 @@ class SharedStages:
     resources: Resources = Resources()
     decisions: Path | None = None
     folds: Folds | None = None
-    kept: Path | None = None
+    tile_folder: Path | None = None
     _trained: list[tuple[str, RunFolder]] = field(default_factory=list)
     _audits: dict[str, AuditedCohort] = field(default_factory=dict)
     _masks: dict[str, Segmentation] = field(default_factory=dict)
@@ -104,13 +104,13 @@ class SharedStages:
         self, masked: AuditedCohort, config: TileConfig, *, out: Path | None
     ) -> tuple[TileSet, tuple[Failure, ...]]:
         """See `tiles.run`; `out` starts as the table that an earlier run cut from the same slides."""
-        kept = None
-        if self.kept is not None:
-            kept = self.kept / f"tiles-{digest_config([masked.digest, config])[:16]}.parquet"
-            if out is not None and kept.is_file() and not out.exists():
+        cached_table = None
+        if self.tile_folder is not None:
+            cached_table = self.tile_folder / f"tiles-{digest_config([masked.digest, config])[:16]}.parquet"
+            if out is not None and cached_table.is_file() and not out.exists():
                 with atomic_path(out) as here:
-                    shutil.copyfile(kept, here)
-        return tile_stage.run(masked, config, out=out or kept, workers=self.resources.workers)
+                    shutil.copyfile(cached_table, here)
+        return tile_stage.run(masked, config, out=out or cached_table, workers=self.resources.workers)
 
     def copy_fold(self, recipe: Recipe, number: int, *, out: Path) -> None:
         """Put a fold of an earlier run here, if it was trained by the same choices and `out` is not there yet.

@@ -50,7 +50,7 @@ def sources_of(folders: Sequence[RunFolder]) -> list[Source]:
     twice = [root for root, num in Counter(roots).items() if num > 1]
     if twice:
         raise UsageError(f"run {twice[0].name} is named twice; name each run once")
-    found = []
+    sources = []
     for folder, name in zip(folders, _names(roots), strict=True):
         identity = folder.require_finished()
         if "ensemble" in identity:
@@ -61,8 +61,8 @@ def sources_of(folders: Sequence[RunFolder]) -> list[Source]:
                 f"run {name}: {damaged[0]} is missing or changed; give its `tilewise train` command again"
             )
         library = LibraryRun(name, Folds.read(folder.folds), Predictions.read(folder.predictions))
-        found.append(Source(folder, identity, parse_recipe(identity["recipe"], str(folder.identity)), library))
-    return found
+        sources.append(Source(folder, identity, parse_recipe(identity["recipe"], str(folder.identity)), library))
+    return sources
 
 
 def digests_of(sources: Sequence[Source]) -> dict[str, str]:

@@ -63,7 +63,7 @@ class _Request:
     seed: int
     names: tuple[str, ...]
     rows: tuple[int, ...]
-    seen: tuple[str, ...]
+    training_digests: tuple[str, ...]
     data: Path
     out: Path
     key: str
@@ -127,20 +127,20 @@ def crossfit(
     config, weights = _with_weights(config, offline=offline)
     pairs = {item.slide_id: _Pair(item, config.input_px) for item in slides}
     outcome = run_each(_read_pair, pairs, stage="masks read", workers=workers)
-    kept = [item for item in slides if item.slide_id in outcome.results]
+    readable = [item for item in slides if item.slide_id in outcome.results]
     requests, folders, keys = {}, [], []
     with cache_writes(), tempfile.TemporaryDirectory(prefix=".squares", dir=_made(cache)) as temporary:
         data = Path(temporary) / "squares.npy"
-        if kept:
-            np.save(data, np.stack([outcome.results[item.slide_id] for item in kept]))
+        if readable:
+            np.save(data, np.stack([outcome.results[item.slide_id] for item in readable]))
         for number in range(config.num_folds):
-            rows = tuple(row for row, item in enumerate(kept) if fold_of_group[item.group] != number)
+            rows = tuple(row for row, item in enumerate(readable) if fold_of_group[item.group] != number)
             if len(rows) < 2:
                 raise TrainingError(
                     f"segment: network {number} has {len(rows)} slides to learn from, at least 2 are needed; "
                     "give more masks"
                 )
-            learnt = [kept[row] for row in rows]
+            learnt = [readable[row] for row in rows]
             what = [[item.slide_id, item.content, item.pixel_digest] for item in learnt]
             key = digest_config(
                 [CODE, config.model_dump(mode="json", exclude={"weights"}), weights, seed, number, what]
@@ -154,7 +154,7 @@ def crossfit(
                 seed=derived_seed(seed, number),
                 names=tuple(item.slide_id for item in learnt),
                 rows=rows,
-                seen=tuple(item.pixel_digest for item in learnt),
+                training_digests=tuple(item.pixel_digest for item in learnt),
                 data=data,
                 out=folder,
                 key=key,
@@ -217,4 +217,4 @@ def _train(request: _Request) -> None:
     origin = {"inputs": request.key, "fold": request.number, "seed": request.seed, "loss": loss,
               "num_slides": len(request.names)}  # fmt: skip
     config = request.config.model_copy(update={"weights": None})
-    FoldNetwork(config, weights, frozenset(request.seen), origin).save(request.out)
+    FoldNetwork(config, weights, frozenset(request.training_digests), origin).save(request.out)

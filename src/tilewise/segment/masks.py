@@ -85,17 +85,17 @@ def find_mask(request: MaskRequest) -> SegmentedMask:
         SlideError: the slide or its own mask cannot be read.
         UsageError: the cache cannot be written to.
     """
-    kept = _kept(request.folder)
-    if kept is not None:
-        return kept
+    cached = _cached(request.folder)
+    if cached is not None:
+        return cached
     item, config = request.slide, request.config
     rgb = read_image(item.slide.path, max_pixels=item.size.area)
-    mask, fallback = _found(request, rgb), ""
+    mask, fallback = _segment(request, rgb), ""
     if not mask.any() and config.method != "tissue":
         fallback = f"{config.method} found no region; tissue taken instead"
         mask = clean(tissue_mask(rgb), config.smallest_region)
     own = read_mask(item.slide, item.size)[0] if item.use_mask else None
-    about: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "digest": mask_digest(mask),
         "share": float(mask.mean()),
         "fallback": fallback,
@@ -105,9 +105,9 @@ def find_mask(request: MaskRequest) -> SegmentedMask:
     with cache_writes():
         data = bytes(imagecodecs.png_encode(mask.astype(np.uint8) * 255, level=5))
         write_bytes(request.folder / "mask.png", data, durable=False)
-        about_file = about | {"file": digest_bytes(data)}
-        write_json(request.folder / "mask.json", about_file, schema=_SCHEMA, version=_VERSION)
-    return SegmentedMask(request.folder / "mask.png", **about)
+        whole = metadata | {"file": digest_bytes(data)}
+        write_json(request.folder / "mask.json", whole, schema=_SCHEMA, version=_VERSION)
+    return SegmentedMask(request.folder / "mask.png", **metadata)
 
 
 def clean(mask: Mask, smallest: float) -> Mask:
@@ -122,7 +122,7 @@ def clean(mask: Mask, smallest: float) -> Mask:
     return mask
 
 
-def _found(request: MaskRequest, rgb: npt.NDArray[np.uint8]) -> Mask:
+def _segment(request: MaskRequest, rgb: npt.NDArray[np.uint8]) -> Mask:
     config = request.config
     tissue = tissue_mask(rgb)
     if config.method == "tissue":
@@ -141,7 +141,7 @@ def _found(request: MaskRequest, rgb: npt.NDArray[np.uint8]) -> Mask:
     return clean(plane >= config.mask_threshold, config.smallest_region)
 
 
-def _kept(folder: Path) -> SegmentedMask | None:
+def _cached(folder: Path) -> SegmentedMask | None:
     path = folder / "mask.png"
     if not path.is_file():
         return None

@@ -94,16 +94,16 @@ def _try_out(network: Any, depth: int) -> None:
 
 def _carry_over(whole: nn.Module, network: nn.Module, card: EncoderCard) -> None:
     """Copy weights by name. timm writes `layers_0` for `layers.0` where it takes a network apart for its features."""
-    given = {name.replace(".", "_"): tensor for name, tensor in whole.state_dict().items()}
+    weights = {name.replace(".", "_"): tensor for name, tensor in whole.state_dict().items()}
     encoder = cast("nn.Module", network.encoder).model
     wanted = cast("nn.Module", encoder).state_dict()
-    found = {}
+    matched = {}
     for name, tensor in wanted.items():
         plain = name.removeprefix("model.").replace(".", "_")
-        if plain not in given or given[plain].shape != tensor.shape:
+        if plain not in weights or weights[plain].shape != tensor.shape:
             raise EncoderUnavailable(
                 f"encoder {card.name}: its weight {name} has no place in a U-Net's encoder; set segment.unet.init to "
                 f"random, or {_CHOOSE}"
             )
-        found[name] = given[plain]
-    cast("nn.Module", encoder).load_state_dict(found)
+        matched[name] = weights[plain]
+    cast("nn.Module", encoder).load_state_dict(matched)

@@ -51,7 +51,7 @@ def write_output(
     for one in segmentation.slides:
         if one.used:
             with atomic_path(out / masks[one.slide_id]) as temporary:
-                shutil.copyfile(one.found.path, temporary)
+                shutil.copyfile(one.mask.path, temporary)
     if segmentation.networks and config.unet.networks is None:
         Segmenter(tuple(FoldNetwork.load(folder) for folder in segmentation.networks)).save(out / NETWORKS)
     write_text(out / TABLE, _table(out, slides, masks))
@@ -71,16 +71,16 @@ def made_masks(out: Path) -> str:
     try:
         used = [row for row in data["slides"] if row["used"]]
         tissue = sum(row["fallback"] is not None for row in used)
-        said = f"{len(used)} of {len(data['slides'])} slides were cut by masks that were made"
-        said += f" ({data['config']['method']}{f', on {tissue} of tissue instead' * bool(tissue)})"
+        sentence = f"{len(used)} of {len(data['slides'])} slides were cut by masks that were made"
+        sentence += f" ({data['config']['method']}{f', on {tissue} of tissue instead' * bool(tissue)})"
         score = data["scores"]["dice"]
         if score["value"] is not None:
-            said += (
+            sentence += (
                 f"; Dice with the masks that were there: {score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
             )
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{out / SUMMARY} is damaged ({error!r}); train the run again") from error
-    return said + "."
+    return sentence + "."
 
 
 def made_paths(out: Path) -> dict[str, Path]:
@@ -126,11 +126,11 @@ def _summary(segmentation: Segmentation, masks: Mapping[str, str], config: Segme
                 "mask": masks.get(one.slide_id),
                 "made_by": one.made_by,
                 "used": one.used,
-                "share": one.found.share,
-                "fallback": one.found.fallback or None,
+                "share": one.mask.share,
+                "fallback": one.mask.fallback or None,
                 "note": one.note or None,
-                "dice": one.found.dice,
-                "boundary_f": one.found.boundary_f,
+                "dice": one.mask.dice,
+                "boundary_f": one.mask.boundary_f,
             }
             for one in segmentation.slides
         ],

@@ -29,14 +29,14 @@ class SlideMask:
         slide_id: the table's own spelling.
         made_by: `tissue`, `sam`, `network 2`, or `mean of 4 networks`.
         used: whether it takes the place of what the slide had.
-        found: the mask.
+        mask: the mask.
         note: what a reader should know (that networks had seen the slide, say); empty otherwise.
     """
 
     slide_id: str
     made_by: str
     used: bool
-    found: SegmentedMask
+    mask: SegmentedMask
     note: str = ""
 
 
@@ -124,11 +124,11 @@ def segment(
         SlideMask(
             name,
             sources[name].made_by,
-            used=found.share > 0 and (config.slides == "all" or not items[name].use_mask),
-            found=found,
+            used=mask.share > 0 and (config.slides == "all" or not items[name].use_mask),
+            mask=mask,
             note=sources[name].note,
         )
-        for name, found in outcome.results.items()
+        for name, mask in outcome.results.items()
     )
     failures = (*failures, *outcome.failures)
     slides = {one.slide_id: one for one in made}
@@ -152,7 +152,7 @@ def _sources(
         load_sam(config.sam, offline=offline)
         return dict.fromkeys(names, _Source("sam", origin=(sam_digest(config.sam),))), (), ()
     if config.unet.networks is not None:
-        return *_of_given(audited, config.unet.networks), ()
+        return *_of_folder(audited, config.unet.networks), ()
     masked = [item for item in audited.slides if item.use_mask]
     if not masked:
         raise UsageError(
@@ -171,7 +171,7 @@ def _sources(
     return sources, fitted.networks, fitted.failures
 
 
-def _of_given(audited: AuditedCohort, folder: Path) -> tuple[dict[str, _Source], tuple[Path, ...]]:
+def _of_folder(audited: AuditedCohort, folder: Path) -> tuple[dict[str, _Source], tuple[Path, ...]]:
     """Networks trained before; a slide that some of them learnt from is left to the others."""
     try:
         folders = tuple(path.resolve() for path in member_folders(folder))
@@ -185,7 +185,7 @@ def _of_given(audited: AuditedCohort, folder: Path) -> tuple[dict[str, _Source],
     for item in audited.slides:
         chosen = unseen(tuple(members.values()), digests[item.group])
         picked = tuple(path for path, member in members.items() if any(member is one for one in chosen))
-        saw = any(member.seen & digests[item.group] for member in chosen)
+        saw = any(member.training_digests & digests[item.group] for member in chosen)
         sources[item.slide_id] = _Source(
             f"mean of {len(picked)} networks" if len(picked) > 1 else f"network {folders.index(picked[0])}",
             picked,
@@ -199,14 +199,14 @@ def _with_mask(item: AuditedSlide, made: SlideMask | None) -> AuditedSlide:
     if made is None:
         return item
     if not made.used:
-        lost = not item.use_mask and made.found.share == 0
+        lost = not item.use_mask and made.mask.share == 0
         return replace(item, mask_fault=item.mask_fault or _NO_MASK) if lost else item
     return replace(
         item,
-        slide=replace(item.slide, mask_path=made.found.path),
+        slide=replace(item.slide, mask_path=made.mask.path),
         use_mask=True,
         mask_fault="",
-        content=digest_config([item.content, made.found.digest]),
+        content=digest_config([item.content, made.mask.digest]),
     )
 
 
@@ -214,6 +214,6 @@ def _scores(made: tuple[SlideMask, ...], items: Mapping[str, AuditedSlide], seed
     groups = {name: item.group for name, item in items.items()}
     scores = {}
     for metric in ("dice", "boundary_f"):
-        known = {one.slide_id: value for one in made if (value := getattr(one.found, metric)) is not None}
+        known = {one.slide_id: value for one in made if (value := getattr(one.mask, metric)) is not None}
         scores[metric] = mean_with_interval(known, groups, seed=seed)
     return scores

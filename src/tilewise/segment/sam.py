@@ -103,18 +103,18 @@ def sam_probability(
     pixels[: small[1], : small[0]] = (scaled / 255.0 - IMAGENET_MEAN) / IMAGENET_STD
     best = np.full((side, side), -np.inf, np.float32)
     with torch.inference_mode():
-        seen = model.get_image_embeddings(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+        embeddings = model.get_image_embeddings(torch.from_numpy(pixels).permute(2, 0, 1)[None])
         for start in range(0, len(boxes), _PROMPTS_AT_ONCE):
             some = slice(start, start + _PROMPTS_AT_ONCE)
-            found = model(
-                image_embeddings=seen,
+            outputs = model(
+                image_embeddings=embeddings,
                 input_boxes=torch.from_numpy(boxes[some] * scale).float()[None],
                 input_points=torch.from_numpy(points[some] * scale).float()[None, :, None],
                 input_labels=torch.ones((1, len(boxes[some]), 1), dtype=torch.int64),
                 multimask_output=False,
             )
             logits_PHW = torch.nn.functional.interpolate(
-                found.pred_masks[0], (side, side), mode="bilinear", align_corners=False
+                outputs.pred_masks[0], (side, side), mode="bilinear", align_corners=False
             )[:, 0].numpy()
             best = np.maximum(best, logits_PHW.max(axis=0))
     inside = np.ascontiguousarray(best[: small[1], : small[0]])

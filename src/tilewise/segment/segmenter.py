@@ -36,13 +36,13 @@ class FoldNetwork:
     Attributes:
         config: how it was built and trained.
         weights: parameters and buffers by their torch names.
-        seen: pixel digests of the slides it learnt from.
+        training_digests: pixel digests of the slides it learnt from.
         origin: what it was made from; plain data.
     """
 
     config: UNetConfig
     weights: Mapping[str, npt.NDArray[Any]]
-    seen: frozenset[str]
+    training_digests: frozenset[str]
     origin: Mapping[str, Any] = field(default_factory=dict)
 
     def predict(self, rgb: npt.NDArray[np.uint8]) -> Plane:
@@ -74,13 +74,13 @@ class FoldNetwork:
         """Write both files; the description comes last and holds the digest of the weights."""
         weights = {name: np.array(array, order="C") for name, array in self.weights.items()}
         digest = write_tensors(folder / _WEIGHTS, weights)
-        about = {
+        metadata = {
             "config": self.config.model_dump(mode="json"),
-            "seen": sorted(self.seen),
+            "seen": sorted(self.training_digests),
             "origin": dict(self.origin),
             "weights_digest": digest,
         }
-        write_json(folder / _ABOUT, about, schema=_SCHEMA, version=_VERSION)
+        write_json(folder / _ABOUT, metadata, schema=_SCHEMA, version=_VERSION)
 
     @classmethod
     def load(cls, folder: Path) -> FoldNetwork:
@@ -89,11 +89,11 @@ class FoldNetwork:
         Raises:
             ArtifactError: a file is missing, damaged, or does not fit the other.
         """
-        about = read_json(folder / _ABOUT, schema=_SCHEMA, version=_VERSION)
+        metadata = read_json(folder / _ABOUT, schema=_SCHEMA, version=_VERSION)
         try:
-            weights = read_tensors(folder / _WEIGHTS, about["weights_digest"], described_in=_ABOUT, again=_AGAIN)
-            config = UNetConfig.model_validate(about["config"])
-            return cls(config, weights, frozenset(map(str, about["seen"])), dict(about["origin"]))
+            weights = read_tensors(folder / _WEIGHTS, metadata["weights_digest"], described_in=_ABOUT, again=_AGAIN)
+            config = UNetConfig.model_validate(metadata["config"])
+            return cls(config, weights, frozenset(map(str, metadata["seen"])), dict(metadata["origin"]))
         except (KeyError, TypeError, ValueError, ValidationError) as error:
             raise ArtifactError(f"{folder} holds no whole network ({error!r}); {_AGAIN}") from error
 
@@ -162,8 +162,8 @@ def member_folders(folder: Path) -> list[Path]:
     Raises:
         ArtifactError: `segmenter.json` is missing or damaged.
     """
-    about = read_json(folder / _MEMBERS, schema=_SCHEMA_OF_MEMBERS, version=_VERSION)
-    number = about.get("num_members")
+    metadata = read_json(folder / _MEMBERS, schema=_SCHEMA_OF_MEMBERS, version=_VERSION)
+    number = metadata.get("num_members")
     if not isinstance(number, int) or number < 1:
         raise ArtifactError(f"{folder / _MEMBERS} is damaged; {_AGAIN}")
     return [folder / str(index) for index in range(number)]
@@ -183,7 +183,7 @@ def segmenter_digest(folder: Path) -> str:
 
 def unseen(members: tuple[FoldNetwork, ...], digests: Collection[str]) -> tuple[FoldNetwork, ...]:
     """The members that saw none of these slides; all of them where there is none such."""
-    return tuple(member for member in members if not member.seen.intersection(digests)) or members
+    return tuple(member for member in members if not member.training_digests.intersection(digests)) or members
 
 
 @lru_cache(maxsize=20)

@@ -46,12 +46,12 @@ def write_sheet(path: Path, segmentation: Segmentation, *, workers: int | None =
         workers: processes that draw; None takes every processor.
     """
     before = {item.slide_id: item for item in segmentation.before.slides}
-    ranked = sorted(segmentation.slides, key=lambda one: 2.0 if one.found.dice is None else one.found.dice)
-    shown = _chosen(ranked)
-    requests = {one.slide_id: _Request(before[one.slide_id], one) for one in shown}
+    ranked = sorted(segmentation.slides, key=lambda one: 2.0 if one.mask.dice is None else one.mask.dice)
+    chosen = _chosen(ranked)
+    requests = {one.slide_id: _Request(before[one.slide_id], one) for one in chosen}
     pictures = run_each(_draw, requests, stage="pictures", workers=workers).results
-    figures = "\n".join(_figure(one, pictures.get(one.slide_id)) for one in shown)
-    left_out = f" {len(shown)} of {len(ranked)} slides are shown." if len(shown) < len(ranked) else ""
+    figures = "\n".join(_figure(one, pictures.get(one.slide_id)) for one in chosen)
+    left_out = f" {len(chosen)} of {len(ranked)} slides are shown." if len(chosen) < len(ranked) else ""
     write_text(
         path,
         f"""<!doctype html>
@@ -70,23 +70,23 @@ mask that was made. What agrees least comes first.{left_out}</p>
 
 def summary(segmentation: Segmentation) -> list[str]:
     """What came of it, in sentences."""
-    said = [
+    sentences = [
         f"{sum(one.used for one in segmentation.slides)} of {len(segmentation.before.slides)} slides got a new mask."
     ]
     for name, what in (("dice", "Dice"), ("boundary_f", "Boundary F")):
         score = segmentation.scores[name]
         if score["value"] is not None:
-            said.append(
+            sentences.append(
                 f"{what} with the masks that were there: {score['value']:.3f} ({score['low']:.3f} to "
                 f"{score['high']:.3f}, {score['num_slides']} slides)."
             )
-    fallbacks = [one.slide_id for one in segmentation.slides if one.found.fallback]
+    fallbacks = [one.slide_id for one in segmentation.slides if one.mask.fallback]
     if fallbacks:
-        said.append(f"{len(fallbacks)} fell back to tissue, {fallbacks[0]} for one.")
-    empty = [one.slide_id for one in segmentation.slides if one.found.share == 0]
+        sentences.append(f"{len(fallbacks)} fell back to tissue, {fallbacks[0]} for one.")
+    empty = [one.slide_id for one in segmentation.slides if one.mask.share == 0]
     if empty:
-        said.append(f"On {len(empty)} not even tissue was found, {empty[0]} for one.")
-    return said
+        sentences.append(f"On {len(empty)} not even tissue was found, {empty[0]} for one.")
+    return sentences
 
 
 def _chosen(ranked: list[SlideMask]) -> list[SlideMask]:
@@ -98,17 +98,17 @@ def _chosen(ranked: list[SlideMask]) -> list[SlideMask]:
 
 
 def _figure(one: SlideMask, pictures: tuple[str, str] | None) -> str:
-    found = one.found
-    score = "" if found.dice is None else f"Dice {found.dice:.2f}, boundary F {found.boundary_f:.2f}, "
+    mask = one.mask
+    score = "" if mask.dice is None else f"Dice {mask.dice:.2f}, boundary F {mask.boundary_f:.2f}, "
     used = "" if one.used else ", not used"
-    notes = "; ".join(text for text in (found.fallback, one.note) if text)
-    shown = "".join(
+    notes = "; ".join(text for text in (mask.fallback, one.note) if text)
+    images = "".join(
         f'<img src="{address}" alt="{html.escape(one.slide_id)}, {when}">'
         for address, when in zip(pictures or (), ("before", "after"), strict=False)
     )
     return (
-        f"<figure><div>{shown or 'cannot be drawn'}</div><figcaption><b>{html.escape(one.slide_id)}</b><br>{score}"
-        f"{found.share:.0%} of the slide, by {html.escape(one.made_by)}{used}"
+        f"<figure><div>{images or 'cannot be drawn'}</div><figcaption><b>{html.escape(one.slide_id)}</b><br>{score}"
+        f"{mask.share:.0%} of the slide, by {html.escape(one.made_by)}{used}"
         f"{f'<br><span class=note>{html.escape(notes)}</span>' if notes else ''}</figcaption></figure>"
     )
 
@@ -118,17 +118,17 @@ def _draw(request: _Request) -> tuple[str, str]:
     with open_slide(item.slide.path, max_pixels=item.size.area) as reader:
         small = reader.thumbnail(_SIDE)
     own = read_mask(item.slide, item.size)[0] if item.use_mask else None
-    made = read_samples(request.made.found.path).pixels.reshape(item.size.height, item.size.width) > 0
+    made = read_samples(request.made.mask.path).pixels.reshape(item.size.height, item.size.width) > 0
     return _picture(small, own, _BEFORE), _picture(small, made, _AFTER)
 
 
 def _picture(rgb: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_] | None, colour: tuple[int, int, int]) -> str:
-    shown = rgb.copy()
+    drawn = rgb.copy()
     if mask is not None:
         height, width = rgb.shape[:2]
         small = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) >= 0.5
         outlines, _ = cv2.findContours(small.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(shown, outlines, -1, colour, 2, cv2.LINE_AA)
+        cv2.drawContours(drawn, outlines, -1, colour, 2, cv2.LINE_AA)
     buffer = io.BytesIO()
-    Image.fromarray(shown).save(buffer, "WEBP", quality=_QUALITY, method=4)
+    Image.fromarray(drawn).save(buffer, "WEBP", quality=_QUALITY, method=4)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

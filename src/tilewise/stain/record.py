@@ -36,14 +36,13 @@ class StainRecord:
         """How many slides keep their own colours, and why; '' where none does."""
         if not self.unnormalised:
             return ""
+        num = len(self.unnormalised)
         named = "; ".join(f"{name} ({reason})" for name, reason in list(self.unnormalised.items())[:_NAMED])
-        more = (
-            f"; and {len(self.unnormalised) - _NAMED} more, named in {NAME}" if len(self.unnormalised) > _NAMED else ""
-        )
-        keep = "keeps its" if len(self.unnormalised) == 1 else "keep their"
+        more = f"; and {num - _NAMED} more, named in {NAME}" if num > _NAMED else ""
+        keep = "keeps its" if num == 1 else "keep their"
         return (
-            f"{len(self.unnormalised)} of {self.num_slides} slides {keep} own colours, in whole or in part, because "
-            f"the estimate of the stain is not to be believed: {named}{more}."
+            f"{num} of {self.num_slides} slides {keep} own colours, in whole or in part, because the estimate of the "
+            f"stain is not to be believed: {named}{more}."
         )
 
     def write(self, path: Path) -> None:

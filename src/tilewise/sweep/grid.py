@@ -62,16 +62,16 @@ class Grid(BaseModel):
         Raises:
             RecipeError: an override has another form.
         """
-        given: Settings = {}
+        settings: Settings = {}
         for override in overrides:
             key, equals, value = override.partition("=")
             if not equals or not key.strip():
                 raise RecipeError(f"--set {override!r} is not of the form key.key=value")
             try:
-                given[key.strip()] = parse_yaml(value)
+                settings[key.strip()] = parse_yaml(value)
             except yaml.YAMLError as error:
                 raise RecipeError(f"--set {override!r}: the value is not YAML ({error})") from error
-        return self.model_copy(update={"recipe": recipe or self.recipe, "set": {**self.set, **given}})
+        return self.model_copy(update={"recipe": recipe or self.recipe, "set": {**self.set, **settings}})
 
 
 def packaged_grids() -> dict[str, str]:

@@ -83,20 +83,20 @@ class Row(Protocol):
 def notices(rows: Sequence[Row]) -> list[str]:
     """What must be read before any score: which rows are not what the grid says, and which are one and the same."""
     changed = [name for row in rows if row.notes for name in (row.name, *row.also)]
-    said = []
+    sentences = []
     if changed:
         first = next(row.notes[0] for row in rows if row.notes)
-        said.append(
+        sentences.append(
             f"Not run as the grid says, because this machine lacks weights: {', '.join(changed)}. The notes of each "
             f"variant, on the page and in `sweep.csv`, say what was changed; the first: {first}"
         )
-    said += [
+    sentences += [
         f"{row.name} stands for {count(len(row.also), 'further row')} of the grid too, which came to the very same "
         f"recipe: {', '.join(row.also)}."
         for row in rows
         if row.also
     ]
-    return said
+    return sentences
 
 
 def sentences(table: SweepTable) -> list[str]:
@@ -104,20 +104,22 @@ def sentences(table: SweepTable) -> list[str]:
     scored = [row for row in table.rows if row.error is None]
     if not scored:
         return ["No variant has a score; the table names what stopped each of them."]
-    said = []
+    sentences = []
     chosen = table.chosen
     if chosen is not None:
         score = chosen.test[table.metric]
-        said.append(
+        sentences.append(
             f"Chosen by its `validation` score: {chosen.name}. On the test slides, which had no part in the choice, "
             f"its "
             f"{METRIC_NAMES[table.metric]} is {number(score['value'], 3)} ({interval(score, 3)})."
         )
     elif len(table.rows) == 1 and scored[0].also:
-        said.append("There is nothing to compare or to choose from: all rows of the grid are one and the same run.")
-    said += _differences(scored, table.metric)
+        sentences.append(
+            "There is nothing to compare or to choose from: all rows of the grid are one and the same run."
+        )
+    sentences += _differences(scored, table.metric)
     failed = len(table.rows) - len(scored)
-    return said + ([f"{count(failed, 'variant')} failed."] if failed else [])
+    return sentences + ([f"{count(failed, 'variant')} failed."] if failed else [])
 
 
 def _differences(scored: list[SweepRow], metric: str) -> list[str]:
@@ -127,11 +129,11 @@ def _differences(scored: list[SweepRow], metric: str) -> list[str]:
     clear = [row for row in others if (row.adjusted[metric] or 1.0) < _LIKELY]
     if not clear:
         tried = count(len(others), "comparison")
-        told = (
+        sentence = (
             f"No variant can be told from {first.name}: in {tried}, no difference is larger than chance makes it, "
             "adjusted for their number. The order of the rows below says little."
         )
-        return [told]
+        return [sentence]
     names = ", ".join(f"{row.name} ({_signed(row.difference[metric]['difference']['value'])})" for row in clear)
     return [f"Told from {first.name} beyond chance, adjusted for the number of rows: {names}."]
 

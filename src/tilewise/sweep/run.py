@@ -51,9 +51,9 @@ def run_sweep(
         FoldsError: the slides cannot be split as asked.
     """
     with RunFolder(out).locked():
-        about = _claim(variants, out, shared)
-        seconds = about["seconds"]
-        shared.kept = out / "shared"
+        record = _claim(variants, out, shared)
+        seconds = record["seconds"]
+        shared.tile_folder = out / "shared"
         shared.folds = folds = _common_folds(variants, shared, out / _FOLDS)
         done: dict[int, VariantResult] = {}
 
@@ -63,7 +63,7 @@ def run_sweep(
                 if one.seconds is not None:
                     seconds[name] = one.seconds
                 done[number] = replace(one, seconds=seconds.get(name))
-            _write_about(out, about)
+            _write_record(out, record)
             if tell is not None:
                 tell([done[number] for number in sorted(done)], folds)
 
@@ -102,33 +102,33 @@ def _common_folds(variants: Sequence[Variant], shared: SharedStages, path: Path)
 
 def _claim(variants: Sequence[Variant], out: Path, shared: SharedStages) -> dict[str, Any]:
     """Make the folder this sweep's, or find that it is; what is known of it, with the seconds of finished variants."""
-    path, about = out / _ABOUT, _about(variants, shared)
+    path, record = out / _ABOUT, _record(variants, shared)
     if not path.is_file():
         foreign = visible_names(out)
         if foreign:
             raise UsageError(f"{out} is not empty and holds no sweep ({foreign[0]}); choose another --out")
-        _write_about(out, about)
-        return about
-    found = read_json(path, schema=_SCHEMA, version=_VERSION)
+        _write_record(out, record)
+        return record
+    saved = read_json(path, schema=_SCHEMA, version=_VERSION)
     try:
-        rows = len(found["variants"])
-        same = all(found[key] == about[key] for key in ("cohort", "seed", "decisions"))
-        if not same or found["variants"] != about["variants"][:rows]:
+        rows = len(saved["variants"])
+        same = all(saved[key] == record[key] for key in ("cohort", "seed", "decisions"))
+        if not same or saved["variants"] != record["variants"][:rows]:
             raise UsageError(
                 f"{out} holds another sweep; choose another --out, or delete that folder. Variants can be added at the "
                 "end of a grid, not changed"
             )
-        return about | {"seconds": {str(name): float(value) for name, value in found["seconds"].items()}}
+        return record | {"seconds": {str(name): float(value) for name, value in saved["seconds"].items()}}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtifactError(f"{path} is damaged ({error!r}); sweep into another folder") from error
 
 
-def _write_about(out: Path, about: dict[str, Any]) -> None:
-    ordered = about | {"seconds": dict(sorted(about["seconds"].items()))}
+def _write_record(out: Path, record: dict[str, Any]) -> None:
+    ordered = record | {"seconds": dict(sorted(record["seconds"].items()))}
     write_json(out / _ABOUT, ordered, schema=_SCHEMA, version=_VERSION)
 
 
-def _about(variants: Sequence[Variant], shared: SharedStages) -> dict[str, Any]:
+def _record(variants: Sequence[Variant], shared: SharedStages) -> dict[str, Any]:
     decisions = shared.decisions
     return {
         "cohort": str(shared.cohort.root.resolve()),

@@ -91,8 +91,8 @@ def train_all(places: Sequence[Place], shared: SharedStages, note: Note) -> None
         jobs = _chains(others)
         workers = min(shared.resources.workers or default_workers(), len(jobs))
         apart = workers > 1
-        given = shared.for_worker() if apart else shared
-        items = {name: _Job(chain, given, apart) for name, chain in jobs.items()}
+        job_shared = shared.for_worker() if apart else shared
+        items = {name: _Job(chain, job_shared, apart) for name, chain in jobs.items()}
         outcome = run_each(_work, items, stage="heads", workers=workers, on_result=tell)
         for failure in outcome.failures:  # its process died; whatever else stops a variant it says itself
             lost = [(place.number, VariantResult(place.variant, place.folder, error=failure.message))

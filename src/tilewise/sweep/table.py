@@ -145,9 +145,9 @@ class Scorer:
             if first is not None and name in tables:
                 if (name, first, everywhere) not in self._known:
                     own, other = _only(tables[name], everywhere), _only(tables[first], everywhere)
-                    found = self._evaluate(one, own, folds)
+                    evaluation = self._evaluate(one, own, folds)
                     against = None if name == first else _part(other, "test")
-                    self._known[name, first, everywhere] = self._fields(found, own, against, folds)
+                    self._known[name, first, everywhere] = self._fields(evaluation, own, against, folds)
                 row = replace(row, **self._known[name, first, everywhere], num_slides=len(tests[name]))
             rows.append(row)
         left_out = sorted(frozenset[str]().union(*tests.values()) - everywhere)
@@ -167,7 +167,7 @@ class Scorer:
         return evaluate(table, folds.classes, self.config, seed=self.seed, training_counts=count_training(folds))
 
     def _fields(
-        self, found: Evaluation, table: pd.DataFrame, first: pd.DataFrame | None, folds: Folds
+        self, evaluation: Evaluation, table: pd.DataFrame, first: pd.DataFrame | None, folds: Folds
     ) -> dict[str, Any]:
         """Of a row."""
         difference = {}
@@ -177,8 +177,8 @@ class Scorer:
             difference = {name: {key: row[key] for key in ("difference", "p_value")} for name, row in metrics}
         return {
             "validation": validation_score(table, folds.classes, self.config.metric),
-            "test": _plain(found.out_of_fold),
-            "holdout": {} if found.holdout is None else _plain(found.holdout),
+            "test": _plain(evaluation.out_of_fold),
+            "holdout": {} if evaluation.holdout is None else _plain(evaluation.holdout),
             "difference": difference,
         }
 
@@ -234,9 +234,9 @@ def _flat(row: SweepRow, metric: PrimaryMetric) -> dict[str, Any]:
         for name, score in scores.items():
             flat |= {f"{where}_{name}": score["value"], f"{where}_{name}_low": score["low"]}
             flat[f"{where}_{name}_high"] = score["high"]
-    for name, found in row.difference.items():
-        flat |= {f"difference_{name}{end}": found["difference"][key] for end, key in _ENDS.items()}
-        flat |= {f"p_value_{name}": found["p_value"], f"p_value_{name}_holm": row.adjusted.get(name)}
+    for name, comparison in row.difference.items():
+        flat |= {f"difference_{name}{end}": comparison["difference"][key] for end, key in _ENDS.items()}
+        flat |= {f"p_value_{name}": comparison["p_value"], f"p_value_{name}_holm": row.adjusted.get(name)}
     flat |= {"num_slides": row.num_slides, "seconds": row.seconds, "run": row.run, "same_as": ", ".join(row.also)}
     return flat | {"notes": " ".join(row.notes), "error": row.error or ""}
 

@@ -60,9 +60,9 @@ def variants_of(grid: Grid, *, offline: bool = False) -> tuple[Variant, ...]:
     made = []
     for name, own, settings in _rows(grid):
         base = own or grid.recipe or DEFAULT
-        given = [_override(key, value) for key, value in {**grid.set, **settings}.items()]
+        values = [_override(key, value) for key, value in {**grid.set, **settings}.items()]
         try:
-            recipe = load_recipe(base, given)
+            recipe = load_recipe(base, values)
         except RecipeError as error:
             raise RecipeError(f"variant {name!r} of grid {grid.name}: {error}") from error
         if offline:
@@ -107,7 +107,7 @@ def factor_columns(variants: Sequence[Variant]) -> dict[str, list[Any]]:
 
 
 def _rows(grid: Grid) -> Iterator[tuple[str, str | None, Settings]]:
-    levels = [_levels(name, given) for name, given in grid.factors.items()]
+    levels = [_levels(name, values) for name, values in grid.factors.items()]
     if levels:
         for combination in itertools.product(*levels):
             name = ", ".join(label for label, _ in combination)
@@ -119,13 +119,13 @@ def _rows(grid: Grid) -> Iterator[tuple[str, str | None, Settings]]:
         yield variant.name, first if grid.cumulative else variant.recipe, so_far
 
 
-def _levels(name: str, given: list[Any] | dict[str, Settings]) -> list[tuple[str, Settings]]:
-    if isinstance(given, dict):
-        return [(f"{name} {label}", settings) for label, settings in given.items()]
-    return [(f"{name.rpartition('.')[2]} {_said(value)}", {name: value}) for value in given]
+def _levels(name: str, values: list[Any] | dict[str, Settings]) -> list[tuple[str, Settings]]:
+    if isinstance(values, dict):
+        return [(f"{name} {label}", settings) for label, settings in values.items()]
+    return [(f"{name.rpartition('.')[2]} {_spelled(value)}", {name: value}) for value in values]
 
 
-def _said(value: Any) -> str:
+def _spelled(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -92,8 +92,8 @@ def test_a_mask_whose_weights_are_zero_changes_nothing_until_it_is_trained(famil
     batch = draw_batch(4, alone.card.input_px)
     assert torch.equal(masked.features(batch), alone.features(batch))
     for name, tensor in alone.encoder.state_dict().items():
-        found = {key.replace(".image.", "."): value for key, value in masked.encoder.state_dict().items()}
-        assert torch.equal(found[name], tensor)
+        computed = {key.replace(".image.", "."): value for key, value in masked.encoder.state_dict().items()}
+        assert torch.equal(computed[name], tensor)
     steps(masked.train(), batch, torch.tensor([0, 1, 0, 1]), 2)
     weight = next(module.mask.weight for module in masked.modules() if isinstance(module, MaskStem))
     assert weight.abs().max() > 0
@@ -123,8 +123,8 @@ def test_pixels_are_normalised_as_the_frozen_encoder_does_it(tmp_path: Path) -> 
     tiles_NHWC = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
     expected = build_encoder(config).encode(tiles_NHWC)
     with torch.inference_mode():
-        found = network.features(TileBatch(torch.from_numpy(tiles_NHWC).permute(0, 3, 1, 2)[:, None])).numpy()
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+        computed = network.features(TileBatch(torch.from_numpy(tiles_NHWC).permute(0, 3, 1, 2)[:, None])).numpy()
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 def test_tiles_of_any_size_and_kind_of_number_are_taken() -> None:

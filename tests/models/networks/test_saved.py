@@ -47,11 +47,11 @@ def test_round_trip_predicts_the_same_and_writes_the_same(config: dict[str, Any]
     one = model(**config)
     one.save(tmp_path / "a")
     back = NetworkModel.load(tmp_path / "a")
-    found = one.predict_tiles(tiles(5, **config))
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found.sum(axis=1), 1.0, rtol=1e-6)
-    assert np.ptp(found[:, 0]) > 0
-    assert back.predict_tiles(tiles(5, **config)).tobytes() == found.tobytes()
+    probabilities_NC = one.predict_tiles(tiles(5, **config))
+    assert probabilities_NC.dtype == np.float32
+    np.testing.assert_allclose(probabilities_NC.sum(axis=1), 1.0, rtol=1e-6)
+    assert np.ptp(probabilities_NC[:, 0]) > 0
+    assert back.predict_tiles(tiles(5, **config)).tobytes() == probabilities_NC.tobytes()
     assert (back.classes, back.card, back.network, back.origin) == (CLASSES, one.card, one.network, {"seed": 3})
     back.save(tmp_path / "b")
     for name in ("model.safetensors", "model.json"):
@@ -112,35 +112,35 @@ def _edit(path: Path, **changes: object) -> None:
 
 
 def _spoil(folder: Path, how: str) -> None:
-    weights, about = folder / "model.safetensors", folder / "model.json"
+    weights, metadata = folder / "model.safetensors", folder / "model.json"
     if how == "no weights":
         weights.unlink()
     elif how == "no description":
-        about.unlink()
+        metadata.unlink()
     elif how == "flipped byte":
         data = bytearray(weights.read_bytes())
         data[-1] ^= 1
         weights.write_bytes(data)
     elif how == "cut off":
         weights.write_bytes(weights.read_bytes()[:40])
-        _edit(about, weights_digest=digest_file(weights))
+        _edit(metadata, weights_digest=digest_file(weights))
     elif how == "other shape":
         tensors = load_file(weights)
         tensors["head.0.weight"] = tensors["head.0.weight"][:, :-1].copy()
         save_file(tensors, weights)
-        _edit(about, weights_digest=digest_file(weights))
+        _edit(metadata, weights_digest=digest_file(weights))
     elif how == "other classes":
-        _edit(about, classes=["A", "B", "C"])
+        _edit(metadata, classes=["A", "B", "C"])
     elif how == "other input":
-        _edit(about, network={"input": "mask_channel"})
+        _edit(metadata, network={"input": "mask_channel"})
     elif how == "unknown input":
-        _edit(about, network={"input": "sound"})
+        _edit(metadata, network={"input": "sound"})
     elif how == "unknown architecture":
-        _edit(about, encoder=json.loads(about.read_text())["encoder"] | {"architecture": "resnet19"})
+        _edit(metadata, encoder=json.loads(metadata.read_text())["encoder"] | {"architecture": "resnet19"})
     elif how == "no mask encoder":
-        _edit(about, network={"input": "dual_branch"}, head={"kind": "mlp", "hidden_sizes": [3]})
+        _edit(metadata, network={"input": "dual_branch"}, head={"kind": "mlp", "hidden_sizes": [3]})
     elif how == "unknown aggregator":
-        _edit(about, aggregator="vote")
+        _edit(metadata, aggregator="vote")
 
 
 @pytest.mark.parametrize(

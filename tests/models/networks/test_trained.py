@@ -126,8 +126,8 @@ def test_groups_hold_every_weight_once_at_the_rate_of_its_block(config: dict[str
     network = small_network("resnet", layer_decay=0.5, **config)
     network.set_trained(1)  # frozen weights are in the groups all the same: progressive training comes to them
     groups = network.parameter_groups(0.1, 0.01)
-    found = [parameter for group in groups for parameter in group["params"]]
-    assert len(found) == len(set(found)) == len(list(network.parameters()))
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    assert len(parameters) == len(set(parameters)) == len(list(network.parameters()))
     block_of = {network.get_parameter(name): block for block in network.blocks for name in block.parameters}
     factors = dict(zip([block.name for block in network.blocks], rate_factors(network.num_blocks, 0.5), strict=True))
     for group in groups:

@@ -186,15 +186,15 @@ class TileNetwork(nn.Module):
             case "image":
                 return self._encode(images_BCHW)
             case "mask_channel":
-                return self._encode(torch.cat([images_BCHW, self.pixels.masks(_given(batch.masks_BHW, "masks"))], 1))
+                return self._encode(torch.cat([images_BCHW, self.pixels.masks(_require(batch.masks_BHW, "masks"))], 1))
             case "multi_scale":
                 return self._encode(images_BCHW).reshape(len(batch), -1)
             case "dual_branch":
                 assert self.mask_encoder is not None
-                masks_BCHW = self.mask_pixels.grey(_given(batch.masks_BHW, "masks"))
+                masks_BCHW = self.mask_pixels.grey(_require(batch.masks_BHW, "masks"))
                 return torch.cat([self._encode(images_BCHW), self.mask_encoder(masks_BCHW)], dim=1)
             case "dual_stream":
-                return self._encode_streams(images_BCHW, self.pixels.images(_given(batch.wides_BCHW, "wides")))
+                return self._encode_streams(images_BCHW, self.pixels.images(_require(batch.wides_BCHW, "wides")))
         assert_never(self.config.input)
 
     def start_epoch(self, epoch: int) -> int:
@@ -269,9 +269,9 @@ class TileNetwork(nn.Module):
 
     def _own_blocks(self, encoder: Mapping[str, Iterable[Tensor]]) -> tuple[Block, ...]:
         """The encoder's blocks and the head's by the names of their parameters in this network."""
-        found = {name: self._names_of(parameters) for name, parameters in encoder.items()}
-        taken = {name for names in found.values() for name in names}
-        blocks = [Block(name, tuple(names)) for name, names in found.items() if names]
+        names_by_block = {name: self._names_of(parameters) for name, parameters in encoder.items()}
+        taken = {name for names in names_by_block.values() for name in names}
+        blocks = [Block(name, tuple(names)) for name, names in names_by_block.items() if names]
         return (*blocks, Block("head", tuple(name for name, _ in self.named_parameters() if name not in taken)))
 
     def _names_of(self, parameters: Iterable[Tensor]) -> list[str]:
@@ -304,7 +304,7 @@ def _cropped(batch: TileBatch, side: int) -> TileBatch:
     return TileBatch(crop_middle(batch.images_BSCHW, side), masks, batch.wides_BCHW)
 
 
-def _given(tensor: Tensor | None, name: str) -> Tensor:
+def _require(tensor: Tensor | None, name: str) -> Tensor:
     if tensor is None:
         raise ValueError(f"the network takes {name} beside the images, and the batch has none")
     return tensor

@@ -121,7 +121,7 @@ class NetworkModel:
     def save(self, folder: Path) -> None:
         """Write both files; `model.json` comes last and holds the digest of the other, so a half is noticed."""
         digest = write_tensors(folder / WEIGHTS_NAME, self.weights)
-        about = {
+        metadata = {
             "classes": list(self.classes),
             "network": self.network.model_dump(mode="json"),
             "encoder": self.card.as_json(),
@@ -131,7 +131,7 @@ class NetworkModel:
             "origin": dict(self.origin),
             "weights_digest": digest,
         }
-        write_json(folder / ABOUT_NAME, about, schema=SCHEMA, version=_VERSION)
+        write_json(folder / ABOUT_NAME, metadata, schema=SCHEMA, version=_VERSION)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -140,25 +140,25 @@ class NetworkModel:
         Raises:
             ArtifactError: a file is missing, damaged or does not fit the other.
         """
-        about = read_json(folder / ABOUT_NAME, schema=SCHEMA, version=_VERSION)
-        weights = read_weights(folder, about.get("weights_digest"))
+        metadata = read_json(folder / ABOUT_NAME, schema=SCHEMA, version=_VERSION)
+        weights = read_weights(folder, metadata.get("weights_digest"))
         card = TypeAdapter(EncoderCard)
         try:
             model = cls(
-                classes=tuple(str(name) for name in about["classes"]),
-                network=NetworkConfig.model_validate(about["network"]),
-                card=card.validate_python(about["encoder"]),
-                head=HeadConfig.model_validate(about["head"]),
+                classes=tuple(str(name) for name in metadata["classes"]),
+                network=NetworkConfig.model_validate(metadata["network"]),
+                card=card.validate_python(metadata["encoder"]),
+                head=HeadConfig.model_validate(metadata["head"]),
                 weights=weights,
-                mask_card=card.validate_python(about["mask_encoder"]) if about["mask_encoder"] else None,
-                origin=dict(about["origin"]),
+                mask_card=card.validate_python(metadata["mask_encoder"]) if metadata["mask_encoder"] else None,
+                origin=dict(metadata["origin"]),
             )
-            expected, aggregator = model._shapes(), str(about["aggregator"])
+            expected, aggregator = model._shapes(), str(metadata["aggregator"])
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, ValidationError) as error:
             raise ArtifactError(f"{folder / ABOUT_NAME} is damaged ({error!r}); {AGAIN}") from error
-        found = {name: array.shape for name, array in weights.items()}
+        shapes = {name: array.shape for name, array in weights.items()}
         check_aggregator(folder, aggregator, model.head, AGGREGATORS)
-        check_shapes(folder, found=found, expected=expected)
+        check_shapes(folder, shapes=shapes, expected=expected)
         return model
 
     @cached_property

@@ -29,11 +29,11 @@ def test_a_far_slide_is_told_how_far_and_without_a_distance_nothing_is_said():
 
 
 def test_the_bounds_are_those_that_99_of_100_keep():
-    found = ReferenceDistribution.of(range(1, 201), np.arange(200.0))
-    assert found.fewest_tiles == 2
-    assert found.farthest == 198.0
+    distribution = ReferenceDistribution.of(range(1, 201), np.arange(200.0))
+    assert distribution.fewest_tiles == 2
+    assert distribution.farthest == 198.0
     assert ReferenceDistribution.of([7, 9]) == ReferenceDistribution(7, None)
-    assert ReferenceDistribution.from_json(found.to_json()) == found
+    assert ReferenceDistribution.from_json(distribution.to_json()) == distribution
 
 
 def test_distance_is_in_standard_deviations_of_the_train_part():
@@ -44,8 +44,8 @@ def test_distance_is_in_standard_deviations_of_the_train_part():
         member(0).weights,
     )
     # Means 3, 4, anything, 2: off by 2, 2 and 0 deviations; the third feature never varied in training.
-    found = distance(model, bag([[2.0, 4.0, -99.0, 1.0], [4.0, 4.0, 99.0, 3.0]]))
-    assert found == pytest.approx(np.sqrt((4.0 + 4.0 + 0.0) / 3))
+    distribution = distance(model, bag([[2.0, 4.0, -99.0, 1.0], [4.0, 4.0, 99.0, 3.0]]))
+    assert distribution == pytest.approx(np.sqrt((4.0 + 4.0 + 0.0) / 3))
 
 
 def test_where_no_feature_varies_nothing_is_far():
