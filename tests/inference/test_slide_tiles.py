@@ -99,8 +99,8 @@ def test_the_mask_lies_in_the_frame_of_the_tile(settings: tuple[str, ...], tmp_p
     assert 0 < tiles.masks_THW.mean() < 255
     green = tiles.images_TSCHW[:, 0, 1].astype(float)
     # Around a slide that is filled up with white, green is 255.
-    messages = ((230.0 - green) / 130.0).clip(0.0, 1.0) * 255.0
-    np.testing.assert_allclose(tiles.masks_THW, messages, atol=3.0)
+    shade = ((230.0 - green) / 130.0).clip(0.0, 1.0) * 255.0
+    np.testing.assert_allclose(tiles.masks_THW, shade, atol=3.0)
 
 
 def test_fields_of_one_place_make_one_tile(tmp_path: Path) -> None:

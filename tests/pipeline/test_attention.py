@@ -25,10 +25,10 @@ def test_attention_trains_resumes_and_predicts(tmp_path, monkeypatch):
 
     for name in ("manifest.json", "predictions.parquet", "folds/1/model.json"):
         (run / name).unlink()
-    attention_only = (run / "folds/0/model.safetensors").stat().st_mtime_ns
+    modified_ns = (run / "folds/0/model.safetensors").stat().st_mtime_ns
     train(tmp_path / "cohort", run, *SETTINGS)
     assert {name: (run / name).read_bytes() for name in FILES} == whole
-    assert (run / "folds/0/model.safetensors").stat().st_mtime_ns == attention_only
+    assert (run / "folds/0/model.safetensors").stat().st_mtime_ns == modified_ns
 
     table = pd.read_parquet(run / "predictions.parquet")
     tested = table[table["part"] == "test"]

@@ -68,11 +68,11 @@ def test_a_run_on_pixels_is_a_run_like_any_other(home, capfd):
 
 def test_the_bundle_alone_predicts_as_the_run_did(home, tmp_path, monkeypatch):
     folds = json.loads((home / "run" / "folds.json").read_text("utf-8"))
-    decoded = folds["holdout"]
+    holdout_slides = folds["holdout"]
     monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
     for part in ("images", "masks"):
         (tmp_path / "new" / part).mkdir(parents=True)
-    for name in decoded:
+    for name in holdout_slides:
         shutil.copy(home / "cohort" / "images" / name, tmp_path / "new" / "images" / name)
         mask = name.replace("img", "mask")
         shutil.copy(home / "cohort" / "masks" / mask, tmp_path / "new" / "masks" / mask)
@@ -155,8 +155,8 @@ def test_a_run_that_was_killed_ends_with_the_same_predictions(home, tmp_path):
         ((*NETWORK, "features.cache=false"), "`features` has no effect with training.input=tiles"),
     ],
 )
-def test_what_would_have_no_effect_is_refused(settings, sentences):
-    with pytest.raises(RecipeError, match=sentences.replace("`", ".")):
+def test_what_would_have_no_effect_is_refused(settings, message):
+    with pytest.raises(RecipeError, match=message.replace("`", ".")):
         recipe(*settings)
 
 

@@ -169,10 +169,10 @@ def test_variants_that_differ_after_training_alone_are_trained_once(cached, tmp_
     trained = []
     original = train.train_with_unlabelled
 
-    def counted(progress_lines, request, *, out):
+    def counted(inputs, request, *, out):
         before = (out / "history.csv").exists()
         trained.append(before)
-        return original(progress_lines, request, out=out)
+        return original(inputs, request, out=out)
 
     monkeypatch.setattr(train, "train_with_unlabelled", counted)
     chosen = grid(variants=variants).over(None, ["folds.holdout_fraction=0.3"])
@@ -212,10 +212,10 @@ def test_a_variant_that_fails_is_a_row_and_the_others_are_whole(cached, tmp_path
     home, _ = cached
     original = train.train_with_unlabelled
 
-    def failing(progress_lines, request, *, out):
+    def failing(inputs, request, *, out):
         if request.recipe.head.dropout:
             raise TrainingError("fold 0: the loss is not a number; lower training.learning_rate")
-        return original(progress_lines, request, out=out)
+        return original(inputs, request, out=out)
 
     monkeypatch.setattr(train, "train_with_unlabelled", failing)
     made = api.sweep(home / "cohort", grid(**HEADS), out=tmp_path / "sweep", workers=1)
@@ -259,8 +259,8 @@ def test_the_command_line(cached, tmp_path, capsys):
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
     options = ["--grid", str(tmp_path / "grid.yaml"), "--out", str(tmp_path / "sweep"), "--workers", "1", "--quiet"]
     assert command(["sweep", str(home / "cohort"), *options, *settings, "--json"]) == 0
-    messages = json.loads(capsys.readouterr().out)
-    assert [row["test"] for row in messages["rows"]] == [row.test for row in made.table.rows]
+    output = json.loads(capsys.readouterr().out)
+    assert [row["test"] for row in output["rows"]] == [row.test for row in made.table.rows]
     assert command(["grids"]) == 0
     assert "heads" in capsys.readouterr().out
     assert command(["grids", "heads"]) == 0
