@@ -25,11 +25,11 @@ def cohort_html(name: str, slides: Sequence[Slide], classes: Sequence[str]) -> s
         labels.append(None)
     members = {label: [slide for slide in slides if slide.label == label] for label in labels}
     rows = "".join(_row(label, members[label]) for label in labels)
-    shown = [slide for label in labels for slide in members[label][:_PER_CLASS]][:_MOST_THUMBNAILS]
+    examples = [slide for label in labels for slide in members[label][:_PER_CLASS]][:_MOST_THUMBNAILS]
     return (
         f"<div><p><b>{escape(name)}</b>: {count(len(slides), 'slide')}</p>"
         "<table><thead><tr><th>class</th><th>slides</th><th>groups</th><th>masks</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table><div>{''.join(_figures(shown))}</div></div>"
+        f"<tbody>{rows}</tbody></table><div>{''.join(_figures(examples))}</div></div>"
     )
 
 
