@@ -26,6 +26,7 @@ UNTIDY = {
     "ensemble",
     "features",
     "inference",
+    "learning",
     "models",
     "pipeline",
     "segment",
