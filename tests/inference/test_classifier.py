@@ -6,7 +6,7 @@ import pytest
 from tests.artifacts import rewrite_json
 from tilewise.errors import ArtifactError
 from tilewise.features.bag import FeatureBag
-from tilewise.inference.classifier import SlideClassifier, predict_bags, read_weights, stack
+from tilewise.inference.classifier import ClassifierBundle, predict_bags, read_weights, stack
 from tilewise.inference.out_of_distribution import ReferenceDistribution
 from tilewise.models import FoldModel, HeadConfig, Standardisation
 from tilewise.stain import STANDARD
@@ -29,7 +29,7 @@ def member(seed):
 
 
 def classifier(weights=(0.25, 0.75), **changes):
-    whole = SlideClassifier(
+    whole = ClassifierBundle(
         members=tuple(member(seed) for seed in range(len(weights))),
         weights=weights,
         classes=CLASSES,
@@ -85,7 +85,7 @@ def test_a_slide_is_predicted_alike_alone_and_among_others():
 def test_what_was_saved_predicts_the_same_bytes(tmp_path):
     before = classifier()
     before.save(tmp_path)
-    after = SlideClassifier.load(tmp_path)
+    after = ClassifierBundle.load(tmp_path)
     np.testing.assert_array_equal(after.predict(bags(5, 2))[0], before.predict(bags(5, 2))[0])
     assert replace(after, members=()) == replace(before, members=())
 
@@ -113,14 +113,14 @@ def test_a_bundle_that_is_not_whole_is_refused(tmp_path, missing):
     classifier().save(tmp_path)
     (tmp_path / missing).unlink()
     with pytest.raises(ArtifactError):
-        SlideClassifier.load(tmp_path)
+        ClassifierBundle.load(tmp_path)
 
 
 def test_a_bundle_whose_writing_was_cut_short_is_no_mixture_of_two(tmp_path):
     classifier().save(tmp_path)
     member(7).save(tmp_path / "member-0")  # a killed run got this far on its second training
     with pytest.raises(ArtifactError, match="member-0 is of another training"):
-        SlideClassifier.load(tmp_path)
+        ClassifierBundle.load(tmp_path)
 
 
 def test_stains_that_slides_are_brought_to_are_kept(tmp_path):
@@ -128,30 +128,30 @@ def test_stains_that_slides_are_brought_to_are_kept(tmp_path):
     for number, targets in enumerate(((STANDARD,), (STANDARD, replace(STANDARD, concentrations=(1.0, 2.0))))):
         whole = classifier(recipe=recipe, targets=targets)
         whole.save(tmp_path / str(number))
-        assert SlideClassifier.load(tmp_path / str(number)).targets == targets
+        assert ClassifierBundle.load(tmp_path / str(number)).targets == targets
 
 
 @pytest.mark.parametrize(("method", "num"), [("macenko", 0), ("macenko", 3), ("none", 1)])
 def test_a_bundle_that_lacks_its_stains_is_damaged(tmp_path, method, num):
     classifier(recipe={"name": "r", "stain": {"method": method}}, targets=(STANDARD,) * num).save(tmp_path)
     with pytest.raises(ArtifactError, match="stain targets"):
-        SlideClassifier.load(tmp_path)
+        ClassifierBundle.load(tmp_path)
 
 
 def test_a_bundle_of_the_first_version_knows_no_stains(tmp_path):
     classifier().save(tmp_path)
     path = tmp_path / "classifier.json"
     rewrite_json(path, {"schema_version": 1}, without=("targets",))
-    assert SlideClassifier.load(tmp_path).targets == ()
+    assert ClassifierBundle.load(tmp_path).targets == ()
 
 
 def test_what_is_usual_is_kept_and_older_bundles_do_not_know_it(tmp_path):
     reference_distribution = ReferenceDistribution(fewest_tiles=3, farthest=2.5)
     classifier(reference_distribution=reference_distribution).save(tmp_path)
-    assert SlideClassifier.load(tmp_path).reference_distribution == reference_distribution
+    assert ClassifierBundle.load(tmp_path).reference_distribution == reference_distribution
     path = tmp_path / "classifier.json"
     rewrite_json(path, {"schema_version": 2}, without=("reference_distribution",))
-    assert SlideClassifier.load(tmp_path).reference_distribution is None
+    assert ClassifierBundle.load(tmp_path).reference_distribution is None
 
 
 def test_the_weights_are_read_without_the_members(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from tests.artifacts import rewrite_json
 from tests.inference.test_classifier import CLASSES, classifier
 from tilewise.errors import ArtifactError, UsageError
-from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.combiner import Boosted, Logistic, WeightedMean, load_combiner
 from tilewise.inference.ensemble import EnsembleClassifier, load_classifier, write_ensemble
 
@@ -38,7 +38,7 @@ def test_one_door_opens_both_kinds(bundle, tmp_path):
     assert list(whole.parts) == ["a", "b", "c"]
     assert [part.seed for part in whole.parts.values()] == [97, 98, 99]
     assert (whole.combiner, whole.method, whole.classes) == (WEIGHTS, "weighted", CLASSES)
-    assert isinstance(load_classifier(tmp_path / "a"), SlideClassifier)
+    assert isinstance(load_classifier(tmp_path / "a"), ClassifierBundle)
     with pytest.raises(ArtifactError, match="missing"):
         load_classifier(tmp_path / "nothing")
 

@@ -9,7 +9,7 @@ from tests.drawn import draw_cohort, draw_slide
 from tests.pipeline.conftest import train
 from tilewise import api
 from tilewise.cohort import Cohort
-from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle
 
 SETTINGS = ("head.aggregate=attention", "head.attention_size=8", "training.epochs=30")
 FILES = ("predictions.parquet", "evaluation.json", "model/classifier.json", "folds/0/model.json", "folds/0/history.csv")
@@ -33,7 +33,7 @@ def test_attention_trains_resumes_and_predicts(tmp_path, monkeypatch):
     table = pd.read_parquet(run / "predictions.parquet")
     tested = table[table["part"] == "test"]
     assert (tested["predicted"] == tested["label"]).mean() > 0.8
-    classifier = SlideClassifier.load(run / "model")
+    classifier = ClassifierBundle.load(run / "model")
     assert all({"attention.score.weight", "head.0.weight"} <= member.weights.keys() for member in classifier.members)
 
     for number in range(4):

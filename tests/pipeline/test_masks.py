@@ -12,7 +12,7 @@ from tests.segment.conftest import FAST, needs_unet
 from tilewise import api
 from tilewise.cohort import Cohort
 from tilewise.errors import ArtifactError
-from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle
 from tilewise.reporting.gather import gather
 from tilewise.runs import RunFolder
 from tilewise.store import verify
@@ -70,7 +70,7 @@ def test_new_slides_get_masks_from_the_networks_in_the_bundle(folder, tmp_path, 
 
     (out / "model" / "segmenter" / "0" / "network.json").write_text("{}")
     with pytest.raises(ArtifactError, match="segmenter is of another training"):
-        SlideClassifier.load(out / "model")
+        ClassifierBundle.load(out / "model")
 
 
 def test_a_slide_that_cannot_be_read_any_more_is_one_failure(folder, tmp_path, monkeypatch):

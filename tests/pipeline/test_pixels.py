@@ -18,7 +18,7 @@ from tilewise import api
 from tilewise.cli.main import run as command
 from tilewise.cohort import Cohort
 from tilewise.errors import RecipeError, UsageError
-from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle
 from tilewise.models.networks import NetworkModel
 from tilewise.store import verify
 
@@ -81,7 +81,7 @@ def test_the_bundle_alone_predicts_as_the_run_did(home, tmp_path, monkeypatch):
     for row in prediction.table.itertuples():
         assert row.p_A == pytest.approx(table.loc[("holdout", row.slide), "p_A"], abs=1e-12)
         assert row.warnings == ""
-    members = SlideClassifier.load(home / "run" / "model").members
+    members = ClassifierBundle.load(home / "run" / "model").members
     assert all(isinstance(member, NetworkModel) for member in members)
 
 

@@ -13,7 +13,7 @@ from tests.drawn import draw_slide
 from tilewise import api
 from tilewise.cohort import Cohort
 from tilewise.errors import CohortError, EncoderUnavailable, UsageError
-from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.out_of_distribution import ReferenceDistribution
 from tilewise.pipeline import run_predictor
 from tilewise.pipeline.predict import predict as predict_whole
@@ -59,7 +59,7 @@ def test_a_slide_without_readable_pixels_gets_the_training_cohorts_shares(home, 
     (new / "c,d.png").write_bytes(b"\x89PNG broken")
     result = predict(home, new)
     row = result.table.set_index("slide").loc["c,d.png"]
-    counts = SlideClassifier.load(home / "run/model").label_counts
+    counts = ClassifierBundle.load(home / "run/model").label_counts
     assert row["p_A"] == pytest.approx(counts["A"] / sum(counts.values()))
     assert row["num_tiles"] == 0
     assert "c,d.png" in row["warnings"]
@@ -150,7 +150,7 @@ def test_a_report_and_pictures_do_not_fall_on_other_files(home, new, tmp_path):
     ],
 )
 def test_an_encoder_that_makes_other_vectors_is_refused(home, change, message):
-    classifier = SlideClassifier.load(home / "run/model")
+    classifier = ClassifierBundle.load(home / "run/model")
     card = SimpleNamespace(name="texture", dim=classifier.members[0].num_features)
     now = SimpleNamespace(card=card, signature={**classifier.encoder, **change})
     with pytest.raises(EncoderUnavailable, match=message):
@@ -161,7 +161,7 @@ def test_an_encoder_that_makes_other_vectors_is_refused(home, change, message):
 
 
 def test_an_encoder_that_only_rounds_otherwise_is_told(home):
-    classifier = SlideClassifier.load(home / "run/model")
+    classifier = ClassifierBundle.load(home / "run/model")
     card = SimpleNamespace(name="texture", dim=classifier.members[0].num_features)
     now = SimpleNamespace(card=card, signature=classifier.encoder)
     assert run_predictor.compare_encoders(classifier, now) == ()
@@ -171,7 +171,7 @@ def test_an_encoder_that_only_rounds_otherwise_is_told(home):
 
 
 def test_a_slide_that_is_unlike_the_training_cohort_is_flagged(home, new):
-    classifier = SlideClassifier.load(home / "run/model")
+    classifier = ClassifierBundle.load(home / "run/model")
     cohort = Cohort.discover(new, purpose="predict")
     strict = predict_whole(
         replace(classifier, reference_distribution=ReferenceDistribution(fewest_tiles=999, farthest=1e-6)),

@@ -13,7 +13,7 @@ from tests.stain.conftest import draw
 from tilewise import api
 from tilewise.cohort import Cohort
 from tilewise.errors import UsageError
-from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle
 from tilewise.slides import open_slide
 from tilewise.stain import STANDARD, StainRecord, fit_slide, median_profile
 from tilewise.stain import run as stain_stage
@@ -91,7 +91,7 @@ def test_the_slide_that_is_not_believed_is_named_everywhere_and_the_others_are_n
 
 
 def test_new_slides_are_brought_to_the_target_of_training_and_the_odd_one_is_told(home):
-    classifier = SlideClassifier.load(home / "standard/model")
+    classifier = ClassifierBundle.load(home / "standard/model")
     assert classifier.targets == (STANDARD,)
     result = api.predict(home / "standard", Cohort.discover(home / "cohort", purpose="predict"), workers=1)
     warned = result.table.set_index("slide")["warnings"].str.contains("stain not normalised: ")
@@ -116,7 +116,7 @@ def test_what_two_laboratories_stain_alike_looks_alike_after_it(home, tmp_path):
 
 def test_the_median_of_each_fold_is_that_of_its_train_part_alone(home):
     folds = json.loads((home / "median/folds.json").read_text())
-    targets = SlideClassifier.load(home / "median/model").targets
+    targets = ClassifierBundle.load(home / "median/model").targets
     assert len(targets) == len(folds["folds"]) == 3
     assert len(set(targets)) == 3
     for fold, target in zip(folds["folds"], targets, strict=True):
@@ -157,7 +157,7 @@ def test_a_slide_or_a_stored_profile_can_be_the_target_and_travels_with_the_clas
     (tmp_path / "profile.json").unlink()
     slides = Cohort.discover(home / "cohort", purpose="predict")
     first, second = (api.predict(tmp_path / name, slides, workers=1).table for name in "01")
-    assert SlideClassifier.load(tmp_path / "1/model").targets == (profile,)
+    assert ClassifierBundle.load(tmp_path / "1/model").targets == (profile,)
     pd.testing.assert_frame_equal(first, second)
     finished = train(home / "cohort", tmp_path / "1", f"stain={{method: reinhard, target: {tmp_path}/profile.json}}")
     assert finished.was_finished, "what is finished needs its target no more"
@@ -203,4 +203,4 @@ def test_without_a_method_no_stain_is_fitted_or_written(home, tmp_path, monkeypa
     monkeypatch.setattr(stain_stage, "run", never)
     train(home / "cohort", tmp_path / "run")
     assert not (tmp_path / "run/stain.json").exists()
-    assert SlideClassifier.load(tmp_path / "run/model").targets == ()
+    assert ClassifierBundle.load(tmp_path / "run/model").targets == ()

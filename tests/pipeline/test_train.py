@@ -14,7 +14,7 @@ from tilewise.cli.main import run as command
 from tilewise.cohort import Cohort
 from tilewise.errors import UsageError
 from tilewise.features import run as feature_stage
-from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle
 from tilewise.pipeline import slide_inputs
 from tilewise.pipeline import train as pipeline
 
@@ -55,7 +55,7 @@ def test_the_holdout_is_in_no_part_of_any_fold_and_in_no_training(home, monkeypa
     assert len(folds["holdout"]) >= 4
     assert set(trained).isdisjoint(folds["holdout"])
     assert set(folds["holdout"]).isdisjoint(name for fold in folds["folds"] for part in fold.values() for name in part)
-    classifier = SlideClassifier.load(tmp_path / "run/model")
+    classifier = ClassifierBundle.load(tmp_path / "run/model")
     assert set(classifier.training_slides.values()).isdisjoint(folds["holdout"])
     assert sum(classifier.label_counts.values()) == 18 - len(folds["holdout"])
 

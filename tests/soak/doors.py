@@ -107,7 +107,7 @@ def _doors() -> dict[str, Callable[[Path], Any]]:
     from tilewise.errors import TilewiseError
     from tilewise.features.bag import FeatureBag
     from tilewise.folds import Folds
-    from tilewise.inference.classifier import SlideClassifier
+    from tilewise.inference.classifier import ClassifierBundle
     from tilewise.inference.predictions import Predictions
     from tilewise.recipe import load_recipe
     from tilewise.reporting.gather import gather
@@ -151,7 +151,7 @@ def _doors() -> dict[str, Callable[[Path], Any]]:
         "identity": lambda path: RunFolder(run_of(path)).read_identity(),
         "evaluate": lambda path: api.evaluate(run_of(path)),
         "verify": lambda path: api.verify(run_of(path)),
-        "model": lambda path: SlideClassifier.load(run_of(path) / "model"),
+        "model": lambda path: ClassifierBundle.load(run_of(path) / "model"),
         "report": lambda path: gather(RunFolder(run_of(path))),
     }
 

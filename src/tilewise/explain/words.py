@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle
 from tilewise.models.networks import NetworkModel
 from tilewise.wording import count
 
@@ -26,7 +26,7 @@ _EXPLAINED = {
 }
 
 
-def describe_models(classifier: SlideClassifier) -> str:
+def describe_models(classifier: ClassifierBundle) -> str:
     """Number and kind of the models that are explained, in a few words."""
     num, first = len(classifier.members), classifier.members[0]
     if isinstance(first, NetworkModel):
@@ -34,7 +34,7 @@ def describe_models(classifier: SlideClassifier) -> str:
     return f"{count(num, 'head')} on features of {classifier.recipe['encoder']['name']}"
 
 
-def describe_methods(classifier: SlideClassifier) -> tuple[str, ...]:
+def describe_methods(classifier: ClassifierBundle) -> tuple[str, ...]:
     """How the maps are made, a sentence each."""
     first = classifier.members[0]
     several = " It is the mean over the models, by their weights." if len(classifier.members) > 1 else ""

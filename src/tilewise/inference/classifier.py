@@ -31,7 +31,7 @@ _AGAIN = "train the run again"
 
 
 @dataclass(frozen=True)
-class SlideClassifier:
+class ClassifierBundle:
     """The models of a run's folds, with equal or given weights.
 
     Attributes:
@@ -115,7 +115,7 @@ class SlideClassifier:
         write_json(folder / CLASSIFIER_NAME, payload, schema=_SCHEMA, version=_VERSION)
 
     @classmethod
-    def load(cls, folder: Path) -> SlideClassifier:
+    def load(cls, folder: Path) -> ClassifierBundle:
         """Read a bundle.
 
         Raises:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.errors import ArtifactError
-from tilewise.inference.classifier import CLASSIFIER_NAME, SlideClassifier
+from tilewise.inference.classifier import CLASSIFIER_NAME, ClassifierBundle
 from tilewise.inference.combiner import Combiner, WeightedMean, load_combiner
 from tilewise.store import atomic_path, digest_file, read_json, write_json
 
@@ -33,7 +33,7 @@ class EnsembleClassifier:
         method: how the combiner was made.
     """
 
-    parts: Mapping[str, SlideClassifier]
+    parts: Mapping[str, ClassifierBundle]
     combiner: Combiner
     method: str
 
@@ -127,14 +127,14 @@ def write_ensemble(folder: Path, models: Mapping[str, Path], combiner: Combiner,
     write_json(folder / _FILE, payload, schema=_SCHEMA, version=_VERSION)
 
 
-def load_classifier(folder: Path) -> SlideClassifier | EnsembleClassifier:
+def load_classifier(folder: Path) -> ClassifierBundle | EnsembleClassifier:
     """Read the bundle of a run, whether it is of one run or combined of several.
 
     Raises:
         ArtifactError: it is missing, not whole or damaged.
         UsageError: it needs LightGBM, which is not installed.
     """
-    return EnsembleClassifier.load(folder) if is_ensemble(folder) else SlideClassifier.load(folder)
+    return EnsembleClassifier.load(folder) if is_ensemble(folder) else ClassifierBundle.load(folder)
 
 
 def is_ensemble(folder: Path) -> bool:
@@ -142,15 +142,15 @@ def is_ensemble(folder: Path) -> bool:
     return (folder / _FILE).is_file()
 
 
-def _num_classes(parts: Mapping[str, SlideClassifier], num_runs: int) -> int:
+def _num_classes(parts: Mapping[str, ClassifierBundle], num_runs: int) -> int:
     known = {part.classes for part in parts.values()}
     if len(parts) != num_runs or len(known) != 1:
         raise ValueError("two runs of one name, or of other classes")
     return len(known.pop())
 
 
-def _load_part(folder: Path, digest: str) -> SlideClassifier:
-    part = SlideClassifier.load(folder)
+def _load_part(folder: Path, digest: str) -> ClassifierBundle:
+    part = ClassifierBundle.load(folder)
     if digest_file(folder / CLASSIFIER_NAME) != digest:
         raise ArtifactError(f"{folder} is of another run than its ensemble; {_AGAIN}")
     return part

@@ -13,7 +13,7 @@ from tilewise.auditing.cohort import AuditedCohort
 from tilewise.errors import SlideError
 from tilewise.evaluation.run import OUTSIDE
 from tilewise.folds import Folds
-from tilewise.inference.classifier import Member, SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle, Member
 from tilewise.inference.network import SlideProbabilities
 from tilewise.inference.predictions import Predictions
 from tilewise.pipeline.slide_inputs import SlideInputs
@@ -30,7 +30,7 @@ def bundle(
     recipe: Recipe,
     signature: dict[str, Any],
     seed: int,
-) -> SlideClassifier:
+) -> ClassifierBundle:
     """The deployable classifier: the models of the folds that have a weight, and what they have learnt from."""
     weighted = [(model, weight) for model, weight in zip(models, weights, strict=True) if weight]
     models, weights = tuple(model for model, _ in weighted), tuple(weight for _, weight in weighted)
@@ -38,7 +38,7 @@ def bundle(
     joined = {one["slide"] for model in models for one in model.origin.get("pseudo", {}).get("added", ())}
     joined |= {name for model in models for name in model.origin.get("pretrain", {}).get("unlabelled", ())}
     taught = inside.keys() | joined
-    return SlideClassifier(
+    return ClassifierBundle(
         members=models,
         weights=weights,
         classes=folds.classes,
@@ -62,7 +62,7 @@ def predict_parts(models: tuple[Member, ...], folds: Folds, inputs: SlideInputs[
     return Predictions.join(tables)
 
 
-def predict_holdout(classifier: SlideClassifier, folds: Folds, inputs: SlideInputs[Any]) -> list[Predictions]:
+def predict_holdout(classifier: ClassifierBundle, folds: Folds, inputs: SlideInputs[Any]) -> list[Predictions]:
     """The hold-out, where there is one, by the classifier that is deployed."""
     if not folds.holdout:
         return []
@@ -70,7 +70,7 @@ def predict_holdout(classifier: SlideClassifier, folds: Folds, inputs: SlideInpu
     return [_table(folds, prediction, classifier.weigh(prediction.probabilities_MSC), OUTSIDE, "holdout")]
 
 
-def origin_of(folder: RunFolder, models: tuple[Member, ...], classifier: SlideClassifier) -> str:
+def origin_of(folder: RunFolder, models: tuple[Member, ...], classifier: ClassifierBundle) -> str:
     """Digest of what the predictions were made from: the fold file, the models and the encoder."""
     inputs = [model.origin["inputs"] for model in models]
     return digest_config([digest_file(folder.folds), inputs, list(classifier.weights), dict(classifier.encoder)])

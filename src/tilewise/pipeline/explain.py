@@ -16,7 +16,7 @@ from tilewise.explain.config import ExplainConfig
 from tilewise.explain.output import PAGE, TABLE, PageFacts, write_explanation
 from tilewise.explain.slide import SlideExplained
 from tilewise.explain.words import describe_methods, describe_models
-from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.ensemble import EnsembleClassifier
 from tilewise.pipeline.run_predictor import NewSlides, PreparedSlides, RunPrediction, RunPredictor
 from tilewise.runs import RunFolder
@@ -49,7 +49,7 @@ class ExplainResult:
 
 
 def explain(
-    classifier: SlideClassifier | EnsembleClassifier,
+    classifier: ClassifierBundle | EnsembleClassifier,
     cohort: Cohort,
     config: ExplainConfig,
     *,
@@ -107,7 +107,7 @@ def explain(
     )
 
 
-def _single(classifier: SlideClassifier | EnsembleClassifier) -> SlideClassifier:
+def _single(classifier: ClassifierBundle | EnsembleClassifier) -> ClassifierBundle:
     if isinstance(classifier, EnsembleClassifier):
         names = ", ".join(classifier.parts)
         raise UsageError(
@@ -137,7 +137,7 @@ def _chosen(cohort: Cohort, config: ExplainConfig) -> Cohort:
 
 
 def _explain(
-    classifier: SlideClassifier, prepared: PreparedSlides, prediction: RunPrediction, class_name: str | None
+    classifier: ClassifierBundle, prepared: PreparedSlides, prediction: RunPrediction, class_name: str | None
 ) -> tuple[list[SlideExplained], tuple[Failure, ...]]:
     """Slides that could be predicted, in order, and those that could not be read a second time."""
     items = {item.slide_id: item for item in prepared.audited.slides}

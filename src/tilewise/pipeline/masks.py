@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tilewise.auditing.cohort import AuditedCohort
-from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.recipe import Recipe
 from tilewise.runs import RunFolder
@@ -43,7 +43,7 @@ def segmenter_of(recipe: Recipe, folder: RunFolder) -> Path | None:
 
 
 def masks_for_prediction(
-    audited: AuditedCohort, config: SegmentConfig, classifier: SlideClassifier, *, workers: int | None, offline: bool
+    audited: AuditedCohort, config: SegmentConfig, classifier: ClassifierBundle, *, workers: int | None, offline: bool
 ) -> AuditedCohort:
     """New slides with masks made as in training, by the networks that were trained then.
 

@@ -19,7 +19,7 @@ from tilewise.cohort import Cohort
 from tilewise.cohort.inputs import inputs_of
 from tilewise.errors import TilewiseError
 from tilewise.execution import Failure
-from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.ensemble import EnsembleClassifier
 from tilewise.inference.predictions import PREFIX
 from tilewise.inference.submission import write_submission
@@ -58,7 +58,7 @@ class PredictionResult:
 
 
 def predict(
-    classifier: SlideClassifier | EnsembleClassifier,
+    classifier: ClassifierBundle | EnsembleClassifier,
     cohort: Cohort,
     *,
     out: Path | None,
@@ -108,7 +108,7 @@ def predict(
     return PredictionResult(table, details, sentences, tuple(failures), note_kinds(slide_notes))
 
 
-def _predict_runs(named: Mapping[str, SlideClassifier], slides: NewSlides) -> dict[str, RunPrediction]:
+def _predict_runs(named: Mapping[str, ClassifierBundle], slides: NewSlides) -> dict[str, RunPrediction]:
     """What each run says; what one of them lacks is noticed before any slide is read."""
     ready, predictions = {}, {}
     for run, classifier in named.items():
@@ -134,7 +134,7 @@ def _named(run: str) -> Iterator[None]:
 def _probabilities(
     names: Sequence[str],
     parts: Sequence[RunPrediction],
-    first: SlideClassifier,
+    first: ClassifierBundle,
     whole: EnsembleClassifier | None,
 ) -> npt.NDArray[np.float64]:
     """Rows in the order of the slides; one that nobody could look at has the shares of the training cohort."""

@@ -16,7 +16,7 @@ from tilewise.runs import RunFolder
 from tilewise.warnings import read_warnings
 
 if TYPE_CHECKING:
-    from tilewise.inference.classifier import SlideClassifier
+    from tilewise.inference.classifier import ClassifierBundle
     from tilewise.inference.ensemble import EnsembleClassifier
 
 
@@ -65,7 +65,7 @@ class Run:
         table = self.folder.audit / "slides.parquet"
         return note_kinds(read_slides(table)[1].get("notes", {})) if table.is_file() else ()
 
-    def classifier(self) -> SlideClassifier | EnsembleClassifier:
+    def classifier(self) -> ClassifierBundle | EnsembleClassifier:
         """Load the deployable classifier."""
         from tilewise.inference.ensemble import load_classifier
 

@@ -19,7 +19,7 @@ from tilewise.cohort import Cohort
 from tilewise.encoders import Encoder, build_encoder
 from tilewise.errors import EncoderUnavailable
 from tilewise.execution import Failure
-from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.network import SlideProbabilities
 from tilewise.models import FoldModel
 from tilewise.pipeline.masks import masks_for_prediction
@@ -121,13 +121,13 @@ class RunPredictor:
         notes: how the encoder differs from training.
     """
 
-    classifier: SlideClassifier
+    classifier: ClassifierBundle
     recipe: Recipe
     encoder: Encoder | None
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, classifier: SlideClassifier, slides: NewSlides) -> RunPredictor:
+    def of(cls, classifier: ClassifierBundle, slides: NewSlides) -> RunPredictor:
         """Build what the classifier needs, before any slide is looked at.
 
         Raises:
@@ -197,7 +197,7 @@ class RunPredictor:
         return masked, tiles, failures
 
 
-def compare_encoders(classifier: SlideClassifier, encoder: Encoder) -> tuple[str, ...]:
+def compare_encoders(classifier: ClassifierBundle, encoder: Encoder) -> tuple[str, ...]:
     """Other weights make other vectors: that is refused. Another engine rounds otherwise: that is said."""
     then, now = classifier.encoder, encoder.signature
     length = next(member.num_features for member in classifier.members if isinstance(member, FoldModel))
@@ -229,7 +229,7 @@ def _for_prediction(config: AuditConfig) -> AuditConfig:
     return config.model_copy(update={"copies": "keep", "ink": "keep" if config.ink == "keep" else "repair"})
 
 
-def _warnings(classifier: SlideClassifier, audited: AuditedCohort, tiles: TileSet) -> dict[str, list[str]]:
+def _warnings(classifier: ClassifierBundle, audited: AuditedCohort, tiles: TileSet) -> dict[str, list[str]]:
     warnings: dict[str, list[str]] = {}
     for name, reason in tiles.fallbacks.items():
         warnings.setdefault(name, []).append(f"tiles not cut by its mask: {reason}")
@@ -249,7 +249,7 @@ def _warnings(classifier: SlideClassifier, audited: AuditedCohort, tiles: TileSe
 
 
 def _out_of_distribution(
-    classifier: SlideClassifier, inputs: SlideInputs[Any], members: SlideProbabilities
+    classifier: ClassifierBundle, inputs: SlideInputs[Any], members: SlideProbabilities
 ) -> dict[str, list[str]]:
     """What sets slides apart from those of the training cohort."""
     reference_distribution = classifier.reference_distribution

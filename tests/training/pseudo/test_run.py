@@ -14,7 +14,7 @@ import pytest
 from tests.drawn import draw_cohort, recipe
 from tilewise import api
 from tilewise.cohort import Cohort
-from tilewise.inference.classifier import SlideClassifier
+from tilewise.inference.classifier import ClassifierBundle
 from tilewise.pipeline.run import Run
 from tilewise.store import verify
 
@@ -82,7 +82,7 @@ def test_they_are_scored_nowhere_and_recognised_when_they_come_back(home: Path) 
     assert set(folds["slides"]) == set(NAMES[:LABELLED])
     table = pd.read_parquet(home / "run" / "predictions.parquet")
     assert set(table["slide"]) <= set(NAMES[:LABELLED])
-    classifier = SlideClassifier.load(home / "run" / "model")
+    classifier = ClassifierBundle.load(home / "run" / "model")
     taught = set(classifier.training_slides.values())
     assert set(NAMES[LABELLED + 4 :]) <= taught
     assert not taught & set(folds["holdout"])
@@ -109,7 +109,7 @@ def test_networks_on_pixels_take_them_in_too_beside_composed_tiles(home: Path) -
         "network.input_px=32", "training.epochs=2", "training.num_threads=1", "folds.kind=holdout",
         "folds.num_folds=5", "synthesis.method=texture", "synthesis.add=share", "synthesis.share=0.5",
     )  # fmt: skip
-    (model,) = SlideClassifier.load(home / "pixels" / "model").members
+    (model,) = ClassifierBundle.load(home / "pixels" / "model").members
     found = [row["slide"] for row in joined(home / "pixels", 0)]
     assert set(NAMES[LABELLED + 4 :]) <= set(found)
     assert [one["slide"] for one in model.origin["pseudo"]["added"]] == found
