@@ -34,19 +34,19 @@ def output(capsys, *arguments):
 
 def test_evaluate_prints_one_object_with_every_score_and_its_interval(home, capsys):
     code, out, _ = output(capsys, "evaluate", home / "run", "--json")
-    found = json.loads(out)
+    payload = json.loads(out)
     assert code == 0
-    assert len(found["folds"]) == 3
-    assert "holdout" not in found
-    for scores in (found["out_of_fold"], *found["folds"]):
+    assert len(payload["folds"]) == 3
+    assert "holdout" not in payload
+    for scores in (payload["out_of_fold"], *payload["folds"]):
         for metric in METRICS:
             assert set(scores[metric]) == {"value", "low", "high"}
         assert scores["confusion"]
         assert scores["per_class"]
-    interval = found["out_of_fold"]["macro_f1"]
+    interval = payload["out_of_fold"]["macro_f1"]
     assert 0 <= interval["low"] <= interval["value"] <= interval["high"] <= 1
-    assert set(found["baselines"]) == {"commonest", "random"}
-    assert found["out_of_fold"]["num_slides"] == 36
+    assert set(payload["baselines"]) == {"commonest", "random"}
+    assert payload["out_of_fold"]["num_slides"] == 36
 
 
 def test_evaluate_says_what_the_run_wrote(home, capsys):

@@ -23,9 +23,9 @@ def test_two_runs_become_one_that_predicts(home, tmp_path, capfd):
     out = tmp_path / "both"
     arguments = ["ensemble", str(home / "a"), str(home / "b"), "--method", "weighted", "--out", str(out)]
     assert run([*arguments, "--json"]) == 0
-    found = json.loads(capfd.readouterr().out)
-    assert found["method"] == "weighted"
-    assert found["out_of_fold"]["num_slides"] == 12
+    payload = json.loads(capfd.readouterr().out)
+    assert payload["method"] == "weighted"
+    assert payload["out_of_fold"]["num_slides"] == 12
     assert run(arguments) == 0
     text = capfd.readouterr()
     assert "macro_f1" in text.out

@@ -58,12 +58,12 @@ def rows_of(path):
 def test_slides_are_drawn_and_those_without_a_tile_are_named(capfd, home, tmp_path):
     out = tmp_path / "maps"
     code, text, _ = call(capfd, home / "run", home / "new", "--out", out, "--json")
-    found = json.loads(text)
+    payload = json.loads(text)
     assert code == 1
-    assert found["drawn"] == {"img_0000.png": "A", "img_0001.png": "B"}
-    assert list(found["without"]) == ["img_0002.png"]
-    assert "no tile" in found["without"]["img_0002.png"]
-    for path in found["pictures"].values():
+    assert payload["drawn"] == {"img_0000.png": "A", "img_0001.png": "B"}
+    assert list(payload["without"]) == ["img_0002.png"]
+    assert "no tile" in payload["without"]["img_0002.png"]
+    for path in payload["pictures"].values():
         with Image.open(path) as picture:
             picture.load()
             assert (picture.format, picture.mode) == ("PNG", "RGB")
@@ -98,8 +98,8 @@ def test_another_class_of_some_slides_replaces_the_pictures_before(capfd, home, 
 def test_predict_ends_with_1_where_a_slide_yields_no_tile(capfd, home, tmp_path):
     command = ["predict", str(home / "run"), str(home / "new"), "--out", str(tmp_path / "s.csv"), "--workers", "1"]
     assert run([*command, "--json", "--quiet"]) == 1
-    found = json.loads(capfd.readouterr().out)
-    assert (found["unclassified"], found["failures"]) == (["img_0002.png"], [])
+    payload = json.loads(capfd.readouterr().out)
+    assert (payload["unclassified"], payload["failures"]) == (["img_0002.png"], [])
 
 
 def test_a_slide_that_cannot_be_read_is_named_and_the_exit_code_tells(capfd, home, tmp_path):

@@ -49,10 +49,10 @@ def test_show_prints_what_a_run_would_use_and_where_it_comes_from(mine, capsys):
     assert out.startswith(
         f"# {mine}, which extends component-box-convnext\n# component-box-convnext\n#   The system of"
     )
-    shown = yaml.safe_load(out)
-    assert shown["tiles"]["component_box_min"] == 150
-    assert shown["folds"]["num_folds"] == 3
-    assert shown["training"]["optimizer"]["kind"] == "lion"
+    document = yaml.safe_load(out)
+    assert document["tiles"]["component_box_min"] == 150
+    assert document["folds"]["num_folds"] == 3
+    assert document["training"]["optimizer"]["kind"] == "lion"
     assert run(["recipes", "show", str(mine), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "mine"
 

@@ -35,8 +35,8 @@ def test_masks_are_made_shown_and_trained_with(capfd, folder, tmp_path):
     assert "8 of 8 slides got a new mask" in text
     assert f"tilewise train {out}" in text
     assert "<img" in (out / "segment.html").read_text("utf-8")
-    found = json.loads(call(capfd, "segment", folder, "--method", "tissue", "--out", out, "--json", "--quiet")[1])
-    made = {row["slide"]: row for row in found["slides"]}
+    payload = json.loads(call(capfd, "segment", folder, "--method", "tissue", "--out", out, "--json", "--quiet")[1])
+    made = {row["slide"]: row for row in payload["slides"]}
     assert made["img_0003.png"]["dice"] is None
     assert made["img_0002.png"]["dice"] > 0.5
     mask = cv2.imread(str(out / made["img_0003.png"]["mask"]), cv2.IMREAD_GRAYSCALE)
@@ -85,8 +85,8 @@ def test_a_unet_learns_from_the_masks_there_are(capfd, folder, tmp_path):
     out = tmp_path / "masks"
     code, text, err = call(capfd, "segment", folder, "--method", "unet", "--out", out, "--json", *fast, "--workers", 1)
     assert code == 0, err
-    found = json.loads(text)
-    makers = {row["slide"]: row["made_by"] for row in found["slides"]}
+    payload = json.loads(text)
+    makers = {row["slide"]: row["made_by"] for row in payload["slides"]}
     assert makers["img_0003.png"] == "mean of 2 networks"
     assert {makers[name] for name in makers if name != "img_0003.png"} == {"network 0", "network 1"}
     again = tmp_path / "again"
@@ -96,7 +96,7 @@ def test_a_unet_learns_from_the_masks_there_are(capfd, folder, tmp_path):
     )  # fmt: skip
     assert code == 0, err
     assert {row["slide"]: row["dice"] for row in json.loads(text)["slides"]} == {
-        row["slide"]: row["dice"] for row in found["slides"]
+        row["slide"]: row["dice"] for row in payload["slides"]
     }
 
 

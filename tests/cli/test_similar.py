@@ -24,12 +24,12 @@ def call(capfd, *arguments):
 
 def test_json_names_the_neighbours_and_the_encoder(capfd, folder):
     code, out, _ = call(capfd, folder, "--to", "img_0002.png", "--top", 3, "--json")
-    found = json.loads(out)
+    payload = json.loads(out)
     assert code == 0
-    assert found["neighbours"][0] == {"slide": "img_0005.png", "similarity": 1.0, "rank": 1, "label": "B"}
-    assert (len(found["neighbours"]), found["num_compared"]) == (3, 5)
-    assert found["encoder"] == "texture"
-    assert found["failures"] == []
+    assert payload["neighbours"][0] == {"slide": "img_0005.png", "similarity": 1.0, "rank": 1, "label": "B"}
+    assert (len(payload["neighbours"]), payload["num_compared"]) == (3, 5)
+    assert payload["encoder"] == "texture"
+    assert payload["failures"] == []
 
 
 def test_a_person_reads_which_encoder_was_taken(capfd, folder, tmp_path):

@@ -41,9 +41,9 @@ def test_audit_counts_them_and_the_page_names_the_slides_also_those_that_are_dro
     page = (tmp_path / "audit/report.html").read_text("utf-8")
     assert ALPHA in page
     assert "img_0001.png, img_0003.png, img_0004.png" in page
-    found = json.loads(call(capfd, "audit", home / "cohort", "--out", tmp_path / "audit", "--json")[1])
-    assert found["decisions"]["img_0003.png"] == "drop"
-    named = {note["note"]: list(note["slides"]) for note in found["slide_notes"]}
+    payload = json.loads(call(capfd, "audit", home / "cohort", "--out", tmp_path / "audit", "--json")[1])
+    assert payload["decisions"]["img_0003.png"] == "drop"
+    named = {note["note"]: list(note["slides"]) for note in payload["slide_notes"]}
     assert named == {ALPHA: ["img_0001.png", "img_0003.png", "img_0004.png"]}
 
 
@@ -55,8 +55,8 @@ def test_train_explain_and_predict_say_them_too(capfd, home, tmp_path):
     report = (tmp_path / "run/report.html").read_text("utf-8")
     assert ALPHA in report
     assert "img_0001.png, img_0003.png, img_0004.png" in report
-    found = json.loads(call(capfd, *command, "--json")[1])
-    assert [note["note"] for note in found["slide_notes"]] == [ALPHA]
+    payload = json.loads(call(capfd, *command, "--json")[1])
+    assert [note["note"] for note in payload["slide_notes"]] == [ALPHA]
     new = tmp_path / "new"
     new.mkdir()
     for number in (1, 2):

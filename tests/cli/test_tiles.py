@@ -28,12 +28,12 @@ SMALL = ("--set", "tiles.size_px=32", "--set", "tiles.stride_px=null")
 def test_json_counts_what_the_table_holds(capfd, folder, tmp_path):
     table = tmp_path / "tiles.parquet"
     code, out, _ = call(capfd, folder, *SMALL, "--out", table, "--json")
-    found = json.loads(out)
+    payload = json.loads(out)
     tiles, _ = TileSet.read(table)
     assert code == 0
-    assert found["num_tiles"] == len(tiles.table) > 0
-    assert found["tiles"] == tiles.counts()
-    assert (found["skipped"], found["failures"], found["preview"]) == ({}, [], None)
+    assert payload["num_tiles"] == len(tiles.table) > 0
+    assert payload["tiles"] == tiles.counts()
+    assert (payload["skipped"], payload["failures"], payload["preview"]) == ({}, [], None)
 
 
 def test_a_person_reads_how_many_and_gets_a_page(capfd, folder, tmp_path):
@@ -63,9 +63,9 @@ def test_a_slide_without_a_tile_ends_with_1_unless_the_recipe_leaves_it_out(capf
     cv2.imwrite(str(folder / "images" / "img_0001.png"), np.full((96, 128, 3), 238, np.uint8))  # glass
     options = (*SMALL, "--set", "tiles.min_tissue_ratio=0.5", "--set", "audit.quality=keep", "--json")
     code, out, _ = call(capfd, folder, *options)
-    found = json.loads(out)
-    assert (code, list(found["skipped"])) == (1, ["img_0001.png"])
-    assert [failure["item"] for failure in found["failures"]] == ["img_0001.png"]
+    payload = json.loads(out)
+    assert (code, list(payload["skipped"])) == (1, ["img_0001.png"])
+    assert [failure["item"] for failure in payload["failures"]] == ["img_0001.png"]
     assert call(capfd, folder, *options, "--set", "tiles.fallback=exclude")[0] == 0
 
 

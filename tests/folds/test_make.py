@@ -172,7 +172,7 @@ def test_no_select_part_is_noted() -> None:
 def test_slides_without_label_are_in_no_fold() -> None:
     items = [*cohort({"A": 9, "B": 9}), FoldItem("unknown", None)]
     folds = make_folds(items, FoldsConfig(num_folds=2), seed=0)
-    assert folds.notes == ("1 slides without a label are in no fold",)
+    assert folds.notes == ("1 slide without a label is in no fold",)
     assert "unknown" not in {item.slide_id for item in folds.items}
 
 

@@ -30,14 +30,14 @@ def copy(home, tmp_path):
 
 
 def test_everything_a_run_holds_is_gathered(home):
-    found = gather(RunFolder(home / "run"))
-    assert found.cohort.slides == {"A": 6, "B": 6}
-    assert [failure.slide for failure in found.failures] == ["img_0012.png"]
-    assert found.audit.findings == {"unreadable": 1}
-    assert len(found.histories) == 3
-    assert all(slide.picture is not None for slide in found.slides)
-    assert found.warnings == () or not any("pictures are missing" in text for text in found.warnings)
-    assert found.recipe_yaml == (home / "run/recipe.yaml").read_text()
+    data = gather(RunFolder(home / "run"))
+    assert data.cohort.slides == {"A": 6, "B": 6}
+    assert [failure.slide for failure in data.failures] == ["img_0012.png"]
+    assert data.audit.findings == {"unreadable": 1}
+    assert len(data.histories) == 3
+    assert all(slide.picture is not None for slide in data.slides)
+    assert data.warnings == () or not any("pictures are missing" in text for text in data.warnings)
+    assert data.recipe_yaml == (home / "run/recipe.yaml").read_text()
 
 
 def test_a_report_written_again_is_the_same(home, tmp_path):
@@ -48,13 +48,13 @@ def test_a_report_written_again_is_the_same(home, tmp_path):
 def test_when_the_slides_are_gone_the_report_says_that_pictures_are_missing(home, tmp_path):
     (home / "cohort").rename(home / "elsewhere")
     try:
-        found = gather(RunFolder(home / "run"))
+        data = gather(RunFolder(home / "run"))
         text = api.report(home / "run", out=tmp_path / "r.html").read_text("utf-8")
     finally:
         (home / "elsewhere").rename(home / "cohort")
-    assert all(slide.picture is None for slide in (*found.slides, *found.confident_errors))
-    num = len(found.slides) + len(found.confident_errors)
-    assert any(f"{num} pictures are missing" in warning for warning in found.warnings)
+    assert all(slide.picture is None for slide in (*data.slides, *data.confident_errors))
+    num = len(data.slides) + len(data.confident_errors)
+    assert any(f"{num} pictures are missing" in warning for warning in data.warnings)
     assert "pictures are missing" in text
 
 

@@ -126,8 +126,8 @@ def test_everything_of_the_input_is_there(report_input: ReportInput) -> None:
         assert text in words, text
     for slide in (*report_input.slides, *report_input.confident_errors):
         assert slide.slide in words
-        said = "right" if slide.right else "wrong"
-        assert f"{said}: predicted {slide.predicted}, probability {slide.probability:.2f}" in words
+        verdict = "right" if slide.right else "wrong"
+        assert f"{verdict}: predicted {slide.predicted}, probability {slide.probability:.2f}" in words
 
 
 def test_pictures_are_embedded_with_tiles_and_mask(report_input: ReportInput) -> None:
@@ -136,8 +136,8 @@ def test_pictures_are_embedded_with_tiles_and_mask(report_input: ReportInput) ->
     assert len(images) == len(report_input.slides)
     assert report_input.slides[0].picture is not None
     data = base64.b64decode((images[0]["href"] or "").partition(",")[2])
-    shown = np.asarray(Image.open(io.BytesIO(data)))
-    assert shown.shape == (40, 60, 3)
+    pixels = np.asarray(Image.open(io.BytesIO(data)))
+    assert pixels.shape == (40, 60, 3)
     tiles = [found["d"] or "" for tag, found in tags if tag == "path" and found["class"] == "tile"]
     assert tiles[0].count("Z") == 2
     assert tiles[0].startswith("M20 10 L35 10 L35 25 L20 25 Z")
@@ -152,10 +152,10 @@ def _poison(value: Any) -> Any:
     if isinstance(value, str):
         return value + _HOSTILE
     if is_dataclass(value) and not isinstance(value, type):
-        kept = {"rgb_HWC", "tiles", "mask_HW"} if type(value).__name__ == "Picture" else {"evaluation"}
+        exempt = {"rgb_HWC", "tiles", "mask_HW"} if type(value).__name__ == "Picture" else {"evaluation"}
         return replace(
             value,
-            **{field.name: _poison(getattr(value, field.name)) for field in fields(value) if field.name not in kept},
+            **{field.name: _poison(getattr(value, field.name)) for field in fields(value) if field.name not in exempt},
         )
     if isinstance(value, tuple):
         return tuple(_poison(item) for item in value)
@@ -289,8 +289,8 @@ def test_groups_nobody_gave_are_not_counted(report_input: ReportInput, has_group
 def test_probabilities_below_a_half_are_not_set_off(report_input: ReportInput) -> None:
     one = replace(report_input.slides[0], label=CLASSES[0], predicted=CLASSES[0])
     for probability, number in ((0.49, 0), (0.5, 1)):
-        shown = replace(report_input, slides=(replace(one, probability=probability),), confident_errors=())
-        assert render_report(shown).count('class="sure"') == number
+        data = replace(report_input, slides=(replace(one, probability=probability),), confident_errors=())
+        assert render_report(data).count('class="sure"') == number
 
 
 def _luminance(colour: tuple[float, ...]) -> float:

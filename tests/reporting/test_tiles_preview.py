@@ -20,7 +20,7 @@ from tilewise.tiles.config import TileConfig
 
 
 @pytest.fixture
-def given(tmp_path):
+def make_preview(tmp_path):
     folder = draw_cohort(tmp_path / "my <cohort>", num_slides=6)
     cv2.imwrite(str(folder / "masks/mask_0001.png"), np.zeros((96, 128), np.uint8))
     audited = audit_stage.run(Cohort.discover(folder), recipe().audit, AuditOptions(workers=1))
@@ -33,12 +33,12 @@ def given(tmp_path):
     return cut
 
 
-def page_of(given, tmp_path):
-    return write_tiles_preview(tmp_path / "page.html", given, workers=1).read_text("utf-8")
+def page_of(preview, tmp_path):
+    return write_tiles_preview(tmp_path / "page.html", preview, workers=1).read_text("utf-8")
 
 
-def test_the_page_shows_every_slide_its_tiles_and_loads_nothing(given, tmp_path):
-    preview = given("tiles.strategy=[window, component_center]")
+def test_the_page_shows_every_slide_its_tiles_and_loads_nothing(make_preview, tmp_path):
+    preview = make_preview("tiles.strategy=[window, component_center]")
     text = page_of(preview, tmp_path)
     assert f"{len(preview.tiles.table)} tiles on 6 of 6 slides" in text.replace("\N{NARROW NO-BREAK SPACE}", " ")
     for name in preview.tiles.counts():
@@ -50,25 +50,25 @@ def test_the_page_shows_every_slide_its_tiles_and_loads_nothing(given, tmp_path)
     assert str(tmp_path) not in text
 
 
-def test_slides_without_tiles_and_without_use_of_their_mask_say_why(given, tmp_path):
-    text = page_of(given("tiles.fallback=exclude"), tmp_path)
+def test_slides_without_tiles_and_without_use_of_their_mask_say_why(make_preview, tmp_path):
+    text = page_of(make_preview("tiles.fallback=exclude"), tmp_path)
     assert "1 slide without any tile" in text
     assert "Slides without tiles" in text
     assert re.search(r"0 tiles</b>: [^<]*mask", text)
-    text = page_of(given(), tmp_path)
+    text = page_of(make_preview(), tmp_path)
     assert "1 slide not cut by its mask" in text
 
 
-def test_a_cohort_without_any_tile_still_has_a_page(given, tmp_path):
+def test_a_cohort_without_any_tile_still_has_a_page(make_preview, tmp_path):
     text = page_of(
-        given("tiles.strategy=component_box", "tiles.component_box_min=9000", "tiles.fallback=exclude"), tmp_path
+        make_preview("tiles.strategy=component_box", "tiles.component_box_min=9000", "tiles.fallback=exclude"), tmp_path
     )
     assert "No slide has a tile" in text
     assert text.count("<article") == 6
 
 
-def test_slides_that_cannot_be_read_are_named_and_not_drawn(given, tmp_path):
-    preview = given()
+def test_slides_that_cannot_be_read_are_named_and_not_drawn(make_preview, tmp_path):
+    preview = make_preview()
     lost = Failure("img_0009.png", "tiles", "MaskError", f"{tmp_path}/secret/mask_0009.png vanished")
     (preview.root / "images/img_0003.png").unlink()
     text = page_of(replace(preview, failures=(lost,)), tmp_path)
@@ -78,8 +78,8 @@ def test_slides_that_cannot_be_read_are_named_and_not_drawn(given, tmp_path):
     assert 'class="lost"' in text
 
 
-def test_outlines_lie_where_the_tiles_do(given):
-    preview = given("tiles.strategy=component_box", "tiles.component_box_min=0")
+def test_outlines_lie_where_the_tiles_do(make_preview):
+    preview = make_preview("tiles.strategy=component_box", "tiles.component_box_min=0")
     slide = preview.cohort.slides[0]
     rows = preview.tiles.rows()[slide.slide_id]
     picture = draw(TilesPictureRequest(slide, rows, preview.config, (0,)))
@@ -92,8 +92,8 @@ def test_outlines_lie_where_the_tiles_do(given):
     assert len(picture.tiles) == 1
 
 
-def test_the_other_fields_are_told_from_the_tiles(given):
-    preview = given("tiles.strategy=component_center", "tiles.field_scales=[1, 2]")
+def test_the_other_fields_are_told_from_the_tiles(make_preview):
+    preview = make_preview("tiles.strategy=component_center", "tiles.field_scales=[1, 2]")
     slide = preview.cohort.slides[0]
     rows = preview.tiles.rows()[slide.slide_id]
     picture = draw(TilesPictureRequest(slide, rows, preview.config, (0, 1)))
@@ -107,9 +107,9 @@ def test_large_cohorts_show_the_fewest_the_most_and_an_even_choice():
     chosen = choose_slides(counts, dict.fromkeys(counts))
     assert len(chosen) == 60
     assert chosen == sorted(chosen)
-    shown = [counts[name] for name in chosen]
-    assert shown.count(0) >= 5
-    assert shown.count(96) >= 5
+    numbers = [counts[name] for name in chosen]
+    assert numbers.count(0) >= 5
+    assert numbers.count(96) >= 5
     assert len({int(name) // 100 for name in chosen}) == 5
 
 

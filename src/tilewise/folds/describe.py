@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tilewise.folds.config import FoldsConfig
 from tilewise.folds.parts import PART_NAMES, Fold, FoldItem
+from tilewise.wording import count
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class _Class:
     num_groups: int
 
     def __str__(self) -> str:
-        return f"class {self.name} has {_count(self.num_groups, 'group')} ({_count(len(self.slides), 'slide')})"
+        return f"class {self.name} has {count(self.num_groups, 'group')} ({count(len(self.slides), 'slide')})"
 
 
 def describe(
@@ -57,7 +58,7 @@ def _rare(one: _Class, folds: Sequence[Fold]) -> list[str]:
     if lacks["test"]:
         step = f"; --set folds.num_folds={one.num_groups} would test it in each" if one.num_groups > 1 else ""
         step = step if len(folds) > one.num_groups else ""
-        whole = " for " + _count(len(folds), "fold") if len(folds) > 1 else ""
+        whole = " for " + count(len(folds), "fold") if len(folds) > 1 else ""
         notes.append(f"{one}{whole}: {_folds(lacks['test'])} {_verb(lacks['test'], 'test')} none of it{step}")
     unselected = [number for number in lacks["validation"] if folds[number].validation]
     if unselected:
@@ -101,7 +102,3 @@ def _folds(numbers: Sequence[int]) -> str:
 
 def _verb(numbers: Sequence[int], plural: str, singular: str | None = None) -> str:
     return plural if len(numbers) > 1 else singular or plural + "s"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -13,6 +13,7 @@ from tilewise.folds.describe import describe
 from tilewise.folds.groups import GroupTable
 from tilewise.folds.parts import Fold, FoldItem, Folds
 from tilewise.folds.table_split import read_table_split
+from tilewise.wording import count
 
 _HOLDOUT, _TEST, _SELECT = range(3)  # first number of a seed: no two cuts use the same random numbers
 
@@ -31,7 +32,8 @@ def make_folds(items: Iterable[FoldItem], config: FoldsConfig, *, seed: int) -> 
     _check_names(items)
     labelled = tuple(item for item in items if item.label is not None)
     num_unlabelled = len(items) - len(labelled)
-    notes = [f"{num_unlabelled} slides without a label are in no fold"] if num_unlabelled else []
+    verb = "is" if num_unlabelled == 1 else "are"
+    notes = [f"{count(num_unlabelled, 'slide')} without a label {verb} in no fold"] if num_unlabelled else []
     if config.source == "split":
         labelled, parts, more = read_table_split(labelled)
         notes += more
