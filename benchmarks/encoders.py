@@ -122,8 +122,8 @@ def measure(network: str, variant: str, *, seconds: float, clock: Callable[[], f
 def prepare(network: str, variant: str) -> tuple[Callable[[], object], int, str]:
     import numpy as np
 
-    from tilewise.encoders import EncoderConfig, build_encoder, find_card, prepare_runtime
-    from tilewise.encoders.runtime import computes_bfloat16
+    from tilewise.compute import computes_bfloat16, prepare_runtime
+    from tilewise.encoders import EncoderConfig, build_encoder, find_card
 
     if variant.startswith("eager"):
         tuned = "tuned" in variant

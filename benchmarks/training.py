@@ -38,8 +38,8 @@ from tilewise.auditing.config import AuditConfig
 from tilewise.auditing.run import AuditOptions
 from tilewise.auditing.run import run as audit
 from tilewise.cohort import Cohort
+from tilewise.compute import default_threads, find_device
 from tilewise.encoders import EncoderConfig, build_encoder
-from tilewise.encoders.runtime import num_processors
 from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.run import evaluate
@@ -59,7 +59,7 @@ from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
 from tilewise.training.networks.data import PixelData, PixelPart
-from tilewise.training.networks.engine import find_device, resources
+from tilewise.training.networks.engine import resources
 from tilewise.training.networks.objective import NetworkObjective, NetworkTraining
 from tilewise.training.networks.train import train_network
 from tilewise.training.networks.views import DrawnViews
@@ -149,21 +149,22 @@ def step(network: TileNetwork, optimizer: torch.optim.Optimizer, batch: TileBatc
 
 
 def plainly(options: argparse.Namespace, config: TrainingConfig) -> tuple[TileNetwork, torch.optim.Optimizer]:
-    network = network_of(options, "all").to(find_device(config)).train()
+    network = network_of(options, "all").to(find_device(config.engine.device, config.step.precision)).train()
     groups = network.parameter_groups(config.epoch_config.learning_rate, config.weight_decay)
     return network, build_optimizer(config.optimizer, groups, learning_rate=config.epoch_config.learning_rate)
 
 
 def ours(options: argparse.Namespace, config: TrainingConfig, data: PixelData) -> Round:
     views = DrawnViews(data.train, num_epochs=config.epoch_config.epochs, folder=None, num_threads=1)
-    worker = Worker(device=find_device(config))
+    worker = Worker(device=find_device(config.engine.device, config.step.precision))
     training = NetworkTraining(config, AUGMENT, 0, Record(), "macro_f1")
     trainer = NetworkObjective(network_of(options, "all"), data, views, training, worker).trainer()
     return lambda epoch: trainer.train_epoch(epoch, "ours").means[0]
 
 
 def limit(options: argparse.Namespace, config: TrainingConfig, data: PixelData) -> Round:
-    device, size = find_device(config), config.epoch_config.tiles_per_batch(len(data.train))
+    device = find_device(config.engine.device, config.step.precision)
+    size = config.epoch_config.tiles_per_batch(len(data.train))
     network, optimizer = plainly(options, config)
     batch, labels_B = data.train.batch(np.arange(size)).to(device), torch.arange(size, device=device) % 2
     num_batches = config.epoch_config.num_batches(len(data.train))
@@ -171,13 +172,13 @@ def limit(options: argparse.Namespace, config: TrainingConfig, data: PixelData) 
 
 
 def plain(options: argparse.Namespace, config: TrainingConfig, folder: Path) -> Round:
-    device = find_device(config)
+    device = find_device(config.engine.device, config.step.precision)
     network, optimizer = plainly(options, config)
     loader = DataLoader(
         Patches(folder),
         batch_size=options.batch,
         shuffle=True,
-        num_workers=num_processors(),
+        num_workers=default_threads(),
         persistent_workers=True,
         pin_memory=device.type == "cuda",
         drop_last=True,
@@ -203,7 +204,7 @@ def loops(options: argparse.Namespace, folder: Path) -> None:
     about = data.train.about
     first = PartData(about.slide_ids, about.labels_S, about.features_ND[:num], about.tile_slide_N[:num])
     data = PixelData(("A", "B"), PixelPart(first, data.train.tiles, data.train.place_N[:num]), data.validation)
-    with resources(find_device(config), config) as num_threads:
+    with resources(find_device(config.engine.device, config.step.precision), config) as num_threads:
         deterministic = torch.are_deterministic_algorithms_enabled()
         rounds = {
             "ours": ours(options, config, data),
@@ -246,7 +247,7 @@ def cached(options: argparse.Namespace, folder: Path) -> None:
         names[len(names) // 2 : -len(names) // 4],
         names[-len(names) // 4 :],
     )
-    shared = {"epochs": options.epochs, "patience": "never", "learning_rate": 0.01, "num_threads": num_processors()}
+    shared = {"epochs": options.epochs, "patience": "never", "learning_rate": 0.01, "num_threads": default_threads()}
     # Both are made before the clock starts: importing what they come from takes seconds, once for either.
     encoder = build_encoder(
         EncoderConfig(name=options.network, init="random", engine="torch", precision="float32"), offline=True

@@ -34,7 +34,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def _one_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stages work in this process unless a test asks for a pool: results do not depend on it, and pools take long."""
     if "pool" not in request.keywords:
-        monkeypatch.setattr("tilewise.execution.default_workers", lambda: 1)
+        monkeypatch.setattr("tilewise.execution.num_processors", lambda: 1)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

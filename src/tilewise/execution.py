@@ -22,6 +22,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from tilewise.compute import num_processors
 from tilewise.errors import UsageError
 from tilewise.store import write_text
 
@@ -91,13 +92,6 @@ def task(description: str, total: int) -> contextlib.AbstractContextManager[Task
     return _progress.get(_NoProgress()).task(description, total)
 
 
-def default_workers() -> int:
-    """The processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def run_each(
     function: Callable[[Item], Result],
     items: Mapping[str, Item],
@@ -118,7 +112,7 @@ def run_each(
     Raises:
         UsageError: as raised by `function`; wrong use is the same for every item, so the batch stops at once.
     """
-    workers = min(workers or default_workers(), len(items)) if items else 1
+    workers = min(workers or num_processors(), len(items)) if items else 1
     results: dict[str, Result] = {}
     failures: dict[str, Failure] = {}
     with task(stage, len(items)) as bar:

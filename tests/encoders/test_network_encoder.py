@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tilewise.compute import computes_bfloat16
 from tilewise.encoders import EncoderConfig, build_encoder
-from tilewise.encoders.runtime import computes_bfloat16
 
 pytest.importorskip("openvino", reason="the [fast] extra is not installed")
 

@@ -17,7 +17,7 @@ def machine(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(plan, "find_spec", lambda _: object() if openvino else None)
         monkeypatch.setattr(plan, "computes_bfloat16", lambda: bfloat16)
         monkeypatch.setattr(plan, "instruction_set", lambda: "avx512_bf16" if bfloat16 else "avx2")
-        monkeypatch.setattr(plan, "num_processors", lambda: 2)
+        monkeypatch.setattr(plan, "default_threads", lambda: 2)
         monkeypatch.setattr(plan, "_has_cuda", lambda: cuda)
         monkeypatch.setattr(plan, "_cuda_computes_bfloat16", lambda: bfloat16)
 

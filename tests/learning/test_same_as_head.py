@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.training.conftest import CLASSES, part
-from tilewise.encoders.threads import reproducible
+from tilewise.compute import reproducible
 from tilewise.learning import class_weights
 from tilewise.models import HeadConfig, Standardisation
 from tilewise.models.heads import build_head

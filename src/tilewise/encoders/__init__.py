@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tilewise.encoders.catalogue import cards, find_card
     from tilewise.encoders.config import EncoderConfig
     from tilewise.encoders.licences import accept_licence, licence_needed, licence_text
-    from tilewise.encoders.runtime import prepare_runtime
     from tilewise.encoders.table import encoder_table
 
 __all__ = [
@@ -30,7 +29,6 @@ __all__ = [
     "find_card",
     "licence_needed",
     "licence_text",
-    "prepare_runtime",
 ]
 
 _HOMES = {
@@ -44,7 +42,6 @@ _HOMES = {
     "find_card": "catalogue",
     "licence_needed": "licences",
     "licence_text": "licences",
-    "prepare_runtime": "runtime",
 }
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from tilewise.compute import prepare_runtime
 from tilewise.encoders.base import Encoder
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.catalogue import find_card
 from tilewise.encoders.config import EncoderConfig
 from tilewise.encoders.licences import check_licence
 from tilewise.encoders.locate import find_weights
-from tilewise.encoders.runtime import prepare_runtime
 from tilewise.errors import EncoderUnavailable, UsageError
 from tilewise.store import digest_file
 

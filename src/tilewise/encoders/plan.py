@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
+from tilewise.compute import computes_bfloat16, default_threads, instruction_set
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.config import EncoderConfig, Engine, Precision
-from tilewise.encoders.runtime import computes_bfloat16, instruction_set, num_processors
 from tilewise.errors import UsageError
 
 # Measured by benchmarks/encoders.py: small calls stay in the processor's cache, a GPU wants large ones.
@@ -65,7 +65,7 @@ def make_plan(card: EncoderCard, config: EncoderConfig) -> Plan:
         device=device,
         precision=_precision(card, config, engine, device),
         batch_size=config.batch_size or _BATCH_SIZES[device if device == "cuda" else engine],
-        threads=config.threads or num_processors(),
+        threads=config.threads or default_threads(),
         instructions=instruction_set(),
         library=_library(engine),
     )

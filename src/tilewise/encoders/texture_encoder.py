@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from tilewise.compute import default_threads, instruction_set
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.preprocess import check_tiles, resize_tiles
-from tilewise.encoders.runtime import instruction_set, num_processors
 from tilewise.encoders.texture import TEXTURE_DIM, VERSION, texture_features
 from tilewise.execution import WorkerPool
 
@@ -39,7 +39,7 @@ class TextureEncoder:
 
     def __init__(self, card: EncoderCard, *, threads: int | None = None) -> None:
         self.card = card
-        self._workers = threads or num_processors()
+        self._workers = threads or default_threads()
         self._pool: WorkerPool | None = None
 
     @property

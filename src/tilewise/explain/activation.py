@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from tilewise.encoders.threads import reproducible
+from tilewise.compute import reproducible
 from tilewise.errors import UsageError
 from tilewise.explain.layers import is_of_tokens, spatial_layer
 from tilewise.models.networks import NetworkModel, TileBatch

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from tilewise.encoders.threads import reproducible
+from tilewise.compute import reproducible
 from tilewise.errors import ArtifactError
 from tilewise.models.aggregate import AGGREGATORS
 from tilewise.models.config import HeadConfig

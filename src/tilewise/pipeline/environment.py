@@ -8,7 +8,7 @@ import sys
 from importlib import metadata
 from typing import Any
 
-from tilewise.execution import default_workers
+from tilewise.compute import num_processors
 
 _PACKAGES = (
     "tilewise", "torch", "torchvision", "timm", "numpy", "scipy", "pandas", "pillow",
@@ -28,7 +28,7 @@ def describe_environment(encoder: dict[str, Any]) -> dict[str, Any]:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "processor": _processor(),
-        "processors": default_workers(),
+        "processors": num_processors(),
         "packages": versions,
         "encoder": encoder,
     }

@@ -34,10 +34,10 @@ def _prepare(recipe: Recipe, *, seed: int, workers: int | None, offline: bool) -
         return encoder, dict(encoder.signature)
     import torch
 
+    from tilewise.compute import find_device
     from tilewise.models.networks import build_network
-    from tilewise.training.networks.engine import find_device
 
-    device = find_device(recipe.training)
+    device = find_device(recipe.training.engine.device, recipe.training.step.precision)
     InputSpec.by(recipe.network, recipe.encoder, recipe.tiles)
     build_network(recipe.network, recipe.encoder, recipe.head, num_classes=2, seed=seed, offline=offline)
     network, start = recipe.network, recipe.encoder.init

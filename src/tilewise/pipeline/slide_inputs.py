@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.encoders.runtime import num_processors
+from tilewise.compute import default_threads, find_device
 from tilewise.execution import Failure
 from tilewise.explain.values import TileValues, values_of_heads, values_of_networks
 from tilewise.features.bag import FeatureBag
@@ -207,13 +207,11 @@ class TileInputs:
         return {name: self.stores[0][name].num_unnormalised for name in self}
 
     def _options(self) -> InferenceOptions:
-        from tilewise.training.networks.engine import find_device
-
         training = self.recipe.training
         return InferenceOptions(
             views=self.recipe.views,
-            num_threads=training.epoch_config.num_threads or num_processors(),
-            device=find_device(training).type,
+            num_threads=training.epoch_config.num_threads or default_threads(),
+            device=find_device(training.engine.device, training.step.precision).type,
         )
 
 

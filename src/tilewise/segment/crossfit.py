@@ -194,7 +194,7 @@ def _train(request: _Request) -> None:
             return
     except ArtifactError as error:
         _log.debug("%s; it is trained", error)
-    from tilewise.encoders.runtime import prepare_runtime
+    from tilewise.compute import prepare_runtime
 
     prepare_runtime()
     from tilewise.segment.network import create_unet, load_encoder

@@ -133,7 +133,7 @@ def _segment(request: MaskRequest, rgb: npt.NDArray[np.uint8]) -> Mask:
         model = load_sam(config.sam, offline=request.offline)
         plane = sam_probability(model, rgb, tissue, max_prompts=config.sam.max_prompts)
     else:
-        from tilewise.encoders.runtime import prepare_runtime
+        from tilewise.compute import prepare_runtime
         from tilewise.segment.segmenter import loaded, mean_plane
 
         prepare_runtime()

@@ -56,8 +56,8 @@ class FoldNetwork:
         """
         import torch
 
+        from tilewise.compute import reproducible
         from tilewise.encoders import find_card
-        from tilewise.encoders.threads import reproducible
         from tilewise.segment.network import normalised
 
         square = Square(Size(rgb.shape[1], rgb.shape[0]), self.config.input_px)

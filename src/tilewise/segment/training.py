@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from tilewise.compute import reproducible
 from tilewise.encoders import find_card
-from tilewise.encoders.threads import reproducible
 from tilewise.learning import EpochTotals, Progress, Record, Schedule, ScheduleConfig, Trainer
 from tilewise.segment.config import UNetConfig
 from tilewise.segment.network import normalised

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tilewise.compute import num_processors
 from tilewise.errors import TilewiseError
-from tilewise.execution import Failure, default_workers, run_each, task
+from tilewise.execution import Failure, run_each, task
 from tilewise.pipeline.shared_stages import SharedStages, training_digest
 from tilewise.pipeline.train import train
 from tilewise.runs import RunFolder
@@ -89,7 +90,7 @@ def train_all(places: Sequence[Place], shared: SharedStages, note: Note) -> None
                 bar.advance(len(became))
 
         jobs = _chains(others)
-        workers = min(shared.resources.workers or default_workers(), len(jobs))
+        workers = min(shared.resources.workers or num_processors(), len(jobs))
         apart = workers > 1
         job_shared = shared.for_worker() if apart else shared
         items = {name: _Job(chain, job_shared, apart) for name, chain in jobs.items()}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tilewise.encoders.threads import reproducible
+from tilewise.compute import reproducible
 from tilewise.learning import (
     Ema,
     EpochTotals,

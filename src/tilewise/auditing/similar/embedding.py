@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.cohort import Slide
+from tilewise.compute import num_processors
 from tilewise.encoders import Encoder
 from tilewise.errors import ArtifactError
-from tilewise.execution import Failure, default_workers, task
+from tilewise.execution import Failure, task
 from tilewise.slides import open_slide
 from tilewise.store import (
     cache_dir,
@@ -86,7 +87,7 @@ def embed(
     signature = digest_config([dict(encoder.signature), _TILE_PX, _MOST_TILES, _VERSION])
     with task("similar", len(slides)) as bar:
         chunk: list[_SlideTiles] = []
-        for slide in _open_slides(slides, signature, min(workers or default_workers(), _MOST_READERS)):
+        for slide in _open_slides(slides, signature, min(workers or num_processors(), _MOST_READERS)):
             bar.advance()
             if isinstance(slide, Failure):
                 failures.append(slide)

@@ -10,7 +10,8 @@ from typing import Any, Self, assert_never
 import torch
 from torch import Tensor, nn
 
-from tilewise.encoders import EncoderConfig, find_card, prepare_runtime
+from tilewise.compute import prepare_runtime
+from tilewise.encoders import EncoderConfig, find_card
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.licences import check_licence
 from tilewise.encoders.locate import find_weights

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from tilewise.compute import reproducible
 from tilewise.encoders.card import EncoderCard
-from tilewise.encoders.threads import reproducible
 from tilewise.errors import ArtifactError
 from tilewise.models.aggregate import AGGREGATORS
 from tilewise.models.config import HeadConfig

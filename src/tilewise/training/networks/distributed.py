@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tilewise import errors
+from tilewise.compute import find_device
 from tilewise.errors import TilewiseError, TrainingError
 from tilewise.execution import WorkerPool
 from tilewise.inference.slide_tiles import Pixels, SlideTiles
@@ -28,7 +29,6 @@ from tilewise.models.networks import NetworkModel
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.networks.data import PixelData, PixelPart
-from tilewise.training.networks.engine import find_device
 from tilewise.training.networks.objective import NetworkTraining, train_share
 from tilewise.training.networks.views import WORKDIR, remove_workdirs
 from tilewise.training.networks.worker import Worker
@@ -164,10 +164,10 @@ def _trained(job: _Job, rank: int, num: int, workdir: Path) -> tuple[NetworkMode
     import torch
     from torch import distributed
 
-    from tilewise.encoders import prepare_runtime
+    from tilewise.compute import prepare_runtime
 
     prepare_runtime()
-    device = find_device(job.training.config)
+    device = find_device(job.training.config.engine.device, job.training.config.step.precision)
     if device.type == "cuda":
         device = torch.device("cuda", rank)
         torch.cuda.set_device(device)

@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tilewise.encoders.runtime import num_processors
-from tilewise.encoders.threads import reproducible
+from tilewise.compute import default_threads, reproducible
 from tilewise.errors import UsageError
 from tilewise.learning import Loss, Mix, penalty, seeded
 from tilewise.models.heads import SeededDropout
@@ -98,25 +97,6 @@ class Engine:
         return logits_BC.float()
 
 
-def find_device(config: TrainingConfig) -> torch.device:
-    """The device that a config asks for.
-
-    Raises:
-        UsageError: it is not there, or cannot compute in the precision that is asked for.
-    """
-    there = torch.cuda.is_available()
-    if config.engine.device == "cuda" and not there:
-        raise UsageError(
-            "training.engine.device=cuda: torch sees no graphics card here; set training.engine.device=auto"
-        )
-    device = torch.device("cuda" if there and config.engine.device != "cpu" else "cpu")
-    if config.step.precision == "float16" and device.type == "cpu":
-        raise UsageError(
-            "training.step.precision=float16 needs a graphics card, and torch sees none here; set bfloat16 or float32"
-        )
-    return device
-
-
 def num_devices(config: TrainingConfig, device: torch.device) -> int:
     """How many devices train one network together.
 
@@ -141,7 +121,7 @@ def training_threads(device: torch.device, config: TrainingConfig, num_processes
     Yields:
         The number of threads; as many of all as each of several processes gets, where the config leaves it open.
     """
-    num_threads = config.epoch_config.num_threads or max(1, num_processors() // num_processes)
+    num_threads = config.epoch_config.num_threads or max(1, default_threads() // num_processes)
     cards: list[Any] = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cards), contextlib.ExitStack() as stack:
         if device.type == "cpu":

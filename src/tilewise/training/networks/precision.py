@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 
 import torch
 
-from tilewise.encoders.runtime import num_processors
+from tilewise.compute import default_threads
 from tilewise.errors import TrainingError
 from tilewise.training.config import TrainingConfig
 
@@ -33,7 +33,7 @@ class Precision:
     @property
     def num_loaders(self) -> int:
         """Threads that make batches ahead; on a processor one, since the network has the others."""
-        return 1 if self._device.type == "cpu" else min(_LOADERS, num_processors())
+        return 1 if self._device.type == "cpu" else min(_LOADERS, default_threads())
 
     def autocast(self) -> torch.autocast:
         """A block in which the network computes in the precision that is asked for."""

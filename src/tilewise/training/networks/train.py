@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from tilewise.compute import find_device
 from tilewise.learning import Record
 from tilewise.metrics import PrimaryMetric
 from tilewise.models.networks import NetworkModel, TileNetwork
@@ -12,7 +13,7 @@ from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.networks.data import PixelData
 from tilewise.training.networks.distributed import train_together
-from tilewise.training.networks.engine import find_device, num_devices
+from tilewise.training.networks.engine import num_devices
 from tilewise.training.networks.objective import NetworkTraining, train_share
 from tilewise.training.networks.worker import Worker
 
@@ -53,7 +54,7 @@ def train_network(
         UsageError: a device is not there, or batches are too small to be shared by so many.
     """
     training = NetworkTraining(config, augment or AugmentConfig(), seed, record or Record(), metric)
-    device = find_device(config)
+    device = find_device(config.engine.device, config.step.precision)
     num = num_devices(config, device)
     if num > 1:
         model, history = train_together(NetworkModel.of(network, data.classes), data, training, num)

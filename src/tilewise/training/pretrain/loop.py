@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tilewise.compute import find_device
 from tilewise.errors import TrainingError
 from tilewise.learning import (
     EpochTotals,
@@ -27,7 +28,7 @@ from tilewise.models.networks import TileBatch, TileNetwork
 from tilewise.training.config import EpochConfig, TrainingConfig
 from tilewise.training.networks.batches import DROPOUT, ORDER, Preparer, ahead, laid_out
 from tilewise.training.networks.data import PixelPart
-from tilewise.training.networks.engine import find_device, training_threads
+from tilewise.training.networks.engine import training_threads
 from tilewise.training.networks.precision import Precision
 from tilewise.training.pretrain.config import PretrainConfig
 from tilewise.training.pretrain.contrast import Contrast, nt_xent
@@ -103,7 +104,7 @@ def pretrain(
             f"{record.name}: pretraining tells tiles from each other, and there is {len(part)}; cut more, for "
             "example with a smaller --set tiles.stride_px, or set pretrain.method=none"
         )
-    device = find_device(training)
+    device = find_device(training.engine.device, training.step.precision)
     with training_threads(device, training) as num_threads:
         objective = _ContrastObjective(copy.deepcopy(network), part, config, training, device=device, seed=seed)
         progress = Progress(EpochRow, record, STATE_NAME, HISTORY_NAME)

@@ -1,4 +1,4 @@
-"""The process's memory and processor, set up once for running networks.
+"""What networks run on: processors, threads, devices, reproducible sums, and the process's memory, set up once.
 
 glibc gives large blocks back to the kernel as soon as they are freed, and asks for them again a moment later. A network
 frees and asks for tens of megabytes per layer, so that much of its time goes into page faults: in torch, networks run
@@ -14,13 +14,21 @@ Other C libraries (macOS, Windows, musl) are never touched.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tilewise.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
 
 _log = logging.getLogger(__name__)
 
@@ -81,10 +89,63 @@ def computes_bfloat16() -> bool:
 
 
 def num_processors() -> int:
-    """Processors this process may use: its affinity, less where `OMP_NUM_THREADS` says so."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    return min(allowed, int(wanted)) if wanted.isdecimal() and int(wanted) > 0 else allowed
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_threads() -> int:
+    """Threads of a network where nothing else is asked for: the processors, fewer where `OMP_NUM_THREADS` says so."""
+    limit = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return min(num_processors(), int(limit)) if limit.isdecimal() and int(limit) > 0 else num_processors()
+
+
+def find_device(wanted: Literal["auto", "cpu", "cuda"], precision: str) -> torch.device:
+    """The device that `training.engine.device` asks for.
+
+    Args:
+        wanted: `auto` takes a graphics card where there is one.
+        precision: that it has to compute in, as `training.step.precision`.
+
+    Raises:
+        UsageError: it is not there, or cannot compute in this precision.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise UsageError(
+            "training.engine.device=cuda: torch sees no graphics card here; set training.engine.device=auto"
+        )
+    device = torch.device("cuda" if there and wanted != "cpu" else "cpu")
+    if precision == "float16" and device.type == "cpu":
+        raise UsageError(
+            "training.step.precision=float16 needs a graphics card, and torch sees none here; set bfloat16 or float32"
+        )
+    return device
+
+
+@contextlib.contextmanager
+def reproducible(num_threads: int) -> Iterator[None]:
+    """Run torch with this many threads and deterministic algorithms; afterwards both are as they were.
+
+    The order of a sum, and with it the last bits, depends on the number of threads: the same number on the same
+    machine gives the same bytes.
+    """
+    import torch
+
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory: Any = torch.utils.deterministic
+    torch.set_num_threads(num_threads)
+    torch.use_deterministic_algorithms(True)
+    # Otherwise torch writes NaN into every new tensor first, which shows up in a profile and finds nothing here.
+    filled, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
+    try:
+        yield
+    finally:
+        memory.fill_uninitialized_memory = filled
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
 
 
 def _allowed() -> tuple[str, ...]:

@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tilewise.encoders import runtime
+from tilewise import compute
 
 _GLIBC = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
 
 # Allocates and frees as a network does, and counts the pages the kernel had to give.
 _FAULTS = """
 import resource
-from tilewise.encoders import prepare_runtime
+from tilewise.compute import prepare_runtime
 done = prepare_runtime()
 assert prepare_runtime() is done
 import numpy as np
@@ -56,15 +56,15 @@ def processor(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
     def set_up(line: str, cap: str | None = None) -> None:
         path = tmp_path / "cpuinfo"
         path.write_text(f"processor\t: 0\n{line}\n")
-        monkeypatch.setattr(runtime, "Path", lambda _: path)
-        monkeypatch.setattr(runtime.sys, "platform", "linux")
+        monkeypatch.setattr(compute, "Path", lambda _: path)
+        monkeypatch.setattr(compute.sys, "platform", "linux")
         monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
         if cap is not None:
             monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", cap)
-        runtime.instruction_set.cache_clear()
+        compute.instruction_set.cache_clear()
 
     yield set_up
-    runtime.instruction_set.cache_clear()
+    compute.instruction_set.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def processor(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..
 )
 def test_instruction_set(processor, line: str, expected: str, bfloat16: bool) -> None:
     processor(line)
-    assert runtime.instruction_set() == expected
-    assert runtime.computes_bfloat16() is bfloat16
+    assert compute.instruction_set() == expected
+    assert compute.computes_bfloat16() is bfloat16
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,13 @@ def test_instruction_set(processor, line: str, expected: str, bfloat16: bool) ->
 )
 def test_what_onednn_may_not_use_does_not_count(processor, cap: str, expected: str, bfloat16: bool) -> None:
     processor("flags\t\t: fpu sse avx2 avx512f avx512_bf16 amx_bf16", cap)
-    assert runtime.instruction_set() == expected
-    assert runtime.computes_bfloat16() is bfloat16
+    assert compute.instruction_set() == expected
+    assert compute.computes_bfloat16() is bfloat16
 
 
 def test_processors_respect_affinity_and_openmp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
     for value, expected in (("", 3), ("2", 2), ("2,1", 2), ("16", 3), ("0", 3), ("many", 3)):
         monkeypatch.setenv("OMP_NUM_THREADS", value)
-        assert runtime.num_processors() == expected
+        assert compute.default_threads() == expected
+        assert compute.num_processors() == 3
