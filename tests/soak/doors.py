@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import time
@@ -17,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
-
-import validation
 
 _ROOT: Final = Path(__file__).parents[2]
 _START_S: Final = 300.0
@@ -89,7 +88,7 @@ class Doors:
         assert self._process is not None
         assert self._process.stdout is not None
         # One line is asked for at a time, so that none waits in the buffer of the stream.
-        ready, _, _ = validation.validation([self._process.stdout], [], [], seconds)
+        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
         return self._process.stdout.readline() if ready else None
 
     def _end(self) -> None:

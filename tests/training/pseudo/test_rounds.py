@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.pseudo.to_cohort import (
+from tests.training.pseudo.cohort_of import (
     CLASSES,
     FOLD,
     LABELS,
