@@ -126,17 +126,17 @@ def _of_no_use(fault: str, kind: Literal["size", "unreadable", "picture"]) -> Ma
 def _with_polarity(slide: Slide, size: Size, tissue: Mask, mask: Mask, facts: MaskFacts) -> tuple[Mask, MaskFacts]:
     fit = fit_of(mask, tissue)
     # Of plain black and white the other way round is the rest; of labels and colours it is read from the file anew.
-    turned = read_scaled_mask(slide, size, inverted=True)[0] if not_binary(facts.notes) else ~mask
-    turned_fit = fit_of(turned, tissue)
-    polarity = polarity_of(fit, turned_fit, float(tissue.mean()))
+    inverted = read_scaled_mask(slide, size, inverted=True)[0] if not_binary(facts.notes) else ~mask
+    inverted_fit = fit_of(inverted, tissue)
+    polarity = polarity_of(fit, inverted_fit, float(tissue.mean()))
     facts = replace(
         facts,
         on_tissue=fit.on_tissue,
         polarity=polarity,
-        turned_share=turned_fit.share,
-        turned_on_tissue=turned_fit.on_tissue,
+        turned_share=inverted_fit.share,
+        turned_on_tissue=inverted_fit.on_tissue,
     )
-    return (turned if polarity == "inverted" else mask), facts
+    return (inverted if polarity == "inverted" else mask), facts
 
 
 def _is_picture_of_slide(slide: Slide, rgb: npt.NDArray[np.uint8], tissue: Mask) -> bool:

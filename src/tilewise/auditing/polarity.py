@@ -78,14 +78,14 @@ def fit_of(mask: Mask, tissue: Mask) -> MaskFit:
     return MaskFit(on_tissue, of_glass, float(mask.mean()))
 
 
-def polarity_of(fit: MaskFit, turned: MaskFit, tissue_share: float) -> Polarity:
+def polarity_of(fit: MaskFit, inverted: MaskFit, tissue_share: float) -> Polarity:
     """Tell which way round a mask is.
 
     Args:
         fit: of the mask as it was read.
-        turned: of the same mask read the other way round.
+        inverted: of the same mask read the other way round.
         tissue_share: share of the slide that is tissue.
     """
-    if turned.is_far_better_than(fit, tissue_share):
+    if inverted.is_far_better_than(fit, tissue_share):
         return "inverted"
-    return "right" if fit.is_far_better_than(turned, tissue_share) else "unknown"
+    return "right" if fit.is_far_better_than(inverted, tissue_share) else "unknown"

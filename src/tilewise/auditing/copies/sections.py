@@ -129,10 +129,12 @@ def propose_sections(
         correlation = np.fft.irfft(cross.transpose(1, 2, 0), _NUM_ANGLES, axis=2)
         best = correlation.argmax(axis=2)
         i, j = np.nonzero(correlation.max(axis=2) >= _ALIKE)
-        for one, two in zip(i.tolist(), j.tolist(), strict=True):
-            first, second = one + start, two + begin
-            if first < second and 1 / _AREA_RATIO < areas[first] / areas[second] < _AREA_RATIO:
-                proposals.append((indices[first], indices[second], -float(best[one, two]) * 360 / _NUM_ANGLES))
+        ratio = areas[i + start] / areas[j + begin]
+        fits = (i + start < j + begin) & (ratio > 1 / _AREA_RATIO) & (ratio < _AREA_RATIO)
+        proposals += [
+            (indices[one + start], indices[two + begin], -float(best[one, two]) * 360 / _NUM_ANGLES)
+            for one, two in zip(i[fits].tolist(), j[fits].tolist(), strict=True)
+        ]
     return proposals
 
 

@@ -88,9 +88,9 @@ def find_similar(
     pictures = slides if own else slides | {_EXAMPLE: example}
     embeddings, failures = embed(pictures, encoder, workers=workers)
     key = example.slide_id if own else _EXAMPLE
-    failure_of_example = next((failure for failure in failures if failure.item == key), None)
-    if failure_of_example is not None:
-        raise SlideUnreadable(failure_of_example.message)
+    messages = {failure.item: failure.message for failure in failures}
+    if key in messages:
+        raise SlideUnreadable(messages[key])
     comparable = {name: embeddings[name] for name in slides if name in embeddings}
     if len(comparable) < 2:
         raise UsageError(f"{cohort.root}: fewer than two slides can be compared; {len(failures)} could not be read")
