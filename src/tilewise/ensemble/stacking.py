@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from tilewise.ensemble.examples import Examples
-from tilewise.errors import UsageError
 from tilewise.inference.combiner import Boosted, Logistic, boosting_start, import_lightgbm, log_features
 
 _PENALTY = 0.1  # scikit-learn's C: the smaller, the closer to saying nothing
@@ -29,12 +28,9 @@ _TREES = {
 
 
 def fit_logistic(examples: Examples) -> Logistic:
-    """Softmax regression with an L2 penalty on the logarithms of the probabilities, by scikit-learn.
+    """Softmax regression with an L2 penalty on the logarithms of the probabilities, by scikit-learn."""
+    from sklearn import linear_model
 
-    Raises:
-        UsageError: scikit-learn is not installed.
-    """
-    linear_model = import_scikit_learn()
     features_NF = log_features(examples.probabilities_RNC)
     model = linear_model.LogisticRegression(C=_PENALTY, solver="lbfgs", max_iter=10_000, tol=1e-6)
     model.fit(features_NF, examples.truth_N, sample_weight=examples.weights_N)
@@ -69,22 +65,6 @@ def fit_boosted(examples: Examples, *, one_vs_rest: bool, seed: int) -> Boosted:
         asked = parameters | {"objective": "multiclass", "num_class": len(classes)}
         models = (_train(features_NF, labels_N, examples, start_NK, asked),)
     return Boosted(classes, models, one_vs_rest)
-
-
-def import_scikit_learn() -> Any:
-    """scikit-learn's linear models.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    try:
-        from sklearn import linear_model
-    except ImportError as error:
-        raise UsageError(
-            "combining by softmax regression needs scikit-learn, which is not installed here; "
-            "pip install 'tilewise[ensemble]', or combine with --method weighted"
-        ) from error
-    return linear_model
 
 
 def _train(features_NF: Any, labels_N: Any, examples: Examples, start: Any, parameters: dict[str, Any]) -> str:

@@ -14,7 +14,6 @@ from tilewise.ensemble.combine import Combined, combine
 from tilewise.ensemble.examples import ClassWeighting
 from tilewise.ensemble.methods import Method, describe_method
 from tilewise.ensemble.record import RECORD_NAME, EnsembleRecord
-from tilewise.ensemble.stacking import import_scikit_learn
 from tilewise.errors import UsageError
 from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.evaluation import Evaluation
@@ -57,8 +56,6 @@ def ensemble(runs: Sequence[RunFolder], options: EnsembleOptions) -> Run:
     """
     if options.method.startswith("stack-boosting"):
         import_lightgbm()
-    elif options.method == "stack-logistic":
-        import_scikit_learn()
     sources = sources_of(runs)
     folder = RunFolder(options.out)
     with folder.locked():
