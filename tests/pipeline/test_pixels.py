@@ -19,6 +19,7 @@ from tilewise.cli.main import run as command
 from tilewise.cohort import Cohort
 from tilewise.errors import RecipeError, UsageError
 from tilewise.inference.classifier import ClassifierBundle
+from tilewise.inference.tilestore import TileStore
 from tilewise.models.networks import NetworkModel
 from tilewise.store import verify
 
@@ -171,16 +172,14 @@ def test_what_is_not_here_is_said_before_the_folder_is_made(home, tmp_path):
 def test_a_slide_lost_while_tiles_are_decoded_is_a_failure(tmp_path, monkeypatch):
     monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
     cohort = draw_cohort(tmp_path / "cohort", num_slides=16)
-    from tilewise.pipeline import tile_preparer
+    fill = TileStore.fill
 
-    fill = tile_preparer.fill
-
-    def losing(inputs):
+    def losing(store, slide_ids):
         pixels = cv2.imread(str(cohort / "images" / "img_0002.png"))
         (cohort / "images" / "img_0002.png").write_bytes(cv2.imencode(".png", pixels)[1].tobytes()[:200])
-        return fill(inputs)
+        return fill(store, slide_ids)
 
-    monkeypatch.setattr(tile_preparer, "fill", losing)
+    monkeypatch.setattr(TileStore, "fill", losing)
     made = train(cohort, tmp_path / "run", "training.epochs=1")
     assert [failure.item for failure in made.failures] == ["img_0002.png"]
     assert "img_0002.png" not in set(made.predictions.table["slide"])
