@@ -52,6 +52,12 @@ def test_wrong_use_stops_the_batch(workers):
         run_each(wrong_use, {"a": 1, "b": 2}, stage="s", workers=workers)
 
 
+@pytest.mark.parametrize("workers", [0, -1])
+def test_a_number_of_processes_below_1_is_refused(workers):
+    with pytest.raises(UsageError, match=f"workers={workers}: give 1 or more"):
+        run_each(wrong_use, {"a": 1}, stage="s", workers=workers)
+
+
 @pytest.mark.parametrize("piped", [True, False])
 def test_a_script_without_a_main_guard_runs_once_and_works_in_processes(tmp_path, piped):
     script = (

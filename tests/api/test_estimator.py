@@ -1,6 +1,7 @@
 """The classifier for arrays keeps scikit-learn's conventions."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -56,6 +57,9 @@ def test_what_cannot_be_used_is_said():
         tw.SlideClassifier().predict(bags)
     with pytest.raises(ValueError, match="24 bags and 23 labels"):
         tw.SlideClassifier().fit(bags, labels[1:])
+    for missing in (None, float("nan"), pd.NA):
+        with pytest.raises(ValueError, match="label 2 is missing"):
+            tw.SlideClassifier().fit(bags, [*labels[:2], missing, *labels[3:]])
     with pytest.raises(ValueError, match="validation_fraction=1"):
         tw.SlideClassifier(validation_fraction=1.0).fit(bags, labels)
     with pytest.raises(TrainingError, match="holds 7 only"):

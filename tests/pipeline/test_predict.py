@@ -96,6 +96,13 @@ def test_a_slide_is_predicted_alike_alone_and_among_others(home, new):
     assert fewer.loc["ü.png"].equals(together.loc["ü.png"])
 
 
+def test_a_submission_is_named_as_the_table_it_is(home, new, tmp_path, monkeypatch):
+    monkeypatch.setattr(run_predictor, "build_encoder", None)  # before the work
+    with pytest.raises(UsageError, match=r"written as CSV; name it out\.csv"):
+        predict(home, new, tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
+
+
 def test_a_folder_as_out_is_refused_before_the_work(home, new, tmp_path, monkeypatch):
     monkeypatch.setattr(run_predictor, "build_encoder", None)
     with pytest.raises(UsageError, match="is a folder; give the file"):

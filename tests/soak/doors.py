@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -88,7 +88,7 @@ class Doors:
         assert self._process is not None
         assert self._process.stdout is not None
         # One line is asked for at a time, so that none waits in the buffer of the stream.
-        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
+        ready = wait([self._process.stdout], seconds)
         return self._process.stdout.readline() if ready else None
 
     def _end(self) -> None:

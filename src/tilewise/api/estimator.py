@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -66,11 +67,14 @@ class SlideClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on bags, S arrays (N, D), and their S labels.
 
         Raises:
-            ValueError: bags and labels differ in number.
+            ValueError: bags and labels differ in number, or a label is missing.
             TrainingError: a bag is empty, not finite or of another length, or all labels are the same.
         """
         if len(bags) != len(labels):
             raise ValueError(f"{len(bags)} bags and {len(labels)} labels: give one label for each bag")
+        missing_S = np.atleast_1d(pd.isna(np.asarray(labels, dtype=object)))
+        if missing_S.any():
+            raise ValueError(f"label {int(missing_S.argmax())} is missing; leave that bag out, or give it a label")
         self.classes_, codes_S = np.unique(np.asarray(labels), return_inverse=True)
         features = {str(position): np.asarray(bag, np.float32) for position, bag in enumerate(bags)}
         codes = {str(position): int(code) for position, code in enumerate(codes_S)}

@@ -17,7 +17,7 @@ import pandas as pd
 from tilewise.auditing.notes import NoteKind, note_kinds
 from tilewise.cohort import Cohort
 from tilewise.cohort.inputs import inputs_of
-from tilewise.errors import TilewiseError
+from tilewise.errors import TilewiseError, UsageError
 from tilewise.execution import Failure
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.ensemble import EnsembleClassifier
@@ -25,6 +25,9 @@ from tilewise.inference.predictions import PREFIX
 from tilewise.inference.submission import write_submission
 from tilewise.pipeline.run_predictor import NewSlides, RunPrediction, RunPredictor
 from tilewise.store import check_out_file, write_text
+
+# Suffixes that promise another format.
+_OTHER_TABLES = frozenset({".parquet", ".xlsx", ".json", ".tsv"})
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,8 @@ def _join_warnings(names: Sequence[str], parts: Mapping[str, RunPrediction], com
 
 def _check_out(out: Path, cohort: Cohort) -> None:
     inputs = inputs_of(cohort)
+    if out.suffix.lower() in _OTHER_TABLES:
+        raise UsageError(f"--out {out}: a submission is written as CSV; name it {out.with_suffix('.csv').name}")
     check_out_file(out, is_own=_is_submission, contents="submission", inputs=inputs)
     check_out_file(_details_of(out), is_own=_is_details, contents="details of a submission", inputs=inputs)
 
