@@ -213,7 +213,7 @@ def test_a_variant_that_fails_is_a_row_and_the_others_are_whole(cached, tmp_path
     original = train.train_with_unlabelled
 
     def failing(inputs, request, *, out):
-        if request.recipe.head.dropout:
+        if request.head.dropout:
             raise TrainingError("fold 0: the loss is not a number; lower training.learning_rate")
         return original(inputs, request, out=out)
 
