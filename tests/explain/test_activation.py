@@ -72,7 +72,8 @@ def test_what_decides_the_class_is_the_brightest(
         name, _, _, options = made._SMALL["vit"]
         monkeypatch.setitem(made._SMALL, "vit", (name, 56, "", options | {"depth": 2, "init_values": 1.0}))
     hits, ratios = [], []
-    for seed in range(3):  # what a single small network attends to depends on the last bits of its training
+    # What a single ViT attends to through its class token depends on the last bits of its training.
+    for seed in range(5 if (family, pooling) == ("vit", "encoder") else 1):
         build = cnn if family == "simple_cnn" else partial(small_network, family)
         network = build(pooling=pooling, seed=seed)
         batch, labels, corners = squares(network.card.input_px)
@@ -84,7 +85,7 @@ def test_what_decides_the_class_is_the_brightest(
                 row, column = np.unravel_index(int(one.argmax()), one.shape)
                 hits.append((int(2 * row >= height), int(2 * column >= width)) == corner)
         brightest = maps.max(axis=(1, 2))  # one scale for all tiles
-        without = max(brightest[labels.numpy() == 0].mean(), 1e-9)  # maps of nothing are 0 everywhere
+        without = max(brightest[labels.numpy() == 0].mean(), 1e-30)  # maps of nothing may be 0 everywhere
         ratios.append(brightest[labels.numpy() == 1].mean() / without)
     assert np.mean(hits) >= 0.85
     assert np.exp(np.mean(np.log(ratios))) > 2
