@@ -10,7 +10,7 @@ from tilewise.auditing.copies.propose import _ALIKE, KeypointIndex, propose
 
 @settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([None, 3]))
-def test_blocks_and_projection_miss_nothing_brute_force_finds(seed: int, num_unnormalised: int | None) -> None:
+def test_blocks_and_projection_miss_nothing_brute_force_finds(seed: int, num_first: int | None) -> None:
     rng = np.random.default_rng(seed)
     seeds = rng.random((40, NUM_BINS))
     descriptors = np.abs(seeds[rng.integers(40, size=240)] + rng.normal(size=(240, NUM_BINS)) * 0.12)
@@ -20,13 +20,13 @@ def test_blocks_and_projection_miss_nothing_brute_force_finds(seed: int, num_unn
     expected = {}
     for one in range(6):
         for two in range(one + 1, 6):
-            if num_unnormalised is not None and not one < num_unnormalised <= two:
+            if num_first is not None and not one < num_first <= two:
                 continue
             alike = descriptors[slides == one] @ descriptors[slides == two].T >= _ALIKE
             votes = min(alike.any(axis=1).sum(), alike.any(axis=0).sum())
             if votes >= 3:
                 expected[one, two] = votes
-    votes = {(each.one, each.two): each.votes for each in propose(index, num_unnormalised=num_unnormalised)}
+    votes = {(each.one, each.two): each.votes for each in propose(index, num_first=num_first)}
     assert votes == expected
 
 

@@ -28,10 +28,10 @@ def find_pairs(
     """
     names = [*fingerprints, *(against or {})]
     slides = [*fingerprints.values(), *(against or {}).values()]
-    num_unnormalised = None if against is None else len(fingerprints)
+    num_first = None if against is None else len(fingerprints)
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        pairs = _same_cells(names, slides, propose(index_keypoints(slides), num_unnormalised=num_unnormalised), pool)
-        for key, pair in _same_structure(names, slides, num_unnormalised, pool).items():
+        pairs = _same_cells(names, slides, propose(index_keypoints(slides), num_first=num_first), pool)
+        for key, pair in _same_structure(names, slides, num_first, pool).items():
             pairs.setdefault(key, pair)
     return tuple(pairs[key] for key in sorted(pairs))
 
@@ -51,7 +51,7 @@ def _same_cells(
 
 
 def _same_structure(
-    names: Sequence[str], slides: Sequence[Fingerprint], num_unnormalised: int | None, pool: ThreadPoolExecutor
+    names: Sequence[str], slides: Sequence[Fingerprint], num_first: int | None, pool: ThreadPoolExecutor
 ) -> dict[tuple[int, int], Pair]:
     coarse_images = list(pool.map(coarse_image, slides))
 
@@ -73,7 +73,7 @@ def _same_structure(
             differs=1.0 - agreement.correlation,
         )
 
-    proposals = propose_sections(coarse_images, num_unnormalised=num_unnormalised)
+    proposals = propose_sections(coarse_images, num_first=num_first)
     confirmed = zip(proposals, pool.map(confirm, proposals), strict=True)
     return {proposed[:2]: pair for proposed, pair in confirmed if pair is not None}
 

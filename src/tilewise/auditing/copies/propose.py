@@ -75,7 +75,7 @@ def facing_symmetries(descriptors: npt.NDArray[np.float32]) -> npt.NDArray[np.in
     return np.asarray(inside.argmax(axis=0))
 
 
-def propose(index: KeypointIndex, *, num_unnormalised: int | None = None) -> list[Proposal]:
+def propose(index: KeypointIndex, *, num_first: int | None = None) -> list[Proposal]:
     """Pairs of slides that share keypoints, those with most votes first.
 
     Descriptors are projected onto their main directions. Projecting never brings two further apart, so what is alike in
@@ -83,10 +83,10 @@ def propose(index: KeypointIndex, *, num_unnormalised: int | None = None) -> lis
 
     Args:
         index: of all slides.
-        num_unnormalised: only pairs of one of the first `num_unnormalised` slides with one of the others; None: all
+        num_first: only pairs of one of the first `num_first` slides with one of the others; None: all
             pairs.
     """
-    split = len(index.slides) if num_unnormalised is None else int(np.searchsorted(index.slides, num_unnormalised))
+    split = len(index.slides) if num_first is None else int(np.searchsorted(index.slides, num_first))
     if split == 0:
         return []
     projected = _project(index.descriptors)
@@ -97,7 +97,7 @@ def propose(index: KeypointIndex, *, num_unnormalised: int | None = None) -> lis
     matches = []
     for start in range(0, split, _BLOCK):
         rows = slice(start, min(start + _BLOCK, split))
-        for begin in range(rows.start if num_unnormalised is None else split, len(index.slides), _BLOCK * 4):
+        for begin in range(rows.start if num_first is None else split, len(index.slides), _BLOCK * 4):
             columns = slice(begin, begin + _BLOCK * 4)
             # Half the squared distance of two unit vectors is one less their cosine.
             near = np.flatnonzero((left[rows] @ right[:, columns] >= _ALIKE - 1.0).ravel())

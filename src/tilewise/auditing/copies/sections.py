@@ -102,13 +102,13 @@ def _rim(mask: Mask) -> Mask:
 
 
 def propose_sections(
-    slides: Sequence[CoarseImage | None], *, num_unnormalised: int | None = None
+    slides: Sequence[CoarseImage | None], *, num_first: int | None = None
 ) -> list[tuple[int, int, float]]:
     """Pairs of slides whose gross structure is alike at some turn about their centres.
 
     Args:
         slides: gross structure of each; None is never in a pair.
-        num_unnormalised: only pairs of one of the first `num_unnormalised` with one of the others; None: all pairs.
+        num_first: only pairs of one of the first `num_first` with one of the others; None: all pairs.
 
     Returns:
         First and second by index, and the turn in degrees that lays the first onto the second.
@@ -119,11 +119,11 @@ def propose_sections(
     images = [image for image in slides if image is not None]
     spectra = np.stack([image.spectrum for image in images])
     areas = np.array([image.area for image in images])
-    split = len(indices) if num_unnormalised is None else int(np.searchsorted(indices, num_unnormalised))
+    split = len(indices) if num_first is None else int(np.searchsorted(indices, num_first))
     proposals = []
     for start in range(0, split, _BLOCK):
         rows = slice(start, min(start + _BLOCK, split))
-        begin = start if num_unnormalised is None else split
+        begin = start if num_first is None else split
         # One product for each frequency, summed over the radii: the correlation at every turn at once.
         cross = np.matmul(spectra[rows].transpose(2, 0, 1), spectra[begin:].conj().transpose(2, 1, 0))
         correlation = np.fft.irfft(cross.transpose(1, 2, 0), _NUM_ANGLES, axis=2)
