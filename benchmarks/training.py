@@ -59,7 +59,7 @@ from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
 from tilewise.training.networks.data import PixelData, PixelPart
-from tilewise.training.networks.engine import resources
+from tilewise.training.networks.engine import training_threads
 from tilewise.training.networks.objective import NetworkObjective, NetworkTraining
 from tilewise.training.networks.train import train_network
 from tilewise.training.networks.views import DrawnViews
@@ -204,7 +204,7 @@ def loops(options: argparse.Namespace, folder: Path) -> None:
     about = data.train.about
     first = PartData(about.slide_ids, about.labels_S, about.features_ND[:num], about.tile_slide_N[:num])
     data = PixelData(("A", "B"), PixelPart(first, data.train.tiles, data.train.place_N[:num]), data.validation)
-    with resources(find_device(config.engine.device, config.step.precision), config) as num_threads:
+    with training_threads(find_device(config.engine.device, config.step.precision), config) as num_threads:
         deterministic = torch.are_deterministic_algorithms_enabled()
         rounds = {
             "ours": ours(options, config, data),
