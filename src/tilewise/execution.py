@@ -112,7 +112,7 @@ def run_each(
     Raises:
         UsageError: as raised by `function`; wrong use is the same for every item, so the batch stops at once.
     """
-    if workers is not None and workers < 1:
+    if items and workers is not None and workers < 1:
         raise UsageError(f"workers={workers}: give 1 or more processes, or leave it out for all processors")
     workers = min(workers or num_processors(), len(items)) if items else 1
     results: dict[str, Result] = {}

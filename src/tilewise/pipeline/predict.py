@@ -177,10 +177,10 @@ def _join_warnings(names: Sequence[str], parts: Mapping[str, RunPrediction], com
 
 def _check_out(out: Path, cohort: Cohort) -> None:
     inputs = inputs_of(cohort)
-    if out.suffix.lower() in _OTHER_TABLES:
-        raise UsageError(f"--out {out}: a submission is written as CSV; name it {out.with_suffix('.csv').name}")
     check_out_file(out, is_own=_is_submission, contents="submission", inputs=inputs)
     check_out_file(_details_of(out), is_own=_is_details, contents="details of a submission", inputs=inputs)
+    if out.suffix.lower() in _OTHER_TABLES:
+        raise UsageError(f"--out {out}: a submission is written as CSV; name it {out.with_suffix('.csv').name}")
 
 
 def _is_submission(path: Path) -> bool:
