@@ -43,8 +43,8 @@ from tilewise.encoders import EncoderConfig, build_encoder
 from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.run import evaluate
-from tilewise.features.config import FeaturesConfig
-from tilewise.features.run import run as encode
+from tilewise.extraction.config import FeaturesConfig
+from tilewise.extraction.run import run as encode
 from tilewise.inference.network import predict_slides
 from tilewise.inference.slide_tiles import InputSpec
 from tilewise.inference.tilestore import TileStore

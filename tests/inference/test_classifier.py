@@ -5,7 +5,7 @@ import pytest
 
 from tests.artifacts import rewrite_json
 from tilewise.errors import ArtifactError
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag
 from tilewise.inference.classifier import ClassifierBundle, predict_bags, read_weights, stack
 from tilewise.inference.out_of_distribution import ReferenceDistribution
 from tilewise.models import FoldModel, HeadConfig, Standardisation

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.inference.test_classifier import member
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag
 from tilewise.inference.out_of_distribution import ReferenceDistribution, distance
 from tilewise.models import FoldModel, Standardisation
 

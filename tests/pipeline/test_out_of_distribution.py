@@ -5,7 +5,7 @@ import pytest
 
 from tests.ensemble.made import make_folds
 from tests.inference.test_classifier import member
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag
 from tilewise.inference.out_of_distribution import distance
 from tilewise.pipeline.out_of_distribution import fit_reference_distribution
 from tilewise.pipeline.slide_inputs import FeatureInputs

@@ -13,7 +13,7 @@ from tilewise import api
 from tilewise.cli.main import run as command
 from tilewise.cohort import Cohort
 from tilewise.errors import UsageError
-from tilewise.features import run as feature_stage
+from tilewise.extraction import run as feature_stage
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.pipeline import slide_inputs
 from tilewise.pipeline import train as pipeline

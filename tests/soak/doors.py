@@ -104,7 +104,7 @@ def _doors() -> dict[str, Callable[[Path], Any]]:
     from tilewise.auditing.table import read_findings, read_slides
     from tilewise.cohort import Cohort, Slide, read_scaled_mask
     from tilewise.errors import TilewiseError
-    from tilewise.features.bag import FeatureBag
+    from tilewise.extraction.bag import FeatureBag
     from tilewise.folds import Folds
     from tilewise.inference.classifier import ClassifierBundle
     from tilewise.inference.predictions import Predictions

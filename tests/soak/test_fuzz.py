@@ -16,7 +16,7 @@ from tests.soak import damage
 from tests.soak.doors import Doors
 from tilewise import api
 from tilewise.cohort import Cohort
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag
 from tilewise.recipe import load_recipe
 
 _SHORT = settings(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tilewise.errors import TrainingError
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag
 from tilewise.folds import Fold
 from tilewise.models import FoldModel, HeadConfig
 from tilewise.training import TrainingConfig

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.execution import Failure
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag
 from tilewise.inference.classifier import for_each
 from tilewise.inference.network import InferenceOptions, tile_batch
 from tilewise.inference.slide_tiles import SlideTiles, TileSource

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.errors import ArtifactError
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag
 from tilewise.inference.out_of_distribution import ReferenceDistribution
 from tilewise.models import FoldModel
 from tilewise.models.files import ABOUT_NAME

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag
 from tilewise.models import FoldModel
 
 _PERCENT = 1.0  # of the training cohort's slides that lie beyond a bound

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tilewise.compute import default_threads, find_device
 from tilewise.execution import Failure
 from tilewise.explain.values import TileValues, values_of_heads, values_of_networks
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag
 from tilewise.folds import Fold
 from tilewise.inference.classifier import Member, for_each, predict_bags
 from tilewise.inference.network import InferenceOptions, SlideProbabilities, predict_slides

@@ -10,8 +10,8 @@ from typing import Any
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.encoders import Encoder
 from tilewise.execution import Failure
-from tilewise.features import run as feature_stage
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction import run as feature_stage
+from tilewise.extraction.bag import FeatureBag
 from tilewise.folds import Folds
 from tilewise.inference.slide_tiles import InputSpec
 from tilewise.inference.tilestore import TileStore

@@ -12,7 +12,7 @@ from tilewise.encoders.config import EncoderConfig
 from tilewise.ensemble.config import EnsembleConfig
 from tilewise.errors import RecipeError
 from tilewise.evaluation.config import EvaluationConfig
-from tilewise.features.config import FeaturesConfig
+from tilewise.extraction.config import FeaturesConfig
 from tilewise.folds.config import FoldsConfig
 from tilewise.models.config import HeadConfig
 from tilewise.models.networks.check import check_network

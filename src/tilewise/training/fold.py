@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tilewise.errors import TrainingError
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag
 from tilewise.folds import derived_seed
 from tilewise.models import FoldModel
 from tilewise.store import digest_config

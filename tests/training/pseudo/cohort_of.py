@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag
 from tilewise.folds import Fold
 from tilewise.inference.classifier import predict_bags
 from tilewise.models import FoldModel, HeadConfig

@@ -26,7 +26,7 @@ from tests.training.pseudo.cohort_of import (
     truth,
 )
 from tilewise.errors import TrainingError
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag
 from tilewise.models import FoldModel
 from tilewise.training.pseudo.rounds import train_with_pseudo
 

@@ -5,7 +5,7 @@ import pytest
 from safetensors import safe_open
 
 from tilewise.errors import ArtifactError
-from tilewise.features.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag
 
 
 @pytest.fixture

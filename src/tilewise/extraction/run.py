@@ -16,8 +16,8 @@ from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.encoders import Encoder
 from tilewise.errors import ArtifactError, SlideError
 from tilewise.execution import Failure, task
-from tilewise.features.bag import FeatureBag
-from tilewise.features.config import FeaturesConfig
+from tilewise.extraction.bag import FeatureBag
+from tilewise.extraction.config import FeaturesConfig
 from tilewise.slides import SlideReader, open_slide
 from tilewise.stain.normalise import AnyNormaliser, TileNormaliser
 from tilewise.store import cache_dir, cache_writes, digest_bytes, digest_config

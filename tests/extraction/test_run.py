@@ -13,8 +13,8 @@ from tilewise.auditing import run as audit_stage
 from tilewise.auditing.run import AuditOptions
 from tilewise.cohort import Cohort
 from tilewise.errors import UsageError
-from tilewise.features import run as features
-from tilewise.features.config import FeaturesConfig
+from tilewise.extraction import run as features
+from tilewise.extraction.config import FeaturesConfig
 from tilewise.stain import STANDARD, Normaliser, TileNormaliser
 from tilewise.store import cache_dir, digest_bytes, digest_config
 from tilewise.tiles import run as tile_stage
