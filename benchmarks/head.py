@@ -30,13 +30,13 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from tilewise.folds import FoldItem, FoldsConfig, make_folds
-from tilewise.learning import class_weights
 from tilewise.models import HeadConfig
 from tilewise.models.aggregate import aggregate_mean
+from tilewise.trainer import class_weights
 from tilewise.training import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
-from tilewise.training.weights import slide_shares
+from tilewise.training.sample_weights import slide_shares
 
 DATA = Path(os.environ.get("TILEWISE_DATA", "../shared/data"))
 SEEDS = (0, 1, 2)

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
+from tilewise.auditing.audit_cohort import audit_cohort
 from tilewise.auditing.config import AuditConfig
-from tilewise.auditing.run import run as audit
 from tilewise.cohort import Cohort
 from tilewise.evaluation.interval import Estimate, difference_interval
 from tilewise.evaluation.resample import draw_weights
 from tilewise.segment import SegmentConfig
-from tilewise.segment.run import Segmentation, segment
+from tilewise.segment.segment_cohort import Segmentation, segment_cohort
 
 DATA = Path(os.environ.get("TILEWISE_DATA", "../shared/data"))
 METRICS = ("dice", "boundary_f")
@@ -60,7 +60,7 @@ def main() -> None:
     unet = {"num_folds": options.folds} | dict(item.split("=", 1) for item in options.set)
     with tempfile.TemporaryDirectory() as cache:
         os.environ["TILEWISE_CACHE"] = cache
-        audited = audit(Cohort.discover(folder, purpose="predict"), AuditConfig())
+        audited = audit_cohort(Cohort.discover(folder, purpose="predict"), AuditConfig())
         num_groups = len({item.group for item in audited.slides})
         print(f"{len(audited.slides)} fields kept by the audit, {num_groups} groups")
         made = {}
@@ -68,7 +68,7 @@ def main() -> None:
             start = time.perf_counter()
             settings = {"method": method} | ({"unet": unet} if method == "unet" else {})
             config = SegmentConfig.model_validate(settings)
-            made[method] = segment(audited, config, seed=options.seed, workers=options.workers)
+            made[method] = segment_cohort(audited, config, seed=options.seed, workers=options.workers)
             scores = "  ".join(f"{metric} {interval_text(dict(made[method].scores[metric]))}" for metric in METRICS)
             print(f"{method:<7} {scores}  {time.perf_counter() - start:.0f} s")
         for metric in METRICS:

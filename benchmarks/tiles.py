@@ -37,9 +37,9 @@ from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import Slide
 from tilewise.slides import open_slide, read_header, read_image, read_samples
 from tilewise.tiles.config import TileConfig
-from tilewise.tiles.cut import TileRequest
+from tilewise.tiles.cut_tiles import cut_tiles, tile_masks
 from tilewise.tiles.plan import plan_tiles
-from tilewise.tiles.read import read_tiles, tile_masks
+from tilewise.tiles.strategies import TileRequest
 from tilewise.units import Size
 
 SIZE = Size(1500, 1024)
@@ -123,7 +123,7 @@ def cut(slides: list[AuditedSlide], config: TileConfig) -> int:
     for slide in slides:
         with open_slide(slide.slide.path) as reader:
             rows = plan_tiles(TileRequest(slide, config), reader=reader).rows
-            num += len(read_tiles(reader, rows, config, tile_masks(reader, slide, rows, config)))
+            num += len(cut_tiles(reader, rows, config, tile_masks(reader, slide, rows, config)))
     return num
 
 

@@ -34,26 +34,25 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from tilewise import api
+from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
 from tilewise.auditing.config import AuditConfig
-from tilewise.auditing.run import AuditOptions
-from tilewise.auditing.run import run as audit
 from tilewise.cohort import Cohort
 from tilewise.compute import default_threads, find_device
 from tilewise.encoders import EncoderConfig, build_encoder
 from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.config import EvaluationConfig
-from tilewise.evaluation.run import evaluate
+from tilewise.evaluation.evaluate_predictions import evaluate
 from tilewise.extraction.config import FeaturesConfig
-from tilewise.extraction.run import run as encode
+from tilewise.extraction.extract_features import extract_features
 from tilewise.inference.network import predict_slides
 from tilewise.inference.slide_tiles import InputSpec
 from tilewise.inference.tilestore import TileStore
-from tilewise.learning import Record, build_optimizer
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, TileBatch, TileNetwork, build_network
 from tilewise.tiles.config import TileConfig
-from tilewise.tiles.run import run as cut
+from tilewise.tiles.tile_cohort import tile_cohort
 from tilewise.torchvision_repair import import_torchvision
+from tilewise.trainer import Record, build_optimizer
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
@@ -102,9 +101,9 @@ def drawn(folder: Path, options: argparse.Namespace) -> tuple[TileStore, dict[st
     root = folder / "cohort"
     if not root.exists():
         api.synth(root, {"num_slides": options.slides, "classes": {"A": 1.0, "B": 1.0}, "difficulty": 0.2, "seed": 1})
-    audited = audit(Cohort.discover(root), AuditConfig(), AuditOptions(workers=1))
+    audited = audit_cohort(Cohort.discover(root), AuditConfig(), AuditOptions(workers=1))
     cutting = TileConfig(strategy=("random_views",), random_views_num=options.tiles, size_px=options.size)
-    tiles, _ = cut(audited, cutting, out=None, workers=1)
+    tiles, _ = tile_cohort(audited, cutting, out=None, workers=1)
     store = TileStore.of(audited, tiles, cutting, InputSpec())
     labels = {item.slide_id: int(item.slide.label == "B") for item in audited.slides}
     return store, labels, (audited, tiles, cutting)
@@ -254,7 +253,7 @@ def cached(options: argparse.Namespace, folder: Path) -> None:
     )
     network = network_of(options, "frozen")
     start = time.perf_counter()
-    bags, _ = encode(audited, tiles, encoder, FeaturesConfig(), cutting)
+    bags, _ = extract_features(audited, tiles, encoder, FeaturesConfig(), cutting)
     parts = [PartData.of({name: bags[name].features_ND for name in part}, labels) for part in (train, validation, test)]
     config = TrainingConfig.model_validate(shared | {"batch_size": options.batch})
     model, _ = train_head(FeatureData(("A", "B"), parts[0], parts[1]), HEAD, config, seed=0)

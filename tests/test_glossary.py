@@ -24,7 +24,7 @@ EVASIVE = {
 UNTIDY = {
     "api",
     "inference",
-    "learning",
+    "trainer",
     "training",
 }
 

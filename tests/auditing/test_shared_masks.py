@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 from tests.auditing.slide_facts import cohort, fact, slide
-from tests.auditing.test_relations import NO_FAULTS, pair, proposals
-from tilewise.auditing.relations import SlideFaults
+from tests.auditing.test_pair_findings import NO_FAULTS, pair, proposals
+from tilewise.auditing.pair_findings import SlideFaults
 from tilewise.auditing.shared_masks import shared_mask_findings
 
 

@@ -6,7 +6,7 @@ from tilewise.cli.main import run
 from tilewise.cohort import Cohort
 from tilewise.cohort.inputs import inputs_of
 from tilewise.errors import UsageError
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
 from tilewise.store import check_out_file
 
 FILES = ("tiles --out", "tiles --preview", "similar --to a.png --out")

@@ -9,15 +9,14 @@ import cv2
 import numpy as np
 
 from tests.drawn import draw_cohort, recipe
-from tilewise.auditing import run as audit_stage
+from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
 from tilewise.auditing.cohort import AuditedCohort
-from tilewise.auditing.run import AuditOptions
 from tilewise.cohort import Cohort
 from tilewise.inference.slide_tiles import InputSpec, TileSource
 from tilewise.inference.tilestore import TileStore
 from tilewise.stain.normalise import AnyNormaliser
-from tilewise.tiles import run as tile_stage
 from tilewise.tiles.config import TileConfig
+from tilewise.tiles.tile_cohort import tile_cohort
 from tilewise.tiles.tileset import TileSet
 
 
@@ -46,8 +45,8 @@ class FoldInputs:
 def cut(folder: Path, *settings: str) -> FoldInputs:
     """Audit and cut the cohort in a folder."""
     chosen = recipe(*settings)
-    audited = audit_stage.run(Cohort.discover(folder), chosen.audit, AuditOptions(workers=1))
-    tiles, failures = tile_stage.run(audited, chosen.tiles, out=None, workers=1)
+    audited = audit_cohort(Cohort.discover(folder), chosen.audit, AuditOptions(workers=1))
+    tiles, failures = tile_cohort(audited, chosen.tiles, out=None, workers=1)
     assert not failures
     return FoldInputs(audited, tiles, chosen.tiles)
 

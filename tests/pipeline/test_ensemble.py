@@ -89,13 +89,13 @@ def test_what_recipes_agree_in_is_done_once(runs, tmp_path, monkeypatch):
 
     audits, cut, built = [], [], []
     real_audit, real_tiles, real_build = (
-        run_predictor.audit_stage.run,
-        run_predictor.tile_stage.run,
+        run_predictor.audit_cohort,
+        run_predictor.tile_cohort,
         run_predictor.build_encoder,
     )
     combine(runs, tmp_path / "both")
-    monkeypatch.setattr(run_predictor.audit_stage, "run", lambda *a, **k: audits.append(1) or real_audit(*a, **k))
-    monkeypatch.setattr(run_predictor.tile_stage, "run", lambda *a, **k: cut.append(1) or real_tiles(*a, **k))
+    monkeypatch.setattr(run_predictor, "audit_cohort", lambda *a, **k: audits.append(1) or real_audit(*a, **k))
+    monkeypatch.setattr(run_predictor, "tile_cohort", lambda *a, **k: cut.append(1) or real_tiles(*a, **k))
     monkeypatch.setattr(run_predictor, "build_encoder", lambda *a, **k: built.append(1) or real_build(*a, **k))
     predict(tmp_path / "both", runs / "new")
     assert (len(audits), len(built), len(cut)) == (1, 1, 2), "tiles differ in size"

@@ -14,7 +14,7 @@ from tilewise.cohort import Cohort
 from tilewise.errors import ArtifactError
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.reporting.gather import gather
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
 from tilewise.store import verify
 from tilewise.tiles.tileset import TileSet
 
@@ -76,13 +76,13 @@ def test_new_slides_get_masks_from_the_networks_in_the_bundle(folder, tmp_path, 
 def test_a_slide_that_cannot_be_read_any_more_is_one_failure(folder, tmp_path, monkeypatch):
     from tilewise.pipeline import shared_stages
 
-    run_segment = shared_stages.run_segment
+    segment_cohort = shared_stages.segment_cohort
 
     def losing(audited, *arguments, **options):
         audited.slides[5].slide.path.write_bytes(b"no picture")
-        return run_segment(audited, *arguments, **options)
+        return segment_cohort(audited, *arguments, **options)
 
-    monkeypatch.setattr(shared_stages, "run_segment", losing)
+    monkeypatch.setattr(shared_stages, "segment_cohort", losing)
     run = train(folder, tmp_path / "run", "segment.method=tissue")
     assert [(failure.item, failure.stage) for failure in run.failures] == [("img_0005.png", "masks")]
     assert "img_0005.png" not in set(run.predictions.table["slide"])

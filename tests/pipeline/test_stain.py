@@ -14,9 +14,9 @@ from tilewise import api
 from tilewise.cohort import Cohort
 from tilewise.errors import UsageError
 from tilewise.inference.classifier import ClassifierBundle
+from tilewise.pipeline import tile_preparer
 from tilewise.slides import open_slide
-from tilewise.stain import STANDARD, StainRecord, fit_slide, median_profile
-from tilewise.stain import run as stain_stage
+from tilewise.stain import STANDARD, StainRecord, fit_profiles, fit_slide, median_profile
 
 OTHER = ((0.62, 0.70, 0.30), (0.30, 0.88, 0.30))
 BROWN = ((0.65, 0.70, 0.29), (0.27, 0.57, 0.78))
@@ -182,14 +182,14 @@ def test_tile_by_tile_the_tiles_that_keep_their_colours_are_counted(home, tmp_pa
 
 def test_a_slide_that_is_lost_on_the_way_to_its_stain_takes_no_part(home, tmp_path, monkeypatch):
     monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
-    original = stain_stage.fit_slide
+    original = fit_profiles.fit_slide
 
     def fail_one(reader, method):
         if reader.path.name == "img_0003.png":
             raise OSError("the disk went away")
         return original(reader, method)
 
-    monkeypatch.setattr(stain_stage, "fit_slide", fail_one)
+    monkeypatch.setattr(fit_profiles, "fit_slide", fail_one)
     run = train(home / "cohort", tmp_path / "run", "stain={method: macenko, target: median}")
     assert [(failure.item, failure.stage) for failure in run.failures] == [("img_0003.png", "stain")]
     assert "img_0003.png" not in json.loads((tmp_path / "run/folds.json").read_text())["slides"]
@@ -200,7 +200,7 @@ def test_without_a_method_no_stain_is_fitted_or_written(home, tmp_path, monkeypa
     def never(*_, **__):
         raise AssertionError("nothing was to be fitted")
 
-    monkeypatch.setattr(stain_stage, "run", never)
+    monkeypatch.setattr(tile_preparer, "fit_profiles", never)
     train(home / "cohort", tmp_path / "run")
     assert not (tmp_path / "run/stain.json").exists()
     assert ClassifierBundle.load(tmp_path / "run/model").targets == ()

@@ -13,9 +13,9 @@ from tilewise import api
 from tilewise.cli.main import run as command
 from tilewise.cohort import Cohort
 from tilewise.errors import UsageError
-from tilewise.extraction import run as feature_stage
+from tilewise.extraction import extract_features
 from tilewise.inference.classifier import ClassifierBundle
-from tilewise.pipeline import slide_inputs
+from tilewise.pipeline import slide_inputs, tile_preparer
 from tilewise.pipeline import train as pipeline
 
 HOLDOUT = "folds.holdout_fraction=0.25"
@@ -65,7 +65,7 @@ def test_a_model_does_not_depend_on_the_holdout_or_on_its_own_test_part(home, tm
     folds = json.loads((home / "run/folds.json").read_text())
     hidden = {*folds["holdout"], *folds["folds"][0]["test"]}
     monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
-    original = feature_stage.run
+    original = extract_features.extract_features
 
     def with_noise(*arguments):
         bags, failures = original(*arguments)
@@ -74,7 +74,7 @@ def test_a_model_does_not_depend_on_the_holdout_or_on_its_own_test_part(home, tm
             bags[name].features_ND[:] = generator.normal(size=bags[name].features_ND.shape)
         return bags, failures
 
-    monkeypatch.setattr(feature_stage, "run", with_noise)
+    monkeypatch.setattr(tile_preparer, "extract_features", with_noise)
     train(home / "cohort", tmp_path / "run", HOLDOUT)
     before, after = contents(home / "run"), contents(tmp_path / "run")
     assert before["folds/0/model.safetensors"] == after["folds/0/model.safetensors"]
@@ -253,7 +253,7 @@ def test_another_recipe_seed_or_decisions_in_the_same_folder_are_refused(home, c
 
 def test_a_slide_that_fails_late_is_in_failures_csv_even_if_training_fails_after_it(home, tmp_path, monkeypatch):
     monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
-    original = feature_stage._open
+    original = extract_features._open
 
     def fail_one(work):
         if work.name == "img_0003.png":
@@ -263,7 +263,7 @@ def test_a_slide_that_fails_late_is_in_failures_csv_even_if_training_fails_after
     def kill(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(feature_stage, "_open", fail_one)
+    monkeypatch.setattr(extract_features, "_open", fail_one)
     monkeypatch.setattr(slide_inputs, "train_fold", kill)
     with pytest.raises(KeyboardInterrupt):
         train(home / "cohort", tmp_path / "run")
@@ -275,7 +275,7 @@ def test_a_slide_that_fails_late_is_in_failures_csv_even_if_training_fails_after
 
 def test_a_slide_that_failed_late_is_tried_again_in_a_finished_run(home, tmp_path, monkeypatch):
     monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
-    original = feature_stage._open
+    original = extract_features._open
 
     def fail_one(work):
         if work.name == "img_0003.png":
@@ -283,7 +283,7 @@ def test_a_slide_that_failed_late_is_tried_again_in_a_finished_run(home, tmp_pat
         return original(work)
 
     with monkeypatch.context() as patch:
-        patch.setattr(feature_stage, "_open", fail_one)
+        patch.setattr(extract_features, "_open", fail_one)
         first = train(home / "cohort", tmp_path / "run")
     assert [failure.item for failure in first.failures] == ["img_0003.png"]
     assert first.evaluation.out_of_fold.num_slides == 17

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tilewise.evaluation.config import EvaluationConfig
-from tilewise.evaluation.run import evaluate
+from tilewise.evaluation.evaluate_predictions import evaluate
 from tilewise.reporting.choose import confident_errors, example_slides
 from tilewise.reporting.data import (
     AuditSummary,

@@ -9,7 +9,7 @@ from tilewise import api
 from tilewise.cohort import Cohort
 from tilewise.errors import ArtifactError
 from tilewise.reporting.gather import gather
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")

@@ -8,26 +8,25 @@ import numpy as np
 import pytest
 
 from tests.drawn import draw_cohort, recipe
-from tilewise.auditing import run as audit_stage
-from tilewise.auditing.run import AuditOptions
+from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
 from tilewise.cohort import Cohort
 from tilewise.execution import Failure
 from tilewise.reporting.describe_tiles import describe_tiling
 from tilewise.reporting.tiles import PreviewInput, choose_slides, write_tiles_preview
 from tilewise.reporting.tiles_pictures import TilesPictureRequest, draw
-from tilewise.tiles import run as tile_stage
 from tilewise.tiles.config import TileConfig
+from tilewise.tiles.tile_cohort import tile_cohort
 
 
 @pytest.fixture
 def make_preview(tmp_path):
     folder = draw_cohort(tmp_path / "my <cohort>", num_slides=6)
     cv2.imwrite(str(folder / "masks/mask_0001.png"), np.zeros((96, 128), np.uint8))
-    audited = audit_stage.run(Cohort.discover(folder), recipe().audit, AuditOptions(workers=1))
+    audited = audit_cohort(Cohort.discover(folder), recipe().audit, AuditOptions(workers=1))
 
     def cut(*settings):
         config = recipe(*settings).tiles
-        tiles, failures = tile_stage.run(audited, config, out=None, workers=1, require=False)
+        tiles, failures = tile_cohort(audited, config, out=None, workers=1, require=False)
         return PreviewInput(audited, folder, tiles, config, failures)
 
     return cut

@@ -110,7 +110,7 @@ def _doors() -> dict[str, Callable[[Path], Any]]:
     from tilewise.inference.predictions import Predictions
     from tilewise.recipe import load_recipe
     from tilewise.reporting.gather import gather
-    from tilewise.runs import RunFolder
+    from tilewise.run_folder import RunFolder
     from tilewise.slides import open_slide, read_image
     from tilewise.tiles.tileset import TileSet
     from tilewise.units import Box, Size

@@ -16,7 +16,7 @@ import pytest
 from tests.drawn import SETTINGS, draw_slide
 from tests.recipes.shrunk import SYSTEMS, shrink
 from tilewise import api
-from tilewise.auditing import run as audit
+from tilewise.auditing import audit_cohort
 from tilewise.evaluation.permutation import permutation_p_value
 from tilewise.evaluation.sample import Sample
 from tilewise.pipeline import ensemble, train
@@ -60,7 +60,7 @@ def _without_pages(monkeypatch, tmp_path_factory):
 @pytest.fixture(autouse=True, scope="module")
 def _pairs_once():
     """Which slides are copies has nothing to do with labels, and looking for them costs more than the training here."""
-    find, known = audit.find_pairs, {}
+    find, known = audit_cohort.find_pairs, {}
 
     def find_once(prints):
         key = tuple(sorted(prints))
@@ -69,7 +69,7 @@ def _pairs_once():
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(audit, "find_pairs", find_once)
+        patch.setattr(audit_cohort, "find_pairs", find_once)
         yield
 
 

@@ -62,9 +62,9 @@ def test_options_that_would_be_ignored_or_contradict_each_other_are_refused(opti
 
 def test_sizes_in_microns_need_a_scale():
     config = TileConfig(size_um=112.0, overlap=0.5)
-    assert config.size_l0(0.5) == 224
-    assert config.size_l0(None) is None
-    assert config.stride_l0(224) == 112
-    assert TileConfig(size_um=112.0, assumed_mpp=0.25).size_l0(None) == 448
-    assert TileConfig(size_um=112.0, assumed_mpp=0.25).size_l0(0.5) == 224
-    assert TileConfig().size_l0(None) == 128
+    assert config.compute_size_l0(0.5) == 224
+    assert config.compute_size_l0(None) is None
+    assert config.compute_stride_l0(224) == 112
+    assert TileConfig(size_um=112.0, assumed_mpp=0.25).compute_size_l0(None) == 448
+    assert TileConfig(size_um=112.0, assumed_mpp=0.25).compute_size_l0(0.5) == 224
+    assert TileConfig().compute_size_l0(None) == 128

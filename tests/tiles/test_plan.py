@@ -8,8 +8,8 @@ from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import Slide
 from tilewise.errors import MaskError, SlideUnreadable
 from tilewise.tiles.config import TileConfig
-from tilewise.tiles.cut import TileRequest
 from tilewise.tiles.plan import plan_tiles
+from tilewise.tiles.strategies import TileRequest
 from tilewise.units import Size
 
 TISSUE = slice(40, 120), slice(60, 180)

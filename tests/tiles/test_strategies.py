@@ -11,9 +11,9 @@ from tilewise.cohort import Slide
 from tilewise.slides import FlatReader
 from tilewise.tiles import region as region_module
 from tilewise.tiles.config import TileConfig
-from tilewise.tiles.cut import TileRequest
+from tilewise.tiles.cut_tiles import cut_mask_tiles, cut_tiles
 from tilewise.tiles.plan import plan_tiles
-from tilewise.tiles.read import read_mask_tiles, read_tiles
+from tilewise.tiles.strategies import TileRequest
 from tilewise.units import Size
 
 MASKS = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=70).flatmap(lambda s: hnp.arrays(bool, s))
@@ -110,9 +110,9 @@ def test_every_strategy_keeps_its_promises(strategy, data, mask, shared, scales,
     if strategy == "grid":
         assert (first.ratios >= config.grid_min_tissue_ratio).all()
     masks = {name: regions[name] for name in set(rows.region.tolist()) if name != "slide"}
-    tiles = read_tiles(reader, rows, config, masks)
+    tiles = cut_tiles(reader, rows, config, masks)
     assert tiles.shape == (len(rows), config.size_px, config.size_px, 3)
-    assert read_mask_tiles(rows, config, masks).shape == tiles.shape[:3]
+    assert cut_mask_tiles(rows, config, masks).shape == tiles.shape[:3]
 
 
 def _slide_of(mask):
@@ -156,7 +156,7 @@ def test_a_mask_of_one_pixel(strategy, place, monkeypatch):
     (box,) = plan.rows.boxes.tolist()
     assert box[0] <= place[1] < box[0] + box[2]
     assert box[1] <= place[0] < box[1] + box[3]
-    assert read_tiles(reader, plan.rows, config).shape == (1, 16, 16, 3)
+    assert cut_tiles(reader, plan.rows, config).shape == (1, 16, 16, 3)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -204,7 +204,7 @@ def test_a_slide_of_unknown_scale_is_named_where_microns_are_asked_for(monkeypat
     assert "assumed_mpp" in plan.reason
     known, reader = planned(mask, TileConfig(size_um=16.0, size_px=16), monkeypatch, mpp=0.5)
     assert set(map(tuple, known.rows.boxes[:, 2:].tolist())) == {(32, 32)}
-    assert read_tiles(reader, known.rows, TileConfig(size_um=16.0, size_px=16)).shape[1:] == (16, 16, 3)
+    assert cut_tiles(reader, known.rows, TileConfig(size_um=16.0, size_px=16)).shape[1:] == (16, 16, 3)
     assert known.rows.boxes.tolist() == planned(mask, TileConfig(size_px=32), monkeypatch)[0].rows.boxes.tolist()
 
 

@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score, roc_auc_score
 
 from tilewise.errors import TrainingError
-from tilewise.learning import class_weights
-from tilewise.learning.config import LossConfig
 from tilewise.models import FoldModel, HeadConfig
+from tilewise.trainer import class_weights
+from tilewise.trainer.config import LossConfig
 from tilewise.training import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head

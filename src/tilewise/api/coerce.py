@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilewise.recipe import Recipe, load_recipe
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from tilewise.cohort import Cohort

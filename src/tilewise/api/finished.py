@@ -24,7 +24,7 @@ def evaluate(run: Run | Path | str) -> Evaluation:
         >>> evaluation.macro_f1.low <= evaluation.macro_f1.value <= evaluation.macro_f1.high
         True
     """
-    from tilewise.evaluation.run import evaluate_predictions
+    from tilewise.evaluation.evaluate_predictions import evaluate_predictions
     from tilewise.folds import Folds
     from tilewise.inference.predictions import Predictions
     from tilewise.recipe import parse_recipe

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tilewise.auditing.similar import SimilarSlides
     from tilewise.cohort import Cohort
     from tilewise.execution import Failure
-    from tilewise.segment.run import Segmentation
+    from tilewise.segment.segment_cohort import Segmentation
     from tilewise.synthetic.cohort import SynthSummary
     from tilewise.tiles.tileset import TileSet
 
@@ -66,7 +66,7 @@ def audit(
         >>> audit.findings.to_frame().columns.tolist()
         ['slide', 'kind', 'other', 'proposal', 'confidence', 'evidence', 'value']
     """
-    from tilewise.auditing.run import AuditOptions, run
+    from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
     from tilewise.errors import UsageError
 
     found = to_cohort(cohort, "train", "predict")
@@ -80,18 +80,18 @@ def audit(
     options = AuditOptions(out=to_path(out), decisions=to_path(decisions), against=other, workers=workers)
     config = to_recipe(recipe).audit
     if options.out is None:
-        return run(found, config, options)
+        return audit_cohort(found, config, options)
     from tilewise.auditing.table import FINDINGS_NAME
     from tilewise.cohort.inputs import inputs_of
     from tilewise.reporting.audit import write_audit_report
-    from tilewise.runs import RunFolder
+    from tilewise.run_folder import RunFolder
     from tilewise.store import check_out
 
     inputs = inputs_of(found) if other is None else inputs_of(found, other)
     # Decisions that a person edited are read and kept by the audit itself.
     check_out(options.out, mark=FINDINGS_NAME, contents="report and tables", inputs=inputs, may_be_edited=True)
     with RunFolder(options.out).locked():
-        audited = run(found, config, options)
+        audited = audit_cohort(found, config, options)
         others = None if other is None else {slide.slide_id: slide for slide in other.slides}
         write_audit_report(options.out, audited, cohort=found, others=others, workers=workers)
     return audited
@@ -171,20 +171,19 @@ def segment(
         UsageError: `segment.method` is none or cannot be used here, or `out` holds something else.
         TrainingError: training could not go on.
     """
-    from tilewise.auditing.run import AuditOptions
-    from tilewise.auditing.run import run as run_audit
+    from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
     from tilewise.cohort.inputs import inputs_of
-    from tilewise.runs import RunFolder
+    from tilewise.run_folder import RunFolder
     from tilewise.segment.output import SUMMARY, write_output
-    from tilewise.segment.run import segment as run_segment
+    from tilewise.segment.segment_cohort import segment_cohort
     from tilewise.store import check_out
 
     chosen, folder = to_recipe(recipe), to_path(out)
     found = to_cohort(cohort, "train", "predict")
     if folder is not None:
         check_out(folder, mark=SUMMARY, contents="masks", inputs=inputs_of(found))
-    audited = run_audit(found, chosen.audit, AuditOptions(decisions=to_path(decisions), workers=workers))
-    made = run_segment(audited, chosen.segment, seed=seed, workers=workers, offline=offline)
+    audited = audit_cohort(found, chosen.audit, AuditOptions(decisions=to_path(decisions), workers=workers))
+    made = segment_cohort(audited, chosen.segment, seed=seed, workers=workers, offline=offline)
     if folder is not None:
         with RunFolder(folder).locked():
             write_output(folder, made, found, chosen.segment, seed=seed, workers=workers)
@@ -214,13 +213,11 @@ def tiles(
         CohortError: the decisions have faults, or no slide is left.
         NoTiles: not one slide yields a tile, and no preview is asked for that would show why.
     """
-    from tilewise.auditing.run import AuditOptions
-    from tilewise.auditing.run import run as run_audit
+    from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
     from tilewise.cohort.inputs import inputs_of
     from tilewise.reporting.templates import is_page_of
     from tilewise.store import check_out_file
-    from tilewise.tiles.run import run as run_tiles
-    from tilewise.tiles.run import without_tiles
+    from tilewise.tiles.tile_cohort import tile_cohort, without_tiles
     from tilewise.tiles.tileset import TileSet
 
     found, chosen = to_cohort(cohort, "train", "predict"), to_recipe(recipe)
@@ -229,8 +226,8 @@ def tiles(
         check_out_file(Path(out), is_own=TileSet.is_table, contents="table of tiles", inputs=inputs)
     if preview is not None:
         check_out_file(Path(preview), is_own=is_page_of("tiles"), contents="preview", inputs=inputs, option="--preview")
-    audited = run_audit(found, chosen.audit, AuditOptions(decisions=to_path(decisions), workers=workers))
-    cut, failures = run_tiles(audited, chosen.tiles, out=to_path(out), workers=workers, require=preview is None)
+    audited = audit_cohort(found, chosen.audit, AuditOptions(decisions=to_path(decisions), workers=workers))
+    cut, failures = tile_cohort(audited, chosen.tiles, out=to_path(out), workers=workers, require=preview is None)
     failures = (*audited.failures, *failures)
     if preview is not None:
         from tilewise.reporting.tiles import PreviewInput, write_tiles_preview

@@ -16,8 +16,8 @@ from tilewise.auditing.groups import infer_groups
 from tilewise.auditing.labels import label_conflict_findings, missing_label_findings, name_family_findings
 from tilewise.auditing.magnification import magnification_findings
 from tilewise.auditing.masks import mask_findings
+from tilewise.auditing.pair_findings import section_findings
 from tilewise.auditing.reading import left_out_findings, unused_bits
-from tilewise.auditing.relations import section_findings
 from tilewise.execution import Failure
 
 Check = Callable[[CohortEvidence], Iterable[Finding]]

@@ -14,9 +14,9 @@ from tilewise.auditing.facts import SlideFacts
 from tilewise.auditing.finding import Finding
 from tilewise.auditing.histology import HistologyFacts, cohort_distance, not_histology, other_stain
 from tilewise.auditing.ink import InkFacts, ink_findings
+from tilewise.auditing.pair_findings import SlideFaults, copy_findings
 from tilewise.auditing.quality import quality_findings
 from tilewise.auditing.reading import unused_bits
-from tilewise.auditing.relations import SlideFaults, copy_findings
 from tilewise.auditing.shared_masks import shared_mask_findings
 from tilewise.cohort import Slide
 

@@ -23,8 +23,8 @@ from tilewise.store import (
     cache_writes,
     digest_config,
     digest_file,
-    read_sealed_tensors,
-    write_sealed_tensors,
+    read_checksummed_tensors,
+    write_checksummed_tensors,
 )
 from tilewise.tissue import tissue_within
 from tilewise.units import Size
@@ -155,11 +155,11 @@ def _decode_and_measure(slide: Slide, max_pixels: int, file_digest: str, mask_fi
 
 def _write(path: Path, measured: MeasuredSlide) -> None:
     facts = {_FACTS: json.loads(_SCHEMA.dump_json(measured.facts))}
-    write_sealed_tensors(path, measured.fingerprint.to_arrays(), facts, durable=False)
+    write_checksummed_tensors(path, measured.fingerprint.to_arrays(), facts, durable=False)
 
 
 def _read(path: Path) -> MeasuredSlide:
-    arrays, metadata = read_sealed_tensors(path)
+    arrays, metadata = read_checksummed_tensors(path)
     return MeasuredSlide(_SCHEMA.validate_json(json.dumps(metadata[_FACTS])), Fingerprint.from_arrays(arrays))
 
 

@@ -8,7 +8,7 @@ from tilewise.auditing.copies import Pair
 from tilewise.auditing.facts import SlideFacts
 from tilewise.auditing.finding import Action, Finding
 from tilewise.auditing.histology import histology_score
-from tilewise.auditing.relations import SlideFaults, conflicting, distinct_labels, equal_sets
+from tilewise.auditing.pair_findings import SlideFaults, conflicting, distinct_labels, equal_sets
 from tilewise.cohort import Slide
 
 # Masks that cover nearly nothing or nearly everything are equal by chance, not because one was copied.

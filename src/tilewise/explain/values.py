@@ -21,7 +21,7 @@ from tilewise.tiles.fields import middle_of
 from tilewise.tiles.window import Boxes
 
 if TYPE_CHECKING:
-    from tilewise.explain.activation import ClassActivation
+    from tilewise.explain.grad_cam import ClassActivation
 
 Values = npt.NDArray[np.float64]
 _CHUNK = 256  # tiles that are copied into a batch at a time
@@ -95,7 +95,7 @@ def values_of_networks(
     Raises:
         UsageError: the library that draws activations is not installed.
     """
-    from tilewise.explain.activation import ClassActivation
+    from tilewise.explain.grad_cam import ClassActivation
 
     networks = [ClassActivation(one, num_threads=options.num_threads, device=options.device) for one in models]
     for loaded in zip(*(store.each(list(class_indices)) for store in stores), strict=True):

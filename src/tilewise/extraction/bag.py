@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.errors import ArtifactError
-from tilewise.store import read_sealed_tensors, write_sealed_tensors
+from tilewise.store import read_checksummed_tensors, write_checksummed_tensors
 from tilewise.tiles.window import Boxes
 
 _SCHEMA = "tilewise.feature-bag"
@@ -54,7 +54,7 @@ class FeatureBag:
             "key": key,
             "num_unnormalised": self.num_unnormalised,
         }
-        write_sealed_tensors(path, {"features": self.features_ND, "boxes": self.boxes}, metadata, durable=False)
+        write_checksummed_tensors(path, {"features": self.features_ND, "boxes": self.boxes}, metadata, durable=False)
 
     @classmethod
     def read(cls, path: Path, slide_id: str, *, key: str) -> FeatureBag:
@@ -63,7 +63,7 @@ class FeatureBag:
         Raises:
             ArtifactError: it is missing, damaged, or was made from something else.
         """
-        tensors, metadata = read_sealed_tensors(path)
+        tensors, metadata = read_checksummed_tensors(path)
         if (metadata.get("schema"), metadata.get("schema_version"), metadata.get("key")) != (_SCHEMA, _VERSION, key):
             raise ArtifactError(f"{path} is not the bag of {slide_id} that was asked for; delete it and run again")
         return cls(slide_id, tensors["features"], tensors["boxes"], num_unnormalised=int(metadata["num_unnormalised"]))

@@ -19,11 +19,11 @@ from tilewise.slides import SlideReader, open_slide
 from tilewise.stain.normalise import AnyNormaliser, TileNormaliser
 from tilewise.store import digest_bytes, digest_config
 from tilewise.tiles.config import TileConfig
-from tilewise.tiles.cut import TileRequest
+from tilewise.tiles.cut_tiles import cut_mask_tiles, cut_tiles
 from tilewise.tiles.plan import plan_tiles
-from tilewise.tiles.read import read_mask_tiles, read_tiles
 from tilewise.tiles.region import Region, SlideRegions
 from tilewise.tiles.rows import TileRows
+from tilewise.tiles.strategies import TileRequest
 from tilewise.tiles.window import Mask
 
 Pixels = npt.NDArray[np.uint8]
@@ -169,7 +169,7 @@ class TileSource:
         with _opened(self.slide) as reader:
             masks = self._masks(reader)
             before = _num_left(self.stain)
-            tiles_NHWC = read_tiles(reader, rows, cutting, masks, stain=self.stain)
+            tiles_NHWC = cut_tiles(reader, rows, cutting, masks, stain=self.stain)
             wide = self._wide(reader) if input_spec.wide_px else None
             num_unnormalised = _num_left(self.stain) - before
         images = np.ascontiguousarray(tiles_NHWC.transpose(0, 3, 1, 2))
@@ -177,7 +177,7 @@ class TileSource:
             self.key,
             images.reshape(len(self), input_spec.num_fields, *images.shape[1:]),
             self.training_only_T,
-            read_mask_tiles(self._masked_rows[:: input_spec.num_fields], cutting, masks) if input_spec.masks else None,
+            cut_mask_tiles(self._masked_rows[:: input_spec.num_fields], cutting, masks) if input_spec.masks else None,
             wide,
             num_unnormalised,
         )

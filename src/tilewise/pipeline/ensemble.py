@@ -16,8 +16,8 @@ from tilewise.ensemble.methods import Method, describe_method
 from tilewise.ensemble.record import RECORD_NAME, EnsembleRecord
 from tilewise.errors import UsageError
 from tilewise.evaluation.compare import paired_difference
+from tilewise.evaluation.evaluate_predictions import evaluate_predictions
 from tilewise.evaluation.evaluation import Evaluation
-from tilewise.evaluation.run import evaluate_predictions
 from tilewise.inference.combiner import WeightedMean, import_lightgbm
 from tilewise.inference.ensemble import write_ensemble
 from tilewise.pipeline.environment import describe_environment
@@ -25,9 +25,9 @@ from tilewise.pipeline.run import Run
 from tilewise.pipeline.sources import Source, digests_of, sources_of
 from tilewise.recipe import Recipe
 from tilewise.reporting.gather import write_report
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
+from tilewise.score_warnings import joined_warnings, read_warnings
 from tilewise.store import Manifest, digest_config, digest_file, read_json, verify, write_json
-from tilewise.warnings import joined_warnings, read_warnings
 
 _WEIGHTINGS: dict[str, ClassWeighting] = {"none": "none", "sqrt": "sqrt", "inverse": "inverse", "effective": "inverse"}
 
@@ -61,8 +61,8 @@ def ensemble(runs: Sequence[RunFolder], options: EnsembleOptions) -> Run:
     with folder.locked():
         identity = _identity(sources, options)
         _refuse_other(folder, identity)
-        folder.claim(identity, _recipe_yaml(sources, options))
-        finished = _finished(folder)
+        folder.start_or_resume(identity, _recipe_yaml(sources, options))
+        finished = _load_finished(folder)
         return finished or _make(folder, sources, options)
 
 
@@ -151,7 +151,7 @@ def _refuse_other(folder: RunFolder, identity: Mapping[str, Any]) -> None:
         )
 
 
-def _finished(folder: RunFolder) -> Run | None:
+def _load_finished(folder: RunFolder) -> Run | None:
     """The combination that is already here, if it is whole."""
     if not folder.is_finished or any(damage.what != "unlisted" for damage in verify(folder.root)):
         return None

@@ -19,7 +19,7 @@ from tilewise.explain.words import describe_methods, describe_models
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.ensemble import EnsembleClassifier
 from tilewise.pipeline.run_predictor import NewSlides, PreparedSlides, RunPrediction, RunPredictor
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
 from tilewise.store import check_out
 
 
@@ -74,7 +74,7 @@ def explain(
     slides = NewSlides(chosen, workers, offline)
     predictor = RunPredictor.of(single, slides)
     if predictor.recipe.training.input == "tiles":
-        from tilewise.explain.activation import import_grad_cam
+        from tilewise.explain.grad_cam import import_grad_cam
 
         import_grad_cam()  # what is missing is noticed before any slide is looked at
     prepared = predictor.prepare(slides)

@@ -11,7 +11,7 @@ from tilewise.folds import FoldItem, Folds, make_folds
 from tilewise.folds.common import restrict
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.recipe import Recipe
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
 from tilewise.tiles.tileset import TileSet
 
 

@@ -9,11 +9,10 @@ from tilewise.auditing.cohort import AuditedCohort
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.recipe import Recipe
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
 from tilewise.segment.config import SegmentConfig, UNetConfig
 from tilewise.segment.output import NETWORKS, write_output
-from tilewise.segment.run import Segmentation
-from tilewise.segment.run import segment as run_segment
+from tilewise.segment.segment_cohort import Segmentation, segment_cohort
 
 
 def masks_for_training(
@@ -54,7 +53,7 @@ def masks_for_prediction(
         return audited
     if classifier.segmenter is not None:
         config = config.model_copy(update={"unet": UNetConfig(networks=classifier.segmenter)})
-    made = run_segment(audited, config, seed=classifier.seed, workers=workers, offline=offline)
+    made = segment_cohort(audited, config, seed=classifier.seed, workers=workers, offline=offline)
     return readable(made)
 
 

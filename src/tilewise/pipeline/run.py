@@ -12,8 +12,8 @@ from tilewise.auditing.table import read_slides
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.execution import Failure, read_failures
 from tilewise.inference.predictions import Predictions
-from tilewise.runs import RunFolder
-from tilewise.warnings import read_warnings
+from tilewise.run_folder import RunFolder
+from tilewise.score_warnings import read_warnings
 
 if TYPE_CHECKING:
     from tilewise.inference.classifier import ClassifierBundle

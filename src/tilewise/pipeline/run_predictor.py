@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.auditing import run as audit_stage
+from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.auditing.config import AuditConfig
-from tilewise.auditing.run import AuditOptions
 from tilewise.cohort import Cohort
 from tilewise.encoders import Encoder, build_encoder
 from tilewise.errors import EncoderUnavailable
@@ -27,7 +26,7 @@ from tilewise.pipeline.slide_inputs import SlideInputs
 from tilewise.pipeline.tile_preparer import TilePreparer
 from tilewise.recipe import Recipe, parse_recipe
 from tilewise.segment.segmenter import segmenter_digest
-from tilewise.tiles import run as tile_stage
+from tilewise.tiles.tile_cohort import tile_cohort
 from tilewise.tiles.tileset import TileSet
 
 # Findings that make a prediction doubtful; masks are spoken of with the tiles.
@@ -180,7 +179,7 @@ class RunPredictor:
         audited = slides.once(
             "audit",
             checked_by,
-            lambda: audit_stage.run(slides.cohort, checks, AuditOptions(drop=False, workers=workers)),
+            lambda: audit_cohort(slides.cohort, checks, AuditOptions(drop=False, workers=workers)),
         )
         networks = None if classifier.segmenter is None else segmenter_digest(classifier.segmenter)
         masked_by = [checked_by, recipe.segment.model_dump(mode="json"), networks, classifier.seed]
@@ -192,7 +191,7 @@ class RunPredictor:
         tiles, failures = slides.once(
             "tiles",
             [masked_by, recipe.tiles.model_dump(mode="json")],
-            lambda: tile_stage.run(masked, recipe.tiles, out=None, workers=workers),
+            lambda: tile_cohort(masked, recipe.tiles, out=None, workers=workers),
         )
         return masked, tiles, failures
 

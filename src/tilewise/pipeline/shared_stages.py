@@ -10,23 +10,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tilewise.auditing import run as audit_stage
+from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.auditing.config import AuditConfig
-from tilewise.auditing.run import AuditOptions
 from tilewise.cohort import Cohort
 from tilewise.encoders import Encoder
 from tilewise.execution import Failure
 from tilewise.folds import Folds
 from tilewise.pipeline.prepare import prepare
 from tilewise.recipe import Recipe
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
 from tilewise.segment.config import SegmentConfig
-from tilewise.segment.run import Segmentation
-from tilewise.segment.run import segment as run_segment
+from tilewise.segment.segment_cohort import Segmentation, segment_cohort
 from tilewise.store import atomic_path, digest_config
-from tilewise.tiles import run as tile_stage
 from tilewise.tiles.config import TileConfig
+from tilewise.tiles.tile_cohort import tile_cohort
 from tilewise.tiles.tileset import TileSet
 
 
@@ -79,15 +77,15 @@ class SharedStages:
         return self._encoders[key]
 
     def audit(self, config: AuditConfig) -> AuditedCohort:
-        """See `audit.run`."""
+        """See `audit_cohort`."""
         key = digest_config(config)
         if key not in self._audits:
             asked = AuditOptions(decisions=self.decisions, workers=self.resources.workers)
-            self._audits[key] = audit_stage.run(self.cohort, config, asked)
+            self._audits[key] = audit_cohort(self.cohort, config, asked)
         return self._audits[key]
 
     def masks(self, audited: AuditedCohort, config: SegmentConfig) -> Segmentation:
-        """See `segment.run`.
+        """See `segment_cohort`.
 
         Raises:
             UsageError: the method cannot be used here.
@@ -95,7 +93,7 @@ class SharedStages:
         """
         key = digest_config([audited.digest, config])
         if key not in self._masks:
-            self._masks[key] = run_segment(
+            self._masks[key] = segment_cohort(
                 audited, config, seed=self.seed, workers=self.resources.workers, offline=self.resources.offline
             )
         return self._masks[key]
@@ -103,14 +101,14 @@ class SharedStages:
     def tiles(
         self, masked: AuditedCohort, config: TileConfig, *, out: Path | None
     ) -> tuple[TileSet, tuple[Failure, ...]]:
-        """See `tiles.run`; `out` starts as the table that an earlier run cut from the same slides."""
+        """See `tile_cohort`; `out` starts as the table that an earlier run cut from the same slides."""
         cached_table = None
         if self.tile_folder is not None:
             cached_table = self.tile_folder / f"tiles-{digest_config([masked.digest, config])[:16]}.parquet"
             if out is not None and cached_table.is_file() and not out.exists():
                 with atomic_path(out) as here:
                     shutil.copyfile(cached_table, here)
-        return tile_stage.run(masked, config, out=out or cached_table, workers=self.resources.workers)
+        return tile_cohort(masked, config, out=out or cached_table, workers=self.resources.workers)
 
     def copy_fold(self, recipe: Recipe, number: int, *, out: Path) -> None:
         """Put a fold of an earlier run here, if it was trained by the same choices and `out` is not there yet.

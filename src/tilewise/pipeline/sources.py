@@ -13,7 +13,7 @@ from tilewise.errors import ArtifactError, UsageError
 from tilewise.folds import Folds
 from tilewise.inference.predictions import Predictions
 from tilewise.recipe import Recipe, parse_recipe
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
 from tilewise.store import MANIFEST_NAME, digest_file, verify
 
 

@@ -10,19 +10,18 @@ from typing import Any
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.encoders import Encoder
 from tilewise.execution import Failure
-from tilewise.extraction import run as feature_stage
 from tilewise.extraction.bag import FeatureBag
+from tilewise.extraction.extract_features import extract_features
 from tilewise.folds import Folds
 from tilewise.inference.slide_tiles import InputSpec
 from tilewise.inference.tilestore import TileStore
 from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs, TileInputs
 from tilewise.recipe import Recipe
-from tilewise.stain import run as stain_stage
 from tilewise.stain.config import StainConfig
+from tilewise.stain.fit_profiles import StainRequest, fit_profiles
 from tilewise.stain.normalise import AnyNormaliser, Normaliser, TileNormaliser
 from tilewise.stain.profile import StainProfile
 from tilewise.stain.record import StainRecord
-from tilewise.stain.run import StainRequest
 from tilewise.stain.target import choose_target
 from tilewise.stain.trust import untrusted_reason
 from tilewise.tiles.tileset import TileSet
@@ -56,7 +55,7 @@ class TilePreparer:
             for item in self.cohort.slides
             if counts.get(item.slide_id)
         }
-        profiles, failures = stain_stage.run(requests, workers=workers)
+        profiles, failures = fit_profiles(requests, workers=workers)
         return replace(self, profiles=profiles), failures
 
     def prepare(
@@ -101,7 +100,7 @@ class TilePreparer:
         all_bags: list[dict[str, FeatureBag]] = []
         failures: dict[str, Failure] = {}
         for target in targets or (None,):
-            bags, failed = feature_stage.run(
+            bags, failed = extract_features(
                 self.cohort, tiles, encoder, self.recipe.features, self.recipe.tiles, self._normalisers(target)
             )
             all_bags.append(bags)

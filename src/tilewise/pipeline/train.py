@@ -7,37 +7,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tilewise.auditing import run as audit_stage
+from tilewise.auditing.audit_cohort import write_audit
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.cohort import Cohort
 from tilewise.ensemble.fold_weights import fold_weights
 from tilewise.errors import NoTiles, UsageError
+from tilewise.evaluation.evaluate_predictions import evaluate_predictions
 from tilewise.evaluation.evaluation import Evaluation
-from tilewise.evaluation.run import evaluate_predictions
 from tilewise.execution import Failure, read_failures, task, write_failures
 from tilewise.folds import FoldItem, Folds
 from tilewise.inference.classifier import Member
 from tilewise.inference.predictions import Predictions
-from tilewise.pipeline.bundle import bundle, origin_of, predict_holdout, predict_parts
 from tilewise.pipeline.environment import describe_environment
 from tilewise.pipeline.fold_inputs import FoldInputs
 from tilewise.pipeline.masks import masks_for_training, segmenter_of
-from tilewise.pipeline.out_of_distribution import fit_reference_distribution
+from tilewise.pipeline.reference_distribution import fit_reference_distribution
 from tilewise.pipeline.run import Run
+from tilewise.pipeline.run_outputs import build_classifier, predict_holdout, predict_parts, predictions_digest
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.slide_inputs import SlideInputs, train_with_unlabelled
 from tilewise.pipeline.tile_preparer import TilePreparer, fold_targets
 from tilewise.recipe import Recipe
 from tilewise.reporting.audit import write_audit_report
 from tilewise.reporting.gather import write_report
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
+from tilewise.score_warnings import read_warnings
 from tilewise.stain.target import choose_target
 from tilewise.store import Manifest, digest_file, verify, write_json
-from tilewise.tiles.run import without_tiles
+from tilewise.tiles.tile_cohort import without_tiles
 from tilewise.training.fold_request import FoldRequest
 from tilewise.training.pseudo.candidates import candidates
 from tilewise.training.synthesis import find_generator
-from tilewise.warnings import read_warnings
 
 
 def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
@@ -60,13 +60,13 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
     if recipe.synthesis.method != "none":
         find_generator(recipe.synthesis)
     with folder.locked():
-        folder.claim(_identity(recipe, shared), recipe.to_yaml())
+        folder.start_or_resume(_identity(recipe, shared), recipe.to_yaml())
         audited = shared.audit(recipe.audit)
-        finished = _finished(folder, cohort, audited)
+        finished = _load_finished(folder, cohort, audited)
         if finished is not None:
             shared.remember(recipe, folder)
             return finished
-        audited = audit_stage.write(folder.audit, audited)
+        audited = write_audit(folder.audit, audited)
         write_audit_report(folder.audit, audited, cohort=cohort, workers=shared.resources.workers)
         masked = masks_for_training(audited, recipe, folder, shared)
         failed = list(masked.failures)
@@ -79,7 +79,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
         weights = fold_weights(parts, folds, recipe.ensemble, seed=seed, metric=recipe.evaluation.metric)
         reference_distribution = fit_reference_distribution(models, folds, inputs, tiles.counts())
         inputs = inputs.of(*(number for number, weight in enumerate(weights) if weight))
-        classifier = bundle(models, weights, folds, audited, recipe, signature, seed)
+        classifier = build_classifier(models, weights, folds, audited, recipe, signature, seed)
         classifier = replace(
             classifier,
             targets=inputs.targets,
@@ -88,7 +88,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
         )
         classifier.save(folder.model)
         predictions = Predictions.join([parts, *predict_holdout(classifier, folds, inputs)])
-        predictions.write(folder.predictions, inputs=origin_of(folder, models, classifier))
+        predictions.write(folder.predictions, inputs=predictions_digest(folder, models, classifier))
         evaluation = evaluate_predictions(
             predictions.table, folds, recipe.evaluation, classes=folds.classes, seed=seed, out=folder.evaluation
         )
@@ -100,7 +100,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
     return Run(folder, evaluation, tuple(failed), read_warnings(folder))
 
 
-def _finished(folder: RunFolder, cohort: Cohort, audited: AuditedCohort) -> Run | None:
+def _load_finished(folder: RunFolder, cohort: Cohort, audited: AuditedCohort) -> Run | None:
     """The run that is already here, if it is whole and of these very slides."""
     if not folder.is_finished:
         return None

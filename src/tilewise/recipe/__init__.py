@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tilewise.recipe.editor_schema import recipe_schema
 from tilewise.recipe.load import DEFAULT, ResolvedRecipe, load_recipe, parse_recipe, resolve_recipe
 from tilewise.recipe.recipe import Recipe
-from tilewise.recipe.schema import recipe_schema
 from tilewise.recipe.sources import packaged_recipes
 
 __all__ = [

@@ -9,7 +9,7 @@ from tilewise.auditing.finding import INVERT
 from tilewise.inference.classifier import read_weights
 from tilewise.reporting.data import DecisionRow
 from tilewise.reporting.text import number
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
 
 _LAYOUTS = {
     "table": "a table of slides and labels",

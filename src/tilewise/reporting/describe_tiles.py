@@ -81,7 +81,7 @@ def _size(config: TileConfig) -> str:
 def _step(config: TileConfig) -> str:
     if config.size_um is not None:
         return f"{config.size_um * (1 - (config.overlap or 0.0)):g} µm"
-    return f"{config.stride_l0(config.size_px)} px"
+    return f"{config.compute_stride_l0(config.size_px)} px"
 
 
 def _percent(ratio: float) -> str:

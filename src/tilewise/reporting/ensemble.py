@@ -13,7 +13,7 @@ from tilewise.reporting.data import CohortSummary, ReportInput
 from tilewise.reporting.describe import describe_layout
 from tilewise.reporting.files import parts_of, public, text_of
 from tilewise.reporting.text import without_folders
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
 from tilewise.store import read_json
 from tilewise.version import __version__
 

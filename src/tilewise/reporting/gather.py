@@ -37,11 +37,11 @@ from tilewise.reporting.files import parts_of, public, rows_of, text_of, whole
 from tilewise.reporting.render import render_report
 from tilewise.reporting.text import without_folders
 from tilewise.reporting.thumbnail import CutBy, thumbnail
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
+from tilewise.score_warnings import RunFacts, run_warnings
 from tilewise.store import read_json, write_text
 from tilewise.tiles.config import TileConfig
 from tilewise.version import __version__
-from tilewise.warnings import RunFacts, run_warnings
 
 _SHOWN_PER_CLASS = 3
 _SHOWN_ERRORS = 8

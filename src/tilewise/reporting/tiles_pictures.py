@@ -16,7 +16,7 @@ from tilewise.reporting.pictures import outline_path, webp, webp_uri
 from tilewise.reporting.text import without_folders
 from tilewise.slides import open_slide
 from tilewise.tiles.config import TileConfig
-from tilewise.tiles.read import read_tiles, tile_masks
+from tilewise.tiles.cut_tiles import cut_tiles, tile_masks
 from tilewise.tiles.region import SlideRegions
 from tilewise.tiles.rows import TileRows
 
@@ -86,7 +86,7 @@ def draw(request: TilesPictureRequest) -> TilesPicture:
         rgb_HWC = reader.thumbnail(SIDE)
         chosen = rows[np.asarray(request.full_size, dtype=np.int64)]
         masks = tile_masks(reader, slide, chosen, config)
-        tiles = tuple(_tile_uri(tile) for tile in read_tiles(reader, chosen, config, masks))
+        tiles = tuple(_tile_uri(tile) for tile in cut_tiles(reader, chosen, config, masks))
         regions = SlideRegions(slide, config, reader=reader)
         wanted = [region for region in ("mask", "tissue") if region in rows.region.tolist()]
         if not wanted and slide.use_mask:

@@ -13,7 +13,7 @@ from typing import Any
 from tilewise.cohort import Cohort, Slide
 from tilewise.errors import ArtifactError
 from tilewise.segment.config import SegmentConfig
-from tilewise.segment.run import Segmentation
+from tilewise.segment.segment_cohort import Segmentation
 from tilewise.segment.segmenter import FoldNetwork, Segmenter
 from tilewise.segment.sheet import write_sheet
 from tilewise.store import (

@@ -16,7 +16,7 @@ from PIL import Image
 from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import read_mask
 from tilewise.execution import run_each
-from tilewise.segment.run import Segmentation, SlideMask
+from tilewise.segment.segment_cohort import Segmentation, SlideMask
 from tilewise.slides import open_slide, read_samples
 from tilewise.store import write_text
 

@@ -14,10 +14,10 @@ from torch import nn
 
 from tilewise.compute import reproducible
 from tilewise.encoders import find_card
-from tilewise.learning import EpochTotals, Progress, Record, Schedule, ScheduleConfig, Trainer
 from tilewise.segment.config import UNetConfig
 from tilewise.segment.network import normalised
 from tilewise.stain.augment import hed_jitter
+from tilewise.trainer import EpochTotals, Record, Schedule, ScheduleConfig, Trainer, TrainingProgress
 
 _WARM_UP = 0.1
 _LARGEST_GRADIENT = 5.0
@@ -67,7 +67,7 @@ def train_unet(
             keeps_best=False,
             clip_norm=_LARGEST_GRADIENT,
         )
-        progress = Progress(EpochRow, Record(what))
+        progress = TrainingProgress(EpochRow, Record(what))
         trainer.run(progress)
     network.eval()
     return progress.rows[-1].loss

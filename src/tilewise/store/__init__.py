@@ -2,7 +2,8 @@
 
 from tilewise.store.artifact import read_json, read_table, write_json, write_table
 from tilewise.store.atomic import atomic_path, write_bytes, write_text
-from tilewise.store.cache import cache_dir, cache_writes
+from tilewise.store.cache_folder import cache_dir, cache_writes
+from tilewise.store.checksummed import MANIFEST_NAME, read_file
 from tilewise.store.digest import digest_bytes, digest_config, digest_file
 from tilewise.store.edited import (
     edited_files,
@@ -21,8 +22,7 @@ from tilewise.store.folder import (
     visible_names,
 )
 from tilewise.store.manifest import Damage, Manifest, verify
-from tilewise.store.sealed import MANIFEST_NAME, read_file
-from tilewise.store.tensors import read_sealed_tensors, read_tensors, write_sealed_tensors, write_tensors
+from tilewise.store.tensors import read_checksummed_tensors, read_tensors, write_checksummed_tensors, write_tensors
 
 __all__ = [
     "MANIFEST_NAME",
@@ -43,18 +43,18 @@ __all__ = [
     "forget_written",
     "is_as_written",
     "keep_edited",
+    "read_checksummed_tensors",
     "read_file",
     "read_json",
-    "read_sealed_tensors",
     "read_table",
     "read_tensors",
     "record_written",
     "verify",
     "visible_names",
     "write_bytes",
+    "write_checksummed_tensors",
     "write_editable",
     "write_json",
-    "write_sealed_tensors",
     "write_table",
     "write_tensors",
     "write_text",

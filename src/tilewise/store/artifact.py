@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise.errors import ArtifactError
 from tilewise.store.atomic import write_bytes
-from tilewise.store.sealed import PLACEHOLDER, SEAL_KEY, next_step, read_sealed, seal
+from tilewise.store.checksummed import CHECKSUM_KEY, PLACEHOLDER, add_checksum, next_step, read_checksummed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ def write_json(path: Path, payload: Mapping[str, Any], *, schema: str, version: 
     if clash:
         raise ValueError(f"payload of {path.name} uses reserved keys {sorted(clash)}")
     text = json.dumps(head | finite(dict(payload)), indent=1, allow_nan=False) + "\n"
-    write_bytes(path, seal(text.encode()), durable=durable)
+    write_bytes(path, add_checksum(text.encode()), durable=durable)
 
 
 def read_json(path: Path, *, schema: str, version: int) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def read_json(path: Path, *, schema: str, version: int) -> dict[str, Any]:
         ArtifactError: the file is missing or damaged, is not JSON, or has another schema or a newer version.
     """
     try:
-        data = json.loads(read_sealed(path, or_plain=True).decode("utf-8"))
+        data = json.loads(read_checksummed(path, or_plain=True).decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} is damaged ({error}); {next_step(path)}") from error
     if not isinstance(data, dict):
@@ -57,7 +57,7 @@ def write_table(
     table = table.replace_schema_metadata({_META_KEY: json.dumps(finite(head), sort_keys=True).encode()})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
-    write_bytes(path, seal(buffer.getvalue()))
+    write_bytes(path, add_checksum(buffer.getvalue()))
 
 
 def read_table(path: Path, *, schema: str, version: int) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -70,7 +70,7 @@ def read_table(path: Path, *, schema: str, version: int) -> tuple[pd.DataFrame, 
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(read_sealed(path)))
+        table = pq.read_table(pa.BufferReader(read_checksummed(path)))
         head = json.loads((table.schema.metadata or {}).get(_META_KEY, b"{}"))
     except (OSError, pa.ArrowException, ValueError) as error:
         raise ArtifactError(f"{path} is damaged ({error}); {next_step(path)}") from error
@@ -94,7 +94,7 @@ def finite(value: Any) -> Any:
 def _head(schema: str, version: int) -> dict[str, Any]:
     from tilewise.version import __version__
 
-    return {SEAL_KEY: PLACEHOLDER, "schema": schema, "schema_version": version, "tilewise_version": __version__}
+    return {CHECKSUM_KEY: PLACEHOLDER, "schema": schema, "schema_version": version, "tilewise_version": __version__}
 
 
 def _check(path: Path, head: Mapping[str, Any], schema: str, version: int) -> None:

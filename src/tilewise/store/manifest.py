@@ -9,8 +9,8 @@ from typing import Any
 
 from tilewise.errors import ArtifactError
 from tilewise.store.artifact import read_json, write_json
+from tilewise.store.checksummed import MANIFEST_NAME
 from tilewise.store.digest import digest_file
-from tilewise.store.sealed import MANIFEST_NAME
 
 _SCHEMA = "tilewise.manifest"
 _VERSION = 1

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tilewise.errors import ArtifactError
 from tilewise.store.atomic import write_bytes
+from tilewise.store.checksummed import CHECKSUM_KEY, PLACEHOLDER, add_checksum, next_step, read_checksummed, read_file
 from tilewise.store.digest import digest_bytes
-from tilewise.store.sealed import PLACEHOLDER, SEAL_KEY, next_step, read_file, read_sealed, seal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +51,7 @@ def read_tensors(
     return _parsed(path, data, again, framework)
 
 
-def write_sealed_tensors(
+def write_checksummed_tensors(
     path: Path,
     tensors: Mapping[str, Any],
     description: Mapping[str, Any],
@@ -69,20 +69,20 @@ def write_sealed_tensors(
         durable: as in `atomic_path`.
     """
     # One key alone, since safetensors writes several in any order.
-    header = {_META_KEY: json.dumps({SEAL_KEY: PLACEHOLDER, **description})}
+    header = {_META_KEY: json.dumps({CHECKSUM_KEY: PLACEHOLDER, **description})}
     data: bytes = import_module(f"safetensors.{framework}").save(_dense(tensors, framework), metadata=header)
-    write_bytes(path, seal(data), durable=durable)
+    write_bytes(path, add_checksum(data), durable=durable)
 
 
-def read_sealed_tensors(
+def read_checksummed_tensors(
     path: Path, *, again: str | None = None, framework: Framework = "numpy"
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read the arrays and the description that `write_sealed_tensors` wrote; arrays of NumPy may be read-only.
+    """Read the arrays and the description that `write_checksummed_tensors` wrote; arrays of NumPy may be read-only.
 
     Raises:
         ArtifactError: the file is missing, damaged or of something else.
     """
-    data = read_sealed(path, again=again)
+    data = read_checksummed(path, again=again)
     again = again or next_step(path)
     tensors = _parsed(path, data, again, framework)
     try:

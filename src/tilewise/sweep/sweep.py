@@ -11,12 +11,12 @@ from tilewise.folds import Folds
 from tilewise.metrics import METRIC_NAMES
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.reporting.text import interval, number
-from tilewise.runs import RunFolder
+from tilewise.run_folder import RunFolder
 from tilewise.sweep.grid import Grid
 from tilewise.sweep.page import PageFacts, notices, sentences, write_page
-from tilewise.sweep.run import run_sweep
-from tilewise.sweep.schedule import VariantResult
+from tilewise.sweep.run_sweep import run_sweep
 from tilewise.sweep.table import Scorer, SweepRow, SweepTable
+from tilewise.sweep.train_variants import VariantResult
 from tilewise.sweep.variants import Variant
 
 _PAGE = "sweep.html"

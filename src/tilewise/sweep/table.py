@@ -14,16 +14,16 @@ import pandas as pd
 from tilewise.errors import UsageError
 from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.config import EvaluationConfig
+from tilewise.evaluation.evaluate_predictions import count_training, evaluate
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.resample import METRICS
 from tilewise.evaluation.results import Scores
-from tilewise.evaluation.run import count_training, evaluate
 from tilewise.evaluation.sample import Sample
 from tilewise.folds import Folds
 from tilewise.inference.predictions import Predictions
 from tilewise.metrics import PrimaryMetric, primary_score
 from tilewise.store import write_editable
-from tilewise.sweep.schedule import VariantResult
+from tilewise.sweep.train_variants import VariantResult
 from tilewise.sweep.variants import factor_columns
 
 

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from tilewise.tiles.combine import faults_of
+from tilewise.tiles.config_faults import config_faults
 
 Strategy = Literal["window", "component_center", "component_box", "random_views", "grid", "whole"]
 
@@ -207,19 +207,21 @@ class TileConfig(BaseModel):
 
     @model_validator(mode="after")
     def _combination(self) -> Self:
-        faults = faults_of(self.model_dump(), {name: field.default for name, field in type(self).model_fields.items()})
+        faults = config_faults(
+            self.model_dump(), {name: field.default for name, field in type(self).model_fields.items()}
+        )
         if faults:
             raise ValueError("; ".join(faults))
         return self
 
-    def size_l0(self, mpp: float | None) -> int | None:
+    def compute_size_l0(self, mpp: float | None) -> int | None:
         """`size_px` on a slide of so many microns per pixel, in its level-0 pixels; None where that is unknown."""
         if self.size_um is None:
             return self.size_px
         mpp = self.assumed_mpp if mpp is None else mpp
         return None if mpp is None else max(1, round(self.size_um / mpp))
 
-    def stride_l0(self, size_l0: int) -> int:
+    def compute_stride_l0(self, size_l0: int) -> int:
         """Step of a window of this size, both in level-0 pixels."""
         if self.stride_px is not None:
             return self.stride_px

@@ -10,11 +10,11 @@ from tilewise.auditing.cohort import AuditedSlide
 from tilewise.slides import SlideReader
 from tilewise.tiles.component import largest_component_box
 from tilewise.tiles.config import Strategy, TileConfig
-from tilewise.tiles.cut import TileRequest, cut_boxes
 from tilewise.tiles.fields import with_fields, without_copies
 from tilewise.tiles.filters import in_focus, not_blank, unlike_earlier
 from tilewise.tiles.region import Region, SlideRegions
 from tilewise.tiles.rows import TileRows
+from tilewise.tiles.strategies import TileRequest, strategy_boxes
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def plan_tiles(request: TileRequest, *, reader: SlideReader | None = None) -> Ti
         SlideError: the slide or its mask cannot be read.
     """
     slide, config = request.slide, request.config
-    size_l0 = config.size_l0(slide.mpp)
+    size_l0 = config.compute_size_l0(slide.mpp)
     if size_l0 is None:
         reason = (
             f"tiles.size_um asks for {config.size_um:g} microns, but the slide does not know its scale; give "
@@ -103,7 +103,7 @@ class _Planner:
         return _GroupPlan(none, reason)
 
     def _tiles(self, strategy: Strategy, region: Region, num_dropped: dict[str, int]) -> TileRows:
-        boxes, ratios = cut_boxes(strategy, self.regions[region], self.request, size_l0=self.size_l0)
+        boxes, ratios = strategy_boxes(strategy, self.regions[region], self.request, size_l0=self.size_l0)
         rows = TileRows.of_boxes(boxes, ratios, strategy=strategy, region=region)
         if strategy == "random_views":
             rows = replace(rows, training_only=np.arange(len(rows)) >= self.config.random_views_num)

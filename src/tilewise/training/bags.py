@@ -7,13 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tilewise.learning import Sampler, balance, hard_targets
 from tilewise.models import HeadConfig, Standardisation
 from tilewise.models.attention import build_pooled_head
+from tilewise.trainer import Sampler, balance, hard_targets
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
+from tilewise.training.sample_weights import class_totals, slide_shares
 from tilewise.training.samples import sample_weights, standardised
-from tilewise.training.weights import class_totals, slide_shares
 
 
 class BagSamples:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tilewise.learning.config import (
+from tilewise.trainer.config import (
     LossConfig,
     MixConfig,
     OptimizerConfig,

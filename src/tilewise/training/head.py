@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from tilewise.compute import reproducible
-from tilewise.learning import (
+from tilewise.metrics import PrimaryMetric
+from tilewise.models import FoldModel, HeadConfig
+from tilewise.trainer import (
     Ema,
     EpochTotals,
     Loss,
     Mixer,
-    Progress,
     Record,
     Trainer,
+    TrainingProgress,
     build_optimizer,
     build_schedule,
     penalty,
 )
-from tilewise.metrics import PrimaryMetric
-from tilewise.models import FoldModel, HeadConfig
 from tilewise.training.bags import BagSamples
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData
@@ -77,7 +77,7 @@ def train_head(
             clip_norm=step.clip_norm,
             ema=Ema.of(module, step),
         )
-        progress = Progress(EpochRow, Record(name))
+        progress = TrainingProgress(EpochRow, Record(name))
         trainer.run(progress)
     assert progress.best is not None
     history = History(tuple(progress.marked()), notes(progress.rows, config, data.classes, data.train, data.validation))

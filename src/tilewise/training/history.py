@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tilewise.learning.table import write_table
+from tilewise.trainer.table import write_table
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import PartData
 

@@ -46,8 +46,8 @@ def train_network_fold(request: FoldRequest, store: TileStore, *, out: Path) -> 
         SlideError: a slide cannot be read.
         UsageError: encoder, device or cache cannot be used as asked.
     """
-    from tilewise.learning import Record, remove_state
     from tilewise.models.networks import build_network
+    from tilewise.trainer import Record, remove_state
     from tilewise.training.networks.data import PixelData, PixelPart
     from tilewise.training.networks.log import check_log
     from tilewise.training.networks.train import train_network
@@ -117,7 +117,7 @@ def _pretrained(request: FoldRequest, store: TileStore, network: TileNetwork, se
     """Give the encoder the weights it learns without labels, if it is to; what the model's origin says of it."""
     if request.pretrain.method == "none":
         return {}
-    from tilewise.training.pretrain.run import PretrainTask, pretrain_encoder
+    from tilewise.training.pretrain.pretrain_encoder import PretrainTask, pretrain_encoder
 
     unlabelled = request.unlabelled if request.pretrain.use_unlabelled else ()
     slide_ids = tuple(sorted({*request.fold.train, *unlabelled}))
@@ -153,7 +153,7 @@ def _synthesized(request: FoldRequest, part: PixelPart, seed: int) -> tuple[Pixe
 
 
 def _digest(request: FoldRequest, store: TileStore, network: TileNetwork) -> str:
-    from tilewise.learning import digest_tensors
+    from tilewise.trainer import digest_tensors
 
     parts = (request.fold.train, request.fold.validation)
     composed, redraw = request.synthesis.method != "none", _redraw(request, store)

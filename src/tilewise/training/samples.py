@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tilewise.learning import Sampler, balance, hard_targets
 from tilewise.models import HeadConfig, Standardisation
 from tilewise.models.aggregate import AGGREGATORS
 from tilewise.models.heads import build_head
+from tilewise.trainer import Sampler, balance, hard_targets
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
-from tilewise.training.weights import class_totals, slide_shares
+from tilewise.training.sample_weights import class_totals, slide_shares
 
 
 class Samples(Protocol):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tilewise.learning import seeded
+from tilewise.trainer import seeded
 from tilewise.training.augment import Augment, AugmentConfig
 
 Batch = Callable[..., tuple[torch.Tensor, torch.Tensor]]

@@ -82,7 +82,7 @@ def _die_before(owner: Any, name: str, number: int) -> None:
 
 
 def _main(cohort: str, out: str, where: str, number: str) -> None:
-    from tilewise.learning import Checkpoint, Trainer
+    from tilewise.trainer import Checkpoint, Trainer
     from tilewise.training.network_fold import train_network_fold
 
     # A state is written after the weights of the best epoch.

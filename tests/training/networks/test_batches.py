@@ -15,20 +15,20 @@ from tests.training.networks.drawn import draw_data
 from tilewise.models.networks import TileBatch
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
-from tilewise.training.networks.batches import Prepared, Preparer, ahead, laid_out
+from tilewise.training.networks.batches import BatchMaker, TrainingBatch, ahead, laid_out
 
 TURNS = AugmentConfig(horizontal_flip=0.5, quarter_turn=0.5)
 
 
-def preparer(augment: AugmentConfig = TURNS, *, wide: bool = False, seed: int = 0, **config: Any) -> Preparer:
+def preparer(augment: AugmentConfig = TURNS, *, wide: bool = False, seed: int = 0, **config: Any) -> BatchMaker:
     data, _, _ = draw_data(6, 0, wide=wide, num_tiles=3)
     num = len(data.train)
     targets = torch.nn.functional.one_hot(torch.arange(num) % 2, 2).float()
     made = TrainingConfig.model_validate({"input": "tiles"} | config)
-    return Preparer(data.train, targets, torch.linspace(0.5, 1.5, num), made, augment, torch.device("cpu"), seed)
+    return BatchMaker(data.train, targets, torch.linspace(0.5, 1.5, num), made, augment, torch.device("cpu"), seed)
 
 
-def bytes_of(prepared: Prepared) -> list[bytes]:
+def bytes_of(prepared: TrainingBatch) -> list[bytes]:
     batch = prepared.batch
     tensors = [batch.images_BSCHW, batch.masks_BHW, batch.wides_BCHW, prepared.targets_BC, prepared.weights_B]
     return [tensor.numpy().tobytes() for tensor in tensors if tensor is not None]

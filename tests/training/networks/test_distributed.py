@@ -18,9 +18,9 @@ import torch
 from tests.training.networks.drawn import cnn, draw_data, draw_slide
 from tests.training.networks.together_of import train
 from tilewise.errors import TrainingError, UsageError
-from tilewise.learning import Progress
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkModel
+from tilewise.trainer import TrainingProgress
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.networks import distributed
@@ -103,7 +103,7 @@ def test_killed_in_the_middle_the_training_goes_on_to_the_bit(both: Trained, tmp
     known: list[int] = []
 
     def kill() -> None:
-        wait_for((tmp_path / Progress.state_name).is_file)
+        wait_for((tmp_path / TrainingProgress.state_name).is_file)
         known.extend(pids(tmp_path))
         os.kill(known[-1], signal.SIGKILL)
 
@@ -133,7 +133,7 @@ def test_processes_end_with_their_caller_whose_script_runs_once(tmp_path: Path) 
     environment = {**os.environ, "PYTHONPATH": str(source.parents[3])}
     command = [sys.executable, str(script), str(tmp_path)]
     with subprocess.Popen(command, env=environment) as caller:
-        wait_for((tmp_path / "fold" / Progress.state_name).is_file)
+        wait_for((tmp_path / "fold" / TrainingProgress.state_name).is_file)
         known = pids(tmp_path / "fold")
         assert [is_running(pid) for pid in known] == [True, True]
         caller.kill()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.networks.drawn import cnn, draw_data
-from tilewise.learning import Record
+from tilewise.trainer import Record
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import EpochRow
 from tilewise.training.networks.events import EventFile, checksum

@@ -10,7 +10,7 @@ import pytest
 from tests.training.networks.drawn import cnn, draw_data
 from tests.training.networks.fold_of import task
 from tilewise.errors import UsageError
-from tilewise.learning import Record
+from tilewise.trainer import Record
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.network_fold import train_network_fold

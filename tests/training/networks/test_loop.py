@@ -15,9 +15,9 @@ import torch
 from tests.training.networks.drawn import CLASSES, cnn, draw_data, draw_slide
 from tests.training.networks.rounding import rounding, watched_convolutions
 from tilewise.errors import TrainingError, UsageError
-from tilewise.learning import Progress, Record
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkModel
+from tilewise.trainer import Record, TrainingProgress
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
@@ -52,7 +52,7 @@ def test_overfits_eight_tiles_to_zero_loss() -> None:
 
 
 def test_the_loss_of_a_step_is_torchs_with_class_weights_and_smoothed_labels() -> None:
-    from tilewise.learning import class_weights
+    from tilewise.trainer import class_weights
 
     rng = np.random.default_rng(3)
     labels = {f"s{number}": int(number == 3) for number in range(4)}
@@ -164,7 +164,7 @@ def test_the_state_of_other_inputs_or_a_damaged_one_starts_again(
     whole, _ = train_network(cnn(), data, config(epochs=2), seed=0, record=Record("f", tmp_path, "a"))
     again, history = train_network(cnn(), data, config(epochs=2), seed=1, record=Record("f", tmp_path, "b"))
     assert (weights(again) != weights(whole), len(history.rows)) == (True, 2)
-    path = tmp_path / Progress.state_name
+    path = tmp_path / TrainingProgress.state_name
     path.write_bytes(path.read_bytes()[:-5])
     last, _ = train_network(cnn(), data, config(epochs=2), seed=0, record=Record("f", tmp_path, "b"))
     assert weights(last) == weights(whole)

@@ -17,8 +17,8 @@ from tests.training.networks.fold_of import task
 from tilewise.errors import SlideError
 from tilewise.folds import Fold
 from tilewise.inference.slide_tiles import InputSpec
-from tilewise.tiles.cut import TileRequest
 from tilewise.tiles.plan import plan_tiles
+from tilewise.tiles.strategies import TileRequest
 from tilewise.training.network_fold import train_network_fold
 from tilewise.training.networks import engine
 from tilewise.training.networks.data import PixelPart, Redraw

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.training.networks.drawn import cnn, draw_data
-from tilewise.learning import Record
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkModel, TileNetwork
+from tilewise.trainer import Record
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.training.networks.drawn import cnn
 from tests.training.pretrain.drawn import Tiles, draw_slides, simclr, training
-from tilewise.training.pretrain.run import PretrainTask, pretrain_encoder
+from tilewise.training.pretrain.pretrain_encoder import PretrainTask, pretrain_encoder
 
 
 def task(**changes: Any) -> PretrainTask:
@@ -31,7 +31,7 @@ def slides_of_task() -> Tiles:
 
 
 def _main(out: str) -> None:
-    from tilewise.learning import Trainer
+    from tilewise.trainer import Trainer
 
     original, calls = Trainer._step, [0]
 

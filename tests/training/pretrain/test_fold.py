@@ -124,7 +124,7 @@ def test_none_changes_no_byte_of_a_fold(slides: Tiles, tmp_path: Path, monkeypat
         name: getattr(before, name) for name in before.__dataclass_fields__ if name not in ("pretrain", "unlabelled")
     }
     train_network_fold(FoldRequest(**plain), slides, out=tmp_path / "plain")
-    monkeypatch.setattr("tilewise.training.pretrain.run.pretrain_encoder", never)
+    monkeypatch.setattr("tilewise.training.pretrain.pretrain_encoder.pretrain_encoder", never)
     train_network_fold(replace(before, unlabelled=may_take_part()), slides, out=tmp_path / "none")
     assert contents(tmp_path / "none") == contents(tmp_path / "plain")
     assert sorted(contents(tmp_path / "none")) == MODEL

@@ -14,8 +14,8 @@ from tests.training.networks.drawn import draw_slide as draw_whole
 from tests.training.networks.rounding import rounding, watched_convolutions
 from tests.training.pretrain.drawn import Tiles, draw_slides, simclr, training
 from tilewise.errors import TrainingError, UsageError
-from tilewise.learning import Record, Trainer
 from tilewise.models.networks import TileBatch, TileNetwork
+from tilewise.trainer import Record, Trainer
 from tilewise.training.networks.data import PixelPart
 from tilewise.training.pretrain.loop import STATE_NAME, PretrainedEncoder, pretrain
 

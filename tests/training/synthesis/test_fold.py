@@ -13,9 +13,9 @@ from tests.training.networks.fold_of import NAMES, changed, store_of, task
 from tilewise.errors import RecipeError, TrainingError, UsageError
 from tilewise.inference.slide_tiles import InputSpec
 from tilewise.inference.tilestore import TileStore
-from tilewise.learning import Trainer
 from tilewise.models.networks import NetworkConfig, NetworkModel
 from tilewise.recipe import load_recipe
+from tilewise.trainer import Trainer
 from tilewise.training.fold_request import FoldRequest
 from tilewise.training.network_fold import train_network_fold
 from tilewise.training.synthesis import Example, SynthesisConfig

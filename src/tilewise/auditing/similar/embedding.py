@@ -25,8 +25,8 @@ from tilewise.store import (
     cache_writes,
     digest_config,
     digest_file,
-    read_sealed_tensors,
-    write_sealed_tensors,
+    read_checksummed_tensors,
+    write_checksummed_tensors,
 )
 from tilewise.tissue import tissue_mask
 from tilewise.units import Box
@@ -192,14 +192,14 @@ def _encode(chunk: list[_SlideTiles], encoder: Encoder) -> dict[str, Embedding]:
 
 def _write(path: Path, embedding: Embedding) -> None:
     tensors = {"mean": embedding.mean_D, "spread": embedding.spread_D}
-    write_sealed_tensors(path, tensors, {"num_tiles": embedding.num_tiles}, durable=False)
+    write_checksummed_tensors(path, tensors, {"num_tiles": embedding.num_tiles}, durable=False)
 
 
 def _read(path: Path) -> Embedding | None:
     if not path.is_file():
         return None
     try:
-        tensors, metadata = read_sealed_tensors(path)
+        tensors, metadata = read_checksummed_tensors(path)
         return Embedding(tensors["mean"], tensors["spread"], int(metadata["num_tiles"]))
     except (ArtifactError, KeyError):
         _log.warning("%s is damaged; it is made again", path)

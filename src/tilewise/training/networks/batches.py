@@ -11,8 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from tilewise.learning import Mix, Mixer, seeded
 from tilewise.models.networks import TileBatch
+from tilewise.trainer import Mix, Mixer, seeded
 from tilewise.training.augment import Augment, AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.networks.data import PixelPart
@@ -25,7 +25,7 @@ ORDER, DROPOUT, BATCHES = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingBatch:
     """A batch on the device, as the network takes it.
 
     Attributes:
@@ -44,7 +44,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Preparer:
+class BatchMaker:
     """Makes batches of a part; what comes out depends on seed, epoch, number and tiles alone.
 
     Attributes:
@@ -67,7 +67,7 @@ class Preparer:
     seed: int
     crop_px: int | None = None
 
-    def make(self, epoch: int, number: int, tiles: Tensor) -> Prepared:
+    def make(self, epoch: int, number: int, tiles: Tensor) -> TrainingBatch:
         """The batch of this number, from 0, in an epoch."""
         generator = seeded(self.seed, epoch, BATCHES + number)
         batch = self._varied(self.part.batch(tiles.numpy()).to(self.device, non_blocking=True), generator)
@@ -78,7 +78,7 @@ class Preparer:
             targets_BC, weights_B = mix.targets(targets_BC, weights_B)
             if self.config.mixup.level == "tiles":
                 batch, mix = _mixed(batch, mix), None
-        return Prepared(
+        return TrainingBatch(
             tiles, laid_out(batch, channels_last=self.config.engine.channels_last), targets_BC, weights_B, mix
         )
 

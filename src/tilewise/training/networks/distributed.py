@@ -24,8 +24,8 @@ from tilewise.compute import find_device
 from tilewise.errors import TilewiseError, TrainingError
 from tilewise.execution import WorkerPool
 from tilewise.inference.slide_tiles import Pixels, SlideTiles
-from tilewise.learning import Sampler
 from tilewise.models.networks import NetworkModel
+from tilewise.trainer import Sampler
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.networks.data import PixelData, PixelPart

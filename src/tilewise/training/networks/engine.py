@@ -13,11 +13,11 @@ from torch import Tensor
 
 from tilewise.compute import default_threads, reproducible
 from tilewise.errors import UsageError
-from tilewise.learning import Loss, Mix, penalty, seeded
 from tilewise.models.heads import SeededDropout
 from tilewise.models.networks import TileBatch, TileNetwork
+from tilewise.trainer import Loss, Mix, penalty, seeded
 from tilewise.training.config import TrainingConfig
-from tilewise.training.networks.batches import DROPOUT, Prepared, ahead, laid_out
+from tilewise.training.networks.batches import DROPOUT, TrainingBatch, ahead, laid_out
 from tilewise.training.networks.data import PixelPart
 from tilewise.training.networks.precision import Precision
 from tilewise.training.networks.worker import Worker
@@ -45,7 +45,7 @@ class Engine:
         self._loss = Loss(config.loss, class_weights_C)
         self._worker = worker
 
-    def loss(self, prepared: Prepared) -> Tensor:
+    def loss(self, prepared: TrainingBatch) -> Tensor:
         """The loss of a batch, with penalties."""
         logits_BC = self._logits(prepared.batch, prepared.mix)
         loss = self._loss(logits_BC, prepared.targets_BC, prepared.weights_B)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tilewise.learning import Log
+from tilewise.trainer import Log
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import EpochRow
 from tilewise.training.networks.events import EventFile

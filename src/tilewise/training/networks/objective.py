@@ -11,33 +11,33 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from tilewise.learning import (
+from tilewise.metrics import PrimaryMetric
+from tilewise.models.networks import NetworkModel, TileNetwork
+from tilewise.trainer import (
     Ema,
     EpochTotals,
-    Progress,
     Record,
     Sampler,
     Trainer,
+    TrainingProgress,
     balance,
     build_optimizer,
     build_schedule,
     hard_targets,
     seeded,
 )
-from tilewise.metrics import PrimaryMetric
-from tilewise.models.networks import NetworkModel, TileNetwork
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import EpochRow, History, notes
-from tilewise.training.networks.batches import ORDER, Prepared, Preparer, ahead
+from tilewise.training.networks.batches import ORDER, BatchMaker, TrainingBatch, ahead
 from tilewise.training.networks.data import PixelData
 from tilewise.training.networks.engine import Engine, training_threads
 from tilewise.training.networks.log import open_log
 from tilewise.training.networks.views import DrawnViews
 from tilewise.training.networks.worker import Worker
+from tilewise.training.sample_weights import class_totals, slide_shares
 from tilewise.training.samples import sample_weights
 from tilewise.training.scores import score_slides, selection_loss
-from tilewise.training.weights import class_totals, slide_shares
 
 _DECODERS = 4  # threads that draw views anew beside a graphics card; one beside a processor, which is busy itself
 
@@ -74,7 +74,7 @@ def train_share(
     )
     with closing(views), training_threads(worker.device, config, worker.size) as num_threads:
         objective = NetworkObjective(network, data, views, training, worker)
-        progress = Progress(
+        progress = TrainingProgress(
             EpochRow,
             record,
             writes=worker.is_first,
@@ -123,7 +123,7 @@ class NetworkObjective:
         self._sampler = Sampler(config.sampling, train.labels_S, train.tile_slide_N)
         self.num_batches = config.epoch_config.num_batches(self._sampler.num_draws)
         labels_N = train.labels_S[train.tile_slide_N]
-        self._preparer = Preparer(
+        self._preparer = BatchMaker(
             data.train,
             hard_targets(torch.from_numpy(labels_N), num_classes),
             sample_weights(slide_shares(train, config.weight), self._weights_C, labels_N),
@@ -134,7 +134,7 @@ class NetworkObjective:
             network.config.crop_px,
         )
 
-    def trainer(self) -> Trainer[Tensor, Prepared, EpochRow]:
+    def trainer(self) -> Trainer[Tensor, TrainingBatch, EpochRow]:
         """The loop that trains the network by this objective."""
         network, config, epoch_config = self._engine.network, self._config, self._config.epoch_config
         rate, step = epoch_config.learning_rate, config.step
@@ -160,7 +160,7 @@ class NetworkObjective:
             scaler=self._engine.precision.scaler,
         )
 
-    def batches(self, epoch: int) -> Generator[tuple[Tensor, Prepared]]:
+    def batches(self, epoch: int) -> Generator[tuple[Tensor, TrainingBatch]]:
         """See `Objective`; made ahead of their use, from the epoch's own views."""
         preparer = replace(self._preparer, part=self._views.part(epoch))
         self._engine.start_epoch(epoch, self._seed)
@@ -170,7 +170,7 @@ class NetworkObjective:
             for batch in prepared:
                 yield batch.tiles, batch
 
-    def losses(self, batch: Prepared) -> tuple[Tensor, ...]:
+    def losses(self, batch: TrainingBatch) -> tuple[Tensor, ...]:
         """See `Objective`; of this process's share of the batch."""
         return (self._engine.loss(self._worker.share(batch)),)
 
@@ -193,5 +193,5 @@ class NetworkObjective:
         return row, selection_loss(row, self._config.select_by)
 
 
-def _make(preparer: Preparer, epoch: int, batches: tuple[Tensor, ...], number: int) -> Prepared:
+def _make(preparer: BatchMaker, epoch: int, batches: tuple[Tensor, ...], number: int) -> TrainingBatch:
     return preparer.make(epoch, number, batches[number])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from tilewise.compute import find_device
-from tilewise.learning import Record
 from tilewise.metrics import PrimaryMetric
 from tilewise.models.networks import NetworkModel, TileNetwork
+from tilewise.trainer import Record
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tilewise.models.networks import TileNetwork
-from tilewise.training.networks.batches import Prepared
+from tilewise.training.networks.batches import TrainingBatch
 
 Joined = nn.parallel.DistributedDataParallel
 
@@ -56,7 +56,7 @@ class Worker:
         self.joined = None  # its hooks on gradients go with it
         self.joined, self._num_blocks = Joined(network), num_blocks
 
-    def share(self, prepared: Prepared) -> Prepared:
+    def share(self, prepared: TrainingBatch) -> TrainingBatch:
         """The part of a batch that this process learns from; its tiles count so that the mean of shares is the whole's.
 
         `tiles` still names all of the batch.

@@ -12,21 +12,21 @@ from torch import Tensor
 
 from tilewise.compute import find_device
 from tilewise.errors import TrainingError
-from tilewise.learning import (
+from tilewise.models.networks import TileBatch, TileNetwork
+from tilewise.trainer import (
     EpochTotals,
     MixConfig,
     OptimizerConfig,
-    Progress,
     Record,
     ScheduleConfig,
     Trainer,
+    TrainingProgress,
     build_optimizer,
     build_schedule,
     seeded,
 )
-from tilewise.models.networks import TileBatch, TileNetwork
 from tilewise.training.config import EpochConfig, TrainingConfig
-from tilewise.training.networks.batches import DROPOUT, ORDER, Preparer, ahead, laid_out
+from tilewise.training.networks.batches import DROPOUT, ORDER, BatchMaker, ahead, laid_out
 from tilewise.training.networks.data import PixelPart
 from tilewise.training.networks.engine import training_threads
 from tilewise.training.networks.precision import Precision
@@ -107,7 +107,7 @@ def pretrain(
     device = find_device(training.engine.device, training.step.precision)
     with training_threads(device, training) as num_threads:
         objective = _ContrastObjective(copy.deepcopy(network), part, config, training, device=device, seed=seed)
-        progress = Progress(EpochRow, record, STATE_NAME, HISTORY_NAME)
+        progress = TrainingProgress(EpochRow, record, STATE_NAME, HISTORY_NAME)
         objective.trainer().run(progress)
         origin: dict[str, str | int] = {"device": device.type, "num_threads": num_threads}
         return PretrainedEncoder(encoder_weights(objective.contrast.network), tuple(progress.rows), origin)
@@ -150,7 +150,7 @@ class _ContrastObjective:
         plain = training.engine.model_copy(update={"channels_last": False})
         alone = training.model_copy(update={"mixup": MixConfig(), "engine": plain})
         targets_N1, weights_N = torch.ones(len(part), 1), torch.ones(len(part))
-        self._preparer = Preparer(
+        self._preparer = BatchMaker(
             part, targets_N1, weights_N, alone, config.augment, device, seed, network.config.crop_px
         )
 

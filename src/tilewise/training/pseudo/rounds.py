@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from tilewise.errors import ArtifactError, TrainingError
 from tilewise.folds import Fold
-from tilewise.learning.table import write_table
 from tilewise.models import FoldModel
 from tilewise.models.files import ABOUT_NAME
 from tilewise.models.networks import NetworkModel
 from tilewise.store import write_bytes
+from tilewise.trainer.table import write_table
 from tilewise.training.pseudo.choose import PseudoLabel, choose
 from tilewise.training.pseudo.config import PseudoConfig
 

@@ -1,0 +1,198 @@
+"""Tile set in, feature bags out: what is in the cache is taken from it, the rest is encoded."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
+from tilewise.encoders import Encoder
+from tilewise.errors import ArtifactError, SlideError
+from tilewise.execution import Failure, task
+from tilewise.extraction.bag import FeatureBag
+from tilewise.extraction.config import FeaturesConfig
+from tilewise.slides import SlideReader, open_slide
+from tilewise.stain.normalise import AnyNormaliser, TileNormaliser
+from tilewise.store import cache_dir, cache_writes, digest_bytes, digest_config
+from tilewise.tiles.config import TileConfig
+from tilewise.tiles.cut_tiles import cut_tiles, tile_masks
+from tilewise.tiles.rows import TileRows
+from tilewise.tiles.tileset import TileSet
+
+_log = logging.getLogger(__name__)
+
+_CODE_VERSION = 2
+_DECODERS = 2
+# Large tiles make a chunk smaller than the recipe says: pixels held at a time, as RGB.
+_CHUNK_BYTES = 1 << 29
+
+
+@dataclass(frozen=True)
+class _Work:
+    slide: AuditedSlide
+    rows: TileRows
+    key: str
+    stain: AnyNormaliser | None
+
+    @property
+    def name(self) -> str:
+        return self.slide.slide_id
+
+    @property
+    def cached(self) -> Path:
+        return cache_dir() / "features" / self.key[:2] / f"{self.key}.safetensors"
+
+
+def extract_features(
+    cohort: AuditedCohort,
+    tiles: TileSet,
+    encoder: Encoder,
+    config: FeaturesConfig,
+    cutting: TileConfig,
+    stains: Mapping[str, AnyNormaliser] | None = None,
+) -> tuple[dict[str, FeatureBag], tuple[Failure, ...]]:
+    """Encode the tiles of every slide that has any.
+
+    A bag is cached under the digest of the slide's and mask's bytes, its tiles, how they are read and normalised, and
+    everything about the encoder that changes its output. Slides are decoded once, ahead of the encoder, and their tiles
+    are encoded together in chunks.
+
+    Args:
+        cohort: whose slides these are.
+        tiles: of these slides.
+        encoder: what they are put through.
+        config: where and how vectors are kept.
+        cutting: that the tiles were planned with; it says how they are scaled, filled up and filtered.
+        stains: slide -> what its pixels are normalised by, an object of its own for each slide; a slide without one is
+            taken as it is.
+
+    Returns:
+        Slide -> bag in the cohort's order, and the slides that could not be read.
+
+    Raises:
+        UsageError: the cache cannot be written to; the bags it holds are not lost.
+    """
+    slides = {item.slide_id: item for item in cohort.slides}
+    bags: dict[str, FeatureBag] = {}
+    failures: list[Failure] = []
+    missing = []
+    all_rows = tiles.rows()
+    with task("features", len(all_rows)) as bar:
+        for name, rows in all_rows.items():
+            stain = (stains or {}).get(name)
+            work = _Work(slides[name], rows, _key(slides[name], rows, encoder, cutting, stain), stain)
+            bag = _cached(work) if config.cache else None
+            if bag is None:
+                missing.append(work)
+            else:
+                bags[name] = bag
+                bar.advance()
+        chunks = _chunks(missing, config.chunk_tiles, cutting, failures)
+        for work, features_ND in _encoded(chunks, encoder):
+            left = work.stain.num_unnormalised if isinstance(work.stain, TileNormaliser) else 0
+            bags[work.name] = FeatureBag(work.name, features_ND, work.rows.boxes, work.rows.training_only, left)
+            if config.cache:
+                with cache_writes():
+                    bags[work.name].write(work.cached, key=work.key)
+            bar.advance()
+        bar.advance(len(failures))
+    return {name: bags[name] for name in all_rows if name in bags}, tuple(failures)
+
+
+def _key(
+    slide: AuditedSlide, rows: TileRows, encoder: Encoder, cutting: TileConfig, stain: AnyNormaliser | None
+) -> str:
+    reading = {name: getattr(cutting, name) for name in ("size_px", "fit", "pad_color", "mask_filter")}
+    if cutting.mask_filter != "none":
+        reading |= {name: getattr(cutting, name) for name in ("mask_closing_px", "mask_dilation_px")}
+        reading["regions"] = [rows.region.tolist(), slide.use_mask]
+    where = [digest_bytes(rows.boxes.tobytes()), digest_bytes(rows.fields.tobytes()), sorted(set(rows.padding))]
+    # Pixels that are left as they are make the same vectors as where nothing was to be normalised.
+    changes = [stain.signature] if stain is not None and stain.signature["method"] != "none" else []
+    return digest_config([slide.content, where, reading, encoder.signature, _CODE_VERSION, *changes])
+
+
+def _cached(work: _Work) -> FeatureBag | None:
+    if not work.cached.is_file():
+        return None
+    try:
+        return replace(FeatureBag.read(work.cached, work.name, key=work.key), training_only=work.rows.training_only)
+    except ArtifactError as error:
+        _log.warning("%s: %s", work.name, error)
+        return None
+
+
+_Chunk = list[tuple[_Work, npt.NDArray[np.uint8]]]
+
+
+def _chunks(works: list[_Work], num_tiles: int, cutting: TileConfig, failures: list[Failure]) -> Iterator[_Chunk]:
+    """Join the tiles of slides in chunks, full wherever the next slide allows it.
+
+    A slide may fill several chunks, so memory grows neither with the cohort nor with the tiles of a slide.
+    """
+    most = max(1, min(num_tiles, _CHUNK_BYTES // (3 * cutting.size_px**2)))
+    chunk: _Chunk = []
+    capacity = most
+    for work, reader in _opened(works, failures):
+        with reader:
+            try:
+                masks = tile_masks(reader, work.slide, work.rows, cutting)
+            except SlideError as error:
+                failures.append(Failure(work.name, "features", type(error).__name__, str(error)))
+                continue
+            start = 0
+            while start < len(work.rows):
+                tiles_NHWC = cut_tiles(reader, work.rows[start : start + capacity], cutting, masks, stain=work.stain)
+                chunk.append((work, tiles_NHWC))
+                start += len(tiles_NHWC)
+                capacity -= len(tiles_NHWC)
+                if not capacity:
+                    yield chunk
+                    chunk, capacity = [], most
+    if chunk:
+        yield chunk
+
+
+def _opened(works: list[_Work], failures: list[Failure]) -> Iterator[tuple[_Work, SlideReader]]:
+    """Decode a few slides ahead in threads (decoders release the interpreter lock)."""
+    waiting = deque(works)
+    with ThreadPoolExecutor(_DECODERS) as pool:
+        ahead = deque((work, pool.submit(_open, work)) for work in (waiting.popleft() for _ in works[:_DECODERS]))
+        while ahead:
+            work, future = ahead.popleft()
+            if waiting:
+                following = waiting.popleft()
+                ahead.append((following, pool.submit(_open, following)))
+            try:
+                reader = future.result()
+            except Exception as error:  # noqa: BLE001 - one slide failed; it is named and the others go on
+                failures.append(Failure(work.name, "features", type(error).__name__, str(error)))
+                continue
+            yield work, reader
+
+
+def _open(work: _Work) -> SlideReader:
+    # The audit has let this size pass.
+    return open_slide(work.slide.slide.path, max_pixels=work.slide.size.area)
+
+
+def _encoded(chunks: Iterator[_Chunk], encoder: Encoder) -> Iterator[tuple[_Work, npt.NDArray[np.float32]]]:
+    """Encode chunk by chunk; a slide comes out once all of its tiles are through."""
+    pieces: list[npt.NDArray[np.float32]] = []
+    for chunk in chunks:
+        features_ND = encoder.encode(np.concatenate([tiles for _, tiles in chunk]))
+        start = 0
+        for work, tiles in chunk:
+            stop = start + len(tiles)
+            pieces.append(features_ND[start:stop])
+            start = stop
+            if sum(map(len, pieces)) == len(work.rows):
+                yield work, np.concatenate(pieces)
+                pieces = []

@@ -1,0 +1,95 @@
+"""Models of folds in, the deployable classifier and the predictions of a run out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tilewise.auditing.cohort import AuditedCohort
+from tilewise.errors import SlideError
+from tilewise.evaluation.evaluate_predictions import OUTSIDE
+from tilewise.folds import Folds
+from tilewise.inference.classifier import ClassifierBundle, Member
+from tilewise.inference.network import SlideProbabilities
+from tilewise.inference.predictions import Predictions
+from tilewise.pipeline.slide_inputs import SlideInputs
+from tilewise.recipe import Recipe
+from tilewise.run_folder import RunFolder
+from tilewise.store import digest_config, digest_file
+
+
+def build_classifier(
+    models: tuple[Member, ...],
+    weights: tuple[float, ...],
+    folds: Folds,
+    audited: AuditedCohort,
+    recipe: Recipe,
+    signature: dict[str, Any],
+    seed: int,
+) -> ClassifierBundle:
+    """The deployable classifier: the models of the folds that have a weight, and what they have learnt from."""
+    weighted = [(model, weight) for model, weight in zip(models, weights, strict=True) if weight]
+    models, weights = tuple(model for model, _ in weighted), tuple(weight for _, weight in weighted)
+    inside = {item.slide_id: str(item.label) for item in folds.items if item.slide_id not in set(folds.holdout)}
+    joined = {one["slide"] for model in models for one in model.origin.get("pseudo", {}).get("added", ())}
+    joined |= {name for model in models for name in model.origin.get("pretrain", {}).get("unlabelled", ())}
+    taught = inside.keys() | joined
+    return ClassifierBundle(
+        members=models,
+        weights=weights,
+        classes=folds.classes,
+        recipe=recipe.model_dump(mode="json"),
+        seed=seed,
+        encoder=signature,
+        label_counts=dict(sorted(Counter(inside.values()).items())),
+        training_slides={item.pixel_digest: item.slide_id for item in audited.slides if item.slide_id in taught},
+    )
+
+
+def predict_parts(models: tuple[Member, ...], folds: Folds, inputs: SlideInputs[Any]) -> Predictions:
+    """`validation` and `test` of every fold by its own model."""
+    tables = []
+    for number, (model, fold) in enumerate(zip(models, folds.folds, strict=True)):
+        for part in ("validation", "test"):
+            names = fold.part(part)
+            if names:
+                prediction = inputs.of(number).predict((model,), names)
+                tables.append(_table(folds, prediction, prediction.probabilities_MSC[0], number, part))
+    return Predictions.join(tables)
+
+
+def predict_holdout(classifier: ClassifierBundle, folds: Folds, inputs: SlideInputs[Any]) -> list[Predictions]:
+    """The hold-out, where there is one, by the classifier that is deployed."""
+    if not folds.holdout:
+        return []
+    prediction = inputs.predict(classifier.members, folds.holdout)
+    return [_table(folds, prediction, classifier.weigh(prediction.probabilities_MSC), OUTSIDE, "holdout")]
+
+
+def predictions_digest(folder: RunFolder, models: tuple[Member, ...], classifier: ClassifierBundle) -> str:
+    """Digest of what the predictions were made from: the fold file, the models and the encoder."""
+    inputs = [model.origin["inputs"] for model in models]
+    return digest_config([digest_file(folder.folds), inputs, list(classifier.weights), dict(classifier.encoder)])
+
+
+def _table(
+    folds: Folds, prediction: SlideProbabilities, probabilities_SC: npt.NDArray[np.float64], fold: int, part: str
+) -> Predictions:
+    if prediction.failures:  # it was read before
+        failure = prediction.failures[0]
+        raise SlideError(f"{failure.item}: {failure.message}; it was read before, see what became of it and run again")
+    items = {item.slide_id: item for item in folds.items}
+    rows = pd.DataFrame(
+        {
+            "slide": list(prediction.slide_ids),
+            "label": [items[name].label for name in prediction.slide_ids],
+            "group": [items[name].group for name in prediction.slide_ids],
+            "fold": np.int32(fold),
+            "part": part,
+        }
+    )
+    return Predictions.of(rows, probabilities_SC, prediction.num_tiles_S, folds.classes)

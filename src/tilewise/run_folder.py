@@ -1,0 +1,205 @@
+"""The folder of a run: where everything lies, whose it is, and one writer at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tilewise.errors import ArtifactError, UsageError
+from tilewise.store import MANIFEST_NAME, read_json, visible_names, write_editable, write_json
+
+_log = logging.getLogger(__name__)
+
+_SCHEMA = "tilewise.run"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside a run's folder."""
+
+    root: Path
+
+    @property
+    def identity(self) -> Path:
+        """What the run was made from: cohort, recipe, seed."""
+        return self.root / "run.json"
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.root / "recipe.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Versions and machine."""
+        return self.root / "environment.json"
+
+    @property
+    def audit(self) -> Path:
+        """The audit's folder."""
+        return self.root / "audit"
+
+    @property
+    def segment(self) -> Path:
+        """Masks that were made, and the networks that made them; only there where masks are made."""
+        return self.root / "segment"
+
+    @property
+    def tiles(self) -> Path:
+        """The tile set."""
+        return self.root / "tiles.parquet"
+
+    @property
+    def stain(self) -> Path:
+        """What became of the slides' stains; only there where they are normalised."""
+        return self.root / "stain.json"
+
+    @property
+    def folds(self) -> Path:
+        """The fold file."""
+        return self.root / "folds.json"
+
+    def fold(self, number: int) -> Path:
+        """The folder of one fold."""
+        return self.root / "folds" / str(number)
+
+    @property
+    def model(self) -> Path:
+        """The deployable classifier."""
+        return self.root / "model"
+
+    @property
+    def predictions(self) -> Path:
+        """Out-of-fold predictions."""
+        return self.root / "predictions.parquet"
+
+    @property
+    def evaluation(self) -> Path:
+        """The scores."""
+        return self.root / "evaluation.json"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.root / "report.html"
+
+    @property
+    def failures(self) -> Path:
+        """Slides that failed; only there when some did."""
+        return self.root / "failures.csv"
+
+    def read_identity(self) -> dict[str, Any]:
+        """What the run was made from.
+
+        Raises:
+            UsageError: this folder holds no run.
+            ArtifactError: what it says of its run is damaged.
+        """
+        if not self.identity.is_file():
+            raise UsageError(f"{self.root} holds no run; make one with `tilewise train COHORT --out {self.root}`")
+        data = read_json(self.identity, schema=_SCHEMA, version=_VERSION)
+        lacking = [key for key in ("cohort", "recipe", "seed", "decisions", "notes") if key not in data]
+        if lacking:
+            raise ArtifactError(f"{self.identity} is damaged (no {lacking[0]!r}); train into another folder")
+        return data
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run came to its end: its manifest is written last."""
+        return (self.root / MANIFEST_NAME).is_file()
+
+    def require_finished(self) -> dict[str, Any]:
+        """What a finished run was made from.
+
+        Raises:
+            UsageError: this folder holds no run, or one that was stopped.
+        """
+        identity = self.read_identity()
+        if not self.is_finished:
+            command = "ensemble RUN..." if "ensemble" in identity else f"train {identity['cohort']['root']}"
+            raise UsageError(
+                f"the run in {self.root} was stopped before its end; the same command goes on: "
+                f"`tilewise {command} --out {self.root}` with its recipe and options"
+            )
+        return identity
+
+    def start_or_resume(self, identity: dict[str, Any], recipe_yaml: str) -> None:
+        """Make the folder this run's, or find that it already is (then the run is resumed).
+
+        Raises:
+            UsageError: the folder holds something else; nothing in it was changed.
+        """
+        if self.identity.is_file():
+            existing = self.read_identity()
+            # What was stopped before anything was trained is nobody's work yet.
+            if self.is_finished or (self.root / "folds").exists():
+                self._compare(existing, identity)
+            identity = identity | {"created": existing.get("created", identity["created"])}
+        else:
+            # Hidden files are the lock, what a killed write left, or the system's; none of them is anybody's work.
+            foreign = visible_names(self.root)
+            if foreign:
+                raise UsageError(f"{self.root} is not empty and holds no run ({foreign[0]}); choose another --out")
+        # The identity comes first: a folder that holds anything of a run says whose it is. A finished run keeps it,
+        # or the notes of a cohort that has changed since would stand in it.
+        if not self.is_finished:
+            write_json(self.identity, identity, schema=_SCHEMA, version=_VERSION)
+        write_editable(self.recipe, recipe_yaml)
+
+    def _compare(self, existing: dict[str, Any], current: dict[str, Any]) -> None:
+        changed = [key for key in ("cohort", "recipe", "seed", "decisions") if existing.get(key) != current.get(key)]
+        if changed:
+            details = "; ".join(_difference(key, existing.get(key), current.get(key)) for key in changed)
+            raise UsageError(f"{self.root} holds another run ({details}); choose another --out, or delete that folder")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder against other writers; the lock dies with the process, however that dies.
+
+        Raises:
+            UsageError: another process writes here, or the folder cannot be made.
+        """
+        import filelock
+
+        path = self.root / _LOCK
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            path.open("a").close()  # a file of this name that is somebody's is not emptied
+        except OSError as error:
+            raise UsageError(f"--out {self.root}: cannot write here ({error}); choose another folder") from error
+        # Preserved, so that a file system without locks is an error here and not a file that outlives the process.
+        lock = filelock.FileLock(path, preserve_lock_file=True)
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout as error:
+            raise UsageError(
+                f"another tilewise is writing to {self.root}; wait for it, or choose another --out"
+            ) from error
+        except OSError as error:  # some network file systems know no locks
+            _log.warning("%s cannot be locked (%s); let no other tilewise write there", path, error)
+        try:
+            # Nobody else writes here now, so these are what killed writes left; in a folder that is somebody else's
+            # such a name may be anything.
+            if any((self.root / name).is_file() for name in _MARKS):
+                for partial in self.root.rglob(".*.????????.tmp*"):
+                    partial.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()
+
+
+_LOCK = ".lock"
+# What results of a command that writes into a folder are known by.
+_MARKS = ("run.json", "sweep.json", "findings.parquet", "segment.json", "explain.csv")
+
+
+def _difference(key: str, existing: Any, current: Any) -> str:
+    if isinstance(existing, dict) and isinstance(current, dict):
+        inner = [name for name in existing.keys() | current.keys() if existing.get(name) != current.get(name)]
+        return "; ".join(_difference(f"{key}.{name}", existing.get(name), current.get(name)) for name in sorted(inner))
+    return f"{key}: {existing!r} there, {current!r} here"

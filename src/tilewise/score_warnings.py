@@ -1,0 +1,283 @@
+"""What a person must know before believing a score: one list for the command line, the report and the library."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tilewise.auditing.cohort import NO_GROUPS
+from tilewise.auditing.magnification import scales
+from tilewise.auditing.table import read_slides
+from tilewise.encoders.catalogue import find_card
+from tilewise.ensemble.record import RECORD_NAME, EnsembleRecord
+from tilewise.execution import read_failures
+from tilewise.folds import Folds
+from tilewise.models.networks.check import pools_by_average
+from tilewise.run_folder import RunFolder
+from tilewise.segment.output import made_masks
+from tilewise.stain.record import StainRecord
+from tilewise.store import read_json
+from tilewise.tiles.tileset import TileSet
+from tilewise.wording import count
+
+# The schema that `tilewise synth` writes; its package stands above this one, so a test keeps the two equal.
+TRUTH_SCHEMA = "tilewise.synthetic_truth"
+_ENCODER_RANDOM = "random"
+_INSTEAD = {"tissue": "cut from the tissue found by its colour instead", "slide": "cut from the whole slide instead"}
+_FEW_SLIDES = 2
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class RunFacts:
+    """What the warnings of a run follow from, as its files hold it.
+
+    Attributes:
+        root: folder of the cohort.
+        recipe: the resolved recipe, as JSON.
+        encoder: how the encoder was made and run.
+        slides: the audit's table of the slides that were kept.
+        audit: what the audit says of the cohort as a whole: has_groups, inverted_masks, dropped, leakage, notes.
+        tiles: what was cut.
+        folds: the parts.
+        cohort_warnings: of the discovery, about mistakes in the table.
+        failed: slides that failed, which are named elsewhere.
+        stain: which slides keep their own stain although they were to be normalised; '' where none does.
+        masks: how masks were made, if they were; '' otherwise.
+    """
+
+    root: Path
+    recipe: Mapping[str, Any]
+    encoder: Mapping[str, Any]
+    slides: pd.DataFrame
+    audit: Mapping[str, Any]
+    tiles: TileSet
+    folds: Folds
+    cohort_warnings: tuple[str, ...] = ()
+    failed: frozenset[str] = field(default_factory=frozenset)
+    stain: str = ""
+    masks: str = ""
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> RunFacts:
+        """Read the files of a run that was trained.
+
+        Raises:
+            ArtifactError: a file of the run is missing or damaged.
+        """
+        identity = folder.read_identity()
+        slides, audit = read_slides(folder.audit / "slides.parquet")
+        return cls(
+            root=Path(str(identity["cohort"]["root"])),
+            recipe=identity["recipe"],
+            encoder=read_json(folder.environment, schema="tilewise.environment", version=1)["encoder"],
+            slides=slides,
+            audit=audit,
+            tiles=TileSet.read(folder.tiles)[0],
+            folds=Folds.read(folder.folds),
+            cohort_warnings=tuple(identity.get("warnings", ())),
+            failed=frozenset(failure.item for failure in read_failures(folder.failures)),
+            stain=StainRecord.read(folder.stain).sentence() if folder.stain.is_file() else "",
+            masks=made_masks(folder.segment),
+        )
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether the table said which slides belong together."""
+        return bool(self.audit.get("has_groups", True))
+
+
+def read_warnings(folder: RunFolder) -> tuple[str, ...]:
+    """The warnings of a run, trained or combined, from its files alone.
+
+    Raises:
+        ArtifactError: a file of the run is missing or damaged.
+    """
+    if (folder.root / RECORD_NAME).is_file():
+        record = EnsembleRecord.read(folder.root / RECORD_NAME)
+        return (*record.sentences()[1:], *record.warnings)
+    return run_warnings(RunFacts.read(folder))
+
+
+def joined_warnings(folders: Sequence[RunFolder], names: Sequence[str]) -> tuple[str, ...]:
+    """The warnings of several trained runs; one that only some of them have begins with their names."""
+    runs_of: dict[str, list[str]] = {}
+    for folder, name in zip(folders, names, strict=True):
+        for sentence in run_warnings(RunFacts.read(folder)):
+            runs_of.setdefault(sentence, []).append(name)
+    return tuple(
+        sentence if len(runs) == len(folders) else f"{', '.join(runs)}: {sentence}"
+        for sentence, runs in runs_of.items()
+    )
+
+
+def run_warnings(facts: RunFacts) -> tuple[str, ...]:
+    """One or two sentences each: what this machine changed of the recipe, what weighs most, then stage by stage."""
+    return (
+        *facts.recipe.get("notes", ()),
+        *_drawn_cohort(facts.root),
+        *_random_weights(facts.encoder),
+        *facts.cohort_warnings,
+        *_groups_and_split(facts),
+        *_typing_errors(Counter(facts.slides["label"].dropna().astype(str))),
+        *_dropped(facts.audit.get("dropped", ())),
+        *_without_mask(facts.slides, facts.tiles),
+        *_small_boxes(facts),
+        *(sentence for sentence in (facts.audit.get("inverted_masks", ""), facts.masks, facts.stain) if sentence),
+        *_magnifications(facts),
+        *_without_tiles(facts),
+        *_without_validation(facts.folds),
+        *_without_effect(facts),
+    )
+
+
+def _drawn_cohort(root: Path) -> Iterator[str]:
+    """That a computer drew the slides, and what could be reached on them at best; nothing for any other cohort."""
+    try:
+        truth = json.loads((root / "truth" / "truth.json").read_text("utf-8"))
+        if truth["schema"] != TRUTH_SCHEMA:
+            return
+        best = float(truth["best_reachable"]["macro_f1"])
+    except (OSError, ValueError, KeyError, TypeError):  # no such file, or another one of that name
+        return
+    yield (
+        "These slides were drawn by a computer; the labels mean nothing medical. The best macro F1 anyone could reach "
+        f"on such slides is {best:.3f}."
+    )
+
+
+def _random_weights(encoder: Mapping[str, Any]) -> Iterator[str]:
+    if str(encoder.get("weights", "")).startswith(_ENCODER_RANDOM):
+        yield "The encoder has random weights: it was never trained. The scores say nothing about the method."
+
+
+def _groups_and_split(facts: RunFacts) -> Iterator[str]:
+    if not facts.has_groups:
+        yield NO_GROUPS
+    if facts.recipe["folds"]["source"] is None and facts.slides["split"].notna().any():
+        yield (
+            "The table's `split` column was not used: all slides went into the folds. `--set folds.source=split` "
+            "scores its test part."
+        )
+
+
+def _typing_errors(counts: Mapping[str, int]) -> Iterator[str]:
+    """Classes of a slide or two that are spelled almost like a common one."""
+    for rare, num in counts.items():
+        if num > _FEW_SLIDES:
+            continue
+        common = [name for name in counts if counts[name] > _FEW_SLIDES * num]
+        for name in difflib.get_close_matches(rare, common, n=1, cutoff=0.9):
+            yield (
+                f"Class {rare!r} has {count(num, 'slide')} and is spelled almost like {name!r} with {counts[name]}; if "
+                "that is a typing error, correct the table, or relabel it in decisions.csv."
+            )
+
+
+def _dropped(names: Sequence[str]) -> Iterator[str]:
+    if names:
+        yield f"The audit dropped {count(len(names), 'slide')}; audit/report.html shows which and why."
+
+
+def _without_mask(slides: pd.DataFrame, tiles: TileSet) -> Iterator[str]:
+    """How many slides have no mask that tiles could be cut by, why, and what became of them."""
+    region_of = tiles.table.drop_duplicates("slide").set_index("slide")["region"]
+    # A slide with a tile of its mask had one that could be used.
+    cut_by_mask = set(region_of[region_of == "mask"].index)
+    rows = slides[slides["slide"].isin((tiles.fallbacks.keys() | tiles.skipped.keys()) - cut_by_mask)]
+    if rows.empty:
+        return
+    reasons = Counter(map(_mask_fault, rows["mask"].notna(), rows["use_mask"]))
+    regions = Counter(region_of.reindex(rows["slide"]).dropna())
+    outcomes = [f"{regions[region]} {words}" for region, words in _INSTEAD.items() if regions[region]]
+    if num := int(rows["slide"].isin(tiles.skipped.keys()).sum()):
+        outcomes.append(f"{num} left out, without any tile")
+    verb = "has" if len(rows) == 1 else "have"
+    yield (
+        f"{len(rows)} of {count(len(slides), 'slide')} {verb} no usable mask ({_listed(reasons)}): "
+        f"{', '.join(outcomes)}."
+    )
+
+
+def _mask_fault(has_mask: bool, use_mask: bool) -> str:
+    if not has_mask:
+        return "missing"
+    # One that the audit let pass marks too little for the tiles that are asked for.
+    return "too small for a tile" if use_mask else "empty or at fault"
+
+
+def _listed(reasons: Mapping[str, int]) -> str:
+    return ", ".join(f"{num} {reason}" for reason, num in sorted(reasons.items()))
+
+
+def _small_boxes(facts: RunFacts) -> Iterator[str]:
+    if num := len(facts.tiles.small_boxes):
+        yield (
+            f"No box of the mask reaches tiles.component_box_min={facts.recipe['tiles']['component_box_min']} on "
+            f"{count(num, 'slide')}; the largest box was taken there."
+        )
+
+
+def _magnifications(facts: RunFacts) -> Iterator[str]:
+    """Slides of different scales, whose tiles are cut by pixels, and whether the scale gives the label away."""
+    tiles, slides = facts.recipe["tiles"], facts.slides
+    if tiles["size_um"] is not None or "mpp" not in slides:  # a table of an earlier version knows no scales
+        return
+    mpp = {str(name): float(mpp) for name, mpp in zip(slides["slide"], slides["mpp"], strict=True) if pd.notna(mpp)}
+    groups = scales(mpp)
+    if len(groups) < 2:
+        return
+    labels = slides.set_index("slide")["label"].dropna()
+    classes = [set(labels.reindex(list(names)).dropna()) for _, names in groups]
+    apart = all(not one & two for one, two in combinations(classes, 2)) and sum(map(bool, classes)) > 1
+    counts = ", ".join(f"{len(names)} with {mpp:.3g}" for mpp, names in groups)
+    tied = ", so that the magnification tells the class" * apart
+    yield (
+        f"Slides have different magnifications ({counts} microns a pixel) and tiles are cut by pixels{tied}; "
+        f"--set tiles.size_um={tiles['size_px'] * groups[0][0]:.3g} makes their tiles show equal lengths."
+    )
+
+
+def _without_tiles(facts: RunFacts) -> Iterator[str]:
+    reasons = {name: reason for name, reason in facts.tiles.skipped.items() if name not in facts.failed}
+    if not reasons:
+        return
+    named = "; ".join(f"{name} ({reason})" for name, reason in [*reasons.items()][:_MOST_NAMED])
+    more = f"; and {len(reasons) - _MOST_NAMED} more" if len(reasons) > _MOST_NAMED else ""
+    verb = "yields no tile and takes" if len(reasons) == 1 else "yield no tile and take"
+    yield f"{count(len(reasons), 'slide')} {verb} no part: {named}{more}."
+
+
+def _without_validation(folds: Folds) -> Iterator[str]:
+    numbers = [str(number) for number, parts in enumerate(folds.folds) if not parts.validation]
+    if numbers:
+        subject, verb = ("Fold", "has") if len(numbers) == 1 else ("Folds", "have")
+        yield f"{subject} {', '.join(numbers)} {verb} no validation part: training ran to its last epoch."
+
+
+def _without_effect(facts: RunFacts) -> Iterator[str]:
+    """Keys of the recipe that had no effect on this cohort."""
+    recipe = facts.recipe
+    if facts.slides["label"].notna().all():
+        keys = {
+            "pseudo.method=confident": recipe["pseudo"]["method"] != "none",
+            "pretrain.use_unlabelled": recipe["pretrain"].get("use_unlabelled"),
+        }
+        for key, is_set in keys.items():
+            if is_set:
+                yield f"{key} had no effect: every slide has a label."
+    if recipe["network"].get("pooling") == "average":
+        encoder = find_card(recipe["encoder"]["name"])
+        if pools_by_average(encoder):
+            yield (
+                f"network.pooling=average had no effect: {encoder.name} pools so by itself. network.pooling=flatten is "
+                "the other way."
+            )

@@ -1,0 +1,148 @@
+"""Variants are trained: those that make something for others first, then the others beside each other.
+
+A network on pixels takes every processor by itself. A head on cached features takes one, so that as many variants are
+trained at a time as there are processors.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tilewise.compute import num_processors
+from tilewise.errors import TilewiseError
+from tilewise.execution import Failure, run_each, task
+from tilewise.pipeline.shared_stages import SharedStages, training_digest
+from tilewise.pipeline.train import train
+from tilewise.run_folder import RunFolder
+from tilewise.store import digest_config
+from tilewise.sweep.variants import Variant
+
+_log = logging.getLogger(__name__)
+
+# What features are made by; the first variant of each way fills the cache for the others.
+_OF_FEATURES = ("audit", "segment", "tiles", "stain", "encoder", "features")
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """What became of one variant.
+
+    Attributes:
+        variant: the variant.
+        folder: of its run.
+        seconds: that it took, whatever it could share taken for granted; None where it was there before.
+        error: why it has no run; None where it has one.
+    """
+
+    variant: Variant
+    folder: RunFolder
+    seconds: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A variant, its row from 1, and the folder of its run."""
+
+    number: int
+    variant: Variant
+    folder: RunFolder
+
+
+Note = Callable[[Sequence[tuple[int, VariantResult]]], None]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Variants whose folds are trained alike, one after the other, so that only the first of them trains.
+
+    Attributes:
+        places: of the variants.
+        shared: what they have in common with all others.
+        apart: whether this is for another process.
+    """
+
+    places: tuple[Place, ...]
+    shared: SharedStages
+    apart: bool
+
+
+def train_variants(places: Sequence[Place], shared: SharedStages, note: Note) -> None:
+    """Train every variant; `note` hears of each, in whatever order they are done.
+
+    Args:
+        places: of all variants, in the order of their rows.
+        shared: what they have in common.
+        note: is called with rows and what became of them.
+    """
+    first, others = _leaders(places)
+    with task("variants", len(places)) as bar:
+        for place in first:
+            note([(place.number, _train(place, shared))])
+            bar.advance()
+
+        def tell(_: str, became: list[tuple[int, VariantResult]] | Failure) -> None:
+            if not isinstance(became, Failure):
+                note(became)
+                bar.advance(len(became))
+
+        jobs = _chains(others)
+        workers = min(shared.resources.workers or num_processors(), len(jobs))
+        apart = workers > 1
+        job_shared = shared.for_worker() if apart else shared
+        items = {name: _Job(chain, job_shared, apart) for name, chain in jobs.items()}
+        outcome = run_each(_work, items, stage="heads", workers=workers, on_result=tell)
+        for failure in outcome.failures:  # its process died; whatever else stops a variant it says itself
+            lost = [(place.number, VariantResult(place.variant, place.folder, error=failure.message))
+                    for place in jobs[failure.item]]  # fmt: skip
+            note(lost)
+            bar.advance(len(lost))
+
+
+def _leaders(places: Sequence[Place]) -> tuple[list[Place], list[Place]]:
+    """Variants that need every processor, or make the features of others; and the others."""
+    known: set[str] = set()
+    first: list[Place] = []
+    others: list[Place] = []
+    for place in places:
+        recipe = place.variant.recipe
+        key = digest_config([getattr(recipe, name) for name in _OF_FEATURES])
+        if recipe.training.input == "features" and key in known:
+            others.append(place)
+            continue
+        first.append(place)
+        if recipe.training.input == "features":
+            known.add(key)
+    return first, others
+
+
+def _chains(places: Sequence[Place]) -> dict[str, tuple[Place, ...]]:
+    chains: dict[str, list[Place]] = {}
+    for place in places:
+        chains.setdefault(training_digest(place.variant.recipe), []).append(place)
+    return {chain[0].variant.name: tuple(chain) for chain in chains.values()}
+
+
+# Of a worker process, which serves one sweep: what its variants have in common, so that it makes an encoder once.
+_own: list[SharedStages] = []
+
+
+def _work(job: _Job) -> list[tuple[int, VariantResult]]:
+    if job.apart and not _own:
+        _own.append(job.shared)
+    shared = _own[0] if job.apart else job.shared
+    return [(place.number, _train(place, shared)) for place in job.places]
+
+
+def _train(place: Place, shared: SharedStages) -> VariantResult:
+    was_there, start = place.folder.is_finished, time.perf_counter()
+    try:
+        train(place.variant.recipe, place.folder.root, shared)
+    except TilewiseError as error:
+        _log.debug("variant %s", place.variant.name, exc_info=True)
+        return VariantResult(place.variant, place.folder, error=str(error))
+    seconds = None if was_there else round(time.perf_counter() - start, 2)
+    return VariantResult(place.variant, place.folder, seconds)

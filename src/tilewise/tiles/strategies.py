@@ -1,0 +1,98 @@
+"""What is asked of a slide, and the tiles that one strategy cuts by one region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tilewise.auditing.cohort import AuditedSlide
+from tilewise.tiles.component import component_box_tiles, component_center_tiles, components
+from tilewise.tiles.config import Strategy, TileConfig
+from tilewise.tiles.views import random_view_tiles, view_generator
+from tilewise.tiles.window import Boxes, Mask, Ratios, window_tiles
+from tilewise.units import Box
+
+
+@dataclass(frozen=True)
+class TileRequest:
+    """A slide and how to cut it.
+
+    Attributes:
+        slide: what is cut.
+        config: how.
+        epoch: which draw of random views is asked for; all but training of networks takes the first, 0.
+        num_views: random views of this slide; None takes `random_views_num`.
+    """
+
+    slide: AuditedSlide
+    config: TileConfig
+    epoch: int = 0
+    num_views: int | None = None
+
+
+def strategy_boxes(strategy: Strategy, region: Mask, request: TileRequest, *, size_l0: int) -> tuple[Boxes, Ratios]:
+    """Boxes of one strategy.
+
+    Args:
+        strategy: which.
+        region: what it is cut by, bool (H, W).
+        request: the slide and the options.
+        size_l0: side of a tile, in level-0 pixels.
+
+    Returns:
+        Boxes, int64 (N, 4) inside the slide, no two equal, in an order that does not change; and the share of each
+        that the region covers.
+    """
+    config = request.config
+    if strategy == "window":
+        return _window(region, config, size_l0)
+    if strategy == "grid":
+        return window_tiles(
+            region, size_l0, stride_l0=config.compute_stride_l0(size_l0), min_ratio=config.grid_min_tissue_ratio
+        )
+    if strategy == "component_center":
+        return component_center_tiles(
+            region,
+            size_l0,
+            min_component_px=config.min_component_px,
+            min_ratio=config.min_mask_ratio,
+            most_centers=config.component_center_most,
+        )
+    if strategy == "component_box":
+        return component_box_tiles(
+            region,
+            min_component_px=config.min_component_px,
+            smallest=config.component_box_min,
+            by=config.component_box_min_by,
+        )
+    if strategy == "random_views":
+        return random_view_tiles(
+            region,
+            size_l0,
+            num=request.num_views or config.random_views_num,
+            min_ratio=config.min_mask_ratio,
+            generator=view_generator(config.random_views_seed, request.slide.pixel_digest, request.epoch),
+        )
+    height, width = region.shape
+    share = float(region.mean())
+    return np.array([[0, 0, width, height]] if share else [], np.int64).reshape(-1, 4), np.array([share][: share > 0])
+
+
+def _window(region: Mask, config: TileConfig, size_l0: int) -> tuple[Boxes, Ratios]:
+    over = None
+    if config.window_over == "component_boxes":
+        over = [component.box for component in components(region, min_px=config.min_component_px)]
+    elif config.window_over == "mask_box":
+        over = _bounding_box(region)
+    return window_tiles(
+        region, size_l0, stride_l0=config.compute_stride_l0(size_l0), min_ratio=config.min_mask_ratio, over=over
+    )
+
+
+def _bounding_box(region: Mask) -> list[Box]:
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    if not rows.size:
+        return []
+    x, y = int(columns[0]), int(rows[0])
+    return [Box(x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1)]
