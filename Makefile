@@ -30,7 +30,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,fast,bench,wsi,segment,hub,ensemble,explain,mlflow]'
+	$(PIP) --editable '.[dev,fast,bench,wsi,segment,hub,lite2,ensemble,explain,mlflow]'
 	@touch $@
 
 demo: $(VENV)/.core

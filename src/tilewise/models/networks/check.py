@@ -9,7 +9,9 @@ from tilewise.errors import RecipeError
 from tilewise.models.networks.config import NetworkConfig
 
 # Families, and networks of our own, whose features are the mean of their last feature map.
-_AVERAGE_FAMILIES = frozenset({"densenet", "efficientnet", "mobilenet_v1", "resnet", "swin", "xception"})
+_AVERAGE_FAMILIES = frozenset(
+    {"densenet", "efficientnet", "efficientnet_lite", "mobilenet_v1", "resnet", "swin", "xception"}
+)
 _AVERAGE_CARDS = frozenset({"simple_cnn"})
 _OF_FEATURES = ("engine", "precision", "batch_size", "threads")
 
