@@ -102,11 +102,11 @@ def drawn(folder: Path, options: argparse.Namespace) -> tuple[TileStore, dict[st
     if not root.exists():
         api.synth(root, {"num_slides": options.slides, "classes": {"A": 1.0, "B": 1.0}, "difficulty": 0.2, "seed": 1})
     audited = audit_cohort(Cohort.discover(root), AuditConfig(), AuditOptions(workers=1))
-    cutting = TileConfig(strategy=("random_views",), random_views_num=options.tiles, size_px=options.size)
-    tiles, _ = tile_cohort(audited, cutting, out=None, workers=1)
-    store = TileStore.of(audited, tiles, cutting, InputSpec())
+    tile_config = TileConfig(strategy=("random_views",), random_views_num=options.tiles, size_px=options.size)
+    tiles, _ = tile_cohort(audited, tile_config, out=None, workers=1)
+    store = TileStore.of(audited, tiles, tile_config, InputSpec())
     labels = {item.slide_id: int(item.slide.label == "B") for item in audited.slides}
-    return store, labels, (audited, tiles, cutting)
+    return store, labels, (audited, tiles, tile_config)
 
 
 def network_of(options: argparse.Namespace, trained: str) -> TileNetwork:
@@ -132,7 +132,7 @@ def training_of(options: argparse.Namespace, **more: Any) -> TrainingConfig:
 
 def save_patches(part: PixelPart, folder: Path) -> None:
     images = part.batch(np.arange(len(part))).images_BSCHW[:, 0].permute(0, 2, 3, 1).numpy()
-    labels = part.about.labels_S[part.about.tile_slide_N]
+    labels = part.slide_data.labels_S[part.slide_data.tile_slide_N]
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
         path = folder / "AB"[label] / f"{index:05d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -200,8 +200,10 @@ def loops(options: argparse.Namespace, folder: Path) -> None:
     config = training_of(options)
     num = len(data.train) // options.batch * options.batch
     # Whole batches in all three.
-    about = data.train.about
-    first = PartData(about.slide_ids, about.labels_S, about.features_ND[:num], about.tile_slide_N[:num])
+    slide_data = data.train.slide_data
+    first = PartData(
+        slide_data.slide_ids, slide_data.labels_S, slide_data.features_ND[:num], slide_data.tile_slide_N[:num]
+    )
     data = PixelData(("A", "B"), PixelPart(first, data.train.tiles, data.train.place_N[:num]), data.validation)
     with training_threads(find_device(config.engine.device, config.step.precision), config) as num_threads:
         deterministic = torch.are_deterministic_algorithms_enabled()
@@ -239,7 +241,7 @@ def ratio(one: list[float], other: list[float]) -> float:
 
 
 def cached(options: argparse.Namespace, folder: Path) -> None:
-    store, labels, (audited, tiles, cutting) = drawn(folder, options)
+    store, labels, (audited, tiles, tile_config) = drawn(folder, options)
     names = store.slide_ids
     train, validation, test = (
         names[: len(names) // 2],
@@ -253,7 +255,7 @@ def cached(options: argparse.Namespace, folder: Path) -> None:
     )
     network = network_of(options, "frozen")
     start = time.perf_counter()
-    bags, _ = extract_features(audited, tiles, encoder, FeaturesConfig(), cutting)
+    bags, _ = extract_features(audited, tiles, encoder, FeaturesConfig(), tile_config)
     parts = [PartData.of({name: bags[name].features_ND for name in part}, labels) for part in (train, validation, test)]
     config = TrainingConfig.model_validate(shared | {"batch_size": options.batch})
     model, _ = train_head(FeatureData(("A", "B"), parts[0], parts[1]), HEAD, config, seed=0)

@@ -52,10 +52,10 @@ def cut(folder, *settings):
     return audited, tiles
 
 
-def encode(audited, tiles, *, encoder=None, cutting=None, **options):
+def encode(audited, tiles, *, encoder=None, tile_config=None, **options):
     encoder = encoder or MeanAndSpread()
-    cutting = cutting or recipe().tiles
-    bags, failures = extract_features(audited, tiles, encoder, FeaturesConfig(**options), cutting)
+    tile_config = tile_config or recipe().tiles
+    bags, failures = extract_features(audited, tiles, encoder, FeaturesConfig(**options), tile_config)
     return bags, failures, encoder.given
 
 
@@ -173,7 +173,7 @@ def test_a_slide_smaller_than_a_tile_is_distorted_or_filled_up_as_the_recipe_say
     settings = ("audit.quality=keep", f"tiles.fit={fit}")
     audited, tiles = cut(folder, *settings)
     assert tiles.boxes()["img_0001.png"].tolist() == [[0, 0, 24, 20]]
-    bags, _, _ = encode(audited, tiles, cutting=recipe(*settings).tiles)
+    bags, _, _ = encode(audited, tiles, tile_config=recipe(*settings).tiles)
     np.testing.assert_allclose(bags["img_0001.png"].features_ND[0, :3], mean, atol=1.0)
     assert set(bags) == {item.slide_id for item in audited.slides}
 
@@ -181,7 +181,7 @@ def test_a_slide_smaller_than_a_tile_is_distorted_or_filled_up_as_the_recipe_say
 def test_how_tiles_are_read_is_part_of_the_cache(folder):
     audited, tiles = cut(folder)
     first, _, _ = encode(audited, tiles)
-    black, _, given = encode(audited, tiles, cutting=recipe("tiles.mask_filter=black").tiles)
+    black, _, given = encode(audited, tiles, tile_config=recipe("tiles.mask_filter=black").tiles)
     assert given
     assert not equal(first, black)
     darker = [black[name].features_ND[:, :3].mean() < first[name].features_ND[:, :3].mean() for name in first]
@@ -193,7 +193,7 @@ def test_views_of_a_rare_class_are_kept_from_scoring_also_when_they_come_from_th
     settings = ("tiles.strategy=random_views", "tiles.random_views_num=4", "tiles.random_views_balance=true")
     audited, tiles = cut(folder, *settings)
     for _ in range(2):
-        bags, _, _ = encode(audited, tiles, cutting=recipe(*settings).tiles)
+        bags, _, _ = encode(audited, tiles, tile_config=recipe(*settings).tiles)
         assert {len(bag.features_ND) for bag in bags.values()} == {4, 6}
         assert {len(bag.scored().features_ND) for bag in bags.values()} == {4}
 
@@ -226,12 +226,12 @@ def section_profile():
 
 def test_slides_without_a_stain_have_the_key_they_always_had(folder):
     audited, tiles = cut(folder)
-    (rows, *_), cutting = tiles.rows().values(), recipe().tiles
+    (rows, *_), tile_config = tiles.rows().values(), recipe().tiles
     where = [digest_bytes(rows.boxes.tobytes()), digest_bytes(rows.fields.tobytes()), [""]]
-    reading = {"size_px": 32, "fit": "pad", "pad_color": cutting.pad_color, "mask_filter": "none"}
+    reading = {"size_px": 32, "fit": "pad", "pad_color": tile_config.pad_color, "mask_filter": "none"}
     slide = audited.slides[0]
     expected = digest_config([slide.content, where, reading, MeanAndSpread().signature, 2])
-    assert module._key(slide, rows, MeanAndSpread(), cutting, None) == expected
+    assert module._key(slide, rows, MeanAndSpread(), tile_config, None) == expected
 
 
 def test_a_bag_is_of_the_stain_and_one_that_nothing_was_done_to_is_of_none(folder):

@@ -26,19 +26,19 @@ class FoldInputs:
 
     audited: AuditedCohort
     tiles: TileSet
-    cutting: TileConfig
+    tile_config: TileConfig
 
     def source(
         self, number: int = 0, input_spec: InputSpec | None = None, stain: AnyNormaliser | None = None
     ) -> TileSource:
         """What the tiles of one slide are made from."""
         slide = self.audited.slides[number]
-        return TileSource(slide, self.tiles.rows()[slide.slide_id], self.cutting, input_spec or InputSpec(), stain)
+        return TileSource(slide, self.tiles.rows()[slide.slide_id], self.tile_config, input_spec or InputSpec(), stain)
 
     def store(self, cache_megabytes: float = 100.0, input_spec: InputSpec | None = None) -> TileStore:
         """All slides."""
         return TileStore.of(
-            self.audited, self.tiles, self.cutting, input_spec or InputSpec(), cache_megabytes=cache_megabytes
+            self.audited, self.tiles, self.tile_config, input_spec or InputSpec(), cache_megabytes=cache_megabytes
         )
 
 

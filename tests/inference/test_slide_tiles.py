@@ -188,8 +188,10 @@ def test_a_slide_that_is_gone_is_named(tmp_path: Path) -> None:
     ids=str,
 )
 def test_what_a_recipe_asks_for(network: dict[str, Any], input_spec: InputSpec) -> None:
-    cutting = TileConfig(field_scales=(1.0, 2.0)) if "num_fields" in network else TileConfig()
-    assert InputSpec.by(NetworkConfig.model_validate(network), EncoderConfig(name="resnet18"), cutting) == input_spec
+    tile_config = TileConfig(field_scales=(1.0, 2.0)) if "num_fields" in network else TileConfig()
+    assert (
+        InputSpec.by(NetworkConfig.model_validate(network), EncoderConfig(name="resnet18"), tile_config) == input_spec
+    )
 
 
 def test_as_many_fields_as_tiles_are_cut_with() -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.slides.codestreams import subsampled
 from tests.slides.conftest import scene
 from tilewise.slides import open_slide, read_image
-from tilewise.slides.tiff_segments import rgb_from_ycbcr
+from tilewise.slides.tiff_colours import rgb_from_ycbcr
 
 # Blurred, so that colour planes of half the size lose little.
 SCENE = cv2.GaussianBlur(scene(160, 96), (0, 0), 3)

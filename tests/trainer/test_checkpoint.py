@@ -19,7 +19,7 @@ from tilewise.trainer import (
     ScheduleConfig,
     build_optimizer,
     build_schedule,
-    read_about,
+    read_description,
     seeded,
 )
 
@@ -90,7 +90,7 @@ def test_what_is_told_can_be_read_alone_and_other_trainings_are_refused(tmp_path
     training = Training("adamw")
     training.run(range(1))
     training.checkpoint.save(path, {"inputs": "abc"})
-    assert read_about(path) == {"inputs": "abc"}
+    assert read_description(path) == {"inputs": "abc"}
     other = Training("adamw", units=7)
     before = [tensor.clone() for tensor in other.state()]
     with pytest.raises(ArtifactError, match="the state of another training"):
@@ -115,4 +115,4 @@ def test_a_file_that_is_missing_damaged_or_foreign_is_named(tmp_path: Path) -> N
 
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(ArtifactError, match="is damaged"):
-        read_about(path)
+        read_description(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ from tilewise.trainer import (
 class Row:
     epoch: int
     loss: float
-    kept: bool = False
+    is_kept: bool = field(default=False, metadata={"column": "kept"})
 
 
 class Line:
@@ -73,7 +73,7 @@ def trained(
 
 def test_the_best_epoch_is_kept_and_patience_counts_from_it() -> None:
     progress, weights = trained([3.0, 1.0, 2.0, 2.0, 0.0], epochs=5, patience=2)
-    assert [row.kept for row in progress.marked()] == [False, True, False, False]
+    assert [row.is_kept for row in progress.marked()] == [False, True, False, False]
     assert progress.best is not None
     assert not torch.equal(progress.best.weights["weight"], weights["weight"])
     assert trained([3.0, 1.0], epochs=2)[1]["weight"] == progress.best.weights["weight"]
@@ -106,7 +106,7 @@ def test_it_goes_on_from_its_folder_and_from_no_other_inputs(tmp_path: Path) -> 
     assert again.rows == whole.rows
     assert torch.equal(resumed["weight"], weights["weight"])
     other, _ = trained(losses[::-1], Record("f", tmp_path, "b"))
-    assert [row.kept for row in other.marked()] == [False, False, True, False]
+    assert [row.is_kept for row in other.marked()] == [False, False, True, False]
 
 
 def test_a_loss_that_is_not_finite_names_epoch_step_rate_and_slides() -> None:

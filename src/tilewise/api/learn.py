@@ -174,8 +174,8 @@ def predict(
     folder = to_folder(run)
     folder.require_finished()
     classifier = load_classifier(folder.model)
-    found = to_cohort(cohort, "predict")
-    return pipeline.predict(classifier, found, out=to_path(out), workers=workers, offline=offline)
+    cohort = to_cohort(cohort, "predict")
+    return pipeline.predict(classifier, cohort, out=to_path(out), workers=workers, offline=offline)
 
 
 def explain(
@@ -209,5 +209,5 @@ def explain(
 
     folder = to_folder(run)
     folder.require_finished()
-    classifier, found = load_classifier(folder.model), to_cohort(cohort, "predict")
-    return pipeline(classifier, found, config or ExplainConfig(), out=Path(out), workers=workers, offline=offline)
+    classifier, cohort = load_classifier(folder.model), to_cohort(cohort, "predict")
+    return pipeline(classifier, cohort, config or ExplainConfig(), out=Path(out), workers=workers, offline=offline)

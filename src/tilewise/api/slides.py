@@ -69,9 +69,9 @@ def audit(
     from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
     from tilewise.errors import UsageError
 
-    found = to_cohort(cohort, "train", "predict")
+    cohort = to_cohort(cohort, "train", "predict")
     other = None if against is None else to_cohort(against, "predict", "train")
-    if other is not None and {item.path.resolve() for item in found.slides} & {
+    if other is not None and {item.path.resolve() for item in cohort.slides} & {
         item.path.resolve() for item in other.slides
     }:
         raise UsageError(
@@ -80,20 +80,20 @@ def audit(
     options = AuditOptions(out=to_path(out), decisions=to_path(decisions), against=other, workers=workers)
     config = to_recipe(recipe).audit
     if options.out is None:
-        return audit_cohort(found, config, options)
+        return audit_cohort(cohort, config, options)
     from tilewise.auditing.table import FINDINGS_NAME
     from tilewise.cohort.inputs import inputs_of
     from tilewise.reporting.audit import write_audit_report
     from tilewise.run_folder import RunFolder
     from tilewise.store import check_out
 
-    inputs = inputs_of(found) if other is None else inputs_of(found, other)
+    inputs = inputs_of(cohort) if other is None else inputs_of(cohort, other)
     # Decisions that a person edited are read and kept by the audit itself.
     check_out(options.out, mark=FINDINGS_NAME, contents="report and tables", inputs=inputs, may_be_edited=True)
     with RunFolder(options.out).locked():
-        audited = audit_cohort(found, config, options)
+        audited = audit_cohort(cohort, config, options)
         others = None if other is None else {slide.slide_id: slide for slide in other.slides}
-        write_audit_report(options.out, audited, cohort=found, others=others, workers=workers)
+        write_audit_report(options.out, audited, cohort=cohort, others=others, workers=workers)
     return audited
 
 
@@ -127,22 +127,22 @@ def similar(
     from tilewise.auditing.similar import choose_encoder, find_similar
     from tilewise.encoders import EncoderConfig, build_encoder
 
-    found = to_cohort(cohort, "train", "predict")
+    cohort = to_cohort(cohort, "train", "predict")
     if out is not None:
         from tilewise.cohort.inputs import inputs_of
         from tilewise.reporting.templates import is_page_of
         from tilewise.store import check_out_file
 
         check_out_file(
-            Path(out), is_own=is_page_of("similar"), contents="page of similar slides", inputs=inputs_of(found)
+            Path(out), is_own=is_page_of("similar"), contents="page of similar slides", inputs=inputs_of(cohort)
         )
     config = EncoderConfig(name=encoder or choose_encoder())
     built = build_encoder(config, offline=offline, workers=workers)
-    result = find_similar(found, to, encoder=built, top=top, workers=workers)
+    result = find_similar(cohort, to, encoder=built, top=top, workers=workers)
     if out is not None:
         from tilewise.reporting.similar import write_similar_report
 
-        write_similar_report(Path(out), result, cohort=found, workers=workers)
+        write_similar_report(Path(out), result, cohort=cohort, workers=workers)
     return result
 
 
@@ -179,14 +179,14 @@ def segment(
     from tilewise.store import check_out
 
     chosen, folder = to_recipe(recipe), to_path(out)
-    found = to_cohort(cohort, "train", "predict")
+    cohort = to_cohort(cohort, "train", "predict")
     if folder is not None:
-        check_out(folder, mark=SUMMARY, contents="masks", inputs=inputs_of(found))
-    audited = audit_cohort(found, chosen.audit, AuditOptions(decisions=to_path(decisions), workers=workers))
+        check_out(folder, mark=SUMMARY, contents="masks", inputs=inputs_of(cohort))
+    audited = audit_cohort(cohort, chosen.audit, AuditOptions(decisions=to_path(decisions), workers=workers))
     made = segment_cohort(audited, chosen.segment, seed=seed, workers=workers, offline=offline)
     if folder is not None:
         with RunFolder(folder).locked():
-            write_output(folder, made, found, chosen.segment, seed=seed, workers=workers)
+            write_output(folder, made, cohort, chosen.segment, seed=seed, workers=workers)
     return made
 
 
@@ -220,18 +220,18 @@ def tiles(
     from tilewise.tiles.tile_cohort import tile_cohort, without_tiles
     from tilewise.tiles.tileset import TileSet
 
-    found, chosen = to_cohort(cohort, "train", "predict"), to_recipe(recipe)
-    inputs = inputs_of(found)
+    cohort, chosen = to_cohort(cohort, "train", "predict"), to_recipe(recipe)
+    inputs = inputs_of(cohort)
     if out is not None:
         check_out_file(Path(out), is_own=TileSet.is_table, contents="table of tiles", inputs=inputs)
     if preview is not None:
         check_out_file(Path(preview), is_own=is_page_of("tiles"), contents="preview", inputs=inputs, option="--preview")
-    audited = audit_cohort(found, chosen.audit, AuditOptions(decisions=to_path(decisions), workers=workers))
+    audited = audit_cohort(cohort, chosen.audit, AuditOptions(decisions=to_path(decisions), workers=workers))
     cut, failures = tile_cohort(audited, chosen.tiles, out=to_path(out), workers=workers, require=preview is None)
     failures = (*audited.failures, *failures)
     if preview is not None:
         from tilewise.reporting.tiles import PreviewInput, write_tiles_preview
 
-        given = PreviewInput(audited, found.root, cut, chosen.tiles, failures)
-        write_tiles_preview(Path(preview), given, workers=workers)
+        preview_input = PreviewInput(audited, cohort.root, cut, chosen.tiles, failures)
+        write_tiles_preview(Path(preview), preview_input, workers=workers)
     return cut, (*failures, *without_tiles(audited, cut, chosen.tiles))

@@ -124,7 +124,7 @@ def _visible(source: TileSource, crop_px: int | None) -> tuple[Boxes, Boxes]:
     rows = rows[~rows.training_only]
     if crop_px is None:
         return rows.boxes, rows.fields
-    return middle_of(rows.boxes, rows.fields, crop_px / source.cutting.size_px)
+    return middle_of(rows.boxes, rows.fields, crop_px / source.tile_config.size_px)
 
 
 def activations_of(

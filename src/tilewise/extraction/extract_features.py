@@ -55,7 +55,7 @@ def extract_features(
     tiles: TileSet,
     encoder: Encoder,
     config: FeaturesConfig,
-    cutting: TileConfig,
+    tile_config: TileConfig,
     stains: Mapping[str, AnyNormaliser] | None = None,
 ) -> tuple[dict[str, FeatureBag], tuple[Failure, ...]]:
     """Encode the tiles of every slide that has any.
@@ -69,7 +69,7 @@ def extract_features(
         tiles: of these slides.
         encoder: what they are put through.
         config: where and how vectors are kept.
-        cutting: that the tiles were planned with; it says how they are scaled, filled up and filtered.
+        tile_config: that the tiles were planned with; it says how they are scaled, filled up and filtered.
         stains: slide -> what its pixels are normalised by, an object of its own for each slide; a slide without one is
             taken as it is.
 
@@ -87,14 +87,14 @@ def extract_features(
     with task("features", len(all_rows)) as bar:
         for name, rows in all_rows.items():
             stain = (stains or {}).get(name)
-            work = _Work(slides[name], rows, _key(slides[name], rows, encoder, cutting, stain), stain)
+            work = _Work(slides[name], rows, _key(slides[name], rows, encoder, tile_config, stain), stain)
             bag = _cached(work) if config.cache else None
             if bag is None:
                 missing.append(work)
             else:
                 bags[name] = bag
                 bar.advance()
-        chunks = _chunks(missing, config.chunk_tiles, cutting, failures)
+        chunks = _chunks(missing, config.chunk_tiles, tile_config, failures)
         for work, features_ND in _encoded(chunks, encoder):
             left = work.stain.num_unnormalised if isinstance(work.stain, TileNormaliser) else 0
             bags[work.name] = FeatureBag(work.name, features_ND, work.rows.boxes, work.rows.training_only, left)
@@ -107,11 +107,11 @@ def extract_features(
 
 
 def _key(
-    slide: AuditedSlide, rows: TileRows, encoder: Encoder, cutting: TileConfig, stain: AnyNormaliser | None
+    slide: AuditedSlide, rows: TileRows, encoder: Encoder, tile_config: TileConfig, stain: AnyNormaliser | None
 ) -> str:
-    reading = {name: getattr(cutting, name) for name in ("size_px", "fit", "pad_color", "mask_filter")}
-    if cutting.mask_filter != "none":
-        reading |= {name: getattr(cutting, name) for name in ("mask_closing_px", "mask_dilation_px")}
+    reading = {name: getattr(tile_config, name) for name in ("size_px", "fit", "pad_color", "mask_filter")}
+    if tile_config.mask_filter != "none":
+        reading |= {name: getattr(tile_config, name) for name in ("mask_closing_px", "mask_dilation_px")}
         reading["regions"] = [rows.region.tolist(), slide.use_mask]
     where = [digest_bytes(rows.boxes.tobytes()), digest_bytes(rows.fields.tobytes()), sorted(set(rows.padding))]
     # Pixels that are left as they are make the same vectors as where nothing was to be normalised.
@@ -132,24 +132,26 @@ def _cached(work: _Work) -> FeatureBag | None:
 _Chunk = list[tuple[_Work, npt.NDArray[np.uint8]]]
 
 
-def _chunks(works: list[_Work], num_tiles: int, cutting: TileConfig, failures: list[Failure]) -> Iterator[_Chunk]:
+def _chunks(works: list[_Work], num_tiles: int, tile_config: TileConfig, failures: list[Failure]) -> Iterator[_Chunk]:
     """Join the tiles of slides in chunks, full wherever the next slide allows it.
 
     A slide may fill several chunks, so memory grows neither with the cohort nor with the tiles of a slide.
     """
-    most = max(1, min(num_tiles, _CHUNK_BYTES // (3 * cutting.size_px**2)))
+    most = max(1, min(num_tiles, _CHUNK_BYTES // (3 * tile_config.size_px**2)))
     chunk: _Chunk = []
     capacity = most
     for work, reader in _opened(works, failures):
         with reader:
             try:
-                masks = tile_masks(reader, work.slide, work.rows, cutting)
+                masks = tile_masks(reader, work.slide, work.rows, tile_config)
             except SlideError as error:
                 failures.append(Failure(work.name, "features", type(error).__name__, str(error)))
                 continue
             start = 0
             while start < len(work.rows):
-                tiles_NHWC = cut_tiles(reader, work.rows[start : start + capacity], cutting, masks, stain=work.stain)
+                tiles_NHWC = cut_tiles(
+                    reader, work.rows[start : start + capacity], tile_config, masks, stain=work.stain
+                )
                 chunk.append((work, tiles_NHWC))
                 start += len(tiles_NHWC)
                 capacity -= len(tiles_NHWC)

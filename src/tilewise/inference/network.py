@@ -142,8 +142,8 @@ def _mean_over_views(score: _Score, batch: TileBatch, views: ViewsConfig) -> npt
         else [w for w, _ in each_view(batch.wides_BCHW, None, views)]
     )
     probabilities = [
-        score(TileBatch(images, masks, wide)).astype(np.float64)
-        for (images, masks), wide in zip(pairs, wides, strict=True)
+        score(TileBatch(images, masks, wide_BCHW)).astype(np.float64)
+        for (images, masks), wide_BCHW in zip(pairs, wides, strict=True)
     ]
     mean_BC: npt.NDArray[np.float32] = np.mean(probabilities, axis=0).astype(np.float32)
     return mean_BC

@@ -49,17 +49,18 @@ class InputSpec:
     wide_px: int | None = None
 
     @classmethod
-    def by(cls, network: NetworkConfig, encoder: EncoderConfig, cutting: TileConfig) -> Self:
+    def by(cls, network: NetworkConfig, encoder: EncoderConfig, tile_config: TileConfig) -> Self:
         """What the network of a recipe is shown.
 
         Raises:
             RecipeError: it takes another number of fields of view than tiles are cut with.
         """
         num_fields = network.num_fields if network.input == "multi_scale" else 1
-        if network.input == "multi_scale" and num_fields != len(cutting.field_scales):
+        if network.input == "multi_scale" and num_fields != len(tile_config.field_scales):
             raise RecipeError(
                 f"network.num_fields: the network takes {num_fields} fields of view and tiles are cut with "
-                f"{len(cutting.field_scales)} (tiles.field_scales: {list(cutting.field_scales)}); make them the same"
+                f"{len(tile_config.field_scales)} (tiles.field_scales: {list(tile_config.field_scales)}); make them "
+                f"the same"
             )
         side = network.input_px or find_card(encoder.name).input_px
         return cls(
@@ -100,14 +101,14 @@ class TileSource:
     Attributes:
         slide: whose tiles.
         rows: all of them, as they were planned; fields of one place together.
-        cutting: that they were planned with.
+        tile_config: that they were planned with.
         input_spec: what the network is shown of them.
         stain: what its pixels are normalised by, an object of the slide's own; None leaves them as they are.
     """
 
     slide: AuditedSlide
     rows: TileRows
-    cutting: TileConfig
+    tile_config: TileConfig
     input_spec: InputSpec
     stain: AnyNormaliser | None = None
 
@@ -118,9 +119,9 @@ class TileSource:
     @property
     def num_bytes(self) -> int:
         """Of the tiles once they are decoded."""
-        pixels = self.cutting.size_px**2
-        wide = 3 * (self.input_spec.wide_px or 0) ** 2
-        return len(self) * pixels * (3 * self.input_spec.num_fields + self.input_spec.masks) + wide
+        pixels = self.tile_config.size_px**2
+        num_wide = 3 * (self.input_spec.wide_px or 0) ** 2
+        return len(self) * pixels * (3 * self.input_spec.num_fields + self.input_spec.masks) + num_wide
 
     @property
     def training_only_T(self) -> npt.NDArray[np.bool_]:  # noqa: N802 - carries its axis
@@ -130,10 +131,10 @@ class TileSource:
     @property
     def key(self) -> str:
         """Digest of everything the pixels follow from: slide, tiles, how they are read, normalised and shown."""
-        cutting, rows = self.cutting, self.rows
-        reading = {name: getattr(cutting, name) for name in ("size_px", "fit", "pad_color", "mask_filter")}
-        if self.input_spec.masks or cutting.mask_filter != "none":
-            reading |= {name: getattr(cutting, name) for name in ("mask_closing_px", "mask_dilation_px")}
+        tile_config, rows = self.tile_config, self.rows
+        reading = {name: getattr(tile_config, name) for name in ("size_px", "fit", "pad_color", "mask_filter")}
+        if self.input_spec.masks or tile_config.mask_filter != "none":
+            reading |= {name: getattr(tile_config, name) for name in ("mask_closing_px", "mask_dilation_px")}
             reading["regions"] = [rows.region.tolist(), self.slide.use_mask]
         where = [digest_bytes(rows.boxes.tobytes()), digest_bytes(rows.fields.tobytes()), rows.padding.tolist()]
         input_spec = [self.input_spec.num_fields, self.input_spec.masks, self.input_spec.wide_px]
@@ -150,8 +151,8 @@ class TileSource:
             SlideError: the slide or its mask cannot be read.
         """
         num = int(((self.rows.strategy == "random_views") & (self.rows.scale == 0)).sum())
-        num_views = max(num, self.cutting.random_views_num)
-        rows = plan_tiles(TileRequest(self.slide, self.cutting, draw, num_views)).rows
+        num_views = max(num, self.tile_config.random_views_num)
+        rows = plan_tiles(TileRequest(self.slide, self.tile_config, draw, num_views)).rows
         return replace(self, rows=rows) if len(rows) else self
 
     def decode(self) -> SlideTiles:
@@ -161,7 +162,7 @@ class TileSource:
             SlideError: the slide or its mask cannot be read.
             ValueError: a place has another number of fields than the network is shown.
         """
-        rows, input_spec, cutting = self.rows, self.input_spec, self.cutting
+        rows, input_spec, tile_config = self.rows, self.input_spec, self.tile_config
         if input_spec.num_fields > 1 and not np.array_equal(
             rows.scale, np.tile(np.arange(input_spec.num_fields), len(self))
         ):
@@ -169,16 +170,18 @@ class TileSource:
         with _opened(self.slide) as reader:
             masks = self._masks(reader)
             before = _num_left(self.stain)
-            tiles_NHWC = cut_tiles(reader, rows, cutting, masks, stain=self.stain)
-            wide = self._wide(reader) if input_spec.wide_px else None
+            tiles_NHWC = cut_tiles(reader, rows, tile_config, masks, stain=self.stain)
+            wide_CHW = self._wide(reader) if input_spec.wide_px else None
             num_unnormalised = _num_left(self.stain) - before
         images = np.ascontiguousarray(tiles_NHWC.transpose(0, 3, 1, 2))
         return SlideTiles(
             self.key,
             images.reshape(len(self), input_spec.num_fields, *images.shape[1:]),
             self.training_only_T,
-            cut_mask_tiles(self._masked_rows[:: input_spec.num_fields], cutting, masks) if input_spec.masks else None,
-            wide,
+            cut_mask_tiles(self._masked_rows[:: input_spec.num_fields], tile_config, masks)
+            if input_spec.masks
+            else None,
+            wide_CHW,
             num_unnormalised,
         )
 
@@ -189,9 +192,9 @@ class TileSource:
         return replace(self.rows, region=np.where(aside, "mask", self.rows.region))
 
     def _masks(self, reader: SlideReader) -> dict[str, Mask]:
-        if not self.input_spec.masks and self.cutting.mask_filter == "none":
+        if not self.input_spec.masks and self.tile_config.mask_filter == "none":
             return {}
-        regions = SlideRegions(self.slide, self.cutting, reader=reader)
+        regions = SlideRegions(self.slide, self.tile_config, reader=reader)
         tiles_or_failure: list[Region] = sorted(
             {*self.rows.region.tolist(), *self._masked_rows.region.tolist()} - {"slide"}
         )

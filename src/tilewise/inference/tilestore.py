@@ -59,7 +59,7 @@ class TileStore:
         cls,
         cohort: AuditedCohort,
         tiles: TileSet,
-        cutting: TileConfig,
+        tile_config: TileConfig,
         input_spec: InputSpec,
         *,
         stains: Mapping[str, AnyNormaliser] | None = None,
@@ -70,14 +70,14 @@ class TileStore:
         Args:
             cohort: whose slides these are.
             tiles: of these slides.
-            cutting: that they were planned with.
+            tile_config: that they were planned with.
             input_spec: what the network is shown of them.
             stains: slide -> what its pixels are normalised by; a slide without one is taken as it is.
             cache_megabytes: budget of decoded tiles in memory.
         """
         slides = {item.slide_id: item for item in cohort.slides}
         sources = {
-            name: TileSource(slides[name], rows, cutting, input_spec, (stains or {}).get(name))
+            name: TileSource(slides[name], rows, tile_config, input_spec, (stains or {}).get(name))
             for name, rows in tiles.rows().items()
         }
         return cls(sources, cache_megabytes=cache_megabytes)

@@ -15,10 +15,11 @@ from tilewise.slides.header import OMITTED, SlideHeader, make_header
 from tilewise.slides.openslide_levels import read_openslide_header
 from tilewise.slides.orientation import valid_orientation
 from tilewise.slides.samples import Kind, Samples
+from tilewise.slides.tiff_colours import decodes_to_rgb, decodes_to_ycbcr, rgb_from_ycbcr
 from tilewise.slides.tiff_copies import page_size
 from tilewise.slides.tiff_directory import read_page
-from tilewise.slides.tiff_pages import decodes_to_rgb, read_layout
-from tilewise.slides.tiff_segments import decodes_to_ycbcr, require_segments, require_whole_segments, rgb_from_ycbcr
+from tilewise.slides.tiff_pages import read_layout
+from tilewise.slides.tiff_segments import require_segments, require_whole_segments
 from tilewise.slides.tiff_tags import full_scale, microns_per_pixel, tag
 from tilewise.slides.tiled_tiff import vendor_of
 from tilewise.units import Size

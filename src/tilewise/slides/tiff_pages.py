@@ -15,13 +15,13 @@ from typing import Any, Final
 import numpy as np
 
 from tilewise.slides.header import OMITTED
+from tilewise.slides.tiff_colours import decodes_to_rgb
 from tilewise.slides.tiff_copies import is_reduced_copy, page_size
 from tilewise.slides.tiff_directory import directory_offsets, read_page
 from tilewise.slides.tiff_planes import num_channels, num_hidden
 
 _RGB, _YCBCR, _TRANSPARENCY = 2, 6, 4
 _GREYS: Final = frozenset({0, 1})
-_RGB_DECODED: Final = frozenset({6, 7, 33003, 33004, 33005, 34712, 50001, 50002})  # JPEG, JPEG 2000, WebP, JPEG XL
 _REDUCED, _MASK = 1, 4  # bits of NewSubfileType
 # Aperio names label and macro in the second line of their description, and scales its thumbnail "from -> to".
 _BESIDE: Final = re.compile(r"(?i)^\s*(?:.*\r?\n)?\s*(label|macro|thumbnail)\b")
@@ -91,11 +91,6 @@ def has_rgb_tiles(page: Any) -> bool:
         and page.bitspersample == 8
         and (photometric == _RGB or (photometric == _YCBCR and decodes_to_rgb(page)))
     )
-
-
-def decodes_to_rgb(page: Any) -> bool:
-    """Whether the page's codec hands out RGB where the photometric tag says YCbCr."""
-    return int(page.compression) in _RGB_DECODED
 
 
 def orientation(page: Any) -> Any:

@@ -5,22 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from tilewise.slides.codestream import read_codestream
 from tilewise.slides.jpeg import read_jpeg_header
 from tilewise.slides.jpeg_scan import scan_fault
+from tilewise.slides.tiff_colours import JPEG_2000, decodes_to_ycbcr, rgb_from_ycbcr
 from tilewise.units import Size
 
-_YCBCR: Final = 6
 _JPEG: Final = frozenset({6, 7})
 _JPEG_START: Final = b"\xff\xd8"
 _JPEG_END: Final = b"\xff\xd9"
-# TIFF's tag 259: Aperio's JPEG 2000 is named after its colours, YCbCr or RGB; the others leave them to the photometric.
-_APERIO_YCBCR, _APERIO_RGB = 33_003, 33_005
-_JPEG_2000: Final = frozenset({_APERIO_YCBCR, 33_004, _APERIO_RGB, 34_712})
 _MOST_PIXELS: Final = 64_000_000
 _MOST_TIMES: Final = 4
 # Encoders fill up blocks, and the last strip.
@@ -86,7 +82,7 @@ def require_whole_segments(file: Any, page: Any) -> None:
     Raises:
         ValueError: one is damaged.
     """
-    if int(page.compression) in _JPEG | _JPEG_2000:
+    if int(page.compression) in _JPEG | JPEG_2000:
         for index, (offset, count) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=False)):
             file.filehandle.seek(offset)
             data = file.filehandle.read(count)
@@ -116,30 +112,6 @@ def decode_segment(page: Any, data: bytes, index: int) -> npt.NDArray[Any]:
     return rgb_from_ycbcr(pixels) if decodes_to_ycbcr(page, data) else pixels
 
 
-def decodes_to_ycbcr(page: Any, data: bytes) -> bool:
-    """Whether what tifffile decodes from a segment of this page is YCbCr still.
-
-    Only JPEG 2000 is left so: its codestream does not name its colours, unless their planes are of different sizes or
-    are mixed by the codec itself, in which cases the decoder has undone it. Aperio's 33003 is YCbCr whatever the
-    photometric tag says, and 33005 never is.
-    """
-    compression = int(page.compression)
-    if compression not in _JPEG_2000 or compression == _APERIO_RGB or page.samplesperpixel < 3:
-        return False
-    codestream = read_codestream(data)
-    if codestream is None or not codestream.is_even:
-        return False
-    return compression == _APERIO_YCBCR or (int(page.photometric) == _YCBCR and not codestream.is_mixed)
-
-
-def rgb_from_ycbcr(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Full-range YCbCr (of JFIF) to RGB; (..., 3), uint8 or uint16."""
-    shape = pixels.shape
-    swapped = np.ascontiguousarray(pixels.reshape(-1, shape[-2], shape[-1])[:, :, [0, 2, 1]])
-    converted: npt.NDArray[Any] = cv2.cvtColor(swapped, cv2.COLOR_YCrCb2RGB)
-    return converted.reshape(shape)
-
-
 def segment_size(page: Any) -> Size:
     """Width and height of a page's tiles or strips."""
     if page.is_tiled:
@@ -157,5 +129,5 @@ def _embedded_size(page: Any, data: bytes) -> Size | None:
     compression = int(page.compression)
     if compression in _JPEG:
         return read_jpeg_header(data).stored_size if data.startswith(_JPEG_START) else None
-    codestream = read_codestream(data) if compression in _JPEG_2000 else None
+    codestream = read_codestream(data) if compression in JPEG_2000 else None
     return codestream.size if codestream else None

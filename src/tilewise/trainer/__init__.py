@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tilewise.trainer.checkpoint import Checkpoint, digest_tensors, read_about
+    from tilewise.trainer.checkpoint import Checkpoint, digest_tensors, read_description
     from tilewise.trainer.config import (
         LossConfig,
         MixConfig,
@@ -60,7 +60,7 @@ __all__ = [
     "digest_tensors",
     "hard_targets",
     "penalty",
-    "read_about",
+    "read_description",
     "remove_state",
     "seeded",
     "write_table",
@@ -96,7 +96,7 @@ _HOMES = {
     "digest_tensors": "checkpoint",
     "hard_targets": "losses",
     "penalty": "losses",
-    "read_about": "checkpoint",
+    "read_description": "checkpoint",
     "remove_state": "training_progress",
     "seeded": "seeds",
     "write_table": "table",

@@ -41,14 +41,14 @@ class Checkpoint:
     scaler: torch.amp.GradScaler | None = None
     generators: Mapping[str, torch.Generator] = field(default_factory=dict)
 
-    def save(self, path: Path, about: Mapping[str, Any]) -> None:
-        """Write the state, safetensors with `about` in its header: plain data, such as epoch, inputs and history."""
+    def save(self, path: Path, description: Mapping[str, Any]) -> None:
+        """Write the state as safetensors, `description` in its header: plain data, as epoch, inputs and history."""
         tensors, plain = _flat_optimizer(self.optimizer)
         tensors |= self._tensors()
         header = {
             "schema": _SCHEMA,
             "version": _VERSION,
-            "about": dict(about),
+            "about": dict(description),
             "optimizer": plain,
             "schedule": self.schedule.state_dict(),
             "scaler": {} if self.scaler is None else self.scaler.state_dict(),
@@ -80,8 +80,8 @@ class Checkpoint:
             self.scaler.load_state_dict(header["scaler"])
         for name, generator in self.generators.items():
             generator.set_state(tensors[f"generator.{name}"])
-        about: dict[str, Any] = header["about"]
-        return about
+        description: dict[str, Any] = header["about"]
+        return description
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"module.{name}": tensor for name, tensor in self.module.state_dict().items()}
@@ -99,14 +99,14 @@ def digest_tensors(tensors: Mapping[str, Tensor]) -> str:
     return state.hexdigest()
 
 
-def read_about(path: Path) -> dict[str, Any]:
+def read_description(path: Path) -> dict[str, Any]:
     """What was told of a saved state, without putting it back.
 
     Raises:
         ArtifactError: the file is missing or damaged.
     """
-    about: dict[str, Any] = _read(path)[1]["about"]
-    return about
+    description: dict[str, Any] = _read(path)[1]["about"]
+    return description
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -93,8 +93,8 @@ class Loss:
         """The loss of every sample, class weights included and sample weights not."""
         # torch's cross_entropy multiplies in another order, so that smoothed and mixed labels would get other bits; and
         # focal loss needs the terms.
-        wide = logits_BC.dtype if logits_BC.dtype == torch.float64 else torch.float32
-        log_BC = logits_BC.to(wide).log_softmax(dim=1)
+        dtype = logits_BC.dtype if logits_BC.dtype == torch.float64 else torch.float32
+        log_BC = logits_BC.to(dtype).log_softmax(dim=1)
         mass_BC = targets_BC.to(log_BC)
         if self._smoothing:
             mass_BC = (1.0 - self._smoothing) * mass_BC + self._smoothing / logits_BC.shape[1]
@@ -102,7 +102,7 @@ class Loss:
             mass_BC = mass_BC * self._weights_C.to(log_BC)
         if self._gamma:
             # 1 - p from its own logarithm would lose digits near p = 1; expm1 keeps them, and the clamp the gradient.
-            wrong_BC = (-torch.expm1(log_BC)).clamp_min(torch.finfo(wide).tiny)
+            wrong_BC = (-torch.expm1(log_BC)).clamp_min(torch.finfo(dtype).tiny)
             log_BC = wrong_BC**self._gamma * log_BC
         return -(mass_BC * log_BC).sum(dim=1)
 

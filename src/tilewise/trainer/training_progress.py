@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tilewise.errors import ArtifactError
 from tilewise.store import read_checksummed_tensors, write_checksummed_tensors
-from tilewise.trainer.checkpoint import Checkpoint, read_about
-from tilewise.trainer.table import write_table
+from tilewise.trainer.checkpoint import Checkpoint, read_description
+from tilewise.trainer.table import column_of, write_table
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -66,7 +66,7 @@ class TrainingProgress(Generic[Row]):
     """Epochs that are done.
 
     Attributes:
-        row_type: of its epochs; where the best is kept they have a field `kept`.
+        row_type: of its epochs; where the best is kept they have a field `is_kept`.
         record: where they are written.
         state_name: the file of the state, in the record's folder.
         history_name: the table of all epochs beside it.
@@ -93,7 +93,7 @@ class TrainingProgress(Generic[Row]):
             return
         path = folder / self.state_name
         try:
-            if path.is_file() and read_about(path).get("inputs") == self.record.inputs:
+            if path.is_file() and read_description(path).get("inputs") == self.record.inputs:
                 self._load(path, checkpoint)
         except ArtifactError as error:
             _log.warning("%s", error)
@@ -108,15 +108,15 @@ class TrainingProgress(Generic[Row]):
         folder = self.record.folder
         if folder is None or not self.writes:
             return
-        about: dict[str, Any] = {"inputs": self.record.inputs, "rows": [asdict(one) for one in self.rows]}
+        description: dict[str, Any] = {"inputs": self.record.inputs, "rows": [_to_cells(one) for one in self.rows]}
         best_path = None
         if self.best is not None:
             best_path = folder / _BEST.format(epoch=self.best.epoch)
             if not best_path.is_file() or self.best.epoch == len(self.rows) - 1:
                 weights = {name: tensor.contiguous() for name, tensor in self.best.weights.items()}
                 write_checksummed_tensors(best_path, weights, {}, framework="torch")
-            about["best"] = {"epoch": self.best.epoch, "selection_loss": self.best.selection_loss}
-        checkpoint.save(folder / self.state_name, about)
+            description["best"] = {"epoch": self.best.epoch, "selection_loss": self.best.selection_loss}
+        checkpoint.save(folder / self.state_name, description)
         # Only now does nothing point at the best of before.
         if best_path is not None:
             _remove_best(folder, other_than=best_path)
@@ -133,20 +133,28 @@ class TrainingProgress(Generic[Row]):
         """The rows, the one whose weights are kept marked."""
         if self.best is None:
             return self.rows
-        kept: dict[str, Any] = {"kept": True}
-        return [replace(row, **kept) if index == self.best.epoch else row for index, row in enumerate(self.rows)]
+        mark: dict[str, Any] = {"is_kept": True}
+        return [replace(row, **mark) if index == self.best.epoch else row for index, row in enumerate(self.rows)]
 
     def _load(self, path: Path, checkpoint: Checkpoint) -> None:
-        about, best = read_about(path), None
-        if "best" in about:
-            epoch, again = int(about["best"]["epoch"]), "the training starts from the beginning"
+        description, best = read_description(path), None
+        if "best" in description:
+            epoch, again = int(description["best"]["epoch"]), "the training starts from the beginning"
             weights, _ = read_checksummed_tensors(
                 path.with_name(_BEST.format(epoch=epoch)), again=again, framework="torch"
             )
-            best = Best(epoch, about["best"]["selection_loss"], weights)
+            best = Best(epoch, description["best"]["selection_loss"], weights)
         checkpoint.load(path)
-        self.rows, self.best = [self.row_type(**row) for row in about["rows"]], best
+        self.rows, self.best = [_from_cells(self.row_type, cells) for cells in description["rows"]], best
         _log.info("%s: %s goes on after epoch %d", self.record.name, path.stem, len(self.rows))
+
+
+def _to_cells(row: DataclassInstance) -> dict[str, Any]:
+    return {column_of(entry): getattr(row, entry.name) for entry in fields(row)}
+
+
+def _from_cells(row_type: type[Row], cells: dict[str, Any]) -> Row:
+    return row_type(**{entry.name: cells[column_of(entry)] for entry in fields(row_type)})
 
 
 def remove_state(folder: Path, state_name: str = TrainingProgress.state_name) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ class EpochRow:
         validation_score: over the slides of validation, by the recipe's `evaluation.metric`; None where it is not
             defined.
         learning_rate: at the start of the epoch.
-        kept: whether the model is that of this epoch.
+        is_kept: whether the model is that of this epoch.
     """
 
     epoch: int
@@ -36,7 +36,7 @@ class EpochRow:
     validation_loss: float | None
     validation_score: float | None
     learning_rate: float
-    kept: bool = False
+    is_kept: bool = field(default=False, metadata={"column": "kept"})
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class History:
     @property
     def kept_epoch(self) -> int:
         """The epoch whose weights the model has, from 1."""
-        return next(row.epoch for row in self.rows if row.kept)
+        return next(row.epoch for row in self.rows if row.is_kept)
 
     def write(self, path: Path) -> None:
         """Write `history.csv`; None is an empty cell, `kept` is 0 or 1."""

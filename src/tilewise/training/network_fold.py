@@ -131,11 +131,11 @@ def _redraw(request: FoldRequest, store: TileStore) -> Redraw | None:
     from tilewise.training.networks.data import Redraw
 
     sources = tuple(store.source(slide_id) for slide_id in request.fold.train)
-    cutting = sources[0].cutting if sources else None
-    if cutting is None or "random_views" not in cutting.strategy or not cutting.random_views_epochs:
+    tile_config = sources[0].tile_config if sources else None
+    if tile_config is None or "random_views" not in tile_config.strategy or not tile_config.random_views_epochs:
         return None
     # Two draws are held, the one in use and the next.
-    return Redraw(sources, cutting.random_views_epochs, request.training.engine.cache_megabytes / 2)
+    return Redraw(sources, tile_config.random_views_epochs, request.training.engine.cache_megabytes / 2)
 
 
 def _synthesized(request: FoldRequest, part: PixelPart, seed: int) -> tuple[PixelPart, dict[str, Any]]:
@@ -171,7 +171,7 @@ def _digest(request: FoldRequest, store: TileStore, network: TileNetwork) -> str
             "augment": request.augment,
             "metric": request.metric,
             "seed": [request.seed, request.number],
-            **({} if redraw is None else {"views": redraw.sources[0].cutting}),
+            **({} if redraw is None else {"views": redraw.sources[0].tile_config}),
             **(
                 {"synthesis": [request.synthesis, dict(find_generator(request.synthesis).signature)]}
                 if composed

@@ -10,7 +10,7 @@ import torch
 
 from tilewise.torchvision_repair import import_repaired
 from tilewise.training.augment.config import AffineConfig, AugmentConfig, ElasticConfig
-from tilewise.training.augment.turns import draw_turns, turn
+from tilewise.training.augment.flips import draw_turns, turn
 from tilewise.training.augment.warps import draw_affine, draw_elastic, look, sampling_grid
 
 Batch = Callable[..., tuple[torch.Tensor, torch.Tensor]]

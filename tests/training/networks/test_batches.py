@@ -20,7 +20,7 @@ from tilewise.training.networks.batches import BatchMaker, TrainingBatch, ahead,
 TURNS = AugmentConfig(horizontal_flip=0.5, quarter_turn=0.5)
 
 
-def preparer(augment: AugmentConfig = TURNS, *, wide: bool = False, seed: int = 0, **config: Any) -> BatchMaker:
+def batch_maker(augment: AugmentConfig = TURNS, *, wide: bool = False, seed: int = 0, **config: Any) -> BatchMaker:
     data, _, _ = draw_data(6, 0, wide=wide, num_tiles=3)
     num = len(data.train)
     targets = torch.nn.functional.one_hot(torch.arange(num) % 2, 2).float()
@@ -36,17 +36,17 @@ def bytes_of(prepared: TrainingBatch) -> list[bytes]:
 
 def test_a_batch_depends_on_seed_epoch_and_number_alone() -> None:
     mixed = {"mixup": {"level": "tiles", "cutmix_alpha": 1.0}}
-    make, tiles = preparer(**mixed).make, torch.tensor([4, 0, 9, 7])
+    make, tiles = batch_maker(**mixed).make, torch.tensor([4, 0, 9, 7])
     first = bytes_of(make(2, 1, tiles))
     make(0, 0, tiles)
     torch.manual_seed(7)
-    assert bytes_of(preparer(**mixed).make(2, 1, tiles)) == first
-    for other in (preparer(**mixed, seed=1).make(2, 1, tiles), make(3, 1, tiles), make(2, 0, tiles)):
+    assert bytes_of(batch_maker(**mixed).make(2, 1, tiles)) == first
+    for other in (batch_maker(**mixed, seed=1).make(2, 1, tiles), make(3, 1, tiles), make(2, 0, tiles)):
         assert bytes_of(other) != first
 
 
 def test_nothing_varies_where_nothing_is_asked_for() -> None:
-    plain = preparer(AugmentConfig())
+    plain = batch_maker(AugmentConfig())
     tiles = torch.tensor([5, 1, 11])
     prepared = plain.make(0, 0, tiles)
     expected = plain.part.batch(tiles.numpy())
@@ -58,7 +58,7 @@ def test_nothing_varies_where_nothing_is_asked_for() -> None:
 
 
 def test_tile_mask_and_whole_slide_are_turned_alike() -> None:
-    made = preparer(wide=True)
+    made = batch_maker(wide=True)
     tiles = torch.arange(12)
     plain, varied = made.part.batch(tiles.numpy()), made.make(0, 0, tiles).batch
     seen = set()
@@ -78,7 +78,7 @@ def turned(pixels: torch.Tensor, flip: bool, turns: int) -> torch.Tensor:
 
 
 def test_tiles_are_cropped_with_their_masks_and_the_whole_slide_is_not() -> None:
-    made = dataclasses.replace(preparer(AugmentConfig(), wide=True), crop_px=20)
+    made = dataclasses.replace(batch_maker(AugmentConfig(), wide=True), crop_px=20)
     tiles = torch.arange(12)
     plain, cut = made.part.batch(tiles.numpy()), made.make(0, 0, tiles).batch
     assert (cut.images_BSCHW.shape[-2:], cut.masks_BHW.shape[-2:]) == ((20, 20), (20, 20))
@@ -94,7 +94,7 @@ def test_tiles_are_cropped_with_their_masks_and_the_whole_slide_is_not() -> None
 
 
 def test_features_are_mixed_by_the_network_and_their_targets_here() -> None:
-    prepared = preparer(AugmentConfig(), mixup={"level": "features", "mixup_alpha": 1.0}).make(0, 0, torch.arange(6))
+    prepared = batch_maker(AugmentConfig(), mixup={"level": "features", "mixup_alpha": 1.0}).make(0, 0, torch.arange(6))
     assert prepared.mix is not None
     soft = prepared.targets_BC[(prepared.targets_BC > 0).all(dim=1)]
     assert len(soft) > 0

@@ -61,7 +61,7 @@ def test_two_processes_end_where_one_ends(both: Trained) -> None:
     for one, other in zip(before.rows, after.rows, strict=True):
         assert other.train_loss == pytest.approx(one.train_loss, abs=1e-6)
         assert other.validation_loss == pytest.approx(one.validation_loss, abs=1e-6)
-        assert (other.learning_rate, other.kept) == (one.learning_rate, one.kept)
+        assert (other.learning_rate, other.is_kept) == (one.learning_rate, one.is_kept)
     moved = []
     first = {name: tensor.numpy() for name, tensor in together_first().items()}
     for name, array in alone.weights.items():

@@ -38,4 +38,4 @@ def test_learns_eight_tiles_by_heart(family: str) -> None:
     assert history.rows[0].train_loss > 0.5
     assert history.rows[-1].train_loss < 0.01
     predicted = model.predict_tiles(data.train.batch(np.arange(8))).argmax(axis=1)
-    assert predicted.tolist() == data.train.about.labels_S.tolist()
+    assert predicted.tolist() == data.train.slide_data.labels_S.tolist()

@@ -45,14 +45,14 @@ def test_mlflow_holds_every_epoch_once_and_sends_nothing(tmp_path: Path) -> None
     history = train(tmp_path)
     # Taken up when it is over: a log begun anew.
     assert train(tmp_path) == history
-    metrics, params, about = read_run(tmp_path / "mlflow")
+    metrics, params, slide_data = read_run(tmp_path / "mlflow")
     assert set(metrics) == {"train_loss", "validation_loss", "validation_score", "learning_rate"}
     for name, steps in metrics.items():
         assert steps == pytest.approx({row.epoch: getattr(row, name) for row in history.rows})
     assert params["training.epochs"] == "2"
     assert params["training.optimizer.kind"] == "adamw"
-    assert "run_name: fold 3" in about
-    assert "status: 3" in about  # finished
+    assert "run_name: fold 3" in slide_data
+    assert "status: 3" in slide_data  # finished
     from mlflow.telemetry.client import get_telemetry_client
 
     assert get_telemetry_client() is None

@@ -75,7 +75,7 @@ def test_learns_a_colour_and_keeps_the_best_epoch_of_select() -> None:
     model, history = train_network(cnn(), data, config(epochs=14), FLIPS, seed=0)
     losses = [row.validation_loss for row in history.rows]
     assert min(losses) == losses[history.kept_epoch - 1] < 0.3
-    assert [row.kept for row in history.rows].count(True) == 1
+    assert [row.is_kept for row in history.rows].count(True) == 1
     from tilewise.inference.network import tile_batch
 
     found = {name: model.predict_tiles(tile_batch(slides[name], np.arange(4))).mean(axis=0) for name in slides}
@@ -256,8 +256,8 @@ def test_every_input_is_trained_with_augmentation_and_mixing(shown: str) -> None
 def test_a_class_that_weighs_more_is_learnt_more() -> None:
     """Nine slides of A and three of B that cannot be told apart: unweighted the share of A, weighted one half."""
     data, _, _ = draw_data(12, 0, signal="none", num_tiles=2)
-    about = replace(data.train.about, labels_S=np.array([0] * 9 + [1] * 3))
-    skewed = replace(data, train=replace(data.train, about=about))
+    slide_data = replace(data.train.slide_data, labels_S=np.array([0] * 9 + [1] * 3))
+    skewed = replace(data, train=replace(data.train, slide_data=slide_data))
     shares = []
     for rule in ("none", "inverse"):
         model, _ = train_network(

@@ -119,10 +119,12 @@ def sections(settings: tuple[str, ...]) -> dict[str, Any]:
 def unbalanced(**options: Any) -> PixelData:
     """Six slides of A and two of B with two tiles or four."""
     data, _, _ = draw_data(8, 2, num_tiles=3, **options)
-    about = replace(data.train.about, labels_S=np.array([0, 1, 0, 0, 0, 1, 0, 0]))
-    kept = np.flatnonzero((about.tile_slide_N % 2 == 0) | (data.train.place_N < 2))
-    about = replace(about, features_ND=about.features_ND[kept], tile_slide_N=about.tile_slide_N[kept])
-    return replace(data, train=replace(data.train, about=about, place_N=data.train.place_N[kept]))
+    slide_data = replace(data.train.slide_data, labels_S=np.array([0, 1, 0, 0, 0, 1, 0, 0]))
+    kept = np.flatnonzero((slide_data.tile_slide_N % 2 == 0) | (data.train.place_N < 2))
+    slide_data = replace(
+        slide_data, features_ND=slide_data.features_ND[kept], tile_slide_N=slide_data.tile_slide_N[kept]
+    )
+    return replace(data, train=replace(data.train, slide_data=slide_data, place_N=data.train.place_N[kept]))
 
 
 @cache

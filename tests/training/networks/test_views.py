@@ -58,7 +58,7 @@ def test_every_epoch_has_the_views_of_its_number_and_the_first_those_that_are_sc
         assert len({bytes_of(one) for one in epochs}) == 3
     for epoch, one in enumerate(epochs):
         for index, item in enumerate(views.audited.slides):
-            rows = plan_tiles(TileRequest(item, views.cutting, epoch)).rows
+            rows = plan_tiles(TileRequest(item, views.tile_config, epoch)).rows
             expected = replace(views.source(index, InputSpec(masks=True)), rows=rows).decode()
             assert np.array_equal(one.tiles[index].images_TSCHW, expected.images_TSCHW)
             assert np.array_equal(one.tiles[index].masks_THW, expected.masks_THW)
@@ -82,11 +82,11 @@ def test_the_number_of_tiles_stays_and_tiles_that_were_composed_as_well(part: Pi
         part,
         tiles=(*part.tiles, part.tiles[0]),
         place_N=np.append(part.place_N, 2),
-        held_N=np.append(part.about.tile_slide_N, len(part.tiles)),
-        about=replace(
-            part.about,
+        tiles_index_N=np.append(part.slide_data.tile_slide_N, len(part.tiles)),
+        slide_data=replace(
+            part.slide_data,
             features_ND=np.empty((len(part) + 1, 0), np.float32),
-            tile_slide_N=np.append(part.about.tile_slide_N, 0),
+            tile_slide_N=np.append(part.slide_data.tile_slide_N, 0),
         ),
         # A slide of which fewer views can be drawn than it had.
         redraw=replace(part.redraw, sources=(_fewer(part.redraw.sources[0]), *part.redraw.sources[1:])),
@@ -99,7 +99,7 @@ def test_the_number_of_tiles_stays_and_tiles_that_were_composed_as_well(part: Pi
 
 
 def _fewer(source):
-    return replace(source, cutting=source.cutting.model_copy(update={"max_tiles": 2}))
+    return replace(source, tile_config=source.tile_config.model_copy(update={"max_tiles": 2}))
 
 
 def test_beyond_the_memory_views_lie_in_files_that_are_gone_afterwards(part: PixelPart, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_fold_learns_from_new_views_and_one_that_was_stopped_goes_on_to_the_bi
         train("stopped")
     seen += [b"", b""]
     assert train("stopped") == whole
-    fixed = replace(views, cutting=views.cutting.model_copy(update={"random_views_epochs": 0}))
+    fixed = replace(views, tile_config=views.tile_config.model_copy(update={"random_views_epochs": 0}))
     assert train("fixed", fixed) != whole
     # Another way of drawing makes another fold, though the first views are the same.
     assert train("stopped", fixed) == train("fixed", fixed)

@@ -53,7 +53,7 @@ class Tiles(dict[str, SlideTiles]):
     def source(self, slide_id: str) -> SimpleNamespace:
         """Tiles in memory are never drawn anew."""
         self._check(slide_id)
-        return SimpleNamespace(cutting=None)
+        return SimpleNamespace(tile_config=None)
 
     def _check(self, slide_id: object) -> None:
         if slide_id in self.forbidden:

@@ -55,14 +55,14 @@ def never(*_args: Any, **_options: Any) -> None:
 
 def test_it_leaves_weights_description_and_history_and_asks_for_no_other_slide(made: Path, slides: Tiles) -> None:
     assert sorted(contents(made)) == FILES
-    about = json.loads((made / "pretrained.json").read_text())
-    assert (about["slides"], about["num_tiles"], about["num_epochs"]) == (["s00", "s01", "s02"], 15, 2)
-    assert (about["device"], about["num_threads"]) == ("cpu", 1)
-    assert about["pretrain"]["method"] == "simclr"
+    slide_data = json.loads((made / "pretrained.json").read_text())
+    assert (slide_data["slides"], slide_data["num_tiles"], slide_data["num_epochs"]) == (["s00", "s01", "s02"], 15, 2)
+    assert (slide_data["device"], slide_data["num_threads"]) == ("cpu", 1)
+    assert slide_data["pretrain"]["method"] == "simclr"
     with (made / "pretraining.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert float(rows[-1]["loss"]) == about["loss"]
+    assert float(rows[-1]["loss"]) == slide_data["loss"]
     assert 0 < float(rows[-1]["learning_rate"]) < float(rows[0]["learning_rate"]) == 1e-3
 
 

@@ -67,19 +67,19 @@ def test_own_tiles_stay_and_composed_ones_come_after_among_those_of_their_shape(
     assert len(found.part) == 8 + 12
     for own, now in zip(pixels(before), pixels(found.part), strict=True):
         assert torch.equal(now[:8], own)
-    assert found.part.about.slide_ids == before.about.slide_ids
-    assert found.part.about.labels_S.tolist() == before.about.labels_S.tolist()
-    labels_N = found.part.about.labels_S[found.part.about.tile_slide_N]
+    assert found.part.slide_data.slide_ids == before.slide_data.slide_ids
+    assert found.part.slide_data.labels_S.tolist() == before.slide_data.labels_S.tolist()
+    labels_N = found.part.slide_data.labels_S[found.part.slide_data.tile_slide_N]
     assert np.bincount(labels_N).tolist() == [10, 10]
     # Each has the mask of a tile of the slide it counts among, and its ground.
     images, masks = pixels(found.part)
     for index in range(8, 20):
-        own = np.flatnonzero(before.about.tile_slide_N == found.part.about.tile_slide_N[index])
+        own = np.flatnonzero(before.slide_data.tile_slide_N == found.part.slide_data.tile_slide_N[index])
         (twin,) = [one for one in own if torch.equal(masks[one], masks[index])]
         outside = masks[twin] == 0
         assert torch.equal(images[index, 0][:, outside], images[twin, 0][:, outside])
         assert not torch.equal(images[index], images[twin])
-    assert before.held_N is None
+    assert before.tiles_index_N is None
 
 
 def test_pairs_are_two_slides_of_one_class() -> None:
@@ -148,7 +148,7 @@ def test_composed_tiles_are_for_training_alone_and_keep_the_view_of_the_whole_sl
     assert all(one.training_only_T.all() for one in found.part.tiles[4:])
     batch = found.part.batch(np.arange(len(found.part)))
     assert batch.wides_BCHW is not None
-    assert batch.wides_BCHW[:, 0, 0, 0].tolist() == found.part.about.tile_slide_N.tolist()
+    assert batch.wides_BCHW[:, 0, 0, 0].tolist() == found.part.slide_data.tile_slide_N.tolist()
 
 
 def test_a_class_without_two_slides_to_pair_is_named_and_the_others_go_on() -> None:

@@ -50,17 +50,17 @@ class PixelPart:
     """All tiles of one part of a fold.
 
     Attributes:
-        about: slides, their labels and each tile's slide; its features are empty.
+        slide_data: slides, their labels and each tile's slide; its features are empty.
         tiles: of each slide, in the order of the slides; composed ones after them.
         place_N: which of its slide's tiles each tile is, int64.
-        held_N: which of `tiles` each tile is found in; None where that is its slide's place.
+        tiles_index_N: which of `tiles` each tile is found in; None where that is its slide's place.
         redraw: what random views are drawn anew from while a network learns; None where tiles stay the same.
     """
 
-    about: PartData
+    slide_data: PartData
     tiles: tuple[SlideTiles, ...]
     place_N: NDArray[np.int64]
-    held_N: NDArray[np.int64] | None = None
+    tiles_index_N: NDArray[np.int64] | None = None
     redraw: Redraw | None = None
 
     @classmethod
@@ -83,13 +83,13 @@ class PixelPart:
             if not len(own):
                 raise TrainingError(f"slide {name} has no tile to learn from; drop it in decisions.csv")
         slide_N = np.repeat(np.arange(len(names), dtype=np.int64), [len(own) for own in places])
-        about = PartData(
+        slide_data = PartData(
             names,
             np.array([labels[name] for name in names], dtype=np.int64),
             np.empty((len(slide_N), 0), dtype=np.float32),
             slide_N,
         )
-        return cls(about, slide_tiles, np.concatenate([np.empty(0, dtype=np.int64), *places]))
+        return cls(slide_data, slide_tiles, np.concatenate([np.empty(0, dtype=np.int64), *places]))
 
     def __len__(self) -> int:
         """N."""
@@ -97,8 +97,8 @@ class PixelPart:
 
     def batch(self, chosen: NDArray[np.int64]) -> TileBatch:
         """Some tiles with what belongs to them, uint8, in new memory."""
-        held_N = self.about.tile_slide_N if self.held_N is None else self.held_N
-        where = [(self.tiles[held_N[index]], int(self.place_N[index])) for index in chosen]
+        tiles_index_N = self.slide_data.tile_slide_N if self.tiles_index_N is None else self.tiles_index_N
+        where = [(self.tiles[tiles_index_N[index]], int(self.place_N[index])) for index in chosen]
         first = self.tiles[0]
         images = _joined([tiles.images_TSCHW[place] for tiles, place in where])
         masks = wides = None
@@ -122,7 +122,7 @@ class PixelData:
     validation: PixelPart
 
     def __post_init__(self) -> None:
-        present = np.unique(self.train.about.labels_S).tolist()
+        present = np.unique(self.train.slide_data.labels_S).tolist()
         if len(present) < 2:
             named = ", ".join(self.classes[index] for index in present) or "no class"
             raise TrainingError(f"the train part holds {named} only; make the folds again with --set folds.num_folds=3")

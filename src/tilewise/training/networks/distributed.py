@@ -136,7 +136,7 @@ def _file(array: Pixels, path: Path) -> str:
 
 
 def _check_batches(config: TrainingConfig, data: PixelData, num: int) -> None:
-    train = data.train.about
+    train = data.train.slide_data
     num_draws = Sampler(config.sampling, train.labels_S, train.tile_slide_N).num_draws
     least = num_draws // config.epoch_config.num_batches(num_draws)
     # A share of one tile gives BatchNorm nothing to go by.

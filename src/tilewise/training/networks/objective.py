@@ -84,7 +84,7 @@ def train_share(
         assert progress.best is not None
         history = History(
             tuple(progress.marked()),
-            notes(progress.rows, config, data.classes, data.train.about, data.validation.about),
+            notes(progress.rows, config, data.classes, data.train.slide_data, data.validation.slide_data),
         )
         origin = {"device": worker.device.type, "num_threads": num_threads}
         origin |= {"num_devices": worker.size} if worker.size > 1 else {}
@@ -114,7 +114,7 @@ class NetworkObjective:
         worker: Worker,
     ) -> None:
         config, seed = training.config, training.seed
-        train, num_classes = data.train.about, len(data.classes)
+        train, num_classes = data.train.slide_data, len(data.classes)
         self._data, self._views, self._config = data, views, config
         self._worker, self._seed, self._metric = worker, seed, training.metric
         self._weights_C = balance(config.loss, class_totals(train, num_classes, config.weight))
@@ -123,7 +123,7 @@ class NetworkObjective:
         self._sampler = Sampler(config.sampling, train.labels_S, train.tile_slide_N)
         self.num_batches = config.epoch_config.num_batches(self._sampler.num_draws)
         labels_N = train.labels_S[train.tile_slide_N]
-        self._preparer = BatchMaker(
+        self._batch_maker = BatchMaker(
             data.train,
             hard_targets(torch.from_numpy(labels_N), num_classes),
             sample_weights(slide_shares(train, config.weight), self._weights_C, labels_N),
@@ -153,7 +153,7 @@ class NetworkObjective:
             optimizer,
             schedule,
             epochs=epoch_config.epochs,
-            patience=epoch_config.patience if self._data.validation.about.num_slides else None,
+            patience=epoch_config.patience if self._data.validation.slide_data.num_slides else None,
             accumulate=step.accumulate,
             clip_norm=step.clip_norm,
             ema=Ema.of(network, step),
@@ -162,10 +162,10 @@ class NetworkObjective:
 
     def batches(self, epoch: int) -> Generator[tuple[Tensor, TrainingBatch]]:
         """See `Objective`; made ahead of their use, from the epoch's own views."""
-        preparer = replace(self._preparer, part=self._views.part(epoch))
+        batch_maker = replace(self._batch_maker, part=self._views.part(epoch))
         self._engine.start_epoch(epoch, self._seed)
         batches = self._sampler.draw(seeded(self._seed, epoch, ORDER)).tensor_split(self.num_batches)
-        make = partial(_make, preparer, epoch, batches)
+        make = partial(_make, batch_maker, epoch, batches)
         with closing(ahead(make, len(batches), num_workers=self._engine.precision.num_loaders)) as prepared:
             for batch in prepared:
                 yield batch.tiles, batch
@@ -176,22 +176,24 @@ class NetworkObjective:
 
     def name_slides(self, samples: Tensor) -> str:
         """See `Objective`."""
-        return self._data.train.about.name_slides(samples.numpy())
+        return self._data.train.slide_data.name_slides(samples.numpy())
 
     def score(self, epoch: int, totals: EpochTotals, learning_rate: float) -> tuple[EpochRow, float | None]:
         """See `Objective`; the first process scores the slides of validation."""
         validation = self._data.validation
         scores: tuple[float | None, float | None] = (None, None)
-        if validation.about.num_slides:
+        if validation.slide_data.num_slides:
             if self._worker.is_first:
                 aggregator = self._engine.network.head_config.aggregate
                 probabilities_NC = self._engine.probabilities(validation)
-                scores = score_slides(probabilities_NC, validation.about, self._weights_C, aggregator, self._metric)
+                scores = score_slides(
+                    probabilities_NC, validation.slide_data, self._weights_C, aggregator, self._metric
+                )
             scores = self._worker.broadcast(scores)
         train_loss = self._worker.mean(totals.values[0]) / totals.num_samples
         row = EpochRow(epoch + 1, train_loss, *scores, learning_rate=learning_rate)
         return row, selection_loss(row, self._config.select_by)
 
 
-def _make(preparer: BatchMaker, epoch: int, batches: tuple[Tensor, ...], number: int) -> TrainingBatch:
-    return preparer.make(epoch, number, batches[number])
+def _make(batch_maker: BatchMaker, epoch: int, batches: tuple[Tensor, ...], number: int) -> TrainingBatch:
+    return batch_maker.make(epoch, number, batches[number])

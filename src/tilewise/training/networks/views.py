@@ -81,9 +81,9 @@ class DrawnViews:
 
 def with_tiles(part: PixelPart, tiles: Sequence[SlideTiles]) -> PixelPart:
     """The part with other tiles of its slides; where a slide has fewer of them, some stand for two."""
-    held_N = part.about.tile_slide_N if part.held_N is None else part.held_N
-    place_N, own_N = part.place_N.copy(), held_N < len(tiles)
-    place_N[own_N] %= np.array([len(one) for one in tiles], dtype=np.int64)[held_N[own_N]]
+    tiles_index_N = part.slide_data.tile_slide_N if part.tiles_index_N is None else part.tiles_index_N
+    place_N, own_N = part.place_N.copy(), tiles_index_N < len(tiles)
+    place_N[own_N] %= np.array([len(one) for one in tiles], dtype=np.int64)[tiles_index_N[own_N]]
     return replace(part, tiles=(*tiles, *part.tiles[len(tiles) :]), place_N=place_N)
 
 

@@ -150,7 +150,7 @@ class _ContrastObjective:
         plain = training.engine.model_copy(update={"channels_last": False})
         alone = training.model_copy(update={"mixup": MixConfig(), "engine": plain})
         targets_N1, weights_N = torch.ones(len(part), 1), torch.ones(len(part))
-        self._preparer = BatchMaker(
+        self._batch_maker = BatchMaker(
             part, targets_N1, weights_N, alone, config.augment, device, seed, network.config.crop_px
         )
 
@@ -198,7 +198,7 @@ class _ContrastObjective:
 
     def name_slides(self, samples: Tensor) -> str:
         """See `Objective`."""
-        return self._part.about.name_slides(samples.numpy())
+        return self._part.slide_data.name_slides(samples.numpy())
 
     def score(self, epoch: int, totals: EpochTotals, learning_rate: float) -> tuple[EpochRow, None]:
         """See `Objective`; nothing is selected by."""
@@ -207,7 +207,7 @@ class _ContrastObjective:
 
     def _two_views(self, epoch: int, number: int, tiles: Tensor) -> TileBatch:
         """All tiles in one view, then all in another."""
-        one, two = (self._preparer.make(epoch, 2 * number + view, tiles).batch for view in (0, 1))
+        one, two = (self._batch_maker.make(epoch, 2 * number + view, tiles).batch for view in (0, 1))
         joined = [
             None if first is None or second is None else torch.cat([first, second])
             for first, second in ((one.masks_BHW, two.masks_BHW), (one.wides_BCHW, two.wides_BCHW))

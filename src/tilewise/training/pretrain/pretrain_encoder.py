@@ -101,7 +101,7 @@ def pretrain_encoder(request: PretrainTask, tiles: Tiles, network: TileNetwork, 
         learnt = pretrain(network, part, request.config, request.training, record, seed=seed)
         write_table(out / HISTORY_NAME, EpochRow, learnt.rows)
         weights = learnt.weights
-        about = {
+        description = {
             "inputs": inputs,
             "pretrain": request.config.model_dump(mode="json"),
             "slides": list(request.slide_ids),
@@ -112,18 +112,18 @@ def pretrain_encoder(request: PretrainTask, tiles: Tiles, network: TileNetwork, 
             "seed": seed,
             **learnt.origin,
         }
-        _write(out, weights, about)
+        _write(out, weights, description)
     (out / STATE_NAME).unlink(missing_ok=True)
     network.load_state_dict(weights, strict=False)
 
 
-def _write(out: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> None:
+def _write(out: Path, weights: dict[str, Tensor], description: dict[str, Any]) -> None:
     """The description comes last and holds the digest of the weights, so that a half is noticed."""
     from safetensors.torch import save
 
     data = save(weights)
     write_bytes(out / WEIGHTS_NAME, data)
-    write_json(out / ABOUT_NAME, about | {"weights_digest": digest_bytes(data)}, schema=SCHEMA, version=_VERSION)
+    write_json(out / ABOUT_NAME, description | {"weights_digest": digest_bytes(data)}, schema=SCHEMA, version=_VERSION)
 
 
 def _load_finished(out: Path, inputs: str, expected: dict[str, Tensor]) -> dict[str, Tensor] | None:
@@ -132,10 +132,10 @@ def _load_finished(out: Path, inputs: str, expected: dict[str, Tensor]) -> dict[
     if not (out / HISTORY_NAME).is_file() or not (out / ABOUT_NAME).is_file():
         return None
     try:
-        about = read_json(out / ABOUT_NAME, schema=SCHEMA, version=_VERSION)
-        if about.get("inputs") != inputs:
+        description = read_json(out / ABOUT_NAME, schema=SCHEMA, version=_VERSION)
+        if description.get("inputs") != inputs:
             return None
-        digest, again = about.get("weights_digest"), "it is made again"
+        digest, again = description.get("weights_digest"), "it is made again"
         weights = read_tensors(out / WEIGHTS_NAME, digest, described_in=ABOUT_NAME, again=again, framework="torch")
     except ArtifactError as error:
         _log.info("%s", error)

@@ -119,18 +119,18 @@ def train_with_pseudo(task: PseudoTask, trainer: ModelTrainer[Model], *, out: Pa
         added += new
     _forget_after(out, last)
     write_table(out / PSEUDO_NAME, PseudoLabel, sorted(added, key=lambda one: (one.round, one.slide)))
-    about = {
+    origin = {
         "config": task.config.model_dump(mode="json"),
         "num_candidates": len(task.candidates),
         "added": [asdict(one) for one in added],
     }
     if last_model is not None:
-        return _copied(last_model, _round(out, last - 1), out, about)
+        return _copied(last_model, _round(out, last - 1), out, origin)
     fold, labels = task.with_added(added)
     model = trainer.train(fold, labels, out)
-    if model.origin.get("pseudo") == about:
+    if model.origin.get("pseudo") == origin:
         return model
-    model = replace(model, origin={**model.origin, "pseudo": about})
+    model = replace(model, origin={**model.origin, "pseudo": origin})
     model.save(out)
     return model
 
@@ -141,15 +141,15 @@ def _round(out: Path, number: int) -> Path:
 
 def _forget_after(out: Path, last: int) -> None:
     """Take away models of rounds that there are no more: of a training of other inputs that was stopped here."""
-    kept = {_round(out, number) for number in range(last)}
+    folders = {_round(out, number) for number in range(last)}
     for folder in (out / _ROUNDS).glob(_ROUND.format(number="*")):
-        if folder not in kept:
+        if folder not in folders:
             shutil.rmtree(folder)
 
 
-def _copied(model: Model, source: Path, out: Path, about: Mapping[str, Any]) -> Model:
+def _copied(model: Model, source: Path, out: Path, origin: Mapping[str, Any]) -> Model:
     """The model of a round as that of the fold; one that lies there already is left as it is."""
-    model = replace(model, origin={**model.origin, "pseudo": dict(about)})
+    model = replace(model, origin={**model.origin, "pseudo": dict(origin)})
     files = [path for path in sorted(source.rglob("*")) if path.is_file() and path != source / ABOUT_NAME]
     if _holds(model, out) and all((out / path.relative_to(source)).is_file() for path in files):
         return model

@@ -64,7 +64,7 @@ def synthesize_part(
             tiles take too much memory, or the generator gives tiles of another kind.
     """
     _check(part)
-    labels_N = part.about.labels_S[part.about.tile_slide_N]
+    labels_N = part.slide_data.labels_S[part.slide_data.tile_slide_N]
     wanted_C = num_wanted(np.bincount(labels_N, minlength=len(classes)), config)
     size = part.tiles[0].images_TSCHW[0].nbytes + part.tiles[0].images_TSCHW.shape[-1] ** 2
     if wanted_C.sum() * size > most_megabytes * 1e6:
@@ -119,8 +119,8 @@ class _Pool:
     def of(cls, part: PixelPart, label: int) -> _Pool:
         shapes: dict[int, list[int]] = {}
         textures: dict[int, list[int]] = {}
-        for slide in np.flatnonzero(part.about.labels_S == label).tolist():
-            for place in part.place_N[part.about.tile_slide_N == slide].tolist():
+        for slide in np.flatnonzero(part.slide_data.labels_S == label).tolist():
+            for place in part.place_N[part.slide_data.tile_slide_N == slide].tolist():
                 masks_THW = part.tiles[slide].masks_THW
                 assert masks_THW is not None
                 inside_HW = masks_THW[place] > 0
@@ -142,7 +142,7 @@ class _Pool:
     def _example(self, slide: int, place: int) -> Example:
         tiles = self.part.tiles[slide]
         assert tiles.masks_THW is not None
-        return Example(self.part.about.slide_ids[slide], tiles.images_TSCHW[place, 0], tiles.masks_THW[place])
+        return Example(self.part.slide_data.slide_ids[slide], tiles.images_TSCHW[place, 0], tiles.masks_THW[place])
 
 
 def _joined(part: PixelPart, made: Mapping[int, Sequence[tuple[Pixels, Pixels]]]) -> PixelPart:
@@ -156,18 +156,20 @@ def _joined(part: PixelPart, made: Mapping[int, Sequence[tuple[Pixels, Pixels]]]
         only = np.ones(len(images), dtype=bool)
         whole = part.tiles[host]
         new.append(SlideTiles(f"{whole.key} composed", images[:, None], only, masks, whole.wide_CHW))
-    before_N = part.about.tile_slide_N
+    before_N = part.slide_data.tile_slide_N
     slide_N = np.concatenate([before_N, np.repeat(np.array(hosts, dtype=np.int64), counts)])
     source_index_N = np.concatenate(
         [before_N, np.repeat(np.arange(len(hosts), dtype=np.int64) + len(part.tiles), counts)]
     )
-    about = replace(part.about, features_ND=np.empty((len(slide_N), 0), dtype=np.float32), tile_slide_N=slide_N)
+    slide_data = replace(
+        part.slide_data, features_ND=np.empty((len(slide_N), 0), dtype=np.float32), tile_slide_N=slide_N
+    )
     place_N = np.concatenate([part.place_N, *(np.arange(count, dtype=np.int64) for count in counts)])
-    return PixelPart(about, (*part.tiles, *new), place_N, source_index_N)
+    return PixelPart(slide_data, (*part.tiles, *new), place_N, source_index_N)
 
 
 def _check(part: PixelPart) -> None:
-    for name, tiles in zip(part.about.slide_ids, part.tiles, strict=True):
+    for name, tiles in zip(part.slide_data.slide_ids, part.tiles, strict=True):
         if tiles.masks_THW is None:
             raise TrainingError(f"slide {name}: its tiles have no masks, and synthesis takes shapes from them")
         if tiles.images_TSCHW.shape[1] != 1:
