@@ -48,6 +48,10 @@ def test_a_claimed_folder_says_what_it_was_made_from(folder):
     assert folder.recipe.read_text() == "name: default\n"
 
 
+def test_a_run_folder_is_a_path(folder):
+    assert Path(folder) == folder.root
+
+
 def test_the_same_run_may_go_on_and_what_is_missing_comes_back(folder):
     folder.recipe.unlink()
     folder.start_or_resume({**IDENTITY, "notes": ["11 slides"]}, "name: default\n")

@@ -3,6 +3,7 @@
 ```
 TilewiseError
 ├── UsageError              wrong use: nothing was computed              exit code 2
+│   ├── ArgumentError       an argument of a public function; also a ValueError and a TypeError
 │   ├── RecipeError         unknown key, bad value, bad --set
 │   ├── CohortError         layout not understood, table at fault
 │   ├── FoldsError          the cohort cannot be split as asked
@@ -29,6 +30,10 @@ class TilewiseError(Exception):
 
 class UsageError(TilewiseError):
     """The caller asked for something that cannot be; nothing was computed."""
+
+
+class ArgumentError(UsageError, ValueError, TypeError):
+    """An argument of a public function is of another type or value than expected; names both."""
 
 
 class RecipeError(UsageError):

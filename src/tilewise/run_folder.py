@@ -20,9 +20,12 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths inside a run's folder."""
+    """Paths inside a run's folder; the object itself is the path of the folder."""
 
     root: Path
+
+    def __fspath__(self) -> str:
+        return str(self.root)
 
     @property
     def identity(self) -> Path:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tilewise.cohort import Cohort, Slide
 from tilewise.cohort.identifiers import identifier, means_missing
-from tilewise.errors import CohortError
+from tilewise.errors import ArgumentError, CohortError
 
 
 def labels_of(cohort):
@@ -52,6 +52,13 @@ def test_contract_to_train(contract):
         assert slide.mask_path == contract / "train_data" / slide.slide_id.replace("img", "mask")
     assert "test_data/ holds 2 slides" in notes_of(cohort)
     assert "masks of 3 of 3 slides beside them" in notes_of(cohort)
+
+
+def test_a_path_and_a_purpose_of_another_kind_are_refused(contract):
+    with pytest.raises(ArgumentError, match="purpose='test': give one of 'train', 'predict'"):
+        Cohort.discover(contract, purpose="test")
+    with pytest.raises(TypeError, match="expected the path of a folder or table, not int"):
+        Cohort.discover(3)
 
 
 @pytest.mark.parametrize("below", ["", "test_data"])

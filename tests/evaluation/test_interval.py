@@ -24,6 +24,15 @@ from tilewise.evaluation.sample import Sample
 from tilewise.evaluation.scores import score
 
 
+def test_an_estimate_unpacks_is_a_number_and_prints_with_its_interval() -> None:
+    estimate = Estimate(0.431, 0.377, 0.482)
+    assert (float(estimate), *estimate) == (0.431, 0.431, 0.377, 0.482)
+    assert (str(estimate), f"{estimate:.3f}") == ("0.43 (0.38 to 0.48)", "0.431 (0.377 to 0.482)")
+    undefined = Estimate(None, None, None)
+    assert math.isnan(float(undefined))
+    assert f"{undefined:.1%}" == "not defined"
+
+
 @pytest.mark.parametrize("num_units", [1, 3, 15, 400])
 def test_exact_limit_is_clopper_pearsons(num_units: int) -> None:
     expected = scipy.stats.binomtest(num_units, num_units).proportion_ci(0.95, method="exact").low

@@ -4,90 +4,28 @@ import numpy as np
 import pytest
 
 from tests.artifacts import rewrite_json
+from tests.inference.bundle_of import bags, classifier, member
 from tilewise.errors import ArtifactError
-from tilewise.extraction.bag import FeatureBag
 from tilewise.inference.classifier import ClassifierBundle, predict_bags, read_weights, stack
+from tilewise.inference.combiner import WeightedMean
+from tilewise.inference.ensemble import EnsembleClassifier
 from tilewise.inference.out_of_distribution import ReferenceDistribution
-from tilewise.models import FoldModel, HeadConfig, Standardisation
 from tilewise.stain import STANDARD
 
-CLASSES = ("A", "HER2(+), ünsure", "NA")
 
-
-def member(seed):
-    """Softmax regression on four features with random weights."""
-    generator = np.random.default_rng(seed)
-    weights = {
-        "weight": generator.normal(size=(3, 4)).astype(np.float32),
-        "bias": generator.normal(size=3).astype(np.float32),
-    }
-    from tilewise.models.heads import build_head
-
-    names = list(build_head(HeadConfig(), num_features=4, num_classes=3).state_dict())
-    weights = {name: weights[name.rsplit(".", 1)[-1]] for name in names}
-    return FoldModel(CLASSES, HeadConfig(), Standardisation(np.zeros(4, np.float32), np.ones(4, np.float32)), weights)
-
-
-def classifier(weights=(0.25, 0.75), **changes):
-    whole = ClassifierBundle(
-        members=tuple(member(seed) for seed in range(len(weights))),
-        weights=weights,
-        classes=CLASSES,
-        recipe={"name": "r", "tiles": {"size_px": 64}},
-        seed=3,
-        encoder={"card": "texture", "threads": 2},
-        label_counts={"A": 2, "NA": 5},
-        training_slides={"digest": "img 1.png"},
-    )
-    return replace(whole, **changes)
-
-
-def bags(*lengths):
-    generator = np.random.default_rng(9)
-    return {
-        f"s{number}": FeatureBag(
-            f"s{number}", generator.normal(size=(length, 4)).astype(np.float32), np.zeros((length, 4))
-        )
-        for number, length in enumerate(lengths)
-    }
-
-
-def softmax_of_tiles(model, features_ND):
-    weight, bias = (
-        next(array for name, array in model.weights.items() if name.endswith(end)) for end in ("weight", "bias")
-    )
-    logits = features_ND.astype(np.float64) @ weight.T.astype(np.float64) + bias
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
-
-
-def test_a_slide_is_the_mean_of_its_tiles_and_members_count_by_their_weight():
-    probabilities_SC, num_tiles = classifier().predict(bags(3, 1, 40))
-    members = classifier().members
-    expected = [
-        sum(
-            weight * softmax_of_tiles(model, bag.features_ND).mean(axis=0)
-            for weight, model in zip((0.25, 0.75), members, strict=True)
-        )
-        for bag in bags(3, 1, 40).values()
-    ]
-    np.testing.assert_allclose(probabilities_SC, expected, atol=1e-6)
-    assert num_tiles.tolist() == [3, 1, 40]
-
-
-def test_a_slide_is_predicted_alike_alone_and_among_others():
-    whole = bags(5, 1100, 17, 3)
-    together, _ = classifier().predict(whole)
-    for row, (name, bag) in zip(together, whole.items(), strict=True):
-        np.testing.assert_array_equal(classifier().predict({name: bag})[0][0], row)
-
-
-def test_what_was_saved_predicts_the_same_bytes(tmp_path):
+def test_what_was_saved_is_what_is_read(tmp_path):
     before = classifier()
     before.save(tmp_path)
     after = ClassifierBundle.load(tmp_path)
-    np.testing.assert_array_equal(after.predict(bags(5, 2))[0], before.predict(bags(5, 2))[0])
     assert replace(after, members=()) == replace(before, members=())
+    for read, written in zip(after.members, before.members, strict=True):
+        np.testing.assert_array_equal(predict_bags(read, bags(5, 2)), predict_bags(written, bags(5, 2)))
+
+
+def test_a_bundle_is_short_in_print():
+    assert repr(classifier()) == "<ClassifierBundle r: 2 heads, learnt from 7 slides>"
+    whole = EnsembleClassifier({"a": classifier(), "b": classifier()}, WeightedMean((0.5, 0.5)), "average")
+    assert repr(whole) == "<EnsembleClassifier: average of 2 runs>"
 
 
 @pytest.mark.parametrize(
@@ -158,21 +96,3 @@ def test_the_weights_are_read_without_the_members(tmp_path):
     classifier().save(tmp_path)
     (tmp_path / "member-0/model.safetensors").unlink()
     assert read_weights(tmp_path) == (0.25, 0.75)
-
-
-def test_each_member_predicts_from_its_own_look():
-    whole, generator = classifier(), np.random.default_rng(1)
-    bags_by_target = [
-        {
-            name: FeatureBag(name, generator.normal(size=(3, 4)).astype(np.float32), np.zeros((3, 4), np.int64))
-            for name in "ab"
-        }
-        for _ in range(2)
-    ]
-    expected = 0.25 * predict_bags(whole.members[0], bags_by_target[0]) + 0.75 * predict_bags(
-        whole.members[1], bags_by_target[1]
-    )
-    np.testing.assert_allclose(whole.predict(*bags_by_target)[0], expected, rtol=1e-12)
-    np.testing.assert_array_equal(
-        whole.predict(bags_by_target[0])[0], whole.predict(bags_by_target[0], bags_by_target[0])[0]
-    )

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.auditing.facts import SlideFacts
-from tilewise.auditing.finding import Decision, Finding, Findings
+from tilewise.auditing.finding import Decision, Decisions, Finding, Findings
 from tilewise.auditing.groups import infer_groups
 from tilewise.auditing.masks import MaskFacts
 from tilewise.auditing.repairs import RepairedSlide, RepairRequest, repair_slide
@@ -58,7 +58,7 @@ def apply_decisions(
         tuple(audited.values()),
         _classes(cohort, audited.values()),
         Findings(findings),
-        decisions,
+        Decisions(decisions),
         tuple(name for name in groups if name not in audited),
         failures,
         groups,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tilewise.auditing.finding import GRAVITY, Decision, Findings
+from tilewise.auditing.finding import GRAVITY, Decisions, Findings
 from tilewise.auditing.notes import NoteKind, note_kinds
 from tilewise.cohort import Slide
 from tilewise.execution import Failure
@@ -79,7 +79,7 @@ class AuditedCohort:
     slides: tuple[AuditedSlide, ...]
     classes: tuple[str, ...]
     findings: Findings
-    decisions: tuple[Decision, ...]
+    decisions: Decisions
     dropped: tuple[str, ...]
     failures: tuple[Failure, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)

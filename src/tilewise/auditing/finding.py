@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ KINDS = COPIES | {
 """Every kind of finding there is."""
 INVERT: Final = "invert"
 """The value of `fix-mask` where a mask is used the other way round."""
+_MOST_ROWS = 40
 TWIN_HERE = "its clean twin"
 """Said of ink that is not repaired because the slide goes as a copy."""
 
@@ -48,18 +51,6 @@ class Finding:
         return f"{self.proposal}: {self.value}" if self.value else self.proposal
 
 
-class Findings(tuple[Finding, ...]):
-    """Findings about the slides of a cohort, a tuple."""
-
-    __slots__ = ()
-
-    def to_frame(self) -> pd.DataFrame:
-        """A row for each finding: slide, kind, other, proposal, confidence, evidence, value."""
-        import pandas as pd
-
-        return pd.DataFrame([asdict(finding) for finding in self], columns=list(Finding.__dataclass_fields__))
-
-
 @dataclass(frozen=True)
 class Decision:
     """What is done about a finding. `value` holds the new label of `relabel`, and `invert` of a `fix-mask` that does.
@@ -80,3 +71,48 @@ class Decision:
     def inverts(self) -> bool:
         """Whether the slide's mask is used the other way round."""
         return self.decision == "fix-mask" and self.value == INVERT
+
+
+class Findings(tuple[Finding, ...]):
+    """Findings about the slides of a cohort, a tuple."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return _counted("Findings", [finding.kind for finding in self])
+
+    def _repr_html_(self) -> str:
+        """The table, for notebooks."""
+        return str(self.to_frame().to_html(index=False, max_rows=_MOST_ROWS))
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each finding: slide, kind, other, proposal, confidence, evidence, value."""
+        return _frame(Finding, self)
+
+
+class Decisions(tuple[Decision, ...]):
+    """What is done about the findings of a cohort, a tuple."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return _counted("Decisions", [decision.decision for decision in self])
+
+    def _repr_html_(self) -> str:
+        """The table, for notebooks."""
+        return str(self.to_frame().to_html(index=False, max_rows=_MOST_ROWS))
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each decision: slide, finding, proposal, decision, value, reason, author, time."""
+        return _frame(Decision, self)
+
+
+def _counted(name: str, words: Sequence[str]) -> str:
+    counts = ", ".join(f"{word} {num}" for word, num in Counter(words).most_common())
+    return f"<{name}: {len(words)}{f' ({counts})' if counts else ''}>"
+
+
+def _frame(kind: type[Finding | Decision], items: Iterable[Finding | Decision]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame([asdict(item) for item in items], columns=[field.name for field in fields(kind)])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 from tilewise.cohort.assemble import assemble
 from tilewise.cohort.faults import Faults, abbreviate
@@ -14,8 +16,11 @@ from tilewise.cohort.layouts import find_layout, has_both_parts, table_source
 from tilewise.cohort.missing import declared_classes, without_missing
 from tilewise.cohort.slide import Purpose, Slide
 from tilewise.cohort.table import TABLE_SUFFIXES
-from tilewise.errors import CohortError
+from tilewise.errors import ArgumentError, CohortError
 from tilewise.wording import count
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,24 @@ class Cohort:
 
         return cohort_html(self.root.name, self.slides, self.classes)
 
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each slide: slide, path, mask, label, group, split, and the table's further columns."""
+        import pandas as pd
+
+        rows = [
+            {
+                "slide": slide.slide_id,
+                "path": str(slide.path),
+                "mask": None if slide.mask_path is None else str(slide.mask_path),
+                "label": slide.label,
+                "group": slide.group,
+                "split": slide.split,
+            }
+            for slide in self.slides
+        ]
+        further = [{name: value for name, value in slide.extra.items() if name not in rows[0]} for slide in self.slides]
+        return pd.DataFrame([row | more for row, more in zip(rows, further, strict=True)])
+
     @classmethod
     def discover(cls, path: Path | str, *, purpose: Purpose = "train") -> Cohort:
         """Find slides, masks and labels in a folder, or read them from a table.
@@ -64,11 +87,16 @@ class Cohort:
 
         Raises:
             CohortError: no layout fits, two fit, or the table has faults; every fault is listed.
+            ArgumentError: `path` is no path, or there is no such purpose.
 
         Example:
             >>> tw.Cohort.discover("my_cohort")
             <Cohort my_cohort: 12 slides (A 6, B 6)>
         """
+        if purpose not in get_args(Purpose):
+            raise ArgumentError(f"purpose={purpose!r}: give one of {', '.join(map(repr, get_args(Purpose)))}")
+        if not isinstance(path, str | os.PathLike):
+            raise ArgumentError(f"path: expected the path of a folder or table, not {type(path).__name__}")
         path = Path(path).absolute()
         if path.is_dir():
             source = find_layout(path, purpose)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -14,12 +14,16 @@ from tilewise.evaluation.interval import Estimate
 from tilewise.evaluation.results import FoldMean, Scores, SlideLoss
 from tilewise.metrics import PrimaryMetric
 from tilewise.store import read_json, write_json
+from tilewise.wording import count
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SCHEMA = "tilewise.evaluation"
 _VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Scores of a run; `macro_f1` and its like are those of `out_of_fold`.
 
@@ -41,6 +45,14 @@ class Evaluation:
     metric: PrimaryMetric = "macro_f1"
     highest_losses: tuple[SlideLoss, ...] = ()
     holdout: Scores | None = None
+
+    def __repr__(self) -> str:
+        scores = self.out_of_fold
+        commonest = scores.baselines.commonest.estimate(self.metric)
+        return (
+            f"<Evaluation of {count(scores.num_slides, 'slide')} in {count(len(self.folds), 'fold')}: {self.metric} "
+            f"{self.primary}; always the commonest class {format(float(commonest), '.2f')}>"
+        )
 
     @property
     def primary(self) -> Estimate:
@@ -71,6 +83,24 @@ class Evaluation:
     def auroc_macro(self) -> Estimate:
         """Mean one-against-all AUROC over classes, out of fold."""
         return self.out_of_fold.auroc_macro
+
+    def to_frame(self) -> pd.DataFrame:
+        """All scores with their intervals, and what guessing scores, in one table.
+
+        Columns: slides (`out_of_fold`, `holdout`, `fold_0`...), class (None for all of them), metric, value, low, high,
+        commonest and random (the score of guessing so, of the metrics over all classes).
+        """
+        import pandas as pd
+
+        holdout = {} if self.holdout is None else {"holdout": self.holdout}
+        folds = {f"fold_{number}": scores for number, scores in enumerate(self.folds)}
+        columns = ["slides", "class", "metric", "value", "low", "high", "commonest", "random"]
+        rows = [
+            {"slides": slides, **row}
+            for slides, scores in {"out_of_fold": self.out_of_fold, **holdout, **folds}.items()
+            for row in scores.rows()
+        ]
+        return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[3:], "float64"))
 
     def to_json(self) -> dict[str, Any]:
         """What `evaluation.json` holds; `baselines`, `per_class` and `confusion` out of fold also stand at the top."""

@@ -14,6 +14,7 @@ for n units stands in: the error rate that would have shown itself with probabil
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,16 +26,35 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its confidence interval; all None where the number is not defined."""
+    """A number and its confidence interval, of 95 % unless the recipe's `evaluation.level` says otherwise.
+
+    All three are None where the number is not defined. An estimate unpacks into them, is its value as a `float` (nan
+    where it is not defined), and prints with as many digits as asked for, two by default.
+
+    Example:
+        >>> value, low, high = estimate = tw.Estimate(0.431, 0.377, 0.482)
+        >>> float(estimate), f"{estimate}", f"{estimate:.1%}"
+        (0.431, '0.43 (0.38 to 0.48)', '43.1% (37.7% to 48.2%)')
+    """
 
     value: float | None
     low: float | None
     high: float | None
 
-    def __str__(self) -> str:
+    def __iter__(self) -> Iterator[float | None]:
+        return iter((self.value, self.low, self.high))
+
+    def __float__(self) -> float:
+        return math.nan if self.value is None else self.value
+
+    def __format__(self, spec: str) -> str:
         if self.value is None or self.low is None or self.high is None:
             return "not defined"
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        spec = spec or ".2f"
+        return f"{self.value:{spec}} ({self.low:{spec}} to {self.high:{spec}})"
+
+    def __str__(self) -> str:
+        return format(self)
 
 
 UNDEFINED = Estimate(None, None, None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from tilewise.evaluation.interval import Estimate
+from tilewise.metrics import METRIC_NAMES
+from tilewise.wording import count
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class IntervalMethod:
     unit: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scores(Metrics):
     """Scores of one set of slides.
 
@@ -110,6 +113,23 @@ class Scores(Metrics):
     num_groups: int
     interval: IntervalMethod
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Scores of {count(self.num_slides, 'slide')}: macro_f1 {self.macro_f1}, accuracy {self.accuracy}>"
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """See `Evaluation.to_frame`; a row for each metric, then the classes'."""
+        for metric in METRIC_NAMES:
+            guessing = {
+                "commonest": self.baselines.commonest.estimate(metric).value,
+                "random": self.baselines.random.estimate(metric).value,
+            }
+            yield {"class": None, "metric": metric, **asdict(self.estimate(metric)), **guessing}
+        yield {"class": None, "metric": "log_loss", "value": self.log_loss}
+        for name, scores in self.per_class.items():
+            for metric in ("precision", "recall", "f1", "auroc"):
+                yield {"class": name, "metric": metric, **asdict(getattr(scores, metric))}
+            yield {"class": name, "metric": "log_loss", "value": scores.log_loss}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tilewise.models.networks import NetworkModel
 from tilewise.segment.segmenter import Segmenter, segmenter_digest
 from tilewise.stain.profile import StainProfile
 from tilewise.store import digest_file, read_json, write_json
+from tilewise.wording import count
 
 Member = FoldModel | NetworkModel
 Item = TypeVar("Item")
@@ -30,7 +31,7 @@ _SEGMENTER = "segmenter"
 _AGAIN = "train the run again"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClassifierBundle:
     """The models of a run's folds, with equal or given weights.
 
@@ -62,20 +63,10 @@ class ClassifierBundle:
     segmenter: Path | None = None
     reference_distribution: ReferenceDistribution | None = None
 
-    def predict(self, *bags: Mapping[str, FeatureBag]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        """Heads on features: what each says of the slides, then the weighted mean over members.
-
-        Args:
-            bags: slide -> its feature bag; once, or where each member has a target of its own, once for each.
-
-        Returns:
-            float64 (S, C), rows in the order of the bags, and the number of tiles, int64 (S,).
-        """
-        heads = [member for member in self.members if isinstance(member, FoldModel)]
-        pairs = zip(heads, for_each(bags, heads), strict=True)
-        probabilities_MSC = np.stack([predict_bags(head, own) for head, own in pairs])
-        num_tiles_S = np.array([len(bag.features_ND) for bag in bags[0].values()], dtype=np.int64)
-        return self.weigh(probabilities_MSC), num_tiles_S
+    def __repr__(self) -> str:
+        kind = "network" if isinstance(self.members[0], NetworkModel) else "head"
+        learnt = f"learnt from {count(sum(self.label_counts.values()), 'slide')}"
+        return f"<ClassifierBundle {self.recipe['name']}: {count(len(self.members), kind)}, {learnt}>"
 
     def weigh(self, probabilities_MSC: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The weighted mean over members, float64 (S, C)."""

@@ -14,6 +14,7 @@ from tilewise.errors import ArtifactError
 from tilewise.inference.classifier import CLASSIFIER_NAME, ClassifierBundle
 from tilewise.inference.combiner import Combiner, WeightedMean, load_combiner
 from tilewise.store import atomic_path, digest_file, read_json, write_json
+from tilewise.wording import count
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,7 +24,7 @@ _FILE = "ensemble.json"
 _AGAIN = "run `tilewise ensemble` again"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EnsembleClassifier:
     """Classifiers of several runs and what makes one prediction of theirs.
 
@@ -36,6 +37,9 @@ class EnsembleClassifier:
     parts: Mapping[str, ClassifierBundle]
     combiner: Combiner
     method: str
+
+    def __repr__(self) -> str:
+        return f"<EnsembleClassifier: {self.method} of {count(len(self.parts), 'run')}>"
 
     @property
     def classes(self) -> tuple[str, ...]:

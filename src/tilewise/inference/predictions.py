@@ -11,13 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tilewise.store import read_table, write_table
+from tilewise.wording import count
 
 _SCHEMA = "tilewise.predictions"
 _VERSION = 1
 PREFIX = "p_"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Predictions:
     """Probabilities per slide.
 
@@ -29,6 +30,15 @@ class Predictions:
 
     table: pd.DataFrame
     classes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{part} {num}" for part, num in self.table["part"].value_counts(sort=False).items())
+        return f"<Predictions of {count(self.table['slide'].nunique(), 'slide')}: {parts}>"
+
+    @property
+    def out_of_fold(self) -> Predictions:
+        """Those of the test parts: each slide once, by the one model that knew neither it nor its group."""
+        return Predictions(self.table[self.table["part"] == "test"].reset_index(drop=True), self.classes)
 
     @classmethod
     def of(

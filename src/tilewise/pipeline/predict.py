@@ -25,12 +25,13 @@ from tilewise.inference.predictions import PREFIX
 from tilewise.inference.submission import write_submission
 from tilewise.pipeline.run_predictor import NewSlides, RunPrediction, RunPredictor
 from tilewise.store import check_out_file, write_text
+from tilewise.wording import count
 
 # Suffixes that promise another format.
 _OTHER_TABLES = frozenset({".parquet", ".xlsx", ".json", ".tsv"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PredictionResult:
     """What became of new slides.
 
@@ -48,6 +49,16 @@ class PredictionResult:
     warnings: tuple[str, ...]
     failures: tuple[Failure, ...]
     slide_notes: tuple[NoteKind, ...] = ()
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {num}" for name, num in self.counts().items())
+        unclassified = f"; {len(self.unclassified())} not classified" if self.unclassified() else ""
+        warnings = f"; {count(len(self.warnings), 'warning')}" if self.warnings else ""
+        return f"<PredictionResult: {count(len(self.table), 'slide')} ({counts}){unclassified}{warnings}>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """A copy of the table, a row for each slide."""
+        return self.table.copy()
 
     def counts(self) -> dict[str, int]:
         """Class -> number of slides that were looked at and predicted so."""

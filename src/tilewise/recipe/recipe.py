@@ -60,6 +60,13 @@ class Recipe(BaseModel):
     ensemble: EnsembleConfig = Field(default_factory=EnsembleConfig)
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
 
+    def __repr__(self) -> str:
+        trained = "a head on features" if self.training.input == "features" else "a network on tiles"
+        return f"<Recipe {self.name}: encoder {self.encoder.name}, {self.head.kind} head, trains {trained}>"
+
+    def __str__(self) -> str:
+        return repr(self)
+
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
         check_pooling(self.head, self.training)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ class Checkpoint:
         schedule: of `build_schedule`.
         ema: the average of the weights, if there is one.
         scaler: of the loss, if there is one.
-        generators: every generator that is drawn from across batches, by name.
     """
 
     module: nn.Module
@@ -39,7 +38,6 @@ class Checkpoint:
     schedule: Schedule
     ema: Ema | None = None
     scaler: torch.amp.GradScaler | None = None
-    generators: Mapping[str, torch.Generator] = field(default_factory=dict)
 
     def save(self, path: Path, description: Mapping[str, Any]) -> None:
         """Write the state as safetensors, `description` in its header: plain data, as epoch, inputs and history."""
@@ -63,7 +61,7 @@ class Checkpoint:
         """Put the state back and return what was told of it. A file that does not fit leaves all as it is.
 
         Raises:
-            ArtifactError: the file is missing, damaged, or of another network, optimiser or set of generators.
+            ArtifactError: the file is missing, damaged, or of another network or optimiser.
         """
         tensors, header = _read(path)
         saved = header["optimizer"]
@@ -78,8 +76,6 @@ class Checkpoint:
             self.ema.load_state_dict(_under("ema.", tensors))
         if self.scaler is not None:
             self.scaler.load_state_dict(header["scaler"])
-        for name, generator in self.generators.items():
-            generator.set_state(tensors[f"generator.{name}"])
         description: dict[str, Any] = header["about"]
         return description
 
@@ -87,7 +83,7 @@ class Checkpoint:
         tensors = {f"module.{name}": tensor for name, tensor in self.module.state_dict().items()}
         if self.ema is not None:
             tensors |= {f"ema.{name}": tensor for name, tensor in self.ema.state_dict().items()}
-        return tensors | {f"generator.{name}": each.get_state() for name, each in self.generators.items()}
+        return tensors
 
 
 def digest_tensors(tensors: Mapping[str, Tensor]) -> str:
