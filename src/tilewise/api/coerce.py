@@ -1,10 +1,16 @@
-"""What callers may give in more than one form, in the form that the rooms take."""
+"""What callers give to public verbs: types are checked, and what has more than one form is brought into one."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from tilewise.errors import ArgumentError
 from tilewise.recipe import Recipe, load_recipe
 from tilewise.run_folder import RunFolder
 
@@ -13,25 +19,78 @@ if TYPE_CHECKING:
     from tilewise.cohort.slide import Purpose
     from tilewise.pipeline.run import Run
 
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+_PATH = ((str, os.PathLike), "a path")
+_NUMBER = ((Integral,), "a whole number")
+#: Parameters that mean the same in every verb: the types of each, in words, and the least of numbers.
+_EXPECTED: dict[str, tuple[tuple[type, ...], str, int | None]] = {
+    **dict.fromkeys(("out", "decisions", "preview"), (*_PATH, None)),
+    "seed": (*_NUMBER, 0),
+    "workers": (*_NUMBER, 1),
+    "top": (*_NUMBER, 1),
+    "offline": ((bool,), "True or False", None),
+}
+
+
+def checked(verb: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Refuse arguments of another type than the verb takes, before any work."""
+    signature = inspect.signature(verb)
+
+    @functools.wraps(verb)
+    def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        for name, value in signature.bind(*args, **kwargs).arguments.items():
+            if name in _EXPECTED and not (value is None and signature.parameters[name].default is None):
+                _check(f"{verb.__name__}: {name}={value!r}", value, *_EXPECTED[name])
+        return verb(*args, **kwargs)
+
+    return call
+
 
 def to_cohort(cohort: Cohort | Path | str, *purposes: Purpose) -> Cohort:
     """A cohort, discovered as the first of the purposes that it serves: with labels (`train`), or slides alone."""
     from tilewise.cohort import Cohort
     from tilewise.cohort.cohort import discover_any
 
-    return cohort if isinstance(cohort, Cohort) else discover_any(Path(cohort), purposes)
+    if isinstance(cohort, Cohort):
+        return cohort
+    return discover_any(_expect_path(cohort, "cohort", "a Cohort, or the path of a folder or table"), purposes)
 
 
-def to_folder(run: Run | Path | str) -> RunFolder:
+def to_folder(run: Run | RunFolder | Path | str) -> RunFolder:
     """The folder of a run."""
-    return RunFolder(Path(run)) if isinstance(run, Path | str) else run.folder
+    from tilewise.pipeline.run import Run
+
+    if isinstance(run, Run | RunFolder):
+        return run.folder if isinstance(run, Run) else run
+    return RunFolder(_expect_path(run, "run", "a Run, or the path of its folder"))
 
 
-def to_recipe(recipe: Recipe | str) -> Recipe:
-    """A recipe, loaded by name or path."""
+def to_recipe(recipe: Recipe | Mapping[str, Any] | Path | str) -> Recipe:
+    """A recipe, loaded by name or path, or from its keys."""
     return recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
 
 
 def to_path(path: Path | str | None) -> Path | None:
     """A path, where one is given."""
     return None if path is None else Path(path)
+
+
+def _check(argument: str, value: Any, types: tuple[type, ...], expected: str, least: int | None) -> None:
+    is_right = isinstance(value, types)
+    if least is not None:  # True is no number here
+        is_right = is_right and not isinstance(value, bool) and value >= least
+        expected = f"{expected} from {least}"
+    if not is_right:
+        raise ArgumentError(f"{argument}: expected {expected}")
+
+
+def _expect_path(value: object, name: str, expected: str) -> Path:
+    if not isinstance(value, str | os.PathLike):
+        raise ArgumentError(f"{name}: expected {expected}, not {_name_type(value)}")
+    return Path(value)
+
+
+def _name_type(value: object) -> str:
+    return f"a {type(value).__name__}" if value is not None else "None"

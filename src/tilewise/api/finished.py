@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tilewise.api.coerce import to_folder, to_path
+from tilewise.api.coerce import checked, to_folder, to_path
 
 if TYPE_CHECKING:
     from tilewise.evaluation.evaluation import Evaluation
@@ -42,6 +42,7 @@ def evaluate(run: Run | Path | str) -> Evaluation:
     )
 
 
+@checked
 def report(run: Run | Path | str, *, out: Path | str | None = None) -> Path:
     """Write a run's HTML report again, into the run or to `out`; returns where.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
-from tilewise.api.coerce import to_cohort, to_folder, to_path, to_recipe
+from tilewise.api.coerce import checked, to_cohort, to_folder, to_path, to_recipe
+from tilewise.errors import ArgumentError
 from tilewise.recipe import DEFAULT, Recipe
 from tilewise.store import check_out_place, check_outside_runs
 
@@ -31,9 +33,10 @@ def _check_run(out: Path, *cohorts: Cohort) -> None:
     check_outside_runs(out)
 
 
+@checked
 def train(
     cohort: Cohort | Path | str,
-    recipe: Recipe | str = DEFAULT,
+    recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
     *,
     out: Path | str | None = None,
     seed: int = 0,
@@ -45,7 +48,7 @@ def train(
 
     Args:
         cohort: what was discovered, or a folder or table to discover.
-        recipe: a recipe, or a packaged name or YAML file.
+        recipe: a recipe, a packaged name, a YAML file, or keys as in one.
         out: folder of the run; it must be new, empty, or hold this very run. None takes `runs/COHORT-RECIPE`.
         seed: of everything random; 0 is a seed.
         decisions: a decisions.csv of an audit that a person edited.
@@ -79,9 +82,10 @@ def train(
     return pipeline.train(recipe, folder, SharedStages(cohort, seed, Resources(workers, offline), to_path(decisions)))
 
 
+@checked
 def sweep(
     cohort: Cohort | Path | str,
-    grid: Grid | str,
+    grid: Grid | Path | str,
     *,
     out: Path | str,
     seed: int = 0,
@@ -111,6 +115,8 @@ def sweep(
     from tilewise.sweep.sweep import sweep_cohort
     from tilewise.sweep.variants import variants_of
 
+    if not isinstance(grid, Grid | str | os.PathLike):
+        raise ArgumentError(f"grid: expected a Grid, a packaged name or a YAML file, not a {type(grid).__name__}")
     chosen = grid if isinstance(grid, Grid) else load_grid(grid)
     variants = variants_of(chosen, offline=offline)
     for notice in notices(variants):
@@ -120,6 +126,7 @@ def sweep(
     return sweep_cohort(chosen, variants, Path(out), shared)
 
 
+@checked
 def ensemble(runs: Sequence[Run | Path | str], method: Method = "average", *, out: Path | str, seed: int = 0) -> Run:
     """Combine finished runs of the same cohort and folds into one run, fitted on their `validation` predictions alone.
 
@@ -134,13 +141,19 @@ def ensemble(runs: Sequence[Run | Path | str], method: Method = "average", *, ou
             another run.
         ArtifactError: a run is damaged.
     """
+    from tilewise.ensemble.methods import Method
     from tilewise.pipeline.ensemble import EnsembleOptions
     from tilewise.pipeline.ensemble import ensemble as combine
 
+    if isinstance(runs, str | os.PathLike):
+        raise ArgumentError(f"runs: expected several runs or their folders, not one path ({os.fspath(runs)})")
+    if method not in get_args(Method):
+        raise ArgumentError(f"method={method!r}: give one of {', '.join(get_args(Method))}")
     _check_run(Path(out))
     return combine([to_folder(run) for run in runs], EnsembleOptions(Path(out), method, seed))
 
 
+@checked
 def predict(
     run: Run | Path | str,
     cohort: Cohort | Path | str,
@@ -178,6 +191,7 @@ def predict(
     return pipeline.predict(classifier, cohort, out=to_path(out), workers=workers, offline=offline)
 
 
+@checked
 def explain(
     run: Run | Path | str,
     cohort: Cohort | Path | str,
@@ -207,6 +221,8 @@ def explain(
     from tilewise.inference.ensemble import load_classifier
     from tilewise.pipeline.explain import explain as pipeline
 
+    if config is not None and not isinstance(config, ExplainConfig):
+        raise ArgumentError(f"config: expected an ExplainConfig or None, not a {type(config).__name__}")
     folder = to_folder(run)
     folder.require_finished()
     classifier, cohort = load_classifier(folder.model), to_cohort(cohort, "predict")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilewise.api.coerce import to_cohort, to_path, to_recipe
+from tilewise.api.coerce import checked, to_cohort, to_path, to_recipe
 from tilewise.recipe import DEFAULT, Recipe
 
 if TYPE_CHECKING:
@@ -19,29 +19,38 @@ if TYPE_CHECKING:
     from tilewise.tiles.tileset import TileSet
 
 
+@checked
 def synth(out: Path | str, options: Mapping[str, Any] | None = None, *, workers: int | None = None) -> SynthSummary:
-    """Draw a synthetic cohort with known truth; `options` are fields of `SynthConfig`.
+    """Draw a synthetic cohort with known truth.
+
+    Args:
+        out: folder of the cohort; the same call finishes one that was stopped.
+        options: keys of `SynthConfig`, such as `num_slides`, with their values.
+        workers: processes; None takes every processor.
 
     Raises:
         UsageError: an option is unknown or out of bounds, or `out` holds something else.
     """
     from pydantic import ValidationError
 
-    from tilewise.errors import UsageError
+    from tilewise.errors import ArgumentError, UsageError
+    from tilewise.recipe.faults import explain as describe_faults
     from tilewise.synthetic.cohort import write_cohort
     from tilewise.synthetic.config import SynthConfig
 
+    if options is not None and not isinstance(options, Mapping):
+        raise ArgumentError(f"options: expected a mapping such as {{'num_slides': 20}}, not a {type(options).__name__}")
     try:
-        config = SynthConfig.model_validate(options or {})
+        config = SynthConfig.model_validate(dict(options or {}))
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise UsageError(f"synth: {faults}; correct these options") from error
+        raise UsageError(f"synth: {describe_faults(error, {}, SynthConfig)}") from error
     return write_cohort(Path(out), config, workers=workers)
 
 
+@checked
 def audit(
     cohort: Cohort | Path | str,
-    recipe: Recipe | str = DEFAULT,
+    recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
     *,
     out: Path | str | None = None,
     decisions: Path | str | None = None,
@@ -52,7 +61,7 @@ def audit(
 
     Args:
         cohort: what was discovered, or a folder or table to discover; slides without labels can be audited too.
-        recipe: a recipe, or a packaged name or YAML file; its `audit` section counts.
+        recipe: a recipe, a packaged name, a YAML file, or keys as in one; its `audit` section counts.
         out: where `findings.parquet`, `decisions.csv`, `report.html` and `repaired/` go; None writes nothing.
         decisions: a decisions.csv that a person edited; its rows win over proposals.
         against: another cohort (the test slides, say) that must share no slide with this one.
@@ -97,6 +106,7 @@ def audit(
     return audited
 
 
+@checked
 def similar(
     cohort: Cohort | Path | str,
     to: Path | str,
@@ -146,9 +156,10 @@ def similar(
     return result
 
 
+@checked
 def segment(
     cohort: Cohort | Path | str,
-    recipe: Recipe | str = DEFAULT,
+    recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
     *,
     out: Path | str | None = None,
     seed: int = 0,
@@ -160,7 +171,7 @@ def segment(
 
     Args:
         cohort: what was discovered, or a folder or table to discover; it needs no labels.
-        recipe: a recipe, or a packaged name or YAML file; its `audit` and `segment` sections count.
+        recipe: a recipe, a packaged name, a YAML file, or keys as in one; its `audit` and `segment` sections count.
         out: folder for masks, `segment.json`, `segment.html` and the `cohort.csv` to train with; None writes nothing.
         seed: of everything random; 0 is a seed.
         decisions: a decisions.csv of an audit that a person edited.
@@ -190,9 +201,10 @@ def segment(
     return made
 
 
+@checked
 def tiles(
     cohort: Cohort | Path | str,
-    recipe: Recipe | str = DEFAULT,
+    recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
     *,
     out: Path | str | None = None,
     preview: Path | str | None = None,
@@ -203,7 +215,7 @@ def tiles(
 
     Args:
         cohort: what was discovered, or a folder or table to discover; it needs no labels.
-        recipe: a recipe, or a packaged name or YAML file; its `audit` and `tiles` sections count.
+        recipe: a recipe, a packaged name, a YAML file, or keys as in one; its `audit` and `tiles` sections count.
         out: Parquet table with a row for each tile; None writes nothing.
         preview: an HTML page with the tiles drawn on the slides; None writes nothing.
         decisions: a decisions.csv of an audit that a person edited.

@@ -46,8 +46,12 @@ class ResolvedRecipe:
         return "\n".join([*comments, self.recipe.to_yaml()])
 
 
-def load_recipe(name_or_path: str | Path = DEFAULT, overrides: Iterable[str] = ()) -> Recipe:
-    """Load a packaged recipe by name, or one from a YAML file, and apply `a.b=value` overrides.
+def load_recipe(source: str | Path | Mapping[str, Any] = DEFAULT, overrides: Iterable[str] = ()) -> Recipe:
+    """Load a recipe and apply `a.b=value` overrides.
+
+    Args:
+        source: the name of a packaged recipe, the path of a YAML file, or the keys that such a file would hold.
+        overrides: as `--set` takes them, one string each.
 
     Raises:
         RecipeError: no such recipe, not YAML, an unknown key, or a value out of bounds; every fault is listed.
@@ -55,24 +59,30 @@ def load_recipe(name_or_path: str | Path = DEFAULT, overrides: Iterable[str] = (
     Example:
         >>> tw.load_recipe("default", ["tiles.size_px=256"]).tiles.size_px
         256
+        >>> tw.load_recipe({"extends": "default", "name": "large tiles", "tiles": {"size_px": 256}}).tiles.size_px
+        256
     """
-    return resolve_recipe(name_or_path, overrides).recipe
+    return resolve_recipe(source, overrides).recipe
 
 
-def resolve_recipe(name_or_path: str | Path = DEFAULT, overrides: Iterable[str] = ()) -> ResolvedRecipe:
+def resolve_recipe(source: str | Path | Mapping[str, Any] = DEFAULT, overrides: Iterable[str] = ()) -> ResolvedRecipe:
     """As `load_recipe`, and say what the recipe extends.
 
     Raises:
         RecipeError: no such recipe, not YAML, an unknown key, or a value out of bounds; every fault is listed.
     """
-    sources, overrides = read_sources(name_or_path), tuple(overrides)
+    if isinstance(overrides, str | Mapping):
+        raise RecipeError(
+            f"overrides: expected strings such as ['tiles.size_px=256'], not {overrides!r}; `Recipe.with_` takes values"
+        )
+    files, overrides = read_sources(source), tuple(overrides)
     layers = Layers()
-    for source in sources:
-        layers.lay(source)
+    for file in files:
+        layers.lay(file)
     for override in overrides:
         layers.override(override)
-    recipe = _validate(layers.data, str(name_or_path), layers.origins)
-    return ResolvedRecipe(recipe, tuple(reversed(sources)), overrides)
+    recipe = _validate(layers.data, files[-1].origin, layers.origins)
+    return ResolvedRecipe(recipe, tuple(reversed(files)), overrides)
 
 
 def parse_recipe(data: Mapping[str, Any], origin: str = "recipe") -> Recipe:

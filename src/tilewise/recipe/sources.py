@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -15,6 +16,7 @@ import yaml
 from tilewise.errors import RecipeError
 
 EXTENDS = "extends"
+_KEYS = "the keys of the recipe"
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,18 @@ def packaged_recipes() -> dict[str, str]:
     return {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in files}
 
 
-def read_sources(name_or_path: str | Path) -> tuple[RecipeFile, ...]:
+def read_sources(source: str | Path | Mapping[str, Any]) -> tuple[RecipeFile, ...]:
     """A recipe's file, and before it those it extends, the one that extends nothing first.
 
     Raises:
         RecipeError: one of them is not there or not YAML, or they extend each other in a circle.
     """
-    sources = [_read(str(name_or_path), None)]
+    if isinstance(source, Mapping):
+        sources = [_source(_KEYS, dict(source), Path())]
+    elif isinstance(source, str | os.PathLike):
+        sources = [_read(str(source), None)]
+    else:
+        raise RecipeError(f"expected a Recipe, a name, a YAML file or keys as in one, not a {type(source).__name__}")
     places = [_place(sources[0])]
     while sources[-1].extends is not None:
         child = sources[-1]
@@ -78,7 +85,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def _read(name: str, folder: Path | None) -> RecipeFile:
     packaged = packaged_recipes()
     if name in packaged:
-        return _source(name, packaged[name], None)
+        return _source(name, _mapping(packaged[name], name), None)
     path = Path(name) if folder is None else folder / Path(name).expanduser()
     if path.suffix not in {".yaml", ".yml"} and not path.is_file():
         raise RecipeError(
@@ -89,11 +96,10 @@ def _read(name: str, folder: Path | None) -> RecipeFile:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot read this recipe ({error}); give a YAML file or a packaged name") from error
-    return _source(str(path), text, path.parent)
+    return _source(str(path), _mapping(text, str(path)), path.parent)
 
 
-def _source(origin: str, text: str, folder: Path | None) -> RecipeFile:
-    data = _mapping(text, origin)
+def _source(origin: str, data: dict[str, Any], folder: Path | None) -> RecipeFile:
     extends = data.pop(EXTENDS, None)
     if extends is not None and not (isinstance(extends, str) and extends):
         raise RecipeError(f"{origin}: extends: give one recipe, its packaged name or its path, not {extends!r}")
