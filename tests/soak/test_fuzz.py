@@ -162,7 +162,7 @@ def test_aliases_within_aliases_do_not_unfold_without_end(place, doors):
 @pytest.mark.soak
 @pytest.mark.parametrize("kind", _KINDS)
 def test_many_damaged_files_end_in_named_errors(kind, place, doors):
-    _fuzz(kind, place, doors, settings(_LONG, max_examples=1500 if kind in {"image", "mask"} else 500))
+    _fuzz(kind, place, doors, settings(_LONG, max_examples=3500 if kind in {"image", "mask"} else 1200))
 
 
 @pytest.mark.soak
