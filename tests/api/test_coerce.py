@@ -20,7 +20,7 @@ from tilewise.errors import ArgumentError, RecipeError, UsageError
         (lambda: tw.report("run", out=3), "report: out=3: expected a path"),
         (lambda: api.sweep("cohort", "heads", out=None), "sweep: out=None: expected a path"),
         (lambda: api.sweep("cohort", ["heads"], out="x"), "grid: expected a Grid, .* not a list"),
-        (lambda: tw.evaluate(7), "run: expected a Run, or the path of its folder, not a int"),
+        (lambda: tw.evaluate(7), "run: expected a Run, or the path of its folder, not an int"),
         (lambda: api.ensemble("runs/a", out="x"), r"runs: expected several runs or their folders, not one path"),
         (lambda: api.ensemble(["a", "b"], "vote", out="x"), "method='vote': give one of average, weighted, greedy"),
         (lambda: api.explain("run", "cohort", out="x", config={}), "config: expected an ExplainConfig or None, not a"),

@@ -15,9 +15,12 @@ from tilewise.recipe import Recipe, load_recipe
 from tilewise.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from tilewise.auditing.cohort import AuditedCohort
+    from tilewise.auditing.config import AuditConfig
     from tilewise.cohort import Cohort
     from tilewise.cohort.slide import Purpose
     from tilewise.pipeline.run import Run
+    from tilewise.pipeline.shared_stages import Resources, SharedStages
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -50,12 +53,53 @@ def checked(verb: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
 
 def to_cohort(cohort: Cohort | Path | str, *purposes: Purpose) -> Cohort:
     """A cohort, discovered as the first of the purposes that it serves: with labels (`train`), or slides alone."""
+    from tilewise.auditing.cohort import AuditedCohort
     from tilewise.cohort import Cohort
     from tilewise.cohort.cohort import discover_any
 
     if isinstance(cohort, Cohort):
         return cohort
+    if isinstance(cohort, AuditedCohort):
+        raise ArgumentError("cohort: expected the cohort itself, not its audit; that is `audit.origin.cohort`")
     return discover_any(_expect_path(cohort, "cohort", "a Cohort, or the path of a folder or table"), purposes)
+
+
+def to_stages(
+    cohort: AuditedCohort | Cohort | Path | str,
+    *purposes: Purpose,
+    audit: AuditConfig | None = None,
+    decisions: Path | str | None = None,
+    seed: int = 0,
+    resources: Resources,
+) -> SharedStages:
+    """What runs of a cohort share, with its audit where that was made already.
+
+    Args:
+        cohort: an audit, or see `to_cohort`.
+        purposes: likewise.
+        audit: the section of the recipe that an audit must have been made with; None leaves that open.
+        decisions: a decisions.csv that a person edited; an audit has its own.
+        seed: of everything random.
+        resources: how stages are run here.
+    """
+    from tilewise.auditing.audit_cohort import require_current
+    from tilewise.auditing.cohort import AuditedCohort
+    from tilewise.pipeline.shared_stages import SharedStages
+
+    if not isinstance(cohort, AuditedCohort):
+        return SharedStages(to_cohort(cohort, *purposes), seed, resources, to_path(decisions))
+    if decisions is not None:
+        raise ArgumentError("decisions: an audit was made with its own; give them to `audit`, or give the cohort here")
+    origin = require_current(cohort)
+    for name, value in origin.config if audit is not None else ():
+        if value != getattr(audit, name):
+            raise ArgumentError(
+                f"the audit was made with audit.{name}={value}, the recipe has {getattr(audit, name)}; make it by this "
+                "recipe: tilewise.audit(cohort, recipe)"
+            )
+    shared = SharedStages(origin.cohort, seed, resources, origin.decisions)
+    shared.add_audit(cohort, origin.config)
+    return shared
 
 
 def to_folder(run: Run | RunFolder | Path | str) -> RunFolder:
@@ -93,4 +137,5 @@ def _expect_path(value: object, name: str, expected: str) -> Path:
 
 
 def _name_type(value: object) -> str:
-    return f"a {type(value).__name__}" if value is not None else "None"
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"

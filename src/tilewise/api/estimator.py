@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
+from tilewise.errors import ArgumentError
 from tilewise.models import FoldModel, HeadConfig
+from tilewise.training.check import check_pooling
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
@@ -22,16 +26,17 @@ Bag = npt.NDArray[np.floating[Any]]
 class SlideClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Classify slides, each given as a bag: the feature vectors of its tiles, float (N, D), with N its own.
 
-    Follows scikit-learn's conventions: `get_params`, `set_params`, `clone`, `score` and cross-validation work. Slides
-    for early stopping are drawn from those of `fit`, class by class; to score a model, set slides apart yourself, and
-    keep slides of one patient on one side.
+    Follows scikit-learn's conventions: `get_params`, `set_params`, `clone`, `score`, cross-validation and grid search
+    work, and its checks of estimators pass where each row of a table is a bag of one tile. Slides for early stopping
+    are drawn from those of `fit`, class by class; to score a model, set slides apart yourself, and keep slides of one
+    patient on one side: `cross_val_score(clf, bags, labels, groups=groups, cv=StratifiedGroupKFold())`.
 
     Args:
         head: a `HeadConfig`, such as `recipe.head`; None takes a linear head and the mean over tiles.
-        training: a `TrainingConfig`, such as `recipe.training`; None takes the defaults.
+        training: a `TrainingConfig` with `input=features`, such as `recipe.training`; None takes the defaults.
         validation_fraction: share of each class's slides that stop training early, from 0 to below 1; with 0 the last
             epoch is kept.
-        random_state: seed of initial weights, order of tiles and the choice of validation slides.
+        random_state: seed, from 0, of initial weights, order of tiles and the choice of validation slides.
 
     Attributes:
         classes_: the labels of `fit`, sorted; columns of `predict_proba`.
@@ -67,25 +72,21 @@ class SlideClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on bags, S arrays (N, D), and their S labels.
 
         Raises:
-            ValueError: bags and labels differ in number, or a label is missing.
-            TrainingError: a bag is empty, not finite or of another length, or all labels are the same.
+            ArgumentError: a parameter, a bag or a label cannot be used; it is also a ValueError.
+            TrainingError: the loss is no longer finite.
         """
-        if len(bags) != len(labels):
-            raise ValueError(f"{len(bags)} bags and {len(labels)} labels: give one label for each bag")
-        missing_S = np.atleast_1d(pd.isna(np.asarray(labels, dtype=object)))
-        if missing_S.any():
-            raise ValueError(f"label {int(missing_S.argmax())} is missing; leave that bag out, or give it a label")
-        self.classes_, codes_S = np.unique(np.asarray(labels), return_inverse=True)
-        features = {str(position): np.asarray(bag, np.float32) for position, bag in enumerate(bags)}
-        codes = {str(position): int(code) for position, code in enumerate(codes_S)}
+        head, training = self._check_parameters()
+        arrays = _check_bags(bags)
+        self.classes_, codes_S = _check_labels(labels, len(arrays))
+        features = {f"bag {position}": bag for position, bag in enumerate(arrays)}
+        codes = {f"bag {position}": int(code) for position, code in enumerate(codes_S)}
         validation = self._draw_validation(codes_S)
         data = FeatureData(
             tuple(str(name) for name in self.classes_),
             PartData.of({name: bag for name, bag in features.items() if name not in validation}, codes),
             PartData.of({name: bag for name, bag in features.items() if name in validation}, codes),
         )
-        head, training = self.head or HeadConfig(), self.training or TrainingConfig()
-        self.model_, _ = train_head(data, head, training, seed=self.random_state, name="fit")
+        self.model_, _ = train_head(data, head, training, seed=int(self.random_state), name="fit")
         self.n_features_in_ = self.model_.num_features
         return self
 
@@ -94,14 +95,11 @@ class SlideClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             NotFittedError: `fit` was not called.
-            ValueError: a bag is empty, or has vectors of another length than those of `fit`.
+            ArgumentError: a bag cannot be used, or has vectors of another length than those of `fit`.
         """
         check_is_fitted(self)
         model: FoldModel = self.model_
-        arrays = [np.asarray(bag, np.float32) for bag in bags]
-        for position, bag in enumerate(arrays):
-            if bag.ndim != 2 or not len(bag):
-                raise ValueError(f"bag {position} has the shape {bag.shape}; give feature vectors (N, D) with N > 0")
+        arrays = _check_bags(bags, self.n_features_in_)
         if not arrays:
             return np.empty((0, len(self.classes_)))
         tile_slide_N = np.repeat(np.arange(len(arrays)), [len(bag) for bag in arrays])
@@ -114,13 +112,81 @@ class SlideClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels: npt.NDArray[Any] = self.classes_[probabilities_SC.argmax(axis=1)]
         return labels
 
-    def _draw_validation(self, codes_S: npt.NDArray[np.integer]) -> set[str]:
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # an array of bags, each with a number of tiles of its own
+        return tags
+
+    def _check_parameters(self) -> tuple[HeadConfig, TrainingConfig]:
+        head = HeadConfig() if self.head is None else self.head
+        training = TrainingConfig() if self.training is None else self.training
+        values: tuple[tuple[str, object, type], ...] = (
+            ("head", head, HeadConfig),
+            ("training", training, TrainingConfig),
+        )
+        for name, value, kind in values:
+            if not isinstance(value, kind):
+                expected = f"a {kind.__name__}, such as recipe.{name}, or None"
+                raise ArgumentError(f"{name}: expected {expected}, not a {type(value).__name__}")
+        if training.input != "features":
+            raise ArgumentError(
+                f"training.input={training.input} trains networks on pixels, and bags hold features; give a "
+                "TrainingConfig with input=features, or train on slides with tilewise.train"
+            )
+        check_pooling(head, training)
+        seed: Any = self.random_state
+        if not isinstance(seed, Integral) or seed < 0:
+            raise ArgumentError(f"random_state={seed!r}: expected a whole number from 0")
         if not 0.0 <= self.validation_fraction < 1.0:
-            raise ValueError(f"validation_fraction={self.validation_fraction} is not from 0 to below 1")
+            raise ArgumentError(f"validation_fraction={self.validation_fraction} is not from 0 to below 1")
+        return head, training
+
+    def _draw_validation(self, codes_S: npt.NDArray[np.integer]) -> set[str]:
         rng = np.random.default_rng(self.random_state)
         drawn: set[str] = set()
         for code in np.unique(codes_S):
             members = rng.permutation(np.flatnonzero(codes_S == code))
             num = min(round(self.validation_fraction * len(members)), len(members) - 1)
-            drawn |= {str(position) for position in members[:num]}
+            drawn |= {f"bag {position}" for position in members[:num]}
         return drawn
+
+
+def _check_bags(bags: Any, num_features: int | None = None) -> list[npt.NDArray[np.float32]]:
+    """The bags as float32, checked as scikit-learn checks a table; all hold vectors of one length."""
+    if isinstance(bags, str) or not hasattr(bags, "__len__"):
+        raise ArgumentError(f"bags: expected a list of arrays (N, D), not a {type(bags).__name__}")
+    arrays: list[npt.NDArray[np.float32]] = []
+    for position, bag in enumerate(bags):
+        try:
+            bag_ND = check_array(bag, dtype=np.float32, estimator="SlideClassifier")
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(f"bag {position}: {error}") from error
+        num_features = num_features or bag_ND.shape[1]
+        if bag_ND.shape[1] != num_features:
+            raise ArgumentError(
+                f"bag {position}: X has {bag_ND.shape[1]} features, but SlideClassifier is expecting {num_features} "
+                "features as input"
+            )
+        arrays.append(bag_ND)
+    return arrays
+
+
+def _check_labels(labels: Any, num_bags: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """The classes, sorted, and the index of each label's class."""
+    if labels is None:
+        raise ArgumentError("labels: requires y to be passed, but the target y is None; give one label for each bag")
+    is_missing_S = np.atleast_1d(pd.isna(np.asarray(labels, dtype=object)))
+    if is_missing_S.any():
+        raise ArgumentError(f"label {int(is_missing_S.argmax())} is missing; leave that bag out, or give it a label")
+    try:
+        labels_S = column_or_1d(np.asarray(labels), warn=True)
+        check_classification_targets(labels_S)
+    except ValueError as error:
+        raise ArgumentError(f"labels: {error}") from error
+    if len(labels_S) != num_bags:
+        raise ArgumentError(f"{num_bags} bags and {len(labels_S)} labels: give one label for each bag")
+    classes, codes_S = np.unique(labels_S, return_inverse=True)
+    if len(classes) < 2:
+        what = f"every label is {classes[0]!r}, one class" if num_bags else "there are 0 bags"
+        raise ArgumentError(f"labels: {what}; give slides of at least two classes")
+    return classes, codes_S

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from tilewise.api.coerce import checked, to_cohort, to_folder, to_path, to_recipe
+from tilewise.api.coerce import checked, to_cohort, to_folder, to_path, to_recipe, to_stages
 from tilewise.errors import ArgumentError
 from tilewise.recipe import DEFAULT, Recipe
 from tilewise.store import check_out_place, check_outside_runs
 
 if TYPE_CHECKING:
+    from tilewise.auditing.cohort import AuditedCohort
     from tilewise.cohort import Cohort
     from tilewise.ensemble.methods import Method
     from tilewise.explain.config import ExplainConfig
@@ -35,7 +36,7 @@ def _check_run(out: Path, *cohorts: Cohort) -> None:
 
 @checked
 def train(
-    cohort: Cohort | Path | str,
+    cohort: AuditedCohort | Cohort | Path | str,
     recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
     *,
     out: Path | str | None = None,
@@ -47,7 +48,8 @@ def train(
     """Audit, cut, encode, train by cross-validation, score and report; the same call resumes a stopped run.
 
     Args:
-        cohort: what was discovered, or a folder or table to discover.
+        cohort: an audit with the recipe's `audit` section, which is not made again; what was discovered; or a folder
+            or table to discover.
         recipe: a recipe, a packaged name, a YAML file, or keys as in one.
         out: folder of the run; it must be new, empty, or hold this very run. None takes `runs/COHORT-RECIPE`.
         seed: of everything random; 0 is a seed.
@@ -70,21 +72,22 @@ def train(
     """
     from tilewise.pipeline import train as pipeline
     from tilewise.pipeline.offline import offline_recipe
-    from tilewise.pipeline.shared_stages import Resources, SharedStages
+    from tilewise.pipeline.shared_stages import Resources
 
-    cohort, recipe = to_cohort(cohort, "train"), to_recipe(recipe)
+    recipe, resources = to_recipe(recipe), Resources(workers, offline)
+    shared = to_stages(cohort, "train", audit=recipe.audit, decisions=decisions, seed=seed, resources=resources)
     if offline:
         recipe, notes = offline_recipe(recipe)
         for note in notes:
             _log.warning("%s", note)  # before the long work
-    folder = to_path(out) or Path("runs") / f"{cohort.root.stem}-{recipe.name}"
-    _check_run(folder, cohort)
-    return pipeline.train(recipe, folder, SharedStages(cohort, seed, Resources(workers, offline), to_path(decisions)))
+    folder = to_path(out) or Path("runs") / f"{shared.cohort.root.stem}-{recipe.name}"
+    _check_run(folder, shared.cohort)
+    return pipeline.train(recipe, folder, shared)
 
 
 @checked
 def sweep(
-    cohort: Cohort | Path | str,
+    cohort: AuditedCohort | Cohort | Path | str,
     grid: Grid | Path | str,
     *,
     out: Path | str,
@@ -96,7 +99,8 @@ def sweep(
     """Train variants of a recipe on the same folds and compare them; a stopped call is resumed.
 
     Args:
-        cohort: what was discovered, or a folder or table to discover.
+        cohort: an audit, which variants with its `audit` section do not make again; what was discovered; or a folder or
+            table to discover.
         grid: what varies: a grid, or a packaged name or YAML file.
         out: folder for the table and, in `variants/`, a run for each variant.
         seed: of everything random, the same for all variants.
@@ -109,7 +113,7 @@ def sweep(
         RecipeError: the grid or a variant is not valid; nothing was run.
         UsageError: the cohort or folder cannot be used.
     """
-    from tilewise.pipeline.shared_stages import Resources, SharedStages
+    from tilewise.pipeline.shared_stages import Resources
     from tilewise.sweep.grid import Grid, load_grid
     from tilewise.sweep.page import notices
     from tilewise.sweep.sweep import sweep_cohort
@@ -121,7 +125,7 @@ def sweep(
     variants = variants_of(chosen, offline=offline)
     for notice in notices(variants):
         _log.warning("%s", notice)  # before the long work
-    shared = SharedStages(to_cohort(cohort, "train"), seed, Resources(workers, offline), to_path(decisions))
+    shared = to_stages(cohort, "train", decisions=decisions, seed=seed, resources=Resources(workers, offline))
     _check_run(Path(out), shared.cohort)
     return sweep_cohort(chosen, variants, Path(out), shared)
 

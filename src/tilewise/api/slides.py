@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilewise.api.coerce import checked, to_cohort, to_path, to_recipe
+from tilewise.api.coerce import checked, to_cohort, to_path, to_recipe, to_stages
 from tilewise.recipe import DEFAULT, Recipe
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def audit(
     check_out(options.out, mark=FINDINGS_NAME, contents="report and tables", inputs=inputs, may_be_edited=True)
     with RunFolder(options.out).locked():
         audited = audit_cohort(cohort, config, options)
-        others = None if other is None else {slide.slide_id: slide for slide in other.slides}
+        others = None if audited.origin is None else audited.origin.others
         write_audit_report(options.out, audited, cohort=cohort, others=others, workers=workers)
     return audited
 
@@ -158,7 +158,7 @@ def similar(
 
 @checked
 def segment(
-    cohort: Cohort | Path | str,
+    cohort: AuditedCohort | Cohort | Path | str,
     recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
     *,
     out: Path | str | None = None,
@@ -170,7 +170,8 @@ def segment(
     """Make region masks for the slides of a cohort; nothing in its folder is changed. A stopped call is resumed.
 
     Args:
-        cohort: what was discovered, or a folder or table to discover; it needs no labels.
+        cohort: an audit with the recipe's `audit` section, what was discovered, or a folder or table to discover; it
+            needs no labels.
         recipe: a recipe, a packaged name, a YAML file, or keys as in one; its `audit` and `segment` sections count.
         out: folder for masks, `segment.json`, `segment.html` and the `cohort.csv` to train with; None writes nothing.
         seed: of everything random; 0 is a seed.
@@ -182,28 +183,29 @@ def segment(
         UsageError: `segment.method` is none or cannot be used here, or `out` holds something else.
         TrainingError: training could not go on.
     """
-    from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
     from tilewise.cohort.inputs import inputs_of
+    from tilewise.pipeline.shared_stages import Resources
     from tilewise.run_folder import RunFolder
     from tilewise.segment.output import SUMMARY, write_output
     from tilewise.segment.segment_cohort import segment_cohort
     from tilewise.store import check_out
 
     chosen, folder = to_recipe(recipe), to_path(out)
-    cohort = to_cohort(cohort, "train", "predict")
+    resources = Resources(workers, offline)
+    shared = to_stages(cohort, "train", "predict", audit=chosen.audit, decisions=decisions, resources=resources)
     if folder is not None:
-        check_out(folder, mark=SUMMARY, contents="masks", inputs=inputs_of(cohort))
-    audited = audit_cohort(cohort, chosen.audit, AuditOptions(decisions=to_path(decisions), workers=workers))
+        check_out(folder, mark=SUMMARY, contents="masks", inputs=inputs_of(shared.cohort))
+    audited = shared.audit(chosen.audit)
     made = segment_cohort(audited, chosen.segment, seed=seed, workers=workers, offline=offline)
     if folder is not None:
         with RunFolder(folder).locked():
-            write_output(folder, made, cohort, chosen.segment, seed=seed, workers=workers)
+            write_output(folder, made, shared.cohort, chosen.segment, seed=seed, workers=workers)
     return made
 
 
 @checked
 def tiles(
-    cohort: Cohort | Path | str,
+    cohort: AuditedCohort | Cohort | Path | str,
     recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
     *,
     out: Path | str | None = None,
@@ -214,7 +216,8 @@ def tiles(
     """Audit a cohort and cut it into tiles, without encoding them; also the slides that fail or yield no tile.
 
     Args:
-        cohort: what was discovered, or a folder or table to discover; it needs no labels.
+        cohort: an audit with the recipe's `audit` section, what was discovered, or a folder or table to discover; it
+            needs no labels.
         recipe: a recipe, a packaged name, a YAML file, or keys as in one; its `audit` and `tiles` sections count.
         out: Parquet table with a row for each tile; None writes nothing.
         preview: an HTML page with the tiles drawn on the slides; None writes nothing.
@@ -225,25 +228,26 @@ def tiles(
         CohortError: the decisions have faults, or no slide is left.
         NoTiles: not one slide yields a tile, and no preview is asked for that would show why.
     """
-    from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
     from tilewise.cohort.inputs import inputs_of
+    from tilewise.pipeline.shared_stages import Resources
     from tilewise.reporting.templates import is_page_of
     from tilewise.store import check_out_file
     from tilewise.tiles.tile_cohort import tile_cohort, without_tiles
     from tilewise.tiles.tileset import TileSet
 
-    cohort, chosen = to_cohort(cohort, "train", "predict"), to_recipe(recipe)
-    inputs = inputs_of(cohort)
+    chosen, resources = to_recipe(recipe), Resources(workers)
+    shared = to_stages(cohort, "train", "predict", audit=chosen.audit, decisions=decisions, resources=resources)
+    inputs = inputs_of(shared.cohort)
     if out is not None:
         check_out_file(Path(out), is_own=TileSet.is_table, contents="table of tiles", inputs=inputs)
     if preview is not None:
         check_out_file(Path(preview), is_own=is_page_of("tiles"), contents="preview", inputs=inputs, option="--preview")
-    audited = audit_cohort(cohort, chosen.audit, AuditOptions(decisions=to_path(decisions), workers=workers))
+    audited = shared.audit(chosen.audit)
     cut, failures = tile_cohort(audited, chosen.tiles, out=to_path(out), workers=workers, require=preview is None)
     failures = (*audited.failures, *failures)
     if preview is not None:
         from tilewise.reporting.tiles import PreviewInput, write_tiles_preview
 
-        preview_input = PreviewInput(audited, cohort.root, cut, chosen.tiles, failures)
+        preview_input = PreviewInput(audited, shared.cohort.root, cut, chosen.tiles, failures)
         write_tiles_preview(Path(preview), preview_input, workers=workers)
     return cut, (*failures, *without_tiles(audited, cut, chosen.tiles))

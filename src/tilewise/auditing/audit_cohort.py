@@ -9,22 +9,23 @@ from pathlib import Path
 
 from tilewise.auditing.apply import apply_decisions
 from tilewise.auditing.checks import check_failures, find_all
-from tilewise.auditing.cohort import AuditedCohort
+from tilewise.auditing.cohort import AuditedCohort, AuditOrigin
 from tilewise.auditing.config import AuditConfig
 from tilewise.auditing.copies import find_pairs
 from tilewise.auditing.decisions import Names, merge, propose, read_decisions, refuse_to_overwrite, write_decisions
 from tilewise.auditing.evidence import CohortEvidence
-from tilewise.auditing.facts import FactsRequest, MeasuredSlide, measure_slide
+from tilewise.auditing.facts import FactsRequest, MeasuredSlide, digest_content, measure_slide
 from tilewise.auditing.finding import Decision, Finding
 from tilewise.auditing.pair_findings import cross_cohort_findings
 from tilewise.auditing.repairs import RepairedSlide, copy_into
 from tilewise.auditing.table import FINDINGS_NAME, write_findings, write_slides
 from tilewise.cohort import Cohort, Slide
-from tilewise.errors import CohortError
+from tilewise.errors import ArgumentError, CohortError
 from tilewise.execution import Failure, run_each
-from tilewise.store import edited_files, keep_edited, record_written
+from tilewise.store import edited_files, is_as_written, keep_edited, record_written
 
 _DECISIONS = "decisions.csv"
+_AUDIT_AGAIN = "audit the cohort again"
 _log = logging.getLogger(__name__)
 
 
@@ -70,7 +71,9 @@ def audit_cohort(cohort: Cohort, config: AuditConfig, options: AuditOptions | No
         _write_findings(options.out, findings, decisions)
     facts = {name: slide.facts for name, slide in measured.items()}
     audited = apply_decisions(cohort, facts, findings, decisions, inpaint=config.inpaint, workers=options.workers)
-    audited = replace(audited, failures=(*failures, *audited.failures))
+    contents = {name: fact.content for name, fact in facts.items()}
+    origin = AuditOrigin(cohort, config, options.decisions, edited, options.against, options.out, contents)
+    audited = replace(audited, failures=(*failures, *audited.failures), origin=origin)
     if not audited.slides:
         raise CohortError(_nothing_left(cohort, findings, options))
     return audited if options.out is None else _write_slides(options.out, audited)
@@ -88,6 +91,32 @@ def write_audit(out: Path, audited: AuditedCohort) -> AuditedCohort:
     refuse_to_overwrite(out / _DECISIONS, Names(audited.groups, audited.classes), audited.decisions)
     _write_findings(out, audited.findings, audited.decisions)
     return _write_slides(out, audited)
+
+
+def require_current(audited: AuditedCohort) -> AuditOrigin:
+    """What an audit was made from, if slides, masks and decisions still are what they were then.
+
+    Raises:
+        ArgumentError: one of them has changed, or the slides were not put together by an audit; names it.
+        CohortError: the decisions have faults by now.
+    """
+    origin = audited.origin
+    if origin is None:
+        raise ArgumentError("cohort: these slides were not put together by `audit`; give what it returns")
+    for slide in origin.cohort.slides:
+        if slide.slide_id in origin.contents and digest_content(slide) != origin.contents[slide.slide_id]:
+            raise ArgumentError(f"{slide.slide_id}: slide or mask has changed since the audit; {_AUDIT_AGAIN}")
+    if origin.decisions is not None and read_decisions(origin.decisions, Names.of(origin.cohort)) != origin.edited:
+        raise ArgumentError(f"{origin.decisions} was edited since the audit; {_AUDIT_AGAIN}")
+    edited = [item.slide.path for item in audited.slides if item.repaired and not item.slide.path.is_file()]
+    if origin.out is not None:
+        table = origin.out / _DECISIONS
+        if table.is_file() and not is_as_written(table):
+            raise ArgumentError(f"{table} was edited since the audit; {_AUDIT_AGAIN} with decisions={str(table)!r}")
+        edited += edited_files(origin.out / "repaired")
+    if edited:
+        raise ArgumentError(f"{edited[0]} was changed or removed since the audit; {_AUDIT_AGAIN}")
+    return origin
 
 
 def _read_edited(options: AuditOptions, names: Names) -> tuple[Decision, ...]:

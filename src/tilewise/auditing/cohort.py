@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tilewise.auditing.finding import GRAVITY, Decisions, Findings
+from tilewise.auditing.config import AuditConfig
+from tilewise.auditing.finding import GRAVITY, Decision, Decisions, Findings
 from tilewise.auditing.notes import NoteKind, note_kinds
-from tilewise.cohort import Slide
+from tilewise.cohort import Cohort, Slide
 from tilewise.execution import Failure
 from tilewise.store import digest_config
 from tilewise.units import Size
@@ -62,6 +63,34 @@ class AuditedSlide:
 
 
 @dataclass(frozen=True)
+class AuditOrigin:
+    """What an audit was made from, so that later stages need not make it again.
+
+    Attributes:
+        cohort: that was audited.
+        config: the recipe's `audit` section.
+        decisions: the decisions.csv that a person edited; None where there was none.
+        edited: what it said.
+        against: the other cohort that slides were compared with; None where there was none.
+        out: folder that its tables and repaired slides were written to; None where they were not.
+        contents: slide -> digest of the bytes of slide and mask, of every slide that could be read.
+    """
+
+    cohort: Cohort
+    config: AuditConfig
+    decisions: Path | None
+    edited: tuple[Decision, ...]
+    against: Cohort | None
+    out: Path | None
+    contents: Mapping[str, str]
+
+    @property
+    def others(self) -> dict[str, Slide] | None:
+        """Slides of the other cohort by id; None where there was none."""
+        return None if self.against is None else {slide.slide_id: slide for slide in self.against.slides}
+
+
+@dataclass(frozen=True)
 class AuditedCohort:
     """Slides that were kept, in the cohort's order, with all findings and decisions.
 
@@ -74,6 +103,7 @@ class AuditedCohort:
         failures: slides that could not be read or repaired.
         groups: slide -> group, the dropped slides too.
         notes: slide -> what was handled on the way to its pixels, of every slide that could be read.
+        origin: what the audit was made from; None where slides were put together otherwise.
     """
 
     slides: tuple[AuditedSlide, ...]
@@ -84,6 +114,7 @@ class AuditedCohort:
     failures: tuple[Failure, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    origin: AuditOrigin | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         num_all = len(self.slides) + len(self.dropped)

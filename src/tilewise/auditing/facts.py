@@ -74,7 +74,7 @@ class SlideFacts:
     @property
     def content(self) -> str:
         """Digest of the slide's and the mask's bytes."""
-        return digest_config([self.file_digest, self.mask_file_digest])
+        return _digest_content(self.file_digest, self.mask_file_digest)
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,15 @@ class FactsRequest:
 
     slide: Slide
     max_pixels: int
+
+
+def digest_content(slide: Slide) -> str:
+    """Digest of the bytes of slide and mask, as `SlideFacts.content` says."""
+    return _digest_content(_digest_or_none(slide.path), _digest_or_none(slide.mask_path))
+
+
+def _digest_content(file_digest: str | None, mask_file_digest: str | None) -> str:
+    return digest_config([file_digest, mask_file_digest])
 
 
 _SCHEMA = TypeAdapter(SlideFacts)

@@ -76,6 +76,10 @@ class SharedStages:
             )
         return self._encoders[key]
 
+    def add_audit(self, audited: AuditedCohort, config: AuditConfig) -> None:
+        """Runs with this `audit` section need not audit again."""
+        self._audits[digest_config(config)] = audited
+
     def audit(self, config: AuditConfig) -> AuditedCohort:
         """See `audit_cohort`."""
         key = digest_config(config)

@@ -67,7 +67,8 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
             shared.remember(recipe, folder)
             return finished
         audited = write_audit(folder.audit, audited)
-        write_audit_report(folder.audit, audited, cohort=cohort, workers=shared.resources.workers)
+        others = None if audited.origin is None else audited.origin.others
+        write_audit_report(folder.audit, audited, cohort=cohort, others=others, workers=shared.resources.workers)
         masked = masks_for_training(audited, recipe, folder, shared)
         failed = list(masked.failures)
         tiles, more = shared.tiles(masked, recipe.tiles, out=folder.tiles)

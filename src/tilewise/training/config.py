@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -179,6 +180,11 @@ class TrainingConfig(BaseModel):
         description="Threads of training. Part of the recipe, because the last bits depend on it. Left out: 1 on "
         "features, on tiles as many as the processor has for us.",
     )
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """Only what is not the default: the whole fills a page."""
+        default = type(self)()
+        return ((name, value) for name, value in self if value != getattr(default, name))
 
     @property
     def epoch_config(self) -> EpochConfig:
