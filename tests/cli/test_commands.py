@@ -56,11 +56,11 @@ def test_the_list_of_commands_is_whole(call):
 
     from tilewise.cli.main import app
 
-    found = [[name] for name in typer.main.get_command(app).commands]
-    assert sorted(found) == sorted([command for command in COMMANDS if len(command) == 1])
+    commands = [[name] for name in typer.main.get_command(app).commands]
+    assert sorted(commands) == sorted([command for command in COMMANDS if len(command) == 1])
     code, out, _ = call("--help")
     assert code == 0
-    assert all(name in out for (name,) in found)
+    assert all(name in out for (name,) in commands)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_the_list_of_commands_is_whole(call):
 def test_json_is_one_object_on_stdout_and_nothing_else(call, home, tmp_path, arguments, keys):
     code, out, _ = call(*(argument.format(home=home, tmp=tmp_path) for argument in arguments))
     assert code == 0
-    found = json.loads(out)
-    assert keys <= found.keys()
+    document = json.loads(out)
+    assert keys <= document.keys()
     assert out.count("\n") == 1
     assert out.isascii(), "stdout may have any encoding"
 

@@ -56,7 +56,7 @@ def refused(root, capsys):
 
 @pytest.mark.parametrize("command", FILES)
 @pytest.mark.parametrize(
-    ("place", "said"),
+    ("place", "message"),
     [
         ("c/labels.csv", "is a file of the cohort"),
         ("link.csv", "is a file of the cohort"),
@@ -72,13 +72,13 @@ def refused(root, capsys):
         ("r/Report.html", "belongs to the run"),
     ],
 )
-def test_a_file_that_is_somebody_elses_is_refused(command, place, said, refused):
-    assert said in refused(command, place)
+def test_a_file_that_is_somebody_elses_is_refused(command, place, message, refused):
+    assert message in refused(command, place)
 
 
 @pytest.mark.parametrize("command", FOLDERS)
 @pytest.mark.parametrize(
-    ("place", "said"),
+    ("place", "message"),
     [
         ("c", "which is read here"),
         ("images", "which is read here"),
@@ -89,8 +89,8 @@ def test_a_file_that_is_somebody_elses_is_refused(command, place, said, refused)
         ("r/AUDIT", "belongs to the run"),
     ],
 )
-def test_a_folder_that_is_somebody_elses_is_refused(command, place, said, refused):
-    assert said in refused(command, place)
+def test_a_folder_that_is_somebody_elses_is_refused(command, place, message, refused):
+    assert message in refused(command, place)
 
 
 @pytest.mark.parametrize("command", FOLDERS)

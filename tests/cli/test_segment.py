@@ -65,17 +65,17 @@ def test_the_folder_of_the_cohort_is_left_alone(capfd, folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (["--method", "tissue", "--mask-threshold", "0.3"], "mask_threshold has no effect with method tissue"),
         (["--method", "unet", "--set", "segment.unet.epoch=3"], "did you mean 'epochs'"),
         (["--method", "colour"], "colour"),
     ],
 )
-def test_what_has_no_meaning_is_refused(capfd, folder, tmp_path, more, said):
+def test_what_has_no_meaning_is_refused(capfd, folder, tmp_path, more, message):
     code, _, err = call(capfd, "segment", folder, "--out", tmp_path / "masks", *more)
     assert code == 2
-    assert said in err
+    assert message in err
     assert not (tmp_path / "masks").exists()
 
 

@@ -90,7 +90,7 @@ def test_flat_folder(touch):
         ("a.png", "a_mask.png"),
         ("b.jpg", "mask_b.png"),
     ]
-    assert "1 files in" in notes_of(cohort)
+    assert "1 file in" in notes_of(cohort)
     assert "notes.txt" in notes_of(cohort)
 
 
@@ -118,7 +118,7 @@ def test_class_folders(touch):
         None,
         "masks/oscc/2.png",
     ]
-    assert "1 slides have no mask: oscc/1.png" in notes_of(cohort)
+    assert "1 slide without a mask: oscc/1.png" in notes_of(cohort)
 
 
 def test_class_folders_below_parts(touch):
@@ -287,8 +287,8 @@ def test_a_slide_without_label_is_kept_and_said(contract, touch):
     touch("train_data/img_0099.png")
     cohort = Cohort.discover(contract)
     assert labels_of(cohort)["img_0099.png"] is None
-    assert "1 slides without label kept, but not trained on: img_0099.png" in notes_of(cohort)
-    assert "1 slides have no mask: img_0099.png" in notes_of(cohort)
+    assert "1 slide without label kept, but not trained on: img_0099.png" in notes_of(cohort)
+    assert "1 slide without a mask: img_0099.png" in notes_of(cohort)
 
 
 def test_empty_label_cells_are_unlabelled(contract):
@@ -317,7 +317,7 @@ def test_labels_that_differ_in_case_or_spaces(other, contract):
     )
     with pytest.raises(CohortError) as caught:
         Cohort.discover(contract)
-    assert f"`Luminal A` (2 slides) and `{other}` (1 slides) differ only in case, spaces" in str(caught.value)
+    assert f"`Luminal A` (2 slides) and `{other}` (1 slide) differ only in case, spaces" in str(caught.value)
     assert "at slide `img_0002.png`" in str(caught.value)
 
 
@@ -356,7 +356,7 @@ def test_how_programs_spell_a_missing_value_is_asked_about(missing, column, cont
     write_rows(contract, *rows, columns="sample_index,label,group")
     with pytest.raises(CohortError, match=r"may mean that there is none; then empty these cells") as caught:
         Cohort.discover(contract)
-    assert f"{column} `{missing.strip() if column == 'group' else missing}` (1 slides: img_0005.png)" in str(
+    assert f"{column} `{missing.strip() if column == 'group' else missing}` (1 slide: img_0005.png)" in str(
         caught.value
     )
 
@@ -373,7 +373,7 @@ def test_a_folder_may_be_called_as_nothing_is_and_labels_to_predict_are_only_sai
     (root / "c/labels.csv").write_text("slide,label\n1.png,nan\n")
     cohort = Cohort.discover(root / "c", purpose="predict")
     assert labels_of(cohort) == {"1.png": None}
-    assert "label `nan` of 1 slides taken for none: 1.png" in notes_of(cohort)
+    assert "label `nan` of 1 slide taken for none: 1.png" in notes_of(cohort)
 
 
 def test_names_find_files_and_masks_whatever_form_unicode_letters_have(touch):
@@ -384,7 +384,7 @@ def test_names_find_files_and_masks_whatever_form_unicode_letters_have(touch):
     assert (first.slide_id, first.path.name, first.mask_path.name) == (
         f"{NFC}/{NFC}.png", f"{NFD}.png", f"mask_{NFC}.png",
     )  # fmt: skip
-    assert "1 slides found with the Unicode form of the name passed over" in notes_of(cohort)
+    assert "1 slide found with the Unicode form of the name passed over" in notes_of(cohort)
 
 
 @pytest.mark.parametrize(("one", "other"), [("A", "\u0410"), ("H\u0391", "HA"), ("007", "7"), ("P 7", "p  7")])
@@ -412,7 +412,7 @@ def test_a_mask_that_is_named_but_not_there(touch):
 
 def test_masks_without_slide_are_said(contract, touch):
     touch("train_data/mask_0077.png")
-    assert "1 masks belong to no slide: mask_0077.png" in notes_of(Cohort.discover(contract))
+    assert "1 mask of no slide: mask_0077.png" in notes_of(Cohort.discover(contract))
 
 
 @pytest.mark.parametrize(

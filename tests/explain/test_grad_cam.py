@@ -57,10 +57,10 @@ def test_the_maps_are_those_worked_out_by_hand() -> None:
     height, width = features_BCHW.shape[2:]
     for index in (0, 1):
         expected = np.einsum("c,bchw->bhw", weights_KC[index] / (height * width), features_BCHW)
-        found = ClassActivation(NetworkModel.of(network, ("A", "B"))).maps(batch, index)
-        assert found.shape == (5, 4, 4)
-        np.testing.assert_allclose(found, np.maximum(expected, 0), rtol=1e-4, atol=1e-7)
-        assert found.max() > 0
+        maps = ClassActivation(NetworkModel.of(network, ("A", "B"))).maps(batch, index)
+        assert maps.shape == (5, 4, 4)
+        np.testing.assert_allclose(maps, np.maximum(expected, 0), rtol=1e-4, atol=1e-7)
+        assert maps.max() > 0
 
 
 @pytest.mark.parametrize(("family", "rate"), [("simple_cnn", 0.002), ("vit", 0.003)])
@@ -141,19 +141,19 @@ def test_tokens_stand_where_they_were_cut() -> None:
 def test_of_several_inputs_the_tile_itself_is_explained(config: dict[str, Any]) -> None:
     one = model_of(cnn(**config))
     batch = draw_batch(20, num_fields=config.get("num_fields", 1))  # more than one pass
-    looked = ClassActivation(one)
-    maps = looked.maps(batch, 1)
+    grad_cam = ClassActivation(one)
+    maps = grad_cam.maps(batch, 1)
     assert maps.shape == (20, 4, 4)
     assert maps.max() > 0
-    alone = np.concatenate([looked.maps(batch.rows(slice(index, index + 1)), 1) for index in range(20)])
+    alone = np.concatenate([grad_cam.maps(batch.rows(slice(index, index + 1)), 1) for index in range(20)])
     np.testing.assert_allclose(alone, maps, rtol=1e-3, atol=1e-6)  # calls of other sizes round differently
     # Behind a linear head, nothing but the tile's own pixels moves the map: the first field's, and a fourth channel's.
     changed = batch.images_BSCHW.clone()
     changed[:, 1:] = 255 - changed[:, 1:]
     others = TileBatch(changed, 255 - batch.masks_BHW, 255 - batch.wides_BCHW)
-    assert np.allclose(looked.maps(others, 1), maps, rtol=1e-5, atol=1e-9) == (config["input"] != "mask_channel")
+    assert np.allclose(grad_cam.maps(others, 1), maps, rtol=1e-5, atol=1e-9) == (config["input"] != "mask_channel")
     changed[:, 0] = 255 - changed[:, 0]
-    assert not np.allclose(looked.maps(TileBatch(changed, batch.masks_BHW, batch.wides_BCHW), 1), maps, rtol=0.1)
+    assert not np.allclose(grad_cam.maps(TileBatch(changed, batch.masks_BHW, batch.wides_BCHW), 1), maps, rtol=0.1)
 
 
 def test_other_weights_draw_other_maps() -> None:
@@ -166,19 +166,19 @@ def test_other_weights_draw_other_maps() -> None:
 def test_asking_leaves_the_model_as_it_was_and_gives_the_same_again() -> None:
     one, batch = model_of(cnn()), draw_batch(4)
     before = one.predict_tiles(batch).tobytes()
-    looked = ClassActivation(one)
+    grad_cam = ClassActivation(one)
     with torch.inference_mode():
-        first = looked.maps(batch, 0)
-    assert looked.maps(batch, 0).tobytes() == first.tobytes()
+        first = grad_cam.maps(batch, 0)
+    assert grad_cam.maps(batch, 0).tobytes() == first.tobytes()
     assert one.predict_tiles(batch).tobytes() == before
 
 
 @pytest.mark.parametrize(("num_tiles", "sizes"), [(1, [1]), (3, [4]), (18, [16, 2])])
 def test_a_call_is_no_larger_than_the_slide_needs(num_tiles: int, sizes: list[int]) -> None:
-    looked, seen = ClassActivation(model_of(cnn())), []
-    looked._network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    assert len(looked.maps(draw_batch(num_tiles), 1)) == num_tiles
-    assert seen == sizes
+    grad_cam, batch_sizes = ClassActivation(model_of(cnn())), []
+    grad_cam._network.register_forward_pre_hook(lambda _, inputs: batch_sizes.append(len(inputs[0])))
+    assert len(grad_cam.maps(draw_batch(num_tiles), 1)) == num_tiles
+    assert batch_sizes == sizes
 
 
 def test_without_the_library_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,9 +22,9 @@ def boxes(draw: st.DrawFn) -> tuple[int, int, int, int]:
 def test_one_value_a_tile_is_averaged_where_tiles_overlap_and_nowhere_else(tiles, shrink):
     # Boxes of the small canvas, scaled up: nothing is rounded.
     canvas, size = SIZE, Size(SIZE.width * shrink, SIZE.height * shrink)
-    found_T4 = np.array([box for box, _ in tiles], np.int64).reshape(-1, 4)
+    boxes_T4 = np.array([box for box, _ in tiles], np.int64).reshape(-1, 4)
     values_T = np.array([value for _, value in tiles], np.float32)
-    painted = paint(values_T[:, None, None], found_T4 * shrink, found_T4 * shrink, size=size, canvas=canvas)
+    painted = paint(values_T[:, None, None], boxes_T4 * shrink, boxes_T4 * shrink, size=size, canvas=canvas)
     for y in range(canvas.height):
         for x in range(canvas.width):
             over = [v for (left, top, w, h), v in tiles if left <= x < left + w and top <= y < top + h]
@@ -35,11 +35,11 @@ def test_one_value_a_tile_is_averaged_where_tiles_overlap_and_nowhere_else(tiles
 
 
 @given(st.lists(boxes(), min_size=1, max_size=4), st.integers(1, 9), st.integers(1, 9))
-def test_on_any_canvas_each_tile_leaves_a_mark_within_the_bounds_of_its_values(found, width, height):
+def test_on_any_canvas_each_tile_leaves_a_mark_within_the_bounds_of_its_values(tile_boxes, width, height):
     rng = np.random.default_rng(0)
-    values = rng.random((len(found), 3, 4)).astype(np.float32)
-    found_T4 = np.array(found, np.int64)
-    painted = paint(values, found_T4, found_T4, size=SIZE, canvas=Size(width, height))
+    values = rng.random((len(tile_boxes), 3, 4)).astype(np.float32)
+    boxes_T4 = np.array(tile_boxes, np.int64)
+    painted = paint(values, boxes_T4, boxes_T4, size=SIZE, canvas=Size(width, height))
     assert painted.shape == (height, width)
     there = painted[~np.isnan(painted)]
     assert len(there) >= 1

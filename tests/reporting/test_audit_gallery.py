@@ -32,11 +32,11 @@ def name(number):
     return f"img_{number:04d}.png"
 
 
-def audited_of(cohort, findings, given=(), **changes):
+def audited_of(cohort, findings, edited=(), **changes):
     """What the audit would make of these findings."""
-    taken = {(item.slide, item.finding): item for item in (*propose(findings), *given)}
+    taken = {(item.slide, item.finding): item for item in (*propose(findings), *edited)}
     dropped = {item.slide for item in taken.values() if item.decision == "drop"}
-    kept = tuple(
+    slides = tuple(
         replace(
             AuditedSlide(slide, Size(128, 96), None, slide.slide_id, True, "c", "p", ()),
             **changes.get(slide.slide_id, {}),
@@ -44,7 +44,7 @@ def audited_of(cohort, findings, given=(), **changes):
         for slide in cohort.slides
         if slide.slide_id not in dropped
     )
-    return AuditedCohort(kept, cohort.classes, tuple(sorted(findings)), tuple(taken.values()), tuple(sorted(dropped)))
+    return AuditedCohort(slides, cohort.classes, tuple(sorted(findings)), tuple(taken.values()), tuple(sorted(dropped)))
 
 
 def pair(kind="exact-copy", one=0, two=1, proposal="drop"):
@@ -54,18 +54,18 @@ def pair(kind="exact-copy", one=0, two=1, proposal="drop"):
     ]
 
 
-def page_of(tmp_path, cohort, findings, given=(), *, others=None, **changes):
+def page_of(tmp_path, cohort, findings, edited=(), *, others=None, **changes):
     path = write_audit_report(
-        tmp_path / "out", audited_of(cohort, findings, given, **changes), cohort=cohort, others=others, workers=1
+        tmp_path / "out", audited_of(cohort, findings, edited, **changes), cohort=cohort, others=others, workers=1
     )
     assert path == tmp_path / "out" / "report.html"
     return path.read_text("utf-8")
 
 
 def section_of(page, kind):
-    found = re.search(rf'<section id="kind-{kind}".*?</section>', page, re.DOTALL)
-    assert found, kind
-    return found[0]
+    section = re.search(rf'<section id="kind-{kind}".*?</section>', page, re.DOTALL)
+    assert section, kind
+    return section[0]
 
 
 def test_the_verdict_counts_every_slide_once(cohort):
@@ -76,17 +76,17 @@ def test_the_verdict_counts_every_slide_once(cohort):
         Finding(name(3), "mask-empty", "", "fix-mask", 1.0, "marks nothing"),
         Finding(name(4), "mask-size", "", "fix-mask", 1.0, "half as large"),
     ]
-    found = audited_of(cohort, findings, **{name(3): {"use_mask": False}})
-    assert verdict(found, cohort) == (
+    audited = audited_of(cohort, findings, **{name(3): {"use_mask": False}})
+    assert verdict(audited, cohort) == (
         "12 slides: 10 kept, 1 repaired, 1 dropped. Of those kept, 1 with the mask scaled and 1 without the mask."
     )
-    assert sum(fate.number for fate in fates(found)) == 12
-    assert sum(fate.share for fate in fates(found)) == pytest.approx(1)
+    assert sum(fate.number for fate in fates(audited)) == 12
+    assert sum(fate.share for fate in fates(audited)) == pytest.approx(1)
 
 
 def test_a_pair_is_one_card_that_says_its_evidence_once_and_shows_the_dropped_slide_on_the_right(cohort):
-    found = audited_of(cohort, pair(one=1, two=0))
-    (section,) = sections(Sources(found, cohort, {}))
+    audited = audited_of(cohort, pair(one=1, two=0))
+    (section,) = sections(Sources(audited, cohort, {}))
     (card,) = section.cards
     assert [shot.name for shot in card.figures] == [name(1), name(0)]
     assert [shot.decision for shot in card.figures] == ["keep", "drop"]
@@ -96,8 +96,8 @@ def test_a_pair_is_one_card_that_says_its_evidence_once_and_shows_the_dropped_sl
 
 def test_what_the_second_of_a_pair_says_more_is_said(cohort):
     first, second = pair()
-    found = audited_of(cohort, [first, replace(second, evidence=f"{second.evidence}; and it carries ink")])
-    (section,) = sections(Sources(found, cohort, {}))
+    audited = audited_of(cohort, [first, replace(second, evidence=f"{second.evidence}; and it carries ink")])
+    (section,) = sections(Sources(audited, cohort, {}))
     assert len(section.cards[0].sentences) == 2
 
 
@@ -108,9 +108,9 @@ def test_sections_come_by_gravity_and_what_only_informs_comes_last_and_quiet(coh
         Finding(name(2), "blank", "", "drop", 0.9, "nothing there"),
         Finding(name(3), "mask-empty", "", "fix-mask", 0.9, "marks nothing"),
     ]
-    found = sections(Sources(audited_of(cohort, findings), cohort, {}))
-    assert [section.kind.name for section in found] == ["blank", "ink", "mask-empty", "pen"]
-    assert [section.quiet for section in found] == [False, False, False, True]
+    ordered = sections(Sources(audited_of(cohort, findings), cohort, {}))
+    assert [section.kind.name for section in ordered] == ["blank", "ink", "mask-empty", "pen"]
+    assert [section.quiet for section in ordered] == [False, False, False, True]
 
 
 def test_every_finding_stands_on_the_page_with_proposal_decision_and_who_decided(tmp_path, cohort):
@@ -146,11 +146,11 @@ def test_silence_is_told_from_not_looked_at(tmp_path, cohort):
 def test_a_slide_of_the_other_cohort_is_shown_even_where_it_has_the_name_of_one_of_ours(tmp_path, cohort):
     draw_slide(tmp_path / "test" / name(3), 99, klass=1)
     findings = [Finding(name(0), "in-both", name(3), "drop", 1.0, "the same")]
-    found = audited_of(cohort, findings)
+    audited = audited_of(cohort, findings)
     others = {name(3): Slide(name(3), tmp_path / "test" / name(3))}
-    (section,) = sections(Sources(found, cohort, others))
-    shown = {shot.name: shot.request.slide.path for shot in section.cards[0].figures}
-    assert shown[name(3)] == tmp_path / "test" / name(3)
+    (section,) = sections(Sources(audited, cohort, others))
+    paths = {shot.name: shot.request.slide.path for shot in section.cards[0].figures}
+    assert paths[name(3)] == tmp_path / "test" / name(3)
     assert "of the other cohort" in page_of(tmp_path, cohort, findings, others=others)
 
 
@@ -212,10 +212,10 @@ def test_a_repaired_slide_is_shown_before_and_after_with_the_tissue_that_was_los
 
 def test_class_balance_counts_relabelled_slides_where_they_went(cohort):
     # Six slides of each class; one of B is dropped, one of A becomes B.
-    found = audited_of(cohort, pair())
-    moved = replace(found.slides[0], slide=replace(found.slides[0].slide, label="B"))
-    found = replace(found, slides=(moved, *found.slides[1:]))
-    rows = {row.label: (row.before, row.after) for row in class_rows(found, cohort)}
+    audited = audited_of(cohort, pair())
+    moved = replace(audited.slides[0], slide=replace(audited.slides[0].slide, label="B"))
+    audited = replace(audited, slides=(moved, *audited.slides[1:]))
+    rows = {row.label: (row.before, row.after) for row in class_rows(audited, cohort)}
     assert rows == {"A": (6, 5), "B": (6, 6)}
 
 
@@ -282,9 +282,9 @@ def test_a_browser_shows_the_pair_and_asks_for_nothing(tmp_path, cohort, width):
     text = text.replace(policy, f"{policy}; script-src 'unsafe-inline'").replace("<style>", f"{script}<style>")
     copy = tmp_path / "copy.html"
     copy.write_text(text.replace('loading="lazy"', 'loading="eager"'), encoding="utf-8")
-    seen = look(copy, "--dump-dom", f"--window-size={width},900", "--enable-logging=stderr")
-    assert title(seen.stdout) == "2 128 128 true true 0 0"
-    assert "CONSOLE" not in seen.stderr
+    browser = look(copy, "--dump-dom", f"--window-size={width},900", "--enable-logging=stderr")
+    assert title(browser.stdout) == "2 128 128 true true 0 0"
+    assert "CONSOLE" not in browser.stderr
 
 
 class _Tags(HTMLParser):

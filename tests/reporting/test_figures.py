@@ -32,23 +32,23 @@ def _score(value: float, low: float, high: float) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("score", "start", "told"),
+    ("score", "start", "beats_guessing"),
     [
         ((0.7, 0.6, 0.8), "Better than guessing", True),
         ((0.5, 0.3, 0.7), "Not safely told from guessing", False),
         ((0.3, 0.2, 0.4), "No better than guessing", False),
     ],
 )
-def test_verdict(evaluation: dict, score: tuple[float, float, float], start: str, told: bool) -> None:
+def test_verdict(evaluation: dict, score: tuple[float, float, float], start: str, beats_guessing: bool) -> None:
     changed = deepcopy(evaluation)
     pooled = changed["out_of_fold"]
     pooled["macro_f1"] = _score(*score)
     pooled["baselines"]["random"]["macro_f1"] = _score(0.33, 0.25, 0.41)
     pooled["baselines"]["commonest"]["macro_f1"] = _score(0.17, 0.15, 0.19)
-    found = headline(changed)
-    assert found.verdict.startswith(start)
-    assert found.beats_guessing is told
-    assert found.band == (0.25, 0.41)
+    summary = headline(changed)
+    assert summary.verdict.startswith(start)
+    assert summary.beats_guessing is beats_guessing
+    assert summary.band == (0.25, 0.41)
 
 
 def test_a_strong_commonest_class_counts_as_guessing(evaluation: dict) -> None:
@@ -59,24 +59,24 @@ def test_a_strong_commonest_class_counts_as_guessing(evaluation: dict) -> None:
 
 
 def test_the_headline_is_of_the_metric_that_the_recipe_names(evaluation: dict) -> None:
-    found = headline({**evaluation, "metric": "weighted_f1"})
+    summary = headline({**evaluation, "metric": "weighted_f1"})
     pooled = evaluation["out_of_fold"]
     assert pooled["weighted_f1"]["value"] != pooled["macro_f1"]["value"]
-    assert found.value == f"{pooled['weighted_f1']['value']:.3f}"
-    assert found.rows[-1].value == pooled["baselines"]["random"]["weighted_f1"]["value"]
-    assert found.subject.startswith("Weighted F1 over 40 slides")
-    assert f"{pooled['baselines']['commonest']['weighted_f1']['value']:.2f}" in found.verdict
+    assert summary.value == f"{pooled['weighted_f1']['value']:.3f}"
+    assert summary.rows[-1].value == pooled["baselines"]["random"]["weighted_f1"]["value"]
+    assert summary.subject.startswith("Weighted F1 over 40 slides")
+    assert f"{pooled['baselines']['commonest']['weighted_f1']['value']:.2f}" in summary.verdict
 
 
 def test_headline_rows(evaluation: dict) -> None:
-    found = headline(evaluation)
-    assert [row.label for row in found.rows] == [
+    summary = headline(evaluation)
+    assert [row.label for row in summary.rows] == [
         "Out of fold, pooled", "Hold-out", "Each fold by itself", "Always the commonest class", "Guessing at random",
     ]  # fmt: skip
-    assert found.rows[0].value == evaluation["out_of_fold"]["macro_f1"]["value"]
-    assert found.rows[2].dots == tuple(scores["macro_f1"]["value"] for scores in evaluation["folds"])
-    assert found.rows[2].low is None
-    assert "40 slides of 20 groups" in found.subject
+    assert summary.rows[0].value == evaluation["out_of_fold"]["macro_f1"]["value"]
+    assert summary.rows[2].dots == tuple(scores["macro_f1"]["value"] for scores in evaluation["folds"])
+    assert summary.rows[2].low is None
+    assert "40 slides of 20 groups" in summary.subject
 
 
 def test_the_weakest_class_and_the_share_that_is_right(evaluation: dict) -> None:
@@ -85,10 +85,10 @@ def test_the_weakest_class_and_the_share_that_is_right(evaluation: dict) -> None
     pooled["confusion"]["counts"] = [[9, 0, 1], [4, 5, 3], [0, 0, 12]]
     for row, value in zip(pooled["per_class"].values(), (0.8, 0.516, 0.9), strict=True):
         row["f1"]["value"] = value
-    found = headline(changed)
-    assert found.right == "26 of 34 slides (76 %) were predicted right."
-    assert found.weakest == f"Weakest class: {CLASSES[1]}, F1 0.52; 5 of 12 slides found."
-    assert found.value == f"{pooled['macro_f1']['value']:.3f}"
+    summary = headline(changed)
+    assert summary.right == "26 of 34 slides (76 %) were predicted right."
+    assert summary.weakest == f"Weakest class: {CLASSES[1]}, F1 0.52; 5 of 12 slides found."
+    assert summary.value == f"{pooled['macro_f1']['value']:.3f}"
 
 
 def test_a_class_without_slides_is_not_the_weakest(evaluation: dict) -> None:
@@ -118,10 +118,10 @@ def test_curves_stay_inside_their_chart(losses: list[float], num_folds: int, wit
         Epoch(number, loss, loss / 2 if with_select else None, 0.5 if with_select else None)
         for number, loss in enumerate(losses, start=1)
     )
-    found = training_curves([History(fold, epochs, len(losses)) for fold in range(num_folds)], "Macro F1")
-    assert len(found) == num_folds
-    assert (found[0].score is not None) is with_select
-    charts = [found[0].loss, found[0].score] if with_select else [found[0].loss]
+    curves = training_curves([History(fold, epochs, len(losses)) for fold in range(num_folds)], "Macro F1")
+    assert len(curves) == num_folds
+    assert (curves[0].score is not None) is with_select
+    charts = [curves[0].loss, curves[0].score] if with_select else [curves[0].loss]
     for chart in charts:
         width, height = map(float, re.findall(r'viewBox="0 0 (\S+) (\S+)"', chart)[0])
         for points in re.findall(r' d="([^"]+)"', chart):
@@ -147,9 +147,9 @@ def test_curves_share_their_scale() -> None:
 def test_jpeg_holds_the_picture() -> None:
     rgb = np.full((32, 48, 3), (230, 180, 200), np.uint8)
     rgb[:, :24] = (90, 40, 120)
-    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(jpeg_uri(rgb).partition(",")[2]))))
-    assert np.abs(shown.astype(int) - rgb).max() < 40
-    assert np.abs(shown.astype(int) - rgb).mean() < 3
+    decoded = np.asarray(Image.open(io.BytesIO(base64.b64decode(jpeg_uri(rgb).partition(",")[2]))))
+    assert np.abs(decoded.astype(int) - rgb).max() < 40
+    assert np.abs(decoded.astype(int) - rgb).mean() < 3
 
 
 def test_outline_of_a_region_with_a_hole() -> None:
@@ -180,28 +180,28 @@ def test_svg_escapes_and_rounds() -> None:
 
 
 def test_tile_counts() -> None:
-    found = tile_counts({"a": 3, "b": 0, "c": 70, "d": 3})
-    assert found is not None
-    assert (found.num_tiles, found.num_slides, found.num_empty, found.least, found.middle, found.most) == (
+    counts = tile_counts({"a": 3, "b": 0, "c": 70, "d": 3})
+    assert counts is not None
+    assert (counts.num_tiles, counts.num_slides, counts.num_empty, counts.least, counts.middle, counts.most) == (
         76, 3, 1, 3, 3, 70,
     )  # fmt: skip
-    assert sum(number for _, _, number, _ in found.bins) == 3
-    assert len(found.bins) <= 24
-    assert all(first <= last for first, last, _, _ in found.bins)
+    assert sum(number for _, _, number, _ in counts.bins) == 3
+    assert len(counts.bins) <= 24
+    assert all(first <= last for first, last, _, _ in counts.bins)
     assert tile_counts({"a": 0}) is None
 
 
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=30))
 @settings(max_examples=50)
 def test_every_slide_falls_into_one_bin(counts: list[int]) -> None:
-    found = tile_counts({str(index): count for index, count in enumerate(counts)})
-    if found is None:
+    histogram = tile_counts({str(index): count for index, count in enumerate(counts)})
+    if histogram is None:
         assert not any(counts)
         return
-    for first, last, number, height in found.bins:
+    for first, last, number, height in histogram.bins:
         assert number == sum(first <= count <= last and count > 0 for count in counts)
         assert 0 <= height <= 1
-    assert max(height for *_, height in found.bins) == 1
+    assert max(height for *_, height in histogram.bins) == 1
 
 
 def test_fold_rows_and_flat() -> None:
@@ -216,8 +216,8 @@ def test_fold_summary() -> None:
     sizes = {"train": (26, 30), "validation": (7, 7), "test": (8, 12)}
     parts = [PartSummary(fold, name, {"a": both[fold]}, 1) for name, both in sizes.items() for fold in (0, 1)]
     assert fold_summary(parts) == "2 folds; train 26–30, validation 7, test 8–12 slides"
-    held = PartSummary(None, "holdout", {"a": 4, "b": 5}, 1)
-    assert fold_summary([*parts, held]).endswith("test 8–12, hold-out 9 slides")
+    holdout = PartSummary(None, "holdout", {"a": 4, "b": 5}, 1)
+    assert fold_summary([*parts, holdout]).endswith("test 8–12, hold-out 9 slides")
 
 
 def test_numbers() -> None:
@@ -239,22 +239,22 @@ def test_backticks_become_code() -> None:
 
 
 def test_confident_errors_come_in_order(predictions: pd.DataFrame) -> None:
-    found = confident_errors(predictions, most=5)
+    errors = confident_errors(predictions, most=5)
     wrong = predictions[predictions["label"] != predictions["predicted"]]
     highest = wrong[[f"p_{name}" for name in CLASSES]].max(axis=1).sort_values(ascending=False)
-    assert [result.probability for result in found] == pytest.approx(highest.head(5).tolist())
-    assert not any(result.right for result in found)
+    assert [result.probability for result in errors] == pytest.approx(highest.head(5).tolist())
+    assert not any(result.right for result in errors)
     assert {result.fold for result in slide_results(predictions)} == {0, 1, 2, 3, None}
 
 
 def test_examples_run_from_sure_to_unsure(predictions: pd.DataFrame) -> None:
-    found = example_slides(predictions, CLASSES, per_class=3)
-    assert [result.label for result in found] == [name for name in CLASSES for _ in range(3)]
+    examples = example_slides(predictions, CLASSES, per_class=3)
+    assert [result.label for result in examples] == [name for name in CLASSES for _ in range(3)]
     for name in CLASSES:
         own = predictions[predictions["label"] == name][f"p_{name}"]
-        shown = [result.label_probability for result in found if result.label == name]
-        assert shown[0] == own.max()
-        assert shown[-1] == own.min()
-        assert shown == sorted(shown, reverse=True)
+        probabilities = [result.label_probability for result in examples if result.label == name]
+        assert probabilities[0] == own.max()
+        assert probabilities[-1] == own.min()
+        assert probabilities == sorted(probabilities, reverse=True)
     few = predictions[predictions["label"] != CLASSES[0]].head(1)
     assert len(example_slides(few, CLASSES)) == 1

@@ -66,7 +66,7 @@ def test_page_is_well_formed(report_input: ReportInput) -> None:
     reader = _read(page)
     assert page.startswith("<!DOCTYPE html>")
     assert len(reader.ids) == len(set(reader.ids))
-    targets = {value[1:] for tag, found in reader.tags if tag == "a" and (value := found["href"])}
+    targets = {value[1:] for tag, attributes in reader.tags if tag == "a" and (value := attributes["href"])}
     assert targets <= set(reader.ids)
     assert "<title>Needle cores</title>" in page
 
@@ -74,11 +74,11 @@ def test_page_is_well_formed(report_input: ReportInput) -> None:
 def test_page_loads_nothing(report_input: ReportInput) -> None:
     page = render_report(report_input)
     assert not re.search(r"https?:|//[a-z]+\.|url\(|@import|<script|<link|<iframe|javascript:", page)
-    for tag, found in _read(page).tags:
-        assert "src" not in found
-        assert not any(name.startswith("on") for name in found)
+    for tag, attributes in _read(page).tags:
+        assert "src" not in attributes
+        assert not any(name.startswith("on") for name in attributes)
         if tag == "image":
-            assert (found["href"] or "").startswith("data:image/jpeg;base64,")
+            assert (attributes["href"] or "").startswith("data:image/jpeg;base64,")
 
 
 def test_same_input_same_bytes(report_input: ReportInput) -> None:
@@ -132,16 +132,16 @@ def test_everything_of_the_input_is_there(report_input: ReportInput) -> None:
 
 def test_pictures_are_embedded_with_tiles_and_mask(report_input: ReportInput) -> None:
     tags = _read(render_report(report_input)).tags
-    images = [found for tag, found in tags if tag == "image"]
+    images = [attributes for tag, attributes in tags if tag == "image"]
     assert len(images) == len(report_input.slides)
     assert report_input.slides[0].picture is not None
     data = base64.b64decode((images[0]["href"] or "").partition(",")[2])
     pixels = np.asarray(Image.open(io.BytesIO(data)))
     assert pixels.shape == (40, 60, 3)
-    tiles = [found["d"] or "" for tag, found in tags if tag == "path" and found["class"] == "tile"]
+    tiles = [attributes["d"] or "" for tag, attributes in tags if tag == "path" and attributes["class"] == "tile"]
     assert tiles[0].count("Z") == 2
     assert tiles[0].startswith("M20 10 L35 10 L35 25 L20 25 Z")
-    assert sum(tag == "path" and found["class"] == "mask" for tag, found in tags) == len(report_input.slides)
+    assert sum(tag == "path" and attributes["class"] == "mask" for tag, attributes in tags) == len(report_input.slides)
 
 
 _HOSTILE = "</td><script>alert('1')</script>&\"<b>"
@@ -227,7 +227,11 @@ def test_any_number_of_classes(report_input: ReportInput, num_classes: int) -> N
         **report_input.evaluation, "classes": names, "confusion": {"labels": names, "counts": counts}
     }  # fmt: skip
     reader = _read(render_report(replace(report_input, evaluation=evaluation)))
-    cells = [found for tag, found in reader.tags if tag == "td" and (found.get("class") or "").startswith("cell")]
+    cells = [
+        attributes
+        for tag, attributes in reader.tags
+        if tag == "td" and (attributes.get("class") or "").startswith("cell")
+    ]
     assert len(cells) == num_classes**2
 
 

@@ -64,9 +64,9 @@ def test_tiles() -> None:
     )
 
 
-@pytest.mark.parametrize(("second", "told"), [((10, 0), False), ((9, 0), True), ((9, 10), False), ((9, 9), True)])
-def test_overlapping(second: tuple[int, int], told: bool) -> None:
-    assert overlapping(np.array([(0, 0, 10, 10), (*second, 10, 10)])) is told
+@pytest.mark.parametrize(("second", "expected"), [((10, 0), False), ((9, 0), True), ((9, 10), False), ((9, 9), True)])
+def test_overlapping(second: tuple[int, int], expected: bool) -> None:
+    assert overlapping(np.array([(0, 0, 10, 10), (*second, 10, 10)])) is expected
     assert not overlapping(np.empty((0, 4), np.int64))
 
 

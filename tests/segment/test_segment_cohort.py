@@ -173,7 +173,7 @@ def test_too_few_masks_are_refused_before_the_work(audited, tmp_path):
     with pytest.raises(UsageError, match="not one slide has a mask of use"):
         segment_cohort(bare, UNET, workers=1)
     pair = to_cohort([replace(item, group="one") for item in audited.slides])
-    with pytest.raises(UsageError, match="1 groups, too few for 2 networks"):
+    with pytest.raises(UsageError, match="1 group, too few for 2 networks"):
         segment_cohort(pair, UNET, workers=1)
     with pytest.raises(UsageError, match="num_folds=5"):
         segment_cohort(audited, SegmentConfig(method="unet", unet=FAST | {"num_folds": 9}), workers=1)

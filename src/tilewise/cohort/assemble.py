@@ -12,6 +12,7 @@ from tilewise.cohort.identifiers import identifier
 from tilewise.cohort.layouts import ClassFolder, Source
 from tilewise.cohort.slide import Purpose, Slide
 from tilewise.cohort.table import Row, read_table
+from tilewise.wording import count
 
 
 @dataclass(frozen=True)
@@ -144,15 +145,15 @@ class _Assembly:
 
     def _note_masks(self, slides: list[Slide]) -> None:
         for place, num in self.places.items():
-            self.notes.append(f"masks of {num} of {len(slides)} slides {place}")
+            self.notes.append(f"masks of {num} of {count(len(slides), 'slide')} {place}")
         without = [slide.slide_id for slide in slides if slide.mask_path is None]
         if without and len(without) == len(slides):
             self.notes.append("no masks: none is named in a table, beside a slide, or in masks/")
         elif without:
-            self.notes.append(f"{len(without)} slides have no mask: {abbreviate(without)}")
+            self.notes.append(f"{count(len(without), 'slide')} without a mask: {abbreviate(without)}")
         unused = [path.name for pairing in self.pairings.values() for path in pairing.unused()]
         if unused:
-            self.notes.append(f"{len(unused)} masks belong to no slide: {abbreviate(unused)}")
+            self.notes.append(f"{count(len(unused), 'mask')} of no slide: {abbreviate(unused)}")
 
     def _note_ignored(self, listings: list[Listing]) -> None:
         ignored: dict[str, list[str]] = defaultdict(list)
@@ -162,5 +163,5 @@ class _Assembly:
         for here, names in ignored.items():
             if names:
                 self.notes.append(
-                    f"{len(names)} files in {here} ignored, for their suffix is no image's: {abbreviate(names)}"
+                    f"{count(len(names), 'file')} in {here} ignored, having no image's suffix: {abbreviate(names)}"
                 )

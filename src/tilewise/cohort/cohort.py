@@ -151,7 +151,7 @@ def _check_labels(slides: Sequence[Slide], classes: Sequence[str], faults: Fault
     if len(classes) >= 2 or not slides:
         return
     if not labelled:
-        faults.add("classes", f"not one of {len(slides)} slides has a label; fill the column `label`")
+        faults.add("classes", f"not one of {count(len(slides), 'slide')} has a label; fill the column `label`")
     else:
         faults.add(
             "classes",
@@ -171,7 +171,7 @@ def _check_spelling(slides: Iterable[Slide], purpose: Purpose, faults: Faults, n
         for values in spelled.values():
             if len(values) < 2:
                 continue
-            listed = " and ".join(f"`{value}` ({num} slides)" for value, num in values.most_common())
+            listed = " and ".join(f"`{value}` ({count(num, 'slide')})" for value, num in values.most_common())
             rare = values.most_common()[-1][0]
             example = next(slide.slide_id for slide in slides if getattr(slide, field) == rare)
             text = (
@@ -187,16 +187,17 @@ def _check_spelling(slides: Iterable[Slide], purpose: Purpose, faults: Faults, n
 def _summary(slides: Sequence[Slide], classes: Sequence[str], purpose: Purpose) -> list[str]:
     counts = Counter(slide.label for slide in slides)
     listed = ", ".join(f"{name} {counts[name]}" for name in classes)
-    notes = [
-        f"{len(slides)} slides, {len(classes)} classes: {listed}" if classes else f"{len(slides)} slides, no labels"
-    ]
+    num_slides = count(len(slides), "slide")
+    notes = [f"{num_slides}, {count(len(classes), 'class')}: {listed}" if classes else f"{num_slides}, no labels"]
     groups = {slide.group for slide in slides} - {None}
-    notes.append(f"{len(groups)} groups" if groups else "no groups (patients) named, so each slide is one of its own")
+    notes.append(
+        count(len(groups), "group") if groups else "no groups (patients) named, so each slide is one of its own"
+    )
     padded = [name for name in classes if name != name.strip()]
     if padded:
         notes.append(f"labels kept with the spaces around them: {', '.join(map(repr, padded))}")
     unlabelled = [slide.slide_id for slide in slides if slide.label is None]
     if unlabelled and classes:
         use = "kept, but not trained on" if purpose == "train" else "kept"
-        notes.append(f"{len(unlabelled)} slides without label {use}: {abbreviate(unlabelled)}")
+        notes.append(f"{count(len(unlabelled), 'slide')} without label {use}: {abbreviate(unlabelled)}")
     return notes

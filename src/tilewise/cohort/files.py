@@ -16,6 +16,7 @@ from tilewise.cohort.faults import Faults, abbreviate
 from tilewise.cohort.identifiers import identifier, same_name
 from tilewise.errors import CohortError
 from tilewise.slides import SUFFIXES
+from tilewise.wording import count
 
 _MASK_NAME: Final = re.compile(r"^mask[_-](?P<after>.+)$|^(?P<before>.+)[_-]mask$", re.IGNORECASE)
 _SLIDE_NAME: Final = re.compile(r"^(?:img|image|slide)[_-](?P<after>.+)$", re.IGNORECASE)
@@ -115,7 +116,10 @@ class SlideFinder:
 
     def notes(self) -> list[str]:
         """How names were matched that are no paths as they stand."""
-        return [f"{len(names)} slides found with the {how}: {abbreviate(names)}" for how, names in self._how.items()]
+        return [
+            f"{count(len(names), 'slide')} found with the {how}: {abbreviate(names)}"
+            for how, names in self._how.items()
+        ]
 
     def listing(self, folder: Path) -> Listing:
         """A folder's listing, read once."""

@@ -21,6 +21,7 @@ from tilewise.cohort.files import Listing, SlideFinder, list_folder
 from tilewise.cohort.slide import Purpose
 from tilewise.cohort.table import TABLE_SUFFIXES, read_table
 from tilewise.errors import CohortError
+from tilewise.wording import count
 
 SLIDE_FOLDERS: Final = ("images", "train_data", "test_data")
 _RESERVED: Final = frozenset({*SLIDE_FOLDERS, "masks"})
@@ -124,7 +125,7 @@ def _contract(folder: Path, purpose: Purpose) -> Fit:
     notes = [f"slides from {data.name}/, labels from {labels.name}"]
     num_test = len(list_folder(folder / "test_data").slides)
     if num_test:
-        notes.append(f"test_data/ holds {num_test} slides, which are left for prediction")
+        notes.append(f"test_data/ holds {count(num_test, 'slide')}, left for prediction")
     return _labelled(Source("contract", folder, labels, (data,), (listing,), notes=tuple(notes)))
 
 

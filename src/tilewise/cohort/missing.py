@@ -12,6 +12,7 @@ from tilewise.cohort.csv_lines import read_text
 from tilewise.cohort.faults import Faults, abbreviate
 from tilewise.cohort.identifiers import means_missing, same_name
 from tilewise.cohort.slide import Purpose, Slide
+from tilewise.wording import count
 
 DECLARED_NAME: Final = "classes.txt"
 Field = Literal["label", "group"]
@@ -54,7 +55,7 @@ def without_missing(
             if purpose == "train":
                 faults.add("missing", _question(field, value, names))
             else:
-                notes.append(f"{field} `{value}` of {len(names)} slides taken for none: {abbreviate(names)}")
+                notes.append(f"{field} `{value}` of {count(len(names), 'slide')} taken for none: {abbreviate(names)}")
         empty: dict[str, Any] = {field: None}
         slides = tuple(replace(slide, **empty) if getattr(slide, field) in spelled else slide for slide in slides)
     return slides
@@ -67,6 +68,6 @@ def _question(field: Field, value: str, names: list[str]) -> str:
         else "if it is a group, write it otherwise"
     )
     return (
-        f"{field} `{value}` ({len(names)} slides: {abbreviate(names)}) may mean that there is none; then empty these "
-        f"cells; {step}"
+        f"{field} `{value}` ({count(len(names), 'slide')}: {abbreviate(names)}) may mean that there is none; then "
+        f"empty these cells; {step}"
     )

@@ -25,6 +25,7 @@ from tilewise.segment.segmenter import FoldNetwork
 from tilewise.segment.square import Square
 from tilewise.slides import read_image
 from tilewise.store import cache_writes, digest_config, digest_file
+from tilewise.wording import count
 
 _log = logging.getLogger(__name__)
 
@@ -98,8 +99,8 @@ def fold_of_groups(slides: Sequence[AuditedSlide], num_folds: int, *, seed: int)
             else "give masks for slides of at least 2 groups, or take segment.method tissue or sam"
         )
         raise UsageError(
-            f"segment: {len(slides)} slides with a mask make {table.num_groups} groups, too few for {num_folds} "
-            f"networks of which each leaves some out; {step}"
+            f"segment: {count(len(slides), 'slide')} with a mask in {count(table.num_groups, 'group')}, too few for "
+            f"{num_folds} networks of which each leaves some out; {step}"
         )
     rule = table.rule(1.0 / num_folds, least=1, least_in_all=1, priority=0)
     parts = table.split((rule,) * num_folds, seed=(seed, _SEED_OF_FOLDS))
