@@ -134,7 +134,7 @@ def run_warnings(facts: RunFacts) -> tuple[str, ...]:
         *(sentence for sentence in (facts.audit.get("inverted_masks", ""), facts.masks, facts.stain) if sentence),
         *_magnifications(facts),
         *_without_tiles(facts),
-        *_without_validation(facts.folds),
+        *_without_validation(facts),
         *_without_effect(facts),
     )
 
@@ -256,9 +256,10 @@ def _without_tiles(facts: RunFacts) -> Iterator[str]:
     yield f"{count(len(reasons), 'slide')} {verb} no part: {named}{more}."
 
 
-def _without_validation(folds: Folds) -> Iterator[str]:
-    numbers = [str(number) for number, parts in enumerate(folds.folds) if not parts.validation]
-    if numbers:
+def _without_validation(facts: RunFacts) -> Iterator[str]:
+    has_epochs = facts.recipe["head"]["kind"] in ("linear", "mlp")
+    numbers = [str(number) for number, parts in enumerate(facts.folds.folds) if not parts.validation]
+    if numbers and has_epochs:
         subject, verb = ("Fold", "has") if len(numbers) == 1 else ("Folds", "have")
         yield f"{subject} {', '.join(numbers)} {verb} no validation part: training ran to its last epoch."
 

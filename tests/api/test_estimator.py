@@ -41,6 +41,26 @@ def test_labels_of_any_kind_are_learnt_and_come_back(aggregate):
     assert clf.predict_proba([]).shape == (0, 3)
 
 
+@pytest.mark.parametrize("kind", ["lda", "logistic"])
+def test_fitted_heads_learn_from_all_slides_and_keep_groups_together(kind):
+    bags, labels = make_bags()
+    clf = tw.SlideClassifier(HeadConfig(kind=kind)).fit(bags, labels)
+    assert clf.score(bags, labels) == 1.0
+    assert len(clf.model_.origin) == 0
+    same = clone(clf).set_params(validation_fraction=0.5).fit(bags, labels)
+    np.testing.assert_array_equal(same.predict_proba(bags), clf.predict_proba(bags))
+    grouped = clone(clf).fit(bags, labels, groups=np.arange(24) // 3)
+    if kind == "lda":  # its temperature moves with the groups; of nine penalties the same one may be best
+        assert not np.array_equal(grouped.predict_proba(bags), clf.predict_proba(bags))
+    order = np.random.default_rng(0).permutation(24)
+    turned = clone(clf).fit([bags[i] for i in order], labels[order], groups=(np.arange(24) // 3)[order])
+    np.testing.assert_array_equal(turned.predict_proba(bags), grouped.predict_proba(bags))
+    with pytest.raises(ValueError, match="24 bags and 23 groups"):
+        clf.fit(bags, labels, groups=np.arange(23))
+    with pytest.raises(ValueError, match=f"training.epochs has no effect with head.kind={kind}"):
+        tw.SlideClassifier(HeadConfig(kind=kind), FAST).fit(bags, labels)
+
+
 def test_parameters_are_read_set_and_searched_over():
     bags, labels = make_bags()
     clf = tw.SlideClassifier(training=FAST)

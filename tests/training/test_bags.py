@@ -140,7 +140,7 @@ def test_every_choice_trains_another_head_that_still_learns(cohort: Cohort, chan
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["training.input=tiles"], "head.aggregate=attention weighs features, .* set training.input=features"),
+        (["training.input=tiles"], "head.aggregate=attention takes features, .* set training.input=features"),
         (["training.weight=tile"], "training.weight has no effect with head.aggregate=attention"),
         (["training.sampling.unit=slide"], "training.sampling.unit has no effect with head.aggregate=attention"),
     ],

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from tilewise.errors import ArgumentError
 from tilewise.models import FoldModel, HeadConfig
-from tilewise.training.check import check_pooling
+from tilewise.training.check import check_head
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
@@ -29,7 +29,8 @@ class SlideClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Follows scikit-learn's conventions: `get_params`, `set_params`, `clone`, `score`, cross-validation and grid search
     work, and its checks of estimators pass where each row of a table is a bag of one tile. Slides for early stopping
     are drawn from those of `fit`, class by class; to score a model, set slides apart yourself, and keep slides of one
-    patient on one side: `cross_val_score(clf, bags, labels, groups=groups, cv=StratifiedGroupKFold())`.
+    patient on one side: `cross_val_score(clf, bags, labels, groups=groups, cv=StratifiedGroupKFold())`. Heads of kind
+    lda and logistic learn from all slides, and stop nowhere early.
 
     Args:
         head: a `HeadConfig`, such as `recipe.head`; None takes a linear head and the mean over tiles.
@@ -68,11 +69,22 @@ class SlideClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.validation_fraction = validation_fraction
         self.random_state = random_state
 
-    def fit(self, bags: Sequence[Bag], labels: Sequence[Any] | npt.NDArray[Any]) -> Self:
+    def fit(
+        self,
+        bags: Sequence[Bag],
+        labels: Sequence[Any] | npt.NDArray[Any],
+        groups: Sequence[Any] | npt.NDArray[Any] | None = None,
+    ) -> Self:
         """Train on bags, S arrays (N, D), and their S labels.
 
+        Args:
+            bags: of the slides.
+            labels: likewise.
+            groups: likewise, such as patients. Heads of kind lda and logistic make inner folds by them; None: every
+                slide is a group of its own.
+
         Raises:
-            ArgumentError: a parameter, a bag or a label cannot be used; it is also a ValueError.
+            ArgumentError: a parameter, a bag, a label or the groups cannot be used; it is also a ValueError.
             TrainingError: the loss is no longer finite.
         """
         head, training = self._check_parameters()
@@ -80,11 +92,14 @@ class SlideClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_, codes_S = _check_labels(labels, len(arrays))
         features = {f"bag {position}": bag for position, bag in enumerate(arrays)}
         codes = {f"bag {position}": int(code) for position, code in enumerate(codes_S)}
-        validation = self._draw_validation(codes_S)
+        if groups is not None and len(groups) != len(arrays):
+            raise ArgumentError(f"{len(arrays)} bags and {len(groups)} groups: give one group for each bag")
+        validation = self._draw_validation(codes_S) if head.learns_in_epochs else set()
         data = FeatureData(
             tuple(str(name) for name in self.classes_),
             PartData.of({name: bag for name, bag in features.items() if name not in validation}, codes),
             PartData.of({name: bag for name, bag in features.items() if name in validation}, codes),
+            {} if groups is None else {name: str(group) for name, group in zip(features, groups, strict=True)},
         )
         self.model_, _ = train_head(data, head, training, seed=int(self.random_state), name="fit")
         self.n_features_in_ = self.model_.num_features
@@ -133,7 +148,7 @@ class SlideClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"training.input={training.input} trains networks on pixels, and bags hold features; give a "
                 "TrainingConfig with input=features, or train on slides with tilewise.train"
             )
-        check_pooling(head, training)
+        check_head(head, training)
         seed: Any = self.random_state
         if not isinstance(seed, Integral) or seed < 0:
             raise ArgumentError(f"random_state={seed!r}: expected a whole number from 0")

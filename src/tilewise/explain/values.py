@@ -64,7 +64,7 @@ def values_of_heads(
     features = [bag.features_ND for bag in own]
     probabilities_MT = [head.predict_tiles(one)[:, class_index] for head, one in zip(heads, features, strict=True)]
     attention_T = None
-    if all(head.head.pools for head in heads):
+    if all(head.head.attends for head in heads):
         same_T = np.zeros(len(features[0]), dtype=np.int64)
         attention_MT = [head.attention_N(one, same_T, 1) for head, one in zip(heads, features, strict=True)]
         attention_T = np.average(attention_MT, axis=0, weights=weights)

@@ -17,6 +17,13 @@ _HIRES_CAM = (
     "matters."
 )
 _SCALE = "Values go up to the highest one on the slide: tiles of one slide can be compared, two slides cannot."
+_OF_SLIDE_VECTORS = {
+    1: "These heads see the mean of a slide's features. The probability of a tile is what a slide would get that has "
+    "no other; tiles differ more than slides do, so that it is often near 0 or 1.",
+    2: "These heads see the mean and the standard deviation of a slide's features. The probability of a tile is what "
+    "a slide would get whose mean is this tile and whose deviations are those of the slide that is drawn: what the "
+    "deviations say is the same on all of its tiles, and where in the slide it comes from is not drawn.",
+}
 _EXPLAINED = {
     "image": "",
     "mask_channel": "The mask is a fourth channel of these networks' tiles and is explained together with them.",
@@ -46,12 +53,14 @@ def describe_methods(classifier: ClassifierBundle) -> tuple[str, ...]:
     if isinstance(first, NetworkModel):
         method = _HIRES_CAM if first.card.family.startswith("vit") else _GRAD_CAM
         sentences += [f"{method} {_SCALE}", _EXPLAINED[first.network.input]]
-    elif first.head.pools:
+    elif first.head.attends:
         sentences.append(
             "Attention: how much each tile counts when the slide is predicted (Ilse et al., ICML 2018); 1 is what each "
             "would have if all counted the same. A tile that counts may speak against the class. The probability of "
             "a tile is what a slide would get that has no other."
         )
     else:
+        if first.head.takes_slide_vectors:
+            sentences.append(_OF_SLIDE_VECTORS[first.head.num_moments])
         sentences.append("These heads take the features of whole tiles: nothing can be said of places inside a tile.")
     return tuple(text for text in sentences if text)

@@ -70,10 +70,16 @@ def distance(model: FoldModel, bag: FeatureBag) -> float:
     """How far a slide lies from the slides a model learnt from.
 
     The root of the mean square, over features, of the slide's mean feature in standard deviations of the train part's
-    tiles. Features that do not vary there are passed over.
+    tiles; of a head that sees one vector per slide, of that vector in standard deviations of the train part's slides.
+    Features that do not vary there are passed over.
     """
+    if model.head.takes_slide_vectors:
+        features_ND = bag.scored().features_ND
+        inputs_ND = model.slide_vectors(features_ND, np.zeros(len(features_ND), np.int64), 1)
+    else:
+        inputs_ND = model.standardisation.apply(bag.scored().features_ND)
     varies_D = model.standardisation.scale_D > 0.0
     if not varies_D.any():
         return 0.0
-    mean_D = model.standardisation.apply(bag.scored().features_ND).mean(axis=0)
+    mean_D = inputs_ND.mean(axis=0)
     return float(np.sqrt(np.square(mean_D[varies_D]).mean()))

@@ -36,8 +36,10 @@ def check_aggregator(folder: Path, aggregator: str, head: HeadConfig, known: Col
     """
     if aggregator not in known:
         raise ArtifactError(f"{folder / ABOUT_NAME}: unknown aggregator {aggregator!r}; update tilewise")
-    if aggregator != head.aggregate:
-        raise ArtifactError(f"{folder / ABOUT_NAME} is damaged: it asks for {aggregator} and {head.aggregate}; {AGAIN}")
+    if aggregator != head.aggregator:
+        raise ArtifactError(
+            f"{folder / ABOUT_NAME} is damaged: it asks for {aggregator} and {head.aggregator}; {AGAIN}"
+        )
 
 
 def check_shapes(folder: Path, *, shapes: Shapes, expected: Shapes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from tilewise.compute import reproducible
 from tilewise.errors import ArtifactError
 from tilewise.models.aggregate import AGGREGATORS
-from tilewise.models.config import HeadConfig
+from tilewise.models.config import Aggregator, HeadConfig
 from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_aggregator, check_shapes, read_weights
+from tilewise.models.slide_vectors import slide_vectors, tile_vectors
 from tilewise.models.standardisation import Standardisation
 from tilewise.store import read_json, write_json, write_tensors
 
@@ -49,26 +50,41 @@ class FoldModel:
 
     @property
     def aggregator(self) -> str:
-        """How tiles become a slide; a name in `AGGREGATORS`, or attention."""
-        return self.head.aggregate
+        """How tiles become a slide, as `head.aggregate` has it."""
+        return self.head.aggregator
 
     @property
     def num_features(self) -> int:
-        """Length of the feature vectors the model takes."""
-        return len(self.standardisation.mean_D)
+        """Length of a tile's feature vectors."""
+        return len(self.standardisation.mean_D) // self.head.num_moments
 
-    def predict_tiles(self, features_ND: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Class probabilities of each tile, float32 (N, C); with attention, of a slide that has no other tile.
+    def predict_tiles(
+        self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        """Class probabilities of each tile, float32 (N, C).
+
+        Of heads that see one vector per slide they are those of a slide that has no other tile; where deviations are
+        part of the vector, they stay those of the slide that the tile is of (`tile_vectors`).
+
+        Args:
+            features_ND: tiles.
+            tile_slide_N: position of each tile's slide, from 0; None: all are of one slide.
 
         Raises:
             ValueError: the features have another length than those the model was trained on.
         """
         import torch
 
+        self._check_features(features_ND)
+        inputs_ND: NDArray[np.floating[Any]] = features_ND
+        if self.head.num_moments > 1:
+            slides_N = np.zeros(len(features_ND), dtype=np.int64) if tile_slide_N is None else tile_slide_N
+            num_slides = int(slides_N.max(initial=0)) + 1
+            inputs_ND = tile_vectors(features_ND, slides_N, num_slides, num_moments=self.head.num_moments)
         probabilities_NC = np.empty((len(features_ND), len(self.classes)), dtype=np.float32)
-        head = self._pooled().head if self.head.pools else self._build()
+        head = self._pooled().head if self.head.attends else self._build()
         with reproducible(1), torch.inference_mode():
-            for block, features in self._blocks(features_ND):
+            for block, features in self._blocks(inputs_ND):
                 # Worked out in float64 and rounded: the last bits would depend on the place in the block.
                 probabilities_NC[block] = head(features).softmax(dim=1).numpy()
         return probabilities_NC
@@ -90,8 +106,9 @@ class FoldModel:
 
         from tilewise.models.attention import softmax_within
 
-        if not self.head.pools:
+        if not self.head.attends:
             raise ValueError(f"the model does not weigh tiles; it was trained with head.aggregate={self.aggregator}")
+        self._check_features(features_ND)
         scores_N = torch.empty(len(features_ND), dtype=torch.float32)  # rounded, see `predict_tiles`
         attention = self._pooled().attention
         with reproducible(1), torch.inference_mode():
@@ -110,8 +127,10 @@ class FoldModel:
             tile_slide_N: position of each tile's slide, 0 .. num_slides - 1.
             num_slides: S; a slide without tiles gets nan.
         """
-        if self.head.pools:
+        if self.head.attends:
             return self._predict_pooled(features_ND, tile_slide_N, num_slides)
+        if self.head.takes_slide_vectors:
+            return self._predict_vectors(features_ND, tile_slide_N, num_slides)
         return AGGREGATORS[self.aggregator](self.predict_tiles(features_ND), tile_slide_N, num_slides)
 
     def _predict_pooled(
@@ -131,15 +150,44 @@ class FoldModel:
         probabilities_SC = rounded_SC.double().numpy()
         return np.where(num_tiles_S[:, None] > 0, probabilities_SC, np.nan), num_tiles_S
 
-    def _blocks(self, features_ND: NDArray[np.float32]) -> Iterator[tuple[slice, Tensor]]:
-        """Standardised features, some tiles at a time."""
+    def slide_vectors(
+        self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
+    ) -> NDArray[np.float64]:
+        """Standardised vectors of slides, float64 (S, `num_moments` * D), as a head that takes them sees them.
+
+        Args:
+            features_ND: tiles of all slides.
+            tile_slide_N: position of each tile's slide, 0 .. num_slides - 1.
+            num_slides: S; a slide without tiles gets nan.
+
+        Raises:
+            ValueError: the features have another length than those the model was trained on.
+        """
+        self._check_features(features_ND)
+        vectors_SD = slide_vectors(features_ND, tile_slide_N, num_slides, num_moments=self.head.num_moments)
+        return self.standardisation.apply(vectors_SD)
+
+    def _predict_vectors(
+        self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         import torch
 
+        vectors_SD = torch.from_numpy(self.slide_vectors(features_ND, tile_slide_N, num_slides))
+        with reproducible(1), torch.inference_mode():
+            rounded_SC = self._build()(vectors_SD).softmax(dim=1).float()  # see `predict_tiles`
+        return rounded_SC.double().numpy(), np.bincount(tile_slide_N, minlength=num_slides)
+
+    def _check_features(self, features_ND: NDArray[np.float32]) -> None:
         if features_ND.ndim != 2 or features_ND.shape[1] != self.num_features:
             raise ValueError(f"the model takes features (N, {self.num_features}), got {features_ND.shape}")
-        for start in range(0, len(features_ND), _BLOCK):
+
+    def _blocks(self, inputs_ND: NDArray[np.floating[Any]]) -> Iterator[tuple[slice, Tensor]]:
+        """Standardised inputs, some tiles at a time."""
+        import torch
+
+        for start in range(0, len(inputs_ND), _BLOCK):
             block = slice(start, start + _BLOCK)
-            yield block, torch.from_numpy(self.standardisation.apply(features_ND[block]))
+            yield block, torch.from_numpy(self.standardisation.apply(inputs_ND[block]))
 
     def save(self, folder: Path) -> None:
         """Write both files; `model.json` comes last and holds the digest of the other, so a half is noticed."""
@@ -187,18 +235,18 @@ class FoldModel:
     def _check(self, folder: Path, aggregator: str, num_features: int) -> None:
         fresh = self._fresh(num_features)
         expected = {name: tuple(tensor.shape) for name, tensor in fresh.state_dict().items()}
-        expected |= {"mean": (num_features,), "scale": (num_features,)}
+        expected |= dict.fromkeys(("mean", "scale"), (num_features * self.head.num_moments,))
         shapes = {name: array.shape for name, array in self.weights.items()}
         shapes |= {"mean": self.standardisation.mean_D.shape, "scale": self.standardisation.scale_D.shape}
-        check_aggregator(folder, aggregator, self.head, {*AGGREGATORS, "attention"})
+        check_aggregator(folder, aggregator, self.head, get_args(Aggregator))
         check_shapes(folder, shapes=shapes, expected=expected)
 
     def _fresh(self, num_features: int) -> nn.Module:
         from tilewise.models.attention import build_pooled_head
         from tilewise.models.heads import build_head
 
-        build = build_pooled_head if self.head.pools else build_head
-        return build(self.head, num_features=num_features, num_classes=len(self.classes))
+        build = build_pooled_head if self.head.attends else build_head
+        return build(self.head, num_features=num_features * self.head.num_moments, num_classes=len(self.classes))
 
     def _build(self) -> nn.Module:
         import torch

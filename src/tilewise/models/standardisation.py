@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,8 @@ class Standardisation:
     scale_D: NDArray[np.float32]
 
     @classmethod
-    def fit(cls, features_ND: NDArray[np.float32], weights_N: NDArray[np.float64]) -> Self:
-        """Weighted mean and standard deviation over tiles.
+    def fit(cls, features_ND: NDArray[np.floating[Any]], weights_N: NDArray[np.float64]) -> Self:
+        """Weighted mean and standard deviation over tiles, or over the vectors of slides.
 
         Args:
             features_ND: tiles of the train part only.
@@ -34,6 +34,6 @@ class Standardisation:
         scale_D = np.divide(1.0, spread_D, out=np.zeros_like(spread_D), where=varies_D)
         return cls(mean_D.astype(np.float32), scale_D.astype(np.float32))
 
-    def apply(self, features_ND: NDArray[np.float32]) -> NDArray[np.float64]:
+    def apply(self, features_ND: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Standardised features, float64 (N, D)."""
         return (features_ND.astype(np.float64) - self.mean_D) * self.scale_D

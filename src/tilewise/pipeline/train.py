@@ -186,6 +186,7 @@ def _train_folds(
     folds: Folds, inputs: SlideInputs[Any], fold_inputs: FoldInputs, unlabelled: tuple[FoldItem, ...]
 ) -> tuple[Member, ...]:
     labels = {item.slide_id: str(item.label) for item in folds.items}
+    groups = {item.slide_id: item.group for item in (*folds.items, *unlabelled) if item.group is not None}
     shared, recipe, models = fold_inputs.shared, fold_inputs.recipe, []
     with task("folds", len(folds.folds)) as bar:
         for number, fold in enumerate(folds.folds):
@@ -198,6 +199,7 @@ def _train_folds(
                 training=recipe.training,
                 seed=shared.seed,
                 metric=recipe.evaluation.metric,
+                groups=groups,
                 unlabelled=candidates(unlabelled, folds, number),
                 pseudo=recipe.pseudo,
                 network=recipe.network,

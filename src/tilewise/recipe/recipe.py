@@ -23,7 +23,7 @@ from tilewise.segment.config import SegmentConfig
 from tilewise.stain.config import StainConfig
 from tilewise.tiles.config import TileConfig
 from tilewise.training.augment import AugmentConfig
-from tilewise.training.check import check_pooling
+from tilewise.training.check import check_head
 from tilewise.training.config import TrainingConfig
 from tilewise.training.pretrain import PretrainConfig
 from tilewise.training.pseudo.config import PseudoConfig
@@ -69,7 +69,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        check_pooling(self.head, self.training)
+        check_head(self.head, self.training)
         if self.training.input == "features":
             for name in ("network", "pretrain", "augment", "synthesis", "views"):
                 section = getattr(self, name)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tilewise.auditing.notes import NoteKind
 from tilewise.ensemble.record import EnsembleRecord
+from tilewise.training.history import FitRow
 from tilewise.units import Box
 
 
@@ -109,11 +110,17 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """Training of one fold, and the epoch whose weights were kept."""
+    """Training of one fold: its epochs and the one whose weights were kept, or the fits of a head without epochs."""
 
     fold: int
     epochs: tuple[Epoch, ...]
     kept_epoch: int | None = None
+    fits: tuple[FitRow, ...] = ()
+
+    @property
+    def fit(self) -> FitRow | None:
+        """The fit that was kept."""
+        return next((row for row in self.fits if row.is_kept), None)
 
 
 @dataclass(frozen=True, eq=False)

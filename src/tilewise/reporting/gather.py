@@ -41,6 +41,7 @@ from tilewise.run_folder import RunFolder
 from tilewise.score_warnings import RunFacts, run_warnings
 from tilewise.store import read_json, write_text
 from tilewise.tiles.config import TileConfig
+from tilewise.training.history import FitRow
 from tilewise.version import __version__
 
 _SHOWN_PER_CLASS = 3
@@ -157,6 +158,8 @@ def _history(folder: Path, number: int) -> History:
     path = folder / "history.csv"
     with whole(path):
         rows = rows_of(path)
+        if rows and "epoch" not in rows[0]:
+            return History(number, (), fits=tuple(map(_fit, rows)))
         epochs = tuple(
             Epoch(
                 int(row["epoch"]),
@@ -170,6 +173,11 @@ def _history(folder: Path, number: int) -> History:
         )
         kept_epoch = next((int(row["epoch"]) for row in rows if row["kept"] == "1"), None)
     return History(number, epochs, kept_epoch)
+
+
+def _fit(row: Mapping[str, str]) -> FitRow:
+    numbers = {name: _float(cell) for name, cell in row.items() if name != "kept"}
+    return FitRow(**numbers, is_kept=row["kept"] == "1")
 
 
 def _float(cell: str) -> float | None:

@@ -33,6 +33,7 @@ def render_report(data: ReportInput) -> str:
         "pooled_rows": metric_rows(evaluation["out_of_fold"]),
         "confusion": confusion_rows(evaluation["confusion"]),
         "curves": training_curves(data.histories, METRIC_NAMES[metric]),
+        "fits": [history for history in data.histories if history.fit],
         "folds": fold_rows(data.parts),
         "fold_summary": fold_summary(data.parts),
         "decisions": decisions,

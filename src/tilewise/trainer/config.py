@@ -159,7 +159,7 @@ class MixConfig(BaseModel):
     level: Literal["none", "features", "tiles"] = Field(
         "none",
         description="features: the vectors of the encoder are mixed, which keeps the cache, or with "
-        "head.aggregate=attention the slides' vectors; tiles: tiles and masks are, before the encoder.",
+        "one vector per slide (head.aggregate) those; tiles: tiles and masks are, before the encoder.",
     )
     mixup_alpha: float = Field(
         0.2,
@@ -211,9 +211,9 @@ class SamplingConfig(BaseModel):
     balance: Literal["none", "class", "rare"] = Field(
         "none",
         description="class: as much of every class, in an epoch of the same length, so that common classes are seen in "
-        "part; rare: more tiles of rare classes, all others as before. With head.aggregate=attention it is slides that "
-        "are drawn. Either comes on top of the loss's "
-        "class_weights, which then mostly should be none.",
+        "part; rare: more tiles of rare classes, all others as before. With one vector per slide "
+        "(head.aggregate) it is slides that are drawn. Either comes on top of the loss's class_weights, which then "
+        "mostly should be none.",
     )
     rare_power: float = Field(
         1.0,

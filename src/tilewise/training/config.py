@@ -116,7 +116,8 @@ class TrainingConfig(BaseModel):
 
     The defaults - AdamW on class-weighted cross-entropy, a cosine schedule, early stopping on validation - suit
     cohorts of tens to hundreds of slides and features of any length: nothing in them has to be adapted to either. An
-    option that would have no effect is refused.
+    option that would have no effect is refused: with head.kind=lda or logistic, all but `loss.class_weights`,
+    `select_by` and `num_threads`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -146,8 +147,8 @@ class TrainingConfig(BaseModel):
         None,
         ge=2,
         description="Tiles per batch, at most. Left out: on features an eighth of the tiles, at least 32 and at most "
-        "2048; on tiles 32. With head.aggregate=attention slides count: an eighth of them, at least 8, at most "
-        "64.",
+        "2048; on tiles 32. With one vector per slide (head.aggregate) slides count: an eighth of them, at "
+        "least 8, at most 64.",
     )
     learning_rate: float | None = Field(
         None,
@@ -166,7 +167,8 @@ class TrainingConfig(BaseModel):
     select_by: Literal["loss", "metric"] = Field(
         "loss",
         description="The best epoch has the least loss over the slides of validation, or the highest score, by "
-        "evaluation.metric. Where that is not defined on them, the loss decides.",
+        "evaluation.metric. Where that is not defined on them, the loss decides. With head.kind=logistic the penalty "
+        "is chosen so, over inner folds of the train part.",
     )
     patience: Annotated[int, Field(ge=1, le=100_000)] | Literal["never"] | None = Field(
         None,

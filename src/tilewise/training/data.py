@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewise.errors import TrainingError
+from tilewise.models.slide_vectors import slide_vectors
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,22 @@ class PartData:
             np.repeat(np.arange(len(bags), dtype=np.int64), [len(features) for features in bags.values()]),
         )
 
+    def of_slides(self, num_moments: int) -> PartData:
+        """The slides' vectors in place of their tiles; see `slide_vectors`."""
+        if not self.num_slides:
+            return self
+        vectors_SD = slide_vectors(self.features_ND, self.tile_slide_N, self.num_slides, num_moments=num_moments)
+        return replace(self, features_ND=vectors_SD.astype(np.float32), tile_slide_N=np.arange(self.num_slides))
+
+    def chosen(self, slides: Sequence[int] | NDArray[np.int64]) -> PartData:
+        """Some of the slides, in this order, of a part with one vector per slide."""
+        return PartData(
+            tuple(self.slide_ids[slide] for slide in slides),
+            self.labels_S[slides],
+            self.features_ND[slides],
+            np.arange(len(slides)),
+        )
+
     @property
     def num_slides(self) -> int:
         """S."""
@@ -67,6 +84,12 @@ class PartData:
 class FeatureData:
     """The two parts of a fold that training sees; `validation` may hold no slide.
 
+    Attributes:
+        classes: in the order of class indices.
+        train: what is learnt from.
+        validation: what stops training.
+        groups: slide -> what must not be parted, of the train part; a slide that is not in it is a group of its own.
+
     Raises:
         TrainingError: the train part holds fewer than two classes, or the parts differ in the length of features.
     """
@@ -74,6 +97,7 @@ class FeatureData:
     classes: tuple[str, ...]
     train: PartData
     validation: PartData
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         present: Sequence[int] = np.unique(self.train.labels_S).tolist()
@@ -83,6 +107,10 @@ class FeatureData:
         lengths = {part.features_ND.shape[1] for part in (self.train, self.validation) if part.num_slides}
         if len(lengths) > 1:
             raise TrainingError(f"train and validation have features of lengths {sorted(lengths)}; extract them again")
+
+    def of_slides(self, num_moments: int) -> FeatureData:
+        """One vector per slide in place of tiles, in both parts."""
+        return replace(self, train=self.train.of_slides(num_moments), validation=self.validation.of_slides(num_moments))
 
 
 def _check(slide_id: str, features_ND: NDArray[np.float32], num_features: int) -> None:

@@ -53,7 +53,7 @@ def train_fold(request: FoldRequest, bags: Mapping[str, FeatureBag], *, out: Pat
         validation = PartData.of(
             {slide_id: bags[slide_id].scored().features_ND for slide_id in request.fold.validation}, labels
         )
-        data = FeatureData(request.classes, train, validation)
+        data = FeatureData(request.classes, train, validation, request.groups)
     except TrainingError as error:
         raise TrainingError(f"{name}: {error}") from error
     seed = derived_seed(request.seed, request.number)
@@ -65,9 +65,7 @@ def train_fold(request: FoldRequest, bags: Mapping[str, FeatureBag], *, out: Pat
         "fold": request.number,
         "seed": request.seed,
         "training": request.training.model_dump(mode="json"),
-        "kept_epoch": history.kept_epoch,
-        "num_epochs": len(history.rows),
-        "notes": list(history.notes),
+        **history.summary,
     }
     model = replace(model, origin=origin)
     # The model comes last: a folder that holds it is whole.
@@ -83,6 +81,9 @@ def _digest(request: FoldRequest, bags: Mapping[str, FeatureBag]) -> str:
         raise TrainingError(
             f"fold {request.number}: slide {missing[0]} has no features; extract them, or drop it in decisions.csv"
         )
+    # Groups decide about what is chosen by inner folds alone.
+    chooses = not request.head.learns_in_epochs and request.head.logistic_c is None
+    groups = [request.groups.get(slide_id) for slide_id in request.fold.train] if chooses else []
     return digest_config(
         {
             "code": _CODE,
@@ -95,6 +96,7 @@ def _digest(request: FoldRequest, bags: Mapping[str, FeatureBag]) -> str:
             "training": request.training,
             "metric": request.metric,
             "seed": [request.seed, request.number],
+            **({"groups": groups} if chooses else {}),
         }
     )
 

@@ -30,6 +30,7 @@ class FoldRequest:
         training: how.
         seed: of the run; every fold draws its own from it.
         metric: that epochs are scored by on validation.
+        groups: slide id -> what must not be parted; a slide that is not in it is a group of its own.
         unlabelled: slides without a label that may take part in the fold.
         pseudo: whether they join the train part by the model's own prediction.
         network: what a network is shown, and how much of it is trained; this and all below are of networks alone.
@@ -48,6 +49,7 @@ class FoldRequest:
     training: TrainingConfig
     seed: int
     metric: PrimaryMetric = "macro_f1"
+    groups: Mapping[str, str] = field(default_factory=dict)
     unlabelled: tuple[str, ...] = ()
     pseudo: PseudoConfig = field(default_factory=PseudoConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)

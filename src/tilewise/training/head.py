@@ -27,6 +27,7 @@ from tilewise.trainer import (
 from tilewise.training.bags import BagSamples
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData
+from tilewise.training.fitted.fit_head import fit_head
 from tilewise.training.history import EpochRow, History, notes
 from tilewise.training.samples import Samples, TileSamples
 from tilewise.training.scores import score_probabilities, selection_loss
@@ -43,8 +44,9 @@ def train_head(
 ) -> tuple[FoldModel, History]:
     """Train a head on `data.train`, keep the epoch that does best on `data.validation`.
 
-    The loss of a tile counts by the weight of its class and its share of its slide. With attention
-    (`head.aggregate`) a sample is a whole slide, and counts by the weight of its class. Without a validation part
+    The loss of a tile counts by the weight of its class and its share of its slide. Where the head sees one vector
+    per slide (`head.aggregate`) a sample is a whole slide, and counts by the weight of its class. Heads of kind lda and
+    logistic have no epochs; see `fit_head`. Without a validation part
     training runs its full length and the last epoch is kept. The same data, configs and seed give the same model, to
     the bit, on one machine.
 
@@ -59,6 +61,10 @@ def train_head(
     Raises:
         TrainingError: the loss is no longer finite; names the fold, epoch, step and slides.
     """
+    if head.takes_slide_vectors:
+        data = data.of_slides(head.num_moments)
+    if not head.learns_in_epochs:
+        return fit_head(data, head, config, seed=seed, metric=metric)
     epoch_config, step = config.epoch_config, config.step
     with reproducible(epoch_config.num_threads or 1):
         objective = _HeadObjective(data, head, config, torch.Generator().manual_seed(seed), metric)
@@ -100,7 +106,7 @@ class _HeadObjective:
         metric: PrimaryMetric,
     ) -> None:
         self._data, self._config, self._generator, self._metric = data, config, generator, metric
-        self.samples: Samples = (BagSamples if head.pools else TileSamples)(data, head, config, generator)
+        self.samples: Samples = (BagSamples if head.attends else TileSamples)(data, head, config, generator)
         self._loss = Loss(config.loss, self.samples.class_weights_C)
         self._mixer = Mixer(config.mixup)
 

@@ -1,10 +1,11 @@
-"""What happened in each epoch, and which one was kept."""
+"""What happened in each epoch or fit, and which one was kept."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,20 +41,64 @@ class EpochRow:
 
 
 @dataclass(frozen=True)
-class History:
-    """All epochs, and what is to be said about them."""
+class FitRow:
+    """One fit of a head that is fitted at once. Losses and scores are over slides, as in `EpochRow`.
 
-    rows: tuple[EpochRow, ...]
+    Attributes:
+        logistic_c: inverse strength of the penalty, of kind logistic; None of lda.
+        shrinkage: share of the covariance that is shrunk, of kind lda; None of logistic.
+        temperature: what the logits are divided by, of kind lda; None of logistic.
+        inner_loss: over the inner folds of the train part, each predicted by a fit without it; None where nothing is
+            chosen by them.
+        inner_score: likewise, by the recipe's `evaluation.metric`.
+        train_loss: of the fit that was kept, on what it was fitted to.
+        validation_loss: likewise, on the validation part; None where there is none.
+        validation_score: likewise.
+        is_kept: whether the model is that of this fit.
+    """
+
+    logistic_c: float | None = None
+    shrinkage: float | None = None
+    temperature: float | None = None
+    inner_loss: float | None = None
+    inner_score: float | None = None
+    train_loss: float | None = None
+    validation_loss: float | None = None
+    validation_score: float | None = None
+    is_kept: bool = field(default=False, metadata={"column": "kept"})
+
+
+@dataclass(frozen=True)
+class History:
+    """All epochs of a training, or all fits, and what is to be said about them."""
+
+    rows: tuple[EpochRow, ...] | tuple[FitRow, ...]
     notes: tuple[str, ...]
 
     @property
-    def kept_epoch(self) -> int:
-        """The epoch whose weights the model has, from 1."""
-        return next(row.epoch for row in self.rows if row.is_kept)
+    def kept_epoch(self) -> int | None:
+        """The epoch whose weights the model has, from 1; None where there are no epochs."""
+        row = next(row for row in self.rows if row.is_kept)
+        return row.epoch if isinstance(row, EpochRow) else None
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What of it stands in a model's `origin`: plain data."""
+        row = next(row for row in self.rows if row.is_kept)
+        if isinstance(row, EpochRow):
+            return {"kept_epoch": row.epoch, "num_epochs": len(self.rows), "notes": list(self.notes)}
+        choices = {name: getattr(row, name) for name in ("logistic_c", "shrinkage", "temperature")}
+        return {**choices, "notes": list(self.notes)}
 
     def write(self, path: Path) -> None:
         """Write `history.csv`; None is an empty cell, `kept` is 0 or 1."""
-        write_table(path, EpochRow, self.rows)
+        write_table(path, type(self.rows[0]), self.rows)
+
+
+def unlearnt_classes(classes: Sequence[str], train: PartData, validation: PartData) -> list[str]:
+    """That classes of the validation part are not in the train part, a sentence each."""
+    missing = [classes[index] for index in np.setdiff1d(validation.labels_S, train.labels_S)]
+    return [f"class {name} is in validation but not in train: it cannot be learnt" for name in missing]
 
 
 def notes(
@@ -62,8 +107,7 @@ def notes(
     """What is to be said about a training that is over."""
     if not validation.num_slides:
         return (f"no validation part: trained for all {len(rows)} epochs, and the last one is kept",)
-    missing = [classes[index] for index in np.setdiff1d(validation.labels_S, train.labels_S)]
-    messages = [f"class {name} is in validation but not in train: it cannot be learnt" for name in missing]
+    messages = unlearnt_classes(classes, train, validation)
     by = config.select_by
     if by == "metric" and rows[0].validation_score is None:
         by = "loss"

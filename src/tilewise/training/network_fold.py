@@ -98,9 +98,7 @@ def train_network_fold(request: FoldRequest, store: TileStore, *, out: Path) -> 
         "seed": seed,
         "training": request.training.model_dump(mode="json"),
         "augment": request.augment.model_dump(mode="json"),
-        "kept_epoch": history.kept_epoch,
-        "num_epochs": len(history.rows),
-        "notes": list(history.notes),
+        **history.summary,
         **made,
         **pretrained,
     }

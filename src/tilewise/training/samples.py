@@ -52,7 +52,7 @@ class Samples(Protocol):
 
 
 class TileSamples:
-    """Each tile is a sample, with the label of its slide; see `Samples`."""
+    """Each tile is a sample, with the label of its slide, or each slide's one vector; see `Samples`."""
 
     def __init__(self, data: FeatureData, head: HeadConfig, config: TrainingConfig, generator: torch.Generator) -> None:
         train, num_classes = data.train, len(data.classes)
@@ -64,7 +64,8 @@ class TileSamples:
         self.head: nn.Module = built
         self.module: nn.Module = built
         self.sampler = Sampler(config.sampling, train.labels_S, train.tile_slide_N)
-        self.num_batches = config.epoch_config.num_batches(self.sampler.num_draws)
+        batches = config.epoch_config.num_slide_batches if head.takes_slide_vectors else config.epoch_config.num_batches
+        self.num_batches = batches(self.sampler.num_draws)
         self.targets_MC = hard_targets(torch.from_numpy(labels_N), num_classes)
         self.weights_M = sample_weights(shares_N, self.class_weights_C, labels_N)
         self._inputs_ND = standardised(self.standardisation, train)
@@ -72,7 +73,8 @@ class TileSamples:
             data.validation,
             standardised(self.standardisation, data.validation),
         )
-        self._aggregate = AGGREGATORS[head.aggregate]
+        # A slide that is one vector is its own mean.
+        self._aggregate = AGGREGATORS["mean" if head.takes_slide_vectors else head.aggregator]
 
     def vectors(self, samples: Tensor) -> Tensor:
         """See `Samples`."""

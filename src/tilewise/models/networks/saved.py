@@ -57,7 +57,7 @@ class NetworkModel:
     @property
     def aggregator(self) -> str:
         """How tile probabilities become slide probabilities; a name in `AGGREGATORS`."""
-        return self.head.aggregate
+        return self.head.aggregator
 
     @classmethod
     def of(

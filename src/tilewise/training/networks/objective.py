@@ -184,7 +184,7 @@ class NetworkObjective:
         scores: tuple[float | None, float | None] = (None, None)
         if validation.slide_data.num_slides:
             if self._worker.is_first:
-                aggregator = self._engine.network.head_config.aggregate
+                aggregator = self._engine.network.head_config.aggregator
                 probabilities_NC = self._engine.probabilities(validation)
                 scores = score_slides(
                     probabilities_NC, validation.slide_data, self._weights_C, aggregator, self._metric
