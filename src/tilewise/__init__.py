@@ -13,7 +13,7 @@ from tilewise.version import __version__
 
 if TYPE_CHECKING:
     from tilewise import api
-    from tilewise.api import audit, evaluate, load_recipe, predict, report, train, verify
+    from tilewise.api import audit, evaluate, features, load_recipe, predict, report, train, verify
     from tilewise.api.estimator import SlideClassifier
     from tilewise.cohort import Cohort, Slide
     from tilewise.evaluation.evaluation import Evaluation
@@ -35,6 +35,7 @@ __all__ = [
     "api",
     "audit",
     "evaluate",
+    "features",
     "load_recipe",
     "predict",
     "report",
@@ -42,8 +43,9 @@ __all__ = [
     "verify",
 ]
 
+_VERBS = ("audit", "evaluate", "features", "load_recipe", "predict", "report", "train", "verify")
 _HOMES = {
-    **dict.fromkeys(("audit", "evaluate", "load_recipe", "predict", "report", "train", "verify"), "tilewise.api"),
+    **dict.fromkeys(_VERBS, "tilewise.api"),
     "Cohort": "tilewise.cohort",
     "Estimate": "tilewise.evaluation.interval",
     "Evaluation": "tilewise.evaluation.evaluation",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tilewise.api.catalogue import accept_licence, encoder, encoders
 from tilewise.api.finished import evaluate, report, verify
-from tilewise.api.learn import ensemble, explain, predict, sweep, train
+from tilewise.api.learn import ensemble, explain, features, predict, sweep, train
 from tilewise.api.slides import audit, segment, similar, synth, tiles
 from tilewise.recipe import load_recipe, packaged_recipes, recipe_schema, resolve_recipe
 
@@ -16,6 +16,7 @@ __all__ = [
     "ensemble",
     "evaluate",
     "explain",
+    "features",
     "load_recipe",
     "packaged_recipes",
     "predict",

@@ -1,4 +1,4 @@
-"""What is learnt, compared and used: train, sweep, ensemble, predict, explain."""
+"""What is learnt, compared and used: train, features, sweep, ensemble, predict, explain."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tilewise.cohort import Cohort
     from tilewise.ensemble.methods import Method
     from tilewise.explain.config import ExplainConfig
+    from tilewise.pipeline.cohort_features import CohortFeatures
     from tilewise.pipeline.explain import ExplainResult
     from tilewise.pipeline.predict import PredictionResult
     from tilewise.pipeline.run import Run
@@ -32,6 +33,18 @@ def _check_run(out: Path, *cohorts: Cohort) -> None:
 
     check_out_place(out, contents="run", inputs=inputs_of(*cohorts))
     check_outside_runs(out)
+
+
+def _trainable(recipe: Recipe, *, offline: bool) -> Recipe:
+    """The recipe, or what stands in for it where weights are not on this machine and must not be fetched."""
+    from tilewise.pipeline.offline import offline_recipe
+
+    if not offline:
+        return recipe
+    recipe, notes = offline_recipe(recipe)
+    for note in notes:
+        _log.warning("%s", note)  # before the long work
+    return recipe
 
 
 @checked
@@ -71,18 +84,55 @@ def train(
         ['test', 'validation']
     """
     from tilewise.pipeline import train as pipeline
-    from tilewise.pipeline.offline import offline_recipe
     from tilewise.pipeline.shared_stages import Resources
 
-    recipe, resources = to_recipe(recipe), Resources(workers, offline)
+    recipe, resources = _trainable(to_recipe(recipe), offline=offline), Resources(workers, offline)
     shared = to_stages(cohort, "train", audit=recipe.audit, decisions=decisions, seed=seed, resources=resources)
-    if offline:
-        recipe, notes = offline_recipe(recipe)
-        for note in notes:
-            _log.warning("%s", note)  # before the long work
     folder = to_path(out) or Path("runs") / f"{shared.cohort.root.stem}-{recipe.name}"
     _check_run(folder, shared.cohort)
     return pipeline.train(recipe, folder, shared)
+
+
+@checked
+def features(
+    cohort: AuditedCohort | Cohort | Path | str,
+    recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
+    *,
+    seed: int = 0,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> CohortFeatures:
+    """Audit, cut and encode a cohort as `train` does, through the same cache, and return arrays for `SlideClassifier`.
+
+    Args:
+        cohort: an audit with the recipe's `audit` section, what was discovered, or a folder or table to discover; it
+            needs no labels.
+        recipe: a recipe, a packaged name, a YAML file, or keys as in one; what it says of training has no part.
+        seed: of random weights and of learnt masks; 0 is a seed.
+        decisions: a decisions.csv of an audit that a person edited.
+        workers: processes; None takes every processor.
+        offline: never reach for the network; the recipe is changed as in `train`.
+
+    Raises:
+        UsageError: the recipe trains networks on pixels, its features follow from folds, or the cohort cannot be used.
+        NoTiles: not one slide yields a tile.
+
+    Example:
+        >>> recipe = tw.load_recipe("default").with_(**{"tiles.size_px": 32})
+        >>> bags, labels, groups = tw.features("my_cohort", recipe)
+        >>> from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
+        >>> cross_val_score(tw.SlideClassifier(), bags, labels, groups=groups, cv=StratifiedGroupKFold(3)).shape
+        (3,)
+    """
+    from tilewise.pipeline.cohort_features import cohort_features
+    from tilewise.pipeline.shared_stages import Resources
+
+    recipe, resources = _trainable(to_recipe(recipe), offline=offline), Resources(workers, offline)
+    shared = to_stages(
+        cohort, "train", "predict", audit=recipe.audit, decisions=decisions, seed=seed, resources=resources
+    )
+    return cohort_features(recipe, shared)
 
 
 @checked
