@@ -20,6 +20,16 @@ def test_show_lists_the_blocks_from_the_stem_to_the_last(capsys: pytest.CaptureF
     assert "network.trained=last trains layer4" in lines[start + 6]
 
 
+def test_show_says_what_pooling_by_stages_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["encoders", "show", "efficientnet_lite0"]) == 0
+    text = capsys.readouterr().out
+    assert "blocks.1 (24: mean, deviation); blocks.2 (40: mean, deviation)" in text
+    assert "stages_dim         672" in text
+    assert run(["encoders", "show", "efficientnet_lite0", "--json"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert card["stages"][-1] == {"module": "blocks.6", "width": 320, "moments": ["mean"]}
+
+
 def test_show_gives_blocks_as_json_and_none_for_what_is_no_network(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["encoders", "show", "simple_cnn", "--json"]) == 0
     blocks = json.loads(capsys.readouterr().out)["blocks"]

@@ -30,11 +30,14 @@ def test_card_equals_its_network(card: EncoderCard) -> None:
     import torch
 
     from tilewise.encoders.networks import bare_network, create_network
+    from tilewise.encoders.pooling import StagePooling
 
     with torch.device("meta"):
         network = create_network(card, seed=0)
         features = network(torch.zeros(2, 3, card.input_px, card.input_px))
+        of_stages = StagePooling(bare_network(network), card.stages)(torch.zeros(2, 3, card.input_px, card.input_px))
     assert features.shape == (2, card.dim)
+    assert of_stages.shape == (2, card.pooled("stages").dim)
     embed = getattr(bare_network(network), "patch_embed", None)
     if embed is not None:
         assert embed.img_size == (card.input_px, card.input_px)

@@ -93,10 +93,14 @@ def test_what_decides_the_class_is_the_brightest(
 
 @pytest.mark.parametrize(
     ("family", "pooling"),
-    [*((family, "encoder") for family in FAMILIES), ("swin", "average"), ("vit_giant", "average")],
+    [
+        *((family, {}) for family in FAMILIES),
+        *((family, {"pooling": "average"}) for family in ("swin", "vit_giant")),
+        *((family, {"stages": True}) for family in ("resnet", "efficientnet_lite", "swin", "vit")),
+    ],
 )
-def test_every_family_has_a_layer_that_knows_places(family: str, pooling: str) -> None:
-    network = with_random_head(small_network(family, pooling=pooling))
+def test_every_family_has_a_layer_that_knows_places(family: str, pooling: dict[str, Any]) -> None:
+    network = with_random_head(small_network(family, **pooling))
     layer, reshape = spatial_layer(network)
     heard: list[torch.Tensor] = []
     layer.register_forward_hook(lambda module, inputs, output: heard.append(output))
@@ -108,7 +112,7 @@ def test_every_family_has_a_layer_that_knows_places(family: str, pooling: str) -
     assert grid.shape[2] == grid.shape[3]
     (gradient,) = torch.autograd.grad(logits[:, 0].sum(), heard[0])
     assert reshape(gradient).abs().sum() > 0
-    maps = ClassActivation(model_of(small_network(family, pooling=pooling))).maps(batch, 0)
+    maps = ClassActivation(model_of(small_network(family, **pooling))).maps(batch, 0)
     assert maps.shape == (3, *grid.shape[2:])
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.drawn import draw_cohort, recipe
 from tilewise import api
 from tilewise.cli.main import run as command
-from tilewise.encoders import find_card
+from tilewise.encoders import EncoderConfig, find_card
 from tilewise.errors import EncoderUnavailable, UsageError
 from tilewise.pipeline.offline import offline_recipe
 from tilewise.recipe import load_recipe, packaged_recipes
@@ -40,6 +40,13 @@ def test_what_is_to_be_trained_starts_from_random_weights_and_nothing_else_chang
     assert changed.model_copy(update={"encoder": same, "notes": ()}) == asked
     assert "the weights of resnet18 are not on this machine" in notes[0]
     assert (len(notes) == 2) is (trained == "last")  # the blocks that stay random are spoken of
+
+
+@pytest.mark.parametrize("on", [(), PIXELS])
+def test_stages_of_a_network_that_is_not_here_are_spoken_of(on):
+    changed, notes = substituted(*on, "encoder.name=resnet18", "encoder.pooling=stages")
+    assert changed.encoder == EncoderConfig()
+    assert any("texture is no network and knows nothing of encoder.pooling: left out" in note for note in notes)
 
 
 @pytest.mark.parametrize("frozen", ["frozen", "last"])

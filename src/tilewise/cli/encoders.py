@@ -52,9 +52,15 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
 
     card = api.encoder(name)
     blocks = block_table(find_card(name))
-    lines = [f"{key:<18} {value}" for key, value in card.items() if value not in (None, "") and key != "licence_text"]
+    fields = {**card, "stages": _stage_text(card["stages"]), "licence_text": None}
+    lines = [f"{key:<18} {value}" for key, value in fields.items() if value not in (None, "")]
     text = "\n".join([*lines, "", *_block_lines(blocks), str(card["licence_text"])])
     print_result(card | {"blocks": blocks}, text, as_json=as_json)
+
+
+def _stage_text(stages: list[dict[str, Any]]) -> str:
+    """What encoder.pooling=stages pools: modules with their channels and moments."""
+    return "; ".join(f"{one['module']} ({one['width']}: {', '.join(one['moments'])})" for one in stages)
 
 
 def _block_lines(blocks: list[dict[str, Any]]) -> list[str]:

@@ -29,7 +29,7 @@ def build_encoder(
         LicenceNotAccepted: its licence has to be read first; nothing is fetched before.
         EncoderUnavailable: its weights are not here, cannot be fetched, or are another network's.
     """
-    card = find_card(config.name)
+    card = find_card(config.name).pooled(config.pooling)
     if card.builder == "texture":
         _check_texture(config)
         from tilewise.encoders.texture_encoder import TextureEncoder
@@ -48,14 +48,18 @@ def _build_network_encoder(card: EncoderCard, config: EncoderConfig, *, offline:
     from tilewise.encoders.network_encoder import NetworkEncoder
     from tilewise.encoders.networks import create_network
     from tilewise.encoders.plan import make_plan
+    from tilewise.encoders.pooling import remove_unused
     from tilewise.encoders.weights import load_weights
 
     plan = make_plan(card, config)
     network = create_network(card, seed=seed)
-    if path is None:
-        return NetworkEncoder(network, card, plan, weights=f"random {seed}")
-    load_weights(network, card, path)
-    return NetworkEncoder(network, card, plan, weights=digest_file(path))
+    weights = f"random {seed}"
+    if path is not None:
+        load_weights(network, card, path)
+        weights = digest_file(path)
+    if card.pooling == "stages":
+        remove_unused(network, card.input_px)
+    return NetworkEncoder(network, card, plan, weights=weights)
 
 
 def _check_texture(config: EncoderConfig) -> None:
@@ -64,6 +68,7 @@ def _check_texture(config: EncoderConfig) -> None:
             "encoder texture: it is computed and has no weights; leave out encoder.weights and init"
         )
     asked = [name for name in ("engine", "precision") if getattr(config, name) != "auto"]
+    asked += ["pooling"] * (config.pooling != "last")
     asked += ["batch_size"] * (config.batch_size is not None)
     if asked:
-        raise UsageError(f"encoder texture: it is no network, so encoder.{' and encoder.'.join(asked)} have no meaning")
+        raise UsageError(f"encoder texture: it is no network, so encoder.{' and encoder.'.join(asked)} mean nothing")

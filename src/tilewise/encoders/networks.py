@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from tilewise.encoders.card import EncoderCard, Option
+from tilewise.encoders.pooling import StagePooling
 from tilewise.torchvision_repair import import_timm
 
 
@@ -29,6 +30,8 @@ def create_network(card: EncoderCard, *, seed: int) -> nn.Module:
             network = _from_timm(card)
         else:
             raise ValueError(f"{card.name} is not a network")
+    if card.pooling == "stages":
+        network = StagePooling(network, card.stages)
     return network.eval()
 
 
@@ -82,13 +85,13 @@ class ClassAndMean(nn.Module):
 
 
 def bare_network(network: nn.Module) -> nn.Module:
-    """The network that weights belong to, without what pools its tokens."""
-    return cast("nn.Module", network.network) if isinstance(network, ClassAndMean) else network
+    """The network that weights belong to, without what pools its outputs."""
+    return cast("nn.Module", network.network) if isinstance(network, ClassAndMean | StagePooling) else network
 
 
 def _from_scratch(card: EncoderCard) -> nn.Module:
-    # Flattened, the length of the features depends on the size of the input, and the width is no longer their length.
-    width = dict(card.options).get("width", card.dim)
+    # Flattened or pooled by stages, features have another length than the last block has channels.
+    width = card.stages[-1].width if card.stages else dict(card.options).get("width", card.dim)
     return SimpleCNN(int(width), flatten=card.architecture == "four_blocks_flat")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from tilewise.encoders.card import EncoderCard
@@ -30,6 +31,8 @@ def _row(card: EncoderCard) -> dict[str, Any]:
         "name": card.name,
         "family": card.family,
         "dim": card.dim,
+        "stages": [asdict(stage) | {"moments": list(stage.moments)} for stage in card.stages],
+        "stages_dim": card.pooled("stages").dim if card.stages else None,
         "input_px": card.input_px,
         "mpp": card.mpp,
         "licence": card.licence,

@@ -14,7 +14,7 @@ Plain = dict[str, Any]
 
 # What only a network on pixels knows; a head on features is trained without it.
 _PIXEL_SECTIONS = ("network", "pretrain", "augment", "synthesis", "views")
-_OF_NETWORKS = ("engine", "precision", "batch_size")
+_OF_NETWORKS = ("pooling", "engine", "precision", "batch_size")
 # Meant for the steps of a network; a head on features has its own.
 _PACE = ("epochs", "batch_size", "learning_rate", "patience", "num_threads")
 
@@ -66,18 +66,21 @@ def _of_encoder(recipe: Recipe, data: Plain, available: Callable[[EncoderConfig]
             )
         return
     data["encoder"] = {"name": "texture", "threads": encoder.threads}
-    if recipe.training.input == "features":
+    on_features = recipe.training.input == "features"
+    if on_features:
         yield f"{missing} the encoder texture describes the tiles instead (encoder.name=texture)."
-        fresh = EncoderConfig()
-        idle = [name for name in _OF_NETWORKS if getattr(encoder, name) != getattr(fresh, name)]
-        if idle:
-            yield f"texture is no network and knows nothing of encoder.{', encoder.'.join(idle)}: left out."
-        return
-    yield (
-        f"{missing} as nothing of it was to be trained (network.trained={recipe.network.trained}), the encoder texture "
-        "describes the tiles instead, and a head is trained on that (encoder.name=texture, training.input=features)."
-    )
-    yield from _to_features(recipe, data)
+    else:
+        yield (
+            f"{missing} as nothing of it was to be trained (network.trained={recipe.network.trained}), the encoder "
+            "texture describes the tiles instead, and a head is trained on that (encoder.name=texture, "
+            "training.input=features)."
+        )
+    fresh = EncoderConfig()
+    idle = [name for name in _OF_NETWORKS if getattr(encoder, name) != getattr(fresh, name)]
+    if idle:
+        yield f"texture is no network and knows nothing of encoder.{', encoder.'.join(idle)}: left out."
+    if not on_features:
+        yield from _to_features(recipe, data)
 
 
 def _learns(recipe: Recipe) -> bool:

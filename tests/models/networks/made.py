@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tilewise.encoders import EncoderConfig, cards, find_card
-from tilewise.encoders.card import EncoderCard
+from tilewise.encoders.card import EncoderCard, Stage
 from tilewise.encoders.networks import create_network
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, TileBatch, TileNetwork, build_network
@@ -40,23 +40,31 @@ def small_card(family: str) -> EncoderCard:
     sized = {"img_size": side} if family in ("vit", "vit_giant", "swin") else {}
     options = dict(card.options) | options | sized
     card = replace(card, input_px=side, architecture=architecture or card.architecture, options=tuple(options.items()))
+    if family in ("vit", "vit_giant"):
+        card = replace(card, stages=tuple(Stage(f"blocks.{number}", 24, ("class", "mean")) for number in (0, 2)))
     with torch.device("meta"):
         dim = create_network(card, seed=0)(torch.zeros(2, 3, side, side)).shape[1]
     return replace(card, dim=dim)
 
 
-def small_network(family: str, seed: int = 0, num_classes: int = 2, **config: Any) -> TileNetwork:
-    """A network of a family's small member with a linear head."""
+def small_network(
+    family: str, seed: int = 0, num_classes: int = 2, *, stages: bool = False, **config: Any
+) -> TileNetwork:
+    """A network of a family's small member with a linear head; `stages` pools its card's stages."""
     card = small_card(family)
+    if stages:
+        card = card.pooled("stages")
     made = NetworkConfig.model_validate({"trained": "all"} | config)
     body = (card, create_network(card, seed=seed))
     return TileNetwork(made, body, HeadConfig(), num_classes=num_classes, seed=seed)
 
 
-def cnn(head: HeadConfig | None = None, *, seed: int = 0, num_classes: int = 2, **config: Any) -> TileNetwork:
-    """The simple CNN by the ordinary way, at 32 pixels."""
+def cnn(
+    head: HeadConfig | None = None, *, seed: int = 0, num_classes: int = 2, stages: bool = False, **config: Any
+) -> TileNetwork:
+    """The simple CNN by the ordinary way, at 32 pixels; `stages` pools its card's stages."""
     network = NetworkConfig.model_validate({"trained": "all", "input_px": 32} | config)
-    encoder = EncoderConfig(name="simple_cnn", init="random")
+    encoder = EncoderConfig(name="simple_cnn", init="random", pooling="stages" if stages else "last")
     return build_network(network, encoder, head or HeadConfig(), num_classes=num_classes, seed=seed)
 
 

@@ -70,6 +70,15 @@ def test_keys_of_cached_features_are_refused() -> None:
         check_network(NetworkConfig(), EncoderConfig(name="resnet18", engine="torch", batch_size=3))
 
 
+@pytest.mark.parametrize("pooling", ["average", "flatten"])
+def test_two_ways_of_pooling_are_refused(pooling: str) -> None:
+    network = NetworkConfig.model_validate({"pooling": pooling})
+    with pytest.raises(
+        RecipeError, match=r"network\.pooling: .* set network\.pooling=encoder, or encoder\.pooling=last"
+    ):
+        check_network(network, EncoderConfig(name="resnet18", pooling="stages"))
+
+
 def test_more_blocks_than_there_are_is_refused() -> None:
     encoder = EncoderConfig(name="simple_cnn", init="random")
     with pytest.raises(RecipeError, match="simple_cnn has 4 blocks"):

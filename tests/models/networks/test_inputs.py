@@ -35,6 +35,9 @@ def only_beside(batch: TileBatch) -> TileBatch:
     [
         {},
         {"pooling": "average"},
+        {"stages": True},
+        {"stages": True, "input": "mask_channel"},
+        {"stages": True, "input": "dual_stream", "streams": "separate"},
         {"input": "mask_channel"},
         {"input": "mask_channel", "mask_weights": "mean"},
         {"input": "dual_branch"},
@@ -156,6 +159,24 @@ def test_the_mean_of_tokens_and_of_maps_is_taken_and_no_weight_is_left_over() ->
         torch.testing.assert_close(network.eval().encoder(images_BCHW), expected)
         steps(network.train(), draw_batch(6, network.card.input_px), LABELS[:6], 1)
         assert [name for name, one in network.named_parameters() if one.grad is None] == [], family
+
+
+@pytest.mark.parametrize("family", ["resnet", "efficientnet_lite", "swin", "vit"])
+def test_a_network_of_stages_has_the_encoders_features_and_no_weight_is_left_over(family: str) -> None:
+    network = small_network(family, stages=True)
+    encoder = create_network(small_card(family).pooled("stages"), seed=0)
+    images_BCHW = torch.randn(2, 3, network.card.input_px, network.card.input_px)
+    with torch.inference_mode():
+        assert torch.equal(network.eval().encoder(images_BCHW), encoder(images_BCHW))
+    assert network.blocks[0].name == "stem"
+    network.set_trained(1)
+    batch = draw_batch(6, network.card.input_px)
+    steps(network.train(), batch, LABELS[:6], 1)
+    trained = {name for name, one in network.named_parameters() if one.grad is not None}
+    assert trained == {name for block in network.blocks[-2:] for name in block.parameters}
+    network.set_trained(network.num_blocks)
+    steps(network, batch, LABELS[:6], 1)
+    assert [name for name, one in network.named_parameters() if one.grad is None] == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)

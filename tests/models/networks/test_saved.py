@@ -21,6 +21,7 @@ from tilewise.store import digest_file
 CONFIGS: list[dict[str, Any]] = [
     {},
     {"pooling": "average"},
+    {"stages": True},
     {"input": "mask_channel"},
     {"input": "dual_branch"},
     {"input": "dual_stream", "streams": "separate"},
@@ -63,6 +64,18 @@ def test_other_families_come_back_as_well(family: str, tmp_path: Path) -> None:
     one, batch = model(family), tiles(3)
     one.save(tmp_path)
     assert NetworkModel.load(tmp_path).predict_tiles(batch).tobytes() == one.predict_tiles(batch).tobytes()
+
+
+def test_a_model_from_before_stages_were_pooled_is_read(tmp_path: Path) -> None:
+    one = model("simple_cnn")
+    one.save(tmp_path)
+    card = json.loads((tmp_path / "model.json").read_text())["encoder"]
+    rewrite_json(
+        tmp_path / "model.json", {"encoder": {k: v for k, v in card.items() if k not in {"stages", "packaged"}}}
+    )
+    back = NetworkModel.load(tmp_path)
+    assert back.card.pooling == "network"
+    assert back.predict_tiles(tiles(3)).tobytes() == one.predict_tiles(tiles(3)).tobytes()
 
 
 def test_tiles_do_not_depend_on_their_order_on_what_fills_up_their_call_or_on_threads() -> None:

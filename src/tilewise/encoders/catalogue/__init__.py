@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.catalogue import embedded, imagenet, pathology
+from tilewise.encoders.catalogue.stages import STAGES
 from tilewise.errors import UsageError
 
 
 @cache
 def cards() -> Mapping[str, EncoderCard]:
     """Every card by its name, the embedded encoder first."""
-    every = (*embedded.CARDS, *imagenet.CARDS, *pathology.CARDS)
+    networks = (*imagenet.CARDS, *pathology.CARDS)
+    every = (*embedded.CARDS, *(replace(card, stages=STAGES[card.architecture]) for card in networks))
     return MappingProxyType({card.name: card for card in every})
 
 

@@ -34,6 +34,11 @@ def check_network(network: NetworkConfig, encoder: EncoderConfig) -> None:
             f"network.mask_encoder: {network.mask_encoder} is computed, it is no network; choose one, such as "
             "simple_cnn"
         )
+    if encoder.pooling == "stages" and network.pooling != "encoder":
+        raise RecipeError(
+            f"network.pooling: {network.pooling} pools the last feature map, encoder.pooling=stages pools several; set "
+            "network.pooling=encoder, or encoder.pooling=last"
+        )
     fresh = EncoderConfig()
     asked = [name for name in _OF_FEATURES if getattr(encoder, name) != getattr(fresh, name)]
     if asked:

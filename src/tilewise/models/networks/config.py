@@ -45,11 +45,11 @@ class NetworkConfig(BaseModel):
     )
     pooling: Literal["encoder", "average", "flatten"] = Field(
         "encoder",
-        description="encoder: what the encoder gives. average: the mean of its last feature map, or of a transformer's "
-        "tile tokens; layers that come after it, such as VGG's two fully connected ones, are left out. Nothing changes "
-        "for ResNet, DenseNet, EfficientNet, MobileNetV1, Xception and Swin, which pool so by themselves. flatten: the "
-        "same map with each of its places kept apart, so that the head has a weight for each (100,352 inputs of "
-        "ResNet-50 at 224 px).",
+        description="encoder: what the encoder gives, as encoder.pooling says. average: the mean of its last feature "
+        "map, or of a transformer's tile tokens; layers that come after it, such as VGG's two fully connected ones, "
+        "are left out. Nothing changes for ResNet, DenseNet, EfficientNet, MobileNetV1, Xception and Swin, which pool "
+        "so by themselves. flatten: the same map with each of its places kept apart, so that the head has a weight for "
+        "each (100,352 inputs of ResNet-50 at 224 px).",
     )
     crop_px: int | None = Field(
         None,

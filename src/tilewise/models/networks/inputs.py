@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection
 from typing import Any, cast
 
 import torch
@@ -49,7 +48,7 @@ def add_mask_channel(network: nn.Module, *, mean: bool) -> None:
 
 
 class FeatureMap(nn.Module):
-    """A network's last feature map, or tile tokens, averaged or laid out; layers that come after it are removed.
+    """A network's last feature map, or tile tokens, averaged or laid out.
 
     Args:
         network: an encoder's network.
@@ -62,25 +61,6 @@ class FeatureMap(nn.Module):
         self.tokens_from = int(getattr(self.network, "num_prefix_tokens", 0))
         self.channels_last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
 
-    def remove_unused(self, side: int) -> int:
-        """Take out the modules that an image of this side does not pass, so that no weight waits to be trained.
-
-        Returns:
-            The length of the features.
-        """
-        # On shapes alone: nothing is copied or computed. The caller may be in inference mode.
-        with torch.inference_mode(mode=False), torch.enable_grad():
-            weights = {
-                name: torch.empty(one.shape, device="meta", requires_grad=True) for name, one in self.named_parameters()
-            }
-            buffers = {name: torch.empty_like(one, device="meta") for name, one in self.named_buffers()}
-            images_BCHW = torch.zeros(2, 3, side, side, device="meta")
-            features_BD = torch.func.functional_call(self, {**weights, **buffers}, (images_BCHW,))
-            gradients = torch.autograd.grad(features_BD.sum(), list(weights.values()), allow_unused=True)
-        used = {name for name, gradient in zip(weights, gradients, strict=True) if gradient is not None}
-        _remove_others(self, used)
-        return int(features_BD.shape[1])
-
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Normalised images to features (B, width), or (B, width * places)."""
         features: Tensor = cast("Any", self.network).forward_features(images_BCHW)
@@ -91,16 +71,6 @@ class FeatureMap(nn.Module):
         if features.ndim == 3:
             return features.mean(dim=1)
         return features.mean(dim=(1, 2) if self.channels_last else (2, 3))
-
-
-def _remove_others(module: nn.Module, used: Collection[str], prefix: str = "") -> None:
-    """Replace the modules none of whose parameters is used, outermost first."""
-    for name, child in list(module.named_children()):
-        names = [f"{prefix}{name}.{parameter}" for parameter, _ in child.named_parameters()]
-        if names and not any(parameter in used for parameter in names):
-            setattr(module, name, nn.Identity())
-        else:
-            _remove_others(child, used, f"{prefix}{name}.")
 
 
 def crop_middle(pixels: Tensor, side: int) -> Tensor:

@@ -16,6 +16,7 @@ from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.licences import check_licence
 from tilewise.encoders.locate import find_weights
 from tilewise.encoders.networks import bare_network, create_network
+from tilewise.encoders.pooling import remove_unused
 from tilewise.encoders.weights import load_weights
 from tilewise.errors import RecipeError
 from tilewise.models.config import HeadConfig
@@ -60,7 +61,7 @@ def build_network(
     """
     check_network(network, encoder)
     prepare_runtime()
-    card = sized(find_card(encoder.name), network.input_px)
+    card = sized(find_card(encoder.name).pooled(encoder.pooling), network.input_px)
     body = _encoder(card, encoder, seed=seed, offline=offline)
     mask = None
     if network.input == "dual_branch":
@@ -141,8 +142,9 @@ class TileNetwork(nn.Module):
         undecayed = [body.get_parameter(name) for name in undecayed_names(body)]
         dim = self.card.dim
         if config.pooling != "encoder":
-            body = feature_map = FeatureMap(body, flatten=config.pooling == "flatten")
-            dim = feature_map.remove_unused(self.card.input_px)
+            body = FeatureMap(body, flatten=config.pooling == "flatten")
+        if config.pooling != "encoder" or self.card.pooling == "stages":
+            dim = remove_unused(body, self.card.input_px)
         if config.input == "mask_channel":
             add_mask_channel(body, mean=config.mask_weights == "mean")
         self.encoder = body
