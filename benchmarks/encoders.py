@@ -1,7 +1,7 @@
 """How many tiles a second each engine encodes, and what the default's rule chooses.
 
     python benchmarks/encoders.py
-    python benchmarks/encoders.py --networks resnet50 --rounds 5 --json
+    python benchmarks/encoders.py --networks resnet50 efficientnet_lite0:stages --rounds 5 --json
     python benchmarks/encoders.py --instructions AVX2 --processor-time
 
 Every figure comes from a process of its own, so that no allocator, thread or cache setting leaks from one to another.
@@ -10,7 +10,8 @@ change the speed. `--instructions` caps what the networks may compute with, to s
 `--processor-time` counts the seconds of one thread instead of the clock's: on a busy machine, its ratios hold still.
 
 `eager float32` is what everyone runs: the network called on ready float32 tensors in batches of 32, in inference mode,
-with torch's own settings. The other rows go through `Encoder.encode`, from 8-bit tiles to features.
+with torch's own settings. The other rows go through `Encoder.encode`, from 8-bit tiles to features. NAME:stages pools
+the stages of a network (encoder.pooling); eager, without the layers behind the last of them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ import sys
 import time
 from collections.abc import Callable
 
-NETWORKS = ("resnet50", "lunit_vits16_dino", "convnext_tiny", "mobilenet_v3_small")
+NETWORKS = ("resnet50", "lunit_vits16_dino", "convnext_tiny", "mobilenet_v3_small", "efficientnet_lite0",
+            "efficientnet_lite0:stages")  # fmt: skip
 VARIANTS = {
     "eager float32, default allocator": {},
     "eager float32, tuned allocator": {},
@@ -130,16 +132,22 @@ def prepare(network: str, variant: str) -> tuple[Callable[[], object], int, str]
         if tuned:
             prepare_runtime()
         return (*prepare_eager(network), f"torch, batch {_EAGER_BATCH}" + ", mallopt" * tuned)
-    config = EncoderConfig(name=network, init="random", **VARIANTS[variant])
+    name, pooling = parse(network)
+    config = EncoderConfig(name=name, pooling=pooling, init="random", **VARIANTS[variant])
     if config.precision == "bfloat16" and not computes_bfloat16():
         sys.exit("there is no bfloat16 here")
     encoder = build_encoder(config, offline=True)
     signature = encoder.signature
     num_tiles = 2 * max(_EAGER_BATCH, int(signature["batch_size"]) * int(signature["threads"]))
-    side = find_card(network).input_px
+    side = find_card(name).input_px
     tiles = np.random.default_rng(0).integers(0, 256, (num_tiles, side, side, 3), dtype=np.uint8)
     run = "{engine} {precision}, batch {batch_size}, {threads} threads".format_map(signature)
     return lambda: encoder.encode(tiles), num_tiles, run
+
+
+def parse(network: str) -> tuple[str, str]:
+    name, _, pooling = network.partition(":")
+    return name, pooling or "last"
 
 
 def prepare_eager(network: str) -> tuple[Callable[[], object], int]:
@@ -147,9 +155,13 @@ def prepare_eager(network: str) -> tuple[Callable[[], object], int]:
 
     from tilewise.encoders import find_card
     from tilewise.encoders.networks import create_network
+    from tilewise.encoders.pooling import remove_unused
 
-    card = find_card(network)
+    name, pooling = parse(network)
+    card = find_card(name).pooled(pooling)
     model = create_network(card, seed=0)
+    if pooling == "stages":
+        remove_unused(model, card.input_px)
     images = torch.randn(_EAGER_BATCH, 3, card.input_px, card.input_px)
 
     def call() -> object:

@@ -17,7 +17,7 @@ COMMANDS = [
     ["train"], ["predict"], ["evaluate"], ["report"], ["audit"], ["similar"], ["segment"], ["tiles"], ["verify"],
     ["synth"], ["ensemble"], ["explain"], ["sweep"], ["grids"], ["recipes"],
     ["recipes", "show"], ["recipes", "check"], ["recipes", "schema"],
-    ["encoders"], ["encoders", "show"], ["encoders", "accept"],
+    ["encoders"], ["encoders", "show"], ["encoders", "accept"], ["encoders", "fetch"],
 ]  # fmt: skip
 
 
@@ -71,6 +71,7 @@ def test_the_list_of_commands_is_whole(call):
         (["recipes", "check", "default", "--json"], {"name", "valid"}),
         (["encoders", "--json"], {"encoders"}),
         (["encoders", "show", "texture", "--json"], {"name", "licence_text"}),
+        (["encoders", "fetch", "efficientnet_lite0", "--json"], {"encoders"}),
         (["encoders", "accept", "texture", "--yes", "--json"], {"name", "accepted"}),
         (["verify", "{home}/run", "--json"], {"run", "sound", "damage"}),
         (["evaluate", "{home}/run", "--json"], {"out_of_fold", "folds", "per_class", "confusion", "baselines"}),

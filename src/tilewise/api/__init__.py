@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tilewise.api.catalogue import accept_licence, encoder, encoders
+from tilewise.api.catalogue import accept_licence, encoder, encoders, fetch_weights
 from tilewise.api.finished import evaluate, report, verify
 from tilewise.api.learn import ensemble, explain, features, predict, sweep, train
 from tilewise.api.slides import audit, segment, similar, synth, tiles
@@ -17,6 +17,7 @@ __all__ = [
     "evaluate",
     "explain",
     "features",
+    "fetch_weights",
     "load_recipe",
     "packaged_recipes",
     "predict",

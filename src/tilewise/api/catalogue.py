@@ -1,9 +1,12 @@
-"""The catalogue of encoders: what it lists, what a card says, and licences."""
+"""The catalogue of encoders: what it lists, what a card says, weights and licences."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tilewise.encoders.fetch import FetchedWeights
 
 
 def encoders() -> list[dict[str, Any]]:
@@ -26,6 +29,20 @@ def encoder(name: str) -> dict[str, Any]:
     row = next(row for row in encoder_table() if row["name"] == card.name)
     places = [str(folder / f"{card.name}.safetensors") for folder in weights_folders()] if card.source else []
     return row | {"weights_looked_for": places, "licence_text": licence_text(card)}
+
+
+def fetch_weights(name: str) -> FetchedWeights:
+    """Get the weights of an encoder, where they are not on this machine, and check their digest.
+
+    Raises:
+        UsageError: there is no such encoder.
+        LicenceNotAccepted: its licence has to be read and accepted first.
+        EncoderUnavailable: it has no trained weights, they cannot be fetched, or the file is another one.
+    """
+    from tilewise.encoders import fetch_weights as fetch
+    from tilewise.encoders import find_card
+
+    return fetch(find_card(name))
 
 
 def accept_licence(name: str) -> Path | None:

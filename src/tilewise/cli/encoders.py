@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tilewise.cli.options import EXIT_FAILED, JsonOption
 
+if TYPE_CHECKING:
+    from tilewise.encoders.fetch import FetchedWeights
+
 app = typer.Typer(
-    help="List encoders, show one, accept a licence.",
+    help="List encoders, show one, fetch weights, accept a licence.",
     epilog="Example: tilewise encoders --json | jq -r '.encoders[].name'",
     invoke_without_command=True,
     no_args_is_help=False,
@@ -35,8 +39,9 @@ def list_encoders(context: typer.Context, as_json: JsonOption = False) -> None:
         for row in rows
     ]
     foot = (
-        "weights: embedded needs none; here is on this machine; missing is fetched from the hub when it is used, or "
-        "put where `tilewise encoders show NAME` says; random is only for training from scratch.\n"
+        "weights: embedded needs none; here is on this machine; missing is fetched from the hub when it is used, or by "
+        "`tilewise encoders fetch NAME`, or put where `tilewise encoders show NAME` says; random is only for training "
+        "from scratch.\n"
         "!: the licence has to be read and accepted first: tilewise encoders accept NAME"
     )
     print_result({"encoders": rows}, "\n".join([head, *lines, "", foot]), as_json=as_json)
@@ -101,3 +106,53 @@ def accept(
         {"name": name, "accepted": True, "remembered_in": str(where) if where else None}, message, as_json=as_json
     )
     return 0
+
+
+@app.command(
+    epilog="Examples: tilewise encoders fetch resnet50; and of a registered user of the hub, "
+    "HF_TOKEN=... tilewise encoders fetch uni uni2_h"
+)
+def fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Encoders, as `tilewise encoders` lists them.")],
+    as_json: JsonOption = False,
+) -> int:
+    """Get weights on a machine with internet, check them, and say how to carry them to one without.
+
+    Each file has the revision that the catalogue pins, and its SHA-256 is compared where it is known. What is on this
+    machine already is not fetched again.
+    """
+    from tilewise import api
+    from tilewise.cli.console import print_result
+    from tilewise.errors import TilewiseError
+
+    rows, failures = [], 0
+    for name in names:
+        try:
+            rows.append(api.fetch_weights(name))
+        except TilewiseError as error:
+            failures += 1
+            typer.echo(f"error: {error}", err=True)
+    lines = [line for row in rows for line in _fetched_lines(row)]
+    if any(row.status in ("fetched", "here") for row in rows):
+        lines.append(
+            "On a machine without internet: copy each file into one folder under the name given here, and set "
+            "TILEWISE_WEIGHTS to that folder."
+        )
+    print_result({"encoders": [asdict(row) | {"path": row.path and str(row.path)} for row in rows]}, "\n".join(lines),
+                 as_json=as_json)  # fmt: skip
+    return EXIT_FAILED if failures else 0
+
+
+def _fetched_lines(row: FetchedWeights) -> list[str]:
+    if row.status == "computed":
+        return [f"{row.name}: is computed and has no weights, nothing to fetch"]
+    if row.status == "installed":
+        return [f"{row.name}: installed with the package {row.revision}, nothing to fetch", f"  {row.path}"]
+    before = "fetched" if row.status == "fetched" else "on this machine already"
+    revision = f", revision {row.revision}" if row.revision else ""
+    return [
+        f"{row.name}: {before}{revision}",
+        f"  {row.path}",
+        f"  SHA-256 {row.sha256}",
+        f"  carry it as {row.carry_as}",
+    ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tilewise.encoders.card import EncoderCard
     from tilewise.encoders.catalogue import cards, find_card
     from tilewise.encoders.config import EncoderConfig
+    from tilewise.encoders.fetch import fetch_weights
     from tilewise.encoders.licences import accept_licence, licence_needed, licence_text
     from tilewise.encoders.table import encoder_table
 
@@ -26,6 +27,7 @@ __all__ = [
     "build_encoder",
     "cards",
     "encoder_table",
+    "fetch_weights",
     "find_card",
     "licence_needed",
     "licence_text",
@@ -39,6 +41,7 @@ _HOMES = {
     "build_encoder": "build",
     "cards": "catalogue",
     "encoder_table": "table",
+    "fetch_weights": "fetch",
     "find_card": "catalogue",
     "licence_needed": "licences",
     "licence_text": "licences",

