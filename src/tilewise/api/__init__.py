@@ -1,6 +1,12 @@
-"""The public verbs: what `import tilewise` and the command line offer."""
+"""The public verbs, and the types that they take and return: what `import tilewise` and the command line offer.
+
+Types are imported when they are first used.
+"""
 
 from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from tilewise.api.catalogue import accept_licence, encoder, encoders, fetch_weights
 from tilewise.api.finished import evaluate, report, verify
@@ -8,7 +14,81 @@ from tilewise.api.learn import ensemble, explain, features, predict, sweep, trai
 from tilewise.api.slides import audit, segment, similar, synth, tiles
 from tilewise.recipe import load_recipe, packaged_recipes, recipe_schema, resolve_recipe
 
+if TYPE_CHECKING:
+    from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
+    from tilewise.auditing.finding import Decision, Decisions, Finding, Findings
+    from tilewise.auditing.notes import NoteKind
+    from tilewise.auditing.similar import Neighbour, SimilarSlides
+    from tilewise.evaluation.results import (
+        Baselines,
+        ClassScores,
+        ConfusionMatrix,
+        FoldMean,
+        IntervalMethod,
+        Metrics,
+        Scores,
+        SlideLoss,
+    )
+    from tilewise.execution import Failure
+    from tilewise.explain.config import ExplainConfig
+    from tilewise.inference.classifier import ClassifierBundle
+    from tilewise.inference.ensemble import EnsembleClassifier
+    from tilewise.models import HeadConfig
+    from tilewise.pipeline.cohort_features import CohortFeatures
+    from tilewise.pipeline.explain import ExplainResult
+    from tilewise.pipeline.predict import PredictionResult
+    from tilewise.recipe import ResolvedRecipe
+    from tilewise.run_folder import RunFolder
+    from tilewise.segment.segment_cohort import Segmentation, SlideMask
+    from tilewise.store import Damage
+    from tilewise.sweep.grid import Grid, GridVariant
+    from tilewise.sweep.sweep import Sweep
+    from tilewise.sweep.table import SweepRow, SweepTable
+    from tilewise.synthetic.cohort import SynthSummary
+    from tilewise.synthetic.config import SynthConfig
+    from tilewise.tiles.tileset import TileSet
+    from tilewise.training.config import TrainingConfig
+
 __all__ = [
+    "AuditedCohort",
+    "AuditedSlide",
+    "Baselines",
+    "ClassScores",
+    "ClassifierBundle",
+    "CohortFeatures",
+    "ConfusionMatrix",
+    "Damage",
+    "Decision",
+    "Decisions",
+    "EnsembleClassifier",
+    "ExplainConfig",
+    "ExplainResult",
+    "Failure",
+    "Finding",
+    "Findings",
+    "FoldMean",
+    "Grid",
+    "GridVariant",
+    "HeadConfig",
+    "IntervalMethod",
+    "Metrics",
+    "Neighbour",
+    "NoteKind",
+    "PredictionResult",
+    "ResolvedRecipe",
+    "RunFolder",
+    "Scores",
+    "Segmentation",
+    "SimilarSlides",
+    "SlideLoss",
+    "SlideMask",
+    "Sweep",
+    "SweepRow",
+    "SweepTable",
+    "SynthConfig",
+    "SynthSummary",
+    "TileSet",
+    "TrainingConfig",
     "accept_licence",
     "audit",
     "encoder",
@@ -32,3 +112,43 @@ __all__ = [
     "train",
     "verify",
 ]
+
+_HOMES = {
+    **dict.fromkeys(("AuditedCohort", "AuditedSlide"), "tilewise.auditing.cohort"),
+    **dict.fromkeys(("Decision", "Decisions", "Finding", "Findings"), "tilewise.auditing.finding"),
+    "NoteKind": "tilewise.auditing.notes",
+    **dict.fromkeys(("Neighbour", "SimilarSlides"), "tilewise.auditing.similar"),
+    **dict.fromkeys(
+        ("Baselines", "ClassScores", "ConfusionMatrix", "FoldMean", "IntervalMethod", "Metrics", "Scores", "SlideLoss"),
+        "tilewise.evaluation.results",
+    ),
+    "Failure": "tilewise.execution",
+    "ExplainConfig": "tilewise.explain.config",
+    "ClassifierBundle": "tilewise.inference.classifier",
+    "EnsembleClassifier": "tilewise.inference.ensemble",
+    "HeadConfig": "tilewise.models",
+    "CohortFeatures": "tilewise.pipeline.cohort_features",
+    "ExplainResult": "tilewise.pipeline.explain",
+    "PredictionResult": "tilewise.pipeline.predict",
+    "ResolvedRecipe": "tilewise.recipe",
+    "RunFolder": "tilewise.run_folder",
+    **dict.fromkeys(("Segmentation", "SlideMask"), "tilewise.segment.segment_cohort"),
+    "Damage": "tilewise.store",
+    **dict.fromkeys(("Grid", "GridVariant"), "tilewise.sweep.grid"),
+    "Sweep": "tilewise.sweep.sweep",
+    **dict.fromkeys(("SweepRow", "SweepTable"), "tilewise.sweep.table"),
+    "SynthSummary": "tilewise.synthetic.cohort",
+    "SynthConfig": "tilewise.synthetic.config",
+    "TileSet": "tilewise.tiles.tileset",
+    "TrainingConfig": "tilewise.training.config",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tilewise.api' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
