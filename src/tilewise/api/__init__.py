@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tilewise.auditing.finding import Decision, Decisions, Finding, Findings
     from tilewise.auditing.notes import NoteKind
     from tilewise.auditing.similar import Neighbour, SimilarSlides
+    from tilewise.encoders.fetch import FetchedWeights
     from tilewise.evaluation.results import (
         Baselines,
         ClassScores,
@@ -64,6 +65,7 @@ __all__ = [
     "ExplainConfig",
     "ExplainResult",
     "Failure",
+    "FetchedWeights",
     "Finding",
     "Findings",
     "FoldMean",
@@ -123,6 +125,7 @@ _HOMES = {
         "tilewise.evaluation.results",
     ),
     "Failure": "tilewise.execution",
+    "FetchedWeights": "tilewise.encoders.fetch",
     "ExplainConfig": "tilewise.explain.config",
     "ClassifierBundle": "tilewise.inference.classifier",
     "EnsembleClassifier": "tilewise.inference.ensemble",
