@@ -275,6 +275,8 @@ def _without_effect(facts: RunFacts) -> Iterator[str]:
         for key, is_set in keys.items():
             if is_set:
                 yield f"{key} had no effect: every slide has a label."
+    if recipe["head"].get("refit") and not any(parts.validation for parts in facts.folds.folds):
+        yield "head.refit had no effect: no fold has a validation part."
     if recipe["network"].get("pooling") == "average":
         encoder = find_card(recipe["encoder"]["name"])
         if pools_by_average(encoder):

@@ -161,7 +161,7 @@ def test_no_select_part_is_noted() -> None:
     assert all(fold.validation == () for fold in folds.folds)
     assert folds.notes == (
         (
-            "folds 0, 1 have no validation part, as asked (folds.validation_fraction=0): training runs its full length "
+            "folds 0, 1 have no validation part, as asked (folds.validation_fraction=0): nothing stops training early "
             "there"
         ),
     )

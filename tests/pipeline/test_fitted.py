@@ -91,6 +91,33 @@ def test_maps_show_where_the_class_is(home, tmp_path, kind):
     assert ("a slide would get that has no other" in page) == (kind == "lda")
 
 
+def test_refit_learns_from_validation_and_still_predicts_it_honestly(home, tmp_path):
+    run = train(home / "cohort", tmp_path / "refit", *LDA, "head.refit=true", "ensemble.weights=fitted")
+    tables = [pd.read_parquet(folder / "predictions.parquet") for folder in (home / "lda", tmp_path / "refit")]
+    columns = ["p_A", "p_B"]
+    validation, test = ([table[table["part"] == part][columns] for table in tables] for part in ("validation", "test"))
+    np.testing.assert_allclose(*validation, atol=1e-5)
+    assert not np.allclose(*test, atol=1e-5)
+    origin = json.loads((tmp_path / "refit/folds/0/model.json").read_text())["origin"]
+    assert len(origin["validation"]) == (tables[1].query("fold == 0 and part == 'validation'")).shape[0]
+    train(home / "cohort", tmp_path / "refit", *LDA, "head.refit=true", "ensemble.weights=fitted")
+    assert not any("no validation part" in warning for warning in run.warnings)
+
+
+def test_folds_without_validation_learn_from_all_there_is(home, tmp_path):
+    settings = (*LDA, "folds.validation_fraction=0")
+    run = train(home / "cohort", tmp_path / "whole", *settings)
+    table = pd.read_parquet(tmp_path / "whole/predictions.parquet")
+    assert set(table["part"]) == {"test"}
+    assert (table["predicted"] == table["label"]).mean() > 0.8
+    assert not any("last epoch" in warning for warning in run.warnings)
+    assert [history.fit.validation_loss for history in gather(RunFolder(tmp_path / "whole")).histories] == [None] * 3
+    other = train(home / "cohort", tmp_path / "idle", *settings, "head.refit=true")
+    assert "head.refit had no effect: no fold has a validation part." in other.warnings
+    both = api.ensemble([run, other], "average", out=tmp_path / "both")
+    assert both.evaluation.out_of_fold.macro_f1.value > 0.8
+
+
 def test_both_are_combined(home, tmp_path):
     run = api.ensemble([home / "lda", home / "logistic"], "average", out=tmp_path / "both")
     assert run.evaluation.out_of_fold.macro_f1.value > 0.8

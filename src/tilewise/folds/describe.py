@@ -75,7 +75,7 @@ def _empty_validation(folds: Sequence[Fold], config: FoldsConfig) -> list[str]:
         return []
     why = "as asked (folds.validation_fraction=0)" if config.validation_fraction == 0.0 else "for want of groups"
     return [
-        f"{_folds(empty)} {_verb(empty, 'have', 'has')} no validation part, {why}: training runs its full length there"
+        f"{_folds(empty)} {_verb(empty, 'have', 'has')} no validation part, {why}: nothing stops training early there"
     ]
 
 

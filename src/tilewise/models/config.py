@@ -48,6 +48,11 @@ class HeadConfig(BaseModel):
         "out: of nine values the one that does best, by training.select_by, over five inner folds of the train part, "
         "which keep groups together.",
     )
+    refit: bool = Field(
+        False,
+        description="After validation was scored, fit the head again to train and validation together (kinds lda and "
+        "logistic). What the run's files say of validation is by the first fit; test is predicted by the second.",
+    )
     aggregate: Aggregator | None = Field(
         None,
         description="From tiles to the slide, in scoring and in prediction alike. mean: of their probabilities. "
@@ -94,6 +99,7 @@ class HeadConfig(BaseModel):
             "norm": ("linear", "mlp"),
             "dropout": ("linear", "mlp"),
             "logistic_c": ("logistic",),
+            "refit": ("lda", "logistic"),
         }
         for name, kinds in needs.items():
             if self.kind not in kinds and getattr(self, name) != type(self).model_fields[name].default:

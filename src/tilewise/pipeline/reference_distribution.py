@@ -18,7 +18,7 @@ def fit_reference_distribution(
 
     Args:
         models: one per fold.
-        folds: of the run. Distances are those of each fold's validation and test slides.
+        folds: of the run. Distances are those of each fold's slides that its model did not learn from.
         inputs: of the slides.
         num_tiles: slide -> tiles, of all slides that have some.
     """
@@ -28,6 +28,7 @@ def fit_reference_distribution(
 
 def _distances(models: Sequence[Member], folds: Folds, inputs: SlideInputs[Any]) -> Iterator[float]:
     for number, (model, fold) in enumerate(zip(models, folds.folds, strict=True)):
-        distances_MS = inputs.of(number).distances((model,), (*fold.validation, *fold.test))
+        unknown = fold.test if model.origin.get("validation") else (*fold.validation, *fold.test)
+        distances_MS = inputs.of(number).distances((model,), unknown)
         if distances_MS is not None:
             yield from distances_MS[0].tolist()

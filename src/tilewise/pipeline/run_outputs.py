@@ -58,7 +58,11 @@ def predict_parts(models: tuple[Member, ...], folds: Folds, inputs: SlideInputs[
             names = fold.part(part)
             if names:
                 prediction = inputs.of(number).predict((model,), names)
-                tables.append(_table(folds, prediction, prediction.probabilities_MSC[0], number, part))
+                probabilities_SC = prediction.probabilities_MSC[0]
+                first = model.origin.get("validation")  # by a fit that did not learn from it, see `HeadConfig.refit`
+                if part == "validation" and first:
+                    probabilities_SC = np.array([first[name] for name in prediction.slide_ids])
+                tables.append(_table(folds, prediction, probabilities_SC, number, part))
     return Predictions.join(tables)
 
 

@@ -64,6 +64,15 @@ class PartData:
             np.arange(len(slides)),
         )
 
+    def joined(self, other: PartData) -> PartData:
+        """The slides of both, of parts with one vector per slide."""
+        return PartData(
+            (*self.slide_ids, *other.slide_ids),
+            np.concatenate([self.labels_S, other.labels_S]),
+            np.concatenate([self.features_ND, other.features_ND]),
+            np.arange(self.num_slides + other.num_slides),
+        )
+
     @property
     def num_slides(self) -> int:
         """S."""
@@ -88,7 +97,7 @@ class FeatureData:
         classes: in the order of class indices.
         train: what is learnt from.
         validation: what stops training.
-        groups: slide -> what must not be parted, of the train part; a slide that is not in it is a group of its own.
+        groups: slide -> what must not be parted; a slide that is not in it is a group of its own.
 
     Raises:
         TrainingError: the train part holds fewer than two classes, or the parts differ in the length of features.

@@ -83,7 +83,7 @@ def _digest(request: FoldRequest, bags: Mapping[str, FeatureBag]) -> str:
         )
     # Groups decide about what is chosen by inner folds alone.
     chooses = not request.head.learns_in_epochs and request.head.logistic_c is None
-    groups = [request.groups.get(slide_id) for slide_id in request.fold.train] if chooses else []
+    groups = [request.groups.get(slide_id) for part in parts for slide_id in part] if chooses else []
     return digest_config(
         {
             "code": _CODE,

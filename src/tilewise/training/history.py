@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class FitRow:
             chosen by them.
         inner_score: likewise, by the recipe's `evaluation.metric`.
         train_loss: of the fit that was kept, on what it was fitted to.
-        validation_loss: likewise, on the validation part; None where there is none.
+        validation_loss: of a fit to the train part, on the validation part; None where there is none.
         validation_score: likewise.
         is_kept: whether the model is that of this fit.
     """
@@ -70,10 +70,18 @@ class FitRow:
 
 @dataclass(frozen=True)
 class History:
-    """All epochs of a training, or all fits, and what is to be said about them."""
+    """All epochs of a training, or all fits, and what is to be said about them.
+
+    Attributes:
+        rows: in order; one of them was kept.
+        notes: a sentence each.
+        validation: slide -> probabilities of its classes by a model that has not learnt from the validation part,
+            where the one that was kept has (`head.refit`); empty otherwise.
+    """
 
     rows: tuple[EpochRow, ...] | tuple[FitRow, ...]
     notes: tuple[str, ...]
+    validation: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def kept_epoch(self) -> int | None:
@@ -88,7 +96,7 @@ class History:
         if isinstance(row, EpochRow):
             return {"kept_epoch": row.epoch, "num_epochs": len(self.rows), "notes": list(self.notes)}
         choices = {name: getattr(row, name) for name in ("logistic_c", "shrinkage", "temperature")}
-        return {**choices, "notes": list(self.notes)}
+        return {**choices, "notes": list(self.notes)} | ({"validation": self.validation} if self.validation else {})
 
     def write(self, path: Path) -> None:
         """Write `history.csv`; None is an empty cell, `kept` is 0 or 1."""

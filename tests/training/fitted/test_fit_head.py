@@ -112,6 +112,35 @@ def test_validation_decides_nothing_and_is_scored(cohort: Cohort, head: HeadConf
     assert not np.array_equal(unweighted.weights["0.bias"], model.weights["0.bias"])
 
 
+@KINDS
+def test_refit_learns_from_validation_after_it_was_scored(cohort: Cohort, head: HeadConfig) -> None:
+    data, again = cohort(), head.model_copy(update={"refit": True})
+    first, scored = train_head(data, head, TrainingConfig(), seed=0)
+    model, history = train_head(data, again, TrainingConfig(), seed=0)
+    taken = next(row for row in history.rows if row.is_kept)
+    before = next(row for row in scored.rows if row.is_kept)
+    assert (taken.validation_loss, taken.validation_score) == (before.validation_loss, before.validation_score)
+    rows_SC = np.array([history.validation[name] for name in data.validation.slide_ids])
+    np.testing.assert_allclose(rows_SC, probabilities(first, data.validation), atol=1e-5)
+    joined = FeatureData(data.classes, _both(data), EMPTY)
+    together, _ = train_head(joined, head, TrainingConfig(), seed=0)
+    for name in ("0.weight", "0.bias"):
+        assert model.weights[name].tobytes() == together.weights[name].tobytes()
+    assert scored.validation == {}
+    unscored, blind = train_head(replace(data, validation=EMPTY), again, TrainingConfig(), seed=0)
+    assert blind.validation == {}
+    assert unscored.weights["0.bias"].tobytes() == first.weights["0.bias"].tobytes()
+
+
+def _both(data: FeatureData) -> PartData:
+    """Train and validation as one part."""
+    bags, labels = {}, {}
+    for part in (data.train, data.validation):
+        for slide, name in enumerate(part.slide_ids):
+            bags[name], labels[name] = part.features_ND[part.tile_slide_N == slide], int(part.labels_S[slide])
+    return PartData.of(bags, labels)
+
+
 def test_the_penalty_does_best_on_the_inner_folds(cohort: Cohort) -> None:
     _, history = train_head(cohort(), LOGISTIC, TrainingConfig(), seed=0)
     losses = [row.inner_loss for row in history.rows]
@@ -266,6 +295,7 @@ def test_deviations_are_learnt_from_where_means_say_nothing() -> None:
         (["training.select_by=metric", "head.kind=logistic", "head.logistic_c=1"], "training.select_by has no effect"),
         (["training.input=tiles"], "head.kind=lda takes features, .* set head.kind=linear and head.aggregate=mean"),
         (["head.logistic_c=1"], "head.logistic_c has no effect with `kind: lda`; set head.kind=logistic"),
+        (["head.kind=mlp", "head.refit=true"], "head.refit has no effect with `kind: mlp`; set head.kind=lda"),
         (["head.norm=batch"], "head.norm has no effect with `kind: lda`; set head.kind=linear"),
         (["head.dropout=0.1"], "head.dropout has no effect with `kind: lda`; set head.kind=linear"),
         (["head.aggregate=attention"], "head.aggregate=attention needs a head that learns in epochs"),

@@ -18,7 +18,7 @@ from tilewise.training.scores import score_probabilities
 # Values of C that are tried, times the number of features: one range suits vectors of any length.
 TRIED = tuple(10.0 ** (exponent / 2) for exponent in range(-2, 7))
 UNCHOSEN = 10.0  # of them, where none can be chosen
-_TEMPERATURES = (0.1, 1000.0)
+_TEMPERATURES = (1.0, 1000.0)  # lda is sure enough of itself
 
 
 def choose_penalty(data: FitData, select_by: Literal["loss", "metric"], metric: PrimaryMetric) -> list[FitRow]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from tilewise.training.data import FeatureData, PartData
 from tilewise.training.fitted.choices import choose_penalty, choose_temperature
 from tilewise.training.fitted.inner_folds import FitData
 from tilewise.training.fitted.lda import fit_lda
-from tilewise.training.fitted.linear import Linear
+from tilewise.training.fitted.linear import Floats, Linear
 from tilewise.training.fitted.logistic import fit_path
 from tilewise.training.history import FitRow, History, unlearnt_classes
 from tilewise.training.sample_weights import class_totals
@@ -29,12 +30,15 @@ def fit_head(
 ) -> tuple[FoldModel, History]:
     """Fit a head of kind lda or logistic to `data.train`; `data.validation` is scored, and decides nothing.
 
+    With `head.refit` validation is scored first, and then the head is fitted to both parts together. The history then
+    holds what the first fit says of validation, since the second has learnt from it.
+
     `training.loss.class_weights` gives the priors of lda, slides of the class times its weight, and the weight of
     each slide of logistic. The order of the slides does not matter: the same slides, configs and seed give the same
     model, to the bit, on one machine.
 
     Args:
-        data: one vector per slide, labels, and the groups of the train part.
+        data: one vector per slide, labels and groups.
         head: what is fitted.
         config: how.
         seed: which groups come together in the inner folds.
@@ -42,54 +46,82 @@ def fit_head(
     """
     from threadpoolctl import threadpool_limits
 
-    train, num_classes = data.train.chosen(_order(data)), len(data.classes)
-    standardisation = Standardisation.fit(train.features_ND, np.ones(train.num_slides))
-    varies_D = standardisation.scale_D > 0.0
-    vectors_SD = standardisation.apply(train.features_ND)[:, varies_D]
-    class_weights_C = balance(config.loss, class_totals(train, num_classes, "slide"))
-    present, labels_S = np.unique(train.labels_S, return_inverse=True)
-    groups = tuple(data.groups.get(name) for name in train.slide_ids)
-    own = FitData(replace(train, labels_S=labels_S), vectors_SD, class_weights_C[present], groups, seed)
-    with threadpool_limits(config.epoch_config.num_threads or 1):  # the last bits of a sum depend on their number
-        if not varies_D.any():
-            linear, rows, notes = _shares(own)
-        elif head.kind == "lda":
-            linear, rows, notes = _lda(own, metric)
-        else:
-            linear, rows, notes = _logistic(own, head, config, metric)
-    linear = linear.with_absent(present, num_classes).with_constant(varies_D)
-    weights = {"0.weight": linear.coefficients_CD.astype(np.float32), "0.bias": linear.intercepts_C.astype(np.float32)}
+    def fit(part: PartData) -> _Fitted:
+        with threadpool_limits(config.epoch_config.num_threads or 1):  # the last bits of a sum depend on their number
+            return _fitted(part, data, head, config, (seed, metric))
 
-    def scores(part: PartData) -> tuple[float | None, float | None]:
+    validation, probabilities = data.validation, {}
+    final = first = fit(data.train)
+    loss, score = first.scores(validation, metric)
+    if head.refit and validation.num_slides:
+        rows_SC = first.probabilities(validation).tolist()
+        probabilities = dict(zip(validation.slide_ids, rows_SC, strict=True))
+        final = fit(data.train.joined(validation))
+    train_loss, _ = final.scores(final.part, metric)
+    rows = tuple(
+        replace(row, train_loss=train_loss, validation_loss=loss, validation_score=score) if row.is_kept else row
+        for row in final.rows
+    )
+    notes = (*unlearnt_classes(data.classes, final.part, validation), *final.notes)
+    linear = final.linear
+    weights = {"0.weight": linear.coefficients_CD.astype(np.float32), "0.bias": linear.intercepts_C.astype(np.float32)}
+    return FoldModel(data.classes, head, final.standardisation, weights), History(rows, notes, probabilities)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A linear head of all classes and features, and what it was fitted to."""
+
+    part: PartData
+    standardisation: Standardisation
+    linear: Linear
+    class_weights_C: Floats
+    rows: list[FitRow]
+    notes: list[str]
+
+    def probabilities(self, part: PartData) -> Floats:
+        return self.linear.probabilities(self.standardisation.apply(part.features_ND))
+
+    def scores(self, part: PartData, metric: PrimaryMetric) -> tuple[float | None, float | None]:
+        """Loss and metric; None where the part has no slide, or the metric is not defined on it."""
         if not part.num_slides:
             return None, None
-        probabilities_SC = linear.probabilities(standardisation.apply(part.features_ND))
-        return score_probabilities(probabilities_SC, part, class_weights_C, metric)
+        return score_probabilities(self.probabilities(part), part, self.class_weights_C, metric)
 
-    (train_loss, _), (loss, score) = scores(train), scores(data.validation)
-    rows = [
-        replace(row, train_loss=train_loss, validation_loss=loss, validation_score=score) if row.is_kept else row
-        for row in rows
-    ]
-    history = History(tuple(rows), (*unlearnt_classes(data.classes, train, data.validation), *notes))
-    return FoldModel(data.classes, head, standardisation, weights), history
+
+def _fitted(
+    part: PartData, data: FeatureData, head: HeadConfig, config: TrainingConfig, choice: tuple[int, PrimaryMetric]
+) -> _Fitted:
+    """A head fitted to a part, with the seed and the metric of its choices."""
+    seed, metric = choice
+    part = part.chosen(_order(part, data.groups))
+    standardisation = Standardisation.fit(part.features_ND, np.ones(part.num_slides))
+    varies_D = standardisation.scale_D > 0.0
+    vectors_SD = standardisation.apply(part.features_ND)[:, varies_D]
+    class_weights_C = balance(config.loss, class_totals(part, len(data.classes), "slide"))
+    present, labels_S = np.unique(part.labels_S, return_inverse=True)
+    groups = tuple(data.groups.get(name) for name in part.slide_ids)
+    own = FitData(replace(part, labels_S=labels_S), vectors_SD, class_weights_C[present], groups, seed)
+    if not varies_D.any():
+        linear, rows, notes = _shares(own)
+    elif head.kind == "lda":
+        linear, rows, notes = _lda(own, metric)
+    else:
+        linear, rows, notes = _logistic(own, head, config, metric)
+    linear = linear.with_absent(present, len(data.classes)).with_constant(varies_D)
+    return _Fitted(part, standardisation, linear, class_weights_C, rows, notes)
 
 
 _Fit = tuple[Linear, list[FitRow], list[str]]
 
 
-def _order(data: FeatureData) -> list[int]:
-    """Positions of the train part's slides by what they hold, so that sums do not depend on how they came."""
-    train = data.train
+def _order(part: PartData, groups: Mapping[str, str]) -> list[int]:
+    """Positions of a part's slides by what they hold, so that sums do not depend on how they came."""
 
     def content(slide: int) -> tuple[int, bytes, str]:
-        return (
-            int(train.labels_S[slide]),
-            train.features_ND[slide].tobytes(),
-            data.groups.get(train.slide_ids[slide], ""),
-        )
+        return int(part.labels_S[slide]), part.features_ND[slide].tobytes(), groups.get(part.slide_ids[slide], "")
 
-    return sorted(range(train.num_slides), key=content)
+    return sorted(range(part.num_slides), key=content)
 
 
 def _shares(data: FitData) -> _Fit:
