@@ -26,10 +26,13 @@ def recipe(*more: str) -> Recipe:
 
 
 def draw_slide(path: Path, number: int, *, klass: int, mask: Path | None = None) -> None:
-    """Tissue on glass; how red it is tells the class."""
+    """Tissue on glass; how red it is tells the class. Its patches look unlike those of any other slide."""
     generator = np.random.default_rng(number)
     pixels = np.full((96, 128, 3), 238, np.uint8)
-    pixels[16:80, 16:112] = generator.normal((190, 110 + 40 * klass, 180), 12, (64, 96, 3)).clip(0, 255)
+    tissue = generator.normal((190, 110 + 40 * klass, 180), 12, (64, 96, 3))
+    patches = cv2.GaussianBlur(generator.normal(0.0, 1.0, (64, 96)), (0, 0), 2.0)
+    patches *= 12.0 / patches.std()
+    pixels[16:80, 16:112] = (tissue + patches[:, :, None]).clip(0, 255)
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), pixels)
     if mask is not None:

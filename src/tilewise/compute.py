@@ -133,11 +133,11 @@ def reproducible(num_threads: int) -> Iterator[None]:
     """
     import torch
 
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    threads, debug_mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     memory: Any = torch.utils.deterministic
     torch.set_num_threads(num_threads)
-    torch.use_deterministic_algorithms(True)
+    # As `use_deterministic_algorithms(True)`, which imports torch's compiler first: more than a second, for nothing.
+    torch.set_deterministic_debug_mode("error")
     # Otherwise torch writes NaN into every new tensor first, which shows up in a profile and finds nothing here.
     filled, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
     try:
@@ -145,7 +145,7 @@ def reproducible(num_threads: int) -> Iterator[None]:
     finally:
         memory.fill_uninitialized_memory = filled
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        torch.set_deterministic_debug_mode(debug_mode)
 
 
 def _allowed() -> tuple[str, ...]:

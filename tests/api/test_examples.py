@@ -10,6 +10,8 @@ import pytest
 import tilewise as tw
 from tests.drawn import draw_cohort, draw_slide
 
+pytestmark = pytest.mark.shared_cache
+
 PUBLIC = {name: getattr(tw, name) for name in tw.__all__ if name not in {"__version__", "api"}}
 
 

@@ -8,6 +8,8 @@ import tilewise as tw
 from tests.drawn import SETTINGS, draw_cohort
 from tilewise.errors import RecipeError, UsageError
 
+pytestmark = pytest.mark.shared_cache
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -7,6 +7,8 @@ import pytest
 from tests.drawn import SETTINGS, draw_cohort
 from tilewise.cli.main import run
 
+pytestmark = pytest.mark.shared_cache
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):

@@ -14,34 +14,29 @@ from tilewise.cli.main import run
 from tilewise.cohort import Cohort
 from tilewise.store import visible_names
 
+pytestmark = pytest.mark.shared_cache
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TILEWISE_CACHE", str(home / "cache"))
-        draw_cohort(home / "cohort", num_slides=12)
-        settings = [
-            *SETTINGS,
-            "tiles.fallback=exclude",
-            "head.aggregate=attention",
-            "head.attention_size=8",
-            "training.epochs=20",
-        ]
-        options = [part for setting in settings for part in ("--set", setting)]
-        out = str(home / "run")
-        assert run(["train", str(home / "cohort"), "--out", out, "--workers", "1", "--quiet", *options]) == 0
+    draw_cohort(home / "cohort", num_slides=12)
+    settings = [
+        *SETTINGS,
+        "tiles.fallback=exclude",
+        "head.aggregate=attention",
+        "head.attention_size=8",
+        "training.epochs=20",
+    ]
+    options = [part for setting in settings for part in ("--set", setting)]
+    out = str(home / "run")
+    assert run(["train", str(home / "cohort"), "--out", out, "--workers", "1", "--quiet", *options]) == 0
     new = home / "new"
     for number in range(2):
         mask = new / "masks" / f"mask_{number:04d}.png"
         draw_slide(new / "images" / f"img_{number:04d}.png", 40 + number, klass=number, mask=mask)
     cv2.imwrite(str(new / "images" / "img_0002.png"), np.full((96, 128, 3), 238, np.uint8))  # glass
     return home
-
-
-@pytest.fixture(autouse=True)
-def cache(home, monkeypatch):
-    monkeypatch.setenv("TILEWISE_CACHE", str(home / "cache"))
 
 
 def call(capfd, *arguments):

@@ -10,6 +10,8 @@ from PIL import Image
 from tests.drawn import SETTINGS, draw_cohort
 from tilewise.cli.main import run
 
+pytestmark = pytest.mark.shared_cache
+
 ALPHA = "opaque alpha dropped"
 OPTIONS = [part for value in SETTINGS for part in ("--set", value)]
 
@@ -23,9 +25,7 @@ def home(tmp_path_factory):
     for number in (1, 3, 4):
         path = folder / "images" / f"img_{number:04d}.png"
         Image.open(path).convert("RGBA").save(path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TILEWISE_CACHE", str(home / "cache"))
-        yield home
+    return home
 
 
 def call(capfd, *arguments):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from tests.drawn import draw_cohort, draw_slide
 from tests.pipeline.conftest import train
@@ -11,12 +12,13 @@ from tilewise import api
 from tilewise.cohort import Cohort
 from tilewise.inference.classifier import ClassifierBundle
 
+pytestmark = pytest.mark.shared_cache
+
 SETTINGS = ("head.aggregate=attention", "head.attention_size=8", "training.epochs=30")
 FILES = ("predictions.parquet", "evaluation.json", "model/classifier.json", "folds/0/model.json", "folds/0/history.csv")
 
 
-def test_attention_trains_resumes_and_predicts(tmp_path, monkeypatch):
-    monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
+def test_attention_trains_resumes_and_predicts(tmp_path):
     draw_cohort(tmp_path / "cohort", num_slides=18)
     run = tmp_path / "run"
     train(tmp_path / "cohort", run, *SETTINGS)

@@ -19,6 +19,8 @@ from tilewise.pipeline.ensemble import class_weighting
 from tilewise.recipe import load_recipe
 from tilewise.store import read_json
 
+pytestmark = pytest.mark.shared_cache
+
 COLUMNS = ["p_A", "p_B"]
 
 
@@ -27,12 +29,10 @@ def runs(tmp_path_factory):
     """Two runs of the same folds that cut and aggregate differently, and new slides."""
     home = tmp_path_factory.mktemp("runs")
     draw_cohort(home / "cohort", num_slides=24)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TILEWISE_CACHE", str(home / "cache"))
-        train(home / "cohort", home / "fine", "folds.holdout_fraction=0.25")
-        train(home / "cohort", home / "coarse", "folds.holdout_fraction=0.25", "tiles.size_px=48", "head.aggregate=max")
-        for number in range(3):
-            draw_slide(home / "new" / f"n{number}.png", 70 + number, klass=number % 2)
+    train(home / "cohort", home / "fine", "folds.holdout_fraction=0.25")
+    train(home / "cohort", home / "coarse", "folds.holdout_fraction=0.25", "tiles.size_px=48", "head.aggregate=max")
+    for number in range(3):
+        draw_slide(home / "new" / f"n{number}.png", 70 + number, klass=number % 2)
     return home
 
 

@@ -11,6 +11,8 @@ from tests.pipeline.test_pixels import NETWORK
 from tilewise import api
 from tilewise.explain.config import ExplainConfig
 
+pytestmark = pytest.mark.shared_cache
+
 INPUTS = [
     ("stain={method: reinhard, target: median}",),
     ("network.input=multi_scale", "tiles.field_scales=[1.0, 2.0]"),
@@ -19,8 +21,7 @@ INPUTS = [
 
 
 @pytest.mark.parametrize("settings", INPUTS, ids=lambda settings: settings[0])
-def test_networks_are_explained_as_they_predict(tmp_path, monkeypatch, settings):
-    monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
+def test_networks_are_explained_as_they_predict(tmp_path, settings):
     draw_cohort(tmp_path / "cohort", num_slides=12)
     train(tmp_path / "cohort", tmp_path / "run", *NETWORK, "training.epochs=3", *settings)
     config = ExplainConfig(limit=2)

@@ -13,6 +13,8 @@ from tilewise.errors import EncoderUnavailable, UsageError
 from tilewise.pipeline.offline import offline_recipe
 from tilewise.recipe import load_recipe, packaged_recipes
 
+pytestmark = pytest.mark.shared_cache
+
 PIXELS = ("training.input=tiles", "encoder.name=resnet18", "network.input_px=32")
 
 

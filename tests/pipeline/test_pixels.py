@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.drawn import draw_cohort, recipe
+from tests.drawn import draw_cohort, draw_slide, recipe
 from tilewise import api
 from tilewise.cli.main import run as command
 from tilewise.cohort import Cohort
@@ -22,6 +22,8 @@ from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.tilestore import TileStore
 from tilewise.models.networks import NetworkModel
 from tilewise.store import verify
+
+pytestmark = pytest.mark.shared_cache
 
 NETWORK = (
     "training.input=tiles", "encoder.name=simple_cnn", "encoder.init=random", "network.trained=all",
@@ -37,15 +39,12 @@ def train(cohort, out, *settings):
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("pixels")
     draw_cohort(home / "cohort", num_slides=24)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TILEWISE_CACHE", str(home / "cache"))
-        train(home / "cohort", home / "run", "folds.holdout_fraction=0.2", "augment.horizontal_flip=0.5")
+    draw_cohort(home / "few", num_slides=12)
+    for number in range(3):
+        mask = home / "new" / "masks" / f"mask_{number:04d}.png"
+        draw_slide(home / "new" / "images" / f"img_{number:04d}.png", 60 + number, klass=number % 2, mask=mask)
+    train(home / "cohort", home / "run", "folds.holdout_fraction=0.2", "augment.horizontal_flip=0.5")
     return home
-
-
-@pytest.fixture(autouse=True)
-def cache(home, monkeypatch):
-    monkeypatch.setenv("TILEWISE_CACHE", str(home / "cache"))
 
 
 def test_a_run_on_pixels_is_a_run_like_any_other(home, capfd):
@@ -109,10 +108,11 @@ def test_a_new_slide_that_cannot_be_read_has_a_row_all_the_same(home, tmp_path):
     ],
 )
 def test_every_input_runs_from_cohort_to_prediction(home, tmp_path, settings):
-    made = train(home / "cohort", tmp_path / "run", *settings, "training.epochs=1", "folds.num_folds=3")
+    made = train(home / "few", tmp_path / "run", *settings, "training.epochs=1", "folds.num_folds=3")
     scored = made.predictions.table
-    assert len(scored[scored["part"] == "test"]) == 24
-    prediction = api.predict(tmp_path / "run", home / "cohort", workers=1)
+    assert len(scored[scored["part"] == "test"]) == 12
+    prediction = api.predict(tmp_path / "run", home / "new", workers=1)
+    assert len(prediction.table) == 3
     assert (prediction.table["num_tiles"] > 0).all()
     assert verify(tmp_path / "run") == []
 

@@ -15,6 +15,8 @@ from tilewise.models.networks import build_network
 from tilewise.recipe import load_recipe
 from tilewise.store import verify
 
+pytestmark = pytest.mark.shared_cache
+
 # What a test may change: how large, how many, how long, and that weights are drawn.
 SIZES = {
     "encoder.init", "network.mask_init", "network.input_px", "network.epochs_per_stage", "tiles.size_px",

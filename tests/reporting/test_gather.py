@@ -11,15 +11,15 @@ from tilewise.errors import ArtifactError
 from tilewise.reporting.gather import gather
 from tilewise.run_folder import RunFolder
 
+pytestmark = pytest.mark.shared_cache
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     draw_cohort(home / "cohort", num_slides=13)
     (home / "cohort/images/img_0012.png").write_bytes(b"\x89PNG broken")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TILEWISE_CACHE", str(home / "cache"))
-        api.train(Cohort.discover(home / "cohort"), recipe(), out=home / "run", workers=1)
+    api.train(Cohort.discover(home / "cohort"), recipe(), out=home / "run", workers=1)
     return home
 
 

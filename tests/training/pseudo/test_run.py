@@ -18,6 +18,8 @@ from tilewise.inference.classifier import ClassifierBundle
 from tilewise.pipeline.run import Run
 from tilewise.store import verify
 
+pytestmark = pytest.mark.shared_cache
+
 NUM, LABELLED = 26, 18
 NAMES = [f"images/img_{number:04d}.png" for number in range(NUM)]
 # Four slides without a label are of patients of whom others have one; four are of patients of their own.
@@ -45,15 +47,8 @@ def train(home: Path, name: str, *more: str) -> Run:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("pseudo")
     draw(home / "cohort")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TILEWISE_CACHE", str(home / "cache"))
-        train(home, "run")
+    train(home, "run")
     return home
-
-
-@pytest.fixture(autouse=True)
-def _cache(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TILEWISE_CACHE", str(home / "cache"))
 
 
 def folds_of(run: Path) -> dict[str, Any]:
