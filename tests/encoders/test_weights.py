@@ -34,6 +34,16 @@ def test_safetensors(source, tmp_path: Path) -> None:
     assert equal(network, source)
 
 
+@pytest.mark.parametrize("name", ["resnet18", "convnext_tiny", "lunit_vits16_dino", "simple_cnn"])
+def test_a_network_that_was_not_drawn_is_the_one_whose_weights_it_is_given(name: str) -> None:
+    card = find_card(name)
+    drawn, undrawn = create_network(card, seed=5), create_network(card, seed=None)
+    undrawn.load_state_dict(drawn.state_dict())
+    images_BCHW = torch.rand(1, 3, card.input_px, card.input_px, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.equal(undrawn(images_BCHW), drawn(images_BCHW))
+
+
 def test_safetensors_under_another_suffix(source, tmp_path: Path) -> None:
     save_file(source, tmp_path / "a.bin")
     network = create_network(CARD, seed=0)

@@ -23,7 +23,13 @@ _OWN = {
     # A ViT-B takes a minute; a ViT-S of the catalogue is the same network, smaller.
     "ten-view-phikon": ("tiles.size_px=64", "tiles.random_views_num=2", "encoder.name=lunit_vits16_dino"),
     "dual-branch-convnext": ("tiles.size_px=64", "network.mask_init=random", "ensemble.num_members=1"),
-    "adaptive-patch-resnet50": ("tiles.size_px=64", "segment.unet.input_px=64", "segment.unet.epochs=1"),
+    # The whole ResNet-50 is that of window-resnet50.
+    "adaptive-patch-resnet50": (
+        "encoder.name=resnet18",
+        "tiles.size_px=64",
+        "segment.unet.input_px=64",
+        "segment.unet.epochs=1",
+    ),
     "component-box-convnext": (
         "tiles.size_px=64",
         "tiles.component_box_min=12",

@@ -52,7 +52,7 @@ def _build_network_encoder(card: EncoderCard, config: EncoderConfig, *, offline:
     from tilewise.encoders.weights import load_weights
 
     plan = make_plan(card, config)
-    network = create_network(card, seed=seed)
+    network = create_network(card, seed=seed if path is None else None)
     weights = f"random {seed}"
     if path is not None:
         load_weights(network, card, path)

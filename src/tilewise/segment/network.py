@@ -71,7 +71,7 @@ def load_encoder(network: nn.Module, config: UNetConfig, *, offline: bool) -> st
     card = find_card(config.encoder)
     check_licence(card)
     path = find_weights(card, EncoderConfig(name=card.name, weights=config.weights), offline=offline)
-    whole = create_network(card, seed=0)
+    whole = create_network(card, seed=None)
     load_weights(whole, card, path)
     _carry_over(whole, network, card)
     return str(path)

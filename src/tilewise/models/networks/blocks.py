@@ -72,7 +72,7 @@ def block_table(card: EncoderCard) -> list[dict[str, Any]]:
     if card.builder == "texture":
         return []
     with torch.device("meta"):
-        network = create_network(card, seed=0)
+        network = create_network(card, seed=None)
     sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
     fine = encoder_blocks(network, "fine")
     rows = []

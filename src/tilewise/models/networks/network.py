@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any, Self, assert_never
 
 import torch
@@ -78,6 +79,7 @@ def build_network(
     return made
 
 
+@cache
 def sized(card: EncoderCard, input_px: int | None) -> EncoderCard:
     """The card of an encoder that is to take squares of another side; the length of its features is measured.
 
@@ -91,7 +93,7 @@ def sized(card: EncoderCard, input_px: int | None) -> EncoderCard:
         options = (*((key, value) for key, value in options if key != "img_size"), ("img_size", input_px))
     resized = replace(card, input_px=input_px, options=options)
     with torch.device("meta"):
-        network = create_network(resized, seed=0)
+        network = create_network(resized, seed=None)
         embed: Any = getattr(bare_network(network), "patch_embed", None)
         step = 1 if embed is None else int(embed.patch_size[0])
         if input_px % step:
@@ -295,7 +297,7 @@ def _encoder(card: EncoderCard, config: EncoderConfig, *, seed: int, offline: bo
     if config.init == "pretrained":
         check_licence(card)
         path = find_weights(card, config, offline=offline)
-    network = create_network(card, seed=seed)
+    network = create_network(card, seed=seed if path is None else None)
     if path is not None:
         load_weights(network, card, path)
     return network

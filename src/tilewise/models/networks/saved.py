@@ -173,13 +173,14 @@ class NetworkModel:
             return {name: tuple(tensor.shape) for name, tensor in self._fresh().state_dict().items()}
 
     def _fresh(self) -> TileNetwork:
+        """The network without its weights."""
         from tilewise.encoders.networks import create_network
         from tilewise.models.networks.network import TileNetwork
 
-        mask = (self.mask_card, create_network(self.mask_card, seed=0)) if self.mask_card else None
+        mask = (self.mask_card, create_network(self.mask_card, seed=None)) if self.mask_card else None
         return TileNetwork(
             self.network,
-            (self.card, create_network(self.card, seed=0)),
+            (self.card, create_network(self.card, seed=None)),
             self.head,
             num_classes=len(self.classes),
             seed=0,
