@@ -2,6 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+# The tests of a file stay in one process, where they share what its fixtures made.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not soak'
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # Real slides for tests and benchmarks; where the folder is absent their skip is counted and printed.
 export TILEWISE_DATA ?= $(abspath ../shared/data)
@@ -43,13 +45,13 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/pytest -n 2 -m 'not soak'
+	$(PYTEST)
 
 # oneDNN computes for torch and OpenVINO; with its cap tilewise chooses float32 too. ATen's own kernels have another.
 test-avx2: export ONEDNN_MAX_CPU_ISA := AVX2
 test-avx2: export ATEN_CPU_CAPABILITY := avx2
 test-avx2: $(VENV)/.dev
-	$(BIN)/pytest -n 2 -m 'not soak'
+	$(PYTEST)
 
 soak: $(VENV)/.dev
 	$(BIN)/pytest -m soak

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from tests.drawn import draw_slide
+from tests.drawn import draw_cohort, draw_slide
 from tilewise.cli.main import run
+
+pytestmark = pytest.mark.shared_cache
 
 SETTINGS = ["--set", "tiles.size_px=32", "--set", "tiles.stride_px=null", "--set", "folds.num_folds=3", "--quiet"]
 SETTINGS += ["--set", "training.epochs=3", "--workers", "1"]
@@ -35,19 +37,7 @@ def label(number):
 @pytest.fixture
 def cohort(tmp_path):
     """Twelve small slides of two classes, with masks."""
-    folder = tmp_path / "cohort"
-    (folder / "images").mkdir(parents=True)
-    (folder / "masks").mkdir()
-    generator = np.random.default_rng(1)
-    for number in range(NUM_SLIDES):
-        pixels = np.full((96, 128, 3), 238, np.uint8)
-        pixels[16:80, 16:112] = generator.normal((190, 120 + 40 * (number % 2), 180), 12, (64, 96, 3)).clip(0, 255)
-        mask = np.zeros((96, 128), np.uint8)
-        mask[20 + number % 5 : 76, 20:108] = 255
-        cv2.imwrite(str(folder / "images" / name(number)), pixels)
-        cv2.imwrite(str(folder / "masks" / f"mask_{number:04d}.png"), mask)
-    write_labels(folder, [(name(number), label(number)) for number in range(NUM_SLIDES)])
-    return folder
+    return draw_cohort(tmp_path / "cohort", num_slides=NUM_SLIDES)
 
 
 @pytest.fixture

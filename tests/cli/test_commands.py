@@ -63,6 +63,7 @@ def test_the_list_of_commands_is_whole(call):
     assert all(name in out for (name,) in commands)
 
 
+@pytest.mark.shared_cache
 @pytest.mark.parametrize(
     ("arguments", "keys"),
     [

@@ -11,6 +11,8 @@ import pytest
 
 from tilewise.cli.main import run
 
+pytestmark = pytest.mark.shared_cache
+
 SETTINGS = ["--set", "tiles.size_px=64", "--set", "tiles.stride_px=null", "--set", "folds.num_folds=3"]
 METRICS = ("macro_f1", "weighted_f1", "balanced_accuracy", "accuracy", "auroc_macro")
 
@@ -19,7 +21,7 @@ METRICS = ("macro_f1", "weighted_f1", "balanced_accuracy", "accuracy", "auroc_ma
 def home(tmp_path_factory):
     """A drawn cohort and a run on it; read only."""
     home = tmp_path_factory.mktemp("home")
-    synth = ["synth", str(home / "cohort"), "--slides", "36", "--test-slides", "6", "--min-side", "256", "--quiet"]
+    synth = ["synth", str(home / "cohort"), "--slides", "24", "--test-slides", "6", "--min-side", "256", "--quiet"]
     assert run([*synth, "--difficulty", "0.1"]) == 0
     assert run(["train", str(home / "cohort"), "--out", str(home / "run"), "--quiet", *SETTINGS]) == 0
     return home
@@ -46,7 +48,7 @@ def test_evaluate_prints_one_object_with_every_score_and_its_interval(home, caps
     interval = payload["out_of_fold"]["macro_f1"]
     assert 0 <= interval["low"] <= interval["value"] <= interval["high"] <= 1
     assert set(payload["baselines"]) == {"commonest", "random"}
-    assert payload["out_of_fold"]["num_slides"] == 36
+    assert payload["out_of_fold"]["num_slides"] == 24
 
 
 def test_evaluate_says_what_the_run_wrote(home, capsys):
@@ -59,7 +61,7 @@ def test_every_slide_is_tested_once_and_no_group_is_on_two_sides(home):
     table = pd.read_parquet(home / "run/predictions.parquet")
     tested = table[table["part"] == "test"]
     assert sorted(tested["slide"]) == sorted(set(tested["slide"]))
-    assert len(tested) == 36
+    assert len(tested) == 24
     folds = json.loads((home / "run/folds.json").read_text())
     for fold in folds["folds"]:
         parts = [set(fold[name]) for name in ("train", "validation", "test")]
@@ -125,7 +127,8 @@ def test_the_same_command_again_changes_nothing(home, tmp_path, capsys):
     assert output(capsys, "verify", copy)[0] == 0
 
 
-def test_the_same_seed_gives_the_same_bytes_in_another_folder_with_an_empty_cache(home, tmp_path, capsys):
+def test_the_same_seed_gives_the_same_bytes_in_another_folder_with_an_empty_cache(home, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
     assert output(capsys, "train", home / "cohort", "--out", tmp_path / "again", "--quiet", *SETTINGS)[0] == 0
     for name in ("predictions.parquet", "evaluation.json", "folds.json", "tiles.parquet"):
         assert (tmp_path / "again" / name).read_bytes() == (home / "run" / name).read_bytes(), name

@@ -27,6 +27,8 @@ from tilewise.models.networks import NetworkModel
 from tilewise.training import network_fold as fold_stage
 from tilewise.training.network_fold import train_network_fold
 
+pytestmark = pytest.mark.shared_cache
+
 FILES = ["history.csv", "model.json", "model.safetensors"]
 
 
@@ -36,10 +38,8 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> TileStore:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TILEWISE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return store_of(cohort)
+def store(cohort: Path) -> TileStore:
+    return store_of(cohort)
 
 
 @pytest.fixture(scope="module")
