@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup, escape
+
 
 def count(quantity: int, noun: str, *, thousands: str = "") -> str:
     """A quantity with its noun: `1 slide`, `2 slides`, `12 classes`; `thousands` stands between groups of digits."""
     plural = noun + ("es" if noun.endswith("s") else "s")
     return f"{quantity:,} {noun if quantity == 1 else plural}".replace(",", thousands)
+
+
+def with_code(sentence: str) -> Markup:
+    """A sentence with what stands between backticks set as code; everything is escaped."""
+    pieces = sentence.split("`")
+    if len(pieces) % 2 == 0:  # an odd backtick is a backtick
+        return escape(sentence)
+    written = [
+        Markup("<code>{}</code>").format(piece) if index % 2 else escape(piece) for index, piece in enumerate(pieces)
+    ]
+    return Markup("").join(written)

@@ -26,7 +26,7 @@ def test_a_cohort_is_short_in_print_and_a_table_with_thumbnails_in_a_notebook(fo
     assert repr(cohort) == "<Cohort my_cohort: 12 slides (A 6, B 6)>"
     html = cohort._repr_html_()
     assert html.count("data:image/jpeg;base64,") == 6, "three of each class"
-    assert "<td>A</td><td>6</td><td>-</td><td>6</td>" in html
+    assert '<td style="text-align:left">A</td><td>6</td><td>-</td><td>6</td>' in html
     table = cohort.to_frame()
     assert table.columns.tolist() == ["slide", "path", "mask", "label", "group", "split"]
     assert table["label"].value_counts().to_dict() == {"A": 6, "B": 6}
@@ -55,6 +55,25 @@ def test_findings_and_decisions_of_an_audit_are_tables(audit):
     assert repr(audit.findings) == "<Findings: 2 (exact-copy 2)>"
     assert repr(audit.decisions) in {"<Decisions: 2 (drop 1, keep 1)>", "<Decisions: 2 (keep 1, drop 1)>"}
     assert audit.findings._repr_html_().count("<tr") == audit.decisions._repr_html_().count("<tr") == 3
+
+
+def test_an_audit_in_a_notebook_says_what_was_decided_and_shows_examples(audit):
+    html = audit._repr_html_()
+    assert "<b>Audit of my_cohort</b>: 11 of 12 slides kept" in html
+    assert 'left">A</td><td>6</td><td>5</td><td>0</td><td>5</td><td>5</td>' in html
+    assert 'left">drop</td><td>1</td><td style="text-align:left">exact-copy 1</td>' in html
+    assert html.count("data:image/jpeg;base64,") == html.count("drop: exact-copy") == 1
+    assert "add a <code>group</code> column" in html
+
+
+def test_a_run_in_a_notebook_shows_its_score_beside_guessing(trained):
+    html, evaluation = trained._repr_html_(), trained.evaluation
+    assert f"<b>Run {trained.folder.root}</b>: Macro F1 {evaluation.macro_f1}" in html
+    assert f"<td>{evaluation.out_of_fold.per_class['B'].f1}</td>" in html
+    assert html.count("<svg") == 4, "pooled, folds, commonest class, guessing"
+    assert html.count("<circle") == 3 + len(evaluation.folds)
+    for text in ("Always the commonest class", "add a <code>group</code> column", str(trained.folder.report)):
+        assert text in html
 
 
 def test_a_recipe_with_other_values_is_what_set_makes_of_it():

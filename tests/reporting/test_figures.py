@@ -24,7 +24,7 @@ from tilewise.reporting.headline import headline
 from tilewise.reporting.pictures import jpeg_uri, outline, picture_svg
 from tilewise.reporting.svg import element, path
 from tilewise.reporting.tables import confusion_rows, flat, fold_rows, fold_summary, tile_counts
-from tilewise.reporting.text import with_code
+from tilewise.wording import with_code
 
 
 def _score(value: float, low: float, high: float) -> dict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,6 +121,21 @@ class AuditedCohort:
         findings = count(len(self.findings), "finding")
         return f"<AuditedCohort: {len(self.slides)} of {count(num_all, 'slide')} kept, {findings}>"
 
+    def _repr_html_(self) -> str:
+        """What was kept and noticed, and thumbnails of the slides that are not kept as they are, for notebooks."""
+        from tilewise.auditing.notebook import audited_html
+
+        sentences = filter(None, (self.inverted_masks(), self.leakage()))
+        cohort = None if self.origin is None else self.origin.cohort
+        return audited_html(
+            "a cohort" if cohort is None else cohort.root.name,
+            self._class_rows(() if cohort is None else cohort.slides),
+            self.decisions,
+            self.actions(),
+            sentences,
+            {} if cohort is None else {slide.slide_id: slide for slide in cohort.slides},
+        )
+
     @property
     def digest(self) -> str:
         """What the next stages depend on: which slides, their bytes, labels, groups and masks."""
@@ -165,6 +180,14 @@ class AuditedCohort:
         """What would have leaked between parts had slides been split one by one, and what still might."""
         sentences = [self._shared_groups(), self._dropped_twins(), "" if self.has_groups else NO_GROUPS]
         return " ".join(sentence for sentence in sentences if sentence)
+
+    def _class_rows(self, slides: Iterable[Slide]) -> Iterator[tuple[str | None, int, int, int, int, int]]:
+        """Class, slides as they were found, kept, repaired, groups and masks used."""
+        totals = Counter(slide.label for slide in slides)
+        for label in sorted({*self.classes, *totals}, key=lambda label: (label is None, str(label))):
+            items = [item for item in self.slides if item.slide.label == label]
+            num_repaired, num_masks = sum(bool(item.repaired) for item in items), sum(item.use_mask for item in items)
+            yield label, totals[label], len(items), num_repaired, len({item.group for item in items}), num_masks
 
     def _shared_groups(self) -> str:
         sizes = Counter(item.group for item in self.slides)

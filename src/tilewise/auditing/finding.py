@@ -25,6 +25,7 @@ KINDS = COPIES | {
 INVERT: Final = "invert"
 """The value of `fix-mask` where a mask is used the other way round."""
 _MOST_ROWS = 40
+_MOST_LISTED = 6
 TWIN_HERE = "its clean twin"
 """Said of ink that is not repaired because the slide goes as a copy."""
 
@@ -108,8 +109,10 @@ class Decisions(tuple[Decision, ...]):
 
 
 def _counted(name: str, words: Sequence[str]) -> str:
-    counts = ", ".join(f"{word} {num}" for word, num in Counter(words).most_common())
-    return f"<{name}: {len(words)}{f' ({counts})' if counts else ''}>"
+    counts = Counter(words).most_common()
+    listed = ", ".join(f"{word} {num}" for word, num in counts[:_MOST_LISTED])
+    more = f" and {len(counts) - _MOST_LISTED} further kinds" if len(counts) > _MOST_LISTED else ""
+    return f"<{name}: {len(words)}{f' ({listed}{more})' if counts else ''}>"
 
 
 def _frame(kind: type[Finding | Decision], items: Iterable[Finding | Decision]) -> pd.DataFrame:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -65,6 +66,10 @@ class HeadConfig(BaseModel):
     attention_size: int = Field(
         128, ge=1, le=65536, description="Hidden units that weigh the tiles (aggregate attention)."
     )
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """Only what was set."""
+        return ((name, value) for name, value in self if name in self.model_fields_set)
 
     @property
     def aggregator(self) -> Aggregator:

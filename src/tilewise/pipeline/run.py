@@ -41,6 +41,12 @@ class Run:
     def __repr__(self) -> str:
         return f"<Run {self.folder.root}: {self.evaluation.metric} {self.evaluation.primary}>"
 
+    def _repr_html_(self) -> str:
+        """Scores beside guessing, class by class, and warnings, for notebooks."""
+        from tilewise.pipeline.notebook import run_html
+
+        return run_html(self.folder.root, self.evaluation, self.warnings, self.folder.report)
+
     @classmethod
     def open(cls, folder: Path | str) -> Self:
         """Open a finished run.

@@ -12,6 +12,7 @@ import jinja2
 
 from tilewise.reporting import text
 from tilewise.reporting.pictures import picture_svg
+from tilewise.wording import with_code
 
 
 @functools.cache  # what has been compiled is kept: a sweep writes a report for each variant
@@ -35,7 +36,7 @@ def environment(**filters: Callable[[Any], str]) -> jinja2.Environment:
         interval=text.interval,
         mean_and_spread=text.mean_and_spread,
         percent=text.percent,
-        with_code=text.with_code,
+        with_code=with_code,
         **filters,
     )
     made.globals.update(count=text.count, picture_svg=picture_svg)

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from markupsafe import Markup, escape
-
 from tilewise import wording
 
 NOTHING = "–"
@@ -49,17 +47,6 @@ def percent(share: float | None, digits: int = 0) -> str:
 def count(quantity: int, noun: str) -> str:
     """A quantity with its noun, thousands set apart: `1 slide`, `2 slides`, `12 classes`."""
     return wording.count(quantity, noun, thousands="\N{NARROW NO-BREAK SPACE}")
-
-
-def with_code(sentence: str) -> Markup:
-    """A sentence with what stands between backticks set as code; everything is escaped."""
-    pieces = sentence.split("`")
-    if len(pieces) % 2 == 0:  # an odd backtick is a backtick
-        return escape(sentence)
-    written = [
-        Markup("<code>{}</code>").format(piece) if index % 2 else escape(piece) for index, piece in enumerate(pieces)
-    ]
-    return Markup("").join(written)
 
 
 def without_folders(text: str, root: str = "") -> str:

@@ -184,9 +184,8 @@ class TrainingConfig(BaseModel):
     )
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
-        """Only what is not the default: the whole fills a page."""
-        default = type(self)()
-        return ((name, value) for name, value in self if value != getattr(default, name))
+        """Only what was set: the whole fills a page."""
+        return ((name, value) for name, value in self if name in self.model_fields_set)
 
     @property
     def epoch_config(self) -> EpochConfig:
