@@ -77,4 +77,4 @@ def test_the_library_and_its_version_are_part_of_the_plan() -> None:
     from importlib.metadata import version
 
     chosen = make_plan(CARD, EncoderConfig(name="resnet50", engine="torch"))
-    assert chosen.library == f"torch {version('torch')}"
+    assert chosen.library == f"torch {version('torch')}, BatchNorm folded"

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from tilewise.encoders.card import EncoderCard
+from tilewise.encoders.folding import fold_batch_norms
 from tilewise.encoders.plan import Plan
 from tilewise.encoders.preprocess import Tiles, batches, normalisation
 
@@ -35,7 +36,7 @@ def build_engine(network: nn.Module, card: EncoderCard, plan: Plan) -> EngineRun
 
 
 class TorchEngine:
-    """torch in inference mode, with channels last and, where the plan says so, in bfloat16.
+    """torch in inference mode, with channels last, BatchNorms folded and, where the plan says so, in bfloat16.
 
     Weights and activations are converted as a whole: there is no autocast, which would convert them in every call.
     """
@@ -45,6 +46,7 @@ class TorchEngine:
         self._dtype = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
         self._device = torch.device(plan.device)
         converted: Any = network.eval().requires_grad_(requires_grad=False)
+        fold_batch_norms(converted, card.input_px)
         self._network: nn.Module = converted.to(
             device=self._device, dtype=self._dtype, memory_format=torch.channels_last
         )

@@ -32,7 +32,7 @@ class Plan:
         batch_size: tiles per call, always: the last call is padded.
         threads: processor threads.
         instructions: the instruction set the processor computes with.
-        library: name and version of the engine's package.
+        library: name and version of the engine's package, and what it is used with.
     """
 
     engine: Engine
@@ -97,7 +97,9 @@ def _cuda_computes_bfloat16() -> bool:
 
 
 def _library(engine: Engine) -> str:
+    # Older versions of tilewise ran BatchNorms as layers of their own, which rounds otherwise.
+    folded = ", BatchNorm folded" if engine == "torch" else ""
     try:
-        return f"{engine} {version(engine)}"
+        return f"{engine} {version(engine)}{folded}"
     except PackageNotFoundError:  # a package without metadata, such as one that a distribution has repackaged
         return engine

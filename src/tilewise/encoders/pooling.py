@@ -87,7 +87,20 @@ def remove_unused(network: nn.Module, side: int) -> int:
     Returns:
         D.
     """
-    # On shapes alone: nothing is copied or computed. The caller may be in inference mode.
+    features_BD, weights = call_on_meta(network, side)
+    gradients = torch.autograd.grad(features_BD.sum(), list(weights.values()), allow_unused=True)
+    used = {name for name, gradient in zip(weights, gradients, strict=True) if gradient is not None}
+    _remove_others(network, used)
+    return int(features_BD.shape[1])
+
+
+def call_on_meta(network: nn.Module, side: int) -> tuple[Tensor, dict[str, Tensor]]:
+    """Call a network on the shapes of two images alone: nothing is copied or computed.
+
+    Returns:
+        Features (2, D), and the weights by name; the first can be differentiated by the second.
+    """
+    # The caller may be in inference mode.
     with torch.inference_mode(mode=False), torch.enable_grad():
         weights = {
             name: torch.empty(one.shape, device="meta", requires_grad=True) for name, one in network.named_parameters()
@@ -95,10 +108,7 @@ def remove_unused(network: nn.Module, side: int) -> int:
         buffers = {name: torch.empty_like(one, device="meta") for name, one in network.named_buffers()}
         images_BCHW = torch.zeros(2, 3, side, side, device="meta")
         features_BD = torch.func.functional_call(network, {**weights, **buffers}, (images_BCHW,))
-        gradients = torch.autograd.grad(features_BD.sum(), list(weights.values()), allow_unused=True)
-    used = {name for name, gradient in zip(weights, gradients, strict=True) if gradient is not None}
-    _remove_others(network, used)
-    return int(features_BD.shape[1])
+    return features_BD, weights
 
 
 def _remove_others(module: nn.Module, used: Collection[str], prefix: str = "") -> None:
