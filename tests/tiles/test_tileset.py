@@ -33,6 +33,7 @@ def tiles():
 def test_rows_keep_the_order_of_slides_and_tiles_are_numbered_within_each(tiles):
     assert tiles.table["slide"].tolist() == ["b, ünicode.png"] * 2 + ["NA"]
     assert tiles.table["tile"].tolist() == [0, 1, 0]
+    assert repr(tiles) == "<TileSet: 3 tiles of 2 slides, 1 without any>"
     assert tiles.counts() == {"none.png": 0, "b, ünicode.png": 2, "NA": 1}
     assert (tiles.skipped, tiles.fallbacks) == ({"none.png": "excluded"}, {"NA": "no mask"})
     assert list(tiles.boxes()) == ["b, ünicode.png", "NA"]

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 
 
 def encoders() -> list[dict[str, Any]]:
-    """Every encoder of the catalogue: name, dimension, input, licence, and whether its weights are here."""
+    """Every encoder of the catalogue: name, dimension, input, licence, and whether its weights are here.
+
+    Example:
+        >>> [row["name"] for row in tw.api.encoders() if row["weights"] == "embedded"][:1]
+        ['texture']
+    """
     from tilewise.encoders import encoder_table
 
     return encoder_table()
@@ -21,6 +26,10 @@ def encoder(name: str) -> dict[str, Any]:
 
     Raises:
         UsageError: there is no such encoder; close names are named.
+
+    Example:
+        >>> tw.api.encoder("texture")["licence"]
+        'Apache-2.0'
     """
     from tilewise.encoders import encoder_table, find_card, licence_text
     from tilewise.encoders.locate import weights_folders

@@ -270,6 +270,11 @@ def explain(
             class is unknown, or the library grad-cam is needed and not installed.
         ArtifactError: its classifier is damaged.
         EncoderUnavailable: the encoder's weights are not here, or are others than in training.
+
+    Example:
+        >>> result = tw.api.explain("runs/first", "my_test_folder", out="maps")
+        >>> sorted(result.pictures)
+        ['new_0.png', 'new_1.png']
     """
     from tilewise.explain.config import ExplainConfig
     from tilewise.inference.ensemble import load_classifier

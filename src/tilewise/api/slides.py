@@ -30,6 +30,11 @@ def synth(out: Path | str, options: Mapping[str, Any] | None = None, *, workers:
 
     Raises:
         UsageError: an option is unknown or out of bounds, or `out` holds something else.
+
+    Example:
+        >>> options = {"num_slides": 4, "min_side_px": 256, "classes": {"A": 1.0, "B": 1.0}}
+        >>> tw.api.synth("drawn", options).num_train
+        4
     """
     from pydantic import ValidationError
 
@@ -133,6 +138,11 @@ def similar(
         UsageError: `to` is neither a slide nor a file, or no slide can be compared.
         SlideError: the example cannot be read.
         EncoderUnavailable: the encoder's weights are not here.
+
+    Example:
+        >>> result = tw.api.similar("my_cohort", "img_0000.png", encoder="texture", top=3)
+        >>> len(result.neighbours)
+        3
     """
     from tilewise.auditing.similar import choose_encoder, find_similar
     from tilewise.encoders import EncoderConfig, build_encoder
@@ -182,6 +192,11 @@ def segment(
     Raises:
         UsageError: `segment.method` is none or cannot be used here, or `out` holds something else.
         TrainingError: training could not go on.
+
+    Example:
+        >>> recipe = tw.load_recipe("default").with_(**{"segment.method": "tissue"})
+        >>> len(tw.api.segment("my_cohort", recipe).cohort.slides)
+        12
     """
     from tilewise.cohort.inputs import inputs_of
     from tilewise.pipeline.shared_stages import Resources
@@ -227,6 +242,12 @@ def tiles(
     Raises:
         CohortError: the decisions have faults, or no slide is left.
         NoTiles: not one slide yields a tile, and no preview is asked for that would show why.
+
+    Example:
+        >>> recipe = tw.load_recipe("default").with_(**{"tiles.size_px": 32})
+        >>> tiles, failures = tw.api.tiles("my_cohort", recipe)
+        >>> len(tiles.counts()), failures
+        (12, ())
     """
     from tilewise.cohort.inputs import inputs_of
     from tilewise.pipeline.shared_stages import Resources

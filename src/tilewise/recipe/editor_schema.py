@@ -15,6 +15,10 @@ def recipe_schema() -> dict[str, Any]:
 
     Rules about keys that have no effect beside others are no part of it, and it lets any key but `name` be null, as in
     a recipe that drops what it inherits; `tilewise recipes check` knows both.
+
+    Example:
+        >>> tw.api.recipe_schema()["title"]
+        'tilewise recipe'
     """
     schema = Recipe.model_json_schema()
     sections = [schema, *schema["$defs"].values()]

@@ -70,6 +70,11 @@ def resolve_recipe(source: str | Path | Mapping[str, Any] = DEFAULT, overrides: 
 
     Raises:
         RecipeError: no such recipe, not YAML, an unknown key, or a value out of bounds; every fault is listed.
+
+    Example:
+        >>> resolved = tw.api.resolve_recipe({"extends": "default", "name": "mine"})
+        >>> [source.origin for source in resolved.sources]
+        ['the keys of the recipe', 'default']
     """
     if isinstance(overrides, str | Mapping):
         raise RecipeError(

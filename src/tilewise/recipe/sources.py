@@ -43,7 +43,12 @@ class RecipeFile:
 
 @cache
 def packaged_recipes() -> dict[str, str]:
-    """Name -> YAML text of every recipe that comes with tilewise."""
+    """Name -> YAML text of every recipe that comes with tilewise.
+
+    Example:
+        >>> "component-box-convnext" in tw.api.packaged_recipes()
+        True
+    """
     folder = resources.files("tilewise") / "recipes"
     files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
     return {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in files}

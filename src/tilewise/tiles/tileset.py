@@ -15,6 +15,7 @@ from tilewise.store import read_table, write_table
 from tilewise.tiles.plan import TilePlan
 from tilewise.tiles.rows import TileRows
 from tilewise.tiles.window import Boxes
+from tilewise.wording import count
 
 _SCHEMA = "tilewise.tiles"
 _VERSION = 2
@@ -27,7 +28,7 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TileSet:
     """Tiles of a cohort.
 
@@ -49,6 +50,10 @@ class TileSet:
     fallbacks: dict[str, str]
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
     small_boxes: dict[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        of_slides = count(self.table["slide"].nunique(), "slide")
+        return f"<TileSet: {count(len(self.table), 'tile')} of {of_slides}, {len(self.skipped)} without any>"
 
     @classmethod
     def of(cls, plans: Mapping[str, TilePlan]) -> TileSet:
