@@ -33,20 +33,22 @@ def test_the_recipe_reference_shows_the_defaults_of_a_recipe_that_says_nothing()
         r"^\| `([a-z0-9_.]+)` \| .*? \| `(.*?)` \|", (ROOT / "docs/recipe.md").read_text("utf-8"), re.MULTILINE
     )
     assert len(rows) > 150
-    for key, shown in rows:
+    for key, default in rows:
         value = recipe
         for name in key.split("."):
             value = value[name]
         # One strategy is written as a word, and is a list all the same.
-        assert json.loads(shown) in (value, [value]), key
+        assert json.loads(default) in (value, [value]), key
 
 
 def test_every_command_the_readme_shows_exists_and_every_command_is_shown():
     text = (ROOT / "README.md").read_text("utf-8")
-    shown = set(re.findall(r"^tilewise (\w+)", text, flags=re.MULTILINE)) | set(re.findall(r"`tilewise (\w+)", text))
+    in_readme = set(re.findall(r"^tilewise (\w+)", text, flags=re.MULTILINE)) | set(
+        re.findall(r"`tilewise (\w+)", text)
+    )
     commands = set(typer.main.get_command(app).commands)
-    assert shown <= commands
-    assert commands - shown <= {"synth", "audit"}
+    assert in_readme <= commands
+    assert commands - in_readme <= {"synth", "audit"}
 
 
 def test_every_room_stands_in_the_architecture_page():

@@ -33,15 +33,15 @@ def workdir(tmp_path_factory):
 
 def test_the_examples_run(workdir, monkeypatch):
     monkeypatch.chdir(workdir)
-    failures, seen = [], set()
+    failures, run_examples = [], set()
     for name, thing in PUBLIC.items():
         for test in doctest.DocTestFinder(recurse=True).find(thing, name, module=False, globs={"tw": tw}):
             if test.examples:
-                seen.add(test.name)
+                run_examples.add(test.name)
                 doctest.DocTestRunner().run(test, out=failures.append)
     assert not failures, "".join(failures)
     verbs = {name for name, thing in PUBLIC.items() if inspect.isroutine(inspect.unwrap(thing))}
-    assert verbs - seen == WITHOUT_EXAMPLE, "each verb has an example"
+    assert verbs - run_examples == WITHOUT_EXAMPLE, "each verb has an example"
 
 
 def test_import_loads_nothing_heavy():

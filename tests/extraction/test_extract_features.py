@@ -26,7 +26,7 @@ class MeanAndSpread:
     """A small real encoder: mean and standard deviation of each channel, and it counts what it was given."""
 
     version: int = 1
-    given: list[int] = field(default_factory=list)
+    batch_sizes: list[int] = field(default_factory=list)
     card = SimpleNamespace(name="mean", dim=6)
 
     @property
@@ -34,7 +34,7 @@ class MeanAndSpread:
         return {"card": "mean", "weights": "none", "code": self.version}
 
     def encode(self, tiles_NHWC):
-        self.given.append(len(tiles_NHWC))
+        self.batch_sizes.append(len(tiles_NHWC))
         pixels = tiles_NHWC.reshape(len(tiles_NHWC), -1, 3).astype(np.float32)
         return np.concatenate([pixels.mean(1), pixels.std(1)], axis=1)
 
@@ -56,7 +56,7 @@ def encode(audited, tiles, *, encoder=None, tile_config=None, **options):
     encoder = encoder or MeanAndSpread()
     tile_config = tile_config or recipe().tiles
     bags, failures = extract_features(audited, tiles, encoder, FeaturesConfig(**options), tile_config)
-    return bags, failures, encoder.given
+    return bags, failures, encoder.batch_sizes
 
 
 def equal(one, two):
@@ -81,10 +81,10 @@ def test_vectors_are_those_of_the_tiles_pixels_row_by_row(folder):
 
 def test_nothing_is_encoded_again_when_nothing_changed(folder):
     audited, tiles = cut(folder)
-    first, _, given = encode(audited, tiles)
-    assert sum(given) == len(tiles.table)
-    again, _, given = encode(audited, tiles)
-    assert given == []
+    first, _, batch_sizes = encode(audited, tiles)
+    assert sum(batch_sizes) == len(tiles.table)
+    again, _, batch_sizes = encode(audited, tiles)
+    assert batch_sizes == []
     assert equal(first, again)
 
 
@@ -100,8 +100,8 @@ def test_a_damaged_bag_is_made_again_and_only_that_one(folder, damage):
     first, _, _ = encode(audited, tiles)
     path = min((cache_dir() / "features").rglob("*.safetensors"))
     path.write_bytes(path.read_bytes()[:-300] if damage is None else damage)
-    again, _, given = encode(audited, tiles)
-    assert sum(given) in {len(bag.boxes) for bag in first.values()}
+    again, _, batch_sizes = encode(audited, tiles)
+    assert sum(batch_sizes) in {len(bag.boxes) for bag in first.values()}
     assert equal(first, again)
     assert encode(audited, tiles)[2] == []
 
@@ -110,8 +110,8 @@ def test_only_a_slide_whose_bytes_changed_is_encoded_again(folder):
     audited, tiles = cut(folder)
     first, _, _ = encode(audited, tiles)
     draw_slide(folder / "images/img_0001.png", 99, klass=0)
-    bags, _, given = encode(*cut(folder))
-    assert sum(given) == len(first["img_0001.png"].boxes)
+    bags, _, batch_sizes = encode(*cut(folder))
+    assert sum(batch_sizes) == len(first["img_0001.png"].boxes)
     assert not np.array_equal(bags["img_0001.png"].features_ND, first["img_0001.png"].features_ND)
 
 
@@ -120,8 +120,8 @@ def test_only_a_slide_whose_mask_changed_is_encoded_again(folder):
     mask = np.zeros((96, 128), np.uint8)
     mask[30:70, 40:100] = 255
     cv2.imwrite(str(folder / "masks/mask_0001.png"), mask)
-    bags, _, given = encode(*cut(folder))
-    assert sum(given) == len(bags["img_0001.png"].boxes)
+    bags, _, batch_sizes = encode(*cut(folder))
+    assert sum(batch_sizes) == len(bags["img_0001.png"].boxes)
 
 
 def test_other_boxes_and_another_signature_are_encoded_again(folder):
@@ -154,11 +154,11 @@ def test_an_unreadable_slide_is_a_named_failure_and_the_others_go_on(folder):
 def test_no_more_tiles_than_asked_for_are_held_and_the_vectors_do_not_depend_on_it(folder, chunk_tiles):
     audited, tiles = cut(folder)
     expected, _, _ = encode(audited, tiles, cache=False)
-    bags, _, given = encode(audited, tiles, cache=False, chunk_tiles=chunk_tiles)
+    bags, _, batch_sizes = encode(audited, tiles, cache=False, chunk_tiles=chunk_tiles)
     assert equal(bags, expected)
-    assert max(given) <= chunk_tiles
-    assert given[:-1] == [chunk_tiles] * (len(given) - 1)
-    assert sum(given) == len(tiles.table)
+    assert max(batch_sizes) <= chunk_tiles
+    assert batch_sizes[:-1] == [chunk_tiles] * (len(batch_sizes) - 1)
+    assert sum(batch_sizes) == len(tiles.table)
 
 
 def small_slide(folder):
@@ -181,8 +181,8 @@ def test_a_slide_smaller_than_a_tile_is_distorted_or_filled_up_as_the_recipe_say
 def test_how_tiles_are_read_is_part_of_the_cache(folder):
     audited, tiles = cut(folder)
     first, _, _ = encode(audited, tiles)
-    black, _, given = encode(audited, tiles, tile_config=recipe("tiles.mask_filter=black").tiles)
-    assert given
+    black, _, batch_sizes = encode(audited, tiles, tile_config=recipe("tiles.mask_filter=black").tiles)
+    assert batch_sizes
     assert not equal(first, black)
     darker = [black[name].features_ND[:, :3].mean() < first[name].features_ND[:, :3].mean() for name in first]
     assert all(darker)
@@ -243,18 +243,18 @@ def test_a_bag_is_of_the_stain_and_one_that_nothing_was_done_to_is_of_none(folde
         encoder = MeanAndSpread()
         stains = {name: Normaliser(source, target, "macenko") for name in plain}
         bags, _ = extract_features(audited, tiles, encoder, FeaturesConfig(), recipe().tiles, stains)
-        return bags, encoder.given
+        return bags, encoder.batch_sizes
 
-    first, given = stained(STANDARD)
-    assert given
+    first, batch_sizes = stained(STANDARD)
+    assert batch_sizes
     assert not equal(first, plain)
     assert stained(STANDARD)[1] == []
     assert equal(stained(STANDARD)[0], first)
-    other, given = stained(dataclasses.replace(STANDARD, concentrations=(1.0, 1.0)))
-    assert given
+    other, batch_sizes = stained(dataclasses.replace(STANDARD, concentrations=(1.0, 1.0)))
+    assert batch_sizes
     assert not equal(other, first)
-    untouched, given = stained(STANDARD, num_pixels=3)
-    assert given == []
+    untouched, batch_sizes = stained(STANDARD, num_pixels=3)
+    assert batch_sizes == []
     assert equal(untouched, plain)
 
 

@@ -77,14 +77,14 @@ def test_a_slide_is_the_mean_over_its_tiles_by_each_network() -> None:
     assert np.ptp(prediction.probabilities_MSC[:, :, 0]) > 0.01
 
 
-def turned(turns: int, *, flipped: bool = False) -> View:
-    return lambda pixels: np.rot90(pixels[..., ::-1] if flipped else pixels, turns, (-2, -1))
+def turned(num_turns: int, *, flipped: bool = False) -> View:
+    return lambda pixels: np.rot90(pixels[..., ::-1] if flipped else pixels, num_turns, (-2, -1))
 
 
 VIEWS: dict[str, list[View]] = {
     "flips": [lambda a: a, lambda a: a[..., ::-1], lambda a: a[..., ::-1, :], lambda a: a[..., ::-1, ::-1]],
-    "turns": [turned(turns) for turns in range(4)],
-    "dihedral": [turned(turns, flipped=flipped) for turns in range(4) for flipped in (False, True)],
+    "turns": [turned(num_turns) for num_turns in range(4)],
+    "dihedral": [turned(num_turns, flipped=flipped) for num_turns in range(4) for flipped in (False, True)],
 }
 
 
@@ -108,7 +108,7 @@ def test_views_are_averaged_and_masks_turn_with_their_tiles(kind: str) -> None:
 
 
 def test_seen_from_all_sides_a_turned_slide_is_the_same() -> None:
-    tiles_by_slide, one = slides(4, wide=True), model(input="dual_stream")
+    tiles_by_slide, one = slides(4, has_wide=True), model(input="dual_stream")
     tiles = tiles_by_slide["s0"]
     quarter = replace(
         tiles,
@@ -163,7 +163,7 @@ def test_slides_that_cannot_be_read_are_named_and_pictures_left_alone_counted() 
 
 
 def test_a_batch_of_a_slide_has_what_belongs_to_its_tiles() -> None:
-    tiles = slides(5, wide=True)["s0"]
+    tiles = slides(5, has_wide=True)["s0"]
     batch = tile_batch(tiles, np.array([4, 1]))
     assert np.array_equal(batch.images_BSCHW.numpy(), tiles.images_TSCHW[[4, 1]])
     assert np.array_equal(batch.masks_BHW.numpy(), tiles.masks_THW[[4, 1]])

@@ -43,13 +43,13 @@ def test_tiles_are_the_slides_pixels_and_masks_its_masks(windows: FoldInputs) ->
 
 def test_the_slide_lies_in_the_middle_of_a_white_square(windows: FoldInputs) -> None:
     source = windows.source(0, BESIDE)
-    wide = source.decode().wide_CHW
+    overview = source.decode().wide_CHW
     height = 30  # 96 of 128 pixels, scaled to 40
-    assert wide.shape == (3, 40, 40)
-    assert (wide[:, :5] == 255).all()
-    assert (wide[:, 35:] == 255).all()
+    assert overview.shape == (3, 40, 40)
+    assert (overview[:, :5] == 255).all()
+    assert (overview[:, 35:] == 255).all()
     expected = cv2.resize(pixels_of(source.slide.slide.path), (40, height), interpolation=cv2.INTER_AREA)
-    np.testing.assert_allclose(wide[:, 5:35].transpose(1, 2, 0), expected, atol=12)
+    np.testing.assert_allclose(overview[:, 5:35].transpose(1, 2, 0), expected, atol=12)
     large = windows.source(0, replace(BESIDE, wide_px=256)).decode().wide_CHW
     assert (large[:, :32] == 255).all()
     assert not (large[:, 33] == 255).all()

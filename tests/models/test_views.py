@@ -48,8 +48,8 @@ def test_which_they_are() -> None:
     flips = [image for image, _ in each_view(images, None, ViewsConfig(kind="flips"))]
     for augmented, expected in zip(flips, (images, images.flip(-1), images.flip(-2), images.flip(-1, -2)), strict=True):
         assert torch.equal(augmented, expected)
-    turns = [image for image, _ in each_view(images, None, ViewsConfig(kind="turns"))]
-    for number, augmented in enumerate(turns):
+    views = [image for image, _ in each_view(images, None, ViewsConfig(kind="turns"))]
+    for number, augmented in enumerate(views):
         assert torch.equal(augmented, torch.rot90(images, number, (-2, -1)))
 
 

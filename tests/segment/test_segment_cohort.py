@@ -101,11 +101,11 @@ def test_another_seed_or_mask_trains_again_and_generosity_does_not(made, monkeyp
     calls = []
     monkeypatch.setattr(training, "train_unet", lambda *args, what, **kwargs: calls.append(what) or 1.0)
     generous = SegmentConfig(method="unet", unet=FAST, mask_threshold=0.01)
-    wide = segment_cohort(result.before, generous, seed=0, workers=1, cache=cache)
+    generous_masks = segment_cohort(result.before, generous, seed=0, workers=1, cache=cache)
     assert calls == []
     assert all(
         more.mask.share >= less.mask.share or less.mask.fallback
-        for more, less in zip(wide.slides, result.slides, strict=True)
+        for more, less in zip(generous_masks.slides, result.slides, strict=True)
     )
     segment_cohort(result.before, UNET, seed=1, workers=1, cache=cache)
     assert len(calls) == 2
@@ -117,8 +117,8 @@ def test_networks_of_an_earlier_run_segment_new_slides_and_skip_what_they_saw(ma
     new = draw(tmp_path / "new", 20, masked=False)
     audited = to_cohort([*result.before.slides, new])
     config = SegmentConfig(method="unet", unet={"networks": tmp_path / "n"})
-    given = segment_cohort(audited, config, workers=1, cache=tmp_path / "cache")
-    by = {one.slide_id: one for one in given.slides}
+    segmentation = segment_cohort(audited, config, workers=1, cache=tmp_path / "cache")
+    by = {one.slide_id: one for one in segmentation.slides}
     assert by["img_0020.png"].made_by == "mean of 2 networks"
     for one in result.slides:
         assert by[one.slide_id].mask.digest == one.mask.digest
@@ -208,8 +208,8 @@ def test_a_damaged_kept_mask_is_made_again(audited, tmp_path):
     first = segment_cohort(audited, config, workers=1, cache=tmp_path / "cache")
     path = first.slides[0].mask.path
     whole = path.read_bytes()
-    about = path.with_name("mask.json")
-    for damaged, data in ((about, b"{"), (path, b""), (path, whole[:40] + bytes(len(whole) - 40))):
+    description = path.with_name("mask.json")
+    for damaged, data in ((description, b"{"), (path, b""), (path, whole[:40] + bytes(len(whole) - 40))):
         damaged.write_bytes(data)
         again = segment_cohort(audited, config, workers=1, cache=tmp_path / "cache")
         assert again.slides == first.slides

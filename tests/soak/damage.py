@@ -37,7 +37,7 @@ def pictures() -> dict[str, bytes]:
     """Images of every format and layout, by file name."""
     rgb = texture()
     image, grey = Image.fromarray(rgb), Image.fromarray(rgb).convert("L")
-    found = {
+    files = {
         "rgb.png": _saved(image, "PNG"),
         "alpha.png": _saved(image.convert("RGBA"), "PNG"),
         "palette.png": _saved(image.convert("P"), "PNG"),
@@ -64,10 +64,10 @@ def pictures() -> dict[str, bytes]:
         "big": {"bigtiff": True},
         "ome": {"ome": True, "metadata": {"axes": "YXS"}},
     }.items():
-        found[f"{name}.tif"] = _tiff(rgb, **options)
-    found["planes.tif"] = _tiff(np.moveaxis(rgb, 2, 0), planarconfig="separate", photometric="rgb")
-    found["slide.svs"] = _svs(rgb)
-    return found
+        files[f"{name}.tif"] = _tiff(rgb, **options)
+    files["planes.tif"] = _tiff(np.moveaxis(rgb, 2, 0), planarconfig="separate", photometric="rgb")
+    files["slide.svs"] = _svs(rgb)
+    return files
 
 
 def masks() -> dict[str, bytes]:
@@ -177,12 +177,12 @@ def _svs(rgb: np.ndarray[Any, Any]) -> bytes:
     """As Aperio writes slides: a tiled first page, a thumbnail, a smaller level, a label."""
     buffer = io.BytesIO()
     large = np.tile(rgb, (4, 4, 1))
-    said = "Aperio Image Library v11.2.1\n256x192 [0,0 256x192] (64x64) JPEG/RGB Q=70|AppMag = 20|MPP = 0.5"
+    description = "Aperio Image Library v11.2.1\n256x192 [0,0 256x192] (64x64) JPEG/RGB Q=70|AppMag = 20|MPP = 0.5"
     tiled: dict[str, Any] = {"tile": (64, 64), "compression": "jpeg", "photometric": "rgb", "metadata": None}
     with tifffile.TiffWriter(buffer) as writer:
-        writer.write(large, description=said, **tiled)
-        writer.write(rgb, photometric="rgb", description=said, metadata=None)
-        writer.write(large[::2, ::2], description=said, subfiletype=1, **tiled)
+        writer.write(large, description=description, **tiled)
+        writer.write(rgb, photometric="rgb", description=description, metadata=None)
+        writer.write(large[::2, ::2], description=description, subfiletype=1, **tiled)
         writer.write(rgb[:24], photometric="rgb", description="Aperio\nlabel 64x24", subfiletype=1, metadata=None)
     return buffer.getvalue()
 

@@ -98,9 +98,9 @@ def _inputs(kind: str, place: Path) -> st.SearchStrategy[tuple[str, bytes]]:
 def _check(doors: Doors, door: str, path: Path) -> None:
     answer = doors.give(door, path)
     if answer.kind not in {"done", "named"}:
-        kept = path.with_name(f"failed_{door}_{path.name}")
-        shutil.copyfile(path, kept)
-        pytest.fail(f"{door}: {answer.kind}: {answer.text}\nthe file is {kept}")
+        copy = path.with_name(f"failed_{door}_{path.name}")
+        shutil.copyfile(path, copy)
+        pytest.fail(f"{door}: {answer.kind}: {answer.text}\nthe file is {copy}")
 
 
 def _fuzz(kind: str, place: Path, doors: Doors, how: settings) -> None:

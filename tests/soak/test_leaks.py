@@ -113,19 +113,19 @@ def test_no_recipe_finds_what_is_not_there(slides, tmp_path, name):
 def test_no_best_of_a_sweep_and_no_ensemble_finds_what_is_not_there(slides, tmp_path):
     grid = Grid(name="three", factors={"head.dropout": [0.0, 0.5], "training.loss.l1": [0.0, 0.01]})
     grid = grid.over(None, (*SETTINGS, "folds.holdout_fraction=0.25"))
-    found: dict[str, list[float]] = {}
+    p_values: dict[str, list[float]] = {}
     for seed in range(NUM_SHUFFLES):
         cohort, home = shuffled(slides, tmp_path / f"cohort-{seed}", seed), tmp_path / f"sweep-{seed}"
         swept = api.sweep(cohort, grid, out=home, seed=seed, workers=1)
         chosen = swept.table.chosen
         runs = {row.name: api.train(cohort, variant_of(home, row), out=home / row.run, seed=seed, workers=1)
                 for row in swept.table.rows}  # fmt: skip
-        found.setdefault("best of the sweep", []).append(p_value(runs[chosen.name]))
+        p_values.setdefault("best of the sweep", []).append(p_value(runs[chosen.name]))
         for method in METHODS:
             run = api.ensemble(list(runs.values()), method, out=tmp_path / f"{method}-{seed}", seed=seed)
             for part in ("test", "holdout"):
-                found.setdefault(f"{method}, {part}", []).append(p_value(run, part))
-    too_often = {name: sorted(values) for name, values in found.items() if num_below(values) > MOST_BELOW}
+                p_values.setdefault(f"{method}, {part}", []).append(p_value(run, part))
+    too_often = {name: sorted(values) for name, values in p_values.items() if num_below(values) > MOST_BELOW}
     assert not too_often, too_often
 
 

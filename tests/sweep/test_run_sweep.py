@@ -108,12 +108,12 @@ def test_rows_that_come_to_one_recipe_are_one_row_and_the_notice_comes_first(
         ["sweep", str(home / "cohort"), "--grid", "grid.yaml", "--out", "sweep", "--offline", "--workers", "1"]
     )
     assert code == 0
-    said = capsys.readouterr().out
-    assert said.startswith("Not run as the grid says")
-    assert "name resnet18 stands for 2 further rows of the grid too" in said.splitlines()[1]
-    assert "name resnet50, name mobilenet_v3_small" in said.splitlines()[1]
-    assert "Chosen by" not in said
-    assert "all rows of the grid are one and the same run" in said
+    printed = capsys.readouterr().out
+    assert printed.startswith("Not run as the grid says")
+    assert "name resnet18 stands for 2 further rows of the grid too" in printed.splitlines()[1]
+    assert "name resnet50, name mobilenet_v3_small" in printed.splitlines()[1]
+    assert "Chosen by" not in printed
+    assert "all rows of the grid are one and the same run" in printed
     with (tmp_path / "sweep" / "sweep.csv").open() as stream:
         (row,) = csv.DictReader(stream)
     assert (row["variant"], row["same_as"]) == ("name resnet18", "name resnet50, name mobilenet_v3_small")
@@ -153,9 +153,9 @@ def test_what_variants_share_is_made_once(cached, tmp_path, monkeypatch):
     ):
         original = getattr(module, name)
 
-        def counted(*given, original=original, name=name, **options):
+        def counted(*arguments, original=original, name=name, **options):
             calls.append(name)
-            return original(*given, **options)
+            return original(*arguments, **options)
 
         monkeypatch.setattr(module, name, counted)
     api.sweep(home / "cohort", grid(**HEADS), out=tmp_path / "sweep", workers=1)

@@ -102,11 +102,11 @@ def test_the_loss_of_a_mixture_is_the_mixture_of_weighted_losses() -> None:
     logits, labels = torch.from_numpy(rng.normal(size=(6, 3))), torch.from_numpy(rng.integers(0, 3, 6))
     weights = torch.from_numpy(rng.uniform(0.1, 3, 6))
     mix = mixup().draw(6, seeded(3))
-    found = Loss(LossConfig())(logits, *mix.targets(hard_targets(labels, 3).double(), weights))
+    loss = Loss(LossConfig())(logits, *mix.targets(hard_targets(labels, 3).double(), weights))
     cost = lambda to: nn.functional.cross_entropy(logits, labels[to], reduction="none") * weights[to]  # noqa: E731
     share = mix.share_B.double()
     expected = share * cost(torch.arange(6)) + (1 - share) * cost(mix.partner_B)
-    assert found.item() == pytest.approx(expected.mean().item(), rel=1e-6)
+    assert loss.item() == pytest.approx(expected.mean().item(), rel=1e-6)
 
 
 def test_samples_without_weight_stay_without() -> None:

@@ -25,22 +25,22 @@ from tilewise.training.sample_weights import class_totals, slide_shares
 def test_defaults_are_adamw_on_weighted_cross_entropy_with_a_cosine(head: HeadConfig) -> None:
     train = part(np.random.default_rng(0), (24, 12, 6), 1.0, "t")
     config = TrainingConfig(epochs=6)
-    found, history = train_head(FeatureData(CLASSES, train, PartData.of({}, {})), head, config, seed=5)
+    model, history = train_head(FeatureData(CLASSES, train, PartData.of({}, {})), head, config, seed=5)
     with reproducible(1):
         weights, rates = plainly(train, head, num_epochs=6)
     assert rates == [row.learning_rate for row in history.rows]
-    assert found.weights.keys() == weights.keys()
-    for name, array in found.weights.items():
+    assert model.weights.keys() == weights.keys()
+    for name, array in model.weights.items():
         np.testing.assert_array_equal(weights[name], array, err_msg=name)
 
 
 def test_smoothed_labels_are_weighed_by_class_as_in_torch() -> None:
     train, head = part(np.random.default_rng(0), (24, 12, 6), 1.0, "t"), HeadConfig()
     config = TrainingConfig.model_validate({"epochs": 2, "loss": {"label_smoothing": 0.2}})
-    found, _ = train_head(FeatureData(CLASSES, train, PartData.of({}, {})), head, config, seed=5)
+    model, _ = train_head(FeatureData(CLASSES, train, PartData.of({}, {})), head, config, seed=5)
     with reproducible(1):
         weights, _ = plainly(train, head, num_epochs=2, smoothing=0.2)
-    for name, array in found.weights.items():
+    for name, array in model.weights.items():
         np.testing.assert_allclose(array, weights[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 

@@ -29,23 +29,23 @@ def make(config: ScheduleConfig, epochs: int, per_epoch: int, optimizer=None) ->
 def rates(config: ScheduleConfig, epochs: int = 10, per_epoch: int = 7) -> np.ndarray:
     optimizer = sgd()
     schedule = make(config, epochs, per_epoch, optimizer)
-    found = []
+    learning_rates = []
     for _ in range(epochs * per_epoch):
         schedule.begin_step()
-        found.append(optimizer.param_groups[0]["lr"])
-    return np.array(found)
+        learning_rates.append(optimizer.param_groups[0]["lr"])
+    return np.array(learning_rates)
 
 
 def torch_rates(scheduler_of, num: int) -> np.ndarray:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=RATE)
     scheduler = scheduler_of(optimizer)
-    found = []
+    learning_rates = []
     for step in range(num):
-        found.append(optimizer.param_groups[0]["lr"])
+        learning_rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         if step < num - 1:
             scheduler.step()
-    return np.array(found)
+    return np.array(learning_rates)
 
 
 @pytest.mark.parametrize("least", [0.0, 0.1])
@@ -129,10 +129,10 @@ def test_epochs_of_the_warmup_are_no_plateau() -> None:
 
 @pytest.mark.parametrize("kind", ["cosine", "restarts", "plateau", "one_cycle", "constant"])
 def test_warmup_rises_in_a_line_to_the_start_of_the_curve(kind: str) -> None:
-    found = rates(ScheduleConfig(kind=kind, warmup_epochs=2))
+    learning_rates = rates(ScheduleConfig(kind=kind, warmup_epochs=2))
     first = 0.04 * RATE if kind == "one_cycle" else RATE
-    np.testing.assert_allclose(found[:15], first * np.arange(1, 16) / 15, rtol=1e-9)
-    np.testing.assert_allclose(found[14:], rates(ScheduleConfig(kind=kind), epochs=8), rtol=1e-9)
+    np.testing.assert_allclose(learning_rates[:15], first * np.arange(1, 16) / 15, rtol=1e-9)
+    np.testing.assert_allclose(learning_rates[14:], rates(ScheduleConfig(kind=kind), epochs=8), rtol=1e-9)
 
 
 def test_half_an_epoch_of_warmup_and_more_than_there_is() -> None:
@@ -145,9 +145,9 @@ def test_half_an_epoch_of_warmup_and_more_than_there_is() -> None:
 @pytest.mark.parametrize("kind", ["cosine", "restarts", "plateau", "one_cycle", "constant"])
 @pytest.mark.parametrize("num", [1, 2, 3])
 def test_the_shortest_trainings_have_a_rate(kind: str, num: int) -> None:
-    found = rates(ScheduleConfig(kind=kind, warmup_epochs=0.4), epochs=num, per_epoch=1)
-    assert np.isfinite(found).all()
-    assert 0 < found.max() <= RATE
+    learning_rates = rates(ScheduleConfig(kind=kind, warmup_epochs=0.4), epochs=num, per_epoch=1)
+    assert np.isfinite(learning_rates).all()
+    assert 0 < learning_rates.max() <= RATE
 
 
 def test_groups_keep_their_factors_and_the_rate_is_that_of_the_coming_step() -> None:

@@ -125,11 +125,11 @@ def test_a_loss_that_is_not_finite_names_fold_step_and_slides(cohort: Cohort) ->
 )
 def test_every_choice_trains_another_head_that_still_learns(cohort: Cohort, changed: dict) -> None:
     data = cohort(strength=2.0)
-    usual, _ = train_head(data, ATTENTION, TrainingConfig(epochs=20), seed=0)
+    plain, _ = train_head(data, ATTENTION, TrainingConfig(epochs=20), seed=0)
     config = TrainingConfig.model_validate({"epochs": 20, **changed})
     model, history = train_head(data, ATTENTION, config, seed=0)
     for name in ("head.0.weight", "attention.score.weight", "attention.gate.weight"):
-        assert not np.array_equal(model.weights[name], usual.weights[name])
+        assert not np.array_equal(model.weights[name], plain.weights[name])
     assert np.isfinite([row.train_loss for row in history.rows]).all()
     found_SC, _ = model.predict_slides(
         data.validation.features_ND, data.validation.tile_slide_N, data.validation.num_slides

@@ -224,10 +224,10 @@ FROZEN = [
 )
 def test_every_choice_trains_another_head_that_still_learns(cohort: Cohort, changed: dict) -> None:
     data = cohort(strength=2.0)
-    usual, _ = train_head(data, LINEAR, TrainingConfig(epochs=8), seed=0)
+    plain, _ = train_head(data, LINEAR, TrainingConfig(epochs=8), seed=0)
     config = TrainingConfig.model_validate({"epochs": 8, **changed})
     model, history = train_head(data, LINEAR, config, seed=0)
-    assert not np.array_equal(model.weights["0.weight"], usual.weights["0.weight"])
+    assert not np.array_equal(model.weights["0.weight"], plain.weights["0.weight"])
     assert np.isfinite([row.train_loss for row in history.rows]).all()
     predicted = slide_probabilities(model, data.validation).argmax(axis=1)
     assert f1_score(data.validation.labels_S, predicted, average="macro") > 0.6

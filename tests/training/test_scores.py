@@ -26,9 +26,9 @@ PART = PartData(("a", "b"), np.array([0, 1]), np.empty((4, 0), dtype=np.float32)
 )
 def test_slides_are_scored_as_they_are_predicted(aggregator: str, right: float, f1: float) -> None:
     other = 1.0 if aggregator == "majority" else 0.8
-    loss, found = score_slides(TILES, PART, np.array([1.0, 3.0]), aggregator, "macro_f1")
+    loss, score = score_slides(TILES, PART, np.array([1.0, 3.0]), aggregator, "macro_f1")
     assert loss == pytest.approx(-(np.log(right) + 3 * np.log(other)) / 4, abs=1e-6)
-    assert found == pytest.approx(f1)
+    assert score == pytest.approx(f1)
 
 
 def test_both_ways_of_training_take_it_from_the_head(cohort: Callable[..., FeatureData]) -> None:
@@ -39,7 +39,7 @@ def test_both_ways_of_training_take_it_from_the_head(cohort: Callable[..., Featu
         {"input": "tiles", "epochs": 2, "num_threads": 1, "engine": {"device": "cpu"}}
     )
     data, _, _ = draw_data()
-    seen = [train_network(cnn(head), data, pixels, seed=0)[1].rows for head in (plain, asked)]
-    for before, after in (rows, seen):
+    histories = [train_network(cnn(head), data, pixels, seed=0)[1].rows for head in (plain, asked)]
+    for before, after in (rows, histories):
         assert [row.train_loss for row in after] == [row.train_loss for row in before]
         assert all(one.validation_loss != other.validation_loss for one, other in zip(before, after, strict=True))

@@ -98,10 +98,10 @@ def test_tiles_do_not_depend_on_their_order_on_what_fills_up_their_call_or_on_th
     ("num_tiles", "sizes"), [(1, [1]), (2, [2]), (3, [4]), (9, [16]), (16, [16]), (20, [16, 4]), (33, [16, 16, 1])]
 )
 def test_a_call_is_no_larger_than_the_slide_needs(num_tiles: int, sizes: list[int]) -> None:
-    one, seen = model(), []
-    one._module.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    one, batch_sizes = model(), []
+    one._module.register_forward_pre_hook(lambda _, inputs: batch_sizes.append(len(inputs[0])))
     assert len(one.predict_tiles(tiles(num_tiles))) == num_tiles
-    assert seen == sizes
+    assert batch_sizes == sizes
 
 
 def test_probabilities_are_those_of_the_network() -> None:

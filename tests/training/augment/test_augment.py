@@ -57,19 +57,19 @@ def without_probability(options: dict) -> dict:
 def test_every_change_does_something_and_keeps_type_shape_and_input(name: str, batch: Batch) -> None:
     images, masks = batch()
     before = images.clone(), masks.clone()
-    found, found_masks = changed(EVERY[name], images, masks)
-    assert (found.dtype, found.shape, found_masks.dtype, found_masks.shape) == (
+    changed_images, changed_masks = changed(EVERY[name], images, masks)
+    assert (changed_images.dtype, changed_images.shape, changed_masks.dtype, changed_masks.shape) == (
         torch.uint8,
         images.shape,
         torch.uint8,
         masks.shape,
     )
-    different = (found != images).flatten(1).float().mean(dim=1)
+    different = (changed_images != images).flatten(1).float().mean(dim=1)
     assert (different > 0.05).float().mean() > 0.6
     assert torch.equal(images, before[0])
     assert torch.equal(masks, before[1])
     if name in ("brightness", "contrast", "saturation", "hue", "hed", "blur"):
-        assert torch.equal(found_masks, masks)
+        assert torch.equal(changed_masks, masks)
 
 
 @pytest.mark.parametrize("name", [*EVERY, "all"])
@@ -77,9 +77,9 @@ def test_probability_0_is_the_identity(name: str, batch: Batch) -> None:
     images, masks = batch()
     options = without_probability({**ALL, **EVERY}[name] if name != "all" else ALL)
     assert AugmentConfig.model_validate(options).is_off
-    found, found_masks = changed(options, images, masks)
-    assert torch.equal(found, images)
-    assert torch.equal(found_masks, masks)
+    changed_images, changed_masks = changed(options, images, masks)
+    assert torch.equal(changed_images, images)
+    assert torch.equal(changed_masks, masks)
 
 
 @pytest.mark.parametrize(
@@ -96,24 +96,24 @@ def test_probability_0_is_the_identity(name: str, batch: Batch) -> None:
 )
 def test_no_strength_is_the_identity(options: dict, batch: Batch) -> None:
     images, masks = batch()
-    found, found_masks = changed(options, images, masks)
-    assert torch.equal(found, images)
-    assert torch.equal(found_masks, masks)
+    changed_images, changed_masks = changed(options, images, masks)
+    assert torch.equal(changed_images, images)
+    assert torch.equal(changed_masks, masks)
 
 
 @pytest.mark.parametrize("name", [*MOVES, "all moves"])
 def test_a_mask_stays_with_its_tile_and_all_fields_move_alike(name: str, batch: Batch) -> None:
     images, masks = batch(num=8)
     options = EVERY.get(name, {key: ALL[key] for key in ("horizontal_flip", "quarter_turn", "affine", "elastic")})
-    found, found_masks = changed(options, images, masks)
+    changed_images, changed_masks = changed(options, images, masks)
     for field in range(2):
-        apart = (found[:, field, 1].int() - (255 - found_masks.int())).abs()
+        apart = (changed_images[:, field, 1].int() - (255 - changed_masks.int())).abs()
         assert apart.max() <= 1
     # The other channels are noise of their own, moved the same way as well.
     twin = images.clone()
     twin[:, 1] = twin[:, 0]
-    found, _ = changed(options, twin, masks)
-    assert torch.equal(found[:, 0], found[:, 1])
+    changed_images, _ = changed(options, twin, masks)
+    assert torch.equal(changed_images[:, 0], changed_images[:, 1])
 
 
 @pytest.mark.parametrize(
@@ -123,13 +123,13 @@ def test_what_comes_in_from_outside_is_glass_without_mask(name: str) -> None:
     images, masks = torch.zeros(16, 1, 3, 40, 40, dtype=torch.uint8), torch.full((16, 40, 40), 255, dtype=torch.uint8)
     moves = ("rotate", "translate_x", "translate_y", "shear_x", "shear_y")
     options = EVERY.get(name) or {"policy": {"kind": name.split(maxsplit=1)[0], "operations": moves}}
-    found, found_masks = changed(options, images, masks)
+    changed_images, changed_masks = changed(options, images, masks)
     # Black tissue all in the mask: every pixel that is not black is glass, and all channels agree.
-    assert (found.int() + found_masks[:, None, None].int() - 255).abs().max() <= 1
+    assert (changed_images.int() + changed_masks[:, None, None].int() - 255).abs().max() <= 1
     if name in ("rotation", "translation", "scale") or "moves" in name:
         # AugMix leaves some of the tile as it was everywhere.
-        assert (found_masks == 0).any() or "aug_mix" in name
-        assert (found_masks < 250).float().mean() > 0.01
+        assert (changed_masks == 0).any() or "aug_mix" in name
+        assert (changed_masks < 250).float().mean() > 0.01
 
 
 @pytest.mark.parametrize("name", [*EVERY, "all"])
@@ -172,21 +172,23 @@ def test_a_probability_is_the_share_of_tiles(name: str) -> None:
     one = torch.randint(0, 230, (1, 1, 3, 16, 16), dtype=torch.uint8, generator=seeded(0))
     ((section, options),) = EVERY[name].items()
     operations = {"operations": ("equalize",)} if section == "policy" else {}
-    found, _ = changed({section: {**options, **operations, "probability": 0.3}}, one.expand(400, 1, 3, 16, 16), None)
-    assert (found != one).flatten(1).any(dim=1).float().mean().item() == pytest.approx(0.3, abs=0.06)
+    changed_images, _ = changed(
+        {section: {**options, **operations, "probability": 0.3}}, one.expand(400, 1, 3, 16, 16), None
+    )
+    assert (changed_images != one).flatten(1).any(dim=1).float().mean().item() == pytest.approx(0.3, abs=0.06)
 
 
 def test_every_tile_has_numbers_of_its_own(batch: Batch) -> None:
     images, _ = batch(num=1)
-    found, _ = changed(ALL, images.expand(12, *images.shape[1:]), None)
-    assert len(found.flatten(1).unique(dim=0)) >= 11
+    changed_images, _ = changed(ALL, images.expand(12, *images.shape[1:]), None)
+    assert len(changed_images.flatten(1).unique(dim=0)) >= 11
 
 
 def test_tiles_that_are_not_square_and_empty_batches(batch: Batch) -> None:
     images, masks = batch(width=56, height=40)
     options = {**ALL, "quarter_turn": 0.0}
-    found, found_masks = changed(options, images, masks)
-    assert (found.shape, found_masks.shape) == (images.shape, masks.shape)
+    changed_images, changed_masks = changed(options, images, masks)
+    assert (changed_images.shape, changed_masks.shape) == (images.shape, masks.shape)
     with pytest.raises(ValueError, match="only square tiles can be turned, got 56 x 40"):
         changed({"quarter_turn": 1.0}, images.expand(6, 2, 3, 40, 56), None)
     empty, _ = changed(options, images[:0], masks[:0])

@@ -42,24 +42,24 @@ def test_one_factor_at_a_time_is_torchvisions(column: int, factor: float) -> Non
 def test_a_third_of_a_turn_of_hue_is_torchvisions_and_swaps_channels(third: int) -> None:
     factors = np.tile(np.array([[1, 1, 1, third / 3]], dtype=np.float32), (3, 1))
     images = stained()
-    found = change_colors(images, factors)
-    assert torch.equal(found, images.roll(third, dims=2))
+    changed = change_colors(images, factors)
+    assert torch.equal(changed, images.roll(third, dims=2))
     adjust_hue = import_repaired("torchvision.transforms.v2.functional").adjust_hue
-    assert (found.int() - adjust_hue(images, third / 3).int()).abs().max() <= 2
+    assert (changed.int() - adjust_hue(images, third / 3).int()).abs().max() <= 2
 
 
 def test_a_little_hue_is_near_torchvisions_and_keeps_the_mean_of_the_channels() -> None:
     factors = np.tile(np.array([[1, 1, 1, 0.03]], dtype=np.float32), (3, 1))
     images = stained()
-    found = change_colors(images, factors)
+    changed = change_colors(images, factors)
     theirs = import_repaired("torchvision.transforms.v2.functional").adjust_hue(images, 0.03)
     # Theirs keeps the largest channel and so changes the mean; the colours beside that are alike.
     ours, theirs, before = (
-        pixels.float() - pixels.float().mean(dim=2, keepdim=True) for pixels in (found, theirs, images)
+        pixels.float() - pixels.float().mean(dim=2, keepdim=True) for pixels in (changed, theirs, images)
     )
     assert (ours - theirs).abs().mean() < 0.25 * (ours - before).abs().mean()
-    inside = (found.amax(dim=2) < 255) & (found.amin(dim=2) > 0)
-    assert (found.float().mean(dim=2) - images.float().mean(dim=2)).abs()[inside].max() < 1
+    inside = (changed.amax(dim=2) < 255) & (changed.amin(dim=2) > 0)
+    assert (changed.float().mean(dim=2) - images.float().mean(dim=2)).abs()[inside].max() < 1
 
 
 def test_greys_have_no_hue_and_no_saturation() -> None:
@@ -70,11 +70,11 @@ def test_greys_have_no_hue_and_no_saturation() -> None:
 def test_all_at_once_is_one_after_another() -> None:
     functional = import_repaired("torchvision.transforms.v2.functional")
     images = stained(num=1).float().div(2).add(60).round().to(torch.uint8)  # nothing is cut off
-    found = change_colors(images, np.array([[1.1, 0.8, 1.2, 0]], dtype=np.float32))
+    changed = change_colors(images, np.array([[1.1, 0.8, 1.2, 0]], dtype=np.float32))
     theirs = functional.adjust_saturation(
         functional.adjust_contrast(functional.adjust_brightness(images[0], 1.1), 0.8), 1.2
     )
-    assert (found[0].int() - theirs.int()).abs().max() <= 3  # they cut off decimals, three times
+    assert (changed[0].int() - theirs.int()).abs().max() <= 3  # they cut off decimals, three times
 
 
 def test_every_field_has_its_own_mean_grey_and_the_same_factors() -> None:
@@ -104,11 +104,11 @@ def test_stains_are_those_of_the_stain_room(seed: int, strength: float) -> None:
     amounts = np.array(
         [[*rng.uniform(1 - strength, 1 + strength, 2), *rng.uniform(-strength, strength, 2)] for _ in range(2)]
     )
-    found = change_stains(images, amounts)
+    changed = change_stains(images, amounts)
     for field in range(2):
         tiles = images[:, field].permute(0, 2, 3, 1).contiguous().numpy()
         theirs = hed_jitter(tiles, np.random.default_rng(seed), strength=strength)
-        assert np.abs(found[:, field].permute(0, 2, 3, 1).numpy().astype(int) - theirs).max() <= 1
+        assert np.abs(changed[:, field].permute(0, 2, 3, 1).numpy().astype(int) - theirs).max() <= 1
 
 
 def test_stain_numbers_are_drawn_within_their_bounds() -> None:
@@ -121,13 +121,13 @@ def test_stain_numbers_are_drawn_within_their_bounds() -> None:
 def test_blur_is_opencvs() -> None:
     images = stained(num=3, fields=2)
     sigmas = np.array([0.3, 1.0, 2.2], dtype=np.float32)
-    found = blur(images, sigmas)
+    changed = blur(images, sigmas)
     for index, sigma in enumerate(sigmas):
         side = 2 * int(np.ceil(3 * sigma)) + 1
         for field in range(2):
             tile = np.ascontiguousarray(images[index, field].permute(1, 2, 0).numpy())
             theirs = cv2.GaussianBlur(tile, (side, side), float(sigma), borderType=cv2.BORDER_REFLECT_101)
-            assert np.abs(found[index, field].permute(1, 2, 0).numpy().astype(int) - theirs).max() <= 1
+            assert np.abs(changed[index, field].permute(1, 2, 0).numpy().astype(int) - theirs).max() <= 1
 
 
 def test_tiny_tiles_can_be_blurred_and_widths_are_drawn_within_their_bounds() -> None:

@@ -19,9 +19,9 @@ Batch = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 def test_the_eight_ways_are_numpys(batch: Batch) -> None:
     images, masks = batch(num=8, fields=1)
     for way, (image, mask) in enumerate(zip(turn(images, np.arange(8)), turn(masks, np.arange(8)), strict=True)):
-        for found, original in ((image, images[way]), (mask, masks[way])):
+        for turned, original in ((image, images[way]), (mask, masks[way])):
             flipped = np.flip(original.numpy(), -1) if way >= 4 else original.numpy()
-            np.testing.assert_array_equal(found, np.rot90(flipped, way % 4, axes=(-2, -1)))
+            np.testing.assert_array_equal(turned, np.rot90(flipped, way % 4, axes=(-2, -1)))
 
 
 def test_flips_and_turns_come_as_often_as_they_should() -> None:

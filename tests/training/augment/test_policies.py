@@ -29,10 +29,10 @@ def theirs(kind: str):
 
 def drawn(kind: str, monkeypatch: pytest.MonkeyPatch, num: int = 300, **options) -> Counter:
     """Every operation and amount that a policy asks for, and how often."""
-    found: Counter = Counter()
+    counts: Counter = Counter()
 
     def record(pair, operation, amount):
-        found[operation, round(amount, 4)] += 1
+        counts[operation, round(amount, 4)] += 1
         return pair
 
     monkeypatch.setattr(policies, "operate", record)
@@ -40,7 +40,7 @@ def drawn(kind: str, monkeypatch: pytest.MonkeyPatch, num: int = 300, **options)
     rng = np.random.default_rng(0)
     for _ in range(num):
         apply_policy(tile, None, PolicyConfig(kind=kind, **options), rng)
-    return found
+    return counts
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -55,17 +55,17 @@ def test_an_operation_is_torchvisions(operation: str, strength: float, batch: Ba
     expected = policy._apply_image_or_video_transform(
         images[0], NAMES[operation], amount, interpolation=policy.interpolation, fill=policy._fill
     )
-    found, mask = operate((images[0], masks[0]), operation, amount)
+    image, mask = operate((images[0], masks[0]), operation, amount)
     if operation in MOVES:
         # At the edge theirs has a dark seam.
         inside = operate((images[0], torch.full_like(masks[0], 255)), operation, amount)[1] == 255
         assert 0.2 < inside.float().mean() < 1
-        assert (found.int() - expected.int()).abs()[..., inside].max() <= 1
-        assert ((found == 255) | (expected < 255)).all()
-        assert (found[:, 1].int() - (255 - mask.int())).abs().max() <= 1
+        assert (image.int() - expected.int()).abs()[..., inside].max() <= 1
+        assert ((image == 255) | (expected < 255)).all()
+        assert (image[:, 1].int() - (255 - mask.int())).abs().max() <= 1
         assert not torch.equal(mask, masks[0])
     else:
-        assert torch.equal(found, expected)
+        assert torch.equal(image, expected)
         assert torch.equal(mask, masks[0])
 
 
@@ -82,21 +82,21 @@ def test_amounts_are_those_of_torchvisions_space(kind: str, monkeypatch: pytest.
         space = amounts(10 if kind == "aug_mix" else 31, SIDE, SIDE)
         levels = [0.0] if space is None else [float(space[index]) for index in bins]
         expected |= {(name, round(sign * level, 4) + 0.0) for level in levels for sign in ((1, -1) if signed else (1,))}
-    found = drawn(kind, monkeypatch, num=4000 if kind == "trivial_augment" else 600)
+    counts = drawn(kind, monkeypatch, num=4000 if kind == "trivial_augment" else 600)
     close = {(name, round(amount, 3)) for name, amount in expected}
-    assert {(name, round(amount, 3) + 0.0) for name, amount in found} <= close
-    assert len(found) > 0.9 * len(expected)
-    assert {name for name, _ in found} == set(OPERATIONS)
+    assert {(name, round(amount, 3) + 0.0) for name, amount in counts} <= close
+    assert len(counts) > 0.9 * len(expected)
+    assert {name for name, _ in counts} == set(OPERATIONS)
 
 
 def test_options_of_the_policies(monkeypatch: pytest.MonkeyPatch) -> None:
     assert drawn("rand_augment", monkeypatch, 100, num_operations=5).total() == 500
     assert drawn("trivial_augment", monkeypatch, 100).total() == 100
     assert drawn("aug_mix", monkeypatch, 100, num_chains=4).total() == pytest.approx(800, abs=80)
-    turns = drawn("rand_augment", monkeypatch, 100, magnitude=30, operations=("rotate",))
-    assert {amount for _, amount in turns} == {30.0, -30.0}
-    turns = drawn("aug_mix", monkeypatch, 200, severity=10, operations=("rotate",))
-    assert max(amount for _, amount in turns) == 30.0
+    rotations = drawn("rand_augment", monkeypatch, 100, magnitude=30, operations=("rotate",))
+    assert {amount for _, amount in rotations} == {30.0, -30.0}
+    rotations = drawn("aug_mix", monkeypatch, 200, severity=10, operations=("rotate",))
+    assert max(amount for _, amount in rotations) == 30.0
     assert {name for name, _ in drawn("rand_augment", monkeypatch, operations=("color", "equalize"))} == {
         "color",
         "equalize",
@@ -107,8 +107,8 @@ def test_aug_mix_mixes_a_tile_and_its_mask_by_the_same_shares(batch: Batch) -> N
     images, masks = batch(num=1)
     config = PolicyConfig(kind="aug_mix", severity=10, operations=MOVES)
     for seed in range(8):
-        found, mask = apply_policy(images[0], masks[0], config, np.random.default_rng(seed))
-        assert (found[:, 1].int() - (255 - mask.int())).abs().max() <= 4  # each chain rounds
+        image, mask = apply_policy(images[0], masks[0], config, np.random.default_rng(seed))
+        assert (image[:, 1].int() - (255 - mask.int())).abs().max() <= 4  # each chain rounds
         assert len(mask.unique()) > 2
 
 

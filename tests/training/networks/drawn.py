@@ -26,7 +26,7 @@ def draw_slide(
     side: int = 32,
     signal: Signal = "color",
     fields: int = 1,
-    wide: bool = False,
+    has_wide: bool = False,
 ) -> SlideTiles:
     """Tiles of noise about grey; class 1 is redder, or its mask is a cross instead of a disc of the same area."""
     noise = rng.integers(-30, 30, (num_tiles, fields, 3, side, side))
@@ -36,7 +36,7 @@ def draw_slide(
     images = (ground + noise).astype(np.uint8)
     masks = np.stack([_shape(label if signal == "mask" else 0, side, rng) for _ in range(num_tiles)])
     key = f"{int(images.sum(dtype=np.int64))} {int(masks.sum(dtype=np.int64))}"
-    whole = images[0, 0].copy() if wide else None
+    whole = images[0, 0].copy() if has_wide else None
     return SlideTiles(key, images, np.zeros(num_tiles, dtype=bool), masks, whole)
 
 

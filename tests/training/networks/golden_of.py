@@ -123,9 +123,9 @@ def losses(name: str, **changes: Any) -> list[float]:
     network = TileNetwork(config, body, head, num_classes=2, seed=0, mask_encoder=mask)
     training = TrainingConfig.model_validate(_SMALL | case.training | changes)
     augment = AugmentConfig.model_validate(case.augment)
-    with _recorded() as found:
+    with _recorded() as recorded_losses:
         train_network(network, _data(card.input_px), training, augment, seed=5)
-    return found
+    return recorded_losses
 
 
 def epochs() -> list[list[float | None]]:
@@ -151,17 +151,17 @@ def _data(side: int) -> PixelData:
 
 @contextmanager
 def _recorded() -> Iterator[list[float]]:
-    found: list[float] = []
+    recorded_losses: list[float] = []
     original = Engine.loss
 
     def recorded(self: Engine, *args: Any) -> torch.Tensor:
         loss = original(self, *args)
-        found.append(loss.item())
+        recorded_losses.append(loss.item())
         return loss
 
     Engine.loss = recorded  # type: ignore[method-assign]
     try:
-        yield found
+        yield recorded_losses
     finally:
         Engine.loss = original  # type: ignore[method-assign]
 

@@ -20,8 +20,8 @@ from tilewise.training.networks.batches import BatchMaker, TrainingBatch, ahead,
 TURNS = AugmentConfig(horizontal_flip=0.5, quarter_turn=0.5)
 
 
-def batch_maker(augment: AugmentConfig = TURNS, *, wide: bool = False, seed: int = 0, **config: Any) -> BatchMaker:
-    data, _, _ = draw_data(6, 0, wide=wide, num_tiles=3)
+def batch_maker(augment: AugmentConfig = TURNS, *, has_wide: bool = False, seed: int = 0, **config: Any) -> BatchMaker:
+    data, _, _ = draw_data(6, 0, has_wide=has_wide, num_tiles=3)
     num = len(data.train)
     targets = torch.nn.functional.one_hot(torch.arange(num) % 2, 2).float()
     made = TrainingConfig.model_validate({"input": "tiles"} | config)
@@ -58,27 +58,27 @@ def test_nothing_varies_where_nothing_is_asked_for() -> None:
 
 
 def test_tile_mask_and_whole_slide_are_turned_alike() -> None:
-    made = batch_maker(wide=True)
+    made = batch_maker(has_wide=True)
     tiles = torch.arange(12)
     plain, varied = made.part.batch(tiles.numpy()), made.make(0, 0, tiles).batch
-    seen = set()
+    orientations = set()
     for index in range(12):
-        ways = [(flip, turns) for flip in (False, True) for turns in range(4)]
+        ways = [(flip, num_turns) for flip in (False, True) for num_turns in range(4)]
         (way,) = [
             way for way in ways if torch.equal(turned(plain.images_BSCHW[index], *way), varied.images_BSCHW[index])
         ]
         assert torch.equal(turned(plain.masks_BHW[index], *way), varied.masks_BHW[index])
         assert torch.equal(turned(plain.wides_BCHW[index], *way), varied.wides_BCHW[index])
-        seen.add(way)
-    assert len(seen) > 2
+        orientations.add(way)
+    assert len(orientations) > 2
 
 
-def turned(pixels: torch.Tensor, flip: bool, turns: int) -> torch.Tensor:
-    return (pixels.flip(-1) if flip else pixels).rot90(turns, (-2, -1))
+def turned(pixels: torch.Tensor, flip: bool, num_turns: int) -> torch.Tensor:
+    return (pixels.flip(-1) if flip else pixels).rot90(num_turns, (-2, -1))
 
 
 def test_tiles_are_cropped_with_their_masks_and_the_whole_slide_is_not() -> None:
-    made = dataclasses.replace(batch_maker(AugmentConfig(), wide=True), crop_px=20)
+    made = dataclasses.replace(batch_maker(AugmentConfig(), has_wide=True), crop_px=20)
     tiles = torch.arange(12)
     plain, cut = made.part.batch(tiles.numpy()), made.make(0, 0, tiles).batch
     assert (cut.images_BSCHW.shape[-2:], cut.masks_BHW.shape[-2:]) == ((20, 20), (20, 20))
@@ -105,11 +105,11 @@ def test_channels_lie_together_where_asked_and_pixels_are_the_same() -> None:
     images, wides = torch.randint(0, 255, (3, 2, 3, 8, 8)), torch.randint(0, 255, (3, 3, 8, 8))
     batch = TileBatch(images, None, wides)
     assert laid_out(batch, channels_last=False) is batch
-    found = laid_out(batch, channels_last=True)
-    assert torch.equal(found.images_BSCHW, images)
-    assert torch.equal(found.wides_BCHW, wides)
-    assert found.images_BSCHW.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
-    assert found.wides_BCHW.is_contiguous(memory_format=torch.channels_last)
+    channels_last = laid_out(batch, channels_last=True)
+    assert torch.equal(channels_last.images_BSCHW, images)
+    assert torch.equal(channels_last.wides_BCHW, wides)
+    assert channels_last.images_BSCHW.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+    assert channels_last.wides_BCHW.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("num_workers", [1, 3])

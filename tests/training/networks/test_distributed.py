@@ -36,9 +36,9 @@ def both() -> Trained:
     return train(2)
 
 
-def wait_for(found: Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_for(is_there: Callable[[], bool], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
-    while not found():
+    while not is_there():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.02)
 

@@ -53,7 +53,7 @@ def varint(data: bytes) -> tuple[int, bytes]:
 
 def message(data: bytes) -> list[tuple[int, bytes | int]]:
     """Fields of a protocol buffer by number: whole numbers as such, all else as bytes."""
-    found: list[tuple[int, bytes | int]] = []
+    fields: list[tuple[int, bytes | int]] = []
     while data:
         tag, data = varint(data)
         value: bytes | int
@@ -64,8 +64,8 @@ def message(data: bytes) -> list[tuple[int, bytes | int]]:
             if size is None:
                 size, data = varint(data)
             value, data = data[:size], data[size:]
-        found.append((tag >> 3, value))
-    return found
+        fields.append((tag >> 3, value))
+    return fields
 
 
 def scalars(folder: Path) -> tuple[bytes, dict[int, dict[str, float]]]:

@@ -65,10 +65,10 @@ def test_a_fold_leaves_its_model_and_history_and_nothing_else(trained: Path, sto
 
 def test_the_model_says_of_select_what_the_kept_epoch_was_scored_by(trained: Path, store: TileStore) -> None:
     with (trained / "history.csv").open(encoding="utf-8") as file:
-        (kept,) = [row for row in csv.DictReader(file) if row["kept"] == "1"]
-    found = predict_slides([NetworkModel.load(trained)], store, NAMES[6:8]).probabilities_MSC[0]
+        (best_row,) = [row for row in csv.DictReader(file) if row["kept"] == "1"]
+    probabilities = predict_slides([NetworkModel.load(trained)], store, NAMES[6:8]).probabilities_MSC[0]
     # One slide of each class, classes of the same weight.
-    assert float(kept["validation_loss"]) == pytest.approx(-np.log(found[[0, 1], [0, 1]]).mean(), abs=1e-5)
+    assert float(best_row["validation_loss"]) == pytest.approx(-np.log(probabilities[[0, 1], [0, 1]]).mean(), abs=1e-5)
 
 
 def test_killed_twice_and_taken_up_it_is_the_same_to_the_byte(
@@ -153,8 +153,10 @@ def test_a_loss_that_is_not_finite_names_the_fold_and_slides_and_leaves_no_model
     store: TileStore, tmp_path: Path
 ) -> None:
     wild = task(learning_rate=10.0, optimizer={"kind": "sgd"}, loss={"l2": 10.0}, epochs=30)
-    said = r"fold 1: the loss is (nan|inf) at epoch \d+, step \d+, learning rate .*img_000\d\.png.*; lower training\.le"
-    with pytest.raises(TrainingError, match=said):
+    message = (
+        r"fold 1: the loss is (nan|inf) at epoch \d+, step \d+, learning rate .*img_000\d\.png.*; lower training\.le"
+    )
+    with pytest.raises(TrainingError, match=message):
         train_network_fold(wild, store, out=tmp_path)
     assert not (tmp_path / "model.json").exists()
 

@@ -78,8 +78,8 @@ def test_learns_a_colour_and_keeps_the_best_epoch_of_select() -> None:
     assert [row.is_kept for row in history.rows].count(True) == 1
     from tilewise.inference.network import tile_batch
 
-    found = {name: model.predict_tiles(tile_batch(slides[name], np.arange(4))).mean(axis=0) for name in slides}
-    assert all(found[name].argmax() == label for name, label in labels.items())
+    probabilities = {name: model.predict_tiles(tile_batch(slides[name], np.arange(4))).mean(axis=0) for name in slides}
+    assert all(probabilities[name].argmax() == label for name, label in labels.items())
 
 
 def test_mixup_with_alpha_0_is_the_identity() -> None:
@@ -245,11 +245,13 @@ def test_select_changes_what_is_kept_and_nothing_of_what_is_learnt() -> None:
     assert [row.train_loss for row in with_select.rows] == [row.train_loss for row in without.rows]
 
 
-@pytest.mark.parametrize("shown", ["mask_channel", "dual_branch", "dual_stream", "multi_scale"])
-def test_every_input_is_trained_with_augmentation_and_mixing(shown: str) -> None:
-    data, _, _ = draw_data(4, 2, num_tiles=2, fields=2 if shown == "multi_scale" else 1, wide=shown == "dual_stream")
+@pytest.mark.parametrize("network_input", ["mask_channel", "dual_branch", "dual_stream", "multi_scale"])
+def test_every_input_is_trained_with_augmentation_and_mixing(network_input: str) -> None:
+    data, _, _ = draw_data(
+        4, 2, num_tiles=2, fields=2 if network_input == "multi_scale" else 1, has_wide=network_input == "dual_stream"
+    )
     mixed = config(epochs=1, mixup={"level": "tiles", "cutmix_alpha": 1.0})
-    _, history = train_network(cnn(input=shown), data, mixed, FLIPS, seed=0)
+    _, history = train_network(cnn(input=network_input), data, mixed, FLIPS, seed=0)
     assert math.isfinite(history.rows[0].train_loss)
 
 

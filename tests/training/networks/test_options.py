@@ -105,35 +105,38 @@ _FAST = {
 
 def sections(settings: tuple[str, ...]) -> dict[str, Any]:
     """What `--set` makes of them, section by section."""
-    found: dict[str, Any] = {"head": {}, "network": {}, "augment": {}, "training": dict(_FAST)}
+    recipe: dict[str, Any] = {"head": {}, "network": {}, "augment": {}, "training": dict(_FAST)}
     for setting in settings:
         key, _, value = setting.partition("=")
         *path, name = key.split(".")
-        inner = found
+        inner = recipe
         for step in path:
             inner = inner.setdefault(step, {})
         inner[name] = yaml.safe_load(value)
-    return found
+    return recipe
 
 
 def unbalanced(**options: Any) -> PixelData:
     """Six slides of A and two of B with two tiles or four."""
     data, _, _ = draw_data(8, 2, num_tiles=3, **options)
     slide_data = replace(data.train.slide_data, labels_S=np.array([0, 1, 0, 0, 0, 1, 0, 0]))
-    kept = np.flatnonzero((slide_data.tile_slide_N % 2 == 0) | (data.train.place_N < 2))
+    rows = np.flatnonzero((slide_data.tile_slide_N % 2 == 0) | (data.train.place_N < 2))
     slide_data = replace(
-        slide_data, features_ND=slide_data.features_ND[kept], tile_slide_N=slide_data.tile_slide_N[kept]
+        slide_data, features_ND=slide_data.features_ND[rows], tile_slide_N=slide_data.tile_slide_N[rows]
     )
-    return replace(data, train=replace(data.train, slide_data=slide_data, place_N=data.train.place_N[kept]))
+    return replace(data, train=replace(data.train, slide_data=slide_data, place_N=data.train.place_N[rows]))
 
 
 @cache
 def learnt(settings: tuple[str, ...]) -> Mapping[str, bytes]:
-    found = sections(settings)
-    shown = found["network"].get("input", "image")
-    data = unbalanced(fields=2 if shown == "multi_scale" else 1, wide=shown == "dual_stream")
-    network = cnn(HeadConfig.model_validate(found["head"]), width=8, **found["network"])
-    training, augment = TrainingConfig.model_validate(found["training"]), AugmentConfig.model_validate(found["augment"])
+    recipe = sections(settings)
+    network_input = recipe["network"].get("input", "image")
+    data = unbalanced(fields=2 if network_input == "multi_scale" else 1, has_wide=network_input == "dual_stream")
+    network = cnn(HeadConfig.model_validate(recipe["head"]), width=8, **recipe["network"])
+    training, augment = (
+        TrainingConfig.model_validate(recipe["training"]),
+        AugmentConfig.model_validate(recipe["augment"]),
+    )
     model, history = train_network(network, data, training, augment, seed=0)
     assert len(history.rows) == 4
     assert all(np.isfinite([row.train_loss, row.validation_loss or np.nan]).all() for row in history.rows)

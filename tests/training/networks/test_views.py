@@ -107,11 +107,11 @@ def test_beyond_the_memory_views_lie_in_files_that_are_gone_afterwards(part: Pix
     tight = replace(part, redraw=replace(part.redraw, cache_megabytes=1.5 * one))
     with opened(part) as plain, opened(tight, folder=tmp_path) as in_files:
         for epoch in range(3):
-            found = in_files.part(epoch)
-            assert bytes_of(found) == bytes_of(plain.part(epoch))
+            views_part = in_files.part(epoch)
+            assert bytes_of(views_part) == bytes_of(plain.part(epoch))
             # That of the epoch, and that of the next.
             assert len(list(tmp_path.iterdir())) == min(epoch + 1, 2)
-        assert [isinstance(tiles.images_TSCHW, np.memmap) for tiles in found.tiles] == [False, True, True, True]
+        assert [isinstance(tiles.images_TSCHW, np.memmap) for tiles in views_part.tiles] == [False, True, True, True]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -136,12 +136,12 @@ def test_a_fold_learns_from_new_views_and_one_that_was_stopped_goes_on_to_the_bi
         labels={name: "AB"[number % 2] for number, name in enumerate(names)},
         fold=Fold(train=names, validation=(), test=()),  # the last epoch is the one that is kept
     )
-    seen: list[bytes] = []
+    stops: list[bytes] = []
     original = engine.Engine.start_epoch
 
     def stop(self: engine.Engine, epoch: int, seed: int) -> int:
-        if epoch == 2 and len(seen) < 2:
-            seen.append(b"")
+        if epoch == 2 and len(stops) < 2:
+            stops.append(b"")
             raise Killed
         return original(self, epoch, seed)
 
@@ -153,7 +153,7 @@ def test_a_fold_learns_from_new_views_and_one_that_was_stopped_goes_on_to_the_bi
     monkeypatch.setattr(engine.Engine, "start_epoch", stop)
     with pytest.raises(Killed):
         train("stopped")
-    seen += [b"", b""]
+    stops += [b"", b""]
     assert train("stopped") == whole
     fixed = replace(views, tile_config=views.tile_config.model_copy(update={"random_views_epochs": 0}))
     assert train("fixed", fixed) != whole

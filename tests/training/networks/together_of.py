@@ -50,6 +50,6 @@ def train(devices: int, folder: Path | None = None, *, seed: int = 3, **changes:
 
 if __name__ == "__main__" and len(sys.argv) == 2:
     out = Path(sys.argv[1])
-    with (out / "ran.txt").open("a") as said:
-        said.write("once\n")
+    with (out / "ran.txt").open("a") as file:
+        file.write("once\n")
     train(2, out / "fold", epochs=1000)

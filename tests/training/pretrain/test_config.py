@@ -15,7 +15,7 @@ from tilewise.training.pretrain import PretrainConfig
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("settings", "message"),
     [
         ({"epochs": 5}, "pretrain.epochs has no effect with `method: none`"),
         ({"augment": {"hed": {"strength": 0.2}}}, "pretrain.augment has no effect with `method: none`"),
@@ -27,9 +27,9 @@ from tilewise.training.pretrain import PretrainConfig
         ({"method": "simclr", "augment": {"hue": 0.1}}, "hue"),
     ],
 )
-def test_what_would_have_no_effect_or_cannot_be_is_refused(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said.replace(".", r"\.")):
-        PretrainConfig.model_validate(given)
+def test_what_would_have_no_effect_or_cannot_be_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message.replace(".", r"\.")):
+        PretrainConfig.model_validate(settings)
 
 
 def test_none_is_the_default_and_may_be_written_out() -> None:

@@ -190,15 +190,15 @@ def test_a_run_pretrains_each_fold_on_its_train_part_and_on_unlabelled_slides_th
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         (SIMCLR, "`pretrain` has no effect with training.input=features"),
         ((*NETWORK, "pretrain.epochs=2"), "pretrain.epochs has no effect with .method: none."),
         ((*NETWORK, *SIMCLR, "pretrain.temprature=2"), "did you mean 'temperature'"),
     ],
 )
-def test_a_recipe_that_makes_no_sense_is_refused(settings: tuple[str, ...], said: str) -> None:
-    with pytest.raises(RecipeError, match=said):
+def test_a_recipe_that_makes_no_sense_is_refused(settings: tuple[str, ...], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
         recipe(*settings)
 
 

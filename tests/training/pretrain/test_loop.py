@@ -127,12 +127,12 @@ def test_the_state_of_other_inputs_or_a_damaged_one_starts_again(
     assert "starts from the beginning" in caplog.text
 
 
-@pytest.mark.parametrize("shown", ["mask_channel", "dual_branch", "dual_stream", "multi_scale"])
-def test_every_input_is_pretrained_whole(shown: str) -> None:
+@pytest.mark.parametrize("network_input", ["mask_channel", "dual_branch", "dual_stream", "multi_scale"])
+def test_every_input_is_pretrained_whole(network_input: str) -> None:
     rng = np.random.default_rng(0)
-    fields, wide = 2 if shown == "multi_scale" else 1, shown == "dual_stream"
-    slides = Tiles({name: draw_whole(0, rng, fields=fields, wide=wide) for name in "ab"})
-    network = cnn(input=shown, trained="frozen")
+    fields, has_wide = 2 if network_input == "multi_scale" else 1, network_input == "dual_stream"
+    slides = Tiles({name: draw_whole(0, rng, fields=fields, has_wide=has_wide) for name in "ab"})
+    network = cnn(input=network_input, trained="frozen")
     learnt = learn(slides, network, epochs=1)
     state = network.state_dict()
     assert set(learnt.weights) == {name for name in state if not name.startswith("head.")}
@@ -212,10 +212,10 @@ def test_a_loss_that_is_not_finite_stops_and_says_where() -> None:
     network = cnn()
     with torch.no_grad():
         network.encoder.blocks[3][0].weight[0, 0, 0, 0] = torch.inf
-    said = (
+    message = (
         r"fold 7: the pretraining loss is nan at epoch 1, step 1, learning rate 0\.\d+, slides s0\d.*; lower pretrain\."
     )
-    with pytest.raises(TrainingError, match=said):
+    with pytest.raises(TrainingError, match=message):
         learn(draw_slides(3), network, record=Record("fold 7"))
 
 

@@ -58,9 +58,9 @@ def test_no_candidate_shares_a_group_with_what_is_scored(groups: list[int], seed
     folds = make_folds(items, config, seed=seed)
     group_of = {item.slide_id: item.group for item in items}
     for number, fold in enumerate(folds.folds):
-        found = candidates(items, folds, number)
+        names = candidates(items, folds, number)
         scored = {group_of[name] for name in (*fold.validation, *fold.test, *folds.holdout)}
-        assert not scored & {group_of[name] for name in found}
+        assert not scored & {group_of[name] for name in names}
         # None is left out for another reason.
         unlabelled = {item.slide_id for item in items if item.label is None}
-        assert set(found) == {name for name in unlabelled if group_of[name] not in scored}
+        assert set(names) == {name for name in unlabelled if group_of[name] not in scored}

@@ -25,13 +25,13 @@ def config(**options: Any) -> PseudoConfig:
     return PseudoConfig.model_validate({"method": "confident", "threshold": 0.7} | options)
 
 
-def names(found: tuple[PseudoLabel, ...]) -> list[tuple[str, str]]:
-    return [(one.slide, one.label) for one in found]
+def names(joineds: tuple[PseudoLabel, ...]) -> list[tuple[str, str]]:
+    return [(one.slide, one.label) for one in joineds]
 
 
 def test_the_threshold_is_met_by_what_equals_it() -> None:
-    found = choose(SAID, CLASSES, config(), labelled={"A": 3, "B": 1})
-    assert found == (
+    joined = choose(SAID, CLASSES, config(), labelled={"A": 3, "B": 1})
+    assert joined == (
         PseudoLabel("u1", "A", 0.7, 1),
         PseudoLabel("u2", "A", 0.9, 1),
         PseudoLabel("u4", "B", 0.95, 1),
@@ -49,9 +49,9 @@ def test_the_surest_come_first_and_of_equals_the_first_by_name() -> None:
 
 def test_what_joined_before_counts_and_the_round_goes_on() -> None:
     before = (PseudoLabel("u9", "A", 0.8, 2),)
-    found = choose(SAID, CLASSES, config(most_per_class=2), labelled={"A": 3}, before=before)
-    assert names(found) == [("u2", "A"), ("u4", "B")]
-    assert {one.round for one in found} == {3}
+    joined = choose(SAID, CLASSES, config(most_per_class=2), labelled={"A": 3}, before=before)
+    assert names(joined) == [("u2", "A"), ("u4", "B")]
+    assert {one.round for one in joined} == {3}
 
 
 def test_balance_fills_up_rare_classes_and_adds_none_to_the_commonest() -> None:
@@ -70,21 +70,21 @@ def test_balance_fills_up_rare_classes_and_adds_none_to_the_commonest() -> None:
 def test_nobody_joins_who_is_unsure_or_for_whom_there_is_no_room(
     raw: list[list[float]], threshold: float, most: int | None, balance: bool, labelled: list[int]
 ) -> None:
-    said = {f"u{i:02d}": np.array(row) / sum(row) for i, row in enumerate(raw)}
+    probabilities = {f"u{i:02d}": np.array(row) / sum(row) for i, row in enumerate(raw)}
     asked = config(threshold=threshold, most_per_class=most, balance=balance)
     counts = dict(zip(CLASSES, labelled, strict=True))
-    found = choose(said, CLASSES, asked, labelled=counts)
-    assert len({one.slide for one in found}) == len(found)
+    joined = choose(probabilities, CLASSES, asked, labelled=counts)
+    assert len({one.slide for one in joined}) == len(joined)
     for place, label in enumerate(CLASSES):
-        own = [one for one in found if one.label == label]
+        own = [one for one in joined if one.label == label]
         sure = [
             name
-            for name, row in said.items()
+            for name, row in probabilities.items()
             if row.argmax() == place and row[place] >= threshold and name not in {one.slide for one in own}
         ]
         workdir = min([most or 99] + [max(labelled) - counts[label]] * balance)
         assert len(own) <= workdir
-        assert all(said[one.slide][place] == one.probability >= threshold for one in own)
+        assert all(probabilities[one.slide][place] == one.probability >= threshold for one in own)
         # Whoever is sure and did not join was beaten to the last place.
         assert not sure or len(own) == workdir
-        assert all(said[name][place] <= one.probability for name in sure for one in own)
+        assert all(probabilities[name][place] <= one.probability for name in sure for one in own)

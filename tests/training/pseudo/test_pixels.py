@@ -31,8 +31,8 @@ def test_a_network_takes_in_slides_it_is_sure_of_and_looks_at_no_other(tmp_path:
         return train_network_fold(replace(base, fold=parts, labels=classes), store, out=out)
 
     def predict(model: NetworkModel, names: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:
-        found = predict_slides([model], store, names)
-        return dict(zip(found.slide_ids, found.probabilities_MSC[0], strict=True))
+        prediction = predict_slides([model], store, names)
+        return dict(zip(prediction.slide_ids, prediction.probabilities_MSC[0], strict=True))
 
     asked = PseudoTask(1, fold, labels, base.classes, candidates, PseudoConfig(method="confident", threshold=0.5))
     model = train_with_pseudo(asked, ModelTrainer(train, predict), out=tmp_path / "fold")

@@ -72,10 +72,10 @@ def test_the_probability_is_what_the_model_of_the_round_before_says(trained: Pat
     for number in (0, 1):
         model = FoldModel.load(trained / "pseudo" / f"round-{number}")
         joined = [row for row in rows(trained) if row["round"] == str(number + 1)]
-        said = head_trainer(bags).predict(model, [row["slide"] for row in joined])
+        probabilities = head_trainer(bags).predict(model, [row["slide"] for row in joined])
         for row in joined:
-            assert float(row["probability"]) == said[row["slide"]].max()
-            assert row["label"] == CLASSES[said[row["slide"]].argmax()]
+            assert float(row["probability"]) == probabilities[row["slide"]].max()
+            assert row["label"] == CLASSES[probabilities[row["slide"]].argmax()]
 
 
 def test_the_last_model_is_trained_on_all_that_joined(
@@ -84,9 +84,9 @@ def test_the_last_model_is_trained_on_all_that_joined(
     joined = {row["slide"]: row["label"] for row in rows(trained)}
     fold = replace(FOLD, train=tuple(sorted((*FOLD.train, *joined))))
     by_hand = head_trainer(bags).train(fold, LABELS | joined, tmp_path)
-    found = FoldModel.load(trained)
+    model = FoldModel.load(trained)
     assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
-    assert {name: value for name, value in found.origin.items() if name != "pseudo"} == by_hand.origin
+    assert {name: value for name, value in model.origin.items() if name != "pseudo"} == by_hand.origin
 
 
 def test_pseudo_labels_are_mostly_right_and_help_where_labels_are_few(tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_pseudo_labels_are_mostly_right_and_help_where_labels_are_few(tmp_path: 
         trainer = head_trainer(draw(drawn, seed=seed))
 
         def score(model: FoldModel, trainer=trainer) -> float:
-            said = trainer.predict(model, fresh)
-            return float(np.mean([CLASSES[said[name].argmax()] == drawn[name] for name in fresh]))
+            probabilities = trainer.predict(model, fresh)
+            return float(np.mean([CLASSES[probabilities[name].argmax()] == drawn[name] for name in fresh]))
 
         before = trainer.train(FOLD, LABELS, tmp_path / f"before{seed}")
         after = train_with_pseudo(task(candidates=joining, rounds=2), trainer, out=tmp_path / f"after{seed}")

@@ -65,10 +65,10 @@ def test_slides_without_a_label_teach_in_the_folds_that_score_none_of_their_pati
     folds = folds_of(home / "run")
     for number, fold in enumerate(folds["folds"]):
         scored = {patient[name] for name in (*fold["validation"], *fold["test"], *folds["holdout"])}
-        found = [row["slide"] for row in joined(home / "run", number)]
+        added = [row["slide"] for row in joined(home / "run", number)]
         # Of two classes one has half the probability at least, so that all that may join do.
-        assert set(found) == {name for name in NAMES[LABELLED:] if patient[name] not in scored}
-        assert len(found) < 8
+        assert set(added) == {name for name in NAMES[LABELLED:] if patient[name] not in scored}
+        assert len(added) < 8
     assert any(row["slide"] in NAMES[LABELLED : LABELLED + 4] for row in joined(home / "run", 0))
 
 
@@ -105,9 +105,9 @@ def test_networks_on_pixels_take_them_in_too_beside_composed_tiles(home: Path) -
         "folds.num_folds=5", "synthesis.method=texture", "synthesis.add=share", "synthesis.share=0.5",
     )  # fmt: skip
     (model,) = ClassifierBundle.load(home / "pixels" / "model").members
-    found = [row["slide"] for row in joined(home / "pixels", 0)]
-    assert set(NAMES[LABELLED + 4 :]) <= set(found)
-    assert [one["slide"] for one in model.origin["pseudo"]["added"]] == found
+    added = [row["slide"] for row in joined(home / "pixels", 0)]
+    assert set(NAMES[LABELLED + 4 :]) <= set(added)
+    assert [one["slide"] for one in model.origin["pseudo"]["added"]] == added
     assert set(model.origin["synthesis"]["num_added"]) == {"A", "B"}
     # Composed of the slides that joined as well: half as many as the train part has tiles by then.
     first = json.loads((home / "pixels" / "folds" / "0" / "pseudo" / "round-0" / "model.json").read_text("utf-8"))

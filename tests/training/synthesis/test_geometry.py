@@ -40,10 +40,10 @@ def test_the_square_is_inside_and_no_larger_one_is(mask_HW: np.ndarray) -> None:
 )
 def test_mirrors_are_what_padding_by_mirrors_gives(side: int, height: int, width: int, start: tuple[int, int]) -> None:
     square = np.arange(3 * side * side, dtype=np.uint8).reshape(3, side, side)
-    found = mirrored(square, height, width, start)
+    padded = mirrored(square, height, width, start)
     rows, columns = start[1] + height, start[0] + width
     field = np.pad(square, ((0, 0), (0, max(0, rows - side)), (0, max(0, columns - side))), mode="symmetric")
-    np.testing.assert_array_equal(found, field[:, start[1] : rows, start[0] : columns])
+    np.testing.assert_array_equal(padded, field[:, start[1] : rows, start[0] : columns])
 
 
 @settings(deadline=None)

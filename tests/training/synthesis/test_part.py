@@ -61,20 +61,20 @@ def pixels(part: PixelPart) -> list[torch.Tensor]:
 
 def test_own_tiles_stay_and_composed_ones_come_after_among_those_of_their_shape() -> None:
     before = part_of(*draw("ABAB"))
-    found = composed("ABAB")
-    assert found.num_added == {"A": 6, "B": 6}
-    assert found.notes == ()
-    assert len(found.part) == 8 + 12
-    for own, now in zip(pixels(before), pixels(found.part), strict=True):
+    synthetic = composed("ABAB")
+    assert synthetic.num_added == {"A": 6, "B": 6}
+    assert synthetic.notes == ()
+    assert len(synthetic.part) == 8 + 12
+    for own, now in zip(pixels(before), pixels(synthetic.part), strict=True):
         assert torch.equal(now[:8], own)
-    assert found.part.slide_data.slide_ids == before.slide_data.slide_ids
-    assert found.part.slide_data.labels_S.tolist() == before.slide_data.labels_S.tolist()
-    labels_N = found.part.slide_data.labels_S[found.part.slide_data.tile_slide_N]
+    assert synthetic.part.slide_data.slide_ids == before.slide_data.slide_ids
+    assert synthetic.part.slide_data.labels_S.tolist() == before.slide_data.labels_S.tolist()
+    labels_N = synthetic.part.slide_data.labels_S[synthetic.part.slide_data.tile_slide_N]
     assert np.bincount(labels_N).tolist() == [10, 10]
     # Each has the mask of a tile of the slide it counts among, and its ground.
-    images, masks = pixels(found.part)
+    images, masks = pixels(synthetic.part)
     for index in range(8, 20):
-        own = np.flatnonzero(before.slide_data.tile_slide_N == found.part.slide_data.tile_slide_N[index])
+        own = np.flatnonzero(before.slide_data.tile_slide_N == synthetic.part.slide_data.tile_slide_N[index])
         (twin,) = [one for one in own if torch.equal(masks[one], masks[index])]
         outside = masks[twin] == 0
         assert torch.equal(images[index, 0][:, outside], images[twin, 0][:, outside])
@@ -84,9 +84,9 @@ def test_own_tiles_stay_and_composed_ones_come_after_among_those_of_their_shape(
 
 def test_pairs_are_two_slides_of_one_class() -> None:
     toy = Toy()
-    found = composed("ABCABCAB", toy=toy)
+    synthetic = composed("ABCABCAB", toy=toy)
     label_of = dict(zip((f"s{i}" for i in range(8)), "ABCABCAB", strict=True))
-    assert len(toy.pairs) == sum(found.num_added.values()) == 24
+    assert len(toy.pairs) == sum(synthetic.num_added.values()) == 24
     assert all(label_of[texture] == label_of[shape] and texture != shape for texture, shape in toy.pairs)
     assert {name for pair in toy.pairs for name in pair} == set(label_of)
 
@@ -100,8 +100,8 @@ def test_slides_are_drawn_before_tiles() -> None:
 
 
 def test_rare_classes_are_filled_up_and_the_commonest_gets_none() -> None:
-    found = composed("AAAABBCC", SynthesisConfig(method="texture"), num_tiles=(3, 3, 3, 3, 2, 2, 1, 1))
-    assert found.num_added == {"B": 8, "C": 10}
+    synthetic = composed("AAAABBCC", SynthesisConfig(method="texture"), num_tiles=(3, 3, 3, 3, 2, 2, 1, 1))
+    assert synthetic.num_added == {"B": 8, "C": 10}
     half = composed("AAAABBCC", SynthesisConfig(method="texture", share=0.5), num_tiles=(3, 3, 3, 3, 2, 2, 1, 1))
     assert half.num_added == {"B": 2, "C": 4}
 
@@ -131,30 +131,30 @@ def test_nothing_but_the_train_part_is_looked_at() -> None:
     slides, labels = draw("ABABAB")
     guarded = Guarded(slides, {"s0", "s1", "s2", "s3"})
     part = PixelPart.of(guarded, ("s0", "s1", "s2", "s3"), labels, scored=False)
-    found = synthesize_part(part, CLASSES, TEXTURE, find_generator(TEXTURE), seed=0)
+    synthetic = synthesize_part(part, CLASSES, TEXTURE, find_generator(TEXTURE), seed=0)
     alone = synthesize_part(part_of(*draw("ABAB")), CLASSES, TEXTURE, find_generator(TEXTURE), seed=0)
-    assert all(torch.equal(one, two) for one, two in zip(pixels(found.part), pixels(alone.part), strict=True))
+    assert all(torch.equal(one, two) for one, two in zip(pixels(synthetic.part), pixels(alone.part), strict=True))
     with pytest.raises(AssertionError, match="s4 was looked at"):
         PixelPart.of(guarded, ("s3", "s4"), labels, scored=False)
 
 
 def test_composed_tiles_are_for_training_alone_and_keep_the_view_of_the_whole_slide() -> None:
     slides, labels = draw("AABB")
-    wide = {
+    tiles = {
         name: replace(one, wide_CHW=np.full((3, 16, 16), number, np.uint8))
         for number, (name, one) in enumerate(slides.items())
     }
-    found = synthesize_part(part_of(wide, labels), CLASSES, TEXTURE, Toy(), seed=0)
-    assert all(one.training_only_T.all() for one in found.part.tiles[4:])
-    batch = found.part.batch(np.arange(len(found.part)))
+    synthetic = synthesize_part(part_of(tiles, labels), CLASSES, TEXTURE, Toy(), seed=0)
+    assert all(one.training_only_T.all() for one in synthetic.part.tiles[4:])
+    batch = synthetic.part.batch(np.arange(len(synthetic.part)))
     assert batch.wides_BCHW is not None
-    assert batch.wides_BCHW[:, 0, 0, 0].tolist() == found.part.slide_data.tile_slide_N.tolist()
+    assert batch.wides_BCHW[:, 0, 0, 0].tolist() == synthetic.part.slide_data.tile_slide_N.tolist()
 
 
 def test_a_class_without_two_slides_to_pair_is_named_and_the_others_go_on() -> None:
-    found = composed("AABCC", whole="C")
-    assert set(found.num_added) == {"A"}
-    assert [note.split(":")[0] for note in found.notes] == ["class B", "class C"]
+    synthetic = composed("AABCC", whole="C")
+    assert set(synthetic.num_added) == {"A"}
+    assert [note.split(":")[0] for note in synthetic.notes] == ["class B", "class C"]
 
 
 def test_where_no_class_can_be_composed_it_is_refused() -> None:
@@ -176,8 +176,8 @@ def test_tiles_that_cannot_be_composed_are_refused() -> None:
 
 def test_a_balanced_train_part_is_left_as_it_is() -> None:
     part = part_of(*draw("AABB"))
-    found = synthesize_part(part, CLASSES, SynthesisConfig(method="texture"), Toy(), seed=0)
-    assert found == SyntheticTiles(part, {}, ())
+    synthetic = synthesize_part(part, CLASSES, SynthesisConfig(method="texture"), Toy(), seed=0)
+    assert synthetic == SyntheticTiles(part, {}, ())
 
 
 @given(counts=st.lists(st.integers(0, 500), min_size=2, max_size=6).filter(any), share=st.floats(0.01, 1.0))
@@ -204,8 +204,8 @@ def _registry(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_registered_generator_makes_the_tiles() -> None:
     register_generator("toy", lambda config: Toy(colour=7 if config.share == 1.5 else 0))
     config = SynthesisConfig(method="toy", add="share", share=1.5)
-    found = composed("AABB", config)
-    images, _ = pixels(found.part)
+    synthetic = composed("AABB", config)
+    images, _ = pixels(synthetic.part)
     assert (images[8:] == 7).all()
     assert len(images) == 8 + 12
     with pytest.raises(UsageError, match="'texture' is tilewise's own"):

@@ -39,9 +39,9 @@ def test_the_ground_is_that_of_the_shape_and_the_mask_is_its_mask(seed: int, fea
 def test_inside_it_has_the_level_spread_and_grain_of_the_texture(seed: int, level: float, spread: float) -> None:
     texture, shape = pair(seed, level=level, spread=spread)
     image, mask = TextureGenerator(0.0).make(texture, shape, np.random.default_rng(seed))
-    found, real = image[:, mask > 0].astype(float), texture.image_CHW[:, texture.mask_HW > 0].astype(float)
-    assert found.mean() == pytest.approx(real.mean(), abs=0.2 * spread)
-    assert found.std() == pytest.approx(real.std(), rel=0.15)
+    inside, real = image[:, mask > 0].astype(float), texture.image_CHW[:, texture.mask_HW > 0].astype(float)
+    assert inside.mean() == pytest.approx(real.mean(), abs=0.2 * spread)
+    assert inside.std() == pytest.approx(real.std(), rel=0.15)
     # Neighbours differ as much as they do in the texture: nothing was smoothed.
     both = (mask[:, 1:] > 0) & (mask[:, :-1] > 0)
     steps = np.abs(np.diff(image.astype(float), axis=2))[:, both].mean()
@@ -76,5 +76,5 @@ def test_the_same_numbers_give_the_same_tile_and_others_another() -> None:
 
 
 def test_the_signature_tells_seams_apart() -> None:
-    wide, narrow = (find_generator(SynthesisConfig(method="texture", feather=width)) for width in (0.1, 0.2))
-    assert wide.signature != narrow.signature
+    wide_seam, narrow_seam = (find_generator(SynthesisConfig(method="texture", feather=width)) for width in (0.1, 0.2))
+    assert wide_seam.signature != narrow_seam.signature
