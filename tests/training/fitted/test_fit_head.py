@@ -39,7 +39,7 @@ def means(part: PartData) -> np.ndarray:
     return np.stack([features_ND[part.tile_slide_N == slide].mean(axis=0) for slide in range(part.num_slides)])
 
 
-def wide(num_slides: int, *, num_features: int = 40, num_classes: int = 2, names: str = "s") -> PartData:
+def many_features(num_slides: int, *, num_features: int = 40, num_classes: int = 2, names: str = "s") -> PartData:
     """More features than slides."""
     rng = np.random.default_rng(num_slides)
     labels = {f"{names}{slide:02d}": slide % num_classes for slide in range(num_slides)}
@@ -176,7 +176,7 @@ def test_copies_in_one_group_do_not_make_a_weak_penalty_look_good() -> None:
 @KINDS
 @pytest.mark.parametrize("num_slides", [2, 3, 5])
 def test_a_handful_of_slides_is_enough(head: HeadConfig, num_slides: int) -> None:
-    train = wide(num_slides)
+    train = many_features(num_slides)
     model, history = train_head(FeatureData(("A", "B"), train, EMPTY), head, TrainingConfig(), seed=0)
     assert (probabilities(model, train).argmax(axis=1) == train.labels_S).all()
     if num_slides < 4:
@@ -245,7 +245,7 @@ def test_features_that_do_not_vary_change_nothing(cohort: Cohort, head: HeadConf
 
 @KINDS
 def test_where_no_feature_varies_every_slide_gets_the_shares(head: HeadConfig) -> None:
-    train = wide(8)
+    train = many_features(8)
     train = replace(train, features_ND=np.ones_like(train.features_ND), labels_S=np.array([0, 0, 0, 0, 0, 0, 1, 1]))
     model, history = train_head(FeatureData(("A", "B"), train, EMPTY), head, weighing("none"), seed=0)
     np.testing.assert_allclose(probabilities(model, train), [[0.75, 0.25]] * 8, atol=1e-6)
