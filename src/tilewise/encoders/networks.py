@@ -114,7 +114,7 @@ def bare_network(network: nn.Module) -> nn.Module:
 
 def _from_scratch(card: EncoderCard) -> nn.Module:
     # Flattened or pooled by stages, features have another length than the last block has channels.
-    width = card.stages[-1].width if card.stages else dict(card.options).get("width", card.dim)
+    width = dict(card.options).get("width", card.stages[-1].width if card.stages else card.dim)
     return SimpleCNN(int(width), flatten=card.architecture == "four_blocks_flat")
 
 
