@@ -58,6 +58,11 @@ class RunFolder:
         return self.root / "tiles.parquet"
 
     @property
+    def outside(self) -> Path:
+        """Tiles of the tissue outside the masks; only there where `features.context` asks for them."""
+        return self.root / "tiles-outside.parquet"
+
+    @property
     def stain(self) -> Path:
         """What became of the slides' stains; only there where they are normalised."""
         return self.root / "stain.json"

@@ -25,6 +25,7 @@ from tilewise.run_folder import RunFolder
 from tilewise.segment.output import made_masks
 from tilewise.stain.record import StainRecord
 from tilewise.store import read_json
+from tilewise.tiles.outside import without_outside
 from tilewise.tiles.tileset import TileSet
 from tilewise.wording import count
 
@@ -52,6 +53,7 @@ class RunFacts:
         failed: slides that failed, which are named elsewhere.
         stain: which slides keep their own stain although they were to be normalised; '' where none does.
         masks: how masks were made, if they were; '' otherwise.
+        outside: what was cut outside the masks; None where nothing was to be.
     """
 
     root: Path
@@ -65,6 +67,7 @@ class RunFacts:
     failed: frozenset[str] = field(default_factory=frozenset)
     stain: str = ""
     masks: str = ""
+    outside: TileSet | None = None
 
     @classmethod
     def read(cls, folder: RunFolder) -> RunFacts:
@@ -87,6 +90,7 @@ class RunFacts:
             failed=frozenset(failure.item for failure in read_failures(folder.failures)),
             stain=StainRecord.read(folder.stain).sentence() if folder.stain.is_file() else "",
             masks=made_masks(folder.segment),
+            outside=TileSet.read(folder.outside)[0] if folder.outside.is_file() else None,
         )
 
     @property
@@ -130,6 +134,7 @@ def run_warnings(facts: RunFacts) -> tuple[str, ...]:
         *_typing_errors(Counter(facts.slides["label"].dropna().astype(str))),
         *_dropped(facts.audit.get("dropped", ())),
         *_without_mask(facts.slides, facts.tiles),
+        *_without_outside(facts),
         *_small_boxes(facts),
         *(sentence for sentence in (facts.audit.get("inverted_masks", ""), facts.masks, facts.stain) if sentence),
         *_magnifications(facts),
@@ -205,6 +210,18 @@ def _without_mask(slides: pd.DataFrame, tiles: TileSet) -> Iterator[str]:
         f"{len(rows)} of {count(len(slides), 'slide')} {verb} no usable mask ({_listed(reasons)}): "
         f"{', '.join(outcomes)}."
     )
+
+
+def _without_outside(facts: RunFacts) -> Iterator[str]:
+    """How many slides have tiles, and none beside their mask."""
+    if facts.outside is None:
+        return
+    names = list(dict.fromkeys(facts.tiles.table["slide"]))
+    if num := len(without_outside(names, facts.outside)):
+        yield (
+            f"{num} of {count(len(names), 'slide')} {'has' if num == 1 else 'have'} no tissue outside a usable mask: "
+            f"features.context={facts.recipe['features']['context']} says nothing of them."
+        )
 
 
 def _mask_fault(has_mask: bool, use_mask: bool) -> str:

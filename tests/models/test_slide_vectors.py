@@ -110,3 +110,27 @@ def test_round_trip(head: HeadConfig, tmp_path: Path) -> None:
         one.predict_slides(np.zeros((2, 2 * D), np.float32), np.zeros(2, np.int64), 1)
     with pytest.raises(ValueError, match=f"does not weigh tiles; it was trained with head.aggregate={head.aggregator}"):
         one.attention_N(features_ND, slides_N, 3)
+
+
+def test_what_stands_beside_the_tiles_is_part_of_the_vector_and_may_be_missing(tmp_path: Path) -> None:
+    rng, head, num_context = np.random.default_rng(0), HEADS[1], 4
+    length = 2 * D + num_context
+    standardisation = Standardisation(rng.normal(size=length).astype(np.float32), np.ones(length, np.float32))
+    weights = {"0.weight": rng.normal(size=(C, length)).astype(np.float32), "0.bias": np.zeros(C, np.float32)}
+    one = FoldModel(tuple("ABC"), head, standardisation, weights, num_context=num_context)
+    (features_ND, slides_N), context_SE = tiles([3, 5]), rng.normal(size=(2, 4)).astype(np.float32)
+    context_SE[1, 2:] = np.nan
+    vectors_SD = np.concatenate([slide_vectors(features_ND, slides_N, 2, num_moments=2), context_SE], axis=1)
+    filled_SD = np.where(np.isnan(vectors_SD), standardisation.mean_D, vectors_SD)
+    expected = softmax(logits(one, filled_SD))
+    computed, _ = one.predict_slides(features_ND, slides_N, 2, context_SE)
+    np.testing.assert_allclose(computed, expected, rtol=1e-5)
+    logs_NC = np.log(one.predict_tiles(features_ND, slides_N, context_SE).astype(np.float64))
+    mean_C = logs_NC[slides_N == 1].mean(axis=0)
+    np.testing.assert_allclose(mean_C - mean_C[0], np.log(expected[1]) - np.log(expected[1, 0]), atol=1e-4)
+    one.save(tmp_path)
+    back = FoldModel.load(tmp_path)
+    assert (back.num_context, back.num_features) == (num_context, D)
+    assert back.predict_slides(features_ND, slides_N, 2, context_SE)[0].tobytes() == computed.tobytes()
+    with pytest.raises(ValueError, match="the model takes 4 numbers beside the tiles of a slide, got 0"):
+        one.predict_slides(features_ND, slides_N, 2)

@@ -62,7 +62,12 @@ def values_of_heads(
     """
     own = [bag.scored() for bag in bags]
     features = [bag.features_ND for bag in own]
-    probabilities_MT = [head.predict_tiles(one)[:, class_index] for head, one in zip(heads, features, strict=True)]
+    probabilities_MT = [
+        head.predict_tiles(bag.features_ND, None, None if bag.context_E is None else bag.context_E[None])[
+            :, class_index
+        ]
+        for head, bag in zip(heads, own, strict=True)
+    ]
     attention_T = None
     if all(head.head.attends for head in heads):
         same_T = np.zeros(len(features[0]), dtype=np.int64)

@@ -24,6 +24,10 @@ _OF_SLIDE_VECTORS = {
     "a slide would get whose mean is this tile and whose deviations are those of the slide that is drawn: what the "
     "deviations say is the same on all of its tiles, and where in the slide it comes from is not drawn.",
 }
+_CONTEXT = (
+    "What stands beside the tiles, the tissue outside the mask and the shape of the mask, is the same for all tiles of "
+    "a slide: it moves their probabilities alike, and where in the slide it comes from is not drawn."
+)
 _EXPLAINED = {
     "image": "",
     "mask_channel": "The mask is a fourth channel of these networks' tiles and is explained together with them.",
@@ -62,5 +66,7 @@ def describe_methods(classifier: ClassifierBundle) -> tuple[str, ...]:
     else:
         if first.head.takes_slide_vectors:
             sentences.append(_OF_SLIDE_VECTORS[first.head.num_moments])
+        if first.num_context:
+            sentences.append(_CONTEXT)
         sentences.append("These heads take the features of whole tiles: nothing can be said of places inside a tile.")
     return tuple(text for text in sentences if text)

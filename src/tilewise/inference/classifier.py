@@ -180,7 +180,9 @@ def for_each(inputs: Sequence[Item], models: Sequence[object]) -> Sequence[Item]
 def predict_bags(model: FoldModel, bags: Mapping[str, FeatureBag]) -> npt.NDArray[np.float64]:
     """Slide probabilities of one model, float64 (S, C), rows in the order of `bags`."""
     features_ND, tile_slide_N = stack(bags)
-    probabilities_SC, _ = model.predict_slides(features_ND, tile_slide_N, len(bags))
+    context = [bag.context_E for bag in bags.values() if bag.context_E is not None]
+    context_SE = np.stack(context) if context else None
+    probabilities_SC, _ = model.predict_slides(features_ND, tile_slide_N, len(bags), context_SE)
     return probabilities_SC.astype(np.float64)
 
 

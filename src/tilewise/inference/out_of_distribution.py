@@ -75,7 +75,8 @@ def distance(model: FoldModel, bag: FeatureBag) -> float:
     """
     if model.head.takes_slide_vectors:
         features_ND = bag.scored().features_ND
-        inputs_ND = model.slide_vectors(features_ND, np.zeros(len(features_ND), np.int64), 1)
+        context_SE = None if bag.context_E is None else bag.context_E[None]
+        inputs_ND = model.slide_vectors(features_ND, np.zeros(len(features_ND), np.int64), 1, context_SE)
     else:
         inputs_ND = model.standardisation.apply(bag.scored().features_ND)
     varies_D = model.standardisation.scale_D > 0.0

@@ -40,6 +40,7 @@ class FoldModel:
         standardisation: fitted on the train part.
         weights: the head's parameters and buffers by their torch names.
         origin: what the model was made from and how training went; plain data.
+        num_context: length of what stands beside the moments of a slide's tiles (`features.context`).
     """
 
     classes: tuple[str, ...]
@@ -47,6 +48,7 @@ class FoldModel:
     standardisation: Standardisation
     weights: Mapping[str, NDArray[Any]]
     origin: Mapping[str, Any] = field(default_factory=dict)
+    num_context: int = 0
 
     @property
     def aggregator(self) -> str:
@@ -56,19 +58,23 @@ class FoldModel:
     @property
     def num_features(self) -> int:
         """Length of a tile's feature vectors."""
-        return len(self.standardisation.mean_D) // self.head.num_moments
+        return (len(self.standardisation.mean_D) - self.num_context) // self.head.num_moments
 
     def predict_tiles(
-        self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64] | None = None
+        self,
+        features_ND: NDArray[np.float32],
+        tile_slide_N: NDArray[np.int64] | None = None,
+        context_SE: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Class probabilities of each tile, float32 (N, C).
 
-        Of heads that see one vector per slide they are those of a slide that has no other tile; where deviations are
-        part of the vector, they stay those of the slide that the tile is of (`tile_vectors`).
+        Of heads that see one vector per slide they are those of a slide that has no other tile; deviations and what
+        stands beside the tiles, where they are part of the vector, stay those of the slide that the tile is of.
 
         Args:
             features_ND: tiles.
             tile_slide_N: position of each tile's slide, from 0; None: all are of one slide.
+            context_SE: what stands beside the tiles of each slide, for models that take it.
 
         Raises:
             ValueError: the features have another length than those the model was trained on.
@@ -77,10 +83,11 @@ class FoldModel:
 
         self._check_features(features_ND)
         inputs_ND: NDArray[np.floating[Any]] = features_ND
-        if self.head.num_moments > 1:
+        if self.head.num_moments > 1 or self.num_context:
             slides_N = np.zeros(len(features_ND), dtype=np.int64) if tile_slide_N is None else tile_slide_N
             num_slides = int(slides_N.max(initial=0)) + 1
-            inputs_ND = tile_vectors(features_ND, slides_N, num_slides, num_moments=self.head.num_moments)
+            vectors_ND = tile_vectors(features_ND, slides_N, num_slides, num_moments=self.head.num_moments)
+            inputs_ND = self._beside(vectors_ND, None if context_SE is None else context_SE[slides_N])
         probabilities_NC = np.empty((len(features_ND), len(self.classes)), dtype=np.float32)
         head = self._pooled().head if self.head.attends else self._build()
         with reproducible(1), torch.inference_mode():
@@ -118,7 +125,11 @@ class FoldModel:
         return np.array(weights_N.numpy())
 
     def predict_slides(
-        self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
+        self,
+        features_ND: NDArray[np.float32],
+        tile_slide_N: NDArray[np.int64],
+        num_slides: int,
+        context_SE: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Class probabilities of each slide, float64 (S, C), and its number of tiles, int64 (S,).
 
@@ -126,11 +137,12 @@ class FoldModel:
             features_ND: tiles of all slides.
             tile_slide_N: position of each tile's slide, 0 .. num_slides - 1.
             num_slides: S; a slide without tiles gets nan.
+            context_SE: what stands beside the tiles of each slide, for models that take it.
         """
         if self.head.attends:
             return self._predict_pooled(features_ND, tile_slide_N, num_slides)
         if self.head.takes_slide_vectors:
-            return self._predict_vectors(features_ND, tile_slide_N, num_slides)
+            return self._predict_vectors(features_ND, tile_slide_N, num_slides, context_SE)
         return AGGREGATORS[self.aggregator](self.predict_tiles(features_ND), tile_slide_N, num_slides)
 
     def _predict_pooled(
@@ -151,28 +163,46 @@ class FoldModel:
         return np.where(num_tiles_S[:, None] > 0, probabilities_SC, np.nan), num_tiles_S
 
     def slide_vectors(
-        self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
+        self,
+        features_ND: NDArray[np.float32],
+        tile_slide_N: NDArray[np.int64],
+        num_slides: int,
+        context_SE: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float64]:
-        """Standardised vectors of slides, float64 (S, `num_moments` * D), as a head that takes them sees them.
+        """Standardised vectors of slides, float64 (S, `num_moments` * D + `num_context`), as the head sees them.
 
         Args:
             features_ND: tiles of all slides.
             tile_slide_N: position of each tile's slide, 0 .. num_slides - 1.
             num_slides: S; a slide without tiles gets nan.
+            context_SE: what stands beside the tiles of each slide, for models that take it.
 
         Raises:
             ValueError: the features have another length than those the model was trained on.
         """
         self._check_features(features_ND)
         vectors_SD = slide_vectors(features_ND, tile_slide_N, num_slides, num_moments=self.head.num_moments)
-        return self.standardisation.apply(vectors_SD)
+        return self.standardisation.apply(self._beside(vectors_SD, context_SE))
+
+    def _beside(self, vectors_SD: NDArray[np.float64], context_SE: NDArray[np.float32] | None) -> NDArray[np.float64]:
+        """Vectors with what stands beside them."""
+        length = 0 if context_SE is None else context_SE.shape[1]
+        if length != self.num_context:
+            raise ValueError(f"the model takes {self.num_context} numbers beside the tiles of a slide, got {length}")
+        if context_SE is None:
+            return vectors_SD
+        return np.concatenate([vectors_SD, self.standardisation.fill(context_SE)], axis=1)
 
     def _predict_vectors(
-        self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
+        self,
+        features_ND: NDArray[np.float32],
+        tile_slide_N: NDArray[np.int64],
+        num_slides: int,
+        context_SE: NDArray[np.float32] | None,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         import torch
 
-        vectors_SD = torch.from_numpy(self.slide_vectors(features_ND, tile_slide_N, num_slides))
+        vectors_SD = torch.from_numpy(self.slide_vectors(features_ND, tile_slide_N, num_slides, context_SE))
         with reproducible(1), torch.inference_mode():
             rounded_SC = self._build()(vectors_SD).softmax(dim=1).float()  # see `predict_tiles`
         return rounded_SC.double().numpy(), np.bincount(tile_slide_N, minlength=num_slides)
@@ -200,6 +230,7 @@ class FoldModel:
         metadata = {
             "classes": list(self.classes),
             "num_features": self.num_features,
+            **({"num_context": self.num_context} if self.num_context else {}),
             "head": self.head.model_dump(mode="json"),
             "aggregator": self.aggregator,
             "origin": dict(self.origin),
@@ -225,6 +256,7 @@ class FoldModel:
                 ),
                 weights={name.removeprefix("head."): array for name, array in tensors.items()},
                 origin=dict(metadata["origin"]),
+                num_context=int(metadata.get("num_context", 0)),
             )
             num_features, aggregator = int(metadata["num_features"]), str(metadata["aggregator"])
         except (KeyError, TypeError, ValueError, ValidationError) as error:
@@ -235,7 +267,7 @@ class FoldModel:
     def _check(self, folder: Path, aggregator: str, num_features: int) -> None:
         fresh = self._fresh(num_features)
         expected = {name: tuple(tensor.shape) for name, tensor in fresh.state_dict().items()}
-        expected |= dict.fromkeys(("mean", "scale"), (num_features * self.head.num_moments,))
+        expected |= dict.fromkeys(("mean", "scale"), (num_features * self.head.num_moments + self.num_context,))
         shapes = {name: array.shape for name, array in self.weights.items()}
         shapes |= {"mean": self.standardisation.mean_D.shape, "scale": self.standardisation.scale_D.shape}
         check_aggregator(folder, aggregator, self.head, get_args(Aggregator))
@@ -246,7 +278,8 @@ class FoldModel:
         from tilewise.models.heads import build_head
 
         build = build_pooled_head if self.head.attends else build_head
-        return build(self.head, num_features=num_features * self.head.num_moments, num_classes=len(self.classes))
+        length = num_features * self.head.num_moments + self.num_context
+        return build(self.head, num_features=length, num_classes=len(self.classes))
 
     def _build(self) -> nn.Module:
         import torch

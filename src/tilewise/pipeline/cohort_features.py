@@ -64,6 +64,8 @@ def cohort_features(recipe: Recipe, shared: SharedStages) -> CohortFeatures:
         raise UsageError("training.input=tiles: networks take pixels, and there are no features; set it to features")
     if recipe.stain.target == "median":
         raise UsageError("stain.target=median follows from the train part of a fold; set it to standard or a file")
+    # Bags hold tiles; what stands beside them is of slides.
+    recipe = recipe.with_(**{"features.context": None, "features.context_shape": None})
     targets = () if recipe.stain.method == "none" else (choose_target(recipe.stain),)
     encoder, _ = shared.encoder(recipe)
     masked = shared.audit(recipe.audit)

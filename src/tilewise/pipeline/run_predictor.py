@@ -26,6 +26,7 @@ from tilewise.pipeline.slide_inputs import SlideInputs
 from tilewise.pipeline.tile_preparer import TilePreparer
 from tilewise.recipe import Recipe, parse_recipe
 from tilewise.segment.segmenter import segmenter_digest
+from tilewise.tiles.outside import without_outside
 from tilewise.tiles.tile_cohort import tile_cohort
 from tilewise.tiles.tileset import TileSet
 
@@ -151,6 +152,8 @@ class RunPredictor:
         """
         audited, tiles, failures = self._tiles(slides)
         preparer, lost = TilePreparer(audited, tiles, self.encoder, self.recipe).with_profiles(workers=slides.workers)
+        preparer, more = preparer.with_context(workers=slides.workers)
+        lost = (*lost, *more)
         inputs = preparer.prepare(self.classifier.targets, without={failure.item for failure in lost}, hold=False)
         return PreparedSlides(audited, tiles, preparer, inputs, (*audited.failures, *failures, *lost, *inputs.failures))
 
@@ -164,6 +167,10 @@ class RunPredictor:
         warnings = _warnings(classifier, audited, tiles)
         for name, sentences in _out_of_distribution(classifier, inputs, members).items():
             warnings.setdefault(name, []).extend(sentences)
+        if prepared.preparer.outside is not None:
+            for name in without_outside(inputs, prepared.preparer.outside):
+                text = "no tissue outside a usable mask: nothing is known of what stands beside its tiles"
+                warnings.setdefault(name, []).append(text)
         num_unnormalised = dict(zip(members.slide_ids, members.num_unnormalised_S.tolist(), strict=True))
         record = prepared.preparer.record(inputs, num_unnormalised)
         for name, reason in record.unnormalised.items() if record else ():

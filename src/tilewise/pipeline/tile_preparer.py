@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.encoders import Encoder
 from tilewise.execution import Failure
 from tilewise.extraction.bag import FeatureBag
+from tilewise.extraction.context import mask_shapes, with_context
 from tilewise.extraction.extract_features import extract_features
 from tilewise.folds import Folds
 from tilewise.inference.slide_tiles import InputSpec
@@ -24,6 +29,7 @@ from tilewise.stain.profile import StainProfile
 from tilewise.stain.record import StainRecord
 from tilewise.stain.target import choose_target
 from tilewise.stain.trust import untrusted_reason
+from tilewise.tiles.outside import outside_config, outside_tiles
 from tilewise.tiles.tileset import TileSet
 
 
@@ -37,6 +43,8 @@ class TilePreparer:
         encoder: what tiles are put through once; None where a network takes the tiles themselves.
         recipe: how stains are normalised, tiles are read and features are kept.
         profiles: the slides' own stains; none where they are not asked for.
+        outside: tiles of the tissue outside the masks; None where they are not asked for.
+        shapes: slide -> shape of its mask; none where they are not asked for.
     """
 
     cohort: AuditedCohort
@@ -44,6 +52,25 @@ class TilePreparer:
     encoder: Encoder | None
     recipe: Recipe
     profiles: Mapping[str, StainProfile] = field(default_factory=dict)
+    outside: TileSet | None = None
+    shapes: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+    def with_context(self, *, out: Path | None = None, workers: int | None) -> tuple[TilePreparer, tuple[Failure, ...]]:
+        """Cut and measure what stands beside the tiles, if the recipe asks for it; also what could not be read.
+
+        Args:
+            out: where the table of tiles outside the masks is kept; None keeps it nowhere.
+            workers: processes; None takes every processor.
+        """
+        config, preparer = self.recipe.features, self
+        failures: tuple[Failure, ...] = ()
+        if config.context != "none":
+            outside, failures = outside_tiles(self.cohort, self.recipe.tiles, out=out, workers=workers)
+            preparer = replace(preparer, outside=outside)
+        if config.context_shape:
+            shapes, more = mask_shapes(self.cohort, workers=workers)
+            preparer, failures = replace(preparer, shapes=shapes), (*failures, *more)
+        return preparer, failures
 
     def with_profiles(self, *, workers: int | None) -> tuple[TilePreparer, tuple[Failure, ...]]:
         """Fit every slide that has tiles, if the recipe needs it; also the slides that could not be read."""
@@ -103,10 +130,33 @@ class TilePreparer:
             bags, failed = extract_features(
                 self.cohort, tiles, encoder, self.recipe.features, self.recipe.tiles, self._normalisers(target)
             )
-            all_bags.append(bags)
             failures |= {failure.item: failure for failure in failed}
+            all_bags.append(self._with_context(bags, target, failures))
         readable = tuple({name: bag for name, bag in bags.items() if name not in failures} for bags in all_bags)
         return FeatureInputs(readable, targets, tuple(failures.values()))
+
+    def _with_context(
+        self, bags: dict[str, FeatureBag], target: StainProfile | None, failures: dict[str, Failure]
+    ) -> dict[str, FeatureBag]:
+        """The bags with what stands beside their tiles; slides whose tissue outside cannot be read go to `failures`."""
+        recipe = self.recipe
+        beside: dict[str, FeatureBag] = {}
+        if not recipe.features.has_context:
+            return bags
+        if self.outside is not None:
+            assert self.encoder is not None
+            table = self.outside.table
+            outside = replace(self.outside, table=table[table["slide"].isin(bags)])
+            beside, failed = extract_features(
+                self.cohort,
+                outside,
+                self.encoder,
+                recipe.features,
+                outside_config(recipe.tiles),
+                self._normalisers(target),
+            )
+            failures |= {failure.item: failure for failure in failed}
+        return with_context(bags, beside, self.shapes, recipe.features)
 
     def _tile_inputs(self, targets: tuple[StainProfile, ...], without: AbstractSet[str], hold: bool) -> TileInputs:
         recipe = self.recipe

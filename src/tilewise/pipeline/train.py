@@ -149,7 +149,10 @@ def _prepare_inputs(
     """
     stain, folder = preparer.recipe.stain, fold_inputs.folder
     folds = fold_inputs.folds()
-    preparer, lost = preparer.with_profiles(workers=fold_inputs.shared.resources.workers)
+    workers = fold_inputs.shared.resources.workers
+    preparer, lost = preparer.with_profiles(workers=workers)
+    preparer, more = preparer.with_context(out=folder.outside, workers=workers)
+    lost = (*lost, *more)
     inputs: SlideInputs[Any] | None = None
     without: frozenset[str] = frozenset()
     while True:

@@ -22,6 +22,7 @@ from tilewise.recipe.faults import explain
 from tilewise.segment.config import SegmentConfig
 from tilewise.stain.config import StainConfig
 from tilewise.tiles.config import TileConfig
+from tilewise.tiles.config_faults import BY_MASK
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.check import check_head
 from tilewise.training.config import TrainingConfig
@@ -77,6 +78,7 @@ class Recipe(BaseModel):
                     raise ValueError(
                         f"`{name}` has no effect with training.input=features; set training.input=tiles or drop it"
                     )
+            self._check_context()
         else:
             if self.features != FeaturesConfig():
                 raise ValueError("`features` has no effect with training.input=tiles; drop it")
@@ -93,6 +95,21 @@ class Recipe(BaseModel):
                     "several; drop one of the two"
                 )
         return self
+
+    def _check_context(self) -> None:
+        if not self.features.has_context:
+            return
+        if not self.head.takes_slide_vectors:
+            raise ValueError(
+                "features.context stands beside the mean of a slide's tiles, and head.aggregate="
+                f"{self.head.aggregator} takes none; set head.aggregate=feature_mean, or drop features.context and "
+                "features.context_shape"
+            )
+        if not set(self.tiles.strategy) <= BY_MASK:
+            raise ValueError(
+                f"features.context tells tiles inside the mask from those outside, and tiles.strategy="
+                f"{'+'.join(self.tiles.strategy)} is not cut by the mask; set tiles.strategy=window, or drop it"
+            )
 
     def with_(self, **values: Any) -> Self:
         """A copy with other values: `recipe.with_(**{"tiles.size_px": 256})`; None goes back to a key's default.

@@ -20,6 +20,9 @@ _OWNERS = {
     "grid_min_tissue_ratio": ("grid",),
 }
 
+# Strategies whose tiles lie under the mask where there is one.
+BY_MASK = frozenset({"window", "component_center", "component_box", "random_views"})
+
 
 def config_faults(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
     """Sentences about options that do not go together; empty where all is well.

@@ -87,6 +87,8 @@ class _Planner:
         """Tiles of the first region that yields any."""
         none = dict.fromkeys(strategies, TileRows.none())
         chain, reason = _chain(strategies[0], self.request.slide, self.config)
+        if self.request.region is not None:
+            chain, reason = [self.request.region], ""
         for region in chain:
             num_dropped: dict[str, int] = {}
             rows_of = {strategy: self._tiles(strategy, region, num_dropped) for strategy in strategies}
@@ -188,7 +190,7 @@ def _extended_reason(
     if region == "mask":
         share = regions.mask.mean()
         return f"its mask covers {share:.2%} of the slide but yields no tile under {names}{because}"
-    where = "its tissue" if region == "tissue" else "the whole slide"
+    where = {"tissue": "its tissue", "outside": "its tissue outside the mask"}.get(region, "the whole slide")
     if not reason:
         return f"{where} yields no tile under {names}{because}"
     return f"{reason}, and {where} yields no tile either{because}"

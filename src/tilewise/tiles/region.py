@@ -1,4 +1,4 @@
-"""What tiles are cut by: the mask made ready, the tissue, or the whole slide."""
+"""What tiles are cut by: the mask made ready, the tissue, the whole slide, or the tissue outside the mask."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tilewise.tiles.config import TileConfig
 from tilewise.tiles.window import Mask
 from tilewise.tissue import tissue_mask
 
-Region = Literal["mask", "tissue", "slide"]
+Region = Literal["mask", "tissue", "slide", "outside"]
 
 
 class SlideRegions:
@@ -41,6 +41,8 @@ class SlideRegions:
         """
         if region == "mask":
             return self.mask
+        if region == "outside":
+            return self.tissue & ~self.mask
         return self.tissue if region == "tissue" else self.slide
 
     @cached_property

@@ -9,6 +9,7 @@ import numpy as np
 from tilewise.auditing.cohort import AuditedSlide
 from tilewise.tiles.component import component_box_tiles, component_center_tiles, components
 from tilewise.tiles.config import Strategy, TileConfig
+from tilewise.tiles.region import Region
 from tilewise.tiles.views import random_view_tiles, view_generator
 from tilewise.tiles.window import Boxes, Mask, Ratios, window_tiles
 from tilewise.units import Box
@@ -23,12 +24,14 @@ class TileRequest:
         config: how.
         epoch: which draw of random views is asked for; all but training of networks takes the first, 0.
         num_views: random views of this slide; None takes `random_views_num`.
+        region: the one region that it is cut by; None takes what the strategies ask for.
     """
 
     slide: AuditedSlide
     config: TileConfig
     epoch: int = 0
     num_views: int | None = None
+    region: Region | None = None
 
 
 def strategy_boxes(strategy: Strategy, region: Mask, request: TileRequest, *, size_l0: int) -> tuple[Boxes, Ratios]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
@@ -11,6 +12,7 @@ from tilewise.execution import Failure, run_each
 from tilewise.store import digest_config
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.plan import plan_tiles
+from tilewise.tiles.region import Region
 from tilewise.tiles.strategies import TileRequest
 from tilewise.tiles.tileset import TileSet
 
@@ -25,6 +27,7 @@ def tile_cohort(
     out: Path | None,
     workers: int | None = None,
     require: bool = True,
+    region: Region | None = None,
 ) -> tuple[TileSet, tuple[Failure, ...]]:
     """Cut every slide; reuse `out` (a Parquet file) where it was made from the same slides and config.
 
@@ -34,6 +37,7 @@ def tile_cohort(
         out: where the table is kept; None keeps it nowhere.
         workers: processes; None takes every processor.
         require: whether there has to be a tile; without, an empty set comes back with its reasons.
+        region: the one region that all slides with a usable mask are cut by; None takes what the strategies ask for.
 
     Returns:
         The tile set, and the slides whose mask or pixels could not be read.
@@ -41,7 +45,9 @@ def tile_cohort(
     Raises:
         NoTiles: not one slide yields a tile.
     """
-    inputs = digest_config([cohort.digest, config.model_dump(mode="json"), _CODE_VERSION])
+    inputs = digest_config(
+        [cohort.digest, config.model_dump(mode="json"), _CODE_VERSION, *([region] if region else [])]
+    )
     if out is not None and out.is_file():
         try:
             tiles, made_from = TileSet.read(out)
@@ -51,6 +57,8 @@ def tile_cohort(
             if made_from == inputs:
                 return tiles, ()
     requests = requests_of(cohort, config)
+    if region is not None:
+        requests = {name: replace(one, region=region) for name, one in requests.items() if one.slide.use_mask}
     outcome = run_each(plan_tiles, requests, stage="tiles", workers=workers)
     tiles = TileSet.of(outcome.results)
     if tiles.table.empty and require:

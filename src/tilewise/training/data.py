@@ -21,16 +21,23 @@ class PartData:
         labels_S: class index of each slide, int64.
         features_ND: all their tiles, float32.
         tile_slide_N: position of each tile's slide, int64.
+        context_SE: what stands beside the tiles of each slide (`features.context`); None where nothing does.
     """
 
     slide_ids: tuple[str, ...]
     labels_S: NDArray[np.int64]
     features_ND: NDArray[np.float32]
     tile_slide_N: NDArray[np.int64]
+    context_SE: NDArray[np.float32] | None = None
 
     @classmethod
-    def of(cls, bags: Mapping[str, NDArray[np.float32]], labels: Mapping[str, int]) -> PartData:
-        """Join the features of several slides, in the order of `bags`.
+    def of(
+        cls,
+        bags: Mapping[str, NDArray[np.float32]],
+        labels: Mapping[str, int],
+        context: Sequence[NDArray[np.float32]] = (),
+    ) -> PartData:
+        """Join the features of several slides, in the order of `bags`; and what stands beside them, in that order.
 
         Raises:
             TrainingError: a slide has no tile, a feature that is not finite, or features of another length.
@@ -46,14 +53,18 @@ class PartData:
             np.array([labels[slide_id] for slide_id in bags], dtype=np.int64),
             np.concatenate(list(bags.values())).astype(np.float32, copy=False),
             np.repeat(np.arange(len(bags), dtype=np.int64), [len(features) for features in bags.values()]),
+            np.stack(context) if len(context) else None,
         )
 
     def of_slides(self, num_moments: int) -> PartData:
-        """The slides' vectors in place of their tiles; see `slide_vectors`."""
+        """The slides' vectors, and what stands beside the tiles, in place of the tiles; see `slide_vectors`."""
         if not self.num_slides:
             return self
         vectors_SD = slide_vectors(self.features_ND, self.tile_slide_N, self.num_slides, num_moments=num_moments)
-        return replace(self, features_ND=vectors_SD.astype(np.float32), tile_slide_N=np.arange(self.num_slides))
+        if self.context_SE is not None:
+            vectors_SD = np.concatenate([vectors_SD, self.context_SE], axis=1)
+        tile_slide_N = np.arange(self.num_slides)
+        return replace(self, features_ND=vectors_SD.astype(np.float32), tile_slide_N=tile_slide_N, context_SE=None)
 
     def chosen(self, slides: Sequence[int] | NDArray[np.int64]) -> PartData:
         """Some of the slides, in this order, of a part with one vector per slide."""

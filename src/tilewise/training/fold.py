@@ -49,10 +49,8 @@ def train_fold(request: FoldRequest, bags: Mapping[str, FeatureBag], *, out: Pat
     name = f"fold {request.number}"
     labels = numbered(request.labels, request.classes)
     try:
-        train = PartData.of({slide_id: bags[slide_id].features_ND for slide_id in request.fold.train}, labels)
-        validation = PartData.of(
-            {slide_id: bags[slide_id].scored().features_ND for slide_id in request.fold.validation}, labels
-        )
+        train = _part({slide_id: bags[slide_id] for slide_id in request.fold.train}, labels)
+        validation = _part({slide_id: bags[slide_id].scored() for slide_id in request.fold.validation}, labels)
         data = FeatureData(request.classes, train, validation, request.groups)
     except TrainingError as error:
         raise TrainingError(f"{name}: {error}") from error
@@ -72,6 +70,11 @@ def train_fold(request: FoldRequest, bags: Mapping[str, FeatureBag], *, out: Pat
     history.write(out / HISTORY_NAME)
     model.save(out)
     return model
+
+
+def _part(bags: Mapping[str, FeatureBag], labels: Mapping[str, int]) -> PartData:
+    context = [bag.context_E for bag in bags.values() if bag.context_E is not None]
+    return PartData.of({name: bag.features_ND for name, bag in bags.items()}, labels, context)
 
 
 def _digest(request: FoldRequest, bags: Mapping[str, FeatureBag]) -> str:
@@ -104,4 +107,6 @@ def _digest(request: FoldRequest, bags: Mapping[str, FeatureBag]) -> str:
 def _digest_bag(bag: FeatureBag) -> str:
     state = hashlib.blake2b(np.ascontiguousarray(bag.features_ND).data, digest_size=20)
     state.update(repr((bag.features_ND.shape, bag.features_ND.dtype.str)).encode())
+    if bag.context_E is not None:
+        state.update(bag.context_E.tobytes())
     return state.hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -61,10 +62,12 @@ def train_head(
     Raises:
         TrainingError: the loss is no longer finite; names the fold, epoch, step and slides.
     """
+    num_context = 0 if data.train.context_SE is None else data.train.context_SE.shape[1]
     if head.takes_slide_vectors:
         data = data.of_slides(head.num_moments)
     if not head.learns_in_epochs:
-        return fit_head(data, head, config, seed=seed, metric=metric)
+        model, fits = fit_head(data, head, config, seed=seed, metric=metric)
+        return replace(model, num_context=num_context), fits
     epoch_config, step = config.epoch_config, config.step
     with reproducible(epoch_config.num_threads or 1):
         objective = _HeadObjective(data, head, config, torch.Generator().manual_seed(seed), metric)
@@ -88,7 +91,8 @@ def train_head(
     assert progress.best is not None
     history = History(tuple(progress.marked()), notes(progress.rows, config, data.classes, data.train, data.validation))
     weights = {key: tensor.numpy() for key, tensor in progress.best.weights.items()}
-    return FoldModel(data.classes, head, objective.samples.standardisation, weights), history
+    standardisation = objective.samples.standardisation
+    return FoldModel(data.classes, head, standardisation, weights, num_context=num_context), history
 
 
 class _HeadObjective:

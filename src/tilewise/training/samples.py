@@ -107,4 +107,7 @@ def standardised(standardisation: Standardisation, part: PartData) -> Tensor:
     """A part's features as the module takes them, float32 (N, D)."""
     if not part.num_slides:
         return torch.empty(0, len(standardisation.mean_D))
-    return torch.from_numpy(standardisation.apply(part.features_ND).astype(np.float32))
+    inputs_ND = standardisation.apply(part.features_ND)
+    if np.isnan(inputs_ND).any():  # of what stands beside the tiles
+        inputs_ND = standardisation.apply(standardisation.fill(part.features_ND))
+    return torch.from_numpy(inputs_ND.astype(np.float32))

@@ -80,7 +80,8 @@ class _Fitted:
     notes: list[str]
 
     def probabilities(self, part: PartData) -> Floats:
-        return self.linear.probabilities(self.standardisation.apply(part.features_ND))
+        standardisation = self.standardisation
+        return self.linear.probabilities(standardisation.apply(standardisation.fill(part.features_ND)))
 
     def scores(self, part: PartData, metric: PrimaryMetric) -> tuple[float | None, float | None]:
         """Loss and metric; None where the part has no slide, or the metric is not defined on it."""
@@ -97,7 +98,7 @@ def _fitted(
     part = part.chosen(_order(part, data.groups))
     standardisation = Standardisation.fit(part.features_ND, np.ones(part.num_slides))
     varies_D = standardisation.scale_D > 0.0
-    vectors_SD = standardisation.apply(part.features_ND)[:, varies_D]
+    vectors_SD = standardisation.apply(standardisation.fill(part.features_ND))[:, varies_D]
     class_weights_C = balance(config.loss, class_totals(part, len(data.classes), "slide"))
     present, labels_S = np.unique(part.labels_S, return_inverse=True)
     groups = tuple(data.groups.get(name) for name in part.slide_ids)
