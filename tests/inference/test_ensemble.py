@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.artifacts import rewrite_json
-from tests.inference.test_classifier import CLASSES, classifier
+from tests.inference.bundle_of import CLASSES, classifier
 from tilewise.errors import ArtifactError, UsageError
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.combiner import Boosted, Logistic, WeightedMean, load_combiner
