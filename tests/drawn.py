@@ -22,7 +22,7 @@ SETTINGS = (
 
 def recipe(*more: str) -> Recipe:
     """A recipe for slides of a hundred pixels."""
-    return load_recipe("default", (*SETTINGS, *more))
+    return load_recipe("texture", (*SETTINGS, *more))
 
 
 def draw_slide(path: Path, number: int, *, klass: int, mask: Path | None = None) -> None:

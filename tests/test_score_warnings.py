@@ -127,11 +127,11 @@ def test_a_cohort_without_masks_is_not_told_that_they_are_at_fault(facts: RunFac
     assert sentence == f"2 of 2 slides have no usable mask (2 missing): 2 {_TISSUE}."
 
 
-@pytest.mark.parametrize(("num", "slides"), [(1, "1 slide;"), (2, "2 slides;")])
+@pytest.mark.parametrize(("num", "slides"), [(1, "1 slide"), (2, "2 slides")])
 def test_a_mask_that_the_audit_let_pass_is_not_said_to_be_at_fault(facts: RunFacts, num: int, slides: str) -> None:
-    small_boxes = {f"s{number}": "small box" for number in range(num)}
-    (sentence,) = run_warnings(replace(facts, tiles=replace(facts.tiles, small_boxes=small_boxes)))
-    assert sentence.startswith(f"No box of the mask reaches tiles.component_box_min=200 on {slides}")
+    small_masks = {f"s{number}": "small mask" for number in range(num)}
+    (sentence,) = run_warnings(replace(facts, tiles=replace(facts.tiles, small_masks=small_masks)))
+    assert sentence.startswith(f"The mask of {slides} is smaller than tiles ask for")
 
 
 def test_slides_without_a_tile_are_named_where_the_failures_do_not_name_them(facts: RunFacts) -> None:

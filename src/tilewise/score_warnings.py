@@ -135,7 +135,7 @@ def run_warnings(facts: RunFacts) -> tuple[str, ...]:
         *_dropped(facts.audit.get("dropped", ())),
         *_without_mask(facts.slides, facts.tiles),
         *_without_outside(facts),
-        *_small_boxes(facts),
+        *_small_masks(facts),
         *(sentence for sentence in (facts.audit.get("inverted_masks", ""), facts.masks, facts.stain) if sentence),
         *_magnifications(facts),
         *_without_tiles(facts),
@@ -235,11 +235,11 @@ def _listed(reasons: Mapping[str, int]) -> str:
     return ", ".join(f"{num} {reason}" for reason, num in sorted(reasons.items()))
 
 
-def _small_boxes(facts: RunFacts) -> Iterator[str]:
-    if num := len(facts.tiles.small_boxes):
+def _small_masks(facts: RunFacts) -> Iterator[str]:
+    if num := len(facts.tiles.small_masks):
         yield (
-            f"No box of the mask reaches tiles.component_box_min={facts.recipe['tiles']['component_box_min']} on "
-            f"{count(num, 'slide')}; the largest box was taken there."
+            f"The mask of {count(num, 'slide')} is smaller than tiles ask for (tiles.component_box_min, "
+            "tiles.min_mask_ratio): what comes nearest was taken there."
         )
 
 

@@ -69,9 +69,19 @@ def test_without_a_mask_tissue_stands_in_and_the_reason_is_told(plan):
 
 
 def test_a_mask_too_small_for_any_tile_falls_back_and_its_share_is_told(plan):
-    tile_plan = plan(marked(slice(0, 3), slice(0, 3)))
+    tile_plan = plan(marked(slice(0, 1), slice(0, 3)))
     assert set(tile_plan.rows.region) == {"tissue"}
-    assert "0.02%" in tile_plan.reason
+    assert "0.01%" in tile_plan.reason
+
+
+def test_before_tissue_come_the_windows_with_most_of_a_small_mask(plan):
+    mask = marked(slice(22, 26), slice(24, 30)) | marked(slice(64, 65), slice(0, 60))
+    tile_plan = plan(mask, min_mask_ratio=0.25)
+    assert tile_plan.rows.boxes.tolist() == [[20, 20, 20, 20], [0, 60, 20, 20], [20, 60, 20, 20], [40, 60, 20, 20]]
+    assert (set(tile_plan.rows.region), tile_plan.reason) == ({"mask"}, "")
+    assert "covers 0.06 of a tile at most" in tile_plan.small_mask
+    assert not len(plan(mask, min_mask_ratio=0.25, fallback="exclude").rows)
+    assert plan(mask, min_mask_ratio=0.06).small_mask == ""
 
 
 def test_without_mask_and_tissue_the_whole_slide_is_cut(plan):
@@ -113,13 +123,13 @@ TWO_REGIONS = marked(slice(10, 20), slice(10, 60)) | marked(slice(100, 130), sli
 def test_before_tissue_comes_the_masks_own_largest_box(plan, options, box, message):
     tile_plan = plan(TWO_REGIONS, **BOXES | options)
     assert (tile_plan.rows.boxes.tolist(), set(tile_plan.rows.region), tile_plan.reason) == ([box], {"mask"}, "")
-    assert message in tile_plan.small_box
-    assert f"{box[2]} x {box[3]} px" in tile_plan.small_box
+    assert message in tile_plan.small_mask
+    assert f"{box[2]} x {box[3]} px" in tile_plan.small_mask
 
 
 def test_the_largest_box_is_taken_only_where_none_reaches_the_least_and_tissue_is_asked_for(plan):
     large = plan(TWO_REGIONS, **BOXES | {"component_box_min": 50})
-    assert (large.rows.boxes.tolist(), large.small_box) == ([[10, 10, 50, 10]], "")
+    assert (large.rows.boxes.tolist(), large.small_mask) == ([[10, 10, 50, 10]], "")
     assert not len(plan(TWO_REGIONS, **BOXES, fallback="exclude").rows)
     assert set(plan(TWO_REGIONS, **BOXES, fallback="slide").rows.region) == {"slide"}
     # Specks are no region, so that tissue takes their place.

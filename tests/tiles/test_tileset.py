@@ -100,7 +100,7 @@ def test_a_table_of_version_1_is_read(tiles, tmp_path):
 
 def test_slides_whose_largest_box_was_taken_are_kept_with_the_table(tmp_path):
     rows = TileRows.of_boxes(np.array([[0, 0, 9, 9]]), np.ones(1), strategy="component_box", region="mask")
-    tiles = TileSet.of({"a.png": TilePlan(rows, small_box="no box of its mask"), "b.png": TilePlan(rows)})
-    assert (tiles.small_boxes, tiles.fallbacks) == ({"a.png": "no box of its mask"}, {})
+    tiles = TileSet.of({"a.png": TilePlan(rows, small_mask="no box of its mask"), "b.png": TilePlan(rows)})
+    assert (tiles.small_masks, tiles.fallbacks) == ({"a.png": "no box of its mask"}, {})
     tiles.write(tmp_path / "tiles.parquet", inputs="x")
-    assert TileSet.read(tmp_path / "tiles.parquet")[0].small_boxes == tiles.small_boxes
+    assert TileSet.read(tmp_path / "tiles.parquet")[0].small_masks == tiles.small_masks

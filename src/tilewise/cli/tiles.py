@@ -65,7 +65,7 @@ def tiles(
         "tiles": tile_set.counts(),
         "skipped": tile_set.skipped,
         "fallbacks": tile_set.fallbacks,
-        "small_boxes": tile_set.small_boxes,
+        "small_masks": tile_set.small_masks,
         "dropped": tile_set.dropped,
         "failures": [asdict(failure) for failure in failures],
         "out": str(out) if out else None,
@@ -97,10 +97,10 @@ def _lines(tile_set: TileSet) -> Iterator[str]:
     if fallbacks := tile_set.fallbacks:
         slides = count(len(fallbacks), "slide")
         yield f"{slides} not cut by {_their(fallbacks)} mask; --json or --preview says why"
-    if small_boxes := tile_set.small_boxes:
+    if small_masks := tile_set.small_masks:
         yield (
-            f"{count(len(small_boxes), 'slide')} without a box of tiles.component_box_min: the largest box of "
-            f"{_their(small_boxes)} mask was taken; --json or --preview says which"
+            f"{count(len(small_masks), 'slide')} whose mask is smaller than tiles ask for: what comes nearest was "
+            "taken; --json or --preview says what"
         )
 
 

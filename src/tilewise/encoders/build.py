@@ -32,10 +32,19 @@ def build_encoder(
     card = find_card(config.name).pooled(config.pooling)
     if card.builder == "texture":
         _check_texture(config)
-        from tilewise.encoders.texture_encoder import TextureEncoder
+        return _build_texture_encoder(card, config, workers)
+    network = _build_network_encoder(card, config, offline=offline, seed=seed)
+    if not config.with_texture:
+        return network
+    from tilewise.encoders.joined_encoder import JoinedEncoder
 
-        return TextureEncoder(card, threads=config.threads or workers)
-    return _build_network_encoder(card, config, offline=offline, seed=seed)
+    return JoinedEncoder(network, _build_texture_encoder(find_card("texture"), config, workers))
+
+
+def _build_texture_encoder(card: EncoderCard, config: EncoderConfig, workers: int | None) -> Encoder:
+    from tilewise.encoders.texture_encoder import TextureEncoder
+
+    return TextureEncoder(card, threads=config.threads or workers)
 
 
 def _build_network_encoder(card: EncoderCard, config: EncoderConfig, *, offline: bool, seed: int) -> Encoder:
@@ -69,6 +78,7 @@ def _check_texture(config: EncoderConfig) -> None:
         )
     asked = [name for name in ("engine", "precision") if getattr(config, name) != "auto"]
     asked += ["pooling"] * (config.pooling != "last")
+    asked += ["with_texture"] * config.with_texture
     asked += ["batch_size"] * (config.batch_size is not None)
     if asked:
         raise UsageError(f"encoder texture: it is no network, so encoder.{' and encoder.'.join(asked)} mean nothing")

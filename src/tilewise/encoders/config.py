@@ -29,6 +29,10 @@ class EncoderConfig(BaseModel):
         "spatial means, and for early stages deviations, of what several stages give, side by side; of a vision "
         "transformer, class token and mean patch token of several blocks. `tilewise encoders show NAME` lists them.",
     )
+    with_texture: bool = Field(
+        False,
+        description="The tile's embedded texture description beside the network's features (training.input=features).",
+    )
     engine: Literal["auto", Engine] = Field(
         "auto", description="auto: OpenVINO where it is installed and there is no GPU, else torch"
     )

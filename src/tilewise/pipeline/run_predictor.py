@@ -239,7 +239,7 @@ def _warnings(classifier: ClassifierBundle, audited: AuditedCohort, tiles: TileS
     warnings: dict[str, list[str]] = {}
     for name, reason in tiles.fallbacks.items():
         warnings.setdefault(name, []).append(f"tiles not cut by its mask: {reason}")
-    for name, reason in tiles.small_boxes.items():
+    for name, reason in tiles.small_masks.items():
         warnings.setdefault(name, []).append(reason)
     for finding in audited.findings:
         if finding.kind in _TELLING and finding.proposal != "keep":

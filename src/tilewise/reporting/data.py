@@ -75,7 +75,7 @@ class AuditSummary:
 class TileSummary:
     """Tiles of the cohort: slide -> number of tiles, and why slides have none or were cut by a fallback.
 
-    `overlap` says that tiles of one slide lie over each other; `small_boxes`, which slides have no box large enough;
+    `overlap` says that tiles of one slide lie over each other; `small_masks`, whose mask is smaller than tiles ask for;
     `outlined`, what the outlines on pictures show.
     """
 
@@ -84,7 +84,7 @@ class TileSummary:
     fallbacks: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     overlap: bool = False
-    small_boxes: Mapping[str, str] = field(default_factory=dict)
+    small_masks: Mapping[str, str] = field(default_factory=dict)
     outlined: str = "the mask"
 
 

@@ -99,7 +99,7 @@ def gather(folder: RunFolder) -> ReportInput:
             tiles.fallbacks,
             describe_tiling(config),
             overlap=any(overlapping(cut_by.boxes[result.slide]) for result in pictured),
-            small_boxes=tiles.small_boxes,
+            small_masks=tiles.small_masks,
             outlined=cut_by.in_words(frozenset(result.slide for result in pictured)),
         ),
         parts=parts_of(folds),

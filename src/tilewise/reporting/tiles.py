@@ -150,7 +150,7 @@ def _card(
     pictures: Mapping[str, TilesPicture],
 ) -> SlideCard:
     tiles = preview.tiles
-    reason = tiles.skipped.get(name) or tiles.fallbacks.get(name) or tiles.small_boxes.get(name, "")
+    reason = tiles.skipped.get(name) or tiles.fallbacks.get(name) or tiles.small_masks.get(name, "")
     dropped = ", ".join(f"{number} {kind}" for kind, number in tiles.dropped.get(name, {}).items())
     note = "; ".join(part for part in (reason, f"dropped: {dropped}" if dropped else "") if part)
     num_tiles = len(rows[name]) if name in rows else 0
@@ -207,7 +207,7 @@ def _view(preview: PreviewInput, rows: Mapping[str, TileRows]) -> dict[str, obje
         "num_slides": len(preview.cohort.slides),
         "skipped": {name: without_folders(reason, root) for name, reason in tiles.skipped.items()},
         "fallbacks": {name: without_folders(reason, root) for name, reason in tiles.fallbacks.items()},
-        "small_boxes": tiles.small_boxes,
+        "small_masks": tiles.small_masks,
         "failures": [(failure.item, without_folders(failure.message, root)) for failure in preview.failures],
     }
 

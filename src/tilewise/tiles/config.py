@@ -191,8 +191,9 @@ class TileConfig(BaseModel):
     fallback: Literal["tissue", "slide", "exclude"] = Field(
         "tissue",
         description="What becomes of a slide whose mask is missing, empty or yields no tile. tissue: where no box "
-        "of the mask reaches component_box_min, its largest one is taken; otherwise tissue found by optical density "
-        "stands in for the mask, and the whole slide where that yields no tile either; slide: the whole slide does; "
+        "of the mask reaches component_box_min, its largest one is taken; where no window reaches min_mask_ratio, "
+        "those with at least half as much mask as the fullest one; otherwise tissue found by optical density stands "
+        "in for the mask, and the whole slide where that yields no tile either; slide: the whole slide does; "
         "exclude: the slide is left out and named.",
     )
 

@@ -15,6 +15,10 @@ from tilewise.tiles.filters import in_focus, not_blank, unlike_earlier
 from tilewise.tiles.region import Region, SlideRegions
 from tilewise.tiles.rows import TileRows
 from tilewise.tiles.strategies import TileRequest, strategy_boxes
+from tilewise.wording import count
+
+# Of a tile: less of a mask is a speck, and tells less than tissue does.
+_LEAST_RATIO = 0.01
 
 
 @dataclass(frozen=True)
@@ -25,22 +29,22 @@ class TilePlan:
         rows: the tiles.
         reason: why the mask was not used, or why there is no tile; empty where all is as asked for.
         dropped: filter (`blank`, `blurred`, `near-duplicate`) -> tiles it took away.
-        small_box: that its tile is the mask's largest box, which is below `component_box_min`; empty otherwise.
+        small_mask: that its mask is smaller than tiles ask for, and what was taken of it; empty otherwise.
     """
 
     rows: TileRows
     reason: str = ""
     dropped: dict[str, int] = field(default_factory=dict)
-    small_box: str = ""
+    small_mask: str = ""
 
 
 @dataclass(frozen=True)
 class _GroupPlan:
-    """Tiles of strategies that fall back together; `reason` and `small_box` as in `TilePlan`."""
+    """Tiles of strategies that fall back together; `reason` and `small_mask` as in `TilePlan`."""
 
     rows: dict[Strategy, TileRows]
     reason: str = ""
-    small_box: str = ""
+    small_mask: str = ""
 
 
 def plan_tiles(request: TileRequest, *, reader: SlideReader | None = None) -> TilePlan:
@@ -80,8 +84,8 @@ class _Planner:
         reasons = dict.fromkeys(group.reason for group in groups if group.reason)
         rows = TileRows.join([rows_of[name] for name in self.config.strategy if len(rows_of[name])])
         rows = self._limited(self._distinct(without_copies(rows)))
-        small_box = "".join(group.small_box for group in groups)
-        return TilePlan(rows, "; ".join(reasons), self.num_dropped, small_box)
+        small_mask = "".join(group.small_mask for group in groups)
+        return TilePlan(rows, "; ".join(reasons), self.num_dropped, small_mask)
 
     def _group(self, strategies: tuple[Strategy, ...]) -> _GroupPlan:
         """Tiles of the first region that yields any."""
@@ -96,10 +100,10 @@ class _Planner:
                 self.num_dropped[kind] = self.num_dropped.get(kind, 0) + number
             if any(len(rows) for rows in rows_of.values()):
                 return _GroupPlan(rows_of, reason)
-            if region == "mask" and "component_box" in strategies and self.config.fallback == "tissue":
-                rows, small_box = self._largest_box()
+            if region == "mask" and self.config.fallback == "tissue":
+                strategy, rows, small_mask = self._of_small_mask(strategies)
                 if len(rows):
-                    return _GroupPlan({**none, "component_box": rows}, small_box=small_box)
+                    return _GroupPlan({**none, strategy: rows}, small_mask=small_mask)
             names = " and ".join(f"tiles.{name}" for name in strategies)
             reason = _extended_reason(reason, names, region, self.regions, num_dropped)
         return _GroupPlan(none, reason)
@@ -110,6 +114,29 @@ class _Planner:
         if strategy == "random_views":
             rows = replace(rows, training_only=np.arange(len(rows)) >= self.config.random_views_num)
         return self._usable(with_fields(rows, self.regions[region], self.config, size_l0=self.size_l0), num_dropped)
+
+    def _of_small_mask(self, strategies: tuple[Strategy, ...]) -> tuple[Strategy, TileRows, str]:
+        """What comes nearest to the tiles asked for, which tells more than tissue does, by which strategy, and why."""
+        if "component_box" in strategies:
+            return ("component_box", *self._largest_box())
+        if "window" in strategies:
+            return ("window", *self._fullest_windows())
+        return strategies[0], TileRows.none(), ""
+
+    def _fullest_windows(self) -> tuple[TileRows, str]:
+        """The windows with at least half as much of the mask as the fullest one."""
+        config = self.config.model_copy(update={"min_mask_ratio": 0.0})
+        request = replace(self.request, config=config)
+        boxes, ratios = strategy_boxes("window", self.regions.mask, request, size_l0=self.size_l0)
+        if ratios.max(initial=0.0) < _LEAST_RATIO:
+            return TileRows.none(), ""
+        fullest = ratios >= ratios.max() / 2
+        rows = TileRows.of_boxes(boxes[fullest], ratios[fullest], strategy="window", region="mask")
+        small_mask = (
+            f"its mask covers {ratios.max():.2g} of a tile at most (tiles.min_mask_ratio="
+            f"{self.config.min_mask_ratio:g}); {count(len(rows), 'tile')} with most of it taken"
+        )
+        return self._usable(with_fields(rows, self.regions.mask, config, size_l0=self.size_l0), {}), small_mask
 
     def _largest_box(self) -> tuple[TileRows, str]:
         """The largest box of the mask as a tile, which tells more than tissue does, and that it is below the least."""
@@ -122,11 +149,11 @@ class _Planner:
         rows = TileRows.of_boxes(boxes, ratios, strategy="component_box", region="mask")
         width, height = boxes[0, 2:].tolist()
         unit = "px of area" if config.component_box_min_by == "area" else "px of length"
-        small_box = (
+        small_mask = (
             f"no box of its mask has {config.component_box_min} {unit} (tiles.component_box_min); its largest, "
             f"{width} x {height} px, was taken"
         )
-        return self._usable(with_fields(rows, mask, config, size_l0=self.size_l0), {}), small_box
+        return self._usable(with_fields(rows, mask, config, size_l0=self.size_l0), {}), small_mask
 
     def _usable(self, rows: TileRows, num_dropped: dict[str, int]) -> TileRows:
         """Without blank and blurred places; a place is judged by its tile of scale 1."""

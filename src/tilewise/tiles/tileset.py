@@ -42,14 +42,14 @@ class TileSet:
         skipped: slide -> why it yields no tile.
         fallbacks: slide -> why its tiles were not cut by its mask.
         dropped: slide -> filter (`blank`, `blurred`, `near-duplicate`) -> tiles it took away.
-        small_boxes: slide -> that its tile is its mask's largest box, which is below `tiles.component_box_min`.
+        small_masks: slide -> that its mask is smaller than tiles ask for, and what was taken of it.
     """
 
     table: pd.DataFrame
     skipped: dict[str, str]
     fallbacks: dict[str, str]
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
-    small_boxes: dict[str, str] = field(default_factory=dict)
+    small_masks: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         of_slides = count(self.table["slide"].nunique(), "slide")
@@ -63,8 +63,8 @@ class TileSet:
         skipped = {name: plan.reason for name, plan in plans.items() if not len(plan.rows)}
         fallbacks = {name: plan.reason for name, plan in plans.items() if len(plan.rows) and plan.reason}
         dropped = {name: dict(plan.dropped) for name, plan in plans.items() if plan.dropped}
-        small_boxes = {name: plan.small_box for name, plan in plans.items() if len(plan.rows) and plan.small_box}
-        return cls(table.astype(_COLUMNS), skipped, fallbacks, dropped, small_boxes)
+        small_masks = {name: plan.small_mask for name, plan in plans.items() if len(plan.rows) and plan.small_mask}
+        return cls(table.astype(_COLUMNS), skipped, fallbacks, dropped, small_masks)
 
     def boxes(self) -> dict[str, Boxes]:
         """Slide -> boxes, int64 (N, 4) as x, y, width, height inside the slide, in the table's order."""
@@ -89,7 +89,7 @@ class TileSet:
 
     def write(self, path: Path, *, inputs: str) -> None:
         """Write the table; `inputs` is the digest of what it was made from."""
-        names = ("skipped", "fallbacks", "dropped", "small_boxes")
+        names = ("skipped", "fallbacks", "dropped", "small_masks")
         head = {name: getattr(self, name) for name in names} | {"inputs": inputs}
         write_table(path, self.table, schema=_SCHEMA, version=_VERSION, metadata=head)
 
@@ -104,9 +104,9 @@ class TileSet:
         if head["schema_version"] == 1:
             table = _from_version_1(table)
         dropped = {str(name): dict(num_by_filter) for name, num_by_filter in head.get("dropped", {}).items()}
-        small_boxes = _strings(head.get("small_boxes", {}))
+        small_masks = _strings(head.get("small_masks", {}))
         tiles = cls(
-            table.astype(_COLUMNS), _strings(head["skipped"]), _strings(head["fallbacks"]), dropped, small_boxes
+            table.astype(_COLUMNS), _strings(head["skipped"]), _strings(head["fallbacks"]), dropped, small_masks
         )
         return tiles, str(head["inputs"])
 

@@ -13,7 +13,7 @@ _AVERAGE_FAMILIES = frozenset(
     {"densenet", "efficientnet", "efficientnet_lite", "mobilenet_v1", "resnet", "swin", "xception"}
 )
 _AVERAGE_CARDS = frozenset({"simple_cnn"})
-_OF_FEATURES = ("engine", "precision", "batch_size", "threads")
+_OF_FEATURES = ("with_texture", "engine", "precision", "batch_size", "threads")
 
 
 def check_network(network: NetworkConfig, encoder: EncoderConfig) -> None:
