@@ -131,7 +131,7 @@ def test_a_cohort_without_masks_is_not_told_that_they_are_at_fault(facts: RunFac
 def test_a_mask_that_the_audit_let_pass_is_not_said_to_be_at_fault(facts: RunFacts, num: int, slides: str) -> None:
     small_masks = {f"s{number}": "small mask" for number in range(num)}
     (sentence,) = run_warnings(replace(facts, tiles=replace(facts.tiles, small_masks=small_masks)))
-    assert sentence.startswith(f"The mask of {slides} is smaller than tiles ask for")
+    assert sentence.startswith(f"On {slides} the mask is smaller than tiles ask for")
 
 
 def test_slides_without_a_tile_are_named_where_the_failures_do_not_name_them(facts: RunFacts) -> None:

@@ -238,8 +238,8 @@ def _listed(reasons: Mapping[str, int]) -> str:
 def _small_masks(facts: RunFacts) -> Iterator[str]:
     if num := len(facts.tiles.small_masks):
         yield (
-            f"The mask of {count(num, 'slide')} is smaller than tiles ask for (tiles.component_box_min, "
-            "tiles.min_mask_ratio): what comes nearest was taken there."
+            f"On {count(num, 'slide')} the mask is smaller than tiles ask for (tiles.component_box_min, "
+            "tiles.min_mask_ratio); what comes nearest was taken there."
         )
 
 

@@ -81,4 +81,7 @@ def _check_texture(config: EncoderConfig) -> None:
     asked += ["with_texture"] * config.with_texture
     asked += ["batch_size"] * (config.batch_size is not None)
     if asked:
-        raise UsageError(f"encoder texture: it is no network, so encoder.{' and encoder.'.join(asked)} mean nothing")
+        raise UsageError(
+            f"encoder texture: it is no network, so encoder.{' and encoder.'.join(asked)} mean nothing; drop what was "
+            "set, or take the recipe `texture` (--recipe texture)"
+        )
