@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory):
-    return tw.train(folder, tw.load_recipe("default", SETTINGS), out=tmp_path_factory.mktemp("runs") / "first")
+    return tw.train(folder, tw.load_recipe("texture", SETTINGS), out=tmp_path_factory.mktemp("runs") / "first")
 
 
 def test_a_cohort_is_short_in_print_and_a_table_with_thumbnails_in_a_notebook(folder, tmp_path):

@@ -16,7 +16,17 @@ from tilewise.cli.main import run
 
 pytestmark = pytest.mark.shared_cache
 
-SETTINGS = ["--set", "tiles.size_px=32", "--set", "tiles.stride_px=null", "--set", "folds.num_folds=3", "--quiet"]
+SETTINGS = [
+    "--recipe",
+    "texture",
+    "--set",
+    "tiles.size_px=32",
+    "--set",
+    "tiles.stride_px=null",
+    "--set",
+    "folds.num_folds=3",
+    "--quiet",
+]
 SETTINGS += ["--set", "training.epochs=3", "--workers", "1"]
 NUM_SLIDES = 12
 

@@ -25,7 +25,7 @@ COMMANDS = [
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     draw_cohort(home / "cohort", num_slides=12)
-    settings = [part for setting in SETTINGS for part in ("--set", setting)]
+    settings = ["--recipe", "texture", *(part for setting in SETTINGS for part in ("--set", setting))]
     assert run(["train", str(home / "cohort"), "--out", str(home / "run"), "--workers", "1", "--quiet", *settings]) == 0
     return home
 

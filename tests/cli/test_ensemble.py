@@ -16,7 +16,18 @@ def home(tmp_path_factory):
     draw_cohort(home / "cohort", num_slides=12)
     for name, size in (("a", 32), ("b", 48)):
         settings = [part for one in (*SETTINGS, f"tiles.size_px={size}") for part in ("--set", one)]
-        command = ["train", str(home / "cohort"), "--out", str(home / name), "--workers", "1", "--quiet", *settings]
+        command = [
+            "train",
+            str(home / "cohort"),
+            "--out",
+            str(home / name),
+            "--workers",
+            "1",
+            "--quiet",
+            "--recipe",
+            "texture",
+            *settings,
+        ]
         assert run(command) == 0
     return home
 

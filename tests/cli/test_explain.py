@@ -28,7 +28,7 @@ def home(tmp_path_factory):
         "head.attention_size=8",
         "training.epochs=20",
     ]
-    options = [part for setting in settings for part in ("--set", setting)]
+    options = ["--recipe", "texture", *(part for setting in settings for part in ("--set", setting))]
     out = str(home / "run")
     assert run(["train", str(home / "cohort"), "--out", out, "--workers", "1", "--quiet", *options]) == 0
     new = home / "new"

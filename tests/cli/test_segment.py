@@ -43,7 +43,19 @@ def test_masks_are_made_shown_and_trained_with(capfd, folder, tmp_path):
     assert mask.shape == (96, 128)
     assert (mask[24:72, 24:104] == 255).all()  # the drawn tissue
 
-    code, _, err = call(capfd, "train", out, "--out", tmp_path / "run", "--quiet", "--workers", 1, *settings(*SETTINGS))
+    code, _, err = call(
+        capfd,
+        "train",
+        out,
+        "--out",
+        tmp_path / "run",
+        "--quiet",
+        "--workers",
+        1,
+        "--recipe",
+        "texture",
+        *settings(*SETTINGS),
+    )
     assert code == 0, err
 
 

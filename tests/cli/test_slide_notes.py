@@ -48,7 +48,7 @@ def test_audit_counts_them_and_the_page_names_the_slides_also_those_that_are_dro
 
 
 def test_train_explain_and_predict_say_them_too(capfd, home, tmp_path):
-    command = ["train", home / "cohort", "--out", tmp_path / "run", *OPTIONS]
+    command = ["train", home / "cohort", "--out", tmp_path / "run", "--recipe", "texture", *OPTIONS]
     code, text, err = call(capfd, *command)
     assert code == 0, err
     assert f"3 slides: {ALPHA}" in text

@@ -230,5 +230,5 @@ def test_scores_and_predictions_aggregate_tiles_alike(runs):
     ],
 )
 def test_classes_are_weighed_as_in_training(settings, expected):
-    recipes = [load_recipe("default", [f"training.loss.class_weights={first}", *more]) for first, *more in settings]
+    recipes = [load_recipe("texture", [f"training.loss.class_weights={first}", *more]) for first, *more in settings]
     assert class_weighting(recipes) == expected

@@ -131,7 +131,7 @@ SETTINGS = [
 
 def test_without_offline_the_error_names_both_ways_out(cohort, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert command(["train", str(cohort), "--out", str(tmp_path / "run"), *SETTINGS]) == 2
+    assert command(["train", str(cohort), "--out", str(tmp_path / "run"), "--recipe", "texture", *SETTINGS]) == 2
     error = capsys.readouterr().err
     assert "put it into" in error
     assert "encoder.name=texture" in error
@@ -139,7 +139,7 @@ def test_without_offline_the_error_names_both_ways_out(cohort, tmp_path, monkeyp
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", sorted(set(packaged_recipes()) - {"default"}))
+@pytest.mark.parametrize("name", sorted(set(packaged_recipes()) - {"default", "fine-tune", "texture"}))
 def test_every_system_without_its_weights_says_what_to_do(name, cohort, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(EncoderUnavailable) as raised:
@@ -159,7 +159,17 @@ def test_a_frozen_system_runs_offline_on_texture(cohort, tmp_path):
 
 
 def test_a_substitution_is_said_first_and_stays_with_the_run(cohort, tmp_path, monkeypatch, capsys):
-    line = ["train", str(cohort), "--out", str(tmp_path / "run"), "--offline", "--quiet", *SETTINGS]
+    line = [
+        "train",
+        str(cohort),
+        "--out",
+        str(tmp_path / "run"),
+        "--offline",
+        "--quiet",
+        "--recipe",
+        "texture",
+        *SETTINGS,
+    ]
     assert command(line) == 0
     note = load_note(tmp_path / "run")
     assert "the weights of resnet18 are not on this machine" in note
@@ -175,7 +185,7 @@ def test_a_substitution_is_said_first_and_stays_with_the_run(cohort, tmp_path, m
     monkeypatch.setenv("TILEWISE_WEIGHTS", str(tmp_path / "weights"))
     settings = [one.removeprefix("--set=") for one in SETTINGS[:-1]]
     with pytest.raises(UsageError, match=r"recipe\.encoder\.name: 'texture' there, 'resnet18' here"):
-        api.train(cohort, load_recipe("default", settings), out=tmp_path / "run", offline=True)
+        api.train(cohort, load_recipe("texture", settings), out=tmp_path / "run", offline=True)
 
 
 def test_the_python_verb_warns_too(cohort, tmp_path, caplog):

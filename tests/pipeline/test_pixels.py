@@ -130,7 +130,19 @@ def test_a_run_that_was_killed_ends_with_the_same_predictions(home, tmp_path):
         "tiles.size_px=32", "tiles.stride_px=null", "folds.num_folds=3", "evaluation.num_resamples=100", *NETWORK,
         "training.epochs=12", "training.patience=never", "training.step.ema_decay=0.9", "augment.quarter_turn=0.5",
     )]  # fmt: skip
-    line = [sys.executable, "-m", "tilewise", "train", str(home / "cohort"), "--quiet", "--workers", "1", *settings]
+    line = [
+        sys.executable,
+        "-m",
+        "tilewise",
+        "train",
+        str(home / "cohort"),
+        "--quiet",
+        "--workers",
+        "1",
+        "--recipe",
+        "texture",
+        *settings,
+    ]
     subprocess.run([*line, "--out", str(tmp_path / "whole")], check=True, timeout=500)
     child = subprocess.Popen([*line, "--out", str(tmp_path / "killed")])
     state = tmp_path / "killed" / "folds" / "1"

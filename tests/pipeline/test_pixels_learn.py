@@ -15,7 +15,7 @@ FROM_SCRATCH = (
 
 
 def trained(tmp_path, name, *settings):
-    run = api.train(tmp_path / "cohort", load_recipe("default", (*FROM_SCRATCH, *settings)), out=tmp_path / name)
+    run = api.train(tmp_path / "cohort", load_recipe("texture", (*FROM_SCRATCH, *settings)), out=tmp_path / name)
     return run.evaluation
 
 

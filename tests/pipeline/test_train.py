@@ -195,7 +195,7 @@ def test_a_run_stopped_before_a_stage_ends_like_one_that_was_not(home, tmp_path,
 def test_the_command_line_and_python_make_the_same_run(home, tmp_path, monkeypatch):
     monkeypatch.setenv("TILEWISE_CACHE", str(home / "cache"))
     monkeypatch.chdir(home)
-    settings = [part for setting in (*SETTINGS, HOLDOUT) for part in ("--set", setting)]
+    settings = ["--recipe", "texture", *(part for setting in (*SETTINGS, HOLDOUT) for part in ("--set", setting))]
     assert command(["train", "cohort", "--out", str(tmp_path / "run"), "--workers", "1", "--quiet", *settings]) == 0
     library, line = contents(home / "run"), contents(tmp_path / "run")
     for name in SAME:

@@ -64,7 +64,7 @@ def test_every_variant_is_a_whole_run_on_the_same_folds(swept):
 def test_a_variant_is_what_the_recipe_gives_by_itself(cached, tmp_path):
     home, made = cached
     variant = made.table.rows[3]
-    recipe = api.load_recipe("default", (*SETTINGS, "head.dropout=0.5", "head.norm=batch"))
+    recipe = api.load_recipe("texture", (*SETTINGS, "head.dropout=0.5", "head.norm=batch"))
     alone = api.train(home / "cohort", recipe, out=tmp_path / "alone", workers=1)
     inside = Predictions.read(home / "sweep" / variant.run / "predictions.parquet").table
     assert alone.predictions.table.equals(inside)

@@ -147,5 +147,5 @@ def test_every_choice_trains_another_head_that_still_learns(cohort: Cohort, chan
 )
 def test_what_whole_slides_cannot_do_is_refused(settings: list[str], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        load_recipe("default", ["head.aggregate=attention", *settings])
-    assert load_recipe("default", ["head.aggregate=attention", "head.attention_size=64"]).head.attention_size == 64
+        load_recipe("texture", ["head.aggregate=attention", *settings])
+    assert load_recipe("texture", ["head.aggregate=attention", "head.attention_size=64"]).head.attention_size == 64

@@ -71,7 +71,7 @@ def test_what_would_have_no_effect_is_refused(values: dict[str, Any], message: s
 
 
 def test_a_recipe_says_never_and_comes_back_from_its_own_yaml() -> None:
-    recipe = load_recipe("default", ["training.patience=never", "training.mixup.level=features"])
+    recipe = load_recipe("texture", ["training.patience=never", "training.mixup.level=features"])
     assert recipe.training.epoch_config.patience is None
     assert TrainingConfig.model_validate(yaml.safe_load(recipe.to_yaml())["training"]) == recipe.training
 

@@ -306,11 +306,11 @@ def test_deviations_are_learnt_from_where_means_say_nothing() -> None:
 )
 def test_what_has_no_effect_is_refused(options: list[str], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        load_recipe("default", ["head.kind=lda", *options])
+        load_recipe("texture", ["head.kind=lda", *options])
 
 
 def test_what_has_an_effect_is_taken() -> None:
     options = ["head.kind=logistic", "training.select_by=metric", "training.loss.class_weights=sqrt"]
-    assert load_recipe("default", options).head.aggregator == "feature_mean"
-    assert load_recipe("default", ["head.kind=lda", "training.num_threads=2"]).head.aggregate is None
-    assert load_recipe("default").head.aggregator == "mean"
+    assert load_recipe("texture", options).head.aggregator == "feature_mean"
+    assert load_recipe("texture", ["head.kind=lda", "training.num_threads=2"]).head.aggregate is None
+    assert load_recipe("texture").head.aggregator == "mean"

@@ -120,10 +120,10 @@ def test_what_cannot_be_composed_is_refused_with_both_keys(cohort: Path, store: 
     with pytest.raises(UsageError, match=r"synthesis\.method=nobody"):
         train_network_fold(request(method="nobody", add="balance", share=1.0), store, out=tmp_path)
     with pytest.raises(RecipeError, match=r"`synthesis` has no effect with training.input=features"):
-        load_recipe("default", ["synthesis.method=texture"])
+        load_recipe("texture", ["synthesis.method=texture"])
     several = ("network.input=multi_scale", "network.num_fields=2", "tiles.field_scales=[1, 2]")
     with pytest.raises(
         RecipeError, match=r"synthesis\.method=texture knows one field of view, and network\.input=multi"
     ):
-        load_recipe("default", [*PIXELS, *several, "synthesis.method=texture"])
-    assert load_recipe("default", [*PIXELS, "synthesis.method=texture"]).synthesis.share == 1.0
+        load_recipe("texture", [*PIXELS, *several, "synthesis.method=texture"])
+    assert load_recipe("texture", [*PIXELS, "synthesis.method=texture"]).synthesis.share == 1.0
