@@ -59,7 +59,7 @@ def test_every_default_is_written_out():
 )
 def test_an_override_is_read_as_yaml(override, section, key, value):
     more = [] if "source" not in override else ["folds.num_folds=5"]
-    assert getattr(getattr(load_recipe("default", [*more, override]), section), key) == value
+    assert getattr(getattr(load_recipe("texture", [*more, override]), section), key) == value
 
 
 def test_the_last_override_of_a_key_wins():

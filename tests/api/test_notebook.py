@@ -80,7 +80,7 @@ def test_a_recipe_with_other_values_is_what_set_makes_of_it():
     recipe = tw.load_recipe("default")
     values = {"tiles.size_px": 256, "training.loss.class_weights": "sqrt", "tiles.stride_px": None}
     overrides = ["tiles.size_px=256", "training.loss.class_weights=sqrt", "tiles.stride_px=null"]
-    assert repr(recipe) == "<Recipe default: encoder texture, linear head, trains a head on features>"
+    assert repr(recipe) == "<Recipe default: encoder efficientnet_lite0, lda head, trains a head on features>"
     assert recipe.with_(**values) == tw.load_recipe("default", overrides) != recipe
     with pytest.raises(RecipeError, match=r"tiles\.sizepx: unknown key .did you mean 'size_px'"):
         recipe.with_(**{"tiles.sizepx": 256})

@@ -49,10 +49,11 @@ class HeadConfig(BaseModel):
         "out: of nine values the one that does best, by training.select_by, over five inner folds of the train part, "
         "which keep groups together.",
     )
-    refit: bool = Field(
-        False,
+    refit: bool | None = Field(
+        None,
         description="After validation was scored, fit the head again to train and validation together (kinds lda and "
-        "logistic). What the run's files say of validation is by the first fit; test is predicted by the second.",
+        "logistic). What the run's files say of validation is by the first fit; test is predicted by the second. "
+        "Left out: yes, with these kinds.",
     )
     aggregate: Aggregator | None = Field(
         None,
@@ -75,6 +76,11 @@ class HeadConfig(BaseModel):
     def aggregator(self) -> Aggregator:
         """`aggregate`, filled in where it was left out."""
         return self.aggregate or ("mean" if self.learns_in_epochs else "feature_mean")
+
+    @property
+    def refits(self) -> bool:
+        """`refit`, filled in where it was left out."""
+        return not self.learns_in_epochs if self.refit is None else self.refit
 
     @property
     def learns_in_epochs(self) -> bool:

@@ -20,8 +20,8 @@ from tilewise.training.fitted.choices import TRIED
 from tilewise.training.head import train_head
 
 Cohort = Callable[..., FeatureData]
-LDA, LOGISTIC = HeadConfig(kind="lda"), HeadConfig(kind="logistic")
-BOTH = HeadConfig(kind="lda", aggregate="feature_mean_and_deviation")
+LDA, LOGISTIC = HeadConfig(refit=False, kind="lda"), HeadConfig(refit=False, kind="logistic")
+BOTH = HeadConfig(refit=False, kind="lda", aggregate="feature_mean_and_deviation")
 KINDS = pytest.mark.parametrize("head", [LDA, LOGISTIC, BOTH], ids=["lda", "logistic", "deviations"])
 EMPTY = PartData.of({}, {})
 
@@ -54,7 +54,7 @@ def many_features(num_slides: int, *, num_features: int = 40, num_classes: int =
 @pytest.mark.parametrize("c", [0.01, 1.0])
 def test_logistic_is_a_pipeline_of_scikit_learn(cohort: Cohort, class_weights, balanced, c) -> None:
     data = cohort()
-    head = HeadConfig(kind="logistic", logistic_c=c)
+    head = HeadConfig(refit=False, kind="logistic", logistic_c=c)
     model, history = train_head(data, head, weighing(class_weights), seed=0)
     theirs = make_pipeline(
         StandardScaler(), LogisticRegression(C=c, class_weight=balanced, tol=1e-8, max_iter=5000)

@@ -53,7 +53,7 @@ def fit_head(
     validation, probabilities = data.validation, {}
     final = first = fit(data.train)
     loss, score = first.scores(validation, metric)
-    if head.refit and validation.num_slides:
+    if head.refits and validation.num_slides:
         rows_SC = first.probabilities(validation).tolist()
         probabilities = dict(zip(validation.slide_ids, rows_SC, strict=True))
         final = fit(data.train.joined(validation))
