@@ -15,7 +15,10 @@ from tilewise.sweep.variants import factor_columns, variants_of
 
 def test_factors_are_crossed_in_order():
     grid = Grid(
-        name="g", set={"training.epochs": 3}, factors={"head.dropout": [0.0, 0.5], "head.norm": ["none", "batch"]}
+        name="g",
+        recipe="texture",
+        set={"training.epochs": 3},
+        factors={"head.dropout": [0.0, 0.5], "head.norm": ["none", "batch"]},
     )
     variants = variants_of(grid)
     assert [variant.name for variant in variants] == [
@@ -35,7 +38,7 @@ def test_rows_of_the_same_recipe_are_one_variant():
         {"name": "b", "set": {}},
         {"name": "c", "set": {"head.norm": "batch"}},
     ]
-    grid = Grid.model_validate({"name": "g", "cumulative": True, "variants": rows})
+    grid = Grid.model_validate({"name": "g", "recipe": "texture", "cumulative": True, "variants": rows})
     variants = variants_of(grid)
     assert [(variant.name, variant.also) for variant in variants] == [("a", ("b",)), ("c", ())]
 
@@ -49,9 +52,11 @@ def test_levels_set_keys_that_belong_together():
 
 def test_cumulative_variants_keep_what_came_before():
     steps = [{"name": "a", "set": {"head.dropout": 0.1}}, {"name": "b", "set": {"head.norm": "batch"}}]
-    variants = variants_of(Grid.model_validate({"name": "g", "cumulative": True, "variants": steps}))
+    variants = variants_of(
+        Grid.model_validate({"name": "g", "recipe": "texture", "cumulative": True, "variants": steps})
+    )
     assert (variants[1].recipe.head.dropout, variants[1].recipe.head.norm) == (0.1, "batch")
-    alone = variants_of(Grid.model_validate({"name": "g", "variants": steps}))
+    alone = variants_of(Grid.model_validate({"name": "g", "recipe": "texture", "variants": steps}))
     assert alone[1].recipe.head.dropout == 0.0
 
 
@@ -63,7 +68,8 @@ def test_a_section_as_a_setting_has_a_column_for_each_key_that_differs():
 
 
 def test_settings_of_the_command_line_give_way_to_what_varies():
-    grid = Grid(name="g", factors={"head.dropout": [0.0, 0.5]}).over(None, ["head.dropout=0.9", "training.epochs=2"])
+    grid = Grid(name="g", recipe="texture", factors={"head.dropout": [0.0, 0.5]})
+    grid = grid.over(None, ["head.dropout=0.9", "training.epochs=2"])
     variants = variants_of(grid)
     assert [variant.recipe.head.dropout for variant in variants] == [0.0, 0.5]
     assert variants[0].recipe.training.epochs == 2
@@ -170,3 +176,9 @@ def test_offline_variants_do_without_weights_and_say_so():
     assert "resnet50" in variants[0].notes[0]
     assert variants[-1].notes == ()
     assert variants_of(load_grid("encoders-window"))[0].recipe.encoder.name == "resnet50"
+
+
+def test_the_grid_of_heads_starts_from_a_recipe_whose_head_is_fitted_at_once():
+    variants = variants_of(load_grid("heads").over(None, ["head.kind=lda", "head.refit=true"]))
+    assert [variant.recipe.head.kind for variant in variants] == ["linear"] * 4 + ["mlp"] * 8
+    assert "head.refit" not in factor_columns(variants)

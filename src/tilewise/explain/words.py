@@ -19,7 +19,7 @@ _HIRES_CAM = (
 _SCALE = "Values go up to the highest one on the slide: tiles of one slide can be compared, two slides cannot."
 _OF_SLIDE_VECTORS = {
     1: "These heads see the mean of a slide's features. The probability of a tile is what a slide would get that has "
-    "no other; tiles differ more than slides do, so that it is often near 0 or 1.",
+    "no other; tiles differ more than slides do, so that it may be far from that of the slide.",
     2: "These heads see the mean and the standard deviation of a slide's features. The probability of a tile is what "
     "a slide would get whose mean is this tile and whose deviations are those of the slide that is drawn: what the "
     "deviations say is the same on all of its tiles, and where in the slide it comes from is not drawn.",
