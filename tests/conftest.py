@@ -16,6 +16,11 @@ settings.load_profile("tilewise")
 _MISSING = "the real slides are not there; set TILEWISE_DATA to their folder"
 
 
+def pytest_configure() -> None:
+    """Small tensors are fastest on one thread, above all beside other tests; before numpy and torch are imported."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The folder of real slides; tests that need it are skipped, and counted, where it is absent."""

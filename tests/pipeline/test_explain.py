@@ -24,13 +24,14 @@ INPUTS = [
 def test_networks_are_explained_as_they_predict(tmp_path, settings):
     draw_cohort(tmp_path / "cohort", num_slides=12)
     train(tmp_path / "cohort", tmp_path / "run", *NETWORK, "training.epochs=3", *settings)
+    new = draw_cohort(tmp_path / "new", num_slides=3)
     config = ExplainConfig(limit=2)
-    prediction = api.explain(tmp_path / "run", tmp_path / "cohort", out=tmp_path / "maps", config=config, workers=1)
+    prediction = api.explain(tmp_path / "run", new, out=tmp_path / "maps", config=config, workers=1)
     assert list(prediction.pictures) == ["img_0000.png", "img_0001.png"]
     assert prediction.failures == ()
     with prediction.table.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    table = api.predict(tmp_path / "run", tmp_path / "cohort", workers=1).table.set_index("slide")
+    table = api.predict(tmp_path / "run", new, workers=1).table.set_index("slide")
     for name, drawn in prediction.drawn.items():
         bags = [row for row in rows if row["slide"] == name]
         assert len(bags) == table.loc[name, "num_tiles"]

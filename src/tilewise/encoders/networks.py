@@ -20,7 +20,7 @@ class _Undrawn(TorchFunctionMode):
 
     _DRAWING = frozenset({
         nn.init.kaiming_normal_, nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_,
-        torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.erfinv_,
+        torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.erfinv_, torch.Tensor.clamp_,
     })  # fmt: skip
 
     def __torch_function__(
