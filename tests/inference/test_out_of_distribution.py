@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.inference.test_classifier import member
+from tests.inference.bundle_of import member
 from tilewise.extraction.bag import FeatureBag
 from tilewise.inference.out_of_distribution import ReferenceDistribution, distance
 from tilewise.models import FoldModel, Standardisation

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.ensemble.made import make_folds
-from tests.inference.test_classifier import member
+from tests.inference.bundle_of import member
 from tilewise.extraction.bag import FeatureBag
 from tilewise.inference.out_of_distribution import distance
 from tilewise.pipeline.reference_distribution import fit_reference_distribution
