@@ -10,6 +10,8 @@ from tests.drawn import draw_cohort, draw_slide, recipe
 from tilewise import api
 from tilewise.errors import ArgumentError
 
+pytestmark = pytest.mark.shared_cache
+
 AUDIT_AGAIN = "tilewise.pipeline.shared_stages.audit_cohort"
 
 

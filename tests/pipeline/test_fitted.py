@@ -15,6 +15,8 @@ from tilewise.explain.config import ExplainConfig
 from tilewise.reporting.gather import gather
 from tilewise.run_folder import RunFolder
 
+pytestmark = pytest.mark.shared_cache
+
 FILES = ("predictions.parquet", "evaluation.json", "model/classifier.json", "folds/0/model.json", "folds/0/history.csv")
 LDA = ("head.kind=lda", "head.refit=false", "training.epochs=null")
 LOGISTIC = ("head.kind=logistic", "training.epochs=null", "head.aggregate=feature_mean_and_deviation")
@@ -24,11 +26,9 @@ LOGISTIC = ("head.kind=logistic", "training.epochs=null", "head.aggregate=featur
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     draw_cohort(home / "cohort", num_slides=18)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TILEWISE_CACHE", str(home / "cache"))
-        train(home / "cohort", home / "lda", *LDA)
-        train(home / "cohort", home / "logistic", *LOGISTIC)
-        yield home
+    train(home / "cohort", home / "lda", *LDA)
+    train(home / "cohort", home / "logistic", *LOGISTIC)
+    return home
 
 
 @pytest.mark.parametrize(("kind", "settings"), [("lda", LDA), ("logistic", LOGISTIC)])
