@@ -61,5 +61,8 @@ def test_what_has_no_features_is_refused(folder):
         tw.features(folder, recipe("training.input=tiles", "encoder.name=resnet18", "encoder.init=random"))
     with pytest.raises(UsageError, match=r"stain.target=median follows from the train part of a fold"):
         tw.features(folder, recipe("stain.method=macenko", "stain.target=median"))
+    of_slides = recipe("head.aggregate=feature_mean", "features.context=outside")
+    with pytest.raises(UsageError, match=r"features.context and .* describe slides, and bags hold tiles"):
+        tw.features(folder, of_slides)
     with pytest.raises(ArgumentError, match=r"audit.ink=repair, the recipe has drop"):
         tw.features(tw.audit(folder), recipe("audit.ink=drop"))

@@ -11,7 +11,7 @@ import pytest
 from tests.pipeline.conftest import train
 from tilewise import api
 from tilewise.cohort import Cohort
-from tilewise.errors import RecipeError
+from tilewise.errors import RecipeError, UsageError
 from tilewise.explain.config import ExplainConfig
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.recipe import load_recipe
@@ -120,10 +120,11 @@ def test_maps_are_drawn_of_the_tiles_inside(home, tmp_path):
     assert "What stands beside the tiles" in result.page.read_text("utf-8")
 
 
-def test_features_of_a_cohort_are_those_of_its_tiles(home):
-    features = api.features(
-        home / "cohort", load_recipe("default", ["tiles.size_px=32", "tiles.stride_px=null", *CONTEXT])
-    )
+def test_features_of_a_cohort_are_those_of_its_tiles_alone(home):
+    recipe = load_recipe("texture", ["tiles.size_px=32", "tiles.stride_px=null", *CONTEXT])
+    with pytest.raises(UsageError, match="describe slides, and bags hold tiles; leave them out"):
+        api.features(home / "cohort", recipe)
+    features = api.features(home / "cohort", recipe.with_(**{"features.context": None, "features.context_shape": None}))
     assert {bag.shape[1] for bag in features.bags} == {
         ClassifierBundle.load(home / "run/model").members[0].num_features
     }

@@ -115,7 +115,8 @@ def features(
         offline: never reach for the network; the recipe is changed as in `train`.
 
     Raises:
-        UsageError: the recipe trains networks on pixels, its features follow from folds, or the cohort cannot be used.
+        UsageError: the recipe trains networks on pixels, its features follow from folds or are of whole slides, or the
+            cohort cannot be used.
         NoTiles: not one slide yields a tile.
 
     Example:

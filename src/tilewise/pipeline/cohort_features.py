@@ -57,15 +57,19 @@ def cohort_features(recipe: Recipe, shared: SharedStages) -> CohortFeatures:
     """Audit, cut and encode slides as `train` does, through the same cache.
 
     Raises:
-        UsageError: the recipe trains networks on pixels, or its features follow from folds; the cohort cannot be used.
+        UsageError: the recipe trains networks on pixels, its features follow from folds or are of whole slides, or the
+            cohort cannot be used.
         NoTiles: not one slide yields a tile.
     """
     if recipe.training.input != "features":
         raise UsageError("training.input=tiles: networks take pixels, and there are no features; set it to features")
     if recipe.stain.target == "median":
         raise UsageError("stain.target=median follows from the train part of a fold; set it to standard or a file")
-    # Bags hold tiles; what stands beside them is of slides.
-    recipe = recipe.with_(**{"features.context": None, "features.context_shape": None})
+    if recipe.features.has_context:
+        raise UsageError(
+            "features.context and features.context_shape describe slides, and bags hold tiles; leave them out with "
+            'recipe.with_(**{"features.context": None, "features.context_shape": None})'
+        )
     targets = () if recipe.stain.method == "none" else (choose_target(recipe.stain),)
     encoder, _ = shared.encoder(recipe)
     masked = shared.audit(recipe.audit)
