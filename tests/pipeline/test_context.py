@@ -141,4 +141,4 @@ def test_features_of_a_cohort_are_those_of_its_tiles_alone(home):
 )
 def test_what_cannot_be_asked_is_refused(options, message):
     with pytest.raises(RecipeError, match=message):
-        load_recipe("default", options)
+        load_recipe("texture", options)
