@@ -31,12 +31,12 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from tilewise.folds import FoldItem, FoldsConfig, make_folds
 from tilewise.models import HeadConfig
-from tilewise.models.aggregate import aggregate_mean
-from tilewise.trainer import class_weights
+from tilewise.models.aggregate_tiles import aggregate_mean
 from tilewise.training import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
-from tilewise.training.sample_weights import slide_shares
+from tilewise.training.tile_weights import tile_weights
+from tilewise.training_loop import inverse_frequency_weights
 
 DATA = Path(os.environ.get("TILEWISE_DATA", "../shared/data"))
 SEEDS = (0, 1, 2)
@@ -106,7 +106,7 @@ def by_select(data: FeatureData, test: PartData) -> NDArray[np.float64]:
         tiles = model.predict_proba((part.features_ND - mean) / spread)
         return aggregate_mean(tiles, part.tile_slide_N, part.num_slides)[0]
 
-    weight_C = class_weights(np.bincount(data.train.labels_S), "inverse")
+    weight_C = inverse_frequency_weights(np.bincount(data.train.labels_S), "inverse")
 
     def loss(model: LogisticRegression) -> float:
         truth = data.validation.labels_S
@@ -140,8 +140,8 @@ def cross_validated(data: FeatureData, test: PartData) -> NDArray[np.float64]:
 def prepared(part: PartData, num_classes: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
     labels = part.labels_S[part.tile_slide_N]
     weights = (
-        slide_shares(part, "slide")
-        * class_weights(np.bincount(part.labels_S, minlength=num_classes), "inverse")[labels]
+        tile_weights(part, "slide")
+        * inverse_frequency_weights(np.bincount(part.labels_S, minlength=num_classes), "inverse")[labels]
     )
     return part.features_ND.astype(np.float64), labels, weights / weights.mean()
 

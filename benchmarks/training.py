@@ -52,17 +52,17 @@ from tilewise.models.networks import NetworkConfig, TileBatch, TileNetwork, buil
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.tile_cohort import tile_cohort
 from tilewise.torchvision_repair import import_torchvision
-from tilewise.trainer import Record, build_optimizer
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
-from tilewise.training.networks.data import PixelData, PixelPart
+from tilewise.training.networks.data import PixelData, TilePart
 from tilewise.training.networks.engine import training_threads
 from tilewise.training.networks.objective import NetworkObjective, NetworkTraining
 from tilewise.training.networks.train import train_network
 from tilewise.training.networks.views import DrawnViews
 from tilewise.training.networks.worker import Worker
+from tilewise.training_loop import Record, build_optimizer
 
 AUGMENT = AugmentConfig.model_validate(
     {"horizontal_flip": 0.5, "vertical_flip": 0.5, "quarter_turn": 0.75, "color": {"probability": 1.0}}
@@ -130,7 +130,7 @@ def training_of(options: argparse.Namespace, **more: Any) -> TrainingConfig:
     return TrainingConfig.model_validate(values)
 
 
-def save_patches(part: PixelPart, folder: Path) -> None:
+def save_patches(part: TilePart, folder: Path) -> None:
     images = part.batch(np.arange(len(part))).images_BSCHW[:, 0].permute(0, 2, 3, 1).numpy()
     labels = part.slide_data.labels_S[part.slide_data.tile_slide_N]
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
@@ -194,7 +194,7 @@ def loops(options: argparse.Namespace, folder: Path) -> None:
     decoding = time.perf_counter() - start
     names = store.slide_ids
     data = PixelData(
-        ("A", "B"), PixelPart.of(store, names, labels, scored=False), PixelPart.of(store, (), labels, scored=True)
+        ("A", "B"), TilePart.of(store, names, labels, scored=False), TilePart.of(store, (), labels, scored=True)
     )
     save_patches(data.train, folder / "patches")
     config = training_of(options)
@@ -204,7 +204,7 @@ def loops(options: argparse.Namespace, folder: Path) -> None:
     first = PartData(
         slide_data.slide_ids, slide_data.labels_S, slide_data.features_ND[:num], slide_data.tile_slide_N[:num]
     )
-    data = PixelData(("A", "B"), PixelPart(first, data.train.tiles, data.train.place_N[:num]), data.validation)
+    data = PixelData(("A", "B"), TilePart(first, data.train.tiles, data.train.place_N[:num]), data.validation)
     with training_threads(find_device(config.engine.device, config.step.precision), config) as num_threads:
         deterministic = torch.are_deterministic_algorithms_enabled()
         rounds = {
@@ -267,8 +267,8 @@ def cached(options: argparse.Namespace, folder: Path) -> None:
     store.fill()
     data = PixelData(
         ("A", "B"),
-        PixelPart.of(store, train, labels, scored=False),
-        PixelPart.of(store, validation, labels, scored=True),
+        TilePart.of(store, train, labels, scored=False),
+        TilePart.of(store, validation, labels, scored=True),
     )
     trained, _ = train_network(network, data, training_of(options, **shared), seed=0)
     found_SC = predict_slides([trained], store, test).probabilities_MSC[0]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tilewise.evaluation.evaluation import Evaluation
     from tilewise.evaluation.interval import Estimate
     from tilewise.inference.predictions import Predictions
-    from tilewise.pipeline.run import Run
+    from tilewise.pipeline.finished_run import Run
     from tilewise.recipe import Recipe
 
 __all__ = [
@@ -77,7 +77,7 @@ _HOMES = {
     "Evaluation": "tilewise.evaluation.evaluation",
     "Predictions": "tilewise.inference.predictions",
     "Recipe": "tilewise.recipe",
-    "Run": "tilewise.pipeline.run",
+    "Run": "tilewise.pipeline.finished_run",
     "Slide": "tilewise.cohort",
     "SlideClassifier": "tilewise.api.estimator",
 }

@@ -220,7 +220,7 @@ def test_what_was_repaired_is_another_slide_for_the_stages_after(inked, monkeypa
     assert repaired.slides[0].content != unrepaired.slides[0].content
     assert repaired.slides[2] == unrepaired.slides[2]
     assert audit_cohort(cohort, AuditConfig(ink="drop"), AuditOptions(workers=1)).dropped == ("img_0000.png",)
-    monkeypatch.setattr(repairs, "repair", None)  # the second time the cache has it
+    monkeypatch.setattr(repairs, "remove_ink", None)  # the second time the cache has it
     assert audit_cohort(cohort, AuditConfig(), AuditOptions(workers=1)) == repaired
 
 

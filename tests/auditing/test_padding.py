@@ -7,7 +7,7 @@ import pytest
 from tests.auditing.slide_facts import findings_of
 from tilewise.auditing.copies import find_pairs
 from tilewise.auditing.facts import FactsRequest, measure_slide
-from tilewise.auditing.ink import repair
+from tilewise.auditing.ink import remove_ink
 from tilewise.cohort import Slide
 from tilewise.stain import fit_picture
 
@@ -80,7 +80,7 @@ def test_ink_in_a_framed_slide_is_found_where_it_is_and_the_frame_stays(tmp_path
     assert abs(spot.x + spot.width / 2 - 200) < 6
     assert abs(spot.y + spot.height / 2 - 160) < 6
     assert [(item.kind, item.proposal) for item in findings] == [("ink", "repair")]
-    repaired = repair(framed(rgb), None)
+    repaired = remove_ink(framed(rgb), None)
     assert repaired.ink[60:-60, 60:-60][truth > 0].all()
     assert (repaired.rgb[:55] == 0).all()
     np.testing.assert_array_equal(repaired.rgb[~repaired.ink], framed(rgb)[~repaired.ink])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tilewise.encoders import find_card
 from tilewise.encoders.conversions import convert, read_by_timm, strip_prefix, unwrap
-from tilewise.encoders.locate import packaged_weights
+from tilewise.encoders.find_weights import packaged_weights
 from tilewise.encoders.networks import create_network
 from tilewise.torchvision_repair import import_timm
 

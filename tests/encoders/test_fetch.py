@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tilewise.encoders import EncoderConfig, fetch_weights, find_card
-from tilewise.encoders.locate import find_weights
+from tilewise.encoders.find_weights import find_weights
 from tilewise.errors import EncoderUnavailable, LicenceNotAccepted
 from tilewise.store import cache_dir
 

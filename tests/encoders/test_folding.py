@@ -11,11 +11,11 @@ from torch import nn
 
 from tilewise.encoders import find_card
 from tilewise.encoders.card import EncoderCard
+from tilewise.encoders.find_weights import packaged_weights
 from tilewise.encoders.folding import fold_batch_norms
-from tilewise.encoders.locate import packaged_weights
+from tilewise.encoders.load_weights import load_weights
 from tilewise.encoders.networks import create_network
 from tilewise.encoders.pooling import remove_unused
-from tilewise.encoders.weights import load_weights
 from tilewise.models.networks.network import sized
 
 

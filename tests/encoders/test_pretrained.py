@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from tilewise.compute import computes_bfloat16
 from tilewise.encoders import EncoderConfig, build_encoder, find_card
 from tilewise.encoders.conversions import convert
-from tilewise.encoders.locate import packaged_weights
+from tilewise.encoders.find_weights import packaged_weights
 
 data = pytest.importorskip("skimage.data")
 

@@ -9,8 +9,8 @@ import sklearn.metrics as reference
 
 from tests.evaluation.conftest import CLASSES, MakeTable
 from tilewise.errors import ArtifactError
-from tilewise.evaluation.baselines import commonest_predictions
 from tilewise.evaluation.config import EvaluationConfig
+from tilewise.evaluation.guessing import commonest_predictions
 from tilewise.evaluation.interval import Estimate
 from tilewise.evaluation.resample import METRICS, draw_weights, statistics
 from tilewise.evaluation.results import ConfusionMatrix, Scores

@@ -13,7 +13,7 @@ import torch
 from tests.models.networks import made
 from tests.models.networks.made import FAMILIES, cnn, draw_batch, overfit, small_network
 from tilewise.errors import UsageError
-from tilewise.explain.grad_cam import ClassActivation, import_grad_cam
+from tilewise.explain.grad_cam import GradCam, import_grad_cam
 from tilewise.explain.layers import spatial_layer
 from tilewise.models.networks import NetworkModel, TileBatch, TileNetwork
 
@@ -57,7 +57,7 @@ def test_the_maps_are_those_worked_out_by_hand() -> None:
     height, width = features_BCHW.shape[2:]
     for index in (0, 1):
         expected = np.einsum("c,bchw->bhw", weights_KC[index] / (height * width), features_BCHW)
-        maps = ClassActivation(NetworkModel.of(network, ("A", "B"))).maps(batch, index)
+        maps = GradCam(NetworkModel.of(network, ("A", "B"))).maps(batch, index)
         assert maps.shape == (5, 4, 4)
         np.testing.assert_allclose(maps, np.maximum(expected, 0), rtol=1e-4, atol=1e-7)
         assert maps.max() > 0
@@ -78,7 +78,7 @@ def test_what_decides_the_class_is_the_brightest(
         network = build(pooling=pooling, seed=seed)
         batch, labels, corners = squares(network.card.input_px)
         assert overfit(network, batch, labels, 120, rate) < 0.1
-        maps = ClassActivation(NetworkModel.of(network.eval(), ("A", "B"))).maps(batch, 1)
+        maps = GradCam(NetworkModel.of(network.eval(), ("A", "B"))).maps(batch, 1)
         height, width = maps.shape[1:]
         for one, label, corner in zip(maps, labels.tolist(), corners, strict=True):
             if label:
@@ -112,7 +112,7 @@ def test_every_family_has_a_layer_that_knows_places(family: str, pooling: dict[s
     assert grid.shape[2] == grid.shape[3]
     (gradient,) = torch.autograd.grad(logits[:, 0].sum(), heard[0])
     assert reshape(gradient).abs().sum() > 0
-    maps = ClassActivation(model_of(small_network(family, **pooling))).maps(batch, 0)
+    maps = GradCam(model_of(small_network(family, **pooling))).maps(batch, 0)
     assert maps.shape == (3, *grid.shape[2:])
 
 
@@ -145,7 +145,7 @@ def test_tokens_stand_where_they_were_cut() -> None:
 def test_of_several_inputs_the_tile_itself_is_explained(config: dict[str, Any]) -> None:
     one = model_of(cnn(**config))
     batch = draw_batch(20, num_fields=config.get("num_fields", 1))  # more than one pass
-    grad_cam = ClassActivation(one)
+    grad_cam = GradCam(one)
     maps = grad_cam.maps(batch, 1)
     assert maps.shape == (20, 4, 4)
     assert maps.max() > 0
@@ -163,14 +163,14 @@ def test_of_several_inputs_the_tile_itself_is_explained(config: dict[str, Any]) 
 def test_other_weights_draw_other_maps() -> None:
     """After Adebayo et al., NeurIPS 2018: a map that does not depend on the network explains nothing of it."""
     batch = draw_batch(6)
-    one, other = (ClassActivation(model_of(cnn(seed=seed))).maps(batch, 1).ravel() for seed in (0, 1))
+    one, other = (GradCam(model_of(cnn(seed=seed))).maps(batch, 1).ravel() for seed in (0, 1))
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.5
 
 
 def test_asking_leaves_the_model_as_it_was_and_gives_the_same_again() -> None:
     one, batch = model_of(cnn()), draw_batch(4)
     before = one.predict_tiles(batch).tobytes()
-    grad_cam = ClassActivation(one)
+    grad_cam = GradCam(one)
     with torch.inference_mode():
         first = grad_cam.maps(batch, 0)
     assert grad_cam.maps(batch, 0).tobytes() == first.tobytes()
@@ -179,7 +179,7 @@ def test_asking_leaves_the_model_as_it_was_and_gives_the_same_again() -> None:
 
 @pytest.mark.parametrize(("num_tiles", "sizes"), [(1, [1]), (3, [4]), (18, [16, 2])])
 def test_a_call_is_no_larger_than_the_slide_needs(num_tiles: int, sizes: list[int]) -> None:
-    grad_cam, batch_sizes = ClassActivation(model_of(cnn())), []
+    grad_cam, batch_sizes = GradCam(model_of(cnn())), []
     grad_cam._network.register_forward_pre_hook(lambda _, inputs: batch_sizes.append(len(inputs[0])))
     assert len(grad_cam.maps(draw_batch(num_tiles), 1)) == num_tiles
     assert batch_sizes == sizes

@@ -8,7 +8,7 @@ from tests.inference.bundle_of import bags, classifier, member
 from tilewise.errors import ArtifactError
 from tilewise.inference.classifier import ClassifierBundle, predict_bags, read_weights, stack
 from tilewise.inference.combiner import WeightedMean
-from tilewise.inference.ensemble import EnsembleClassifier
+from tilewise.inference.load_classifier import EnsembleClassifier
 from tilewise.inference.out_of_distribution import ReferenceDistribution
 from tilewise.stain import STANDARD
 

@@ -13,7 +13,7 @@ from tilewise.cohort import Cohort
 from tilewise.ensemble.methods import METHODS
 from tilewise.errors import ArtifactError, UsageError
 from tilewise.folds import Folds
-from tilewise.inference.ensemble import load_classifier
+from tilewise.inference.load_classifier import load_classifier
 from tilewise.inference.predictions import Predictions
 from tilewise.pipeline.ensemble import class_weighting
 from tilewise.recipe import load_recipe

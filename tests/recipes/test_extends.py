@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from tilewise.errors import RecipeError
 from tilewise.recipe import Recipe, load_recipe, packaged_recipes, resolve_recipe
-from tilewise.recipe.layers import Layers
+from tilewise.recipe.merge import MergedRecipe
 from tilewise.recipe.sources import RecipeFile
 
 
@@ -50,9 +50,9 @@ SECTIONS = st.dictionaries(KEYS, st.recursive(VALUES, lambda below: st.dictionar
 
 @given(st.lists(SECTIONS, max_size=4))
 def test_layers_are_what_they_are_one_over_the_other_and_every_value_has_an_origin(layers):
-    made, wanted = Layers(), {}
+    made, wanted = MergedRecipe(), {}
     for number, data in enumerate(layers):
-        made.lay(RecipeFile(str(number), data, None, None))
+        made.merge(RecipeFile(str(number), data, None, None))
         wanted = over(wanted, data)
     assert made.data == wanted
     assert set(made.origins) == set(leaves(made.data))

@@ -14,11 +14,11 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score, roc
 
 from tilewise.errors import TrainingError
 from tilewise.models import FoldModel, HeadConfig
-from tilewise.trainer import class_weights
-from tilewise.trainer.config import LossConfig
 from tilewise.training import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
+from tilewise.training_loop import inverse_frequency_weights
+from tilewise.training_loop.config import LossConfig
 
 Cohort = Callable[..., FeatureData]
 LINEAR = HeadConfig()
@@ -160,7 +160,7 @@ def test_converges_to_weighted_softmax_regression(cohort: Cohort, weight: str, w
     reference = LogisticRegression(C=1e6, max_iter=2000).fit(
         model.standardisation.apply(train.features_ND),
         labels,
-        sample_weight=shares * class_weights(counts, weighting)[labels],
+        sample_weight=shares * inverse_frequency_weights(counts, weighting)[labels],
     )
     expected = reference.predict_proba(model.standardisation.apply(train.features_ND))
     np.testing.assert_allclose(model.predict_tiles(train.features_ND), expected, atol=0.01)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise.api.catalogue import accept_licence, encoder, encoders, fetch_weights
 from tilewise.api.finished import evaluate, report, verify
-from tilewise.api.learn import ensemble, explain, features, predict, sweep, train
 from tilewise.api.slides import audit, segment, similar, synth, tiles
+from tilewise.api.train_and_predict import ensemble, explain, features, predict, sweep, train
 from tilewise.recipe import load_recipe, packaged_recipes, recipe_schema, resolve_recipe
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tilewise.execution import Failure
     from tilewise.explain.config import ExplainConfig
     from tilewise.inference.classifier import ClassifierBundle
-    from tilewise.inference.ensemble import EnsembleClassifier
+    from tilewise.inference.load_classifier import EnsembleClassifier
     from tilewise.models import HeadConfig
     from tilewise.pipeline.cohort_features import CohortFeatures
     from tilewise.pipeline.explain import ExplainResult
@@ -128,7 +128,7 @@ _HOMES = {
     "FetchedWeights": "tilewise.encoders.fetch",
     "ExplainConfig": "tilewise.explain.config",
     "ClassifierBundle": "tilewise.inference.classifier",
-    "EnsembleClassifier": "tilewise.inference.ensemble",
+    "EnsembleClassifier": "tilewise.inference.load_classifier",
     "HeadConfig": "tilewise.models",
     "CohortFeatures": "tilewise.pipeline.cohort_features",
     "ExplainResult": "tilewise.pipeline.explain",

@@ -32,7 +32,7 @@ def encoder(name: str) -> dict[str, Any]:
         'Apache-2.0'
     """
     from tilewise.encoders import encoder_table, find_card, licence_text
-    from tilewise.encoders.locate import weights_folders
+    from tilewise.encoders.find_weights import weights_folders
 
     card = find_card(name)
     row = next(row for row in encoder_table() if row["name"] == card.name)

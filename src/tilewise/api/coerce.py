@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tilewise.auditing.config import AuditConfig
     from tilewise.cohort import Cohort
     from tilewise.cohort.slide import Purpose
-    from tilewise.pipeline.run import Run
+    from tilewise.pipeline.finished_run import Run
     from tilewise.pipeline.shared_stages import Resources, SharedStages
 
 Parameters = ParamSpec("Parameters")
@@ -104,7 +104,7 @@ def to_stages(
 
 def to_folder(run: Run | RunFolder | Path | str) -> RunFolder:
     """The folder of a run."""
-    from tilewise.pipeline.run import Run
+    from tilewise.pipeline.finished_run import Run
 
     if isinstance(run, Run | RunFolder):
         return run.folder if isinstance(run, Run) else run

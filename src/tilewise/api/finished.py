@@ -9,7 +9,7 @@ from tilewise.api.coerce import checked, to_folder, to_path
 
 if TYPE_CHECKING:
     from tilewise.evaluation.evaluation import Evaluation
-    from tilewise.pipeline.run import Run
+    from tilewise.pipeline.finished_run import Run
     from tilewise.store import Damage
 
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from tilewise.auditing.ink import before_after, repair
+from tilewise.auditing.ink import before_after, remove_ink
 from tilewise.cohort import Slide, read_scaled_mask
 from tilewise.errors import ArtifactError
 from tilewise.slides import read_image
@@ -106,9 +106,9 @@ def repair_slide(request: RepairRequest) -> RepairedSlide:
     with cache_writes():
         if request.ink:
             rgb = read_image(request.slide.path, max_pixels=request.size.area)
-            repaired = repair(rgb, mask)
+            repaired = remove_ink(rgb, mask)
             # Nothing ever learns from painted tissue: it is for the eye alone.
-            display = repair(rgb, mask, inpaint=True) if request.inpaint else repaired
+            display = remove_ink(rgb, mask, inpaint=True) if request.inpaint else repaired
             mask, lost = repaired.mask, repaired.tissue_lost
             pictures["slide.png"] = encode_png(repaired.rgb)
             pictures["before_after.png"] = encode_png(before_after(rgb, display))

@@ -7,8 +7,8 @@ from tilewise.encoders.base import Encoder
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.catalogue import find_card
 from tilewise.encoders.config import EncoderConfig
+from tilewise.encoders.find_weights import find_weights
 from tilewise.encoders.licences import check_licence
-from tilewise.encoders.locate import find_weights
 from tilewise.errors import EncoderUnavailable, UsageError
 from tilewise.store import digest_file
 
@@ -54,11 +54,11 @@ def _build_network_encoder(card: EncoderCard, config: EncoderConfig, *, offline:
         path = find_weights(card, config, offline=offline)
     prepare_runtime()
 
+    from tilewise.encoders.load_weights import load_weights
     from tilewise.encoders.network_encoder import NetworkEncoder
     from tilewise.encoders.networks import create_network
     from tilewise.encoders.plan import make_plan
     from tilewise.encoders.pooling import remove_unused
-    from tilewise.encoders.weights import load_weights
 
     plan = make_plan(card, config)
     network = create_network(card, seed=seed if path is None else None)

@@ -8,8 +8,8 @@ from typing import Literal
 
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.config import EncoderConfig
+from tilewise.encoders.find_weights import check_digest, find_weights, local_weights, packaged_weights, sha256_of
 from tilewise.encoders.licences import check_licence
-from tilewise.encoders.locate import check_digest, find_weights, local_weights, packaged_weights, sha256_of
 
 WeightsStatus = Literal["computed", "installed", "here", "fetched"]
 

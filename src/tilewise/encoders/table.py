@@ -7,8 +7,8 @@ from typing import Any
 
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.catalogue import cards
+from tilewise.encoders.find_weights import local_weights
 from tilewise.encoders.licences import licence_needed
-from tilewise.encoders.locate import local_weights
 
 
 def encoder_table() -> list[dict[str, Any]]:

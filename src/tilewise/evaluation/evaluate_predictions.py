@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tilewise.errors import ArtifactError
-from tilewise.evaluation.baselines import ClassCounts
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.evaluation import Evaluation
+from tilewise.evaluation.guessing import ClassCounts
 from tilewise.evaluation.losses import highest_losses
 from tilewise.evaluation.resample import METRICS
 from tilewise.evaluation.results import FoldMean, Scores

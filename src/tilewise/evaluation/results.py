@@ -66,7 +66,7 @@ class Baselines:
 
     Attributes:
         commonest: always the commonest class of the training slides.
-        random: every class equally often; `low` and `high` are a range of guessers, see `baselines.uniform`.
+        random: every class equally often; `low` and `high` are a range of guessers, see `guessing.uniform`.
     """
 
     commonest: Metrics

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tilewise.evaluation import baselines
+from tilewise.evaluation import guessing
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.interval import Estimate, exact_limit, score_interval
 from tilewise.evaluation.resample import CLASS_METRICS, METRICS, Statistics, draw_weights, statistics
@@ -24,7 +24,7 @@ def score(
     config: EvaluationConfig,
     *,
     seed: tuple[int, ...],
-    training_counts: Mapping[int, baselines.ClassCounts] | None = None,
+    training_counts: Mapping[int, guessing.ClassCounts] | None = None,
 ) -> Scores:
     """Score a sample: every metric with its interval, per class, log loss, confusion, beside guessing.
 
@@ -44,7 +44,7 @@ def score(
         )
         for name in METRICS
     }
-    guess_N = baselines.commonest_predictions(sample, training_counts)
+    guess_N = guessing.commonest_predictions(sample, training_counts)
     counts = tuple(map(tuple, sample.confusion_by_group.sum(0).tolist()))
     return Scores(
         **whole,
@@ -52,8 +52,8 @@ def score(
         per_class=_per_class(sample, point, resampled, config.level),
         confusion=ConfusionMatrix(tuple(sample.classes), counts),
         baselines=Baselines(
-            commonest=baselines.commonest(sample, guess_N, weights_RG, level=config.level),
-            random=baselines.uniform(sample, config.num_resamples, rng, level=config.level),
+            commonest=guessing.commonest(sample, guess_N, weights_RG, level=config.level),
+            random=guessing.uniform(sample, config.num_resamples, rng, level=config.level),
         ),
         num_slides=sample.num_slides,
         num_groups=sample.num_groups,

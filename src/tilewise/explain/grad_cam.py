@@ -19,7 +19,7 @@ from tilewise.torchvision_repair import import_repaired
 _CALL = 16  # tiles per pass at most, a power of two
 
 
-class ClassActivation:
+class GradCam:
     """Grad-CAM of one network.
 
     Selvaraju et al., Grad-CAM: Visual explanations from deep networks via gradient-based localization, ICCV 2017. The

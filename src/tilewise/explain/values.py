@@ -21,7 +21,7 @@ from tilewise.tiles.fields import middle_of
 from tilewise.tiles.window import Boxes
 
 if TYPE_CHECKING:
-    from tilewise.explain.grad_cam import ClassActivation
+    from tilewise.explain.grad_cam import GradCam
 
 Values = npt.NDArray[np.float64]
 _CHUNK = 256  # tiles that are copied into a batch at a time
@@ -100,9 +100,9 @@ def values_of_networks(
     Raises:
         UsageError: the library that draws activations is not installed.
     """
-    from tilewise.explain.grad_cam import ClassActivation
+    from tilewise.explain.grad_cam import GradCam
 
-    networks = [ClassActivation(one, num_threads=options.num_threads, device=options.device) for one in models]
+    networks = [GradCam(one, num_threads=options.num_threads, device=options.device) for one in models]
     for loaded in zip(*(store.each(list(class_indices)) for store in stores), strict=True):
         name, index = loaded[0][0], class_indices[loaded[0][0]]
         tiles: list[SlideTiles] = []
@@ -133,7 +133,7 @@ def _visible(source: TileSource, crop_px: int | None) -> tuple[Boxes, Boxes]:
 
 
 def activations_of(
-    networks: Sequence[ClassActivation], weights: Sequence[float], tiles: Sequence[SlideTiles], class_index: int
+    networks: Sequence[GradCam], weights: Sequence[float], tiles: Sequence[SlideTiles], class_index: int
 ) -> npt.NDArray[np.float32]:
     """Grad-CAM of the tiles of one slide, float32 (T, h, w), mean over networks.
 

@@ -1,4 +1,4 @@
-"""Groups of slides with their classes: what can be cut."""
+"""Groups of slides, as of one patient, with their classes: what folds are cut from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GroupTable:
-    """Slides by group, groups sorted by name, so that the order of the input does not matter."""
+    """Slides by group: those of one patient, copies and neighbouring sections, which share a part.
+
+    Groups are sorted by name, so that the order of the input does not matter.
+    """
 
     members: tuple[tuple[FoldItem, ...], ...]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tilewise.execution import Failure, task
 from tilewise.inference.slide_tiles import SlideTiles
 from tilewise.inference.tilestore import TileStore
-from tilewise.models.aggregate import AGGREGATORS
+from tilewise.models.aggregate_tiles import AGGREGATORS
 from tilewise.models.networks import NetworkModel, TileBatch
 from tilewise.models.views import ViewsConfig, each_view
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from tilewise.compute import reproducible
 from tilewise.errors import ArtifactError
-from tilewise.models.aggregate import AGGREGATORS
+from tilewise.models.aggregate_tiles import AGGREGATORS
 from tilewise.models.config import Aggregator, HeadConfig
 from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_aggregator, check_shapes, read_weights
 from tilewise.models.slide_vectors import slide_vectors, tile_vectors

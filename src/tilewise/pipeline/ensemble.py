@@ -19,9 +19,9 @@ from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.evaluate_predictions import evaluate_predictions
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.inference.combiner import WeightedMean, import_lightgbm
-from tilewise.inference.ensemble import write_ensemble
+from tilewise.inference.load_classifier import write_ensemble
 from tilewise.pipeline.environment import describe_environment
-from tilewise.pipeline.run import Run
+from tilewise.pipeline.finished_run import Run
 from tilewise.pipeline.sources import Source, digests_of, sources_of
 from tilewise.recipe import Recipe
 from tilewise.reporting.gather import write_report

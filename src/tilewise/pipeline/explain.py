@@ -17,7 +17,7 @@ from tilewise.explain.output import PAGE, TABLE, PageFacts, write_explanation
 from tilewise.explain.slide import SlideExplained
 from tilewise.explain.words import describe_methods, describe_models
 from tilewise.inference.classifier import ClassifierBundle
-from tilewise.inference.ensemble import EnsembleClassifier
+from tilewise.inference.load_classifier import EnsembleClassifier
 from tilewise.pipeline.run_predictor import NewSlides, PreparedSlides, RunPrediction, RunPredictor
 from tilewise.run_folder import RunFolder
 from tilewise.store import check_out

@@ -7,7 +7,7 @@ from typing import Any
 
 from tilewise.encoders.catalogue import find_card
 from tilewise.encoders.config import EncoderConfig
-from tilewise.encoders.locate import local_weights
+from tilewise.encoders.find_weights import local_weights
 from tilewise.recipe import Recipe, parse_recipe
 
 Plain = dict[str, Any]

@@ -20,7 +20,7 @@ from tilewise.cohort.inputs import inputs_of
 from tilewise.errors import TilewiseError, UsageError
 from tilewise.execution import Failure
 from tilewise.inference.classifier import ClassifierBundle
-from tilewise.inference.ensemble import EnsembleClassifier
+from tilewise.inference.load_classifier import EnsembleClassifier
 from tilewise.inference.predictions import PREFIX
 from tilewise.inference.submission import write_submission
 from tilewise.pipeline.run_predictor import NewSlides, RunPrediction, RunPredictor

@@ -18,12 +18,13 @@ from tilewise.execution import Failure, read_failures, task, write_failures
 from tilewise.folds import FoldItem, Folds
 from tilewise.inference.classifier import Member
 from tilewise.inference.predictions import Predictions
+from tilewise.pipeline.build_classifier import build_classifier
 from tilewise.pipeline.environment import describe_environment
+from tilewise.pipeline.finished_run import Run
 from tilewise.pipeline.fold_inputs import FoldInputs
 from tilewise.pipeline.masks import masks_for_training, segmenter_of
 from tilewise.pipeline.reference_distribution import fit_reference_distribution
-from tilewise.pipeline.run import Run
-from tilewise.pipeline.run_outputs import build_classifier, predict_holdout, predict_parts, predictions_digest
+from tilewise.pipeline.run_outputs import predict_holdout, predict_parts, predictions_digest
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.slide_inputs import SlideInputs, train_with_unlabelled
 from tilewise.pipeline.tile_preparer import TilePreparer, fold_targets

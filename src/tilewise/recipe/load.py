@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tilewise.errors import RecipeError
 from tilewise.recipe.faults import explain
-from tilewise.recipe.layers import Layers
+from tilewise.recipe.merge import MergedRecipe
 from tilewise.recipe.recipe import Recipe
 from tilewise.recipe.sources import RecipeFile, read_sources
 
@@ -81,12 +81,12 @@ def resolve_recipe(source: str | Path | Mapping[str, Any] = DEFAULT, overrides: 
             f"overrides: expected strings such as ['tiles.size_px=256'], not {overrides!r}; `Recipe.with_` takes values"
         )
     files, overrides = read_sources(source), tuple(overrides)
-    layers = Layers()
+    merged = MergedRecipe()
     for file in files:
-        layers.lay(file)
+        merged.merge(file)
     for override in overrides:
-        layers.override(override)
-    recipe = _validate(layers.data, files[-1].origin, layers.origins)
+        merged.override(override)
+    recipe = _validate(merged.data, files[-1].origin, merged.origins)
     return ResolvedRecipe(recipe, tuple(reversed(files)), overrides)
 
 

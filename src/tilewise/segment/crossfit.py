@@ -15,7 +15,7 @@ from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import read_mask
 from tilewise.encoders import find_card
 from tilewise.encoders.config import EncoderConfig
-from tilewise.encoders.locate import find_weights
+from tilewise.encoders.find_weights import find_weights
 from tilewise.errors import ArtifactError, TrainingError, UsageError
 from tilewise.execution import Failure, run_each
 from tilewise.folds import FoldItem, derived_seed

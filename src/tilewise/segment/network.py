@@ -10,10 +10,10 @@ from torch import nn
 from tilewise.encoders import find_card
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.config import EncoderConfig
+from tilewise.encoders.find_weights import find_weights
 from tilewise.encoders.licences import check_licence
-from tilewise.encoders.locate import find_weights
+from tilewise.encoders.load_weights import load_weights
 from tilewise.encoders.networks import create_network
-from tilewise.encoders.weights import load_weights
 from tilewise.errors import EncoderUnavailable, UsageError
 from tilewise.segment.config import UNetConfig
 from tilewise.torchvision_repair import import_repaired, import_timm

@@ -17,7 +17,7 @@ from tilewise.encoders import find_card
 from tilewise.segment.config import UNetConfig
 from tilewise.segment.network import normalised
 from tilewise.stain.augment import hed_jitter
-from tilewise.trainer import EpochTotals, Record, Schedule, ScheduleConfig, Trainer, TrainingProgress
+from tilewise.training_loop import EpochTotals, Record, Schedule, ScheduleConfig, Trainer, TrainingProgress
 
 _WARM_UP = 0.1
 _LARGEST_GRADIENT = 5.0

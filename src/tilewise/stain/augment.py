@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.stain.density import DEFAULT_GLASS, Rgb, clamp, log_light, to_levels
+from tilewise.stain.dye_vectors import LEAST_DENSITY, PUBLISHED
 from tilewise.stain.profile import StainProfile
 from tilewise.stain.strips import Scratch, map_strips
-from tilewise.stain.vectors import LEAST_DENSITY, PUBLISHED
 
 Floats64 = npt.NDArray[np.float64]
 

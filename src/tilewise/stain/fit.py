@@ -11,9 +11,9 @@ import numpy.typing as npt
 from tilewise.slides import SlideReader
 from tilewise.stain.config import Method
 from tilewise.stain.density import DEFAULT_GLASS, Rgb, Triple, densities, measure_glass, sample_tissue
+from tilewise.stain.dye_vectors import macenko_vectors, stained, vahadane_vectors
 from tilewise.stain.lab import to_lab
 from tilewise.stain.profile import StainProfile
-from tilewise.stain.vectors import macenko_vectors, stained, vahadane_vectors
 from tilewise.tissue import tissue_within
 from tilewise.units import Box, Size
 from tilewise.valid import valid_field

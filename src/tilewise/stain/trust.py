@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tilewise.stain.config import StainConfig, TrustConfig
+from tilewise.stain.dye_vectors import PUBLISHED
 from tilewise.stain.profile import StainProfile, angle_between
-from tilewise.stain.vectors import PUBLISHED
 
 
 def untrusted_reason(profile: StainProfile, config: StainConfig) -> str:

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from tilewise.models import HeadConfig, Standardisation
 from tilewise.models.attention import build_pooled_head
-from tilewise.trainer import Sampler, balance, hard_targets
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
-from tilewise.training.sample_weights import class_totals, slide_shares
 from tilewise.training.samples import sample_weights, standardised
+from tilewise.training.tile_weights import class_totals, tile_weights
+from tilewise.training_loop import Sampler, class_weights, hard_targets
 
 
 class BagSamples:
@@ -25,8 +25,8 @@ class BagSamples:
 
     def __init__(self, data: FeatureData, head: HeadConfig, config: TrainingConfig, generator: torch.Generator) -> None:
         train, num_classes, epoch_config = data.train, len(data.classes), config.epoch_config
-        self.standardisation = Standardisation.fit(train.features_ND, slide_shares(train, "slide"))
-        self.class_weights_C = balance(config.loss, class_totals(train, num_classes, "slide"))
+        self.standardisation = Standardisation.fit(train.features_ND, tile_weights(train, "slide"))
+        self.class_weights_C = class_weights(config.loss, class_totals(train, num_classes, "slide"))
         pooled = build_pooled_head(
             head, num_features=train.features_ND.shape[1], num_classes=num_classes, generator=generator
         )

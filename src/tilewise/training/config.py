@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tilewise.trainer.config import (
+from tilewise.training_loop.config import (
     LossConfig,
     MixConfig,
     OptimizerConfig,

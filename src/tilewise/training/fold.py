@@ -15,8 +15,8 @@ from tilewise.extraction.bag import FeatureBag
 from tilewise.folds import derived_seed
 from tilewise.models import FoldModel
 from tilewise.store import digest_config
-from tilewise.training.checkpoint_reuse import numbered, reusable_model
 from tilewise.training.data import FeatureData, PartData
+from tilewise.training.finished_fold import class_indices, load_finished_fold
 from tilewise.training.fold_request import FoldRequest
 from tilewise.training.history import HISTORY_NAME
 
@@ -41,13 +41,13 @@ def train_fold(request: FoldRequest, bags: Mapping[str, FeatureBag], *, out: Pat
         TrainingError: a slide has no or no usable features, or training could not go on.
     """
     inputs = _digest(request, bags)
-    model = reusable_model(FoldModel, out, inputs)
+    model = load_finished_fold(FoldModel, out, inputs)
     if model is not None:
         return model
     from tilewise.training.head import train_head
 
     name = f"fold {request.number}"
-    labels = numbered(request.labels, request.classes)
+    labels = class_indices(request.labels, request.classes)
     try:
         train = _part({slide_id: bags[slide_id] for slide_id in request.fold.train}, labels)
         validation = _part({slide_id: bags[slide_id].scored() for slide_id in request.fold.validation}, labels)

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from tilewise.compute import reproducible
 from tilewise.metrics import PrimaryMetric
 from tilewise.models import FoldModel, HeadConfig
-from tilewise.trainer import (
+from tilewise.training.bags import BagSamples
+from tilewise.training.config import TrainingConfig
+from tilewise.training.data import FeatureData
+from tilewise.training.fitted_heads.fit_head import fit_head
+from tilewise.training.history import EpochRow, History, notes
+from tilewise.training.samples import Samples, TileSamples
+from tilewise.training.scores import score_probabilities, selection_loss
+from tilewise.training_loop import (
     Ema,
     EpochTotals,
     Loss,
@@ -25,13 +32,6 @@ from tilewise.trainer import (
     build_schedule,
     penalty,
 )
-from tilewise.training.bags import BagSamples
-from tilewise.training.config import TrainingConfig
-from tilewise.training.data import FeatureData
-from tilewise.training.fitted.fit_head import fit_head
-from tilewise.training.history import EpochRow, History, notes
-from tilewise.training.samples import Samples, TileSamples
-from tilewise.training.scores import score_probabilities, selection_loss
 
 
 def train_head(

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tilewise.trainer.table import write_table
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import PartData
+from tilewise.training_loop.table import write_table
 
 HISTORY_NAME = "history.csv"
 # What a program that draws curves is told of an epoch.

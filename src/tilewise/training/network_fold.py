@@ -12,14 +12,14 @@ from tilewise.folds import derived_seed
 from tilewise.inference.tilestore import TileStore
 from tilewise.models.networks import NetworkModel
 from tilewise.store import digest_config
-from tilewise.training.checkpoint_reuse import numbered, reusable_model
+from tilewise.training.finished_fold import class_indices, load_finished_fold
 from tilewise.training.fold_request import FoldRequest
 from tilewise.training.history import HISTORY_NAME
 from tilewise.training.synthesis import find_generator
 
 if TYPE_CHECKING:
     from tilewise.models.networks import TileNetwork
-    from tilewise.training.networks.data import PixelPart, Redraw
+    from tilewise.training.networks.data import Redraw, TilePart
 
 _log = logging.getLogger(__name__)
 
@@ -47,11 +47,11 @@ def train_network_fold(request: FoldRequest, store: TileStore, *, out: Path) -> 
         UsageError: encoder, device or cache cannot be used as asked.
     """
     from tilewise.models.networks import build_network
-    from tilewise.trainer import Record, remove_state
-    from tilewise.training.networks.data import PixelData, PixelPart
+    from tilewise.training.networks.data import PixelData, TilePart
     from tilewise.training.networks.log import check_log
     from tilewise.training.networks.train import train_network
     from tilewise.training.networks.views import remove_workdirs
+    from tilewise.training_loop import Record, remove_state
 
     check_log(request.training)
     name, fold = f"fold {request.number}", request.fold
@@ -69,15 +69,15 @@ def train_network_fold(request: FoldRequest, store: TileStore, *, out: Path) -> 
     )
     pretrained = _pretrained(request, store, network, seed, out)
     inputs = _digest(request, store, network)
-    model = reusable_model(NetworkModel, out, inputs)
+    model = load_finished_fold(NetworkModel, out, inputs)
     if model is not None:
         remove_state(out)
         remove_workdirs(out)
         return model
-    labels = numbered(request.labels, request.classes)
+    labels = class_indices(request.labels, request.classes)
     try:
-        train, made = _synthesized(request, PixelPart.of(store, fold.train, labels, scored=False), seed)
-        validation = PixelPart.of(store, fold.validation, labels, scored=True)
+        train, made = _synthesized(request, TilePart.of(store, fold.train, labels, scored=False), seed)
+        validation = TilePart.of(store, fold.validation, labels, scored=True)
         data = PixelData(request.classes, replace(train, redraw=_redraw(request, store)), validation)
     except TrainingError as error:
         raise TrainingError(f"{name}: {error}") from error
@@ -136,7 +136,7 @@ def _redraw(request: FoldRequest, store: TileStore) -> Redraw | None:
     return Redraw(sources, tile_config.random_views_epochs, request.training.engine.cache_megabytes / 2)
 
 
-def _synthesized(request: FoldRequest, part: PixelPart, seed: int) -> tuple[PixelPart, dict[str, Any]]:
+def _synthesized(request: FoldRequest, part: TilePart, seed: int) -> tuple[TilePart, dict[str, Any]]:
     """The train part with the tiles that the recipe asks to be made, and what the model's origin says of them."""
     config = request.synthesis
     if config.method == "none":
@@ -151,7 +151,7 @@ def _synthesized(request: FoldRequest, part: PixelPart, seed: int) -> tuple[Pixe
 
 
 def _digest(request: FoldRequest, store: TileStore, network: TileNetwork) -> str:
-    from tilewise.trainer import digest_tensors
+    from tilewise.training_loop import digest_tensors
 
     parts = (request.fold.train, request.fold.validation)
     composed, redraw = request.synthesis.method != "none", _redraw(request, store)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tilewise.models import HeadConfig, Standardisation
-from tilewise.models.aggregate import AGGREGATORS
+from tilewise.models.aggregate_tiles import AGGREGATORS
 from tilewise.models.heads import build_head
-from tilewise.trainer import Sampler, balance, hard_targets
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
-from tilewise.training.sample_weights import class_totals, slide_shares
+from tilewise.training.tile_weights import class_totals, tile_weights
+from tilewise.training_loop import Sampler, class_weights, hard_targets
 
 
 class Samples(Protocol):
@@ -56,10 +56,10 @@ class TileSamples:
 
     def __init__(self, data: FeatureData, head: HeadConfig, config: TrainingConfig, generator: torch.Generator) -> None:
         train, num_classes = data.train, len(data.classes)
-        shares_N = slide_shares(train, config.weight)
+        shares_N = tile_weights(train, config.weight)
         labels_N = train.labels_S[train.tile_slide_N]
         self.standardisation = Standardisation.fit(train.features_ND, shares_N)
-        self.class_weights_C = balance(config.loss, class_totals(train, num_classes, config.weight))
+        self.class_weights_C = class_weights(config.loss, class_totals(train, num_classes, config.weight))
         built = build_head(head, num_features=train.features_ND.shape[1], num_classes=num_classes, generator=generator)
         self.head: nn.Module = built
         self.module: nn.Module = built

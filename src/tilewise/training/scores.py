@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewise.metrics import PrimaryMetric, primary_score
-from tilewise.models.aggregate import AGGREGATORS
+from tilewise.models.aggregate_tiles import AGGREGATORS
 from tilewise.training.data import PartData
 from tilewise.training.history import EpochRow
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from tilewise.trainer import seeded
 from tilewise.training.augment import Augment, AugmentConfig
+from tilewise.training_loop import seeded
 
 Batch = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 

@@ -12,7 +12,7 @@ from tilewise.encoders.networks import create_network
 from tilewise.inference.slide_tiles import SlideTiles
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, TileNetwork
-from tilewise.training.networks.data import PixelData, PixelPart
+from tilewise.training.networks.data import PixelData, TilePart
 
 CLASSES = ("A", "B")
 Signal = Literal["color", "mask", "none"]
@@ -48,8 +48,8 @@ def draw_data(
     labels = {f"s{index:02d}": index % 2 for index in range(num_train + num_select)}
     slides = {name: draw_slide(label, rng, **options) for name, label in labels.items()}
     names = tuple(slides)
-    train = PixelPart.of(slides, names[:num_train], labels, scored=False)
-    validation = PixelPart.of(slides, names[num_train:], labels, scored=True)
+    train = TilePart.of(slides, names[:num_train], labels, scored=False)
+    validation = TilePart.of(slides, names[num_train:], labels, scored=True)
     return PixelData(CLASSES, train, validation), slides, labels
 
 

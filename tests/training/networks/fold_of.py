@@ -82,8 +82,8 @@ def _die_before(owner: Any, name: str, number: int) -> None:
 
 
 def _main(cohort: str, out: str, where: str, number: str) -> None:
-    from tilewise.trainer import Checkpoint, Trainer
     from tilewise.training.network_fold import train_network_fold
+    from tilewise.training_loop import Checkpoint, Trainer
 
     # A state is written after the weights of the best epoch.
     owner, name = (Trainer, "_step") if where == "step" else (Checkpoint, "save")

@@ -24,7 +24,7 @@ from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, TileNetwork
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
-from tilewise.training.networks.data import PixelData, PixelPart
+from tilewise.training.networks.data import PixelData, TilePart
 from tilewise.training.networks.engine import Engine
 from tilewise.training.networks.train import train_network
 
@@ -145,7 +145,7 @@ def _data(side: int) -> PixelData:
     slides = {name: draw_slide(label, rng, num_tiles=3, side=side) for name, label in labels.items()}
     names = tuple(slides)
     train, validation = ((names[:8], False), (names[8:], True))
-    parts = [PixelPart.of(slides, part, labels, scored=scored) for part, scored in (train, validation)]
+    parts = [TilePart.of(slides, part, labels, scored=scored) for part, scored in (train, validation)]
     return PixelData(CLASSES, *parts)
 
 

@@ -15,7 +15,7 @@ from tests.training.networks.drawn import draw_data
 from tilewise.models.networks import TileBatch
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
-from tilewise.training.networks.batches import BatchMaker, TrainingBatch, ahead, laid_out
+from tilewise.training.networks.batches import BatchMaker, TrainingBatch, prefetch, to_memory_format
 
 TURNS = AugmentConfig(horizontal_flip=0.5, quarter_turn=0.5)
 
@@ -104,8 +104,8 @@ def test_features_are_mixed_by_the_network_and_their_targets_here() -> None:
 def test_channels_lie_together_where_asked_and_pixels_are_the_same() -> None:
     images, wides = torch.randint(0, 255, (3, 2, 3, 8, 8)), torch.randint(0, 255, (3, 3, 8, 8))
     batch = TileBatch(images, None, wides)
-    assert laid_out(batch, channels_last=False) is batch
-    channels_last = laid_out(batch, channels_last=True)
+    assert to_memory_format(batch, channels_last=False) is batch
+    channels_last = to_memory_format(batch, channels_last=True)
     assert torch.equal(channels_last.images_BSCHW, images)
     assert torch.equal(channels_last.wides_BCHW, wides)
     assert channels_last.images_BSCHW.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
@@ -121,13 +121,13 @@ def test_ahead_keeps_the_order_and_makes_few_too_many(num_workers: int) -> None:
         made.append(number)
         return number
 
-    assert list(ahead(make, 20, num_workers=num_workers)) == list(range(20))
+    assert list(prefetch(make, 20, num_workers=num_workers)) == list(range(20))
     made.clear()
-    with closing(ahead(make, 20, num_workers=num_workers)) as some:
+    with closing(prefetch(make, 20, num_workers=num_workers)) as some:
         assert [next(some) for _ in range(3)] == [0, 1, 2]
     assert len(made) <= 3 + num_workers + 1
     before = threading.active_count()
-    list(ahead(make, 5))
+    list(prefetch(make, 5))
     assert threading.active_count() <= before
 
 
@@ -137,11 +137,11 @@ def test_what_goes_wrong_ahead_comes_out_where_it_is_due() -> None:
             raise ValueError("tile 2")
         return number
 
-    made = ahead(make, 9)
+    made = prefetch(make, 9)
     assert [next(made), next(made)] == [0, 1]
     with pytest.raises(ValueError, match="tile 2"):
         next(made)
 
 
 def test_no_batch_is_no_work() -> None:
-    assert list(ahead(lambda number: number, 0)) == []
+    assert list(prefetch(lambda number: number, 0)) == []

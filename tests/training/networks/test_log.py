@@ -10,12 +10,12 @@ import pytest
 from tests.training.networks.drawn import cnn, draw_data
 from tests.training.networks.fold_of import task
 from tilewise.errors import UsageError
-from tilewise.trainer import Record
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.network_fold import train_network_fold
 from tilewise.training.networks import mlflow_run
 from tilewise.training.networks.train import train_network
+from tilewise.training_loop import Record
 
 CONFIG = TrainingConfig.model_validate(
     {"input": "tiles", "epochs": 2, "num_threads": 1, "engine": {"device": "cpu", "log": "mlflow"}}

@@ -17,12 +17,12 @@ from tests.training.networks.rounding import rounding, watched_convolutions
 from tilewise.errors import TrainingError, UsageError
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkModel
-from tilewise.trainer import Record, TrainingProgress
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
-from tilewise.training.networks.data import PixelData, PixelPart
+from tilewise.training.networks.data import PixelData, TilePart
 from tilewise.training.networks.train import train_network
+from tilewise.training_loop import Record, TrainingProgress
 
 FLIPS = AugmentConfig(horizontal_flip=0.5, quarter_turn=0.5)
 
@@ -52,18 +52,18 @@ def test_overfits_eight_tiles_to_zero_loss() -> None:
 
 
 def test_the_loss_of_a_step_is_torchs_with_class_weights_and_smoothed_labels() -> None:
-    from tilewise.trainer import class_weights
+    from tilewise.training_loop import inverse_frequency_weights
 
     rng = np.random.default_rng(3)
     labels = {f"s{number}": int(number == 3) for number in range(4)}
     slides = {name: draw_slide(label, rng, num_tiles=2) for name, label in labels.items()}
-    train = PixelPart.of(slides, tuple(slides), labels, scored=False)
-    data = PixelData(CLASSES, train, PixelPart.of(slides, (), labels, scored=True))
+    train = TilePart.of(slides, tuple(slides), labels, scored=False)
+    data = PixelData(CLASSES, train, TilePart.of(slides, (), labels, scored=True))
     loss = {"class_weights": "inverse", "label_smoothing": 0.3}
     network = cnn(seed=1)
     logits = copy.deepcopy(network)(train.batch(np.arange(8)))
     _, history = train_network(network, data, config(epochs=1, batch_size=8, loss=loss), seed=0)
-    weight = torch.from_numpy(class_weights(np.array([3, 1]), "inverse").astype("f4"))
+    weight = torch.from_numpy(inverse_frequency_weights(np.array([3, 1]), "inverse").astype("f4"))
     truth = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1])
     # Torch divides by the weights of the labels, which are 1 on average over this one batch.
     expected = torch.nn.functional.cross_entropy(logits, truth, weight=weight, label_smoothing=0.3)
@@ -239,7 +239,7 @@ def test_stops_when_select_gets_no_better() -> None:
 
 def test_select_changes_what_is_kept_and_nothing_of_what_is_learnt() -> None:
     data, slides, labels = draw_data(8, 4)
-    nothing = PixelData(CLASSES, data.train, PixelPart.of(slides, (), labels, scored=True))
+    nothing = PixelData(CLASSES, data.train, TilePart.of(slides, (), labels, scored=True))
     _, with_select = train_network(cnn(), data, config(), FLIPS, seed=0)
     _, without = train_network(cnn(), nothing, config(), FLIPS, seed=0)
     assert [row.train_loss for row in with_select.rows] == [row.train_loss for row in without.rows]

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.explain.test_grad_cam import squares
 from tests.models.networks.made import overfit
 from tilewise.encoders import EncoderConfig
-from tilewise.explain.grad_cam import ClassActivation
+from tilewise.explain.grad_cam import GradCam
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, NetworkModel, TileBatch, TileNetwork, build_network
 
@@ -58,7 +58,7 @@ def test_grad_cam_of_it_falls_on_the_signal() -> None:
     network = lite0(2, trained="last", last_blocks=1, input_px=192)
     batch, labels, corners = squares(192, num=16)
     assert overfit(network, batch, labels, 30, 0.005) < 0.1
-    maps = ClassActivation(NetworkModel.of(network.eval(), ("A", "B"))).maps(batch, 1)
+    maps = GradCam(NetworkModel.of(network.eval(), ("A", "B"))).maps(batch, 1)
     height, width = maps.shape[1:]
     hits = []
     for one, label, corner in zip(maps, labels.tolist(), corners, strict=True):

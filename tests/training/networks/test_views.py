@@ -21,7 +21,7 @@ from tilewise.tiles.plan import plan_tiles
 from tilewise.tiles.strategies import TileRequest
 from tilewise.training.network_fold import train_network_fold
 from tilewise.training.networks import engine
-from tilewise.training.networks.data import PixelPart, Redraw
+from tilewise.training.networks.data import Redraw, TilePart
 from tilewise.training.networks.views import DrawnViews
 
 VIEWS = ("tiles.strategy=random_views", "tiles.random_views_num=3", "tiles.stride_px=null", "tiles.min_mask_ratio=0.1")
@@ -33,24 +33,24 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> FoldInputs:
 
 
 @pytest.fixture(scope="module")
-def part(views: FoldInputs) -> PixelPart:
+def part(views: FoldInputs) -> TilePart:
     store = views.store(input_spec=InputSpec(masks=True))
     names = store.slide_ids
-    first = PixelPart.of(store, names, {name: number % 2 for number, name in enumerate(names)}, scored=False)
+    first = TilePart.of(store, names, {name: number % 2 for number, name in enumerate(names)}, scored=False)
     return replace(first, redraw=Redraw(tuple(store.source(name) for name in names), 1, 100.0))
 
 
-def bytes_of(part: PixelPart) -> bytes:
+def bytes_of(part: TilePart) -> bytes:
     batch = part.batch(np.arange(len(part)))
     return batch.images_BSCHW.numpy().tobytes() + batch.masks_BHW.numpy().tobytes()
 
 
-def opened(part: PixelPart, num_epochs: int = 9, folder: Path | None = None) -> closing[DrawnViews]:
+def opened(part: TilePart, num_epochs: int = 9, folder: Path | None = None) -> closing[DrawnViews]:
     return closing(DrawnViews(part, num_epochs=num_epochs, folder=folder, num_threads=2))
 
 
 def test_every_epoch_has_the_views_of_its_number_and_the_first_those_that_are_scored(
-    views: FoldInputs, part: PixelPart
+    views: FoldInputs, part: TilePart
 ) -> None:
     with opened(part) as drawn_views:
         epochs = [drawn_views.part(epoch) for epoch in range(3)]
@@ -64,7 +64,7 @@ def test_every_epoch_has_the_views_of_its_number_and_the_first_those_that_are_sc
             assert np.array_equal(one.tiles[index].masks_THW, expected.masks_THW)
 
 
-def test_a_training_that_starts_later_sees_the_same_and_epochs_may_share_a_draw(part: PixelPart) -> None:
+def test_a_training_that_starts_later_sees_the_same_and_epochs_may_share_a_draw(part: TilePart) -> None:
     shared = replace(part, redraw=replace(part.redraw, epochs=2))
     with opened(part) as each, opened(part) as later, opened(shared) as slower:
         third = [bytes_of(each.part(epoch)) for epoch in range(4)][3]
@@ -77,7 +77,7 @@ def test_a_training_that_starts_later_sees_the_same_and_epochs_may_share_a_draw(
     assert len(set(pairs)) == 3
 
 
-def test_the_number_of_tiles_stays_and_tiles_that_were_composed_as_well(part: PixelPart) -> None:
+def test_the_number_of_tiles_stays_and_tiles_that_were_composed_as_well(part: TilePart) -> None:
     composed = replace(
         part,
         tiles=(*part.tiles, part.tiles[0]),
@@ -102,7 +102,7 @@ def _fewer(source):
     return replace(source, tile_config=source.tile_config.model_copy(update={"max_tiles": 2}))
 
 
-def test_beyond_the_memory_views_lie_in_files_that_are_gone_afterwards(part: PixelPart, tmp_path: Path) -> None:
+def test_beyond_the_memory_views_lie_in_files_that_are_gone_afterwards(part: TilePart, tmp_path: Path) -> None:
     one = part.redraw.sources[0].num_bytes / 1e6
     tight = replace(part, redraw=replace(part.redraw, cache_megabytes=1.5 * one))
     with opened(part) as plain, opened(tight, folder=tmp_path) as in_files:
@@ -115,7 +115,7 @@ def test_beyond_the_memory_views_lie_in_files_that_are_gone_afterwards(part: Pix
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_slide_that_is_gone_is_named(part: PixelPart, views: FoldInputs, tmp_path: Path) -> None:
+def test_a_slide_that_is_gone_is_named(part: TilePart, views: FoldInputs, tmp_path: Path) -> None:
     source = part.redraw.sources[1]
     lost = replace(source.slide, slide=replace(source.slide.slide, path=tmp_path / "gone.png"))
     broken = replace(part, redraw=replace(part.redraw, sources=(replace(source, slide=lost),)))

@@ -12,11 +12,11 @@ from typing import Any
 from tests.training.networks.drawn import cnn, draw_data
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkModel, TileNetwork
-from tilewise.trainer import Record
 from tilewise.training.augment import AugmentConfig
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.networks.train import train_network
+from tilewise.training_loop import Record
 
 # All that is made of a whole batch or follows from what the first process scores.
 _EVERYTHING: dict[str, Any] = {

@@ -31,7 +31,7 @@ def slides_of_task() -> Tiles:
 
 
 def _main(out: str) -> None:
-    from tilewise.trainer import Trainer
+    from tilewise.training_loop import Trainer
 
     original, calls = Trainer._step, [0]
 

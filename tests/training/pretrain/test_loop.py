@@ -15,13 +15,13 @@ from tests.training.networks.rounding import rounding, watched_convolutions
 from tests.training.pretrain.drawn import Tiles, draw_slides, simclr, training
 from tilewise.errors import TrainingError, UsageError
 from tilewise.models.networks import TileBatch, TileNetwork
-from tilewise.trainer import Record, Trainer
-from tilewise.training.networks.data import PixelPart
+from tilewise.training.networks.data import TilePart
 from tilewise.training.pretrain.loop import STATE_NAME, PretrainedEncoder, pretrain
+from tilewise.training_loop import Record, Trainer
 
 
-def part_of(slides: Tiles) -> PixelPart:
-    return PixelPart.of(slides, slides, dict.fromkeys(slides, 0), scored=False)
+def part_of(slides: Tiles) -> TilePart:
+    return TilePart.of(slides, slides, dict.fromkeys(slides, 0), scored=False)
 
 
 def learn(

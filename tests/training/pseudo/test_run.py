@@ -15,7 +15,7 @@ from tests.drawn import draw_cohort, recipe
 from tilewise import api
 from tilewise.cohort import Cohort
 from tilewise.inference.classifier import ClassifierBundle
-from tilewise.pipeline.run import Run
+from tilewise.pipeline.finished_run import Run
 from tilewise.store import verify
 
 pytestmark = pytest.mark.shared_cache

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tilewise.inference.slide_tiles import SlideTiles
-from tilewise.training.networks.data import PixelPart
+from tilewise.training.networks.data import TilePart
 from tilewise.training.synthesis.generator import Example
 
 SIDE = 48
@@ -44,6 +44,6 @@ def draw(
     return slides, labels
 
 
-def part_of(slides: dict[str, SlideTiles], labels: dict[str, int]) -> PixelPart:
+def part_of(slides: dict[str, SlideTiles], labels: dict[str, int]) -> TilePart:
     """All of them, as a train part."""
-    return PixelPart.of(slides, slides, labels, scored=False)
+    return TilePart.of(slides, slides, labels, scored=False)

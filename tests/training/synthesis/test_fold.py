@@ -15,11 +15,11 @@ from tilewise.inference.slide_tiles import InputSpec
 from tilewise.inference.tilestore import TileStore
 from tilewise.models.networks import NetworkConfig, NetworkModel
 from tilewise.recipe import load_recipe
-from tilewise.trainer import Trainer
 from tilewise.training.fold_request import FoldRequest
 from tilewise.training.network_fold import train_network_fold
 from tilewise.training.synthesis import Example, SynthesisConfig
 from tilewise.training.synthesis.texture import TextureGenerator
+from tilewise.training_loop import Trainer
 
 PIXELS = ("training.input=tiles", "encoder.name=simple_cnn", "encoder.init=random", "network.trained=all")
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.training.synthesis.slides_of import CLASSES, draw, part_of
 from tilewise.errors import TrainingError, UsageError
 from tilewise.inference.slide_tiles import SlideTiles
-from tilewise.training.networks.data import PixelPart
+from tilewise.training.networks.data import TilePart
 from tilewise.training.synthesis import (
     SynthesisConfig,
     SyntheticTiles,
@@ -53,7 +53,7 @@ def composed(
     return synthesize_part(part_of(*draw(classes, **drawn)), CLASSES, config, toy or find_generator(config), seed=seed)
 
 
-def pixels(part: PixelPart) -> list[torch.Tensor]:
+def pixels(part: TilePart) -> list[torch.Tensor]:
     batch = part.batch(np.arange(len(part)))
     assert batch.masks_BHW is not None
     return [batch.images_BSCHW, batch.masks_BHW]
@@ -130,12 +130,12 @@ class Guarded(dict[str, SlideTiles]):
 def test_nothing_but_the_train_part_is_looked_at() -> None:
     slides, labels = draw("ABABAB")
     guarded = Guarded(slides, {"s0", "s1", "s2", "s3"})
-    part = PixelPart.of(guarded, ("s0", "s1", "s2", "s3"), labels, scored=False)
+    part = TilePart.of(guarded, ("s0", "s1", "s2", "s3"), labels, scored=False)
     synthetic = synthesize_part(part, CLASSES, TEXTURE, find_generator(TEXTURE), seed=0)
     alone = synthesize_part(part_of(*draw("ABAB")), CLASSES, TEXTURE, find_generator(TEXTURE), seed=0)
     assert all(torch.equal(one, two) for one, two in zip(pixels(synthetic.part), pixels(alone.part), strict=True))
     with pytest.raises(AssertionError, match="s4 was looked at"):
-        PixelPart.of(guarded, ("s3", "s4"), labels, scored=False)
+        TilePart.of(guarded, ("s3", "s4"), labels, scored=False)
 
 
 def test_composed_tiles_are_for_training_alone_and_keep_the_view_of_the_whole_slide() -> None:

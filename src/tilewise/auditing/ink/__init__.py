@@ -4,7 +4,7 @@ from tilewise.auditing.ink.extent import InkMap, ink_map
 from tilewise.auditing.ink.facts import Colour, InkFacts, InkSpot
 from tilewise.auditing.ink.findings import ink_findings
 from tilewise.auditing.ink.measure import measure_ink
-from tilewise.auditing.ink.repair import RepairedImage, before_after, repair
+from tilewise.auditing.ink.remove_ink import RepairedImage, before_after, remove_ink
 
 __all__ = [
     "Colour",
@@ -16,5 +16,5 @@ __all__ = [
     "ink_findings",
     "ink_map",
     "measure_ink",
-    "repair",
+    "remove_ink",
 ]

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from tilewise.compute import prepare_runtime
 from tilewise.encoders import EncoderConfig, find_card
 from tilewise.encoders.card import EncoderCard
+from tilewise.encoders.find_weights import find_weights
 from tilewise.encoders.licences import check_licence
-from tilewise.encoders.locate import find_weights
+from tilewise.encoders.load_weights import load_weights
 from tilewise.encoders.networks import bare_network, create_network
 from tilewise.encoders.pooling import remove_unused
-from tilewise.encoders.weights import load_weights
 from tilewise.errors import RecipeError
 from tilewise.models.config import HeadConfig
 from tilewise.models.heads import build_head

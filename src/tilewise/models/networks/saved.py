@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from tilewise.compute import reproducible
 from tilewise.encoders.card import EncoderCard
 from tilewise.errors import ArtifactError
-from tilewise.models.aggregate import AGGREGATORS
+from tilewise.models.aggregate_tiles import AGGREGATORS
 from tilewise.models.config import HeadConfig
 from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_aggregator, check_shapes, read_weights
 from tilewise.models.networks.config import NetworkConfig

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from tilewise.models.networks import TileBatch
-from tilewise.trainer import Mix, Mixer, seeded
 from tilewise.training.augment import Augment, AugmentConfig
 from tilewise.training.config import TrainingConfig
-from tilewise.training.networks.data import PixelPart
+from tilewise.training.networks.data import TilePart
+from tilewise.training_loop import Mix, Mixer, seeded
 from tilewise.units import Size
 
 Made = TypeVar("Made")
@@ -58,7 +58,7 @@ class BatchMaker:
         crop_px: side of the squares that are cut out of the tiles at random; None takes them whole.
     """
 
-    part: PixelPart
+    part: TilePart
     targets_NC: Tensor
     weights_N: Tensor
     config: TrainingConfig
@@ -79,7 +79,7 @@ class BatchMaker:
             if self.config.mixup.level == "tiles":
                 batch, mix = _mixed(batch, mix), None
         return TrainingBatch(
-            tiles, laid_out(batch, channels_last=self.config.engine.channels_last), targets_BC, weights_B, mix
+            tiles, to_memory_format(batch, channels_last=self.config.engine.channels_last), targets_BC, weights_B, mix
         )
 
     def _varied(self, batch: TileBatch, generator: torch.Generator) -> TileBatch:
@@ -93,7 +93,7 @@ class BatchMaker:
         return TileBatch(images, masks, wides)
 
 
-def laid_out(batch: TileBatch, *, channels_last: bool) -> TileBatch:
+def to_memory_format(batch: TileBatch, *, channels_last: bool) -> TileBatch:
     """The batch with the channels of a pixel together, if so asked."""
     if not channels_last:
         return batch
@@ -105,7 +105,7 @@ def laid_out(batch: TileBatch, *, channels_last: bool) -> TileBatch:
     return replace(batch, images_BSCHW=images.reshape(*lead, *images.shape[1:]), wides_BCHW=wides)
 
 
-def ahead(make: Callable[[int], Made], num: int, *, num_workers: int = 1) -> Generator[Made]:
+def prefetch(make: Callable[[int], Made], num: int, *, num_workers: int = 1) -> Generator[Made]:
     """`make(0)`, `make(1)` ... in order, a few made ahead in threads."""
     # One thread each: a second team of threads would keep the network's waiting for each other.
     with ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:

@@ -46,7 +46,7 @@ class Redraw:
 
 
 @dataclass(frozen=True)
-class PixelPart:
+class TilePart:
     """All tiles of one part of a fold.
 
     Attributes:
@@ -64,7 +64,7 @@ class PixelPart:
     redraw: Redraw | None = None
 
     @classmethod
-    def of(cls, tiles: Tiles, slide_ids: Iterable[str], labels: Mapping[str, int], *, scored: bool) -> PixelPart:
+    def of(cls, tiles: Tiles, slide_ids: Iterable[str], labels: Mapping[str, int], *, scored: bool) -> TilePart:
         """The tiles of some slides.
 
         Args:
@@ -118,8 +118,8 @@ class PixelData:
     """
 
     classes: tuple[str, ...]
-    train: PixelPart
-    validation: PixelPart
+    train: TilePart
+    validation: TilePart
 
     def __post_init__(self) -> None:
         present = np.unique(self.train.slide_data.labels_S).tolist()

@@ -25,13 +25,13 @@ from tilewise.errors import TilewiseError, TrainingError
 from tilewise.execution import WorkerPool
 from tilewise.inference.slide_tiles import Pixels, SlideTiles
 from tilewise.models.networks import NetworkModel
-from tilewise.trainer import Sampler
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
-from tilewise.training.networks.data import PixelData, PixelPart
+from tilewise.training.networks.data import PixelData, TilePart
 from tilewise.training.networks.objective import NetworkTraining, train_share
 from tilewise.training.networks.views import WORKDIR, remove_workdirs
 from tilewise.training.networks.worker import Worker
+from tilewise.training_loop import Sampler
 
 _MEETING, _ERROR, _PIDS = "meeting", "error.json", "*.pid"
 _ARRAYS = ("images_TSCHW", "masks_THW", "wide_CHW")
@@ -90,10 +90,10 @@ def _workdir(folder: Path | None) -> Iterator[Path]:
 class _StoredPart:
     """A part whose tiles lie in files: of each slide, name of an array -> its file."""
 
-    part: PixelPart
+    part: TilePart
     files: tuple[dict[str, str], ...]
 
-    def opened(self) -> PixelPart:
+    def opened(self) -> TilePart:
         tiles = tuple(
             replace(one, **{name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in files.items()})
             for one, files in zip(self.part.tiles, self.files, strict=True)
@@ -112,7 +112,7 @@ class _Job:
     validation: _StoredPart
 
 
-def _parked(part: PixelPart, folder: Path) -> _StoredPart:
+def _parked(part: TilePart, folder: Path) -> _StoredPart:
     """The part with nothing in it that is large; tiles that lie in a file already stay where they are."""
     folder.mkdir()
     empty: Pixels = np.empty(0, dtype=np.uint8)

@@ -15,12 +15,12 @@ from tilewise.compute import default_threads, reproducible
 from tilewise.errors import UsageError
 from tilewise.models.heads import SeededDropout
 from tilewise.models.networks import TileBatch, TileNetwork
-from tilewise.trainer import Loss, Mix, penalty, seeded
 from tilewise.training.config import TrainingConfig
-from tilewise.training.networks.batches import DROPOUT, TrainingBatch, ahead, laid_out
-from tilewise.training.networks.data import PixelPart
+from tilewise.training.networks.batches import DROPOUT, TrainingBatch, prefetch, to_memory_format
+from tilewise.training.networks.data import TilePart
 from tilewise.training.networks.precision import Precision
 from tilewise.training.networks.worker import Worker
+from tilewise.training_loop import Loss, Mix, penalty, seeded
 
 
 class Engine:
@@ -52,7 +52,7 @@ class Engine:
         more = penalty(self._config.loss, self.network.parameters())
         return loss if more is None else loss + more
 
-    def probabilities(self, part: PixelPart) -> NDArray[np.float32]:
+    def probabilities(self, part: TilePart) -> NDArray[np.float32]:
         """Of all tiles of a part, float32 (N, C), in calls of one shape; the network is in evaluation mode after."""
         size, probabilities = self._config.epoch_config.tiles_per_batch(len(part)), []
         self.network.eval()
@@ -60,10 +60,10 @@ class Engine:
         def make(number: int) -> tuple[int, TileBatch]:
             chosen = np.arange(number * size, min((number + 1) * size, len(part)))
             batch = part.batch(chosen).padded(size).to(self.device, non_blocking=True)
-            return len(chosen), laid_out(batch, channels_last=self._config.engine.channels_last)
+            return len(chosen), to_memory_format(batch, channels_last=self._config.engine.channels_last)
 
         with torch.no_grad():
-            for num, batch in ahead(make, -(-len(part) // size), num_workers=self.precision.num_loaders):
+            for num, batch in prefetch(make, -(-len(part) // size), num_workers=self.precision.num_loaders):
                 probabilities.append(self._logits(batch, None)[:num].softmax(dim=1).cpu())
         probabilities_NC: NDArray[np.float32] = torch.cat(probabilities).numpy()
         return probabilities_NC

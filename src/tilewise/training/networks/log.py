@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tilewise.trainer import Log
 from tilewise.training.config import TrainingConfig
 from tilewise.training.history import EpochRow
 from tilewise.training.networks.events import EventFile
+from tilewise.training_loop import Log
 
 
 class _NoLog:

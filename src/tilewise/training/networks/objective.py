@@ -13,31 +13,31 @@ from torch import Tensor
 
 from tilewise.metrics import PrimaryMetric
 from tilewise.models.networks import NetworkModel, TileNetwork
-from tilewise.trainer import (
+from tilewise.training.augment import AugmentConfig
+from tilewise.training.config import TrainingConfig
+from tilewise.training.history import EpochRow, History, notes
+from tilewise.training.networks.batches import ORDER, BatchMaker, TrainingBatch, prefetch
+from tilewise.training.networks.data import PixelData
+from tilewise.training.networks.engine import Engine, training_threads
+from tilewise.training.networks.log import open_log
+from tilewise.training.networks.views import DrawnViews
+from tilewise.training.networks.worker import Worker
+from tilewise.training.samples import sample_weights
+from tilewise.training.scores import score_slides, selection_loss
+from tilewise.training.tile_weights import class_totals, tile_weights
+from tilewise.training_loop import (
     Ema,
     EpochTotals,
     Record,
     Sampler,
     Trainer,
     TrainingProgress,
-    balance,
     build_optimizer,
     build_schedule,
+    class_weights,
     hard_targets,
     seeded,
 )
-from tilewise.training.augment import AugmentConfig
-from tilewise.training.config import TrainingConfig
-from tilewise.training.history import EpochRow, History, notes
-from tilewise.training.networks.batches import ORDER, BatchMaker, TrainingBatch, ahead
-from tilewise.training.networks.data import PixelData
-from tilewise.training.networks.engine import Engine, training_threads
-from tilewise.training.networks.log import open_log
-from tilewise.training.networks.views import DrawnViews
-from tilewise.training.networks.worker import Worker
-from tilewise.training.sample_weights import class_totals, slide_shares
-from tilewise.training.samples import sample_weights
-from tilewise.training.scores import score_slides, selection_loss
 
 _DECODERS = 4  # threads that draw views anew beside a graphics card; one beside a processor, which is busy itself
 
@@ -117,7 +117,7 @@ class NetworkObjective:
         train, num_classes = data.train.slide_data, len(data.classes)
         self._data, self._views, self._config = data, views, config
         self._worker, self._seed, self._metric = worker, seed, training.metric
-        self._weights_C = balance(config.loss, class_totals(train, num_classes, config.weight))
+        self._weights_C = class_weights(config.loss, class_totals(train, num_classes, config.weight))
         self._engine = Engine(network, config, worker, self._weights_C)
         self._engine.start_epoch(0, seed)
         self._sampler = Sampler(config.sampling, train.labels_S, train.tile_slide_N)
@@ -126,7 +126,7 @@ class NetworkObjective:
         self._batch_maker = BatchMaker(
             data.train,
             hard_targets(torch.from_numpy(labels_N), num_classes),
-            sample_weights(slide_shares(train, config.weight), self._weights_C, labels_N),
+            sample_weights(tile_weights(train, config.weight), self._weights_C, labels_N),
             config,
             training.augment,
             worker.device,
@@ -166,7 +166,7 @@ class NetworkObjective:
         self._engine.start_epoch(epoch, self._seed)
         batches = self._sampler.draw(seeded(self._seed, epoch, ORDER)).tensor_split(self.num_batches)
         make = partial(_make, batch_maker, epoch, batches)
-        with closing(ahead(make, len(batches), num_workers=self._engine.precision.num_loaders)) as prepared:
+        with closing(prefetch(make, len(batches), num_workers=self._engine.precision.num_loaders)) as prepared:
             for batch in prepared:
                 yield batch.tiles, batch
 

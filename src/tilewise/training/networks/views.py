@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tilewise.inference.slide_tiles import SlideTiles, TileSource
-from tilewise.training.networks.data import PixelPart, Redraw
+from tilewise.training.networks.data import Redraw, TilePart
 
 WORKDIR = "together-"  # folders of what is in use during a training begin so
 
@@ -32,14 +32,14 @@ class DrawnViews:
         num_threads: that decode.
     """
 
-    def __init__(self, part: PixelPart, *, num_epochs: int, folder: Path | None, num_threads: int) -> None:
+    def __init__(self, part: TilePart, *, num_epochs: int, folder: Path | None, num_threads: int) -> None:
         self._first, self._part, self._draw = part, part, 0
         self._num_epochs, self._folder = num_epochs, folder
         self._pool = ThreadPoolExecutor(num_threads)
         self._ahead: dict[int, list[Future[SlideTiles]]] = {}
         self._workdirs: dict[int, Path] = {}
 
-    def part(self, epoch: int) -> PixelPart:
+    def part(self, epoch: int) -> TilePart:
         """The train part of an epoch, from 0.
 
         Raises:
@@ -79,7 +79,7 @@ class DrawnViews:
             shutil.rmtree(self._workdirs.pop(other), ignore_errors=True)
 
 
-def with_tiles(part: PixelPart, tiles: Sequence[SlideTiles]) -> PixelPart:
+def with_tiles(part: TilePart, tiles: Sequence[SlideTiles]) -> TilePart:
     """The part with other tiles of its slides; where a slide has fewer of them, some stand for two."""
     tiles_index_N = part.slide_data.tile_slide_N if part.tiles_index_N is None else part.tiles_index_N
     place_N, own_N = part.place_N.copy(), tiles_index_N < len(tiles)

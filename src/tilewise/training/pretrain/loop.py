@@ -13,7 +13,14 @@ from torch import Tensor
 from tilewise.compute import find_device
 from tilewise.errors import TrainingError
 from tilewise.models.networks import TileBatch, TileNetwork
-from tilewise.trainer import (
+from tilewise.training.config import EpochConfig, TrainingConfig
+from tilewise.training.networks.batches import DROPOUT, ORDER, BatchMaker, prefetch, to_memory_format
+from tilewise.training.networks.data import TilePart
+from tilewise.training.networks.engine import training_threads
+from tilewise.training.networks.precision import Precision
+from tilewise.training.pretrain.config import PretrainConfig
+from tilewise.training.pretrain.simclr import SimCLR, nt_xent
+from tilewise.training_loop import (
     EpochTotals,
     MixConfig,
     OptimizerConfig,
@@ -25,13 +32,6 @@ from tilewise.trainer import (
     build_schedule,
     seeded,
 )
-from tilewise.training.config import EpochConfig, TrainingConfig
-from tilewise.training.networks.batches import DROPOUT, ORDER, BatchMaker, ahead, laid_out
-from tilewise.training.networks.data import PixelPart
-from tilewise.training.networks.engine import training_threads
-from tilewise.training.networks.precision import Precision
-from tilewise.training.pretrain.config import PretrainConfig
-from tilewise.training.pretrain.contrast import Contrast, nt_xent
 
 _WARMUP = 0.1  # share of the epochs
 
@@ -73,7 +73,7 @@ class PretrainedEncoder:
 
 def pretrain(
     network: TileNetwork,
-    part: PixelPart,
+    part: TilePart,
     config: PretrainConfig,
     training: TrainingConfig,
     record: Record,
@@ -110,7 +110,7 @@ def pretrain(
         progress = TrainingProgress(EpochRow, record, STATE_NAME, HISTORY_NAME)
         objective.trainer().run(progress)
         origin: dict[str, str | int] = {"device": device.type, "num_threads": num_threads}
-        return PretrainedEncoder(encoder_weights(objective.contrast.network), tuple(progress.rows), origin)
+        return PretrainedEncoder(encoder_weights(objective.simclr.network), tuple(progress.rows), origin)
 
 
 def encoder_weights(network: TileNetwork) -> dict[str, Tensor]:
@@ -131,7 +131,7 @@ class _ContrastObjective:
     def __init__(
         self,
         network: TileNetwork,
-        part: PixelPart,
+        part: TilePart,
         config: PretrainConfig,
         training: TrainingConfig,
         *,
@@ -140,10 +140,10 @@ class _ContrastObjective:
     ) -> None:
         self._part, self._config, self._training, self._seed = part, config, training, seed
         self._precision = Precision(training, device)
-        self.contrast = Contrast(network, config, seed=seed).to(device)
+        self.simclr = SimCLR(network, config, seed=seed).to(device)
         if training.engine.channels_last:
-            self.contrast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._vectors = self._precision.compiled(self.contrast.forward)
+            self.simclr.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._vectors = self._precision.compiled(self.simclr.forward)
         epoch_config = EpochConfig(config.epochs, config.learning_rate, None, None, config.batch_size)
         self.num_batches = epoch_config.num_batches(len(part))
         # Tiles as they are made for a training, of one class that nobody looks at.
@@ -157,7 +157,7 @@ class _ContrastObjective:
     def trainer(self) -> Trainer[Tensor, TileBatch, EpochRow]:
         """The loop that trains the encoder by this objective."""
         config = self._config
-        groups = self.contrast.parameter_groups(config.learning_rate, config.weight_decay)
+        groups = self.simclr.parameter_groups(config.learning_rate, config.weight_decay)
         optimizer = build_optimizer(OptimizerConfig(), groups, learning_rate=config.learning_rate)
         schedule = build_schedule(
             ScheduleConfig(warmup_epochs=_WARMUP * config.epochs),
@@ -168,7 +168,7 @@ class _ContrastObjective:
         )
         return Trainer(
             self,
-            self.contrast,
+            self.simclr,
             optimizer,
             schedule,
             epochs=config.epochs,
@@ -180,14 +180,14 @@ class _ContrastObjective:
     def batches(self, epoch: int) -> Generator[tuple[Tensor, TileBatch]]:
         """See `Objective`; tiles in a new order, in two views each."""
         torch.manual_seed(seeded(self._seed, epoch, DROPOUT).initial_seed())  # of encoders that drop
-        self.contrast.train()
+        self.simclr.train()
         order_N = torch.randperm(len(self._part), generator=seeded(self._seed, epoch, ORDER))
         batches = order_N.tensor_split(self.num_batches)
 
         def make(number: int) -> TileBatch:
             return self._two_views(epoch, number, batches[number])
 
-        with closing(ahead(make, len(batches), num_workers=self._precision.num_loaders)) as prepared:
+        with closing(prefetch(make, len(batches), num_workers=self._precision.num_loaders)) as prepared:
             yield from zip(batches, prepared, strict=True)
 
     def losses(self, batch: TileBatch) -> tuple[Tensor, ...]:
@@ -213,4 +213,4 @@ class _ContrastObjective:
             for first, second in ((one.masks_BHW, two.masks_BHW), (one.wides_BCHW, two.wides_BCHW))
         ]
         both = TileBatch(torch.cat([one.images_BSCHW, two.images_BSCHW]), *joined)
-        return laid_out(both, channels_last=self._training.engine.channels_last)
+        return to_memory_format(both, channels_last=self._training.engine.channels_last)

@@ -81,9 +81,9 @@ def pretrain_encoder(request: PretrainTask, tiles: Tiles, network: TileNetwork, 
         SlideError: a slide cannot be read.
         UsageError: device or cache cannot be used as asked.
     """
-    from tilewise.trainer import Record, write_table
-    from tilewise.training.networks.data import PixelPart
+    from tilewise.training.networks.data import TilePart
     from tilewise.training.pretrain.loop import HISTORY_NAME, STATE_NAME, EpochRow, encoder_weights, pretrain
+    from tilewise.training_loop import Record, write_table
 
     missing = [slide_id for slide_id in request.slide_ids if slide_id not in tiles]
     if missing:
@@ -93,7 +93,7 @@ def pretrain_encoder(request: PretrainTask, tiles: Tiles, network: TileNetwork, 
     weights = _load_finished(out, inputs, expected)
     if weights is None:
         try:
-            part = PixelPart.of(tiles, request.slide_ids, dict.fromkeys(request.slide_ids, 0), scored=False)
+            part = TilePart.of(tiles, request.slide_ids, dict.fromkeys(request.slide_ids, 0), scored=False)
         except TrainingError as error:
             raise TrainingError(f"{request.name}: {error}") from error
         seed = derived_seed(request.seed, _STREAM)
@@ -145,7 +145,7 @@ def _load_finished(out: Path, inputs: str, expected: dict[str, Tensor]) -> dict[
 
 
 def _digest(request: PretrainTask, tiles: Tiles, network: TileNetwork, first: dict[str, Tensor]) -> str:
-    from tilewise.trainer import digest_tensors
+    from tilewise.training_loop import digest_tensors
 
     training = request.training
     return digest_config(

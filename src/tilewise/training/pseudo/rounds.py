@@ -19,9 +19,9 @@ from tilewise.models import FoldModel
 from tilewise.models.files import ABOUT_NAME
 from tilewise.models.networks import NetworkModel
 from tilewise.store import write_bytes
-from tilewise.trainer.table import write_table
 from tilewise.training.pseudo.choose import PseudoLabel, choose
 from tilewise.training.pseudo.config import PseudoConfig
+from tilewise.training_loop.table import write_table
 
 _log = logging.getLogger(__name__)
 

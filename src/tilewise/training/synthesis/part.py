@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tilewise.errors import TrainingError
 from tilewise.inference.slide_tiles import SlideTiles
-from tilewise.training.networks.data import PixelPart
+from tilewise.training.networks.data import TilePart
 from tilewise.training.synthesis.config import SynthesisConfig
 from tilewise.training.synthesis.generator import Example, Pixels, TileGenerator
 from tilewise.training.synthesis.geometry import largest_square
@@ -30,13 +30,13 @@ class SyntheticTiles:
         notes: classes that got none although they should.
     """
 
-    part: PixelPart
+    part: TilePart
     num_added: Mapping[str, int]
     notes: tuple[str, ...]
 
 
 def synthesize_part(
-    part: PixelPart,
+    part: TilePart,
     classes: Sequence[str],
     config: SynthesisConfig,
     generator: TileGenerator,
@@ -111,12 +111,12 @@ def num_wanted(counts_C: NDArray[np.int64], config: SynthesisConfig) -> NDArray[
 class _Pool:
     """Tiles of one class by slide: those that give a shape, and those that give a texture."""
 
-    part: PixelPart
+    part: TilePart
     shapes: dict[int, list[int]]
     textures: dict[int, list[int]]
 
     @classmethod
-    def of(cls, part: PixelPart, label: int) -> _Pool:
+    def of(cls, part: TilePart, label: int) -> _Pool:
         shapes: dict[int, list[int]] = {}
         textures: dict[int, list[int]] = {}
         for slide in np.flatnonzero(part.slide_data.labels_S == label).tolist():
@@ -145,7 +145,7 @@ class _Pool:
         return Example(self.part.slide_data.slide_ids[slide], tiles.images_TSCHW[place, 0], tiles.masks_THW[place])
 
 
-def _joined(part: PixelPart, made: Mapping[int, Sequence[tuple[Pixels, Pixels]]]) -> PixelPart:
+def _joined(part: TilePart, made: Mapping[int, Sequence[tuple[Pixels, Pixels]]]) -> TilePart:
     hosts = sorted(made)
     if not hosts:
         return part
@@ -165,10 +165,10 @@ def _joined(part: PixelPart, made: Mapping[int, Sequence[tuple[Pixels, Pixels]]]
         part.slide_data, features_ND=np.empty((len(slide_N), 0), dtype=np.float32), tile_slide_N=slide_N
     )
     place_N = np.concatenate([part.place_N, *(np.arange(count, dtype=np.int64) for count in counts)])
-    return PixelPart(slide_data, (*part.tiles, *new), place_N, source_index_N)
+    return TilePart(slide_data, (*part.tiles, *new), place_N, source_index_N)
 
 
-def _check(part: PixelPart) -> None:
+def _check(part: TilePart) -> None:
     for name, tiles in zip(part.slide_data.slide_ids, part.tiles, strict=True):
         if tiles.masks_THW is None:
             raise TrainingError(f"slide {name}: its tiles have no masks, and synthesis takes shapes from them")

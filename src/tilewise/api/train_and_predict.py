@@ -1,0 +1,289 @@
+"""What is learnt, compared and used: train, features, sweep, ensemble, predict, explain."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from tilewise.api.coerce import checked, to_cohort, to_folder, to_path, to_recipe, to_stages
+from tilewise.errors import ArgumentError
+from tilewise.recipe import DEFAULT, Recipe
+from tilewise.store import check_out_place, check_outside_runs
+
+if TYPE_CHECKING:
+    from tilewise.auditing.cohort import AuditedCohort
+    from tilewise.cohort import Cohort
+    from tilewise.ensemble.methods import Method
+    from tilewise.explain.config import ExplainConfig
+    from tilewise.pipeline.cohort_features import CohortFeatures
+    from tilewise.pipeline.explain import ExplainResult
+    from tilewise.pipeline.finished_run import Run
+    from tilewise.pipeline.predict import PredictionResult
+    from tilewise.sweep.grid import Grid
+    from tilewise.sweep.sweep import Sweep
+
+_log = logging.getLogger(__name__)
+
+
+def _check_run(out: Path, *cohorts: Cohort) -> None:
+    from tilewise.cohort.inputs import inputs_of
+
+    check_out_place(out, contents="run", inputs=inputs_of(*cohorts))
+    check_outside_runs(out)
+
+
+def _trainable(recipe: Recipe, *, offline: bool) -> Recipe:
+    """The recipe, or what stands in for it where weights are not on this machine and must not be fetched."""
+    from tilewise.pipeline.offline import offline_recipe
+
+    if not offline:
+        return recipe
+    recipe, notes = offline_recipe(recipe)
+    for note in notes:
+        _log.warning("%s", note)  # before the long work
+    return recipe
+
+
+@checked
+def train(
+    cohort: AuditedCohort | Cohort | Path | str,
+    recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
+    *,
+    out: Path | str | None = None,
+    seed: int = 0,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> Run:
+    """Audit, cut, encode, train by cross-validation, score and report; the same call resumes a stopped run.
+
+    Args:
+        cohort: an audit with the recipe's `audit` section, which is not made again; what was discovered; or a folder
+            or table to discover.
+        recipe: a recipe, a packaged name, a YAML file, or keys as in one.
+        out: folder of the run; it must be new, empty, or hold this very run. None takes `runs/COHORT-RECIPE`.
+        seed: of everything random; 0 is a seed.
+        decisions: a decisions.csv of an audit that a person edited.
+        workers: processes; None takes every processor. Results do not depend on it.
+        offline: never reach for the network. Where weights are not on this machine, the recipe is changed to do without
+            them; its `notes`, the run's warnings and the report say how.
+
+    Raises:
+        UsageError: the cohort, recipe or folder cannot be used; nothing that was computed is lost.
+        TrainingError: training could not go on.
+
+    Example:
+        >>> recipe = tw.load_recipe("default").with_(**{"tiles.size_px": 32})
+        >>> run = tw.train("my_cohort", recipe, out="runs/first")
+        >>> run.evaluation.out_of_fold.num_slides
+        12
+        >>> sorted(run.predictions.to_frame()["part"].unique())
+        ['test', 'validation']
+    """
+    from tilewise.pipeline import train as pipeline
+    from tilewise.pipeline.shared_stages import Resources
+
+    recipe, resources = _trainable(to_recipe(recipe), offline=offline), Resources(workers, offline)
+    shared = to_stages(cohort, "train", audit=recipe.audit, decisions=decisions, seed=seed, resources=resources)
+    folder = to_path(out) or Path("runs") / f"{shared.cohort.root.stem}-{recipe.name}"
+    _check_run(folder, shared.cohort)
+    return pipeline.train(recipe, folder, shared)
+
+
+@checked
+def features(
+    cohort: AuditedCohort | Cohort | Path | str,
+    recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
+    *,
+    seed: int = 0,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> CohortFeatures:
+    """Audit, cut and encode a cohort as `train` does, through the same cache, and return arrays for `SlideClassifier`.
+
+    Args:
+        cohort: an audit with the recipe's `audit` section, what was discovered, or a folder or table to discover; it
+            needs no labels.
+        recipe: a recipe, a packaged name, a YAML file, or keys as in one; what it says of training has no part.
+        seed: of random weights and of learnt masks; 0 is a seed.
+        decisions: a decisions.csv of an audit that a person edited.
+        workers: processes; None takes every processor.
+        offline: never reach for the network; the recipe is changed as in `train`.
+
+    Raises:
+        UsageError: the recipe trains networks on pixels, its features follow from folds or are of whole slides, or the
+            cohort cannot be used.
+        NoTiles: not one slide yields a tile.
+
+    Example:
+        >>> recipe = tw.load_recipe("default").with_(**{"tiles.size_px": 32})
+        >>> bags, labels, groups = tw.features("my_cohort", recipe)
+        >>> from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
+        >>> cross_val_score(tw.SlideClassifier(), bags, labels, groups=groups, cv=StratifiedGroupKFold(3)).shape
+        (3,)
+    """
+    from tilewise.pipeline.cohort_features import cohort_features
+    from tilewise.pipeline.shared_stages import Resources
+
+    recipe, resources = _trainable(to_recipe(recipe), offline=offline), Resources(workers, offline)
+    shared = to_stages(
+        cohort, "train", "predict", audit=recipe.audit, decisions=decisions, seed=seed, resources=resources
+    )
+    return cohort_features(recipe, shared)
+
+
+@checked
+def sweep(
+    cohort: AuditedCohort | Cohort | Path | str,
+    grid: Grid | Path | str,
+    *,
+    out: Path | str,
+    seed: int = 0,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> Sweep:
+    """Train variants of a recipe on the same folds and compare them; a stopped call is resumed.
+
+    Args:
+        cohort: an audit, which variants with its `audit` section do not make again; what was discovered; or a folder or
+            table to discover.
+        grid: what varies: a grid, or a packaged name or YAML file.
+        out: folder for the table and, in `variants/`, a run for each variant.
+        seed: of everything random, the same for all variants.
+        decisions: a decisions.csv of an audit that a person edited.
+        workers: processes; None takes every processor.
+        offline: never reach for the network; variants are changed as in `train`, and the table says how. Rows of the
+            grid that come to the same recipe are one variant.
+
+    Raises:
+        RecipeError: the grid or a variant is not valid; nothing was run.
+        UsageError: the cohort or folder cannot be used.
+    """
+    from tilewise.pipeline.shared_stages import Resources
+    from tilewise.sweep.grid import Grid, load_grid
+    from tilewise.sweep.page import notices
+    from tilewise.sweep.sweep import sweep_cohort
+    from tilewise.sweep.variants import variants_of
+
+    if not isinstance(grid, Grid | str | os.PathLike):
+        raise ArgumentError(f"grid: expected a Grid, a packaged name or a YAML file, not a {type(grid).__name__}")
+    chosen = grid if isinstance(grid, Grid) else load_grid(grid)
+    variants = variants_of(chosen, offline=offline)
+    for notice in notices(variants):
+        _log.warning("%s", notice)  # before the long work
+    shared = to_stages(cohort, "train", decisions=decisions, seed=seed, resources=Resources(workers, offline))
+    _check_run(Path(out), shared.cohort)
+    return sweep_cohort(chosen, variants, Path(out), shared)
+
+
+@checked
+def ensemble(runs: Sequence[Run | Path | str], method: Method = "average", *, out: Path | str, seed: int = 0) -> Run:
+    """Combine finished runs of the same cohort and folds into one run, fitted on their `validation` predictions alone.
+
+    Args:
+        runs: two or more runs, or their folders.
+        method: `average`, `weighted`, `greedy`, `stack-logistic`, `stack-boosting` or `stack-boosting-ovr`.
+        out: folder of the combined run; it must be new, empty, or hold this very combination.
+        seed: of what is random in the fits and of the intervals; 0 is a seed.
+
+    Raises:
+        UsageError: a folder holds no finished run, the runs differ in slides, labels, groups or folds, or `out` holds
+            another run.
+        ArtifactError: a run is damaged.
+    """
+    from tilewise.ensemble.methods import Method
+    from tilewise.pipeline.ensemble import EnsembleOptions
+    from tilewise.pipeline.ensemble import ensemble as combine
+
+    if isinstance(runs, str | os.PathLike):
+        raise ArgumentError(f"runs: expected several runs or their folders, not one path ({os.fspath(runs)})")
+    if method not in get_args(Method):
+        raise ArgumentError(f"method={method!r}: give one of {', '.join(get_args(Method))}")
+    _check_run(Path(out))
+    return combine([to_folder(run) for run in runs], EnsembleOptions(Path(out), method, seed))
+
+
+@checked
+def predict(
+    run: Run | Path | str,
+    cohort: Cohort | Path | str,
+    *,
+    out: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> PredictionResult:
+    """Classify the slides of a cohort with a trained run.
+
+    Args:
+        run: a run, or its folder.
+        cohort: discovered with `purpose="predict"`, or a folder or table to discover so.
+        out: where the submission goes, its details beside it; None writes nothing.
+        workers: processes; None takes every processor.
+        offline: never reach for the network.
+
+    Raises:
+        UsageError: the folder holds no finished run.
+        ArtifactError: its classifier is damaged.
+        EncoderUnavailable: the encoder's weights are not here, or are others than in training.
+
+    Example:
+        >>> run = tw.Run.open("runs/first")
+        >>> tw.predict(run, "my_test_folder").table["slide"].tolist()
+        ['new_0.png', 'new_1.png']
+    """
+    from tilewise.inference.load_classifier import load_classifier
+    from tilewise.pipeline import predict as pipeline
+
+    folder = to_folder(run)
+    folder.require_finished()
+    classifier = load_classifier(folder.model)
+    cohort = to_cohort(cohort, "predict")
+    return pipeline.predict(classifier, cohort, out=to_path(out), workers=workers, offline=offline)
+
+
+@checked
+def explain(
+    run: Run | Path | str,
+    cohort: Cohort | Path | str,
+    *,
+    out: Path | str,
+    config: ExplainConfig | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> ExplainResult:
+    """Draw where a trained run sees a class on slides: tile probabilities, attention, Grad-CAM of networks on pixels.
+
+    Args:
+        run: a run, or its folder; not one that `ensemble` made.
+        cohort: discovered with `purpose="predict"`, or a folder or table to discover so.
+        out: folder for a picture of each slide, `explain.csv` and `explain.html`; new, empty or of an earlier call.
+        config: which slides and which class; None takes all slides, and the class predicted for each.
+        workers: processes; None takes every processor.
+        offline: never reach for the network.
+
+    Raises:
+        UsageError: the folder holds no finished run or one of several runs, `out` holds other things, a slide or the
+            class is unknown, or the library grad-cam is needed and not installed.
+        ArtifactError: its classifier is damaged.
+        EncoderUnavailable: the encoder's weights are not here, or are others than in training.
+
+    Example:
+        >>> result = tw.api.explain("runs/first", "my_test_folder", out="maps")
+        >>> sorted(result.pictures)
+        ['new_0.png', 'new_1.png']
+    """
+    from tilewise.explain.config import ExplainConfig
+    from tilewise.inference.load_classifier import load_classifier
+    from tilewise.pipeline.explain import explain as pipeline
+
+    if config is not None and not isinstance(config, ExplainConfig):
+        raise ArgumentError(f"config: expected an ExplainConfig or None, not a {type(config).__name__}")
+    folder = to_folder(run)
+    folder.require_finished()
+    classifier, cohort = load_classifier(folder.model), to_cohort(cohort, "predict")
+    return pipeline(classifier, cohort, config or ExplainConfig(), out=Path(out), workers=workers, offline=offline)

@@ -1,0 +1,68 @@
+"""From the tiles of a slide to the slide."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tilewise.models.aggregate_tiles import AGGREGATORS, aggregate_majority, aggregate_max, aggregate_mean
+
+
+@given(seed=st.integers(0, 10_000), num_tiles=st.integers(0, 60), num_slides=st.integers(1, 8))
+def test_equals_a_group_by(seed: int, num_tiles: int, num_slides: int) -> None:
+    rng = np.random.default_rng(seed)
+    tile_slide_N = rng.integers(0, num_slides, num_tiles)
+    probabilities_NC = rng.dirichlet(np.ones(3), num_tiles).astype(np.float32)
+    probabilities_SC, num_tiles_S = aggregate_mean(probabilities_NC, tile_slide_N, num_slides)
+    expected = pd.DataFrame(probabilities_NC.astype(np.float64)).groupby(tile_slide_N).mean().reindex(range(num_slides))
+    np.testing.assert_allclose(probabilities_SC, expected.to_numpy(), rtol=1e-12)
+    np.testing.assert_array_equal(num_tiles_S, [(tile_slide_N == slide).sum() for slide in range(num_slides)])
+
+
+def test_a_slide_does_not_depend_on_the_others() -> None:
+    rng = np.random.default_rng(0)
+    probabilities_NC = rng.dirichlet(np.ones(4), 500).astype(np.float32)
+    tile_slide_N = rng.integers(0, 20, 500)
+    together, _ = aggregate_mean(probabilities_NC, tile_slide_N, 20)
+    for slide in range(20):
+        alone, _ = aggregate_mean(
+            probabilities_NC[tile_slide_N == slide], np.zeros((tile_slide_N == slide).sum(), int), 1
+        )
+        assert alone.tobytes() == together[slide].tobytes()
+
+
+@given(seed=st.integers(0, 10_000), num_tiles=st.integers(0, 60), num_slides=st.integers(1, 8))
+def test_majority_counts_votes_and_max_takes_the_highest(seed: int, num_tiles: int, num_slides: int) -> None:
+    rng = np.random.default_rng(seed)
+    tile_slide_N = rng.integers(0, num_slides, num_tiles)
+    probabilities_NC = rng.dirichlet(np.ones(3), num_tiles).astype(np.float32)
+    majority_SC, _ = aggregate_majority(probabilities_NC, tile_slide_N, num_slides)
+    max_SC, num_tiles_S = aggregate_max(probabilities_NC, tile_slide_N, num_slides)
+    for slide in range(num_slides):
+        own = probabilities_NC[tile_slide_N == slide].astype(np.float64)
+        assert num_tiles_S[slide] == len(own)
+        if not len(own):
+            assert np.isnan(majority_SC[slide]).all()
+            assert np.isnan(max_SC[slide]).all()
+            continue
+        votes = [sum(int(row.argmax()) == klass for row in own) for klass in range(3)]
+        np.testing.assert_allclose(majority_SC[slide], np.array(votes) / len(own), rtol=1e-12)
+        np.testing.assert_allclose(max_SC[slide], own.max(axis=0) / own.max(axis=0).sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("mean", [0.5, 0.3, 0.2]), ("majority", [1 / 3, 2 / 3, 0.0]), ("max", [0.9 / 1.8, 0.5 / 1.8, 0.4 / 1.8])],
+)
+def test_one_sure_tile_against_two_that_hesitate(name: str, expected: list[float]) -> None:
+    tiles = np.array([[0.9, 0.0, 0.1], [0.4, 0.5, 0.1], [0.2, 0.4, 0.4]], dtype=np.float32)
+    slides_SC, _ = AGGREGATORS[name](tiles, np.zeros(3, np.int64), 1)
+    np.testing.assert_allclose(slides_SC[0], expected, rtol=1e-6)
+
+
+def test_a_tie_within_a_tile_is_a_vote_for_the_first_class() -> None:
+    slides_SC, _ = aggregate_majority(np.array([[0.5, 0.5]], dtype=np.float32), np.zeros(1, np.int64), 1)
+    assert slides_SC.tolist() == [[1.0, 0.0]]
