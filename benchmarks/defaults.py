@@ -2,8 +2,7 @@
 
     python benchmarks/defaults.py [--seeds 3] [--sets oral camelyon] [--keep FOLDER]   # reads $TILEWISE_DATA
 
-With `--keep`, what was predicted on a set lies in a folder, and a later call starts from there: all sets take about ten
-minutes of two free cores.
+With `--keep`, what is predicted on a set is kept in a folder, and a later call starts from there.
 
 Every row goes through the same audit, groups and folds as `tilewise train`, and is scored on the same slides: macro F1
 of the pooled test parts, mean over seeds of the folds. Differences are paired; intervals resample groups within each
