@@ -106,7 +106,7 @@ def test_headline_scores_are_those_out_of_fold(make_table: MakeTable) -> None:
         assert getattr(evaluation, name) is evaluation.out_of_fold.estimate(name)
     assert evaluation.primary is evaluation.weighted_f1
     value, low, high = (getattr(evaluation.macro_f1, end) for end in ("value", "low", "high"))
-    assert str(evaluation.macro_f1) == f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    assert str(evaluation.macro_f1) == f"{value:.2f} ({low:.2f} to {high:.2f})"
     assert str(Estimate(None, None, None)) == "not defined"
 
 

@@ -27,7 +27,7 @@ HEADS = {"factors": {"head.dropout": [0.0, 0.5], "head.norm": ["none", "batch"]}
 
 
 def grid(**more):
-    return Grid.model_validate({"name": "small", **more}).over(None, SETTINGS)
+    return Grid.model_validate({"name": "small", **more}).over("texture", SETTINGS)
 
 
 def _settings():
@@ -104,9 +104,8 @@ def test_rows_that_come_to_one_recipe_are_one_row_and_the_notice_comes_first(
     monkeypatch.chdir(tmp_path)
     encoders = {"factors": {"encoder.name": ["resnet18", "resnet50", "mobilenet_v3_small"]}}
     (tmp_path / "grid.yaml").write_text(json.dumps({"name": "small", **encoders, "set": _settings()}))
-    code = command(
-        ["sweep", str(home / "cohort"), "--grid", "grid.yaml", "--out", "sweep", "--offline", "--workers", "1"]
-    )
+    options = ["--recipe", "texture", "--grid", "grid.yaml", "--out", "sweep", "--offline", "--workers", "1"]
+    code = command(["sweep", str(home / "cohort"), *options])
     assert code == 0
     printed = capsys.readouterr().out
     assert printed.startswith("Not run as the grid says")
@@ -259,7 +258,7 @@ def test_the_command_line(cached, tmp_path, capsys):
     (tmp_path / "grid.yaml").write_text("name: small\nfactors: {head.dropout: [0.0, 0.5], head.norm: [none, batch]}\n")
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
     options = ["--grid", str(tmp_path / "grid.yaml"), "--out", str(tmp_path / "sweep"), "--workers", "1", "--quiet"]
-    assert command(["sweep", str(home / "cohort"), *options, *settings, "--json"]) == 0
+    assert command(["sweep", str(home / "cohort"), *options, *settings, "--recipe", "texture", "--json"]) == 0
     output = json.loads(capsys.readouterr().out)
     assert [row["test"] for row in output["rows"]] == [row.test for row in made.table.rows]
     assert command(["grids"]) == 0
@@ -276,7 +275,7 @@ def test_a_slide_that_no_variant_can_use_is_named_and_the_command_ends_with_1(tm
     (tmp_path / "grid.yaml").write_text("name: small\nfactors: {head.dropout: [0.0, 0.5]}\n")
     settings = [part for value in SETTINGS for part in ("--set", value)]
     options = ["--grid", str(tmp_path / "grid.yaml"), "--out", str(tmp_path / "sweep"), "--workers", "1", "--json"]
-    assert command(["sweep", str(tmp_path / "cohort"), *options, "--quiet", *settings]) == 1
+    assert command(["sweep", str(tmp_path / "cohort"), *options, "--quiet", "--recipe", "texture", *settings]) == 1
     out, err = capsys.readouterr()
     assert [failure["item"] for failure in json.loads(out)["failures"]] == ["img_0003.png"]
     assert err.count("failed: img_0003.png") == 1

@@ -18,8 +18,8 @@ from tilewise.store.edited import edited_files
 _OWNED: Final[Mapping[str, frozenset[str]]] = {
     "run.json": frozenset(
         {
-            "run.json", "recipe.yaml", "environment.json", "audit", "segment", "tiles.parquet", "stain.json",
-            "folds.json", "folds", "model", "predictions.parquet", "evaluation.json", "report.html", "failures.csv",
+            "run.json", "recipe.yaml", "environment.json", "audit", "segment", "tiles.parquet", "tiles-outside.parquet",
+            "stain.json", "folds.json", "folds", "model", "predictions.parquet", "evaluation.json", "report.html", "failures.csv",
             "ensemble.json", "manifest.json",
         }
     ),

@@ -15,7 +15,7 @@ from tilewise.explain.grad_cam import GradCam
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, NetworkModel, TileBatch, TileNetwork, build_network
 
-SIDE = 96
+SIDE = 64
 
 
 def lite0(num_classes: int, *, init: str = "pretrained", **network: object) -> TileNetwork:
@@ -48,7 +48,7 @@ def test_fine_tuning_beats_training_from_scratch_on_real_tiles(data_dir: Path) -
     scores = {}
     for init in ("pretrained", "random"):
         network = lite0(7, init=init)
-        overfit(network, TileBatch(batch.images_BSCHW[taught]), labels[taught], 20, 0.002)
+        overfit(network, TileBatch(batch.images_BSCHW[taught]), labels[taught], 16, 0.002)
         scores[init] = accuracy(network, TileBatch(batch.images_BSCHW[unknown]), labels[unknown])
     assert scores["pretrained"] >= 0.6
     assert scores["pretrained"] - scores["random"] > 0.2
