@@ -19,8 +19,8 @@ _OWNED: Final[Mapping[str, frozenset[str]]] = {
     "run.json": frozenset(
         {
             "run.json", "recipe.yaml", "environment.json", "audit", "segment", "tiles.parquet", "tiles-outside.parquet",
-            "stain.json", "folds.json", "folds", "model", "predictions.parquet", "evaluation.json", "report.html", "failures.csv",
-            "ensemble.json", "manifest.json",
+            "stain.json", "folds.json", "folds", "model", "predictions.parquet", "evaluation.json", "report.html",
+            "failures.csv", "ensemble.json", "manifest.json",
         }
     ),
     "sweep.json": frozenset({"sweep.json", "sweep.html", "sweep.csv", "folds.json", "shared", "variants"}),
