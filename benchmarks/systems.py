@@ -33,7 +33,7 @@ from tilewise.recipe import Recipe, load_recipe
 RECIPES = (
     "window-resnet50", "ten-view-phikon", "dual-branch-convnext", "adaptive-patch-resnet50", "component-box-convnext",
 )  # fmt: skip
-COHORT = {"num_slides": 96, "difficulty": 0.3, "seed": 5}
+COHORT = {"num_slides": 96, "difficulty": 0.3, "seed": 5, "min_side_px": 384}
 # One hold-out for all: what a recipe says of its folds and of its ensemble would not be the same for two of them.
 SPLIT = (
     "folds={kind: holdout, test_fraction: 0.3, validation_fraction: 0.2}",
