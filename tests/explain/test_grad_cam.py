@@ -47,6 +47,17 @@ def squares(side: int, num: int = 32, seed: int = 0) -> tuple[TileBatch, torch.T
     return TileBatch(torch.from_numpy(images)), torch.from_numpy(labels), corners
 
 
+def corner_hits(maps: np.ndarray, labels: torch.Tensor, corners: list[tuple[int, int]]) -> list[bool]:
+    """Whether the brightest place of each map of class 1 lies in the corner with the square."""
+    height, width = maps.shape[1:]
+    hits = []
+    for one, label, corner in zip(maps, labels.tolist(), corners, strict=True):
+        if label:
+            row, column = np.unravel_index(int(one.argmax()), one.shape)
+            hits.append((int(2 * row >= height), int(2 * column >= width)) == corner)
+    return hits
+
+
 def test_the_maps_are_those_worked_out_by_hand() -> None:
     """Behind a mean over places and a linear head, a channel's gradient is its weight in the head by the places."""
     network = with_random_head(cnn(seed=3))
@@ -79,11 +90,7 @@ def test_what_decides_the_class_is_the_brightest(
         batch, labels, corners = squares(network.card.input_px)
         assert overfit(network, batch, labels, 120, rate) < 0.1
         maps = GradCam(NetworkModel.of(network.eval(), ("A", "B"))).maps(batch, 1)
-        height, width = maps.shape[1:]
-        for one, label, corner in zip(maps, labels.tolist(), corners, strict=True):
-            if label:
-                row, column = np.unravel_index(int(one.argmax()), one.shape)
-                hits.append((int(2 * row >= height), int(2 * column >= width)) == corner)
+        hits += corner_hits(maps, labels, corners)
         brightest = maps.max(axis=(1, 2))  # one scale for all tiles
         without = max(brightest[labels.numpy() == 0].mean(), 1e-30)  # maps of nothing may be 0 everywhere
         ratios.append(brightest[labels.numpy() == 1].mean() / without)

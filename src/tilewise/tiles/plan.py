@@ -15,6 +15,7 @@ from tilewise.tiles.filters import in_focus, not_blank, unlike_earlier
 from tilewise.tiles.region import Region, SlideRegions
 from tilewise.tiles.rows import TileRows
 from tilewise.tiles.strategies import TileRequest, strategy_boxes
+from tilewise.tiles.window import Mask
 from tilewise.wording import count
 
 # Of a tile: less of a mask is a speck, and tells less than tissue does.
@@ -113,20 +114,20 @@ class _Planner:
         rows = TileRows.of_boxes(boxes, ratios, strategy=strategy, region=region)
         if strategy == "random_views":
             rows = replace(rows, training_only=np.arange(len(rows)) >= self.config.random_views_num)
-        return self._usable(with_fields(rows, self.regions[region], self.config, size_l0=self.size_l0), num_dropped)
+        return self._finished(rows, self.regions[region], num_dropped)
 
     def _of_small_mask(self, strategies: tuple[Strategy, ...]) -> tuple[Strategy, TileRows, str]:
         """What comes nearest to the tiles asked for, which tells more than tissue does, by which strategy, and why."""
+        strategy, rows, small_mask = strategies[0], TileRows.none(), ""
         if "component_box" in strategies:
-            return ("component_box", *self._largest_box())
-        if "window" in strategies:
-            return ("window", *self._fullest_windows())
-        return strategies[0], TileRows.none(), ""
+            strategy, (rows, small_mask) = "component_box", self._largest_box()
+        elif "window" in strategies:
+            strategy, (rows, small_mask) = "window", self._fullest_windows()
+        return strategy, self._finished(rows, self.regions.mask, {}), small_mask
 
     def _fullest_windows(self) -> tuple[TileRows, str]:
         """The windows with at least half as much of the mask as the fullest one."""
-        config = self.config.model_copy(update={"min_mask_ratio": 0.0})
-        request = replace(self.request, config=config)
+        request = replace(self.request, config=self.config.model_copy(update={"min_mask_ratio": 0.0}))
         boxes, ratios = strategy_boxes("window", self.regions.mask, request, size_l0=self.size_l0)
         if ratios.max(initial=0.0) < _LEAST_RATIO:
             return TileRows.none(), ""
@@ -136,13 +137,13 @@ class _Planner:
             f"its mask covers {ratios.max():.2g} of a tile at most (tiles.min_mask_ratio="
             f"{self.config.min_mask_ratio:g}); {count(len(rows), 'tile')} with most of it taken"
         )
-        return self._usable(with_fields(rows, self.regions.mask, config, size_l0=self.size_l0), {}), small_mask
+        return rows, small_mask
 
     def _largest_box(self) -> tuple[TileRows, str]:
         """The largest box of the mask as a tile, which tells more than tissue does, and that it is below the least."""
-        config, mask = self.config, self.regions.mask
+        config = self.config
         boxes, ratios = largest_component_box(
-            mask, min_component_px=config.min_component_px, by=config.component_box_min_by
+            self.regions.mask, min_component_px=config.min_component_px, by=config.component_box_min_by
         )
         if not len(boxes):
             return TileRows.none(), ""
@@ -153,7 +154,11 @@ class _Planner:
             f"no box of its mask has {config.component_box_min} {unit} (tiles.component_box_min); its largest, "
             f"{width} x {height} px, was taken"
         )
-        return self._usable(with_fields(rows, mask, config, size_l0=self.size_l0), {}), small_mask
+        return rows, small_mask
+
+    def _finished(self, rows: TileRows, region: Mask, num_dropped: dict[str, int]) -> TileRows:
+        """With their fields, and without places that tell nothing."""
+        return self._usable(with_fields(rows, region, self.config, size_l0=self.size_l0), num_dropped)
 
     def _usable(self, rows: TileRows, num_dropped: dict[str, int]) -> TileRows:
         """Without blank and blurred places; a place is judged by its tile of scale 1."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tests.explain.test_grad_cam import squares
+from tests.explain.test_grad_cam import corner_hits, squares
 from tests.models.networks.made import overfit
 from tilewise.encoders import EncoderConfig
 from tilewise.explain.grad_cam import GradCam
@@ -59,10 +59,4 @@ def test_grad_cam_of_it_falls_on_the_signal() -> None:
     batch, labels, corners = squares(192, num=16)
     assert overfit(network, batch, labels, 30, 0.005) < 0.1
     maps = GradCam(NetworkModel.of(network.eval(), ("A", "B"))).maps(batch, 1)
-    height, width = maps.shape[1:]
-    hits = []
-    for one, label, corner in zip(maps, labels.tolist(), corners, strict=True):
-        if label:
-            row, column = np.unravel_index(int(one.argmax()), one.shape)
-            hits.append((int(2 * row >= height), int(2 * column >= width)) == corner)
-    assert np.mean(hits) >= 0.85
+    assert np.mean(corner_hits(maps, labels, corners)) >= 0.85
