@@ -30,13 +30,6 @@ def test_first_stands_whether_there_is_any_then_the_mean_the_difference_and_the_
     assert len(with_context(INSIDE, {}, SHAPES, FeaturesConfig(context_shape=True))["b"].context_E) == NUM_SHAPES
 
 
-def test_tiles_that_only_training_may_see_have_no_part_in_the_difference():
-    one = bag("a", [[1, 2], [9, 9]], training_only=np.array([False, True]))
-    described = with_context({"a": one}, OUTSIDE, {}, FeaturesConfig(context="outside_and_difference"))["a"]
-    assert described.context_E.tolist() == [1, 2, 4, -1, -2]
-    np.testing.assert_array_equal(described.scored().context_E, described.context_E)
-
-
 @pytest.mark.parametrize(("radii", "rotation"), [((30, 30), 0.0), ((40, 15), 0.0), ((40, 15), 0.7)])
 def test_shapes_are_those_that_scikit_image_measures(radii, rotation):
     mask = np.zeros((200, 220), dtype=bool)

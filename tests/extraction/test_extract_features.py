@@ -188,16 +188,6 @@ def test_how_tiles_are_read_is_part_of_the_cache(folder):
     assert all(darker)
 
 
-def test_views_of_a_rare_class_are_kept_from_scoring_also_when_they_come_from_the_cache(tmp_path):
-    folder = draw_cohort(tmp_path / "cohort", num_slides=5)  # three of A, two of B
-    settings = ("tiles.strategy=random_views", "tiles.random_views_num=4", "tiles.random_views_balance=true")
-    audited, tiles = cut(folder, *settings)
-    for _ in range(2):
-        bags, _, _ = encode(audited, tiles, tile_config=recipe(*settings).tiles)
-        assert {len(bag.features_ND) for bag in bags.values()} == {4, 6}
-        assert {len(bag.scored().features_ND) for bag in bags.values()} == {4}
-
-
 def test_large_tiles_make_smaller_chunks(folder, monkeypatch):
     audited, tiles = cut(folder)
     monkeypatch.setattr(module, "_CHUNK_BYTES", 2 * 32 * 32 * 3)

@@ -150,6 +150,15 @@ def test_the_holdout_leaves_a_class_two_groups() -> None:
     )
 
 
+def test_what_no_fold_learns_from_is_the_holdout_or_the_one_test_part() -> None:
+    items = cohort({"A": 12, "B": 12})
+    folds = make_folds(items, FoldsConfig(holdout_fraction=0.25), seed=0)
+    assert folds.never_trained == set(folds.holdout) != frozenset()
+    single = make_folds(items, FoldsConfig(kind="holdout"), seed=0)
+    assert single.never_trained == set(single.folds[0].test)
+    assert make_folds(items, FoldsConfig(), seed=0).never_trained == frozenset()
+
+
 def test_uneven_groups_are_noted() -> None:
     items = [FoldItem(f"s{i}", "AB"[i % 2], "big") for i in range(20)] + cohort({"A": 6, "B": 6})
     folds = make_folds(items, FoldsConfig(num_folds=3), seed=0)

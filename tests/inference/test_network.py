@@ -137,21 +137,6 @@ def test_a_slide_depends_on_nothing_beside_it(monkeypatch: pytest.MonkeyPatch) -
     )
 
 
-def test_what_is_for_training_alone_is_not_looked_at() -> None:
-    tiles_by_slide, one = slides(6), model()
-    hidden = np.array([False, True, False, False, True, True])
-    marked = replace(tiles_by_slide["s0"], training_only_T=hidden)
-    fewer = replace(
-        tiles_by_slide["s0"],
-        images_TSCHW=tiles_by_slide["s0"].images_TSCHW[~hidden],
-        training_only_T=np.zeros(3, dtype=bool),
-        masks_THW=None,
-    )
-    prediction = predict_slides([one], InMemoryStore({"marked": marked, "fewer": fewer}), ["marked", "fewer"])
-    assert np.array_equal(prediction.probabilities_MSC[0, 0], prediction.probabilities_MSC[0, 1])
-    assert prediction.num_tiles_S.tolist() == [3, 3]
-
-
 def test_slides_that_cannot_be_read_are_named_and_pictures_left_alone_counted() -> None:
     tiles_by_slide = slides(2, 2)
     tiles_by_slide["s1"] = replace(tiles_by_slide["s1"], num_unnormalised=2)

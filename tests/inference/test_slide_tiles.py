@@ -140,14 +140,6 @@ def test_pictures_that_keep_their_colours_are_counted(windows: FoldInputs) -> No
     assert windows.source(0, BESIDE, stain).decode().num_unnormalised == tiles.num_unnormalised
 
 
-def test_views_of_a_rare_class_are_for_training_alone(tmp_path: Path) -> None:
-    settings = ("tiles.strategy=random_views", "tiles.random_views_num=4", "tiles.random_views_balance=true")
-    made = drawn(tmp_path / "cohort", *settings, num_slides=5)  # three of A, two of B
-    sources = [made.source(number) for number in range(5)]
-    assert [(len(source), int(source.training_only_T.sum())) for source in sources] == [(4, 0), (6, 2)] * 2 + [(4, 0)]
-    assert np.array_equal(sources[1].decode().training_only_T, sources[1].training_only_T)
-
-
 def test_the_key_is_of_everything_the_pixels_follow_from(tmp_path: Path) -> None:
     folder = draw_cohort(tmp_path / "cohort", num_slides=2)
     made = cut(folder)

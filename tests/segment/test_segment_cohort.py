@@ -185,6 +185,20 @@ def test_folds_deal_out_groups_evenly(tmp_path):
     assert sorted(folds) == [f"g{n}" for n in range(8)]
     assert [list(folds.values()).count(fold) for fold in range(4)] == [2] * 4
     assert fold_of_groups(slides[::-1], 4, seed=0) == folds
+    relabelled = [replace(item, slide=replace(item.slide, label="other")) for item in slides[:5]] + slides[5:]
+    assert fold_of_groups(relabelled, 4, seed=0) == folds
+
+
+def test_slides_that_a_score_is_reported_on_teach_no_network(made):
+    result, cache = made
+    apart = {"img_0003.png"}
+    again = segment_cohort(result.before, UNET, seed=0, workers=1, cache=cache, never_learn=apart)
+    learnt = set().union(*(FoldNetwork.load(folder).training_digests for folder in again.networks))
+    digests = {item.slide_id: item.pixel_digest for item in again.before.slides}
+    assert learnt == {digests[f"img_{n:04d}.png"] for n in (0, 1, 2, 4, 5)}
+    made_by = {one.slide_id: one.made_by for one in again.slides}
+    assert {made_by[name] for name in apart} == {"mean of 2 networks"}
+    assert all(one.mask.dice is not None for one in again.slides if one.slide_id in apart)
 
 
 def test_training_that_cannot_go_on_says_so(audited, monkeypatch):

@@ -90,15 +90,3 @@ def test_without_need_of_a_tile_an_empty_set_says_why(folder):
     tiles, _ = tile_cohort(audited(folder), config, out=None, workers=1, require=False)
     assert tiles.table.empty
     assert len(tiles.skipped) == 3
-
-
-def test_rare_classes_get_more_views_that_are_for_training_only(folder):
-    settings = ("tiles.strategy=random_views", "tiles.random_views_num=4", "tiles.min_mask_ratio=0")
-    balanced, _ = cut_cohort(folder, None, *settings, "tiles.random_views_balance=true")
-    # Two slides of class A, one of B.
-    assert balanced.counts() == {"img_0000.png": 4, "img_0001.png": 8, "img_0002.png": 4}
-    extra = balanced.table.groupby("slide")["training_only"].sum().to_dict()
-    assert extra == {"img_0000.png": 0, "img_0001.png": 4, "img_0002.png": 0}
-    plain, _ = cut_cohort(folder, None, *settings)
-    for name, boxes in plain.boxes().items():
-        assert balanced.boxes()[name][:4].tolist() == boxes.tolist()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -83,6 +85,14 @@ def test_rows_of_a_slide_are_found_wherever_they_stand_in_the_table(tiles):
         "b, ünicode.png": [8, 0],
         "NA": [4],
     }
+
+
+def test_extra_views_that_earlier_versions_marked_are_left_out(tiles, tmp_path):
+    path = tmp_path / "tiles.parquet"
+    extra = np.arange(len(tiles.table)) % 2 == 1
+    replace(tiles, table=tiles.table.assign(training_only=extra)).write(path, inputs="x")
+    before, _ = TileSet.read(path)
+    assert before.table.equals(tiles.table[~extra].reset_index(drop=True))
 
 
 def test_a_table_of_version_1_is_read(tiles, tmp_path):

@@ -60,7 +60,7 @@ def values_of_heads(
         bags: of the slide, one for each head; tiles that only training may see are left out.
         class_index: of the class.
     """
-    own = [bag.scored() for bag in bags]
+    own = bags
     features = [bag.features_ND for bag in own]
     probabilities_MT = [
         head.predict_tiles(bag.features_ND, None, None if bag.context_E is None else bag.context_E[None])[
@@ -124,9 +124,8 @@ def values_of_networks(
 
 
 def _visible(source: TileSource, crop_px: int | None) -> tuple[Boxes, Boxes]:
-    """Boxes and fields of what networks see of a slide's tiles, without those that only training may see."""
+    """Boxes and fields of what networks see of a slide's tiles."""
     rows = source.rows[:: source.input_spec.num_fields]
-    rows = rows[~rows.training_only]
     if crop_px is None:
         return rows.boxes, rows.fields
     return middle_of(rows.boxes, rows.fields, crop_px / source.tile_config.size_px)
@@ -142,15 +141,15 @@ def activations_of(
     Args:
         networks: of one classifier.
         weights: of the networks, summing to 1.
-        tiles: of the slide, one set for each network; those that only training may see are left out.
+        tiles: of the slide, one set for each network.
         class_index: of the class.
     """
     total_THW: npt.NDArray[np.float32] | float = 0.0
     for network, weight, own in zip(networks, weights, tiles, strict=True):
-        scored = np.flatnonzero(~own.training_only_T)
+        tiles_T = np.arange(len(own))
         parts = [
-            network.maps(tile_batch(own, scored[start : start + _CHUNK]), class_index)
-            for start in range(0, len(scored), _CHUNK)
+            network.maps(tile_batch(own, tiles_T[start : start + _CHUNK]), class_index)
+            for start in range(0, len(own), _CHUNK)
         ]
         total_THW = total_THW + np.float32(weight) * np.concatenate(parts)
     return np.asarray(total_THW, dtype=np.float32)

@@ -24,8 +24,6 @@ class FeatureBag:
         slide_id: whose tiles these are.
         features_ND: float32 (N, D).
         boxes: int64 (N, 4) as x, y, width, height in level-0 pixels, row by row.
-        training_only: bool (N,), extra views of a rare class, which only training may see; None where there are none.
-            It follows from the tile table and is not written.
         context_E: float32 (E,), what is described beside the tiles (`with_context`); None where nothing is. It is not
             written.
         num_unnormalised: tiles that keep their own colours although each was to be normalised by itself.
@@ -34,16 +32,8 @@ class FeatureBag:
     slide_id: str
     features_ND: npt.NDArray[np.float32]
     boxes: Boxes
-    training_only: npt.NDArray[np.bool_] | None = None
     num_unnormalised: int = 0
     context_E: npt.NDArray[np.float32] | None = None
-
-    def scored(self) -> FeatureBag:
-        """The bag without the tiles that only training may see: a slide's label must not tell how it is looked at."""
-        if self.training_only is None or not self.training_only.any():
-            return self
-        scored = ~self.training_only
-        return FeatureBag(self.slide_id, self.features_ND[scored], self.boxes[scored], context_E=self.context_E)
 
     def write(self, path: Path, *, key: str) -> None:
         """Write the bag as safetensors: `features` and `boxes`, what made them in the header."""

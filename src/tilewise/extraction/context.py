@@ -47,7 +47,7 @@ def with_context(
             mean_D = np.full(num_features, np.nan) if beside is None else beside.features_ND.mean(axis=0, dtype=float)
             parts += [np.array([beside is not None]), mean_D]
             if config.context == "outside_and_difference":
-                parts.append(bag.scored().features_ND.mean(axis=0, dtype=float) - mean_D)
+                parts.append(bag.features_ND.mean(axis=0, dtype=float) - mean_D)
         if config.context_shape:
             parts.append(shapes.get(name, np.full(NUM_SHAPES, np.nan)))
         described[name] = replace(bag, context_E=np.concatenate(parts).astype(np.float32))

@@ -69,6 +69,12 @@ class Folds:
         """The labels that occur, sorted."""
         return tuple(sorted({str(item.label) for item in self.items}))
 
+    @property
+    def never_trained(self) -> frozenset[str]:
+        """Slides that are in no train or validation part: of a hold-out, or of the one test part."""
+        learnt = {name for fold in self.folds for name in (*fold.train, *fold.validation)}
+        return frozenset(item.slide_id for item in self.items) - learnt
+
     def write(self, path: Path) -> None:
         """Write the fold file (JSON, atomic; the same folds give the same bytes)."""
         payload = {

@@ -99,7 +99,7 @@ def predict_slides(
             names.append(name)
             tiles[name] = np.stack([_of_tiles(score, tiles_or_failure, options) for score in scores])
             rows.append([_of_slide(model, own_TC) for model, own_TC in zip(models, tiles[name], strict=True)])
-            counts.append(int((~tiles_or_failure.training_only_T).sum()))
+            counts.append(len(tiles_or_failure))
             unnormalised.append(tiles_or_failure.num_unnormalised)
     shape = (len(names), len(models), len(models[0].classes))
     probabilities_MSC = np.array(rows, dtype=np.float64).reshape(shape).transpose(1, 0, 2)
@@ -119,10 +119,10 @@ def tile_batch(tiles: SlideTiles, chosen: npt.NDArray[np.int64]) -> TileBatch:
 
 
 def _of_tiles(score: _Score, tiles: SlideTiles, options: InferenceOptions) -> npt.NDArray[np.float32]:
-    scored = np.flatnonzero(~tiles.training_only_T)
+    tiles_T = np.arange(len(tiles))
     parts = [
-        _mean_over_views(score, tile_batch(tiles, scored[start : start + _CHUNK]), options.views)
-        for start in range(0, len(scored), _CHUNK)
+        _mean_over_views(score, tile_batch(tiles, tiles_T[start : start + _CHUNK]), options.views)
+        for start in range(0, len(tiles), _CHUNK)
     ]
     return np.concatenate(parts)
 

@@ -74,11 +74,11 @@ def distance(model: FoldModel, bag: FeatureBag) -> float:
     Features that do not vary there are passed over.
     """
     if model.head.takes_slide_vectors:
-        features_ND = bag.scored().features_ND
+        features_ND = bag.features_ND
         context_SE = None if bag.context_E is None else bag.context_E[None]
         inputs_ND = model.slide_vectors(features_ND, np.zeros(len(features_ND), np.int64), 1, context_SE)
     else:
-        inputs_ND = model.standardisation.apply(bag.scored().features_ND)
+        inputs_ND = model.standardisation.apply(bag.features_ND)
     varies_D = model.standardisation.scale_D > 0.0
     if not varies_D.any():
         return 0.0

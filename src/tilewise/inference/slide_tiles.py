@@ -77,7 +77,6 @@ class SlideTiles:
     Attributes:
         key: digest of everything the pixels follow from.
         images_TSCHW: S fields of view of each tile, RGB.
-        training_only_T: extra views of a rare class, which only training may see.
         masks_THW: 255 inside the region; None where the network takes none.
         wide_CHW: the whole slide, filled up with white to a square; None likewise.
         num_unnormalised: pictures that keep their own colours although each was to be normalised by itself.
@@ -85,7 +84,6 @@ class SlideTiles:
 
     key: str
     images_TSCHW: Pixels
-    training_only_T: npt.NDArray[np.bool_]
     masks_THW: Pixels | None = None
     wide_CHW: Pixels | None = None
     num_unnormalised: int = 0
@@ -124,11 +122,6 @@ class TileSource:
         return len(self) * pixels * (3 * self.input_spec.num_fields + self.input_spec.masks) + num_wide
 
     @property
-    def training_only_T(self) -> npt.NDArray[np.bool_]:  # noqa: N802 - carries its axis
-        """Which tiles only training may see."""
-        return self.rows.training_only[:: self.input_spec.num_fields]
-
-    @property
     def key(self) -> str:
         """Digest of everything the pixels follow from: slide, tiles, how they are read, normalised and shown."""
         tile_config, rows = self.tile_config, self.rows
@@ -150,9 +143,7 @@ class TileSource:
         Raises:
             SlideError: the slide or its mask cannot be read.
         """
-        num = int(((self.rows.strategy == "random_views") & (self.rows.scale == 0)).sum())
-        num_views = max(num, self.tile_config.random_views_num)
-        rows = plan_tiles(TileRequest(self.slide, self.tile_config, draw, num_views)).rows
+        rows = plan_tiles(TileRequest(self.slide, self.tile_config, draw)).rows
         return replace(self, rows=rows) if len(rows) else self
 
     def decode(self) -> SlideTiles:
@@ -177,7 +168,6 @@ class TileSource:
         return SlideTiles(
             self.key,
             images.reshape(len(self), input_spec.num_fields, *images.shape[1:]),
-            self.training_only_T,
             cut_mask_tiles(self._masked_rows[:: input_spec.num_fields], tile_config, masks)
             if input_spec.masks
             else None,

@@ -216,9 +216,7 @@ def _read(folder: Path, source: TileSource) -> SlideTiles | None:
         arrays: dict[str, Pixels] = {}
         for name, digest in metadata["digests"].items():
             arrays[name] = _mapped(folder / f"{name}.npy", digest)
-        whole = SlideTiles(
-            source.key, arrays["images"], source.training_only_T, num_unnormalised=int(metadata["num_unnormalised"])
-        )
+        whole = SlideTiles(source.key, arrays["images"], num_unnormalised=int(metadata["num_unnormalised"]))
     except (ArtifactError, OSError, KeyError, TypeError, ValueError) as error:
         _log.warning("%s: its decoded tiles in %s are damaged (%s)", source.slide.slide_id, folder, error)
         shutil.rmtree(folder, ignore_errors=True)

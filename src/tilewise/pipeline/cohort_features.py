@@ -74,7 +74,7 @@ def cohort_features(recipe: Recipe, shared: SharedStages) -> CohortFeatures:
     encoder, _ = shared.encoder(recipe)
     masked = shared.audit(recipe.audit)
     if recipe.segment.method != "none":
-        masked = readable(shared.masks(masked, recipe.segment))
+        masked = readable(shared.masks(masked, recipe))
     tiles, failures = shared.tiles(masked, recipe.tiles, out=None)
     preparer, lost = TilePreparer(masked, tiles, encoder, recipe).with_profiles(workers=shared.resources.workers)
     inputs = preparer.prepare(targets, without={failure.item for failure in lost})
@@ -82,7 +82,7 @@ def cohort_features(recipe: Recipe, shared: SharedStages) -> CohortFeatures:
     bags = inputs.bags[0]
     slides = [item for item in masked.slides if item.slide_id in bags]
     return CohortFeatures(
-        _objects([bags[item.slide_id].scored().features_ND for item in slides]),
+        _objects([bags[item.slide_id].features_ND for item in slides]),
         _objects([item.slide.label for item in slides]),
         _objects([item.group for item in slides]),
         tuple(item.slide_id for item in slides),

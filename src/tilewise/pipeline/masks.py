@@ -28,7 +28,7 @@ def masks_for_training(
     """
     if recipe.segment.method == "none":
         return audited
-    made = shared.masks(audited, recipe.segment)
+    made = shared.masks(audited, recipe)
     workers = shared.resources.workers
     write_output(folder.segment, made, shared.cohort, recipe.segment, seed=shared.seed, workers=workers)
     return readable(made)

@@ -16,11 +16,10 @@ from tilewise.auditing.config import AuditConfig
 from tilewise.cohort import Cohort
 from tilewise.encoders import Encoder
 from tilewise.execution import Failure
-from tilewise.folds import Folds
+from tilewise.folds import FoldItem, Folds, make_folds
 from tilewise.pipeline.prepare import prepare
 from tilewise.recipe import Recipe
 from tilewise.run_folder import RunFolder
-from tilewise.segment.config import SegmentConfig
 from tilewise.segment.segment_cohort import Segmentation, segment_cohort
 from tilewise.store import atomic_path, digest_config
 from tilewise.tiles.config import TileConfig
@@ -88,17 +87,34 @@ class SharedStages:
             self._audits[key] = audit_cohort(self.cohort, config, asked)
         return self._audits[key]
 
-    def masks(self, audited: AuditedCohort, config: SegmentConfig) -> Segmentation:
-        """See `segment_cohort`.
+    def with_folds(self, audited: AuditedCohort, recipe: Recipe) -> SharedStages:
+        """The same with folds that are cut before masks are learnt, where they are learnt and there are none yet.
+
+        Raises:
+            FoldsError: the slides cannot be split as asked.
+        """
+        if recipe.segment.method != "unet" or recipe.segment.unet.networks is not None or self.folds is not None:
+            return self
+        items = [FoldItem(item.slide_id, item.slide.label, item.group, item.slide.split) for item in audited.slides]
+        return replace(self, folds=make_folds(items, recipe.folds, seed=self.seed))
+
+    def masks(self, audited: AuditedCohort, recipe: Recipe) -> Segmentation:
+        """See `segment_cohort`; slides that no fold learns from teach no network.
 
         Raises:
             UsageError: the method cannot be used here.
             TrainingError: a U-Net could not be trained.
         """
-        key = digest_config([audited.digest, config])
+        config, never_learn = recipe.segment, frozenset() if self.folds is None else self.folds.never_trained
+        key = digest_config([audited.digest, config, sorted(never_learn)])
         if key not in self._masks:
             self._masks[key] = segment_cohort(
-                audited, config, seed=self.seed, workers=self.resources.workers, offline=self.resources.offline
+                audited,
+                config,
+                seed=self.seed,
+                workers=self.resources.workers,
+                offline=self.resources.offline,
+                never_learn=never_learn,
             )
         return self._masks[key]
 

@@ -115,11 +115,11 @@ class FeatureInputs:
 
     def predict(self, models: Sequence[FoldModel], slide_ids: Sequence[str]) -> SlideProbabilities:
         """See `SlideInputs`."""
-        scored = [{name: bags[name].scored() for name in slide_ids} for bags in self.bags]
+        chosen = [{name: bags[name] for name in slide_ids} for bags in self.bags]
         probabilities_MSC = np.stack(
-            [predict_bags(head, bags) for head, bags in zip(models, for_each(scored, models), strict=True)]
+            [predict_bags(head, bags) for head, bags in zip(models, for_each(chosen, models), strict=True)]
         )
-        counts = np.array([len(bag.features_ND) for bag in scored[0].values()], dtype=np.int64)
+        counts = np.array([len(bag.features_ND) for bag in chosen[0].values()], dtype=np.int64)
         unnormalised = np.array([self.bags[0][name].num_unnormalised for name in slide_ids], dtype=np.int64)
         return SlideProbabilities(tuple(slide_ids), probabilities_MSC, counts, unnormalised)
 

@@ -70,6 +70,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
         audited = write_audit(folder.audit, audited)
         others = None if audited.origin is None else audited.origin.others
         write_audit_report(folder.audit, audited, cohort=cohort, others=others, workers=shared.resources.workers)
+        shared = shared.with_folds(audited, recipe)
         masked = masks_for_training(audited, recipe, folder, shared)
         failed = list(masked.failures)
         tiles, more = shared.tiles(masked, recipe.tiles, out=folder.tiles)

@@ -19,6 +19,7 @@ _FORMER_KEYS = {
     "folds.from": "it is folds.source now",
     "folds.select_fraction": "it is folds.validation_fraction now",
     "compose": "it is synthesis now",
+    "tiles.random_views_balance": "set training.sampling.balance=rare, which counts the labels of the train part alone",
     "segment.generosity": "it is segment.mask_threshold now",
     "training.select_metric": "set training.select_by=metric, and epochs are chosen by evaluation.metric, which the "
     "whole recipe goes by (macro_f1 unless said otherwise); or training.select_by=loss",

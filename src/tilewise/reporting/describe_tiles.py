@@ -67,8 +67,7 @@ def _strategy(strategy: Strategy, config: TileConfig) -> str:
             f"{_FITS[config.fit]} of {config.size_px} px"
         )
     if strategy == "random_views":
-        more = ", more of rare classes," if config.random_views_balance else ""
-        return f"{count(config.random_views_num, 'view')}{more} of {size} are drawn at random around the mask"
+        return f"{count(config.random_views_num, 'view')} of {size} are drawn at random around the mask"
     return f"The whole slide is one tile, {_FITS[config.fit]} of {config.size_px} px"
 
 

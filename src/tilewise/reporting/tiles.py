@@ -202,7 +202,6 @@ def _view(preview: PreviewInput, rows: Mapping[str, TileRows]) -> dict[str, obje
         "by_strategy": by_strategy,
         "by_class": _by_class(preview, rows),
         "regions": {str(region): int(num) for region, num in table["region"].value_counts().items()},
-        "num_extra": int(table["training_only"].sum()),
         "dropped": dropped,
         "num_slides": len(preview.cohort.slides),
         "skipped": {name: without_folders(reason, root) for name, reason in tiles.skipped.items()},

@@ -84,13 +84,12 @@ def check_unet(config: UNetConfig, *, offline: bool) -> None:
 
 
 def fold_of_groups(slides: Sequence[AuditedSlide], num_folds: int, *, seed: int) -> dict[str, int]:
-    """Deal groups out to folds of like size and like labels; a group is never split.
+    """Deal groups out to folds of like size; a group is never split. Labels have no say in how a slide is cut.
 
     Raises:
         UsageError: there are fewer groups than folds.
     """
-    # What has no label is a class of its own here: its mask is as good as any other.
-    items = [FoldItem(item.slide_id, item.slide.label or "", item.group, None) for item in slides]
+    items = [FoldItem(item.slide_id, "", item.group, None) for item in slides]
     table = GroupTable.of(items)
     if table.num_groups < num_folds:
         step = (

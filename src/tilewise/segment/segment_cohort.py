@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def segment_cohort(
     workers: int | None = None,
     offline: bool = False,
     cache: Path | None = None,
+    never_learn: AbstractSet[str] = frozenset(),
 ) -> Segmentation:
     """Make a mask for every slide; no slide is segmented by a network that saw it or its group.
 
@@ -101,6 +103,7 @@ def segment_cohort(
         workers: processes; None takes every processor. Results do not depend on it.
         offline: never reach for the network.
         cache: folder that networks and masks are kept in; None takes `segment` in the cache.
+        never_learn: slides that teach no network, as those that a score is reported on.
 
     Raises:
         UsageError: the method cannot be used here; nothing was computed.
@@ -109,7 +112,10 @@ def segment_cohort(
     if config.method == "none":
         raise UsageError("segment.method is none: nothing would be made; choose tissue, unet or sam")
     cache = cache or cache_dir() / "segment"
-    sources, networks, failures = _sources(audited, config, seed=seed, workers=workers, offline=offline, cache=cache)
+    learn = [item for item in audited.slides if item.use_mask and item.slide_id not in never_learn]
+    sources, networks, failures = _sources(
+        audited, config, learn, seed=seed, workers=workers, offline=offline, cache=cache
+    )
     failed = {failure.item for failure in failures}
     requests = {
         item.slide_id: MaskRequest(item, config, source.networks, source.origin, offline, cache)
@@ -141,7 +147,14 @@ def segment_cohort(
 
 
 def _sources(
-    audited: AuditedCohort, config: SegmentConfig, *, seed: int, workers: int | None, offline: bool, cache: Path
+    audited: AuditedCohort,
+    config: SegmentConfig,
+    learn: Sequence[AuditedSlide],
+    *,
+    seed: int,
+    workers: int | None,
+    offline: bool,
+    cache: Path,
 ) -> tuple[dict[str, _Source], tuple[Path, ...], tuple[Failure, ...]]:
     names = [item.slide_id for item in audited.slides]
     if config.method == "tissue":
@@ -153,14 +166,13 @@ def _sources(
         return dict.fromkeys(names, _Source("sam", origin=(sam_digest(config.sam),))), (), ()
     if config.unet.networks is not None:
         return *_of_folder(audited, config.unet.networks), ()
-    masked = [item for item in audited.slides if item.use_mask]
-    if not masked:
+    if not learn:
         raise UsageError(
             "segment.method unet learns from the cohort's own masks, and not one slide has a mask of use; give masks, "
             "networks trained before (segment.unet.networks), or take segment.method tissue or sam"
         )
     check_unet(config.unet, offline=offline)
-    fitted = crossfit(masked, config.unet, seed=seed, workers=workers, offline=offline, cache=cache)
+    fitted = crossfit(learn, config.unet, seed=seed, workers=workers, offline=offline, cache=cache)
     every = _Source(f"mean of {len(fitted.networks)} networks", fitted.networks, fitted.digests)
     sources = {}
     for item in audited.slides:

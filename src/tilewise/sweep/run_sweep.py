@@ -86,7 +86,7 @@ def _common_folds(variants: Sequence[Variant], shared: SharedStages, path: Path)
         for recipe in ways.values():
             cut = shared.audit(recipe.audit)
             if recipe.segment.method != "none":
-                cut = readable(shared.masks(cut, recipe.segment))
+                cut = readable(shared.with_folds(cut, recipe).masks(cut, recipe))
             tiles, _ = shared.tiles(cut, recipe.tiles, out=None)
             items.append(fold_items(cut, tiles))
             bar.advance()

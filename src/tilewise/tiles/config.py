@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -123,11 +124,6 @@ class TileConfig(BaseModel):
         "side", description="component_box: component_box_min is meant for the box's longer side, or for its area."
     )
     random_views_num: int = Field(10, ge=1, le=10_000, description="random_views: tiles per slide.")
-    random_views_balance: bool = Field(
-        False,
-        description="random_views: slides of rarer classes yield more, so that each class has as many as the commonest."
-        " What is more than random_views_num is marked training_only and takes no part in scores or predictions.",
-    )
     random_views_epochs: int = Field(
         1,
         ge=0,
@@ -205,6 +201,14 @@ class TileConfig(BaseModel):
         if len(scales) > 8 or len(set(scales)) < len(scales) or not all(0.05 <= scale <= 64 for scale in scales):
             raise ValueError("field_scales are at most 8 different numbers from 0.05 to 64")
         return scales
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_former_keys(cls, values: Any) -> Any:
+        """Runs of earlier versions name every key with its value."""
+        if isinstance(values, Mapping) and values.get("random_views_balance") is False:
+            return {key: value for key, value in values.items() if key != "random_views_balance"}
+        return values
 
     @model_validator(mode="after")
     def _combination(self) -> Self:

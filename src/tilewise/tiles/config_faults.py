@@ -14,7 +14,6 @@ _OWNERS = {
     "component_box_min": ("component_box",),
     "component_box_min_by": ("component_box",),
     "random_views_num": ("random_views",),
-    "random_views_balance": ("random_views",),
     "random_views_epochs": ("random_views",),
     "random_views_seed": ("random_views",),
     "grid_min_tissue_ratio": ("grid",),
@@ -67,7 +66,5 @@ def _other_faults(strategies: tuple[str, ...], config: Mapping[str, Any]) -> Ite
         yield "pad_color is of use with fit=pad only"
     if config["max_tiles"] is not None and config["max_tiles"] < len(config["field_scales"]):
         yield "max_tiles has to allow for all field_scales of one tile"
-    if config["random_views_balance"] and config["max_tiles"] is not None:
-        yield "max_tiles would take away what random_views_balance adds; give one of them"
     if tuple(strategies) == ("whole",) and config["max_similarity"] is not None:
         yield "max_similarity compares tiles of one slide; whole yields only one"

@@ -112,8 +112,6 @@ class _Planner:
     def _tiles(self, strategy: Strategy, region: Region, num_dropped: dict[str, int]) -> TileRows:
         boxes, ratios = strategy_boxes(strategy, self.regions[region], self.request, size_l0=self.size_l0)
         rows = TileRows.of_boxes(boxes, ratios, strategy=strategy, region=region)
-        if strategy == "random_views":
-            rows = replace(rows, training_only=np.arange(len(rows)) >= self.config.random_views_num)
         return self._finished(rows, self.regions[region], num_dropped)
 
     def _of_small_mask(self, strategies: tuple[Strategy, ...]) -> tuple[Strategy, TileRows, str]:

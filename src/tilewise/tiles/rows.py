@@ -29,7 +29,6 @@ class TileRows:
         padding: object (N,), `pad`, `reflect`, or empty where nothing is filled.
         place: int64 (N,), from 0; fields of different scales around one centre share it.
         scale: int64 (N,), index into `field_scales`.
-        training_only: bool (N,), extra views of a rare class, for training only.
     """
 
     boxes: Boxes
@@ -40,7 +39,6 @@ class TileRows:
     padding: npt.NDArray[np.object_]
     place: npt.NDArray[np.int64]
     scale: npt.NDArray[np.int64]
-    training_only: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -62,7 +60,6 @@ class TileRows:
             padding=np.full(num, "", dtype=object),
             place=np.arange(num),
             scale=np.zeros(num, dtype=np.int64),
-            training_only=np.zeros(num, dtype=bool),
         )
 
     @classmethod

@@ -23,14 +23,12 @@ class TileRequest:
         slide: what is cut.
         config: how.
         epoch: which draw of random views is asked for; all but training of networks takes the first, 0.
-        num_views: random views of this slide; None takes `random_views_num`.
         region: the one region that it is cut by; None takes what the strategies ask for.
     """
 
     slide: AuditedSlide
     config: TileConfig
     epoch: int = 0
-    num_views: int | None = None
     region: Region | None = None
 
 
@@ -73,7 +71,7 @@ def strategy_boxes(strategy: Strategy, region: Mask, request: TileRequest, *, si
         return random_view_tiles(
             region,
             size_l0,
-            num=request.num_views or config.random_views_num,
+            num=config.random_views_num,
             min_ratio=config.min_mask_ratio,
             generator=view_generator(config.random_views_seed, request.slide.pixel_digest, request.epoch),
         )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
+from tilewise.auditing.cohort import AuditedCohort
 from tilewise.errors import ArtifactError, NoTiles
 from tilewise.execution import Failure, run_each
 from tilewise.store import digest_config
@@ -56,7 +55,7 @@ def tile_cohort(
         else:
             if made_from == inputs:
                 return tiles, ()
-    requests = requests_of(cohort, config)
+    requests = {item.slide_id: TileRequest(item, config) for item in cohort.slides}
     if region is not None:
         requests = {name: replace(one, region=region) for name, one in requests.items() if one.slide.use_mask}
     outcome = run_each(plan_tiles, requests, stage="tiles", workers=workers)
@@ -88,16 +87,3 @@ def without_tiles(cohort: AuditedCohort, tiles: TileSet, config: TileConfig) -> 
         for name, reason in tiles.skipped.items()
         if config.fallback != "exclude" or config.compute_size_l0(mpp[name]) is None
     )
-
-
-def requests_of(cohort: AuditedCohort, config: TileConfig) -> dict[str, TileRequest]:
-    """Slide -> what to cut. Where random views balance the classes, rare ones get more; slides without label do not."""
-    labels = Counter(item.slide.label for item in cohort.slides if item.slide.label is not None)
-    commonest = max(labels.values(), default=0)
-
-    def views(item: AuditedSlide) -> int | None:
-        if not config.random_views_balance or item.slide.label is None:
-            return None
-        return round(config.random_views_num * commonest / labels[item.slide.label])
-
-    return {item.slide_id: TileRequest(item, config, num_views=views(item)) for item in cohort.slides}

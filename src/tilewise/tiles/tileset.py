@@ -24,7 +24,6 @@ _FIELD = ["field_x", "field_y", "field_width", "field_height"]
 _COLUMNS = {
     "slide": "object", "tile": "int32", **dict.fromkeys(_BOX, "int32"), "mask_ratio": "float32", "region": "object",
     "strategy": "object", "place": "int32", "scale": "int8", **dict.fromkeys(_FIELD, "int32"), "padding": "object",
-    "training_only": "bool",
 }  # fmt: skip
 
 
@@ -38,7 +37,7 @@ class TileSet:
             cut by); strategy; place (from 0 within its slide; fields of several scales around one centre share it);
             scale (index into `tiles.field_scales`); field_x, field_y, field_width, field_height (what is scaled to the
             tile, and may reach beyond the slide); padding (`pad`, `reflect` or empty: how the field is filled around
-            the box); training_only (extra views of a rare class).
+            the box).
         skipped: slide -> why it yields no tile.
         fallbacks: slide -> why its tiles were not cut by its mask.
         dropped: slide -> filter (`blank`, `blurred`, `near-duplicate`) -> tiles it took away.
@@ -103,11 +102,12 @@ class TileSet:
         table, head = read_table(path, schema=_SCHEMA, version=_VERSION)
         if head["schema_version"] == 1:
             table = _from_version_1(table)
+        if "training_only" in table:  # earlier versions marked extra views of rare classes
+            table = table[~table["training_only"].astype(bool)].reset_index(drop=True)
         dropped = {str(name): dict(num_by_filter) for name, num_by_filter in head.get("dropped", {}).items()}
         small_masks = _strings(head.get("small_masks", {}))
-        tiles = cls(
-            table.astype(_COLUMNS), _strings(head["skipped"]), _strings(head["fallbacks"]), dropped, small_masks
-        )
+        table = table[list(_COLUMNS)].astype(_COLUMNS)
+        tiles = cls(table, _strings(head["skipped"]), _strings(head["fallbacks"]), dropped, small_masks)
         return tiles, str(head["inputs"])
 
     @classmethod
@@ -133,7 +133,6 @@ def _frame(name: str, rows: TileRows) -> pd.DataFrame:
             "scale": rows.scale,
             **dict(zip(_FIELD, rows.fields.T, strict=True)),
             "padding": rows.padding,
-            "training_only": rows.training_only,
         }
     )
 
@@ -148,14 +147,13 @@ def _rows(table: pd.DataFrame) -> TileRows:
         padding=table["padding"].to_numpy(object),
         place=table["place"].to_numpy(np.int64),
         scale=table["scale"].to_numpy(np.int64),
-        training_only=table["training_only"].to_numpy(bool),
     )
 
 
 def _from_version_1(table: pd.DataFrame) -> pd.DataFrame:
     """Version 1 had one strategy, named in the recipe alone, and every tile was its box."""
     boxes = {new: table[old] for new, old in zip(_FIELD, _BOX, strict=True)}
-    table = table.assign(**boxes, strategy="", place=table["tile"], scale=0, padding="", training_only=False)
+    table = table.assign(**boxes, strategy="", place=table["tile"], scale=0, padding="")
     return table[list(_COLUMNS)]
 
 

@@ -50,7 +50,7 @@ def train_fold(request: FoldRequest, bags: Mapping[str, FeatureBag], *, out: Pat
     labels = class_indices(request.labels, request.classes)
     try:
         train = _part({slide_id: bags[slide_id] for slide_id in request.fold.train}, labels)
-        validation = _part({slide_id: bags[slide_id].scored() for slide_id in request.fold.validation}, labels)
+        validation = _part({slide_id: bags[slide_id] for slide_id in request.fold.validation}, labels)
         data = FeatureData(request.classes, train, validation, request.groups)
     except TrainingError as error:
         raise TrainingError(f"{name}: {error}") from error

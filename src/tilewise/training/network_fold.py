@@ -76,8 +76,8 @@ def train_network_fold(request: FoldRequest, store: TileStore, *, out: Path) -> 
         return model
     labels = class_indices(request.labels, request.classes)
     try:
-        train, made = _synthesized(request, TilePart.of(store, fold.train, labels, scored=False), seed)
-        validation = TilePart.of(store, fold.validation, labels, scored=True)
+        train, made = _synthesized(request, TilePart.of(store, fold.train, labels), seed)
+        validation = TilePart.of(store, fold.validation, labels)
         data = PixelData(request.classes, replace(train, redraw=_redraw(request, store)), validation)
     except TrainingError as error:
         raise TrainingError(f"{name}: {error}") from error

@@ -37,7 +37,7 @@ def draw_slide(
     masks = np.stack([_shape(label if signal == "mask" else 0, side, rng) for _ in range(num_tiles)])
     key = f"{int(images.sum(dtype=np.int64))} {int(masks.sum(dtype=np.int64))}"
     whole = images[0, 0].copy() if has_wide else None
-    return SlideTiles(key, images, np.zeros(num_tiles, dtype=bool), masks, whole)
+    return SlideTiles(key, images, masks, whole)
 
 
 def draw_data(
@@ -48,8 +48,8 @@ def draw_data(
     labels = {f"s{index:02d}": index % 2 for index in range(num_train + num_select)}
     slides = {name: draw_slide(label, rng, **options) for name, label in labels.items()}
     names = tuple(slides)
-    train = TilePart.of(slides, names[:num_train], labels, scored=False)
-    validation = TilePart.of(slides, names[num_train:], labels, scored=True)
+    train = TilePart.of(slides, names[:num_train], labels)
+    validation = TilePart.of(slides, names[num_train:], labels)
     return PixelData(CLASSES, train, validation), slides, labels
 
 

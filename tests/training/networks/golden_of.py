@@ -144,8 +144,7 @@ def _data(side: int) -> PixelData:
     labels = {f"s{number}": int(number % 4 == 3 or number == 9) for number in range(10)}
     slides = {name: draw_slide(label, rng, num_tiles=3, side=side) for name, label in labels.items()}
     names = tuple(slides)
-    train, validation = ((names[:8], False), (names[8:], True))
-    parts = [TilePart.of(slides, part, labels, scored=scored) for part, scored in (train, validation)]
+    parts = [TilePart.of(slides, part, labels) for part in (names[:8], names[8:])]
     return PixelData(CLASSES, *parts)
 
 

@@ -57,8 +57,8 @@ def test_the_loss_of_a_step_is_torchs_with_class_weights_and_smoothed_labels() -
     rng = np.random.default_rng(3)
     labels = {f"s{number}": int(number == 3) for number in range(4)}
     slides = {name: draw_slide(label, rng, num_tiles=2) for name, label in labels.items()}
-    train = TilePart.of(slides, tuple(slides), labels, scored=False)
-    data = PixelData(CLASSES, train, TilePart.of(slides, (), labels, scored=True))
+    train = TilePart.of(slides, tuple(slides), labels)
+    data = PixelData(CLASSES, train, TilePart.of(slides, (), labels))
     loss = {"class_weights": "inverse", "label_smoothing": 0.3}
     network = cnn(seed=1)
     logits = copy.deepcopy(network)(train.batch(np.arange(8)))
@@ -239,7 +239,7 @@ def test_stops_when_select_gets_no_better() -> None:
 
 def test_select_changes_what_is_kept_and_nothing_of_what_is_learnt() -> None:
     data, slides, labels = draw_data(8, 4)
-    nothing = PixelData(CLASSES, data.train, TilePart.of(slides, (), labels, scored=True))
+    nothing = PixelData(CLASSES, data.train, TilePart.of(slides, (), labels))
     _, with_select = train_network(cnn(), data, config(), FLIPS, seed=0)
     _, without = train_network(cnn(), nothing, config(), FLIPS, seed=0)
     assert [row.train_loss for row in with_select.rows] == [row.train_loss for row in without.rows]

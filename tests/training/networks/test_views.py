@@ -36,7 +36,7 @@ def views(tmp_path_factory: pytest.TempPathFactory) -> FoldInputs:
 def part(views: FoldInputs) -> TilePart:
     store = views.store(input_spec=InputSpec(masks=True))
     names = store.slide_ids
-    first = TilePart.of(store, names, {name: number % 2 for number, name in enumerate(names)}, scored=False)
+    first = TilePart.of(store, names, {name: number % 2 for number, name in enumerate(names)})
     return replace(first, redraw=Redraw(tuple(store.source(name) for name in names), 1, 100.0))
 
 

@@ -31,7 +31,7 @@ def draw_texture(kind: int, rng: np.random.Generator, side: int = 32) -> np.ndar
 def draw_tiles(kind: int, rng: np.random.Generator, num_tiles: int = 6, **parts: Any) -> SlideTiles:
     """The tiles of one slide."""
     images = np.stack([draw_texture(kind, rng) for _ in range(num_tiles)])[:, None]
-    return SlideTiles(str(int(images.sum(dtype=np.int64))), images, np.zeros(num_tiles, dtype=bool), **parts)
+    return SlideTiles(str(int(images.sum(dtype=np.int64))), images, **parts)
 
 
 class Tiles(dict[str, SlideTiles]):

@@ -21,7 +21,7 @@ from tilewise.training_loop import Record, Trainer
 
 
 def part_of(slides: Tiles) -> TilePart:
-    return TilePart.of(slides, slides, dict.fromkeys(slides, 0), scored=False)
+    return TilePart.of(slides, slides, dict.fromkeys(slides, 0))
 
 
 def learn(

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from safetensors.torch import load_file
 
@@ -176,8 +175,6 @@ def test_a_slide_without_tiles_is_named(slides: Tiles, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"fold 1: slide lost has no tiles; drop it"):
         pretrain_encoder(task(slide_ids=("s00", "lost")), slides, cnn(), out=tmp_path)
     empty = Tiles(slides)
-    empty["s00"] = replace(
-        slides["s01"], images_TSCHW=slides["s01"].images_TSCHW[:0], training_only_T=np.empty(0, bool)
-    )
+    empty["s00"] = replace(slides["s01"], images_TSCHW=slides["s01"].images_TSCHW[:0])
     with pytest.raises(TrainingError, match=r"fold 1: slide s00 has no tile to learn from"):
         pretrain_encoder(task(), empty, cnn(), out=tmp_path)

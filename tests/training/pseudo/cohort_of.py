@@ -86,7 +86,7 @@ def head_trainer(bags: Mapping[str, FeatureBag], *, epochs: int = 40, seed: int 
         return train_fold(task, bags, out=out)
 
     def predict(model: FoldModel, names: Sequence[str]) -> dict[str, npt.NDArray[np.float64]]:
-        own = {name: bags[name].scored() for name in names}
+        own = {name: bags[name] for name in names}
         return dict(zip(own, predict_bags(model, own), strict=True))
 
     return ModelTrainer(train, predict)

@@ -39,11 +39,11 @@ def draw(
         if label in whole:
             masks[:] = 255
         images = np.stack([one.image_CHW for one in drawn])[:, None]
-        slides[f"s{number}"] = SlideTiles(f"key {number}", images, np.zeros(count, dtype=bool), masks)
+        slides[f"s{number}"] = SlideTiles(f"key {number}", images, masks)
         labels[f"s{number}"] = CLASSES.index(label)
     return slides, labels
 
 
 def part_of(slides: dict[str, SlideTiles], labels: dict[str, int]) -> TilePart:
     """All of them, as a train part."""
-    return TilePart.of(slides, slides, labels, scored=False)
+    return TilePart.of(slides, slides, labels)

@@ -130,22 +130,21 @@ class Guarded(dict[str, SlideTiles]):
 def test_nothing_but_the_train_part_is_looked_at() -> None:
     slides, labels = draw("ABABAB")
     guarded = Guarded(slides, {"s0", "s1", "s2", "s3"})
-    part = TilePart.of(guarded, ("s0", "s1", "s2", "s3"), labels, scored=False)
+    part = TilePart.of(guarded, ("s0", "s1", "s2", "s3"), labels)
     synthetic = synthesize_part(part, CLASSES, TEXTURE, find_generator(TEXTURE), seed=0)
     alone = synthesize_part(part_of(*draw("ABAB")), CLASSES, TEXTURE, find_generator(TEXTURE), seed=0)
     assert all(torch.equal(one, two) for one, two in zip(pixels(synthetic.part), pixels(alone.part), strict=True))
     with pytest.raises(AssertionError, match="s4 was looked at"):
-        TilePart.of(guarded, ("s3", "s4"), labels, scored=False)
+        TilePart.of(guarded, ("s3", "s4"), labels)
 
 
-def test_composed_tiles_are_for_training_alone_and_keep_the_view_of_the_whole_slide() -> None:
+def test_composed_tiles_keep_the_view_of_the_whole_slide() -> None:
     slides, labels = draw("AABB")
     tiles = {
         name: replace(one, wide_CHW=np.full((3, 16, 16), number, np.uint8))
         for number, (name, one) in enumerate(slides.items())
     }
     synthetic = synthesize_part(part_of(tiles, labels), CLASSES, TEXTURE, Toy(), seed=0)
-    assert all(one.training_only_T.all() for one in synthetic.part.tiles[4:])
     batch = synthetic.part.batch(np.arange(len(synthetic.part)))
     assert batch.wides_BCHW is not None
     assert batch.wides_BCHW[:, 0, 0, 0].tolist() == synthetic.part.slide_data.tile_slide_N.tolist()

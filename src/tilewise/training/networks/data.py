@@ -64,21 +64,20 @@ class TilePart:
     redraw: Redraw | None = None
 
     @classmethod
-    def of(cls, tiles: Tiles, slide_ids: Iterable[str], labels: Mapping[str, int], *, scored: bool) -> TilePart:
+    def of(cls, tiles: Tiles, slide_ids: Iterable[str], labels: Mapping[str, int]) -> TilePart:
         """The tiles of some slides.
 
         Args:
             tiles: of these slides, at least.
             slide_ids: the part.
             labels: slide -> class index.
-            scored: leave out tiles that only training may see.
 
         Raises:
             TrainingError: a slide has no tile.
         """
         names = tuple(slide_ids)
         slide_tiles = tuple(tiles[name] for name in names)
-        places = [np.flatnonzero(~(one.training_only_T & scored)) for one in slide_tiles]
+        places = [np.arange(len(one)) for one in slide_tiles]
         for name, own in zip(names, places, strict=True):
             if not len(own):
                 raise TrainingError(f"slide {name} has no tile to learn from; drop it in decisions.csv")

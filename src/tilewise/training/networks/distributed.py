@@ -120,9 +120,7 @@ def _parked(part: TilePart, folder: Path) -> _StoredPart:
     for number, tiles in enumerate(part.tiles):
         arrays = {name: getattr(tiles, name) for name in _ARRAYS if getattr(tiles, name) is not None}
         files.append({name: _file(array, folder / f"{number}-{name}.npy") for name, array in arrays.items()})
-    light = tuple(
-        SlideTiles(one.key, empty, one.training_only_T, num_unnormalised=one.num_unnormalised) for one in part.tiles
-    )
+    light = tuple(SlideTiles(one.key, empty, num_unnormalised=one.num_unnormalised) for one in part.tiles)
     return _StoredPart(replace(part, tiles=light), tuple(files))
 
 

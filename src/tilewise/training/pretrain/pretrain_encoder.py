@@ -93,7 +93,7 @@ def pretrain_encoder(request: PretrainTask, tiles: Tiles, network: TileNetwork, 
     weights = _load_finished(out, inputs, expected)
     if weights is None:
         try:
-            part = TilePart.of(tiles, request.slide_ids, dict.fromkeys(request.slide_ids, 0), scored=False)
+            part = TilePart.of(tiles, request.slide_ids, dict.fromkeys(request.slide_ids, 0))
         except TrainingError as error:
             raise TrainingError(f"{request.name}: {error}") from error
         seed = derived_seed(request.seed, _STREAM)

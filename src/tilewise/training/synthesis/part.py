@@ -153,9 +153,8 @@ def _joined(part: TilePart, made: Mapping[int, Sequence[tuple[Pixels, Pixels]]])
     new = []
     for host in hosts:
         images, masks = (np.stack(pixels) for pixels in zip(*made[host], strict=True))
-        only = np.ones(len(images), dtype=bool)
         whole = part.tiles[host]
-        new.append(SlideTiles(f"{whole.key} composed", images[:, None], only, masks, whole.wide_CHW))
+        new.append(SlideTiles(f"{whole.key} composed", images[:, None], masks, whole.wide_CHW))
     before_N = part.slide_data.tile_slide_N
     slide_N = np.concatenate([before_N, np.repeat(np.array(hosts, dtype=np.int64), counts)])
     source_index_N = np.concatenate(
