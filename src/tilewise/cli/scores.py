@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tilewise.metrics import METRIC_NAMES
@@ -12,6 +12,7 @@ from tilewise.wording import count
 if TYPE_CHECKING:
     from tilewise.evaluation.evaluation import Evaluation
     from tilewise.evaluation.interval import Estimate
+    from tilewise.ladder.choice import LadderChoice
 
 _SHOWN_LOSSES = 5
 
@@ -51,6 +52,14 @@ def score_lines(evaluation: Evaluation, *, details: bool = False) -> Iterator[st
         yield f"highest loss (of {len(evaluation.highest_losses)} in evaluation.json)"
         for loss in evaluation.highest_losses[:_SHOWN_LOSSES]:
             yield f"  {_number(loss.log_loss)}  {loss.slide}: {loss.label}, predicted {loss.predicted}"
+
+
+def ladder_lines(choices: Sequence[LadderChoice]) -> Iterator[str]:
+    """What each fold chose: every rung, its gain with interval, and whether it was climbed."""
+    for number, choice in enumerate(choices):
+        yield f"fold {number}: {choice.chosen}, chosen by {choice.metric} over inner folds"
+        for rung in choice.rungs:
+            yield f"  {rung}"
 
 
 def _interval(estimate: Estimate) -> str:

@@ -53,7 +53,7 @@ def train(
     """
     from tilewise import api
     from tilewise.cli.console import note_lines, print_failures, print_result, progress
-    from tilewise.cli.scores import score_lines
+    from tilewise.cli.scores import ladder_lines, score_lines
     from tilewise.cohort import Cohort
 
     chosen = api.load_recipe(recipe, set_)
@@ -70,13 +70,14 @@ def train(
         "warnings": list(run.warnings),
         "failures": [failure.__dict__ for failure in run.failures],
         "slide_notes": [kind.to_json() for kind in run.slide_notes],
+        "ladder": [choice.to_json() for choice in run.ladder],
         **run.evaluation.to_json(),
     }
     for warning in run.warnings[len(notes) :]:
         typer.echo(f"warning: {warning}", err=True)
     if run.was_finished and not quiet:
         typer.echo(f"{run.folder.root} was finished already, from the same slides; nothing had to be done", err=True)
-    lines = [*notes, *note_lines(run.slide_notes), *score_lines(run.evaluation)]
+    lines = [*notes, *note_lines(run.slide_notes), *ladder_lines(run.ladder), *score_lines(run.evaluation)]
     text = "\n".join([*lines, f"report: {run.folder.report} (open it in a browser)"])
     print_result(payload, text, as_json=as_json)
     if run.failures:

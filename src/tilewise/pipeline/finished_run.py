@@ -12,6 +12,7 @@ from tilewise.auditing.table import read_slides
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.execution import Failure, read_failures
 from tilewise.inference.predictions import Predictions
+from tilewise.ladder.choice import LadderChoice, read_choices
 from tilewise.run_folder import RunFolder
 from tilewise.score_warnings import read_warnings
 
@@ -70,6 +71,11 @@ class Run:
         """What was taken for what in the slides' files, by kind; empty for a combination of runs."""
         table = self.folder.audit / "slides.parquet"
         return note_kinds(read_slides(table)[1].get("notes", {})) if table.is_file() else ()
+
+    @cached_property
+    def ladder(self) -> tuple[LadderChoice, ...]:
+        """What each fold chose of the recipe's ladder; empty without one."""
+        return read_choices([self.folder.fold(number) for number in range(len(self.evaluation.folds))])
 
     def classifier(self) -> ClassifierBundle | EnsembleClassifier:
         """Load the deployable classifier."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,8 @@ from tilewise.execution import Failure, read_failures, task, write_failures
 from tilewise.folds import FoldItem, Folds
 from tilewise.inference.classifier import Member
 from tilewise.inference.predictions import Predictions
+from tilewise.ladder.choice import CHOICE_NAME, LadderChoice
+from tilewise.ladder.climb import climb
 from tilewise.pipeline.build_classifier import build_classifier
 from tilewise.pipeline.environment import describe_environment
 from tilewise.pipeline.finished_run import Run
@@ -39,6 +43,9 @@ from tilewise.tiles.tile_cohort import without_tiles
 from tilewise.training.fold_request import FoldRequest
 from tilewise.training.pseudo.candidates import candidates
 from tilewise.training.synthesis import find_generator
+
+# Models of the inner folds of a fold; a run that is finished needs them no more.
+_INNER = "inner"
 
 
 def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
@@ -98,6 +105,8 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
         environment = describe_environment(signature)
         write_json(folder.environment, environment, schema="tilewise.environment", version=1)
         write_report(folder)
+        for number in range(len(folds.folds)):
+            shutil.rmtree(folder.fold(number) / _INNER, ignore_errors=True)
         _manifest(folder, seed, audited)
     shared.remember(recipe, folder)
     return Run(folder, evaluation, tuple(failed), read_warnings(folder))
@@ -190,35 +199,51 @@ def _unlabelled(audited: AuditedCohort, inputs: SlideInputs[Any]) -> tuple[FoldI
 def _train_folds(
     folds: Folds, inputs: SlideInputs[Any], fold_inputs: FoldInputs, unlabelled: tuple[FoldItem, ...]
 ) -> tuple[Member, ...]:
-    labels = {item.slide_id: str(item.label) for item in folds.items}
-    groups = {item.slide_id: item.group for item in (*folds.items, *unlabelled) if item.group is not None}
     shared, recipe, models = fold_inputs.shared, fold_inputs.recipe, []
+    rungs = recipe.rungs()
     with task("folds", len(folds.folds)) as bar:
-        for number, fold in enumerate(folds.folds):
-            request = FoldRequest(
-                number=number,
-                fold=fold,
-                labels=labels,
-                classes=folds.classes,
-                head=recipe.head,
-                training=recipe.training,
-                seed=shared.seed,
-                metric=recipe.evaluation.metric,
-                groups=groups,
-                unlabelled=candidates(unlabelled, folds, number),
-                pseudo=recipe.pseudo,
-                network=recipe.network,
-                encoder=recipe.encoder,
-                augment=recipe.augment,
-                synthesis=recipe.synthesis,
-                pretrain=recipe.pretrain,
-                offline=shared.resources.offline,
-            )
+        for number in range(len(folds.folds)):
             out = fold_inputs.folder.fold(number)
             shared.copy_fold(recipe, number, out=out)
+            request = _request(recipe, number, folds, unlabelled, shared)
+            if rungs:
+                requests = {name: _request(rung, number, folds, unlabelled, shared) for name, rung in rungs.items()}
+                request = requests[_climb(requests, recipe, inputs, out=out).chosen]
             models.append(train_with_unlabelled(inputs, request, out=out))
             bar.advance()
     return tuple(models)
+
+
+def _climb(requests: Mapping[str, FoldRequest], recipe: Recipe, inputs: SlideInputs[Any], *, out: Path) -> LadderChoice:
+    """What the fold chooses, written into its folder."""
+    number = next(iter(requests.values())).number
+    choice = climb(requests, recipe.ladder, inputs.of(number), level=recipe.evaluation.level, out=out / _INNER)
+    choice.write(out / CHOICE_NAME)
+    return choice
+
+
+def _request(
+    recipe: Recipe, number: int, folds: Folds, unlabelled: tuple[FoldItem, ...], shared: SharedStages
+) -> FoldRequest:
+    return FoldRequest(
+        number=number,
+        fold=folds.folds[number],
+        labels={item.slide_id: str(item.label) for item in folds.items},
+        classes=folds.classes,
+        head=recipe.head,
+        training=recipe.training,
+        seed=shared.seed,
+        metric=recipe.evaluation.metric,
+        groups={item.slide_id: item.group for item in (*folds.items, *unlabelled) if item.group is not None},
+        unlabelled=candidates(unlabelled, folds, number),
+        pseudo=recipe.pseudo,
+        network=recipe.network,
+        encoder=recipe.encoder,
+        augment=recipe.augment,
+        synthesis=recipe.synthesis,
+        pretrain=recipe.pretrain,
+        offline=shared.resources.offline,
+    )
 
 
 def _manifest(folder: RunFolder, seed: int, audited: AuditedCohort) -> None:

@@ -14,6 +14,7 @@ from tilewise.errors import RecipeError
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.extraction.config import FeaturesConfig
 from tilewise.folds.config import FoldsConfig
+from tilewise.ladder.config import LadderConfig
 from tilewise.models.config import HeadConfig
 from tilewise.models.networks.check import check_network
 from tilewise.models.networks.config import NetworkConfig
@@ -56,6 +57,7 @@ class Recipe(BaseModel):
     augment: AugmentConfig = Field(default_factory=AugmentConfig)
     synthesis: SynthesisConfig = Field(default_factory=SynthesisConfig)
     pseudo: PseudoConfig = Field(default_factory=PseudoConfig)
+    ladder: LadderConfig = Field(default_factory=LadderConfig)
     views: ViewsConfig = Field(default_factory=ViewsConfig)
     folds: FoldsConfig = Field(default_factory=FoldsConfig)
     ensemble: EnsembleConfig = Field(default_factory=EnsembleConfig)
@@ -95,6 +97,29 @@ class Recipe(BaseModel):
                     "several; drop one of the two"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _rungs_are_recipes(self) -> Self:
+        if not self.ladder.rungs:
+            return self
+        if self.pseudo.method != "none":
+            raise ValueError("`pseudo` has no part in what a ladder chooses by; drop it, or `ladder`")
+        try:
+            rungs = self.rungs()
+        except RecipeError as error:
+            raise ValueError(f"ladder.rungs: {error}") from error
+        if any(rung.training.input == "tiles" for rung in rungs.values()):
+            raise ValueError("the rungs of a ladder are heads on features; drop training.input=tiles")
+        return self
+
+    def rungs(self) -> dict[str, Self]:
+        """Rung of the ladder -> its recipe, which has no ladder; nothing without a ladder.
+
+        Raises:
+            RecipeError: a rung sets an unknown key or a value out of bounds.
+        """
+        plain = self.model_copy(update={"ladder": LadderConfig()})
+        return {rung.name: plain.with_(**rung.set) for rung in self.ladder.rungs}
 
     def _check_context(self) -> None:
         if not self.features.has_context:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tilewise.auditing.notes import NoteKind
 from tilewise.ensemble.record import EnsembleRecord
+from tilewise.ladder.choice import LadderChoice
 from tilewise.training.history import FitRow
 from tilewise.units import Box
 
@@ -194,6 +195,7 @@ class ReportInput:
         parts: every part of every fold, in order, then the hold-out.
         fold_notes: what could not be split as asked.
         histories: one per fold.
+        ladder: likewise, what each fold chose; nothing of a run without a ladder.
         slides: examples to show, with pictures.
         confident_errors: wrong predictions, the most confident first.
         warnings: what a reader must know before the scores (random weights, say).
@@ -218,6 +220,7 @@ class ReportInput:
     parts: tuple[PartSummary, ...]
     fold_notes: tuple[str, ...] = ()
     histories: tuple[History, ...] = ()
+    ladder: tuple[LadderChoice, ...] = ()
     slides: tuple[SlideResult, ...] = ()
     confident_errors: tuple[SlideResult, ...] = ()
     warnings: tuple[str, ...] = ()

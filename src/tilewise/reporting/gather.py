@@ -18,6 +18,7 @@ from tilewise.ensemble.record import RECORD_NAME
 from tilewise.errors import SlideError
 from tilewise.execution import read_failures
 from tilewise.inference.predictions import Predictions
+from tilewise.ladder.choice import read_choices
 from tilewise.reporting.choose import confident_errors, example_slides
 from tilewise.reporting.data import (
     AuditSummary,
@@ -105,6 +106,7 @@ def gather(folder: RunFolder) -> ReportInput:
         parts=parts_of(folds),
         fold_notes=folds.notes,
         histories=tuple(_history(folder.fold(number), number) for number in range(len(folds.folds))),
+        ladder=read_choices([folder.fold(number) for number in range(len(folds.folds))]),
         slides=examples,
         confident_errors=errors,
         warnings=(*run_warnings(facts), *_missing_pictures(pictured)),

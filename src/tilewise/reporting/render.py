@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ def render_report(data: ReportInput) -> str:
         "pooled_rows": metric_rows(evaluation["out_of_fold"]),
         "confusion": confusion_rows(evaluation["confusion"]),
         "curves": training_curves(data.histories, METRIC_NAMES[metric]),
+        "chosen": Counter(choice.chosen for choice in data.ladder).most_common(),
         "fits": [history for history in data.histories if history.fit],
         "folds": fold_rows(data.parts),
         "fold_summary": fold_summary(data.parts),
