@@ -68,6 +68,6 @@ class LadderConfig(BaseModel):
             name, num = Counter(rung.name for rung in self.rungs).most_common(1)[0]
             if num > 1:
                 raise ValueError(f"ladder.rungs has {num} rungs named {name!r}; rename one")
-        elif self.model_fields_set - {"rungs"}:
+        elif self != type(self).model_construct():
             raise ValueError("`ladder` has no effect without ladder.rungs; give rungs, or drop it")
         return self
