@@ -92,6 +92,11 @@ class RunFolder:
         return self.root / "evaluation.json"
 
     @property
+    def shortcuts(self) -> Path:
+        """How well the label is told by everything but tissue."""
+        return self.root / "shortcuts.json"
+
+    @property
     def report(self) -> Path:
         """The report."""
         return self.root / "report.html"

@@ -23,6 +23,7 @@ from tilewise.folds import Folds
 from tilewise.models.networks.check import pools_by_average
 from tilewise.run_folder import RunFolder
 from tilewise.segment.output import made_masks
+from tilewise.shortcuts.find_shortcuts import Shortcuts
 from tilewise.stain.record import StainRecord
 from tilewise.store import read_json
 from tilewise.tiles.outside import without_outside
@@ -54,6 +55,7 @@ class RunFacts:
         stain: which slides keep their own stain although they were to be normalised; '' where none does.
         masks: how masks were made, if they were; '' otherwise.
         outside: what was cut outside the masks; None where nothing was to be.
+        shortcuts: what tells the label besides the tissue; None in runs of earlier versions.
     """
 
     root: Path
@@ -68,6 +70,7 @@ class RunFacts:
     stain: str = ""
     masks: str = ""
     outside: TileSet | None = None
+    shortcuts: Shortcuts | None = None
 
     @classmethod
     def read(cls, folder: RunFolder) -> RunFacts:
@@ -91,6 +94,7 @@ class RunFacts:
             stain=StainRecord.read(folder.stain).sentence() if folder.stain.is_file() else "",
             masks=made_masks(folder.segment),
             outside=TileSet.read(folder.outside)[0] if folder.outside.is_file() else None,
+            shortcuts=Shortcuts.read(folder.shortcuts) if folder.shortcuts.is_file() else None,
         )
 
     @property
@@ -131,6 +135,7 @@ def run_warnings(facts: RunFacts) -> tuple[str, ...]:
         *_random_weights(facts.encoder),
         *facts.cohort_warnings,
         *_groups_and_split(facts),
+        *(facts.shortcuts.warnings() if facts.shortcuts else ()),
         *_typing_errors(Counter(facts.slides["label"].dropna().astype(str))),
         *_dropped(facts.audit.get("dropped", ())),
         *_without_mask(facts.slides, facts.tiles),

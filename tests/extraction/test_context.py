@@ -7,7 +7,8 @@ from skimage.measure import label, regionprops
 
 from tilewise.extraction.bag import FeatureBag
 from tilewise.extraction.config import FeaturesConfig
-from tilewise.extraction.context import NUM_SHAPES, describe_shape, with_context
+from tilewise.auditing.mask_shape import NUM_SHAPES, describe_shape
+from tilewise.extraction.context import with_context
 
 
 def bag(name, features_ND, **more):

@@ -63,6 +63,7 @@ def apply_decisions(
         failures,
         groups,
         notes={name: facts[name].notes for name in groups if name in facts},
+        facts=facts,
     )
 
 

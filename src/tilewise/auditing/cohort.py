@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tilewise.auditing.config import AuditConfig
+from tilewise.auditing.facts import SlideFacts
 from tilewise.auditing.finding import GRAVITY, Decision, Decisions, Findings
 from tilewise.auditing.notes import NoteKind, note_kinds
 from tilewise.cohort import Cohort, Slide
@@ -104,6 +105,7 @@ class AuditedCohort:
         groups: slide -> group, the dropped slides too.
         notes: slide -> what was handled on the way to its pixels, of every slide that could be read.
         origin: what the audit was made from; None where slides were put together otherwise.
+        facts: slide -> what was measured, of every slide that could be read; of repaired ones before the repair.
     """
 
     slides: tuple[AuditedSlide, ...]
@@ -115,6 +117,7 @@ class AuditedCohort:
     groups: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     origin: AuditOrigin | None = field(default=None, compare=False)
+    facts: Mapping[str, SlideFacts] = field(default_factory=dict, compare=False, repr=False)
 
     def __repr__(self) -> str:
         num_all = len(self.slides) + len(self.dropped)

@@ -33,7 +33,7 @@ from tilewise.valid import valid_field
 _log = logging.getLogger(__name__)
 
 # Goes up whenever anything that is measured changes.
-_VERSION = 9
+_VERSION = 10
 _FACTS = "facts"
 
 
@@ -55,6 +55,7 @@ class SlideFacts:
         quality: focus, exposure, amount of tissue.
         damage: what a decoder made of damaged data.
         samples: how far the samples of a slide deeper than 8 bits reach; None of other slides.
+        num_bytes: of the slide's file.
     """
 
     size: Size
@@ -70,6 +71,7 @@ class SlideFacts:
     quality: QualityFacts
     damage: DamageFacts
     samples: SampleRange | None = None
+    num_bytes: int = 0
 
     @property
     def content(self) -> str:
@@ -158,6 +160,7 @@ def _decode_and_measure(slide: Slide, max_pixels: int, file_digest: str, mask_fi
             quality=measure_quality(picture, tissue),
             damage=measure_damage(rgb),
             samples=reader.samples,
+            num_bytes=slide.path.stat().st_size,
         )
         return MeasuredSlide(facts, measure_fingerprint(picture, tissue, field.mask))
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.auditing.finding import INVERT, Finding
+from tilewise.auditing.mask_shape import describe_shape
 from tilewise.auditing.polarity import Polarity, fit_of, polarity_of
 from tilewise.cohort import Slide, mask_digest, not_binary, read_mask, read_scaled_mask
 from tilewise.errors import MaskError, MaskSizeError, SlideError
@@ -54,6 +55,7 @@ class MaskFacts:
             not tell.
         turned_share: of the slide that it marks when it is read the other way round.
         turned_on_tissue: as `on_tissue`, of that.
+        shape: see `describe_shape`, of the mask the right way round; empty where it marks nothing or is of no use.
     """
 
     fault: str
@@ -66,6 +68,7 @@ class MaskFacts:
     polarity: Polarity = "unknown"
     turned_share: float = 0.0
     turned_on_tissue: float = 1.0
+    shape: tuple[float, ...] = ()
 
     @property
     def is_off_tissue(self) -> bool:
@@ -129,14 +132,16 @@ def _with_polarity(slide: Slide, size: Size, tissue: Mask, mask: Mask, facts: Ma
     inverted = read_scaled_mask(slide, size, inverted=True)[0] if not_binary(facts.notes) else ~mask
     inverted_fit = fit_of(inverted, tissue)
     polarity = polarity_of(fit, inverted_fit, float(tissue.mean()))
+    mask = inverted if polarity == "inverted" else mask
     facts = replace(
         facts,
         on_tissue=fit.on_tissue,
         polarity=polarity,
         turned_share=inverted_fit.share,
         turned_on_tissue=inverted_fit.on_tissue,
+        shape=tuple(describe_shape(mask).tolist()) if mask.any() else (),
     )
-    return (inverted if polarity == "inverted" else mask), facts
+    return mask, facts
 
 
 def _is_picture_of_slide(slide: Slide, rgb: npt.NDArray[np.uint8], tissue: Mask) -> bool:

@@ -57,6 +57,7 @@ class QualityFacts:
         faint_share: share of the slide that is slightly pinker than its glass, as tissue is that light has washed out.
         density: median optical density of stained tissue; None without tissue.
         sharpness: strength of detail of 1 to 2 px over that of 2 to 4 px in tissue; None without tissue.
+        glass: median colour of what is no tissue, red, green and blue from 0 to 255; None where all is tissue.
     """
 
     num_pixels: int
@@ -66,6 +67,7 @@ class QualityFacts:
     faint_share: float
     density: float | None
     sharpness: float | None
+    glass: tuple[float, float, float] | None = None
 
 
 def measure_quality(rgb: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_]) -> QualityFacts:
@@ -77,7 +79,9 @@ def measure_quality(rgb: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_]) -
     """
     lit, lit_tissue, level = well_exposed(rgb, tissue)
     step = max(1, int((rgb.size / 3 / 60_000) ** 0.5))
-    white = (rgb[::step, ::step] >= _WHITE).all(axis=2).mean()
+    sparse = rgb[::step, ::step]
+    white = (sparse >= _WHITE).all(axis=2).mean()
+    glass = sparse[~tissue[::step, ::step]]
     cells = cut_cells(lit, lit_tissue, most=_NUM_CELLS)
     enough = cells is not None and cells.used.sum() >= _FEWEST
     return QualityFacts(
@@ -89,6 +93,7 @@ def measure_quality(rgb: npt.NDArray[np.uint8], tissue: npt.NDArray[np.bool_]) -
         faint_share=_faint_share(rgb) if np.count_nonzero(lit_tissue) < _BLANK_SHARE * tissue.size else 0.0,
         density=round(float(np.median(cells.density.mean(axis=2)[cells.used])), 4) if cells and enough else None,
         sharpness=_sharpness(cells) if cells and enough else None,
+        glass=tuple(np.median(glass, axis=0).tolist()) if len(glass) else None,
     )
 
 

@@ -108,6 +108,11 @@ class FeatureInputs:
         """See `SlideInputs`."""
         return replace(self, bags=_chosen(self.bags, numbers), targets=_chosen(self.targets, numbers))
 
+    @property
+    def mean_vectors(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Slide -> mean of its tiles' vectors, float32 (D,)."""
+        return {name: bag.features_ND.mean(axis=0) for name, bag in self.bags[0].items()}
+
     def train(self, request: FoldRequest, *, out: Path) -> FoldModel:
         """See `SlideInputs`."""
         (bags,) = self.of(request.number).bags

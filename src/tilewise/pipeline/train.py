@@ -30,13 +30,14 @@ from tilewise.pipeline.masks import masks_for_training, segmenter_of
 from tilewise.pipeline.reference_distribution import fit_reference_distribution
 from tilewise.pipeline.run_outputs import predict_holdout, predict_parts, predictions_digest
 from tilewise.pipeline.shared_stages import SharedStages
-from tilewise.pipeline.slide_inputs import SlideInputs, train_with_unlabelled
+from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs, train_with_unlabelled
 from tilewise.pipeline.tile_preparer import TilePreparer, fold_targets
 from tilewise.recipe import Recipe
 from tilewise.reporting.audit import write_audit_report
 from tilewise.reporting.gather import write_report
 from tilewise.run_folder import RunFolder
 from tilewise.score_warnings import read_warnings
+from tilewise.shortcuts.find_shortcuts import find_shortcuts
 from tilewise.stain.target import choose_target
 from tilewise.store import Manifest, digest_file, verify, write_json
 from tilewise.tiles.tile_cohort import without_tiles
@@ -102,6 +103,9 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
         evaluation = evaluate_predictions(
             predictions.table, folds, recipe.evaluation, classes=folds.classes, seed=seed, out=folder.evaluation
         )
+        vectors = inputs.mean_vectors if isinstance(inputs, FeatureInputs) else None
+        slide_ids = [item.slide_id for item in folds.items]
+        find_shortcuts(masked, slide_ids, recipe.evaluation, vectors=vectors, seed=seed).write(folder.shortcuts)
         environment = describe_environment(signature)
         write_json(folder.environment, environment, schema="tilewise.environment", version=1)
         write_report(folder)

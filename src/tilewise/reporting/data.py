@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tilewise.auditing.notes import NoteKind
 from tilewise.ensemble.record import EnsembleRecord
 from tilewise.ladder.choice import LadderChoice
+from tilewise.shortcuts.find_shortcuts import Shortcuts
 from tilewise.training.history import FitRow
 from tilewise.units import Box
 
@@ -207,6 +208,7 @@ class ReportInput:
         created: when the run was made, as ISO 8601; the day is shown.
         combined: how several runs were combined; None for a run that was trained.
         deployed: what `tilewise predict` uses, and whether that has a score of its own; '' where `combined` says it.
+        shortcuts: what tells the label besides the tissue; None where that was not asked.
     """
 
     title: str
@@ -232,3 +234,4 @@ class ReportInput:
     created: str = ""
     combined: EnsembleRecord | None = None
     deployed: str = ""
+    shortcuts: Shortcuts | None = None

@@ -116,6 +116,7 @@ def gather(folder: RunFolder) -> ReportInput:
         version=__version__,
         seed=int(identity["seed"]),
         created=str(identity.get("created", "")),
+        shortcuts=facts.shortcuts,
         deployed=describe_deployed(folder, holdout=bool(folds.holdout)),
     )
 

@@ -10,6 +10,7 @@ from tilewise.reporting.curves import training_curves
 from tilewise.reporting.data import ReportInput
 from tilewise.reporting.describe import by_others, decision_groups
 from tilewise.reporting.headline import METRIC_NAMES, headline, metric_rows, primary_metric
+from tilewise.reporting.shortcuts import shortcut_chart
 from tilewise.reporting.tables import confusion_rows, flat, fold_rows, fold_summary, loss_tables, tile_counts
 from tilewise.reporting.templates import environment, read
 
@@ -45,6 +46,7 @@ def render_report(data: ReportInput) -> str:
         "tile_counts": tile_counts(data.tiles.counts) if data.tiles else None,
         "losses": loss_tables(evaluation),
         "environment": flat(data.environment),
+        "shortcuts": shortcut_chart(data.shortcuts, evaluation) if data.shortcuts else None,
     }
     return environment().get_template("report.html").render(view)
 

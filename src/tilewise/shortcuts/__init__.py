@@ -1,0 +1,1 @@
+"""What tells the label without a look at the tissue."""
