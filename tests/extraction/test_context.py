@@ -5,9 +5,9 @@ import pytest
 from skimage.draw import ellipse
 from skimage.measure import label, regionprops
 
+from tilewise.auditing.mask_shape import NUM_SHAPES, describe_shape
 from tilewise.extraction.bag import FeatureBag
 from tilewise.extraction.config import FeaturesConfig
-from tilewise.auditing.mask_shape import NUM_SHAPES, describe_shape
 from tilewise.extraction.context import with_context
 
 
