@@ -38,6 +38,9 @@ def test_everything_a_run_holds_is_gathered(home):
     assert all(slide.picture is not None for slide in data.slides)
     assert data.warnings == () or not any("pictures are missing" in text for text in data.warnings)
     assert data.recipe_yaml == (home / "run/recipe.yaml").read_text()
+    assert data.shortcuts.num_slides == data.ledgers.slides.last == 12
+    assert [(row.reason, row.slides) for row in data.ledgers.slides.rows] == [("could not be read", ("img_0012.png",))]
+    assert data.ledgers.tiles.first == data.ledgers.tiles.last == sum(data.tiles.counts.values())
 
 
 def test_a_report_written_again_is_the_same(home, tmp_path):

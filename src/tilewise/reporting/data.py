@@ -180,6 +180,33 @@ class FailureRow:
     message: str
 
 
+@dataclass(frozen=True)
+class LedgerRow:
+    """What was lost at one place for one reason; `slides` names the slides, `num` counts them or their tiles."""
+
+    stage: str
+    reason: str
+    num: int
+    slides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """So many at first, what was lost, and so many in the end; the rows add up to the difference."""
+
+    first: int
+    rows: tuple[LedgerRow, ...]
+    last: int
+
+
+@dataclass(frozen=True)
+class Ledgers:
+    """Of the slides, and of the tiles of those that are left."""
+
+    slides: Ledger
+    tiles: Ledger
+
+
 @dataclass(frozen=True, eq=False)
 class ReportInput:
     """Everything a report says. The same input gives the same bytes; nothing else, no clock either, goes in.
@@ -209,6 +236,7 @@ class ReportInput:
         combined: how several runs were combined; None for a run that was trained.
         deployed: what `tilewise predict` uses, and whether that has a score of its own; '' where `combined` says it.
         shortcuts: what tells the label besides the tissue; None where that was not asked.
+        ledgers: what was lost of slides and tiles, and where; None where several runs are combined.
     """
 
     title: str
@@ -235,3 +263,4 @@ class ReportInput:
     combined: EnsembleRecord | None = None
     deployed: str = ""
     shortcuts: Shortcuts | None = None
+    ledgers: Ledgers | None = None

@@ -35,6 +35,7 @@ from tilewise.reporting.describe import describe_deployed, describe_layout
 from tilewise.reporting.describe_tiles import describe_tiling, overlapping
 from tilewise.reporting.ensemble import gather_ensemble
 from tilewise.reporting.files import parts_of, public, rows_of, text_of, whole
+from tilewise.reporting.ledger import make_ledgers
 from tilewise.reporting.render import render_report
 from tilewise.reporting.text import without_folders
 from tilewise.reporting.thumbnail import CutBy, thumbnail
@@ -80,6 +81,9 @@ def gather(folder: RunFolder) -> ReportInput:
     errors = _with_pictures(confident_errors(predictions, most=_SHOWN_ERRORS), slides, cut_by)
     pictured = (*examples, *errors)
     root, has_groups = str(facts.root), facts.has_groups
+    grouped = has_groups or bool(slides["group"].duplicated().any())
+    audit = _audit(folder, facts.audit, grouped=grouped, root=root, fallback=str(recipe["tiles"]["fallback"]))
+    failures = _failures(folder.failures, root)
     return ReportInput(
         title=Path(root).name,
         run=folder.root.resolve().name,
@@ -87,13 +91,7 @@ def gather(folder: RunFolder) -> ReportInput:
         encoder=str(recipe["encoder"]["name"]),
         evaluation=evaluation,
         cohort=_cohort(identity, slides, has_groups=has_groups),
-        audit=_audit(
-            folder,
-            facts.audit,
-            grouped=has_groups or bool(slides["group"].duplicated().any()),
-            root=root,
-            fallback=str(recipe["tiles"]["fallback"]),
-        ),
+        audit=audit,
         tiles=TileSummary(
             tiles.counts(),
             tiles.skipped,
@@ -112,11 +110,12 @@ def gather(folder: RunFolder) -> ReportInput:
         warnings=(*run_warnings(facts), *_missing_pictures(pictured)),
         recipe_yaml=without_folders(text_of(folder.recipe), root),
         environment=public({key: value for key, value in environment.items() if not key.startswith("schema")}, root),
-        failures=_failures(folder.failures, root),
+        failures=failures,
         version=__version__,
         seed=int(identity["seed"]),
         created=str(identity.get("created", "")),
         shortcuts=facts.shortcuts,
+        ledgers=make_ledgers(facts, audit.decisions, failures, predictions),
         deployed=describe_deployed(folder, holdout=bool(folds.holdout)),
     )
 

@@ -187,6 +187,7 @@ class _Planner:
         most = num if max_tiles is None else max_tiles // len(self.config.field_scales)
         if num <= most:
             return rows
+        self.num_dropped["beyond max_tiles"] = num - most
         # The middle of equal stretches in reading order, so that no region of the slide is favoured.
         chosen = np.zeros(num, dtype=bool)
         chosen[(2 * np.arange(most) + 1) * num // (2 * most)] = True

@@ -40,7 +40,7 @@ class TileSet:
             the box).
         skipped: slide -> why it yields no tile.
         fallbacks: slide -> why its tiles were not cut by its mask.
-        dropped: slide -> filter (`blank`, `blurred`, `near-duplicate`) -> tiles it took away.
+        dropped: slide -> filter (`blank`, `blurred`, `near-duplicate`, `beyond max_tiles`) -> tiles it took away.
         small_masks: slide -> that its mask is smaller than tiles ask for, and what was taken of it.
     """
 
