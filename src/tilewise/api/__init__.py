@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tilewise.api.catalogue import accept_licence, encoder, encoders, fetch_weights
 from tilewise.api.finished import evaluate, report, verify
 from tilewise.api.slides import audit, segment, similar, synth, tiles
-from tilewise.api.train_and_predict import ensemble, explain, features, predict, sweep, train
+from tilewise.api.train_and_predict import ensemble, explain, features, learning_curve, predict, sweep, train
 from tilewise.recipe import load_recipe, packaged_recipes, recipe_schema, resolve_recipe
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ __all__ = [
     "explain",
     "features",
     "fetch_weights",
+    "learning_curve",
     "load_recipe",
     "packaged_recipes",
     "predict",
@@ -130,6 +131,7 @@ _HOMES = {
     "ClassifierBundle": "tilewise.inference.classifier",
     "EnsembleClassifier": "tilewise.inference.load_classifier",
     "HeadConfig": "tilewise.models",
+    "LearningCurve": "tilewise.learning_curve.draw_curve",
     "CohortFeatures": "tilewise.pipeline.cohort_features",
     "ExplainResult": "tilewise.pipeline.explain",
     "PredictionResult": "tilewise.pipeline.predict",

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from tilewise.cohort import Cohort
     from tilewise.ensemble.methods import Method
     from tilewise.explain.config import ExplainConfig
+    from tilewise.learning_curve.draw_curve import LearningCurve
     from tilewise.pipeline.cohort_features import CohortFeatures
     from tilewise.pipeline.explain import ExplainResult
     from tilewise.pipeline.finished_run import Run
     from tilewise.pipeline.predict import PredictionResult
+    from tilewise.run_folder import RunFolder
     from tilewise.sweep.grid import Grid
     from tilewise.sweep.sweep import Sweep
 
@@ -179,6 +181,48 @@ def sweep(
     shared = to_stages(cohort, "train", decisions=decisions, seed=seed, resources=Resources(workers, offline))
     _check_run(Path(out), shared.cohort)
     return sweep_cohort(chosen, variants, Path(out), shared)
+
+
+@checked
+def learning_curve(
+    run: Run | RunFolder | Path | str,
+    cohort: Cohort | Path | str,
+    *,
+    out: Path | str,
+    shares: Sequence[float] = (0.25, 0.4, 0.6, 0.8),
+    num_draws: int = 3,
+    workers: int | None = None,
+    offline: bool = False,
+) -> LearningCurve:
+    """Train a run's recipe with fewer slides, and say whether more would help; a stopped call is resumed.
+
+    Test parts stay whole, so that points differ by the slides that were learnt from alone.
+
+    Args:
+        run: a finished run.
+        cohort: that it was trained on: what was discovered, or its folder or table.
+        out: folder for `curve.html`, `curve.json` and a run for each point.
+        shares: of the run's slides, above 0 and below 1.
+        num_draws: trainings at each share, with other slides.
+        workers: processes; None takes every processor.
+        offline: never reach for the network.
+
+    Raises:
+        UsageError: the run is not finished or of other slides, or the folder cannot be used.
+    """
+    from tilewise.learning_curve.draw_curve import draw_curve
+    from tilewise.learning_curve.page import write_page
+    from tilewise.pipeline.shared_stages import Resources
+
+    folder = to_folder(run)
+    identity = folder.read_identity()
+    decisions = folder.audit / "decisions.csv" if identity.get("decisions") else None
+    resources = Resources(workers, offline)
+    shared = to_stages(cohort, "train", decisions=decisions, seed=int(identity["seed"]), resources=resources)
+    _check_run(Path(out), shared.cohort)
+    curve = draw_curve(folder, Path(out), shared, shares=shares, num_draws=num_draws)
+    write_page(curve, folder.root.resolve().name)
+    return curve
 
 
 @checked

@@ -14,6 +14,7 @@ import typer
 
 from tilewise.cli import (
     audit,
+    curve,
     encoders,
     ensemble,
     evaluate,
@@ -44,7 +45,22 @@ app = typer.Typer(
     help="From a folder of slides, masks and labels to an audited cohort, an honest score and a deployable classifier.",
     epilog="Start with:\n\ntilewise synth my_cohort\n\ntilewise train my_cohort --out runs/first",
 )
-_MODULES = (train, sweep, predict, explain, ensemble, evaluate, report, audit, similar, segment, tiles, verify, synth)
+_MODULES = (
+    train,
+    sweep,
+    predict,
+    explain,
+    ensemble,
+    evaluate,
+    curve,
+    report,
+    audit,
+    similar,
+    segment,
+    tiles,
+    verify,
+    synth,
+)
 for module in _MODULES:
     module.register(app)
 app.add_typer(recipes.app, name="recipes")

@@ -1,0 +1,1 @@
+"""Would more slides help? The score against the number of slides."""

@@ -1,0 +1,146 @@
+"""A run trained again with fewer slides, several times each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewise.errors import UsageError
+from tilewise.evaluation.resample import draw_weights, statistics
+from tilewise.evaluation.sample import Sample
+from tilewise.execution import task
+from tilewise.folds import Folds
+from tilewise.inference.predictions import Predictions
+from tilewise.learning_curve.extrapolate import Extrapolation, extrapolate
+from tilewise.learning_curve.subsample import num_learnt, with_fewer
+from tilewise.metrics import METRIC_NAMES
+from tilewise.pipeline.shared_stages import SharedStages
+from tilewise.pipeline.train import train
+from tilewise.recipe import load_recipe
+from tilewise.run_folder import RunFolder
+from tilewise.store import write_json
+
+_FILE = "curve.json"
+_SCHEMA, _VERSION = "tilewise.learning-curve", 1
+_BEYOND = (1.0, 1.5, 2.0, 4.0)
+_RESAMPLES = 63  # stream of random numbers
+
+SHARES = (0.25, 0.4, 0.6, 0.8)
+NUM_DRAWS = 3
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One training: slides it learnt from in each fold, and its score on the run's own test slides."""
+
+    num_slides: float
+    score: float
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """The score of a run's recipe against the number of slides.
+
+    Attributes:
+        out: its folder.
+        metric: that is drawn.
+        points: of all trainings, the run itself last.
+        law: what the fitted law says of the numbers that were tried.
+        expected: at the run's number of slides and beyond.
+        num_test_slides: that every point is the score of.
+        level: of confidence.
+    """
+
+    out: Path
+    metric: str
+    points: tuple[CurvePoint, ...]
+    law: tuple[CurvePoint, ...]
+    expected: Extrapolation
+    num_test_slides: int
+    level: float
+
+    @property
+    def page(self) -> Path:
+        """The curve to look at."""
+        return self.out / "curve.html"
+
+    def sentence(self) -> str:
+        """Whether more slides would help."""
+        name, (own, *_) = METRIC_NAMES[self.metric], self.expected.sizes
+        twice = self.expected.sizes.index(2.0 * own)
+        gain, score = self.expected.gains[twice], self.expected.scores[twice]
+        promise = f"With twice the slides to learn from ({2 * own:.0f} for {own:.0f}), {name} {score} is expected"
+        change = f"{gain.value:+.2f} ({gain.low:+.2f} to {gain.high:+.2f})"
+        if gain.low is not None and gain.low > 0.0:
+            return f"More slides would help. {promise}, {change} over now."
+        return f"Whether more slides would help cannot be told from these. {promise}, {change} over now."
+
+
+def draw_curve(
+    run: RunFolder, out: Path, shared: SharedStages, *, shares: Sequence[float] = SHARES, num_draws: int = NUM_DRAWS
+) -> LearningCurve:
+    """Train a run's recipe with fewer slides and write `curve.json`; the same call goes on where a stopped one ended.
+
+    Audit, masks, tiles and features are those of the run, from the cache. Test parts stay whole and are the same for
+    all points, so that points differ by the slides that were learnt from alone.
+
+    Args:
+        run: a finished run.
+        out: folder of the curve, with a run for each point in `points/`.
+        shared: cohort, seed and decisions of the run.
+        shares: of the run's slides, each above 0 and below 1.
+        num_draws: trainings at each share, with other slides.
+
+    Raises:
+        UsageError: the run is of other slides by now, or the shares leave too little.
+    """
+    recipe, folds = load_recipe(run.recipe), Folds.read(run.folds)
+    if not shares or not all(0.0 < share < 1.0 for share in shares):
+        raise UsageError("shares: give numbers above 0 and below 1, such as 0.25 and 0.5")
+    jobs = [(share, draw) for share in sorted(shares) for draw in range(num_draws)]
+    sizes, tables = [], []
+    with task("trainings", len(jobs)) as bar:
+        for share, draw in jobs:
+            fewer = with_fewer(folds, share, seed=draw)
+            folder = RunFolder(out / "points" / f"{share:g}-{draw}")
+            train(recipe, folder.root, replace(shared, folds=fewer))
+            sizes.append(num_learnt(fewer))
+            tables.append(Predictions.read(folder.predictions))
+            bar.advance()
+    sizes.append(num_learnt(folds))
+    tables.append(Predictions.read(run.predictions))
+    samples = [Sample.of(one.out_of_fold.table, one.classes) for one in tables]
+    if any(one.slides != samples[-1].slides for one in samples):
+        raise UsageError(f"{run.root} scores other slides than its recipe does now; train it again")
+    config, metric = recipe.evaluation, recipe.evaluation.metric
+    scores_RK = _scores(samples, metric, config.num_resamples, shared.seed)
+    own = num_learnt(folds)
+    tried_K, num_units = np.array(sizes), samples[-1].num_groups
+    expected, fitted = (
+        extrapolate(tried_K, scores_RK, wanted_M, num_units=num_units, level=config.level)
+        for wanted_M in (own * np.array(_BEYOND), np.unique(tried_K))
+    )
+    law = tuple(CurvePoint(size, float(score)) for size, score in zip(fitted.sizes, fitted.scores, strict=True))
+    points = tuple(CurvePoint(size, float(score)) for size, score in zip(sizes, scores_RK[0], strict=True))
+    curve = LearningCurve(out, metric, points, law, expected, samples[-1].num_slides, config.level)
+    payload = {
+        "run": run.root.resolve().name,
+        "metric": metric,
+        "points": [asdict(point) for point in points],
+        "expected": asdict(expected),
+        "num_test_slides": curve.num_test_slides,
+    }
+    write_json(out / _FILE, payload, schema=_SCHEMA, version=_VERSION)
+    return curve
+
+
+def _scores(samples: Sequence[Sample], metric: str, num_resamples: int, seed: int) -> npt.NDArray[np.float64]:
+    """Each training's score of all test slides, and of resamples of their groups: float64 (1 + R, K)."""
+    num_groups = samples[-1].num_groups
+    weights_RG = draw_weights(num_groups, num_resamples, np.random.default_rng((seed, _RESAMPLES)))
+    weights_RG = np.vstack([np.ones((1, num_groups), weights_RG.dtype), weights_RG])
+    return np.stack([np.nan_to_num(statistics(one, weights_RG).whole[metric]) for one in samples], axis=1)

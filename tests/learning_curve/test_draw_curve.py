@@ -1,0 +1,56 @@
+"""A run, trained again with fewer slides."""
+
+import json
+
+import pytest
+
+from tests.drawn import draw_cohort, recipe
+from tilewise import api
+from tilewise.errors import UsageError
+from tilewise.learning_curve import draw_curve as module
+
+pytestmark = pytest.mark.shared_cache
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    draw_cohort(home / "cohort", num_slides=24)
+    run = api.train(home / "cohort", recipe(), out=home / "run", workers=1)
+    curve = api.learning_curve(run, home / "cohort", out=home / "curve", shares=[0.4, 0.7], num_draws=2, workers=1)
+    return home, run, curve
+
+
+def test_a_point_for_each_training_and_the_run_itself_last(home):
+    _, run, curve = home
+    sizes = [point.num_slides for point in curve.points]
+    assert len(sizes) == 5
+    assert sizes[0] == sizes[1] < sizes[2] == sizes[3] < sizes[4] == curve.expected.sizes[0]
+    assert curve.points[-1].score == pytest.approx(run.evaluation.out_of_fold.macro_f1.value)
+    assert curve.num_test_slides == 24
+    assert [point.num_slides for point in curve.law] == sorted(set(sizes))
+    assert "With twice the slides to learn from" in curve.sentence()
+
+
+def test_page_and_file_hold_it(home):
+    folder, _, curve = home
+    page = curve.page.read_text("utf-8")
+    assert page.count("<circle") == 5
+    assert curve.sentence() in page.replace("&#43;", "+").replace("&#39;", "'")
+    written = json.loads((folder / "curve/curve.json").read_text())
+    assert [point["score"] for point in written["points"]] == [point.score for point in curve.points]
+
+
+def test_the_same_call_again_trains_nothing(home, monkeypatch):
+    folder, run, curve = home
+    monkeypatch.setattr("tilewise.pipeline.train._train_folds", pytest.fail)
+    again = api.learning_curve(run, folder / "cohort", out=folder / "curve", shares=[0.4, 0.7], num_draws=2, workers=1)
+    assert again == curve
+
+
+@pytest.mark.parametrize("shares", [[], [0.0], [0.5, 1.0]])
+def test_shares_that_make_no_curve_are_refused_at_once(home, tmp_path, shares):
+    folder, run, _ = home
+    with pytest.raises(UsageError, match="above 0 and below 1"):
+        api.learning_curve(run, folder / "cohort", out=tmp_path / "curve", shares=shares)
+    assert module.SHARES == (0.25, 0.4, 0.6, 0.8)
