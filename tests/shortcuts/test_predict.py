@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from tilewise.metrics import macro_f1
-from tilewise.shortcuts.predict import _folds, _predict, _shufflings, holm, predict_from
+from tilewise.shortcuts.predict import _folds, _logits, _shufflings, _true_probability, holm, predict_from
 from tilewise.shortcuts.traits import normal_scores
 
 SHARES = (0.30, 0.32, 0.27, 0.11)
@@ -85,12 +85,18 @@ def test_many_labellings_at_once_are_predicted_as_one_after_the_other(seed, num_
     columns_SK = rng.normal(size=(num_slides, num_columns))
     fold_S = _folds(np.arange(num_slides), rng)
     truth_PS = rng.integers(0, 3, (4, num_slides))
-    predicted_PS = _predict(columns_SK, truth_PS, fold_S, 3)
+    predicted_PS = _logits(columns_SK, truth_PS, fold_S, 3).argmax(axis=2)
     for truth_S, predicted_S in zip(truth_PS, predicted_PS, strict=True):
         for fold in np.unique(fold_S):
             train, test = fold_S != fold, fold_S == fold
             expected = discriminant(columns_SK[train], truth_S[train], columns_SK[test], 3)
             np.testing.assert_array_equal(predicted_S[test], expected)
+
+
+def test_the_probability_of_the_true_class_counts_every_class_alike():
+    probabilities_SC = np.array([[0.7, 0.3], [0.2, 0.8], [0.5, 0.5]])
+    score = _true_probability(np.log(probabilities_SC)[None], np.array([[0, 1, 1]]))
+    np.testing.assert_allclose(score, [(0.7 + (0.8 + 0.5) / 2) / 2])
 
 
 @given(seed=st.integers(0, 2**16), sizes=st.lists(st.integers(1, 4), min_size=2, max_size=12))

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from tilewise.explain.config import ExplainConfig
     from tilewise.inference.classifier import ClassifierBundle
     from tilewise.inference.load_classifier import EnsembleClassifier
+    from tilewise.ladder.choice import LadderChoice
+    from tilewise.learning_curve.draw_curve import CurvePoint, LearningCurve
+    from tilewise.learning_curve.extrapolate import Extrapolation
     from tilewise.models import HeadConfig
     from tilewise.pipeline.cohort_features import CohortFeatures
     from tilewise.pipeline.explain import ExplainResult
@@ -58,12 +61,14 @@ __all__ = [
     "ClassifierBundle",
     "CohortFeatures",
     "ConfusionMatrix",
+    "CurvePoint",
     "Damage",
     "Decision",
     "Decisions",
     "EnsembleClassifier",
     "ExplainConfig",
     "ExplainResult",
+    "Extrapolation",
     "Failure",
     "FetchedWeights",
     "Finding",
@@ -73,6 +78,8 @@ __all__ = [
     "GridVariant",
     "HeadConfig",
     "IntervalMethod",
+    "LadderChoice",
+    "LearningCurve",
     "Metrics",
     "Neighbour",
     "NoteKind",
@@ -131,7 +138,9 @@ _HOMES = {
     "ClassifierBundle": "tilewise.inference.classifier",
     "EnsembleClassifier": "tilewise.inference.load_classifier",
     "HeadConfig": "tilewise.models",
-    "LearningCurve": "tilewise.learning_curve.draw_curve",
+    "LadderChoice": "tilewise.ladder.choice",
+    **dict.fromkeys(("CurvePoint", "LearningCurve"), "tilewise.learning_curve.draw_curve"),
+    "Extrapolation": "tilewise.learning_curve.extrapolate",
     "CohortFeatures": "tilewise.pipeline.cohort_features",
     "ExplainResult": "tilewise.pipeline.explain",
     "PredictionResult": "tilewise.pipeline.predict",

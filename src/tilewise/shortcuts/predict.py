@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tilewise import metrics
-
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
@@ -24,7 +22,8 @@ class TraitPrediction:
 
     Attributes:
         predicted_S: class of each slide by a fit that did not know it or its group.
-        p_value: share of label shufflings, this one among them, whose macro F1 is at least as high.
+        p_value: share of label shufflings, this one among them, that are predicted at least as well: by the probability
+            of the true class, mean over classes, which tells more than how many predictions are right.
     """
 
     predicted_S: Integers
@@ -51,14 +50,14 @@ def predict_from(
     num_classes = int(labels_S.max()) + 1
     rows = max(1, _AT_ONCE // (8 * len(labels_S) * num_classes))
     shuffled_PS = np.array([labels_S, *_shufflings(labels_S, groups_S, num_permutations, rng)])
-    scores, first = [], None
+    scores, first = [], np.empty(0, np.int64)
     for start in range(0, len(shuffled_PS), rows):
         truth_PS = shuffled_PS[start : start + rows]
-        predicted_PS = _predict(columns_SK, truth_PS, fold_S, num_classes)
-        first = predicted_PS[0] if first is None else first
-        scores.append(metrics.macro_f1_of(_confusion(truth_PS, predicted_PS, num_classes)))
+        logits_PSC = _logits(columns_SK, truth_PS, fold_S, num_classes)
+        if not first.size:
+            first = logits_PSC[0].argmax(axis=1)
+        scores.append(_true_probability(logits_PSC, truth_PS))
     scores_P = np.concatenate(scores)
-    assert first is not None
     return TraitPrediction(first, float(np.mean(scores_P >= scores_P[0] - 1e-12)))
 
 
@@ -99,9 +98,9 @@ def _shufflings(
         yield shuffled_S
 
 
-def _predict(columns_SK: Floats, truth_PS: Integers, fold_S: Integers, num_classes: int) -> Integers:
-    """Classes by linear discriminants of equal priors with a shrunk covariance: int64 (P, S)."""
-    predicted_PS = np.zeros_like(truth_PS)
+def _logits(columns_SK: Floats, truth_PS: Integers, fold_S: Integers, num_classes: int) -> Floats:
+    """Of linear discriminants of equal priors with a shrunk covariance: float64 (P, S, C)."""
+    logits_PSC = np.empty((*truth_PS.shape, num_classes))
     for fold in range(int(fold_S.max()) + 1):
         train_SK = columns_SK[fold_S != fold]
         one_hot_PSC = (truth_PS[:, fold_S != fold, None] == np.arange(num_classes)).astype(np.float64)
@@ -115,13 +114,16 @@ def _predict(columns_SK: Floats, truth_PS: Integers, fold_S: Integers, num_class
         within_PKK = (1.0 - _SHRINKAGE) * within_PKK + ridge_P[:, None, None] * np.eye(within_PKK.shape[-1])
         slopes_PKC = np.linalg.solve(within_PKK, means_PCK.transpose(0, 2, 1))
         offsets_PC = 0.5 * np.einsum("pck,pkc->pc", means_PCK, slopes_PKC)
-        logits_PSC = columns_SK[fold_S == fold] @ slopes_PKC - offsets_PC[:, None]
-        logits_PSC = np.where((counts_PC > 0)[:, None], logits_PSC, -np.inf)
-        predicted_PS[:, fold_S == fold] = logits_PSC.argmax(axis=2)
-    return predicted_PS
+        own_PSC = columns_SK[fold_S == fold] @ slopes_PKC - offsets_PC[:, None]
+        logits_PSC[:, fold_S == fold] = np.where((counts_PC > 0)[:, None], own_PSC, -np.inf)
+    return logits_PSC
 
 
-def _confusion(truth_PS: Integers, predicted_PS: Integers, num_classes: int) -> Integers:
-    cells_PS = truth_PS * num_classes + predicted_PS + np.arange(len(truth_PS))[:, None] * num_classes**2
-    counts = np.bincount(cells_PS.ravel(), minlength=len(truth_PS) * num_classes**2)
-    return counts.reshape(-1, num_classes, num_classes)
+def _true_probability(logits_PSC: Floats, truth_PS: Integers) -> Floats:
+    """Probability of the true class, mean over the slides of each class, then over classes: float64 (P,)."""
+    shares_PSC = np.exp(logits_PSC - logits_PSC.max(axis=2, keepdims=True))
+    true_PS = np.take_along_axis(shares_PSC, truth_PS[..., None], axis=2)[..., 0] / shares_PSC.sum(axis=2)
+    # Shuffling keeps how many slides a class has, so that one row of weights serves all.
+    counts_C = np.bincount(truth_PS[0], minlength=logits_PSC.shape[2])
+    mean_P: Floats = (true_PS / counts_C[truth_PS]).sum(axis=1) / np.count_nonzero(counts_C)
+    return mean_P
