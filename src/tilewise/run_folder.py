@@ -77,6 +77,11 @@ class RunFolder:
         return self.root / "folds" / str(number)
 
     @property
+    def ladder(self) -> Path:
+        """Which rungs of the ladder the time allows; only there where it is limited."""
+        return self.root / "ladder.json"
+
+    @property
     def model(self) -> Path:
         """The deployable classifier."""
         return self.root / "model"

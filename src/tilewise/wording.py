@@ -11,6 +11,13 @@ def count(quantity: int, noun: str, *, thousands: str = "") -> str:
     return f"{quantity:,} {noun if quantity == 1 else plural}".replace(",", thousands)
 
 
+def duration(seconds: float) -> str:
+    """A time in its largest unit: `45 s`, `20 min`, `2.5 h`."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
+
+
 def with_code(sentence: str) -> Markup:
     """A sentence with what stands between backticks set as code; everything is escaped."""
     pieces = sentence.split("`")

@@ -20,9 +20,9 @@ def run(tmp_path_factory):
         yield train(home)
 
 
-def train(home, out="run"):
+def train(home, out="run", **options):
     settings = ("training.epochs=null", "head.kind=lda", RUNGS, "ladder.inner_folds=2")
-    return api.train(Cohort.discover(home / "cohort"), recipe(*settings), out=home / out, workers=1)
+    return api.train(Cohort.discover(home / "cohort"), recipe(*settings), out=home / out, workers=1, **options)
 
 
 def test_every_fold_says_what_it_chose_and_keeps_no_inner_model(run):
@@ -60,3 +60,10 @@ def test_a_stopped_run_comes_to_the_same_end(run):
     again = train(home, "stopped")
     assert again.ladder == run.ladder
     assert again.evaluation == run.evaluation
+
+
+def test_without_time_the_first_rung_stands_and_the_report_says_why(run):
+    short = train(run.folder.root.parent, "short", time_limit=0)
+    assert [choice.chosen for choice in short.ladder] == ["means"] * 3
+    assert "was not tried: no time is left" in short.folder.report.read_text("utf-8")
+    assert api.verify(short.folder.root) == []

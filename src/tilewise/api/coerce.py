@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 from collections.abc import Callable, Mapping
 from numbers import Integral
 from pathlib import Path
@@ -100,6 +101,14 @@ def to_stages(
     shared = SharedStages(origin.cohort, seed, resources, origin.decisions)
     shared.add_audit(cohort, origin.config)
     return shared
+
+
+def to_seconds(text: float | str, name: str) -> float:
+    """Seconds of a number, or of `90s`, `20m` or `1.5h`."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(text).strip())
+    if match is None:
+        raise ArgumentError(f"{name}={text!r}: give seconds, or a time such as 90s, 20m or 1.5h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def to_folder(run: Run | RunFolder | Path | str) -> RunFolder:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from tilewise.api.coerce import checked, to_cohort, to_folder, to_path, to_recipe, to_stages
-from tilewise.errors import ArgumentError
+from tilewise.api.coerce import checked, to_cohort, to_folder, to_path, to_recipe, to_seconds, to_stages
+from tilewise.errors import ArgumentError, UsageError
 from tilewise.recipe import DEFAULT, Recipe
 from tilewise.store import check_out_place, check_outside_runs
 
@@ -50,7 +51,7 @@ def _trainable(recipe: Recipe, *, offline: bool) -> Recipe:
 
 
 @checked
-def train(
+def train(  # noqa: PLR0913 - one argument per option of the command, all by name
     cohort: AuditedCohort | Cohort | Path | str,
     recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
     *,
@@ -59,6 +60,7 @@ def train(
     decisions: Path | str | None = None,
     workers: int | None = None,
     offline: bool = False,
+    time_limit: float | str | None = None,
 ) -> Run:
     """Audit, cut, encode, train by cross-validation, score and report; the same call resumes a stopped run.
 
@@ -72,6 +74,8 @@ def train(
         workers: processes; None takes every processor. Results do not depend on it.
         offline: never reach for the network. Where weights are not on this machine, the recipe is changed to do without
             them; its `notes`, the run's warnings and the report say how.
+        time_limit: of a recipe with a ladder, seconds or `20m`: rungs that would take longer, by what one training of
+            each is measured to take, are not tried. None tries all.
 
     Raises:
         UsageError: the cohort, recipe or folder cannot be used; nothing that was computed is lost.
@@ -88,7 +92,11 @@ def train(
     from tilewise.pipeline import train as pipeline
     from tilewise.pipeline.shared_stages import Resources
 
-    recipe, resources = _trainable(to_recipe(recipe), offline=offline), Resources(workers, offline)
+    recipe = _trainable(to_recipe(recipe), offline=offline)
+    deadline = None if time_limit is None else time.monotonic() + to_seconds(time_limit, "time_limit")
+    if deadline is not None and not recipe.ladder.rungs:
+        raise UsageError(f"a time limit is for recipes with a ladder, and {recipe.name} has none; use small-cohort")
+    resources = Resources(workers, offline, deadline)
     shared = to_stages(cohort, "train", audit=recipe.audit, decisions=decisions, seed=seed, resources=resources)
     folder = to_path(out) or Path("runs") / f"{shared.cohort.root.stem}-{recipe.name}"
     _check_run(folder, shared.cohort)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -43,6 +43,18 @@ def train(
     decisions: DecisionsOption = None,
     workers: WorkersOption = None,
     offline: StandInOption = False,
+    presets: Annotated[
+        Literal["fast", "best"] | None,
+        typer.Option("--presets", help="Of a recipe with a ladder: which rungs are tried, as `ladder.preset` says."),
+    ] = None,
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--time-limit",
+            metavar="TIME",
+            help="Of a recipe with a ladder: rungs that would take longer than 90s, 20m or 1h are not tried.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -56,12 +68,23 @@ def train(
     from tilewise.cli.scores import ladder_lines, score_lines
     from tilewise.cohort import Cohort
 
+    if presets is not None:
+        set_ = [*set_, f"ladder.preset={presets}"]
     chosen = api.load_recipe(recipe, set_)
     discovered = Cohort.discover(cohort)
     if not quiet:
         typer.echo("\n".join(f"{cohort.name}: {note}" for note in discovered.notes), err=True)
     with progress(quiet=quiet):
-        run = api.train(discovered, chosen, out=out, seed=seed, decisions=decisions, workers=workers, offline=offline)
+        run = api.train(
+            discovered,
+            chosen,
+            out=out,
+            seed=seed,
+            decisions=decisions,
+            workers=workers,
+            offline=offline,
+            time_limit=time_limit,
+        )
     notes = run.folder.read_identity()["recipe"]["notes"]
     payload = {
         "run": str(run.folder.root),

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,7 +40,7 @@ def climb(
     *,
     level: float,
     out: Path,
-    closed: Mapping[str, str] | None = None,
+    closed: Mapping[str, str] = MappingProxyType({}),
 ) -> LadderChoice:
     """Choose a rung for one fold, by inner folds of its train and validation part; its test part is not looked at.
 
@@ -63,7 +64,7 @@ def climb(
     for number, (name, request) in enumerate(requests.items()):
         if name == first:
             continue
-        if closed and name in closed:
+        if name in closed:
             results.append(RungResult(name, reason=closed[name]))
             continue
         scores = _scores(request, inner, inputs, out / str(number))

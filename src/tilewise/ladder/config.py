@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Sections that rungs can differ in; slides, tiles and features are the same on all of them.
 _OF_RUNGS = ("head", "training", "network", "augment")
+
+Preset = Literal["fast", "best"]
 
 
 class RungConfig(BaseModel):
@@ -20,6 +22,7 @@ class RungConfig(BaseModel):
     set: dict[str, Any] = Field(
         default_factory=dict, description="Recipe keys and their values, as `head.aggregate: attention`."
     )
+    preset: Preset = Field("fast", description="best: only tried with ladder.preset=best.")
 
     @model_validator(mode="after")
     def _differs_in_training_alone(self) -> Self:
@@ -45,8 +48,12 @@ class LadderConfig(BaseModel):
 
     rungs: tuple[RungConfig, ...] = Field(
         (),
-        description="Names, and the recipe keys that each rung sets; the first sets none, it is the recipe itself. "
-        "Each is a change of the recipe, not of the rung before. Left out: nothing is chosen.",
+        description="For each rung `name`, `set` (recipe keys and their values) and, where it is only tried with "
+        "ladder.preset=best, `preset: best`. The first has a name alone, it is the recipe itself; each of the others "
+        "is a change of the recipe, not of the rung before. Left out: nothing is chosen.",
+    )
+    preset: Preset = Field(
+        "fast", description="Which rungs are tried: those for `fast`, or all of them (`--presets` of `tilewise train`)."
     )
     inner_folds: int = Field(5, ge=2, le=20, description="Inner folds that a choice is made by.")
     repeats: int = Field(1, ge=1, le=20, description="Cuts of the inner folds, each by another seed.")
@@ -58,12 +65,17 @@ class LadderConfig(BaseModel):
         "that share slides to learn from (Nadeau and Bengio 2003).",
     )
 
+    @property
+    def tried(self) -> tuple[RungConfig, ...]:
+        """The rungs of the preset."""
+        return tuple(rung for rung in self.rungs if rung.preset == "fast" or self.preset == "best")
+
     @model_validator(mode="after")
     def _rungs_differ(self) -> Self:
         if self.rungs:
-            if len(self.rungs) < 2 or self.rungs[0].set:
+            if len(self.rungs) < 2 or self.rungs[0].set or self.rungs[0].preset == "best":
                 raise ValueError(
-                    "ladder.rungs needs two rungs or more, and the first sets nothing: it is the recipe itself"
+                    "ladder.rungs needs two rungs or more, and the first has a name alone: it is the recipe itself"
                 )
             name, num = Counter(rung.name for rung in self.rungs).most_common(1)[0]
             if num > 1:

@@ -29,15 +29,20 @@ from tilewise.tiles.tileset import TileSet
 
 @dataclass(frozen=True)
 class Resources:
-    """How stages are run here; no result depends on it, except that what is not on the machine may be missing.
+    """How stages are run here.
+
+    No result depends on it, except that what is not on the machine may be missing, and that a ladder may lack time.
 
     Attributes:
         workers: processes; None takes every processor.
         offline: never reach for the network.
+        deadline: when a ladder should have been climbed, by `time.monotonic`; rungs that would take longer are not
+            tried, and the run says so. None: there is time for all.
     """
 
     workers: int | None = None
     offline: bool = False
+    deadline: float | None = None
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from tilewise.inference.classifier import Member
 from tilewise.inference.predictions import Predictions
 from tilewise.ladder.choice import CHOICE_NAME, LadderChoice
 from tilewise.ladder.climb import climb
+from tilewise.ladder.plan import LadderPlan, plan_ladder
 from tilewise.pipeline.build_classifier import build_classifier
 from tilewise.pipeline.environment import describe_environment
 from tilewise.pipeline.finished_run import Run
@@ -204,24 +206,56 @@ def _train_folds(
     folds: Folds, inputs: SlideInputs[Any], fold_inputs: FoldInputs, unlabelled: tuple[FoldItem, ...]
 ) -> tuple[Member, ...]:
     shared, recipe, models = fold_inputs.shared, fold_inputs.recipe, []
-    rungs = recipe.rungs()
+    rungs = {number: _rungs(recipe, number, folds, unlabelled, shared) for number in range(len(folds.folds))}
+    closed = _closed(rungs[0], inputs, fold_inputs, num_folds=len(folds.folds)) if recipe.ladder.rungs else {}
     with task("folds", len(folds.folds)) as bar:
         for number in range(len(folds.folds)):
             out = fold_inputs.folder.fold(number)
             shared.copy_fold(recipe, number, out=out)
             request = _request(recipe, number, folds, unlabelled, shared)
-            if rungs:
-                requests = {name: _request(rung, number, folds, unlabelled, shared) for name, rung in rungs.items()}
-                request = requests[_climb(requests, recipe, inputs, out=out).chosen]
+            if recipe.ladder.rungs:
+                request = rungs[number][_climb(rungs[number], recipe, inputs, closed, out=out).chosen]
             models.append(train_with_unlabelled(inputs, request, out=out))
             bar.advance()
     return tuple(models)
 
 
-def _climb(requests: Mapping[str, FoldRequest], recipe: Recipe, inputs: SlideInputs[Any], *, out: Path) -> LadderChoice:
+def _rungs(
+    recipe: Recipe, number: int, folds: Folds, unlabelled: tuple[FoldItem, ...], shared: SharedStages
+) -> dict[str, FoldRequest]:
+    return {name: _request(rung, number, folds, unlabelled, shared) for name, rung in recipe.rungs().items()}
+
+
+def _closed(
+    requests: Mapping[str, FoldRequest], inputs: SlideInputs[Any], fold_inputs: FoldInputs, *, num_folds: int
+) -> Mapping[str, str]:
+    """Rungs for which there is no time, and why; a run that is resumed keeps to what it said first."""
+    folder, deadline = fold_inputs.folder, fold_inputs.shared.resources.deadline
+    if not folder.ladder.is_file():
+        if deadline is None:
+            return {}
+        plan_ladder(
+            requests,
+            fold_inputs.recipe.ladder,
+            inputs.of(0),
+            num_folds=num_folds,
+            seconds_left=deadline - time.monotonic(),
+            out=folder.fold(0) / _INNER / "measured",
+        ).write(folder.ladder)
+    return LadderPlan.read(folder.ladder).closed
+
+
+def _climb(
+    requests: Mapping[str, FoldRequest],
+    recipe: Recipe,
+    inputs: SlideInputs[Any],
+    closed: Mapping[str, str],
+    *,
+    out: Path,
+) -> LadderChoice:
     """What the fold chooses, written into its folder."""
-    number = next(iter(requests.values())).number
-    choice = climb(requests, recipe.ladder, inputs.of(number), level=recipe.evaluation.level, out=out / _INNER)
+    number, level = next(iter(requests.values())).number, recipe.evaluation.level
+    choice = climb(requests, recipe.ladder, inputs.of(number), level=level, out=out / _INNER, closed=closed)
     choice.write(out / CHOICE_NAME)
     return choice
 

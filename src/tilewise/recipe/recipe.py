@@ -113,13 +113,13 @@ class Recipe(BaseModel):
         return self
 
     def rungs(self) -> dict[str, Self]:
-        """Rung of the ladder -> its recipe, which has no ladder; nothing without a ladder.
+        """Rung of the ladder -> its recipe, which has no ladder; rungs of `ladder.preset`, nothing without a ladder.
 
         Raises:
             RecipeError: a rung sets an unknown key or a value out of bounds.
         """
         plain = self.model_copy(update={"ladder": LadderConfig()})
-        return {rung.name: plain.with_(**rung.set) for rung in self.ladder.rungs}
+        return {rung.name: plain.with_(**rung.set) for rung in self.ladder.tried}
 
     def _check_context(self) -> None:
         if not self.features.has_context:
