@@ -65,6 +65,12 @@ def test_each_warning(facts: RunFacts, change: dict[str, Any], start: str) -> No
     assert sentence.startswith(start)
 
 
+def test_slides_that_are_dropped_by_their_labels_make_the_score_one_of_the_others(facts: RunFacts) -> None:
+    recipe = {**facts.recipe, "audit": {**facts.recipe["audit"], "conflicts": "drop"}}
+    (sentence,) = run_warnings(replace(facts, audit={"dropped": ["s2"]}, recipe=recipe))
+    assert sentence.endswith("the score says nothing of slides whose label is in doubt.")
+
+
 def test_a_split_that_was_used_needs_no_warning(facts: RunFacts) -> None:
     settings = {**facts.recipe, "folds": {"source": "split"}}
     assert run_warnings(replace(facts, slides=facts.slides.assign(split="train"), recipe=settings)) == ()

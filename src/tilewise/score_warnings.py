@@ -137,7 +137,7 @@ def run_warnings(facts: RunFacts) -> tuple[str, ...]:
         *_groups_and_split(facts),
         *(facts.shortcuts.warnings() if facts.shortcuts else ()),
         *_typing_errors(Counter(facts.slides["label"].dropna().astype(str))),
-        *_dropped(facts.audit.get("dropped", ())),
+        *_dropped(facts.audit.get("dropped", ()), facts.recipe),
         *_without_mask(facts.slides, facts.tiles),
         *_without_outside(facts),
         *_small_masks(facts),
@@ -192,9 +192,18 @@ def _typing_errors(counts: Mapping[str, int]) -> Iterator[str]:
             )
 
 
-def _dropped(names: Sequence[str]) -> Iterator[str]:
-    if names:
-        yield f"The audit dropped {count(len(names), 'slide')}; audit/report.html shows which and why."
+def _dropped(names: Sequence[str], recipe: Mapping[str, Any]) -> Iterator[str]:
+    if not names:
+        return
+    by_label = (
+        " With `audit.conflicts=drop` labels have a say in that, those of test slides as well: the score says nothing of "
+        "slides whose label is in doubt."
+    )
+    conflicts = recipe.get("audit", {}).get("conflicts")
+    yield (
+        f"The audit dropped {count(len(names), 'slide')}; audit/report.html shows which and why."
+        f"{by_label if conflicts == 'drop' else ''}"
+    )
 
 
 def _without_mask(slides: pd.DataFrame, tiles: TileSet) -> Iterator[str]:

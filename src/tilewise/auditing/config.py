@@ -20,7 +20,7 @@ class AuditConfig(BaseModel):
     conflicts: Literal["keep", "drop"] = Field(
         "keep",
         description="Copies that carry different labels: keep the best with its own label, or drop every one of them, "
-        "since nobody knows which label is right.",
+        "since nobody knows which label is right. Test slides go by their labels then, too: the score is of those left.",
     )
     not_histology: Literal["drop", "keep"] = Field(
         "drop",
