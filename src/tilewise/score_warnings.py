@@ -196,8 +196,8 @@ def _dropped(names: Sequence[str], recipe: Mapping[str, Any]) -> Iterator[str]:
     if not names:
         return
     by_label = (
-        " With `audit.conflicts=drop` labels have a say in that, those of test slides as well: the score says nothing of "
-        "slides whose label is in doubt."
+        " With `audit.conflicts=drop` labels have a say in that, those of test slides as well: the score says nothing "
+        "of slides whose label is in doubt."
     )
     conflicts = recipe.get("audit", {}).get("conflicts")
     yield (

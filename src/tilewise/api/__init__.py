@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tilewise.api.catalogue import accept_licence, encoder, encoders, fetch_weights
+from tilewise.api.catalogue import accept_licence, doctor, encoder, encoders, fetch_weights
 from tilewise.api.finished import evaluate, report, verify
 from tilewise.api.slides import audit, segment, similar, synth, tiles
 from tilewise.api.train_and_predict import ensemble, explain, features, learning_curve, predict, sweep, train
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tilewise.learning_curve.extrapolate import Extrapolation
     from tilewise.models import HeadConfig
     from tilewise.pipeline.cohort_features import CohortFeatures
+    from tilewise.pipeline.doctor import Check
     from tilewise.pipeline.explain import ExplainResult
     from tilewise.pipeline.predict import PredictionResult
     from tilewise.recipe import ResolvedRecipe
@@ -57,6 +58,7 @@ __all__ = [
     "AuditedCohort",
     "AuditedSlide",
     "Baselines",
+    "Check",
     "ClassScores",
     "ClassifierBundle",
     "CohortFeatures",
@@ -100,6 +102,7 @@ __all__ = [
     "TrainingConfig",
     "accept_licence",
     "audit",
+    "doctor",
     "encoder",
     "encoders",
     "ensemble",
@@ -142,6 +145,7 @@ _HOMES = {
     **dict.fromkeys(("CurvePoint", "LearningCurve"), "tilewise.learning_curve.draw_curve"),
     "Extrapolation": "tilewise.learning_curve.extrapolate",
     "CohortFeatures": "tilewise.pipeline.cohort_features",
+    "Check": "tilewise.pipeline.doctor",
     "ExplainResult": "tilewise.pipeline.explain",
     "PredictionResult": "tilewise.pipeline.predict",
     "ResolvedRecipe": "tilewise.recipe",

@@ -1,4 +1,4 @@
-"""The catalogue of encoders: what it lists, what a card says, weights and licences."""
+"""What a machine has: the catalogue of encoders, weights, licences, extras."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tilewise.encoders.fetch import FetchedWeights
+    from tilewise.pipeline.doctor import Check
 
 
 def encoders() -> list[dict[str, Any]]:
@@ -64,3 +65,18 @@ def accept_licence(name: str) -> Path | None:
     from tilewise.encoders import find_card
 
     return accept(find_card(name))
+
+
+def doctor(*, measure: bool = False) -> tuple[Check, ...]:
+    """Look at processors, memory, cache, extras and weights; nothing is fetched or changed.
+
+    Args:
+        measure: time the default recipe's network with every engine, which takes seconds.
+
+    Example:
+        >>> [check.name for check in tw.api.doctor() if check.state == "fault"]
+        []
+    """
+    from tilewise.pipeline.doctor import examine_machine
+
+    return examine_machine(measure=measure)

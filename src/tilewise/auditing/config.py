@@ -20,7 +20,7 @@ class AuditConfig(BaseModel):
     conflicts: Literal["keep", "drop"] = Field(
         "keep",
         description="Copies that carry different labels: keep the best with its own label, or drop every one of them, "
-        "since nobody knows which label is right. Test slides go by their labels then, too: the score is of those left.",
+        "since nobody knows which label is right. Then test slides, too, go by their labels: those left are scored.",
     )
     not_histology: Literal["drop", "keep"] = Field(
         "drop",

@@ -15,6 +15,7 @@ import typer
 from tilewise.cli import (
     audit,
     curve,
+    doctor,
     encoders,
     ensemble,
     evaluate,
@@ -53,12 +54,14 @@ _MODULES = (
     ensemble,
     evaluate,
     curve,
+    doctor,
     report,
     audit,
     similar,
     segment,
     tiles,
     verify,
+    doctor,
     synth,
 )
 for module in _MODULES:

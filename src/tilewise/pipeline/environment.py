@@ -27,14 +27,15 @@ def describe_environment(encoder: dict[str, Any]) -> dict[str, Any]:
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "processors": num_processors(),
         "packages": versions,
         "encoder": encoder,
     }
 
 
-def _processor() -> str:
+def processor_name() -> str:
+    """The processor's model, or its architecture."""
     if os.path.exists("/proc/cpuinfo"):  # noqa: PTH110 - a pseudo file, not an artifact
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:  # noqa: PTH123
             for line in stream:
