@@ -5,6 +5,9 @@ import pytest
 
 from tests.artifacts import rewrite_json
 from tests.inference.bundle_of import bags, classifier, member
+from tilewise.calibration.calibration import Calibration
+from tilewise.calibration.prediction_sets import SetThresholds
+from tilewise.calibration.scaling import Scaling
 from tilewise.errors import ArtifactError
 from tilewise.inference.classifier import ClassifierBundle, predict_bags, read_weights, stack
 from tilewise.inference.combiner import WeightedMean
@@ -96,3 +99,15 @@ def test_the_weights_are_read_without_the_members(tmp_path):
     classifier().save(tmp_path)
     (tmp_path / "member-0/model.safetensors").unlink()
     assert read_weights(tmp_path) == (0.25, 0.75)
+
+
+def test_the_calibration_is_kept_and_older_bundles_have_none(tmp_path):
+    calibration = Calibration(Scaling(0.7, (0.1, 0.0, -0.1)), SetThresholds(0.9, 0.2, (0.1, 0.0, 0.3)))
+    classifier(calibration=calibration).save(tmp_path)
+    assert ClassifierBundle.load(tmp_path).calibration == calibration
+    path = tmp_path / "classifier.json"
+    rewrite_json(path, {"calibration": calibration.to_json() | {"scaling": {"temperature": 0.7, "biases": [0.1]}}})
+    with pytest.raises(ArtifactError, match="damaged"):
+        ClassifierBundle.load(tmp_path)
+    rewrite_json(path, {"schema_version": 3}, without=("calibration",))
+    assert ClassifierBundle.load(tmp_path).calibration is None

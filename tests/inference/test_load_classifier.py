@@ -8,6 +8,8 @@ import pytest
 
 from tests.artifacts import rewrite_json
 from tests.inference.bundle_of import CLASSES, classifier
+from tilewise.calibration.calibration import Calibration
+from tilewise.calibration.prediction_sets import SetThresholds
 from tilewise.errors import ArtifactError, UsageError
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.combiner import Boosted, Logistic, WeightedMean, load_combiner
@@ -118,3 +120,12 @@ def test_runs_that_count_for_nothing_need_not_look():
     np.testing.assert_array_equal(lean.combine(rows()[:2]), of_runs().combine(rows()))
     stacked = of_runs(Logistic((0, 1, 2), np.zeros((3, 9)), np.zeros(3)))
     assert stacked.lean() is stacked
+
+
+def test_the_calibration_is_kept_and_older_bundles_have_none(bundle, tmp_path):
+    assert load_classifier(bundle).calibration is None
+    calibration = Calibration(None, SetThresholds(0.9, 0.2, (0.1, 0.0, 0.3)))
+    write_ensemble(bundle, {"a": tmp_path / "a"}, WeightedMean((1.0,)), "average", calibration)
+    assert load_classifier(bundle).calibration == calibration
+    rewrite_json(bundle / "ensemble.json", {"schema_version": 1}, without=("calibration",))
+    assert load_classifier(bundle).calibration is None

@@ -2,7 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tilewise.calibration.calibration import cross_fit
 from tilewise.errors import ArtifactError
+from tilewise.evaluation.sample import Sample
 from tilewise.inference.predictions import Predictions
 
 CLASSES = ("HER2(+)", "NA")
@@ -55,3 +57,28 @@ def test_another_file_is_refused(tmp_path):
     (tmp_path / "predictions.parquet").write_bytes(b"no table")
     with pytest.raises(ArtifactError, match="damaged"):
         Predictions.read(tmp_path / "predictions.parquet")
+
+
+def test_calibrated_columns_are_cross_fitted_and_the_holdout_has_the_deployed_ones():
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"slide": [f"s{number:03d}" for number in rng.permutation(110)]})
+    rows["label"] = np.array(CLASSES, object)[np.arange(110) % 2]
+    rows["group"], rows["fold"], rows["part"] = rows["slide"], np.arange(110) % 3, "test"
+    rows.loc[90:, ["fold", "part"]] = [-1, "holdout"]
+    rows.loc[80:89, "part"] = "validation"
+    own = np.clip(rng.normal(0.5 + 0.3 * (np.arange(110) % 2), 0.2), 0.01, 0.99)
+    before = Predictions.of(rows, np.stack([1 - own, own], axis=1), np.ones(110, int), CLASSES)
+    after = before.calibrated()
+    pd.testing.assert_frame_equal(after.table[before.table.columns], before.table)
+    names = ["calibrated_HER2(+)", "calibrated_NA", "set_90"]
+    assert after.table.loc[80:89, names].isna().all(axis=None)
+    assert after.table.loc[90:, names[:2]].sum(axis=1).to_numpy() == pytest.approx(1.0)
+    deployed = before.fit_calibration()
+    holdout = before.probabilities()[90:]
+    assert after.table.loc[90:, names[:2]].to_numpy() == pytest.approx(deployed.scaling.apply(holdout))
+    sample = Sample.of(before.out_of_fold.table, CLASSES)
+    expected = cross_fit(sample.probabilities_NC, sample.truth_N, sample.fold_N, sample.group_N)
+    tests = after.table[after.table["part"] == "test"].sort_values("slide")
+    assert (tests[names[:2]].to_numpy() == expected.calibrated_NC).all()
+    assert [len(names.split("|")) for names in tests["set_90"]] == expected.sets_NC.sum(axis=1).tolist()
+    assert all(row.predicted in row.set_90.split("|") for row in tests.itertuples())

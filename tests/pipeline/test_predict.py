@@ -11,11 +11,16 @@ import pytest
 
 from tests.drawn import draw_slide
 from tilewise import api
+from tilewise.calibration.calibration import Calibration
+from tilewise.calibration.prediction_sets import SetThresholds
+from tilewise.calibration.scaling import Scaling
 from tilewise.cohort import Cohort
 from tilewise.errors import CohortError, EncoderUnavailable, UsageError
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.out_of_distribution import ReferenceDistribution
+from tilewise.inference.predictions import Predictions
 from tilewise.pipeline import run_predictor
+from tilewise.pipeline.finished_run import Run
 from tilewise.pipeline.predict import predict as predict_whole
 
 
@@ -206,3 +211,40 @@ def test_a_new_slide_whose_mask_has_a_white_background_is_predicted_as_with_a_bl
     prediction = predict(home, new).table.set_index("slide").loc["ü.png"]
     assert prediction["warnings"] == "repaired: mask inverted"
     assert prediction.drop("warnings").equals(expected.drop("warnings"))
+
+
+def test_calibrated_probabilities_and_sets_stand_beside_the_scores(home, new, tmp_path):
+    (new / "c,d.png").write_bytes(b"\x89PNG broken")
+    calibration = Calibration(Scaling(0.5, (0.3, -0.3)), SetThresholds(0.9, 0.3, (0.2, 0.9)))
+    classifier = replace(ClassifierBundle.load(home / "run/model"), calibration=calibration)
+    cohort = Cohort.discover(new, purpose="predict")
+    table = predict_whole(classifier, cohort, out=tmp_path / "s.csv", workers=1).table.set_index("slide")
+    scores = [f"p_{name}" for name in classifier.classes]
+    names = [f"calibrated_{name}" for name in classifier.classes]
+    known = table.loc[["a b.png", "ü.png"]]
+    assert known[names].to_numpy() == pytest.approx(calibration.scaling.apply(known[scores].to_numpy()))
+    assert known["predicted"].tolist() == [
+        classifier.classes[index] for index in known[scores].to_numpy().argmax(axis=1)
+    ]
+    sets = calibration.thresholds.sets(known[scores].to_numpy())
+    assert known["set_90"].tolist() == ["|".join(np.array(classifier.classes)[row].tolist()) for row in sets]
+    lost = table.loc["c,d.png"]
+    assert lost[names].tolist() == lost[scores].tolist()
+    assert lost["set_90"] == "|".join(classifier.classes)
+    assert (tmp_path / "s.details.csv").read_text().startswith(f"slide,predicted,{','.join((*scores, *names))},set_90,")
+    older = predict_whole(replace(classifier, calibration=None), cohort, out=tmp_path / "s.csv", workers=1).table
+    assert not [name for name in older if name.startswith(("calibrated_", "set_"))]
+    assert older["predicted"].tolist() == table["predicted"].tolist()
+
+
+def test_a_run_deploys_the_calibration_of_its_out_of_fold_predictions(home):
+    run = Run.open(home / "run")
+    assert run.classifier().calibration == run.predictions.fit_calibration()
+    assert set(run.evaluation.calibration) == {"out_of_fold", "holdout"}
+    table = run.predictions.table
+    bare = Predictions(
+        table.drop(columns=[name for name in table if name.startswith(("calibrated_", "set_"))]),
+        run.predictions.classes,
+    )
+    assert bare.calibrated().table.equals(table)
+    assert "set_90" in table

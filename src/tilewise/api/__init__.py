@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from tilewise.auditing.finding import Decision, Decisions, Finding, Findings
     from tilewise.auditing.notes import NoteKind
     from tilewise.auditing.similar import Neighbour, SimilarSlides
+    from tilewise.calibration.calibration import Calibration
+    from tilewise.calibration.prediction_sets import SetThresholds
+    from tilewise.calibration.scaling import Scaling
     from tilewise.encoders.fetch import FetchedWeights
+    from tilewise.evaluation.calibration_results import (
+        AbstentionPoint,
+        CalibrationScores,
+        ProbabilityScores,
+        ReliabilityBin,
+        SetCoverage,
+        SetScores,
+    )
     from tilewise.evaluation.results import (
         Baselines,
         ClassScores,
@@ -55,9 +66,12 @@ if TYPE_CHECKING:
     from tilewise.training.config import TrainingConfig
 
 __all__ = [
+    "AbstentionPoint",
     "AuditedCohort",
     "AuditedSlide",
     "Baselines",
+    "Calibration",
+    "CalibrationScores",
     "Check",
     "ClassScores",
     "ClassifierBundle",
@@ -86,10 +100,16 @@ __all__ = [
     "Neighbour",
     "NoteKind",
     "PredictionResult",
+    "ProbabilityScores",
+    "ReliabilityBin",
     "ResolvedRecipe",
     "RunFolder",
+    "Scaling",
     "Scores",
     "Segmentation",
+    "SetCoverage",
+    "SetScores",
+    "SetThresholds",
     "SimilarSlides",
     "SlideLoss",
     "SlideMask",
@@ -134,6 +154,20 @@ _HOMES = {
     **dict.fromkeys(
         ("Baselines", "ClassScores", "ConfusionMatrix", "FoldMean", "IntervalMethod", "Metrics", "Scores", "SlideLoss"),
         "tilewise.evaluation.results",
+    ),
+    "Calibration": "tilewise.calibration.calibration",
+    "Scaling": "tilewise.calibration.scaling",
+    "SetThresholds": "tilewise.calibration.prediction_sets",
+    **dict.fromkeys(
+        (
+            "AbstentionPoint",
+            "CalibrationScores",
+            "ProbabilityScores",
+            "ReliabilityBin",
+            "SetCoverage",
+            "SetScores",
+        ),
+        "tilewise.evaluation.calibration_results",
     ),
     "Failure": "tilewise.execution",
     "FetchedWeights": "tilewise.encoders.fetch",

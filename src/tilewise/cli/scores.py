@@ -12,6 +12,7 @@ from tilewise.wording import count
 if TYPE_CHECKING:
     from tilewise.evaluation.evaluation import Evaluation
     from tilewise.evaluation.interval import Estimate
+    from tilewise.evaluation.results import Scores
     from tilewise.ladder.choice import LadderChoice
 
 _SHOWN_LOSSES = 5
@@ -36,10 +37,8 @@ def score_lines(evaluation: Evaluation, *, details: bool = False) -> Iterator[st
         ):
             yield f"  {guesser:<18} {_interval(baseline.estimate(primary))}  ({primary})"
         if details:
-            yield f"  {'class':<22} {'precision':>9} {'recall':>9} {'f1':>9} {'slides':>7} {'log loss':>9}"
-            for label, row in scores.per_class.items():
-                values = " ".join(f"{_number(estimate.value):>9}" for estimate in (row.precision, row.recall, row.f1))
-                yield f"  {label:<22} {values} {row.support:>7} {_number(row.log_loss):>9}"
+            yield from _class_lines(scores)
+            yield from _probability_lines(evaluation, part)
         yield f"  {describe_right(plain[part])} {describe_weakest(plain[part])}".rstrip()
         for note in scores.notes:
             # What is said of a metric that is not shown would only crowd out the rest.
@@ -60,6 +59,29 @@ def ladder_lines(choices: Sequence[LadderChoice]) -> Iterator[str]:
         yield f"fold {number}: {choice.chosen}, chosen by {choice.metric} over inner folds"
         for rung in choice.rungs:
             yield f"  {rung}"
+
+
+def _class_lines(scores: Scores) -> Iterator[str]:
+    yield f"  {'class':<22} {'precision':>9} {'recall':>9} {'f1':>9} {'slides':>7} {'log loss':>9}"
+    for label, row in scores.per_class.items():
+        values = " ".join(f"{_number(estimate.value):>9}" for estimate in (row.precision, row.recall, row.f1))
+        yield f"  {label:<22} {values} {row.support:>7} {_number(row.log_loss):>9}"
+
+
+def _probability_lines(evaluation: Evaluation, part: str) -> Iterator[str]:
+    """Calibration error and Brier score, coverage of sets."""
+    if calibration := evaluation.calibration.get(part):
+        rows = {"scores": calibration.scores} | (
+            {} if calibration.calibrated is None else {"calibrated": calibration.calibrated}
+        )
+        yield f"  {'probabilities':<22} {'ECE':<22} {'by chance':<22} Brier"
+        for name, row in rows.items():
+            yield f"  {name:<22} {_interval(row.ece)} {_interval(row.chance_ece)} {_interval(row.brier)}"
+    if sets := evaluation.sets.get(part):
+        yield (
+            f"  sets for {sets.target:.0%} of each class: hold the class for {_interval(sets.by_class.coverage)}, "
+            f"{sets.by_class.mean_size:.1f} classes on average"
+        )
 
 
 def _interval(estimate: Estimate) -> str:

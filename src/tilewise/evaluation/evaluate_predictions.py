@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tilewise.calibration.calibration import Calibration, cross_fit
 from tilewise.errors import ArtifactError
+from tilewise.evaluation.calibration_results import AbstentionPoint, CalibrationScores, SetScores
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.guessing import ClassCounts
@@ -17,6 +19,8 @@ from tilewise.evaluation.losses import highest_losses
 from tilewise.evaluation.resample import METRICS
 from tilewise.evaluation.results import FoldMean, Scores
 from tilewise.evaluation.sample import Sample
+from tilewise.evaluation.score_calibration import score_calibration
+from tilewise.evaluation.score_sets import abstention_curve, score_sets
 from tilewise.evaluation.scores import score
 from tilewise.folds import Folds
 
@@ -24,7 +28,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OUTSIDE = -1  # the fold number of predictions made outside the folds
-_OUT_OF_FOLD, _HOLDOUT, _FOLD = range(3)  # first number of a seed: no two sets of slides use the same random numbers
+_OUT_OF_FOLD, _HOLDOUT, _FOLD, _CALIBRATION = range(
+    4
+)  # first number of a seed: no two sets of slides use the same random numbers
 
 
 def evaluate_predictions(
@@ -86,6 +92,7 @@ def evaluate(
     holdout = None
     if outside.num_slides:
         holdout = score(outside, config, seed=(seed, _HOLDOUT), training_counts=training_counts)
+    calibration, sets, abstention = _calibrated(sample, outside, config, seed)
     return Evaluation(
         classes=tuple(classes),
         out_of_fold=out_of_fold,
@@ -94,7 +101,33 @@ def evaluate(
         holdout=holdout,
         metric=config.metric,
         highest_losses=highest_losses([sample, outside]),
+        calibration=calibration,
+        sets=sets,
+        abstention=abstention,
     )
+
+
+def _calibrated(
+    sample: Sample, outside: Sample, config: EvaluationConfig, seed: int
+) -> tuple[dict[str, CalibrationScores], dict[str, SetScores], tuple[AbstentionPoint, ...]]:
+    """Probabilities, prediction sets and abstaining: out of fold cross-fitted, on the hold-out as deployed."""
+    truth_N, fold_N, group_N = sample.truth_N, sample.fold_N, sample.group_N
+    fitted = cross_fit(sample.probabilities_NC, truth_N, fold_N, group_N)
+    calibrated_NC, seeds = fitted.calibrated_NC, (seed, _CALIBRATION)
+    scores = {"out_of_fold": score_calibration(sample, calibrated_NC, config, seed=seeds)}
+    sets = {}
+    if fitted.sets_NC is not None and fitted.overall_sets_NC is not None:
+        sets["out_of_fold"] = score_sets(sample, fitted.sets_NC, fitted.overall_sets_NC, config, seed=seeds)
+    confidences_NC = sample.probabilities_NC if calibrated_NC is None else calibrated_NC
+    curve = abstention_curve(sample, confidences_NC, config, seed=seeds)
+    if outside.num_slides:
+        deployed = Calibration.fit(sample.probabilities_NC, truth_N)
+        own_NC = outside.probabilities_NC
+        scaled_NC = None if deployed.scaling is None else deployed.scaling.apply(own_NC)
+        scores["holdout"] = score_calibration(outside, scaled_NC, config, seed=(seed, _CALIBRATION, _HOLDOUT))
+        sets_NC, overall_NC = (deployed.thresholds.sets(own_NC, by_class=by_class) for by_class in (True, False))
+        sets["holdout"] = score_sets(outside, sets_NC, overall_NC, config, seed=(seed, _CALIBRATION, _HOLDOUT))
+    return scores, sets, curve
 
 
 def count_training(folds: Folds) -> dict[int, dict[str, int]]:

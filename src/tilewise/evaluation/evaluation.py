@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
 from tilewise.errors import ArtifactError
+from tilewise.evaluation.calibration_results import AbstentionPoint, CalibrationScores, SetScores
 from tilewise.evaluation.interval import Estimate
 from tilewise.evaluation.results import FoldMean, Scores, SlideLoss
 from tilewise.metrics import PrimaryMetric
@@ -36,6 +37,9 @@ class Evaluation:
         metric: the one that choices are made by.
         highest_losses: slides of the test parts and the hold-out with the highest log loss, that first.
         holdout: slides that no fold saw, scored by the classifier that is deployed; None where there are none.
+        calibration: how far probabilities can be taken at their word, `out_of_fold` and on the `holdout`.
+        sets: coverage and size of prediction sets, likewise.
+        abstention: scores out of fold where the least confident slides get no answer, from none to most of them.
     """
 
     classes: tuple[str, ...]
@@ -45,6 +49,9 @@ class Evaluation:
     metric: PrimaryMetric = "macro_f1"
     highest_losses: tuple[SlideLoss, ...] = ()
     holdout: Scores | None = None
+    calibration: Mapping[str, CalibrationScores] = field(default_factory=dict)
+    sets: Mapping[str, SetScores] = field(default_factory=dict)
+    abstention: tuple[AbstentionPoint, ...] = ()
 
     def __repr__(self) -> str:
         scores = self.out_of_fold

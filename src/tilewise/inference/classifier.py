@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tilewise.calibration.calibration import Calibration
 from tilewise.errors import ArtifactError
 from tilewise.extraction.bag import FeatureBag
 from tilewise.inference.out_of_distribution import ReferenceDistribution
@@ -25,7 +26,7 @@ Member = FoldModel | NetworkModel
 Item = TypeVar("Item")
 
 _SCHEMA = "tilewise.classifier"
-_VERSION = 3
+_VERSION = 4
 CLASSIFIER_NAME = "classifier.json"
 _SEGMENTER = "segmenter"
 _AGAIN = "train the run again"
@@ -49,6 +50,7 @@ class ClassifierBundle:
         segmenter: folder of the U-Nets that make the masks of new slides; None where masks are not learnt.
         reference_distribution: what slides of the training cohort are like, to notice one that is not; None where
             nobody noted it.
+        calibration: from scores to probabilities and prediction sets; None in bundles of earlier versions.
     """
 
     members: tuple[Member, ...]
@@ -62,6 +64,7 @@ class ClassifierBundle:
     targets: tuple[StainProfile, ...] = ()
     segmenter: Path | None = None
     reference_distribution: ReferenceDistribution | None = None
+    calibration: Calibration | None = None
 
     def __repr__(self) -> str:
         kind = "network" if isinstance(self.members[0], NetworkModel) else "head"
@@ -102,6 +105,7 @@ class ClassifierBundle:
             "reference_distribution": None
             if self.reference_distribution is None
             else self.reference_distribution.to_json(),
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
         }
         write_json(folder / CLASSIFIER_NAME, payload, schema=_SCHEMA, version=_VERSION)
 
@@ -137,6 +141,9 @@ class ClassifierBundle:
                 reference_distribution=None
                 if reference_distribution is None
                 else ReferenceDistribution.from_json(reference_distribution),
+                calibration=Calibration.from_json(
+                    data.get("calibration"), len(data["classes"])
+                ),  # not before version 4
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"{folder / CLASSIFIER_NAME} is damaged ({error!r}); {_AGAIN}") from error

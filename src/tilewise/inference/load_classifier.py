@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tilewise.calibration.calibration import Calibration
 from tilewise.errors import ArtifactError
 from tilewise.inference.classifier import CLASSIFIER_NAME, ClassifierBundle
 from tilewise.inference.combiner import Combiner, WeightedMean, load_combiner
@@ -19,7 +20,7 @@ from tilewise.wording import count
 Floats = npt.NDArray[np.float64]
 
 _SCHEMA = "tilewise.ensemble-classifier"
-_VERSION = 1
+_VERSION = 2
 _FILE = "ensemble.json"
 _AGAIN = "run `tilewise ensemble` again"
 
@@ -32,11 +33,13 @@ class EnsembleClassifier:
         parts: run -> its classifier; all of the same classes, learnt from the same cohort.
         combiner: of the runs, in this order.
         method: how the combiner was made.
+        calibration: from combined scores to probabilities and prediction sets; None in bundles of earlier versions.
     """
 
     parts: Mapping[str, ClassifierBundle]
     combiner: Combiner
     method: str
+    calibration: Calibration | None = None
 
     def __repr__(self) -> str:
         return f"<EnsembleClassifier: {self.method} of {count(len(self.parts), 'run')}>"
@@ -106,12 +109,15 @@ class EnsembleClassifier:
             }
             num_classes = _num_classes(parts, len(data["runs"]))
             combiner = load_combiner(data["combiner"], num_runs=len(parts), num_classes=num_classes)
-            return cls(parts, combiner, str(data["method"]))
+            calibration = Calibration.from_json(data.get("calibration"), num_classes)  # not before version 2
+            return cls(parts, combiner, str(data["method"]), calibration)
         except (KeyError, TypeError, ValueError, StopIteration) as error:
             raise ArtifactError(f"{folder / _FILE} is damaged ({error!r}); {_AGAIN}") from error
 
 
-def write_ensemble(folder: Path, models: Mapping[str, Path], combiner: Combiner, method: str) -> None:
+def write_ensemble(
+    folder: Path, models: Mapping[str, Path], combiner: Combiner, method: str, calibration: Calibration | None = None
+) -> None:
     """Copy the bundles of runs into one; `ensemble.json` comes last and holds their digests, so a mixture is noticed.
 
     Args:
@@ -119,6 +125,7 @@ def write_ensemble(folder: Path, models: Mapping[str, Path], combiner: Combiner,
         models: run -> folder of its bundle, in the order that the combiner takes them in.
         combiner: of their probabilities.
         method: how it was made.
+        calibration: of the combined scores.
     """
     if folder.exists():
         shutil.rmtree(folder)  # a killed run left it
@@ -127,7 +134,12 @@ def write_ensemble(folder: Path, models: Mapping[str, Path], combiner: Combiner,
         target = folder / f"run-{number}"
         _copy(model, target)
         entries.append({"name": name, "folder": target.name, "digest": digest_file(target / CLASSIFIER_NAME)})
-    payload = {"method": method, "runs": entries, "combiner": combiner.to_json()}
+    payload = {
+        "method": method,
+        "runs": entries,
+        "combiner": combiner.to_json(),
+        "calibration": None if calibration is None else calibration.to_json(),
+    }
     write_json(folder / _FILE, payload, schema=_SCHEMA, version=_VERSION)
 
 

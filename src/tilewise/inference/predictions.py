@@ -10,6 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tilewise.calibration.calibration import PREFIX as PREFIX_CALIBRATED
+from tilewise.calibration.calibration import Calibration, columns, cross_fit
+from tilewise.calibration.prediction_sets import COLUMN
+from tilewise.evaluation.sample import Sample
 from tilewise.store import read_table, write_table
 from tilewise.wording import count
 
@@ -24,7 +28,8 @@ class Predictions:
 
     Attributes:
         table: slide, label (None where unknown), group, fold (-1 outside the folds), part (`validation`, `test`,
-            `holdout`), p_<class> for every class, predicted, num_tiles.
+            `holdout`), p_<class> for every class, predicted (the class of the highest), num_tiles; once calibrated
+            also calibrated_<class> and set_90, cross-fitted and empty in `validation`.
         classes: in the order of the probability columns.
     """
 
@@ -64,6 +69,30 @@ class Predictions:
     def probabilities(self) -> npt.NDArray[np.float64]:
         """float64 (S, C), rows as in the table."""
         return self.table[[PREFIX + name for name in self.classes]].to_numpy(np.float64)
+
+    def fit_calibration(self) -> Calibration:
+        """The calibration that is deployed: fitted to all out-of-fold predictions."""
+        sample = Sample.of(self.out_of_fold.table, self.classes)
+        return Calibration.fit(sample.probabilities_NC, sample.truth_N)
+
+    def calibrated(self) -> Predictions:
+        """With calibrated probabilities and prediction sets.
+
+        Each test part has them by what was fitted to the other folds' test parts, the hold-out by what is deployed.
+        """
+        table = self.table.reset_index(drop=True)
+        tests = table[(table["part"] == "test") & table["label"].notna()].sort_values("slide", kind="stable")
+        sample = Sample.of(tests, self.classes)
+        cross_fitted = cross_fit(sample.probabilities_NC, sample.truth_N, sample.fold_N, sample.group_N)
+        own = columns(cross_fitted.calibrated_NC, cross_fitted.sets_NC, self.classes)
+        parts = [pd.DataFrame(own, index=tests.index)]
+        holdout = table[table["part"] == "holdout"]
+        if len(holdout):
+            own_SC = Predictions(holdout, self.classes).probabilities()
+            parts.append(pd.DataFrame(self.fit_calibration().columns(own_SC, self.classes), index=holdout.index))
+        added = pd.concat(parts).reindex(table.index)
+        order = [PREFIX_CALIBRATED + name for name in self.classes] + [COLUMN]
+        return Predictions(table.join(added[[name for name in order if name in added]]), self.classes)
 
     def to_frame(self) -> pd.DataFrame:
         """A copy of the table, a row for each slide and fold."""

@@ -75,9 +75,10 @@ def _make(folder: RunFolder, sources: Sequence[Source], options: EnsembleOptions
     folds = first.run.folds
     folds.write(folder.folds)
     models = {source.name: source.folder.model for source in sources}
-    write_ensemble(folder.model, models, combined.combiner, options.method)
+    calibration = combined.predictions.fit_calibration()
+    write_ensemble(folder.model, models, combined.combiner, options.method, calibration)
     inputs = digest_config([digest_file(folder.folds), combined.combiner.to_json(), options.method])
-    combined.predictions.write(folder.predictions, inputs=inputs)
+    combined.predictions.calibrated().write(folder.predictions, inputs=inputs)
     evaluation = evaluate_predictions(
         combined.predictions.table,
         folds,

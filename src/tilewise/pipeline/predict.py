@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tilewise.auditing.notes import NoteKind, note_kinds
+from tilewise.calibration.calibration import Calibration, columns
 from tilewise.cohort import Cohort
 from tilewise.cohort.inputs import inputs_of
 from tilewise.errors import TilewiseError, UsageError
@@ -36,8 +37,12 @@ class PredictionResult:
     """What became of new slides.
 
     Attributes:
-        table: one row per slide in the cohort's order: slide, predicted, p_<class>..., num_tiles (of several runs the
-            fewest that one of them looked at), warnings (joined by "; ", empty where there is nothing to say).
+        table: one row per slide in the cohort's order: slide, predicted, p_<class>... (scores, of which the highest
+            decides), calibrated_<class>... (probabilities: of slides with 0.8 for a class about 80 % are of it),
+            set_90 (classes joined by "|": the slide's is among them for 90 % of each class's slides), num_tiles (of
+            several runs the fewest that one of them looked at), warnings (joined by "; ", empty where there is nothing
+            to say). Classifiers of earlier versions have no calibrated columns and no sets, those of very small cohorts
+            no calibrated columns.
         details: where the table was written; None where it was not.
         warnings: what a person should know, slide by slide.
         failures: slides that could not be read; they have a row all the same.
@@ -110,6 +115,7 @@ def predict(
             "slide": names,
             "predicted": [first.classes[index] for index in probabilities_SC.argmax(axis=1)],
             **{PREFIX + name: probabilities_SC[:, index] for index, name in enumerate(first.classes)},
+            **_calibrated(classifier.calibration, probabilities_SC, first.classes, np.array(num_tiles) > 0),
             "num_tiles": num_tiles,
             "warnings": ["; ".join(warnings.get(name, ())) for name in names],
         }
@@ -162,6 +168,22 @@ def _probabilities(
     elif is_predicted_S.any():
         rows_SC[is_predicted_S] = whole.combine(probabilities_RSC[:, is_predicted_S])
     return rows_SC
+
+
+def _calibrated(
+    calibration: Calibration | None,
+    probabilities_SC: npt.NDArray[np.float64],
+    classes: Sequence[str],
+    is_predicted_S: npt.NDArray[np.bool_],
+) -> dict[str, object]:
+    """Calibrated probabilities and sets; a slide that was not looked at keeps its shares, and may be of any class."""
+    if calibration is None:
+        return {}
+    scaled_SC = None
+    if calibration.scaling is not None:
+        scaled_SC = np.where(is_predicted_S[:, None], calibration.scaling.apply(probabilities_SC), probabilities_SC)
+    sets_SC = calibration.thresholds.sets(probabilities_SC) | ~is_predicted_S[:, None]
+    return columns(scaled_SC, sets_SC, classes)
 
 
 def _join_warnings(names: Sequence[str], parts: Mapping[str, RunPrediction], commonest: str) -> dict[str, list[str]]:

@@ -98,9 +98,10 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
             targets=inputs.targets,
             segmenter=segmenter_of(recipe, folder),
             reference_distribution=reference_distribution,
+            calibration=parts.fit_calibration(),
         )
         classifier.save(folder.model)
-        predictions = Predictions.join([parts, *predict_holdout(classifier, folds, inputs)])
+        predictions = Predictions.join([parts, *predict_holdout(classifier, folds, inputs)]).calibrated()
         predictions.write(folder.predictions, inputs=predictions_digest(folder, models, classifier))
         evaluation = evaluate_predictions(
             predictions.table, folds, recipe.evaluation, classes=folds.classes, seed=seed, out=folder.evaluation

@@ -10,6 +10,7 @@ from tilewise.reporting.curves import training_curves
 from tilewise.reporting.data import ReportInput
 from tilewise.reporting.describe import by_others, decision_groups
 from tilewise.reporting.headline import METRIC_NAMES, headline, metric_rows, primary_metric
+from tilewise.reporting.reliability import abstention_chart, probabilities
 from tilewise.reporting.shortcuts import shortcut_chart
 from tilewise.reporting.tables import confusion_rows, flat, fold_rows, fold_summary, loss_tables, tile_counts
 from tilewise.reporting.templates import environment, read
@@ -45,6 +46,10 @@ def render_report(data: ReportInput) -> str:
         "box_notes": box_notes,
         "tile_counts": tile_counts(data.tiles.counts) if data.tiles else None,
         "losses": loss_tables(evaluation),
+        "probabilities": probabilities(evaluation),
+        "sets": evaluation.get("sets", {}),
+        "abstention": abstention_chart(evaluation.get("abstention", ())),
+        "abstention_points": evaluation.get("abstention", ()),
         "environment": flat(data.environment),
         "shortcuts": shortcut_chart(data.shortcuts, evaluation) if data.shortcuts else None,
     }
