@@ -42,6 +42,7 @@ from tilewise.encoders import EncoderConfig, build_encoder
 from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.evaluate_predictions import evaluate
+from tilewise.evaluation.sample import Sample
 from tilewise.extraction.config import FeaturesConfig
 from tilewise.extraction.extract_features import extract_features
 from tilewise.inference.network import predict_slides
@@ -275,9 +276,10 @@ def cached(options: argparse.Namespace, folder: Path) -> None:
     every = time.perf_counter() - start
     of_pixels = report("encoded each epoch", every, found_SC, [labels[name] for name in test])
     print(f"{every / once:.1f} times as fast with the cache, {options.epochs} epochs, decoding included in both")
-    pair = paired_difference(of_cached, of_pixels, ("A", "B"), EvaluationConfig(), seed=0)["metrics"]["macro_f1"]
-    difference = pair["difference"]
-    print("difference {value:+.3f} [{low:+.3f}, {high:+.3f}]".format_map(difference) + f", p {pair['p_value']:.2f}")
+    samples = (Sample.of(table, ("A", "B")) for table in (of_cached, of_pixels))
+    pair = paired_difference(*([sample] for sample in samples)).metrics["macro_f1"]
+    value, low, high = pair.difference
+    print(f"difference {value:+.3f} [{low:+.3f}, {high:+.3f}], p {pair.p_value:.2f}")
 
 
 def report(name: str, seconds: float, found_SC: np.ndarray, truth: list[int]) -> pd.DataFrame:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         PredictionResult,
         TrainingConfig,
         audit,
+        compare,
         evaluate,
         features,
         load_recipe,
@@ -56,6 +57,7 @@ __all__ = [
     "__version__",
     "api",
     "audit",
+    "compare",
     "errors",
     "evaluate",
     "features",
@@ -66,7 +68,7 @@ __all__ = [
     "verify",
 ]
 
-_VERBS = ("audit", "evaluate", "features", "load_recipe", "predict", "report", "train", "verify")
+_VERBS = ("audit", "compare", "evaluate", "features", "load_recipe", "predict", "report", "train", "verify")
 _TYPES = ("AuditedCohort", "ClassifierBundle", "CohortFeatures", "HeadConfig", "PredictionResult", "TrainingConfig")
 _MODULES = ("api", "errors")
 _HOMES = {

@@ -7,9 +7,10 @@ import json
 from dataclasses import asdict
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import f1_score, roc_auc_score
 
 from tests.drawn import SETTINGS, draw_cohort
 from tilewise import api
@@ -84,7 +85,7 @@ def test_the_table_says_what_the_rows_hold(swept):
     home, made = swept
     with (home / "sweep" / "sweep.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert [row["variant"] for row in rows] == [row.name for row in made.table.rows]
+    assert [row["variant"] for row in rows] == [*(row.name for row in made.table.rows), "whatever was chosen"]
     assert float(rows[1]["test_macro_f1"]) == pytest.approx(made.table.rows[1].test["macro_f1"]["value"], abs=1e-6)
     assert rows[0]["difference_macro_f1"] == ""
     difference = made.table.rows[1].difference["macro_f1"]["difference"]["value"]
@@ -95,6 +96,30 @@ def test_the_table_says_what_the_rows_hold(swept):
         assert f'href="{row.run}/report.html"' in page
     assert made.table.chosen.validation == max(row.validation for row in made.table.rows)
     assert made.table.chosen.name in sentences(made.table)[0]
+    assert "too good to be true" in sentences(made.table)[0]
+    assert "no part in the choice: expect that of new slides" in sentences(made.table)[1]
+    assert "optimism of the winner's own score" in page
+    assert float(rows[-1]["test_macro_f1"]) == pytest.approx(made.table.choice.test["macro_f1"]["value"], abs=1e-6)
+
+
+def test_whatever_was_chosen_is_chosen_by_each_folds_own_validation_part(swept):
+    home, made = swept
+    tables = {
+        row.name: Predictions.read(home / "sweep" / row.run / "predictions.parquet").table for row in made.table.rows
+    }
+
+    def macro_f1(rows):
+        return f1_score(rows["label"], rows["predicted"], average="macro")
+
+    chosen = []
+    for fold, name in made.table.choice.by_fold.items():
+        parts = {key: table[table["fold"] == fold] for key, table in tables.items()}
+        validation = {key: macro_f1(part[part["part"] == "validation"]) for key, part in parts.items()}
+        assert validation[name] == max(validation.values())
+        chosen.append(parts[name][parts[name]["part"] == "test"])
+    score = made.table.choice.test["macro_f1"]
+    assert score["value"] == pytest.approx(macro_f1(pd.concat(chosen)))
+    assert made.table.choice.optimism == pytest.approx(made.table.chosen.test["macro_f1"]["value"] - score["value"])
 
 
 def test_rows_that_come_to_one_recipe_are_one_row_and_the_notice_comes_first(
@@ -132,8 +157,8 @@ def test_the_metric_of_the_recipe_is_what_variants_are_chosen_by(cached, tmp_pat
         table = Predictions.read(tmp_path / "sweep" / row.run / "predictions.parquet").table
         validation = table[table["part"] == "validation"]
         aurocs = [
-            np.mean([roc_auc_score(part["label"] == name, part[f"p_{name}"]) for name in sorted(set(part["label"]))])
-            for _, part in validation.groupby("fold")
+            roc_auc_score(validation["label"] == name, validation[f"p_{name}"])
+            for name in sorted(set(validation["label"]))
         ]
         assert row.validation == pytest.approx(np.mean(aurocs))
     first = (tmp_path / "sweep" / "sweep.csv").read_text().splitlines()[0]
@@ -261,6 +286,7 @@ def test_the_command_line(cached, tmp_path, capsys):
     assert command(["sweep", str(home / "cohort"), *options, *settings, "--recipe", "texture", "--json"]) == 0
     output = json.loads(capsys.readouterr().out)
     assert [row["test"] for row in output["rows"]] == [row.test for row in made.table.rows]
+    assert output["choice"]["test"] == made.table.choice.test
     assert command(["grids"]) == 0
     assert "heads" in capsys.readouterr().out
     assert command(["grids", "heads"]) == 0

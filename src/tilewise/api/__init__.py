@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tilewise.api.catalogue import accept_licence, doctor, encoder, encoders, fetch_weights
-from tilewise.api.finished import evaluate, report, verify
+from tilewise.api.finished import compare, evaluate, report, verify
 from tilewise.api.slides import audit, segment, similar, synth, tiles
 from tilewise.api.train_and_predict import ensemble, explain, features, learning_curve, predict, sweep, train
 from tilewise.recipe import load_recipe, packaged_recipes, recipe_schema, resolve_recipe
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         SetCoverage,
         SetScores,
     )
+    from tilewise.evaluation.comparison import ComparedRecipe, Comparison, RecipePair
+    from tilewise.evaluation.difference import MetricDifference, PairedDifference, Spread
     from tilewise.evaluation.results import (
         Baselines,
         ClassScores,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from tilewise.run_folder import RunFolder
     from tilewise.segment.segment_cohort import Segmentation, SlideMask
     from tilewise.store import Damage
+    from tilewise.sweep.choice import ChoiceScores
     from tilewise.sweep.grid import Grid, GridVariant
     from tilewise.sweep.sweep import Sweep
     from tilewise.sweep.table import SweepRow, SweepTable
@@ -73,9 +76,12 @@ __all__ = [
     "Calibration",
     "CalibrationScores",
     "Check",
+    "ChoiceScores",
     "ClassScores",
     "ClassifierBundle",
     "CohortFeatures",
+    "ComparedRecipe",
+    "Comparison",
     "ConfusionMatrix",
     "CurvePoint",
     "Damage",
@@ -96,11 +102,14 @@ __all__ = [
     "IntervalMethod",
     "LadderChoice",
     "LearningCurve",
+    "MetricDifference",
     "Metrics",
     "Neighbour",
     "NoteKind",
+    "PairedDifference",
     "PredictionResult",
     "ProbabilityScores",
+    "RecipePair",
     "ReliabilityBin",
     "ResolvedRecipe",
     "RunFolder",
@@ -113,6 +122,7 @@ __all__ = [
     "SimilarSlides",
     "SlideLoss",
     "SlideMask",
+    "Spread",
     "Sweep",
     "SweepRow",
     "SweepTable",
@@ -122,6 +132,7 @@ __all__ = [
     "TrainingConfig",
     "accept_licence",
     "audit",
+    "compare",
     "doctor",
     "encoder",
     "encoders",
@@ -169,6 +180,9 @@ _HOMES = {
         ),
         "tilewise.evaluation.calibration_results",
     ),
+    **dict.fromkeys(("ComparedRecipe", "Comparison", "RecipePair"), "tilewise.evaluation.comparison"),
+    **dict.fromkeys(("MetricDifference", "PairedDifference", "Spread"), "tilewise.evaluation.difference"),
+    "ChoiceScores": "tilewise.sweep.choice",
     "Failure": "tilewise.execution",
     "FetchedWeights": "tilewise.encoders.fetch",
     "ExplainConfig": "tilewise.explain.config",

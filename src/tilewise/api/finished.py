@@ -1,14 +1,19 @@
-"""What is done with a finished run: evaluate, report, verify."""
+"""What is done with finished runs: evaluate, compare, report, verify."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from tilewise.api.coerce import checked, to_folder, to_path
+from tilewise.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from tilewise.evaluation.comparison import Comparison
     from tilewise.evaluation.evaluation import Evaluation
+    from tilewise.metrics import PrimaryMetric
     from tilewise.pipeline.finished_run import Run
     from tilewise.store import Damage
 
@@ -40,6 +45,54 @@ def evaluate(run: Run | Path | str) -> Evaluation:
         classes=predictions.classes,
         seed=int(identity["seed"]),
     )
+
+
+@checked
+def compare(
+    runs: Sequence[Run | Path | str],
+    *,
+    margin: float = 0.03,
+    metric: PrimaryMetric | None = None,
+    out: Path | str | None = None,
+) -> Comparison:
+    """Compare the recipes of runs over the slides that all of them have tested: which is better, and how sure is that.
+
+    Runs of one recipe with different seeds are repeats of it, and make the comparison sharper: chance of training is
+    part of every interval and p-value.
+
+    Args:
+        runs: two or more runs, or their folders.
+        margin: the least difference that matters, above 0.
+        metric: that recipes are judged by; None takes that of the first run's recipe.
+        out: HTML page with the answer, a chart and all metrics; None writes none.
+
+    Raises:
+        UsageError: a folder holds no finished run, or the runs have no slide in common, or other labels or groups.
+
+    Example:
+        >>> comparison = tw.compare(["runs/first", "runs/second"])
+        >>> comparison.sentences()[0].startswith("first and second cannot be told apart with 12 slides")
+        True
+    """
+    from tilewise.metrics import PrimaryMetric
+    from tilewise.pipeline.compare_runs import compare_runs
+    from tilewise.reporting.compare import write_comparison
+    from tilewise.reporting.templates import is_page_of
+    from tilewise.store import check_out_file
+
+    if isinstance(runs, str | os.PathLike):
+        raise ArgumentError(f"runs: expected several runs or their folders, not one path ({os.fspath(runs)})")
+    if not isinstance(margin, int | float) or not 0.0 < margin < 1.0:
+        raise ArgumentError(f"margin={margin!r}: expected a number between 0 and 1, as 0.03")
+    if metric is not None and metric not in get_args(PrimaryMetric):
+        raise ArgumentError(f"metric={metric!r}: expected one of {', '.join(get_args(PrimaryMetric))}")
+    path = to_path(out)
+    if path is not None:
+        check_out_file(path, is_own=is_page_of("compare"), contents="page")
+    comparison = compare_runs([to_folder(run) for run in runs], margin=margin, metric=metric)
+    if path is not None:
+        write_comparison(path, comparison)
+    return comparison
 
 
 @checked

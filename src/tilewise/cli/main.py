@@ -14,6 +14,7 @@ import typer
 
 from tilewise.cli import (
     audit,
+    compare,
     curve,
     doctor,
     encoders,
@@ -54,7 +55,7 @@ _MODULES = (
     ensemble,
     evaluate,
     curve,
-    doctor,
+    compare,
     report,
     audit,
     similar,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -65,6 +66,7 @@ def sweep(
         "metric": made.table.metric,
         "notices": notices(made.table.rows),
         "chosen": None if made.table.chosen is None else made.table.chosen.name,
+        "choice": None if made.table.choice is None else asdict(made.table.choice),
         "num_slides": made.table.num_slides,
         "rows": [row.to_json() for row in made.table.rows],
         "failures": [failure.__dict__ for failure in made.failures],

@@ -18,6 +18,7 @@ from tilewise.errors import UsageError
 from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.evaluate_predictions import evaluate_predictions
 from tilewise.evaluation.evaluation import Evaluation
+from tilewise.evaluation.sample import Sample
 from tilewise.inference.combiner import WeightedMean, import_lightgbm
 from tilewise.inference.load_classifier import write_ensemble
 from tilewise.pipeline.environment import describe_environment
@@ -178,8 +179,8 @@ def _record(
 
     def difference(source: Source, part: str) -> dict[str, Any]:
         other = source.run.predictions.table
-        rows = table[table["part"] == part], other[other["part"] == part]
-        return paired_difference(*rows, classes, config, seed=options.seed)
+        samples = (Sample.of(rows[rows["part"] == part], classes) for rows in (table, other))
+        return paired_difference(*([sample] for sample in samples), level=config.level).to_json()
 
     return EnsembleRecord(
         method=options.method,

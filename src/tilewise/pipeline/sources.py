@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tilewise.ensemble.library import LibraryRun
@@ -46,12 +45,8 @@ def sources_of(folders: Sequence[RunFolder]) -> list[Source]:
         UsageError: one is not finished, is named twice, or is combined of runs itself.
         ArtifactError: one is damaged.
     """
-    roots = [folder.root.resolve() for folder in folders]
-    twice = [root for root, num in Counter(roots).items() if num > 1]
-    if twice:
-        raise UsageError(f"run {twice[0].name} is named twice; name each run once")
     sources = []
-    for folder, name in zip(folders, _names(roots), strict=True):
+    for folder, name in zip(folders, run_names(folders), strict=True):
         identity = folder.require_finished()
         if "ensemble" in identity:
             raise UsageError(f"run {name} is combined of runs itself; name those runs instead")
@@ -70,11 +65,19 @@ def digests_of(sources: Sequence[Source]) -> dict[str, str]:
     return {source.name: digest_file(source.folder.root / MANIFEST_NAME) for source in sources}
 
 
-def _names(roots: Sequence[Path]) -> list[str]:
-    """Folder names, with their parents' where two are the same."""
+def run_names(folders: Sequence[RunFolder]) -> list[str]:
+    """Names of runs' folders, with their parents' where two are the same.
+
+    Raises:
+        UsageError: a run is named twice.
+    """
+    roots = [folder.root.resolve() for folder in folders]
+    twice = [root for root, num in Counter(roots).items() if num > 1]
+    if twice:
+        raise UsageError(f"run {twice[0].name} is named twice; name each run once")
     depth = 1
     while True:
         names = ["/".join(root.parts[-depth:]) for root in roots]
-        if len(set(names)) == len(names) or depth > max(len(root.parts) for root in roots):
+        if len(set(names)) == len(names):
             return names
         depth += 1

@@ -22,6 +22,7 @@ from tilewise.models.views import ViewsConfig
 from tilewise.recipe.faults import explain
 from tilewise.segment.config import SegmentConfig
 from tilewise.stain.config import StainConfig
+from tilewise.store import digest_config
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.config_faults import BY_MASK
 from tilewise.training.augment import AugmentConfig
@@ -69,6 +70,11 @@ class Recipe(BaseModel):
 
     def __str__(self) -> str:
         return repr(self)
+
+    @property
+    def choices_digest(self) -> str:
+        """Digest of every choice; name, description and notes do not count."""
+        return digest_config(self.model_dump(mode="json", exclude={"name", "description", "notes"}))
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

@@ -19,6 +19,11 @@ def number(value: float | None, digits: int = 2) -> str:
     return NOTHING if value is None else f"{value:.{digits}f}"
 
 
+def signed(value: float | None, digits: int = 3) -> str:
+    """A difference with its sign; a dash for None."""
+    return NOTHING if value is None else f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
 def value_of(score: Mapping[str, Any], digits: int = 2) -> str:
     """The value of a score."""
     return number(score["value"], digits)

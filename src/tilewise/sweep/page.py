@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from tilewise.metrics import METRIC_NAMES
 from tilewise.reporting.templates import environment, read
-from tilewise.reporting.text import NOTHING, count, interval, number
+from tilewise.reporting.text import NOTHING, count, interval, number, signed
 from tilewise.store import write_text
 from tilewise.sweep.table import SweepRow, SweepTable
 from tilewise.version import __version__
@@ -40,7 +40,7 @@ class PageFacts:
 
 def write_page(path: Path, table: SweepTable, facts: PageFacts) -> None:
     """Write the page; the same table gives the same text."""
-    pages = environment(signed=_signed, factor=_factor)
+    pages = environment(signed=signed, factor=_factor)
     view = {
         "title": facts.title,
         "description": facts.description,
@@ -105,14 +105,8 @@ def sentences(table: SweepTable) -> list[str]:
     if not scored:
         return ["No variant has a score; the table names what stopped each of them."]
     sentences = []
-    chosen = table.chosen
-    if chosen is not None:
-        score = chosen.test[table.metric]
-        sentences.append(
-            f"Chosen by its `validation` score: {chosen.name}. On the test slides, which had no part in the choice, "
-            f"its "
-            f"{METRIC_NAMES[table.metric]} is {number(score['value'], 3)} ({interval(score, 3)})."
-        )
+    if table.chosen is not None:
+        sentences += _choice(table, table.chosen)
     elif len(table.rows) == 1 and scored[0].also:
         sentences.append(
             "There is nothing to compare or to choose from: all rows of the grid are one and the same run."
@@ -120,6 +114,30 @@ def sentences(table: SweepTable) -> list[str]:
     sentences += _differences(scored, table.metric)
     failed = len(table.rows) - len(scored)
     return sentences + ([f"{count(failed, 'variant')} failed."] if failed else [])
+
+
+def _choice(table: SweepTable, chosen: SweepRow) -> list[str]:
+    """Which variant to go on with, and what to expect of it."""
+    metric, choice = table.metric, table.choice
+    own = f"{METRIC_NAMES[metric]} on the test slides is {_score(chosen.test[metric])}"
+    sentences = [f"Chosen by its `validation` score: {chosen.name}."]
+    if choice is not None and len(choice.by_fold) == 1:
+        sentences[0] += f" Its {own}; they had no part in the choice."
+    else:
+        sentences[0] += (
+            f" Its own {own}, which is too good to be true: these slides helped to choose it, as validation slides of "
+            "other folds."
+        )
+    if choice is not None and len(choice.by_fold) > 1 and choice.optimism is not None:
+        sentences.append(
+            f"Whatever was chosen in each fold by that fold's own validation part scores {_score(choice.test[metric])} "
+            "on slides that had no part in the choice: expect that of new slides. The winner's own score is "
+            f"{signed(choice.optimism)} from it, which is the optimism of choosing."
+        )
+    if chosen.holdout:
+        score = _score(chosen.holdout[metric])
+        sentences.append(f"On the hold-out, which had no part in the choice, {chosen.name} scores {score}.")
+    return sentences
 
 
 def _differences(scored: list[SweepRow], metric: str) -> list[str]:
@@ -130,16 +148,16 @@ def _differences(scored: list[SweepRow], metric: str) -> list[str]:
     if not clear:
         tried = count(len(others), "comparison")
         sentence = (
-            f"No variant can be told from {first.name}: in {tried}, no difference is larger than chance makes it, "
-            "adjusted for their number. The order of the rows below says little."
+            f"No variant can be told from {first.name}: in {tried}, no difference is larger than other slides and "
+            "another seed make it, adjusted for their number. The order of the rows below says little."
         )
         return [sentence]
-    names = ", ".join(f"{row.name} ({_signed(row.difference[metric]['difference']['value'])})" for row in clear)
+    names = ", ".join(f"{row.name} ({signed(row.difference[metric]['difference']['value'])})" for row in clear)
     return [f"Told from {first.name} beyond chance, adjusted for the number of rows: {names}."]
 
 
-def _signed(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+def _score(score: Mapping[str, float | None]) -> str:
+    return f"{number(score['value'], 3)} ({interval(score, 3)})"
 
 
 def _factor(value: Any) -> str:

@@ -12,6 +12,7 @@ from tilewise.metrics import METRIC_NAMES
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.reporting.text import interval, number
 from tilewise.run_folder import RunFolder
+from tilewise.sweep.choice import NAME
 from tilewise.sweep.grid import Grid
 from tilewise.sweep.page import PageFacts, notices, sentences, write_page
 from tilewise.sweep.run_sweep import run_sweep
@@ -55,7 +56,7 @@ class Sweep:
     def lines(self) -> list[str]:
         """The table in words, for a terminal; what must be known before it comes first."""
         metric, names = self.table.metric, [_name(row) for row in self.table.rows]
-        width = max(map(len, names))
+        width = max(map(len, [*names, NAME]))
         rows = [f"{'variant':<{width}}  validation  test {METRIC_NAMES[metric]}"]
         for name, row in zip(names, self.table.rows, strict=True):
             if row.error is not None:
@@ -65,6 +66,9 @@ class Sweep:
             rows.append(
                 f"{name:<{width}}  {number(row.validation, 3):>6}  {number(score['value'], 3)} ({interval(score, 3)})"
             )
+        if self.table.choice is not None:
+            score = self.table.choice.test[metric]
+            rows.append(f"{NAME:<{width}}  {'':>6}  {number(score['value'], 3)} ({interval(score, 3)})")
         return [*notices(self.table.rows), *rows, *sentences(self.table)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
@@ -12,17 +11,25 @@ from typing import Any
 import pandas as pd
 
 from tilewise.errors import UsageError
-from tilewise.evaluation.compare import paired_difference
+from tilewise.evaluation.compare import holm, paired_difference
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.evaluate_predictions import count_training, evaluate
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.resample import METRICS
 from tilewise.evaluation.results import Scores
 from tilewise.evaluation.sample import Sample
+from tilewise.evaluation.scores import score
 from tilewise.folds import Folds
 from tilewise.inference.predictions import Predictions
-from tilewise.metrics import PrimaryMetric, primary_score
+from tilewise.metrics import PrimaryMetric
 from tilewise.store import write_editable
+from tilewise.sweep.choice import (
+    NAME,
+    ChoiceScores,
+    choose_by_fold,
+    common_validation,
+    validation_scores,
+)
 from tilewise.sweep.train_variants import VariantResult
 from tilewise.sweep.variants import factor_columns
 
@@ -35,7 +42,8 @@ class SweepRow:
         name: of the variant.
         factors: recipe key -> value, for every key that differs between variants.
         run: folder of its run, from the sweep's.
-        validation: mean over folds of the metric on the `validation` part; None where no fold has one.
+        validation: the metric over the `validation` slides of all folds that every variant has; None without any.
+        validation_by_fold: the same of each fold, by its number.
         test: metric -> value, low, high, over the test slides that every variant has.
         holdout: the same of the hold-out; empty where there is none.
         difference: metric -> `difference` (value, low, high) to the first variant that has scores, and `p_value`.
@@ -51,6 +59,7 @@ class SweepRow:
     factors: Mapping[str, Any]
     run: str
     validation: float | None = None
+    validation_by_fold: Mapping[int, float | None] = field(default_factory=dict)
     test: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     holdout: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     difference: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -76,6 +85,7 @@ class SweepTable:
         left_out: test slides that some variant lacks.
         level: of the intervals.
         metric: that variants are chosen and compared by.
+        choice: what choosing by validation scores, fold by fold; None where there is nothing to choose from or by.
     """
 
     rows: tuple[SweepRow, ...]
@@ -83,19 +93,24 @@ class SweepTable:
     left_out: tuple[str, ...]
     level: float
     metric: PrimaryMetric = "macro_f1"
+    choice: ChoiceScores | None = None
 
     @property
     def chosen(self) -> SweepRow | None:
-        """The variant with the best `validation` score, the first of equals: chosen without a look at the test part.
+        """The variant with the best `validation` score, the first of equals; None where there are no two.
 
-        None where there are no two to choose from.
+        Its own test score is too good to be true of new slides: see `choice`.
         """
         scored = [row for row in self.rows if row.validation is not None]
         return max(scored, key=lambda row: row.validation or 0.0) if len(scored) > 1 else None
 
     def write_csv(self, path: Path) -> None:
-        """One line for each variant, all metrics."""
+        """One line for each variant, all metrics; the last is of whatever was chosen in each fold."""
         lines = [_flat(row, self.metric) for row in self.rows]
+        if self.choice is not None:
+            by_fold = "; ".join(f"fold {fold}: {name}" for fold, name in self.choice.by_fold.items())
+            row = SweepRow(NAME, {}, "", test=self.choice.test, num_slides=self.num_slides, notes=(by_fold,))
+            lines.append(_flat(row, self.metric))
         write_editable(path, pd.DataFrame(lines).to_csv(index=False, lineterminator="\n", float_format="%.6f"))
 
 
@@ -111,7 +126,8 @@ class Scorer:
     config: EvaluationConfig
     seed: int
     _tables: dict[str, pd.DataFrame] = field(default_factory=dict)
-    _known: dict[tuple[str, str, frozenset[str]], dict[str, Any]] = field(default_factory=dict)
+    _known: dict[tuple[object, ...], dict[str, Any]] = field(default_factory=dict)
+    _choices: dict[tuple[object, ...], dict[str, dict[str, float | None]]] = field(default_factory=dict)
 
     def tabulate(self, done: Sequence[VariantResult], folds: Folds) -> SweepTable:
         """Score every variant on the test slides that all of them have, and compare each with the first.
@@ -129,6 +145,7 @@ class Scorer:
         if tests and not everywhere:
             raise UsageError("the variants have no test slide in common; compare variants that keep the same slides")
         columns = factor_columns([one.variant for one in done])
+        common = common_validation(list(tables.values()))
         first = next(iter(tables), None)
         rows = []
         for number, one in enumerate(done):
@@ -143,15 +160,39 @@ class Scorer:
                 also=one.variant.also,
             )
             if first is not None and name in tables:
-                if (name, first, everywhere) not in self._known:
+                key = (name, first, everywhere, common)
+                if key not in self._known:
                     own, other = _only(tables[name], everywhere), _only(tables[first], everywhere)
                     evaluation = self._evaluate(one, own, folds)
                     against = None if name == first else _part(other, "test")
-                    self._known[name, first, everywhere] = self._fields(evaluation, own, against, folds)
-                row = replace(row, **self._known[name, first, everywhere], num_slides=len(tests[name]))
+                    self._known[key] = self._fields(evaluation, own, against, folds)
+                    validation, by_fold = validation_scores(own, common, folds.classes, self.config.metric)
+                    self._known[key] |= {"validation": validation, "validation_by_fold": by_fold}
+                row = replace(row, **self._known[key], num_slides=len(tests[name]))
             rows.append(row)
-        left_out = sorted(frozenset[str]().union(*tests.values()) - everywhere)
-        return SweepTable(_adjust(rows), len(everywhere), tuple(left_out), self.config.level, self.config.metric)
+        left_out = tuple(sorted(frozenset[str]().union(*tests.values()) - everywhere))
+        table = SweepTable(_adjust(rows), len(everywhere), left_out, self.config.level, self.config.metric)
+        return replace(table, choice=self._choice(table, tables, everywhere, folds))
+
+    def _choice(
+        self, table: SweepTable, tables: Mapping[str, pd.DataFrame], everywhere: frozenset[str], folds: Folds
+    ) -> ChoiceScores | None:
+        """Score what each fold's own validation part calls the best."""
+        winner = table.chosen
+        scores = {row.name: row.validation_by_fold for row in table.rows if row.error is None}
+        by_fold = None if winner is None else choose_by_fold(scores, range(len(folds.folds)))
+        if winner is None or by_fold is None:
+            return None
+        key = (*by_fold.values(), everywhere)
+        if key not in self._choices:
+            tests = {fold: _part(_only(tables[name], everywhere), "test") for fold, name in by_fold.items()}
+            chosen = pd.concat([test[test["fold"] == fold] for fold, test in tests.items()])
+            sample = Sample.of(chosen, folds.classes)
+            self._choices[key] = _plain(score(sample, self.config, seed=(self.seed,)))
+        test, metric = self._choices[key], table.metric
+        own, chosen_score = winner.test[metric]["value"], test[metric]["value"]
+        optimism = None if own is None or chosen_score is None else own - chosen_score
+        return ChoiceScores(by_fold, test, optimism)
 
     def _read(self, one: VariantResult) -> pd.DataFrame:
         """A finished run's predictions, read once however often the table is written."""
@@ -172,11 +213,10 @@ class Scorer:
         """Of a row."""
         difference = {}
         if first is not None:
-            pair = paired_difference(_part(table, "test"), first, folds.classes, self.config, seed=self.seed)
-            metrics = pair["metrics"].items()
-            difference = {name: {key: row[key] for key in ("difference", "p_value")} for name, row in metrics}
+            own, other = (Sample.of(part, folds.classes) for part in (_part(table, "test"), first))
+            metrics = paired_difference([own], [other], level=self.config.level).metrics.items()
+            difference = {name: {"difference": asdict(row.difference), "p_value": row.p_value} for name, row in metrics}
         return {
-            "validation": validation_score(table, folds.classes, self.config.metric),
             "test": _plain(evaluation.out_of_fold),
             "holdout": {} if evaluation.holdout is None else _plain(evaluation.holdout),
             "difference": difference,
@@ -185,15 +225,6 @@ class Scorer:
 
 def _plain(scores: Scores) -> dict[str, dict[str, float | None]]:
     return {name: asdict(scores.estimate(name)) for name in METRICS}
-
-
-def validation_score(table: pd.DataFrame, classes: Sequence[str], metric: PrimaryMetric) -> float | None:
-    """Mean of the metric over the folds in whose `validation` part it is defined; None where there are none."""
-    validation = _part(table, "validation")
-    samples = [Sample.of(part, classes) for _, part in validation.groupby("fold")]
-    scores = [primary_score(metric, one.truth_N, one.predicted_N, one.probabilities_NC) for one in samples]
-    defined = [score for score in scores if score is not None]
-    return statistics.fmean(defined) if defined else None
 
 
 def _adjust(rows: Sequence[SweepRow]) -> tuple[SweepRow, ...]:
@@ -205,18 +236,9 @@ def _adjust(rows: Sequence[SweepRow]) -> tuple[SweepRow, ...]:
             for number, row in enumerate(rows)
             if row.difference and row.difference[name]["p_value"] is not None
         }
-        for number, value in _holm(values).items():
+        for number, value in holm(values).items():
             adjusted[number][name] = value
     return tuple(replace(row, adjusted=more) for row, more in zip(rows, adjusted, strict=True))
-
-
-def _holm(p_values: Mapping[int, float]) -> dict[int, float]:
-    """Holm's step-down adjustment."""
-    adjusted, largest = {}, 0.0
-    for rank, number in enumerate(sorted(p_values, key=lambda number: p_values[number])):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[number]))
-        adjusted[number] = largest
-    return adjusted
 
 
 def _part(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -231,9 +253,8 @@ def _only(table: pd.DataFrame, tests: frozenset[str]) -> pd.DataFrame:
 def _flat(row: SweepRow, metric: PrimaryMetric) -> dict[str, Any]:
     flat: dict[str, Any] = {"variant": row.name, **row.factors, f"validation_{metric}": row.validation}
     for where, scores in (("test", row.test), ("holdout", row.holdout)):
-        for name, score in scores.items():
-            flat |= {f"{where}_{name}": score["value"], f"{where}_{name}_low": score["low"]}
-            flat[f"{where}_{name}_high"] = score["high"]
+        for name, estimate in scores.items():
+            flat |= {f"{where}_{name}{end}": estimate[key] for end, key in _ENDS.items()}
     for name, comparison in row.difference.items():
         flat |= {f"difference_{name}{end}": comparison["difference"][key] for end, key in _ENDS.items()}
         flat |= {f"p_value_{name}": comparison["p_value"], f"p_value_{name}_holm": row.adjusted.get(name)}

@@ -13,12 +13,10 @@ from typing import Any
 from tilewise.errors import RecipeError
 from tilewise.pipeline.offline import offline_recipe
 from tilewise.recipe import DEFAULT, Recipe, load_recipe
-from tilewise.store import digest_config
 from tilewise.sweep.grid import Grid, Settings
 
 # Variants are compared on the same folds and by the same intervals, so that these cannot vary.
 _COMMON = ("folds", "evaluation")
-_ABOUT = ("name", "description", "notes")
 _LONGEST_FOLDER = 60
 
 
@@ -84,7 +82,7 @@ def _merged(variants: Sequence[Variant]) -> tuple[Variant, ...]:
     """Variants without those whose recipe an earlier one has; its name, description and notes do not count."""
     merged: dict[str, Variant] = {}
     for variant in variants:
-        key = digest_config(variant.recipe.model_dump(mode="json", exclude=set(_ABOUT)))
+        key = variant.recipe.choices_digest
         first = merged.setdefault(key, variant)
         if first is not variant:
             notes = dict.fromkeys([*first.notes, *variant.notes])

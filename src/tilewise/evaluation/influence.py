@@ -1,0 +1,52 @@
+"""How much each slide moves each metric: what variances of scores and differences are added up from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tilewise.evaluation.resample import METRICS, of_confusion
+from tilewise.evaluation.sample import Floats, Sample
+
+_STEP = 1e-3  # of a cell's count; the error of the central difference is of its square
+
+
+def influence(sample: Sample) -> dict[str, Floats]:
+    """Derivative of each metric by the weight of each slide: metric -> float64 (N,), nan where it is not defined.
+
+    A metric does not change when all weights are scaled, so that the derivatives add up to 0. Sums of them over groups
+    or folds, squared and added up, are the infinitesimal jackknife's variance (Efron 1982); of the AUROC it is that of
+    DeLong, DeLong and Clarke-Pearson (1988).
+    """
+    counts_CC = sample.confusion_by_group.sum(0).astype(np.float64)
+    truth_K, predicted_K = np.nonzero(counts_CC)
+    moved_KCC = np.zeros((len(truth_K), *counts_CC.shape))
+    moved_KCC[np.arange(len(truth_K)), truth_K, predicted_K] = _STEP
+    more, fewer = of_confusion(counts_CC + moved_KCC), of_confusion(counts_CC - moved_KCC)
+    by_metric = {}
+    for name in METRICS:
+        slope_CC = np.zeros_like(counts_CC)
+        slope_CC[truth_K, predicted_K] = (more.whole[name] - fewer.whole[name]) / (2 * _STEP)
+        by_metric[name] = slope_CC[sample.truth_N, sample.predicted_N]
+    return by_metric | {"auroc_macro": _of_auroc(sample)}
+
+
+def _of_auroc(sample: Sample) -> Floats:
+    by_class = []
+    for index in np.unique(sample.truth_N):
+        own_N, scores_N = sample.truth_N == index, sample.probabilities_NC[:, index]
+        if own_N.all():
+            continue
+        share_N = np.empty(sample.num_slides)
+        share_N[own_N] = _share_below(scores_N[own_N], scores_N[~own_N])
+        share_N[~own_N] = 1.0 - _share_below(scores_N[~own_N], scores_N[own_N])
+        size_N = np.where(own_N, own_N.sum(), (~own_N).sum())
+        by_class.append((share_N - share_N[own_N].mean()) / size_N)
+    return np.mean(by_class, axis=0) if by_class else np.full(sample.num_slides, np.nan)
+
+
+def _share_below(values: Floats, others: Floats) -> Floats:
+    """Share of `others` below each value, equal ones counted half."""
+    ordered = np.sort(others)
+    low, high = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
+    share: Floats = (low + high) / (2 * len(others))
+    return share

@@ -1,0 +1,144 @@
+"""Finished runs in, a comparison of their recipes out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import pandas as pd
+
+from tilewise.errors import UsageError
+from tilewise.evaluation.comparison import Comparison, ComparisonOptions, compare_recipes
+from tilewise.evaluation.sample import Sample
+from tilewise.inference.predictions import Predictions
+from tilewise.metrics import PrimaryMetric
+from tilewise.pipeline.sources import run_names
+from tilewise.recipe import parse_recipe
+from tilewise.run_folder import RunFolder
+from tilewise.store import digest_config
+from tilewise.wording import count
+
+
+@dataclass(frozen=True)
+class _ComparedRun:
+    """One run.
+
+    Attributes:
+        name: as short as tells it from the others.
+        recipe: name of its recipe.
+        digest: of all that its recipe says, and of the decisions of its audit.
+        seed: it was trained with.
+        metric: that its recipe chooses by.
+        level: of its intervals.
+        num_permutations: of the test against guessing.
+        classes: in the order of the probabilities.
+        tests: its out-of-fold predictions of slides with labels.
+    """
+
+    name: str
+    recipe: str
+    digest: str
+    seed: int
+    metric: PrimaryMetric
+    level: float
+    num_permutations: int
+    classes: tuple[str, ...]
+    tests: pd.DataFrame
+
+
+def compare_runs(folders: Sequence[RunFolder], *, margin: float, metric: PrimaryMetric | None = None) -> Comparison:
+    """Compare the recipes of runs by their out-of-fold predictions of the same slides.
+
+    Runs of one recipe with different seeds are repeats of it. Where all are of one recipe, each stands for itself.
+
+    Args:
+        folders: of two or more finished runs.
+        margin: the least difference that matters.
+        metric: that recipes are judged by; None takes that of the first run's recipe.
+
+    Raises:
+        UsageError: there are fewer than two runs, one is not finished or named twice, or they share no slide, or slides
+            have other labels or groups in some of them.
+        ArtifactError: a file of a run is missing or damaged.
+    """
+    if len(folders) < 2:
+        raise UsageError("there is one run, so nothing to compare it with; name two or more")
+    runs = [_read(folder, name) for folder, name in zip(folders, run_names(folders), strict=True)]
+    _check_runs(runs)
+    repeats: dict[str, list[_ComparedRun]] = {}
+    for run in runs:
+        repeats.setdefault(run.digest, []).append(run)
+    notes = []
+    if len(repeats) == 1:
+        notes.append(
+            f"All {len(runs)} runs are of one recipe, {runs[0].recipe}, and are compared one by one: what differs "
+            "between them is chance, of seeds and of folds."
+        )
+        repeats = {run.name: [run] for run in runs}
+    common = reduce(frozenset.intersection, (frozenset(run.tests["slide"]) for run in runs))
+    if not common:
+        raise UsageError("the runs have no test slide in common; train both on the same cohort")
+    left_out = len(frozenset[str]().union(*(run.tests["slide"] for run in runs)) - common)
+    if left_out:
+        notes.append(f"{count(left_out, 'slide')} that not every run has tested had no part in the comparison.")
+    named = zip(_recipe_names(list(repeats.values())), repeats.values(), strict=True)
+    samples = {name: {run.name: _sample(run, common) for run in group} for name, group in named}
+    options = ComparisonOptions(metric or runs[0].metric, runs[0].level, margin, runs[0].num_permutations)
+    return compare_recipes(samples, options, notes=(*notes, *_fold_notes(samples)))
+
+
+def _read(folder: RunFolder, name: str) -> _ComparedRun:
+    identity = folder.require_finished()
+    predictions = Predictions.read(folder.predictions)
+    table = predictions.table
+    tests = table[(table["part"] == "test") & table["label"].notna()]
+    recipe = parse_recipe(identity["recipe"], str(folder.identity))
+    combined = identity.get("ensemble")  # its recipe is that of the first of the runs
+    return _ComparedRun(
+        name=name,
+        recipe=recipe.name if combined is None else str(combined["method"]),
+        digest=digest_config([recipe.choices_digest, combined, identity["decisions"]]),
+        seed=int(identity["seed"]),
+        metric=recipe.evaluation.metric,
+        level=recipe.evaluation.level,
+        num_permutations=recipe.evaluation.num_resamples,
+        classes=predictions.classes,
+        tests=tests,
+    )
+
+
+def _check_runs(runs: Sequence[_ComparedRun]) -> None:
+    for run in runs:
+        if run.classes != runs[0].classes:
+            raise UsageError(
+                f"runs {runs[0].name} and {run.name} tell other classes apart ({', '.join(runs[0].classes)}; "
+                f"{', '.join(run.classes)}); train both on the same cohort"
+            )
+    twice = [key for key, num in Counter((run.digest, run.seed) for run in runs).items() if num > 1]
+    if twice:
+        same = [run.name for run in runs if (run.digest, run.seed) == twice[0]]
+        raise UsageError(
+            f"runs {' and '.join(same)} are of the same recipe and seed, so that they differ in nothing; train one of "
+            "them with another --seed"
+        )
+
+
+def _recipe_names(groups: Sequence[Sequence[_ComparedRun]]) -> list[str]:
+    """The run's name where there is one, else the recipe's, and the first run's where recipes are called alike."""
+    names = Counter(group[0].recipe for group in groups)
+    return [group[0].name if len(group) == 1 or names[group[0].recipe] > 1 else group[0].recipe for group in groups]
+
+
+def _sample(run: _ComparedRun, common: frozenset[str]) -> Sample:
+    return Sample.of(run.tests[run.tests["slide"].isin(common)], run.classes)
+
+
+def _fold_notes(samples: Mapping[str, Mapping[str, Sample]]) -> list[str]:
+    """Recipes that learn from other shares of the slides are not compared as equals."""
+    num_folds = {name: {len(set(one.fold_N.tolist())) for one in runs.values()} for name, runs in samples.items()}
+    if len({number for numbers in num_folds.values() for number in numbers}) == 1:
+        return []
+    listed = ", ".join(f"{name}: {'/'.join(map(str, sorted(numbers)))}" for name, numbers in num_folds.items())
+    return [f"The runs have different numbers of folds ({listed}): more folds leave more slides to learn from."]

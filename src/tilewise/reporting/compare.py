@@ -1,0 +1,117 @@
+"""A comparison of recipes as a page that loads nothing."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from markupsafe import Markup
+
+from tilewise.evaluation.comparison import Comparison, RecipePair
+from tilewise.metrics import METRIC_NAMES
+from tilewise.reporting.svg import drawing, element
+from tilewise.reporting.templates import environment, read
+from tilewise.reporting.text import NOTHING, number, percent, signed
+from tilewise.store import write_text
+from tilewise.version import __version__
+
+_WIDTH, _ROW, _LABEL, _FIGURES, _AXIS = 900.0, 44.0, 300.0, 190.0, 34.0
+
+
+def write_comparison(path: Path, comparison: Comparison) -> None:
+    """Write the page; the same comparison gives the same text."""
+    view = {
+        "comparison": comparison,
+        "answers": [pair.sentence(comparison.metric) for pair in comparison.pairs],
+        "paired": comparison.pairs[0].paired,
+        "metric_name": METRIC_NAMES[comparison.metric],
+        "metric_names": METRIC_NAMES,
+        "recipes": recipe_cells(comparison),
+        "pairs": pair_cells(comparison),
+        "forest": difference_forest(comparison.pairs, comparison.metric),
+        "style": read("report.css") + read("compare.css"),
+        "version": __version__,
+    }
+    write_text(path, environment(signed=signed).get_template("compare.html").render(view))
+
+
+def recipe_cells(comparison: Comparison) -> list[tuple[str, ...]]:
+    """A row for each recipe: name, mean score, scores of its runs, p-value against guessing."""
+    rows: list[tuple[str, ...]] = []
+    for recipe in comparison.recipes:
+        scores = recipe.scores[comparison.metric]
+        defined = [score for score in scores if score is not None]
+        mean = sum(defined) / len(defined) if len(defined) == len(scores) else None
+        runs = ", ".join(f"{name} {number(score, 3)}" for name, score in zip(recipe.runs, scores, strict=True))
+        rows.append((recipe.name, number(mean, 3), runs, number(recipe.guessing_p_value, 3)))
+    return rows
+
+
+def pair_cells(comparison: Comparison) -> list[tuple[str, ...]]:
+    """A row for each pair: names, difference, interval, three p-values, probabilities that A is better, alike, B."""
+    rows = []
+    for pair in comparison.pairs:
+        one = pair.paired.metrics[comparison.metric]
+        value, low, high = one.difference
+        better, worse = one.probability_better(one.margin), one.probability_worse(one.margin)
+        alike = None if better is None or worse is None else max(0.0, 1.0 - better - worse)
+        interval = NOTHING if low is None else f"{signed(low)} to {signed(high)}"
+        p_values = (one.p_value, pair.adjusted[comparison.metric], one.fold_p_value)
+        rows.append(
+            (
+                f"{pair.a} less {pair.b}",
+                signed(value),
+                interval,
+                *(number(p_value, 3) for p_value in p_values),
+                *(percent(probability) for probability in (better, alike, worse)),
+            )
+        )
+    return rows
+
+
+def difference_forest(pairs: tuple[RecipePair, ...], metric: str) -> Markup:
+    """Differences with their intervals on one scale, the margin around zero shaded."""
+    estimates = [pair.paired.metrics[metric].difference for pair in pairs]
+    margin = pairs[0].paired.margin
+    ends = [abs(end) for one in estimates for end in (one.low, one.high) if end is not None]
+    reach = max([2.0 * margin, *ends]) * 1.05
+    height = _ROW * len(pairs) + _AXIS
+
+    def across(value: float) -> float:
+        return _LABEL + (value + reach) / (2.0 * reach) * (_WIDTH - _LABEL - _FIGURES)
+
+    bottom = height - _AXIS
+    parts = [
+        element(
+            "rect", x=across(-margin), y=0.0, width=across(margin) - across(-margin), height=bottom, class_="margin"
+        ),
+        element("line", x1=across(0.0), x2=across(0.0), y1=0.0, y2=bottom, class_="zero"),
+    ]
+    step = _tick_step(reach)
+    for index in range(-int(reach / step), int(reach / step) + 1):
+        text = signed(index * step, 2) if index else "0"
+        parts.append(
+            element("text", text, x=across(index * step), y=bottom + 22.0, class_="tick", text_anchor="middle")
+        )
+    for index, (pair, one) in enumerate(zip(pairs, estimates, strict=True)):
+        y = _ROW * (index + 0.5)
+        parts.append(element("text", _short(pair.a), x=0.0, y=y - 3.0, class_="name"))
+        parts.append(element("text", f"less {_short(pair.b)}", x=0.0, y=y + 14.0, class_="other"))
+        if one.value is None or one.low is None or one.high is None:
+            continue
+        class_ = "clear" if pair.is_clear(metric) else "open"
+        parts.append(element("line", x1=across(one.low), x2=across(one.high), y1=y, y2=y, class_=f"bar {class_}"))
+        parts.append(element("circle", cx=across(one.value), cy=y, r=5.5, class_=f"point {class_}"))
+        figures = f"{signed(one.value)}  ({signed(one.low, 2)} to {signed(one.high, 2)})"
+        parts.append(element("text", figures, x=_WIDTH, y=y + 5.0, class_="figures", text_anchor="end"))
+    return drawing(_WIDTH, height, parts, label=f"Differences of {METRIC_NAMES[metric]}", class_="chart differences")
+
+
+def _tick_step(reach: float) -> float:
+    """A round step that gives two to five ticks on each side."""
+    power = 10.0 ** math.floor(math.log10(reach))
+    return next(power * part for part in (0.5, 0.2, 0.1) if reach / (power * part) >= 2.0)
+
+
+def _short(name: str, most: int = 38) -> str:
+    return name if len(name) <= most else f"…{name[-most + 1 :]}"

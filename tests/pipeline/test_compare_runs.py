@@ -1,0 +1,165 @@
+"""Finished runs of known predictions, compared by recipe: through the library, the command line and the page."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tilewise as tw
+from tilewise.cli.main import run as command
+from tilewise.errors import ArgumentError, UsageError
+from tilewise.inference.predictions import Predictions
+from tilewise.recipe import load_recipe
+from tilewise.run_folder import RunFolder
+from tilewise.store import MANIFEST_NAME, write_json
+
+CLASSES = ("benign", "invasive")
+NUM_SLIDES, NUM_FOLDS = 120, 5
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """A function that makes a finished run with the files that a comparison reads."""
+
+    def make(name: str, *, skill: float, seed: int = 0, recipe: str = "texture", num_folds=NUM_FOLDS, lost=()) -> Path:
+        rng = np.random.default_rng([seed, round(10 * skill)])
+        folder = RunFolder(tmp_path / name)
+        folder.root.mkdir(parents=True)
+        truth = np.arange(NUM_SLIDES) % 2
+        logits = rng.normal(size=(NUM_SLIDES, 2)) + skill * np.eye(2)[truth]
+        slides = [f"img_{index:03d}.png" for index in range(NUM_SLIDES)]
+        table = {"slide": slides, "label": np.asarray(CLASSES, object)[truth], "group": None}
+        table |= {
+            "fold": (np.arange(NUM_SLIDES) // 2 + seed * (np.arange(NUM_SLIDES) // 7)) % num_folds,
+            "part": "test",
+        }
+        import pandas as pd
+
+        frame = pd.DataFrame(table)
+        chosen = ~frame["slide"].isin(lost)
+        probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        predictions = Predictions.of(frame[chosen], probabilities[chosen], np.ones(int(chosen.sum())), CLASSES)
+        predictions.write(folder.predictions, inputs="drawn")
+        identity = {"cohort": {"root": "cohort", "layout": "flat"}, "seed": seed, "decisions": None, "notes": []}
+        dumped = load_recipe(recipe, [f"head.dropout={skill / 10:.3f}"]).with_(name=name.partition("-")[0])
+        identity["recipe"] = dumped.model_dump(mode="json")
+        write_json(folder.identity, identity, schema="tilewise.run", version=1)
+        (folder.root / MANIFEST_NAME).write_text("{}")
+        return folder.root
+
+    return make
+
+
+def test_equal_recipes_cannot_be_told_apart_and_the_sentence_says_what_would_be_needed(make_run):
+    comparison = tw.compare([make_run("one", skill=1.0), make_run("two", skill=1.1)])
+    sentence = comparison.sentences()[0]
+    assert sentence.startswith("one and two cannot be told apart with 120 slides (")
+    needed = int(re.search(r"about (\d+) would be needed to tell a difference of 0.03", sentence)[1])
+    pair = comparison.pairs[0].paired
+    assert pair.metrics["macro_f1"].slides_needed(0.03) <= needed <= 1.1 * pair.metrics["macro_f1"].slides_needed(0.03)
+    assert pair.same_folds
+
+
+def test_a_better_recipe_is_named_first_with_its_difference(make_run):
+    comparison = tw.compare([make_run("weak", skill=0.2), make_run("strong", skill=4.0)])
+    assert comparison.sentences()[0].startswith("strong is better than weak (+0.")
+    assert comparison.pairs[0].is_clear("macro_f1")
+    assert comparison.pairs[0].paired.metrics["macro_f1"].value < 0
+    weak, strong = comparison.recipes
+    assert weak.guessing_p_value > strong.guessing_p_value
+    assert strong.guessing_p_value < 0.01
+
+
+def test_a_recipe_that_knows_nothing_is_said_to(make_run):
+    comparison = tw.compare([make_run("nothing", skill=0.0), make_run("strong", skill=4.0)])
+    assert any(sentence.startswith("nothing is not told from guessing") for sentence in comparison.sentences())
+
+
+def test_seeds_of_one_recipe_are_its_repeats(make_run):
+    skills = (("a", 1.0), ("b", 1.2))
+    runs = [make_run(f"{name}-{seed}", skill=skill, seed=seed) for name, skill in skills for seed in range(3)]
+    comparison = tw.compare(runs)
+    assert [(recipe.name, recipe.runs) for recipe in comparison.recipes] == [
+        ("a", ("a-0", "a-1", "a-2")),
+        ("b", ("b-0", "b-1", "b-2")),
+    ]
+    paired = comparison.pairs[0].paired
+    assert (paired.num_runs, paired.same_folds) == ((3, 3), True)
+    assert paired.metrics["macro_f1"].detectable < tw.compare(runs[::3]).pairs[0].paired.metrics["macro_f1"].detectable
+
+
+def test_runs_of_one_recipe_alone_are_compared_one_by_one(make_run):
+    comparison = tw.compare([make_run("a-0", skill=1.0), make_run("a-1", skill=1.0, seed=1)])
+    assert [recipe.name for recipe in comparison.recipes] == ["a-0", "a-1"]
+    notes = " ".join(comparison.notes)
+    assert "All 2 runs are of one recipe, a" in notes
+    assert "not trained on the same folds" in notes
+
+
+def test_three_recipes_are_three_pairs_adjusted_for_their_number(make_run):
+    comparison = tw.compare([make_run(name, skill=skill) for name, skill in (("a", 0.5), ("b", 0.6), ("c", 2.0))])
+    assert [(pair.a, pair.b) for pair in comparison.pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
+    for pair in comparison.pairs:
+        assert pair.adjusted["macro_f1"] >= pair.paired.metrics["macro_f1"].p_value
+    smallest = min(comparison.pairs, key=lambda pair: pair.paired.metrics["macro_f1"].p_value)
+    assert smallest.adjusted["macro_f1"] == pytest.approx(3 * smallest.paired.metrics["macro_f1"].p_value)
+
+
+def test_slides_and_folds_that_differ_are_said(make_run):
+    comparison = tw.compare([make_run("a", skill=1.0, lost=["img_003.png"]), make_run("b", skill=1.5, num_folds=4)])
+    assert comparison.pairs[0].paired.num_slides == 119
+    notes = " ".join(comparison.notes)
+    assert "1 slide that not every run has tested" in notes
+    assert "different numbers of folds (a: 5, b: 4)" in notes
+
+
+def test_one_fold_each_says_that_another_seed_is_not_counted(make_run):
+    comparison = tw.compare([make_run("a", skill=1.0, num_folds=1), make_run("b", skill=1.5, num_folds=1)])
+    assert any("is not in the interval" in note for note in comparison.notes)
+
+
+def test_what_cannot_be_compared_is_refused(make_run, tmp_path):
+    one, other = make_run("one", skill=1.0), make_run("two", skill=1.1)
+    with pytest.raises(UsageError, match="name two or more"):
+        tw.compare([one])
+    with pytest.raises(UsageError, match="named twice"):
+        tw.compare([one, one])
+    with pytest.raises(UsageError, match="same recipe and seed"):
+        tw.compare([one, make_run("again", skill=1.0), other])
+    with pytest.raises(UsageError, match="holds no run"):
+        tw.compare([one, tmp_path])
+    lost = [f"img_{index:03d}.png" for index in range(NUM_SLIDES)]
+    with pytest.raises(UsageError, match="no test slide in common"):
+        tw.compare([make_run("a", skill=0.5, lost=lost[:60]), make_run("b", skill=0.6, lost=lost[60:])])
+    for bad in ({"margin": 0}, {"margin": "0.1"}, {"metric": "f1"}):
+        with pytest.raises(ArgumentError, match=next(iter(bad))):
+            tw.compare([one, other], **bad)
+    with pytest.raises(ArgumentError, match="several runs"):
+        tw.compare(one)
+
+
+def test_the_command_line_and_the_page(make_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, skill in (("one", 1.0), ("two", 1.1)):
+        make_run(name, skill=skill)
+    assert command(["compare", "one", "two", "--out", "compare.html"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("one and two cannot be told apart with 120 slides")
+    assert any(line.startswith("one less two") for line in lines)
+    page = (tmp_path / "compare.html").read_text()
+    assert 'class="maker">tilewise compare<' in page
+    assert "cannot be told apart with 120 slides" in page
+    assert '<svg class="chart differences"' in page
+    assert command(["compare", "one", "two", "--json", "--margin", "0.1", "--metric", "auroc_macro"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data["metric"], data["pairs"][0]["margin"]) == ("auroc_macro", 0.1)
+    row = data["pairs"][0]["metrics"]["auroc_macro"]
+    assert row["difference"]["low"] < row["difference"]["value"] < row["difference"]["high"]
+    assert row["p_value_holm"] == row["p_value"]
+    (tmp_path / "notes.html").write_text("mine")
+    assert command(["compare", "one", "two", "--out", "notes.html"]) == 2
+    assert (tmp_path / "notes.html").read_text() == "mine"
