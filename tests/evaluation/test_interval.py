@@ -87,8 +87,9 @@ def test_undefined_score_has_no_interval() -> None:
     assert difference_interval(math.nan, np.zeros(3), num_units=9, level=0.95) == nothing
 
 
-def test_one_unit_tells_nothing() -> None:
-    interval = score_interval(0.7, np.full(100, 0.7), num_units=1, level=0.95, limit=0.025)
+@pytest.mark.parametrize("value", [0.0, 0.7, 1.0])
+def test_one_unit_tells_nothing(value: float) -> None:
+    interval = score_interval(value, np.full(100, value), num_units=1, level=0.95, limit=exact_limit(1, 0.95))
     assert (interval.low, interval.high) == (0.0, 1.0)
 
 

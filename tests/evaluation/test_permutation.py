@@ -59,6 +59,24 @@ def test_relabelling_keeps_groups(make_table: MakeTable) -> None:
     np.testing.assert_array_equal(_within(sample, rng), sample.truth_N)  # one label per group: nothing can move
 
 
+def test_groups_exchange_labels_with_groups_of_their_size() -> None:
+    from tilewise.evaluation.permutation import _between
+
+    sizes = np.array([1] * 6 + [2] * 5 + [3, 4])  # two sizes of one group each exchange with the size before
+    group = np.repeat(np.arange(13), sizes)[::-1].copy()  # slides need not stand in the order of groups
+    truth = np.arange(group.size)
+    names, classes = tuple(f"{slide:02d}" for slide in truth), tuple(map(str, truth))
+    sample = Sample(names, classes, truth, truth, np.eye(truth.size), np.zeros(truth.size, int), group)
+    moves = np.stack([_between(sample, np.random.default_rng(seed)) for seed in range(200)])
+    givers = {index: set(group[np.unique(moves[:, group == index])]) for index in range(13)}
+    single, several = set(range(6)), set(range(6, 13))
+    assert givers == {index: single if index in single else several for index in range(13)}
+    # Labels of a group stay together: each group has those of one other, in their order.
+    assert all(len(set(group[row[group == index]])) == 1 for row in moves for index in range(13))
+    of_four = moves[:, group == 12]
+    assert {tuple(row - row.min()) for row in of_four} == {(0, 1, 0, 1), (0, 1, 2, 0), (0, 1, 2, 3)}
+
+
 def test_rank_auroc_agrees_with_the_metric(make_table: MakeTable) -> None:
     from tilewise import metrics
     from tilewise.evaluation.permutation import _class_auroc

@@ -153,8 +153,10 @@ def test_baselines_of_a_pooled_table(make_table: MakeTable) -> None:
 
 def test_missing_groups_are_groups_of_one(make_table: MakeTable) -> None:
     table = make_table(12)
-    table["group"] = [None, float("nan"), "slide_0003.png", *["x"] * 9]
+    table["group"] = [None, float("nan"), pd.NA, *["x"] * 9]
     assert Sample.of(table, CLASSES).num_groups == 4
+    table["group"] = ["slide_0001.png", None, *["x"] * 10]  # a group of another slide's name
+    assert Sample.of(table, CLASSES).num_groups == 3
 
 
 @pytest.mark.parametrize(

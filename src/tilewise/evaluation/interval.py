@@ -107,6 +107,8 @@ def student_quantile(level: float, num_units: int) -> float:
 
 
 def _bounds(value: float, resampled_R: Floats, num_units: int, level: float, limit: float) -> tuple[float, float]:
+    if num_units < 2:
+        return 0.0, 1.0
     if value >= 1.0:
         return limit, 1.0
     if value <= 0.0:

@@ -10,6 +10,7 @@ from tilewise.evaluation.resample import METRICS, of_confusion
 from tilewise.evaluation.sample import Floats, Integers, Sample
 
 Scheme = Literal["between", "within"]
+_LEAST_OF_A_SIZE = 5
 
 
 def permutation_p_value(
@@ -20,9 +21,10 @@ def permutation_p_value(
     The predictions stay, the labels move (Ojala and Garriga 2010, with the observed labels counted in, so that the
     value is never 0). What may be exchanged is the hypothesis that is tested:
 
-    - `between`: labels say nothing of the slides. The labels of each group are kept together in their order; the
-      groups' runs of labels are strung together in random order and laid over the slides. Where groups are of one
-      slide or of one size this is exact; where sizes differ, runs are cut at the borders of groups.
+    - `between`: labels say nothing of the slides. The labels of a group stay together, and groups of one size exchange
+      theirs (permutation of exchangeable blocks, Winkler et al. 2015). Sizes that fewer than five groups have are
+      taken together with the next; a group that gets the labels of a longer one takes the first of them, and of a
+      shorter one repeats them. Where all groups of such sizes hold one class each this is exact as well.
     - `within`: labels say nothing of the slides beyond their group. Labels move only inside their group, so a
       classifier that only recognises the group (the patient, the scanner) is given no credit.
 
@@ -48,11 +50,33 @@ def permutation_p_value(
 
 
 def _between(sample: Sample, rng: np.random.Generator) -> Integers:
-    place_of_group = rng.permutation(sample.num_groups)
-    in_new_order = np.argsort(place_of_group[sample.group_N], kind="stable")
-    moved_N = np.empty_like(sample.truth_N)
-    moved_N[np.argsort(sample.group_N, kind="stable")] = sample.truth_N[in_new_order]
+    size_G = np.bincount(sample.group_N, minlength=sample.num_groups)
+    stratum_G = _strata(size_G)
+    giver_G = np.empty(sample.num_groups, np.int64)
+    in_strata = np.argsort(stratum_G, kind="stable")
+    giver_G[in_strata] = np.lexsort((rng.random(sample.num_groups), stratum_G))
+    slides = np.argsort(sample.group_N, kind="stable")
+    start_G = np.cumsum(size_G) - size_G
+    place_N = np.empty_like(slides)
+    place_N[slides] = np.arange(sample.num_slides) - start_G[sample.group_N[slides]]
+    giver_N = giver_G[sample.group_N]
+    moved_N: Integers = sample.truth_N[slides[start_G[giver_N] + place_N % size_G[giver_N]]]
     return moved_N
+
+
+def _strata(size_G: Integers) -> Integers:
+    """Groups that exchange labels: of one size where enough have it, else of neighbouring sizes."""
+    sizes, counts = np.unique(size_G, return_counts=True)
+    ends, num = [], 0
+    for size, one in zip(sizes, counts, strict=True):
+        num += int(one)
+        if num >= _LEAST_OF_A_SIZE:
+            ends.append(int(size))
+            num = 0
+    if num and ends:
+        ends.pop()  # too few are left over: they join the last
+    strata: Integers = np.searchsorted(np.array(ends, np.int64), size_G)
+    return strata
 
 
 def _within(sample: Sample, rng: np.random.Generator) -> Integers:
@@ -75,11 +99,11 @@ def _class_auroc(sample: Sample, truth_RN: Integers) -> Floats:
     """AUROC per class of many truths for the same probabilities, from their ranks (Mann and Whitney 1947)."""
     auroc_RC = np.full((len(truth_RN), sample.num_classes), np.nan)
     for index in range(sample.num_classes):
-        num_own = int(np.count_nonzero(sample.truth_N == index))  # moving labels does not change how many there are
-        num_pairs = num_own * (sample.num_slides - num_own)
-        if num_pairs:
-            rank_sum_R = (truth_RN == index) @ _ranks(sample.probabilities_NC[:, index])
-            auroc_RC[:, index] = (rank_sum_R - num_own * (num_own + 1) / 2) / num_pairs
+        is_own_RN = truth_RN == index
+        num_own_R = is_own_RN.sum(1)
+        num_pairs_R = num_own_R * (sample.num_slides - num_own_R)
+        wins_R = is_own_RN @ _ranks(sample.probabilities_NC[:, index]) - num_own_R * (num_own_R + 1) / 2
+        np.divide(wins_R, num_pairs_R, out=auroc_RC[:, index], where=num_pairs_R > 0)
     return auroc_RC
 
 

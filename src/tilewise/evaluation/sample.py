@@ -60,8 +60,8 @@ class Sample:
             epoch_loss = names[int(np.argmin(np.isfinite(probabilities_NC).all(1)))]
             raise ArtifactError(f"slide {epoch_loss} has a probability that is no number; train and predict again")
         keys = [
-            ("slide", name) if group is None or group != group else ("group", str(group))  # noqa: PLR0124 - nan
-            for name, group in zip(names, rows["group"], strict=True)
+            ("slide", name) if is_missing else ("group", str(group))
+            for name, group, is_missing in zip(names, rows["group"], rows["group"].isna(), strict=True)
         ]
         index_of = {key: index for index, key in enumerate(dict.fromkeys(keys))}
         return cls(
