@@ -50,6 +50,10 @@ def test_nothing_is_said_without_need(facts: RunFacts) -> None:
         ({"encoder": {"weights": "random, seed 0"}}, "The encoder has random weights"),
         ({"audit": {"has_groups": False}}, "No patient or group column: every slide counts as its own patient."),
         ({"audit": {"dropped": ["s2"]}}, "The audit dropped 1 slide; audit/report.html shows which and why."),
+        (
+            {"audit": {"relabelled": {"s0": "B"}}},
+            "1 slide carries a label of decisions.csv, and the score is on those.",
+        ),
         ({"audit": {"inverted_masks": "5 of 9 masks"}}, "5 of 9 masks"),
         ({"slides": _slides([True, True]).assign(split=["test", None])}, "The table's `split` column was not used"),
         ({"stain": "1 of 9 slides keeps its own colours."}, "1 of 9 slides keeps its own colours."),

@@ -48,6 +48,11 @@ class RunFolder:
         return self.root / "audit"
 
     @property
+    def slides(self) -> Path:
+        """The audit's table of the slides that were kept; a combination of runs has none."""
+        return self.audit / "slides.parquet"
+
+    @property
     def segment(self) -> Path:
         """Masks that were made, and the networks that made them; only there where masks are made."""
         return self.root / "segment"
@@ -100,6 +105,11 @@ class RunFolder:
     def shortcuts(self) -> Path:
         """How well the label is told by everything but tissue."""
         return self.root / "shortcuts.json"
+
+    @property
+    def doubtful_labels(self) -> Path:
+        """Labels that predictions speak against; only there where cleanlab is installed."""
+        return self.root / "doubtful_labels.csv"
 
     @property
     def report(self) -> Path:

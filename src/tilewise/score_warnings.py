@@ -80,7 +80,7 @@ class RunFacts:
             ArtifactError: a file of the run is missing or damaged.
         """
         identity = folder.read_identity()
-        slides, audit = read_slides(folder.audit / "slides.parquet")
+        slides, audit = read_slides(folder.slides)
         return cls(
             root=Path(str(identity["cohort"]["root"])),
             recipe=identity["recipe"],
@@ -138,6 +138,7 @@ def run_warnings(facts: RunFacts) -> tuple[str, ...]:
         *(facts.shortcuts.warnings() if facts.shortcuts else ()),
         *_typing_errors(Counter(facts.slides["label"].dropna().astype(str))),
         *_dropped(facts.audit.get("dropped", ()), facts.recipe),
+        *_relabelled(facts.audit.get("relabelled", {})),
         *_without_mask(facts.slides, facts.tiles),
         *_without_outside(facts),
         *_small_masks(facts),
@@ -204,6 +205,16 @@ def _dropped(names: Sequence[str], recipe: Mapping[str, Any]) -> Iterator[str]:
         f"The audit dropped {count(len(names), 'slide')}; audit/report.html shows which and why."
         f"{by_label if conflicts == 'drop' else ''}"
     )
+
+
+def _relabelled(labels: Mapping[str, str]) -> Iterator[str]:
+    if labels:
+        verb = "carries a label" if len(labels) == 1 else "carry labels"
+        yield (
+            f"{count(len(labels), 'slide')} {verb} of decisions.csv, and the score is on those. Relabelling slides "
+            "that a model gets confidently wrong raises it, even if every new label is wrong: give the score on the "
+            "table's own labels beside it."
+        )
 
 
 def _without_mask(slides: pd.DataFrame, tiles: TileSet) -> Iterator[str]:

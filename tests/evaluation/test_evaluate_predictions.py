@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,20 @@ def test_training_labels_come_from_the_folds(make_table: MakeTable, tmp_path: Pa
 def _expected_sizes(folds: Folds) -> dict[int, int]:
     union = {slide for fold in folds.folds for slide in fold.train}
     return {number: len(fold.train) for number, fold in enumerate(folds.folds)} | {-1: len(union)}
+
+
+def test_where_labels_were_changed_the_table_s_own_are_scored_too(make_table):
+    table = make_table(60)
+    items = tuple(FoldItem(row.slide, row.label, row.group) for row in table.itertuples())
+    folds = make_folds(items, FoldsConfig(num_folds=3), seed=0)
+    wrong = table[table["label"] != table["predicted"]].head(8)
+    improved = table.copy()
+    improved.loc[wrong.index, "label"] = wrong["predicted"]  # as a model advises
+    options = {"classes": CLASSES, "seed": 0}
+    config = EvaluationConfig(num_resamples=200)
+    before = evaluate_predictions(table, folds, config, **options)
+    relabelled = dict(zip(wrong["slide"], wrong["label"], strict=True))
+    after = evaluate_predictions(improved, folds, config, relabelled=relabelled, **options)
+    assert before.original_labels is None
+    assert after.macro_f1.value > before.macro_f1.value + 0.05
+    assert after.original_labels == replace(before.out_of_fold, notes=after.original_labels.notes)

@@ -10,6 +10,7 @@ import pytest
 from tests.drawn import SETTINGS, draw_cohort, recipe
 from tests.pipeline.conftest import train
 from tilewise import api
+from tilewise.auditing.table import read_slides
 from tilewise.cli.main import run as command
 from tilewise.cohort import Cohort
 from tilewise.errors import UsageError
@@ -128,7 +129,7 @@ ARTIFACTS = [
     "tiles.parquet", "folds.json",
     "folds/0/model.safetensors", "folds/0/model.json", "folds/1/history.csv", "model/classifier.json",
     "model/member-1/model.safetensors", "model/member-0/model.json", "predictions.parquet", "evaluation.json",
-    "environment.json", "report.html", "recipe.yaml", "manifest.json",
+    "environment.json", "report.html", "recipe.yaml", "manifest.json", "doubtful_labels.csv", "shortcuts.json",
 ]  # fmt: skip
 
 
@@ -292,3 +293,21 @@ def test_a_slide_that_failed_late_is_tried_again_in_a_finished_run(home, tmp_pat
     assert again.evaluation.out_of_fold.num_slides == 18
     assert not (tmp_path / "run/failures.csv").exists()
     assert api.verify(tmp_path / "run") == []
+
+
+def test_a_run_on_changed_labels_is_scored_on_the_table_s_own_as_well(home, tmp_path):
+    slide = read_slides(home / "run/audit/slides.parquet")[0]["slide"][0]
+    before = next(item.label for item in Cohort.discover(home / "cohort").slides if item.slide_id == slide)
+    other = next(label for label in ("A", "B") if label != before)
+    rows = (home / "run/audit/decisions.csv").read_text().splitlines()
+    head = rows[0].split(",")
+    row = {"slide": slide, "decision": "relabel", "value": other, "author": "me"}
+    (tmp_path / "decisions.csv").write_text("\n".join([*rows, ",".join(row.get(name, "") for name in head)]) + "\n")
+    run = train(home / "cohort", tmp_path / "run", "folds.num_folds=3", decisions=tmp_path / "decisions.csv")
+    assert run.evaluation.original_labels.num_slides == run.evaluation.out_of_fold.num_slides
+    assert run.evaluation.original_labels.confusion != run.evaluation.out_of_fold.confusion
+    assert api.evaluate(tmp_path / "run") == run.evaluation
+    assert any("1 slide carries a label of decisions.csv" in warning for warning in run.warnings)
+    page = (tmp_path / "run/report.html").read_text()
+    assert "On the table&#39;s own labels" in page
+    assert 'id="doubts"' in page

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.reporting.conftest import CLASSES
+from tilewise.evaluation.doubtful_labels import DoubtfulLabel
 from tilewise.evaluation.resample import METRICS
 from tilewise.reporting.data import AuditSummary, CohortSummary, ReportInput, TileSummary
 from tilewise.reporting.render import render_report
@@ -318,3 +319,17 @@ def test_figures_of_the_confusion_are_read_on_every_shade(report_input: ReportIn
             tuple(share * a + (1 - share) * b for a, b in zip(colour("accent"), colour("faint"), strict=True))
         )
         assert (max(ink, shade) + 0.05) / (min(ink, shade) + 0.05) >= 4.5
+
+
+def test_labels_in_doubt_are_listed_with_what_relabelling_does(report_input):
+    rows = tuple(DoubtfulLabel(f"s{number}.png", "A", "B", 0.1, 0.8, 2) for number in range(25))
+    page = render_report(replace(report_input, doubtful_labels=rows))
+    assert 'href="#doubts"' in page
+    assert "The first 20;" in page
+    assert "s19.png" in page
+    assert "s20.png" not in page
+    assert "raises the score, even if every new label is wrong" in page
+    assert "None: no out-of-fold prediction" in render_report(replace(report_input, doubtful_labels=()))
+    without = render_report(report_input)
+    assert 'id="doubts"' not in without
+    assert "tilewise[doubts]" in without

@@ -119,6 +119,14 @@ class AuditedCohort:
     origin: AuditOrigin | None = field(default=None, compare=False)
     facts: Mapping[str, SlideFacts] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def relabelled(self) -> dict[str, str]:
+        """Slide -> the label that the table has, of kept slides whose label was changed by decision."""
+        cohort = () if self.origin is None else self.origin.cohort.slides
+        before = {slide.slide_id: slide.label for slide in cohort if slide.label is not None}
+        now = {item.slide_id: item.slide.label for item in self.slides}
+        return {name: label for name, label in before.items() if name in now and now[name] != label}
+
     def __repr__(self) -> str:
         num_all = len(self.slides) + len(self.dropped)
         findings = count(len(self.findings), "finding")

@@ -62,13 +62,25 @@ def write_slides(path: Path, audited: AuditedCohort) -> None:
         "inverted_masks": audited.inverted_masks(),
         "has_groups": audited.has_groups,
         "dropped": list(audited.dropped),
+        "relabelled": audited.relabelled,
         "notes": {slide: list(notes) for slide, notes in audited.notes.items() if notes},
     }
     write_table(path, pd.DataFrame(rows), schema=_SLIDES, version=_VERSION, metadata=head)
 
 
+def read_relabelled(path: Path) -> dict[str, str]:
+    """Slide -> its label in the cohort's table, of those whose label was changed by decision; none of earlier runs.
+
+    Raises:
+        ArtifactError: the table is damaged.
+    """
+    return dict(read_slides(path)[1].get("relabelled", {})) if path.is_file() else {}
+
+
 def read_slides(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read what `write_slides` wrote, and its metadata (leakage, inverted_masks, has_groups, dropped, notes of slides).
+    """Read what `write_slides` wrote, and its metadata.
+
+    That is: leakage, inverted_masks, has_groups, dropped, relabelled, and notes of slides.
 
     Raises:
         ArtifactError: it is missing or damaged.

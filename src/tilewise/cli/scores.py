@@ -44,6 +44,8 @@ def score_lines(evaluation: Evaluation, *, details: bool = False) -> Iterator[st
             # What is said of a metric that is not shown would only crowd out the rest.
             if details or not note.startswith("AUROC"):
                 yield f"  note: {note}"
+    if evaluation.original_labels is not None:
+        yield f"on the table's own labels: {primary} {_interval(evaluation.original_labels.estimate(primary))}"
     mean = evaluation.fold_mean[primary]
     if mean.num_folds > 1:
         yield f"mean of {count(mean.num_folds, 'fold')}: {primary} {_number(mean.mean)} sd {_number(mean.std)}"

@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OUTSIDE = -1  # the fold number of predictions made outside the folds
-_OUT_OF_FOLD, _HOLDOUT, _FOLD, _CALIBRATION = range(
-    4
-)  # first number of a seed: no two sets of slides use the same random numbers
+# First number of a seed: no two sets of slides use the same random numbers.
+_OUT_OF_FOLD, _HOLDOUT, _FOLD, _CALIBRATION = range(4)
 
 
 def evaluate_predictions(
@@ -40,10 +39,21 @@ def evaluate_predictions(
     *,
     classes: Sequence[str],
     seed: int,
+    relabelled: Mapping[str, str] | None = None,
     out: Path | None = None,
 ) -> Evaluation:
-    """Score the predictions of a run and, with `out`, write the evaluation there; otherwise as `evaluate`."""
-    evaluation = evaluate(table, classes, config, seed=seed, training_counts=count_training(folds))
+    """Score the predictions of a run and, with `out`, write the evaluation there; otherwise as `evaluate`.
+
+    `relabelled` holds the labels that the cohort's table has for slides that a decision gave another: where there are
+    any, the out-of-fold predictions are scored on those labels as well.
+    """
+    counts = count_training(folds)
+    evaluation = evaluate(table, classes, config, seed=seed, training_counts=counts)
+    if relabelled:
+        before = table.assign(label=table["slide"].map(relabelled).fillna(table["label"]))
+        before = before[(before["part"] == "test") & before["label"].isin(classes)]
+        scores = score(Sample.of(before, classes), config, seed=(seed, _OUT_OF_FOLD), training_counts=counts)
+        evaluation = replace(evaluation, original_labels=scores)
     if out is not None:
         evaluation.write(out)
     return evaluation

@@ -40,6 +40,8 @@ class Evaluation:
         calibration: how far probabilities can be taken at their word, `out_of_fold` and on the `holdout`.
         sets: coverage and size of prediction sets, likewise.
         abstention: scores out of fold where the least confident slides get no answer, from none to most of them.
+        original_labels: out of fold on the labels that the cohort's table has, where decisions changed labels; slides
+            of classes that were done away with are left out. None where no label was changed.
     """
 
     classes: tuple[str, ...]
@@ -52,6 +54,7 @@ class Evaluation:
     calibration: Mapping[str, CalibrationScores] = field(default_factory=dict)
     sets: Mapping[str, SetScores] = field(default_factory=dict)
     abstention: tuple[AbstentionPoint, ...] = ()
+    original_labels: Scores | None = None
 
     def __repr__(self) -> str:
         scores = self.out_of_fold

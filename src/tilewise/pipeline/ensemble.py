@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from tilewise.auditing.table import read_relabelled
 from tilewise.ensemble.combine import Combined, combine
 from tilewise.ensemble.examples import ClassWeighting
 from tilewise.ensemble.methods import Method, describe_method
@@ -21,6 +22,7 @@ from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.sample import Sample
 from tilewise.inference.combiner import WeightedMean, import_lightgbm
 from tilewise.inference.load_classifier import write_ensemble
+from tilewise.pipeline.doubtful_labels import save_doubtful_labels
 from tilewise.pipeline.environment import describe_environment
 from tilewise.pipeline.finished_run import Run
 from tilewise.pipeline.sources import Source, digests_of, sources_of
@@ -79,13 +81,16 @@ def _make(folder: RunFolder, sources: Sequence[Source], options: EnsembleOptions
     calibration = combined.predictions.fit_calibration()
     write_ensemble(folder.model, models, combined.combiner, options.method, calibration)
     inputs = digest_config([digest_file(folder.folds), combined.combiner.to_json(), options.method])
-    combined.predictions.calibrated().write(folder.predictions, inputs=inputs)
+    predictions = combined.predictions.calibrated()
+    predictions.write(folder.predictions, inputs=inputs)
+    save_doubtful_labels(folder, predictions)
     evaluation = evaluate_predictions(
-        combined.predictions.table,
+        predictions.table,
         folds,
         first.recipe.evaluation,
         classes=folds.classes,
         seed=options.seed,
+        relabelled=folder.read_identity()["relabelled"],
         out=folder.evaluation,
     )
     record = _record(sources, combined, options, weighting)
@@ -122,6 +127,7 @@ def _identity(sources: Sequence[Source], options: EnsembleOptions) -> dict[str, 
         "seed": options.seed,
         "decisions": first.identity["decisions"],
         "notes": first.identity["notes"],
+        "relabelled": read_relabelled(first.folder.slides),
         "created": datetime.now(UTC).date().isoformat(),
         "ensemble": {"method": options.method, "runs": digests_of(sources)},
     }

@@ -69,7 +69,7 @@ class Run:
     @cached_property
     def slide_notes(self) -> tuple[NoteKind, ...]:
         """What was taken for what in the slides' files, by kind; empty for a combination of runs."""
-        table = self.folder.audit / "slides.parquet"
+        table = self.folder.slides
         return note_kinds(read_slides(table)[1].get("notes", {})) if table.is_file() else ()
 
     @cached_property

@@ -25,6 +25,7 @@ from tilewise.ladder.choice import CHOICE_NAME, LadderChoice
 from tilewise.ladder.climb import climb
 from tilewise.ladder.plan import LadderPlan, plan_ladder
 from tilewise.pipeline.build_classifier import build_classifier
+from tilewise.pipeline.doubtful_labels import save_doubtful_labels
 from tilewise.pipeline.environment import describe_environment
 from tilewise.pipeline.finished_run import Run
 from tilewise.pipeline.fold_inputs import FoldInputs
@@ -104,8 +105,15 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
         predictions = Predictions.join([parts, *predict_holdout(classifier, folds, inputs)]).calibrated()
         predictions.write(folder.predictions, inputs=predictions_digest(folder, models, classifier))
         evaluation = evaluate_predictions(
-            predictions.table, folds, recipe.evaluation, classes=folds.classes, seed=seed, out=folder.evaluation
+            predictions.table,
+            folds,
+            recipe.evaluation,
+            classes=folds.classes,
+            seed=seed,
+            relabelled=audited.relabelled,
+            out=folder.evaluation,
         )
+        save_doubtful_labels(folder, predictions)
         vectors = inputs.mean_vectors if isinstance(inputs, FeatureInputs) else None
         slide_ids = [item.slide_id for item in folds.items]
         find_shortcuts(masked, slide_ids, recipe.evaluation, vectors=vectors, seed=seed).write(folder.shortcuts)

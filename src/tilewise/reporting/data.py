@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tilewise.auditing.notes import NoteKind
 from tilewise.ensemble.record import EnsembleRecord
+from tilewise.evaluation.doubtful_labels import DoubtfulLabel
 from tilewise.ladder.choice import LadderChoice
 from tilewise.shortcuts.find_shortcuts import Shortcuts
 from tilewise.training.history import FitRow
@@ -234,6 +235,7 @@ class ReportInput:
         seed: of the run.
         created: when the run was made, as ISO 8601; the day is shown.
         combined: how several runs were combined; None for a run that was trained.
+        doubtful_labels: labels that predictions speak against, the most doubtful first; None where nobody looked.
         deployed: what `tilewise predict` uses, and whether that has a score of its own; '' where `combined` says it.
         shortcuts: what tells the label besides the tissue; None where that was not asked.
         ledgers: what was lost of slides and tiles, and where; None where several runs are combined.
@@ -261,6 +263,7 @@ class ReportInput:
     seed: int | None = None
     created: str = ""
     combined: EnsembleRecord | None = None
+    doubtful_labels: tuple[DoubtfulLabel, ...] | None = None
     deployed: str = ""
     shortcuts: Shortcuts | None = None
     ledgers: Ledgers | None = None

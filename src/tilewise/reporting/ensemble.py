@@ -11,7 +11,7 @@ from tilewise.inference.predictions import Predictions
 from tilewise.reporting.choose import confident_errors
 from tilewise.reporting.data import CohortSummary, ReportInput
 from tilewise.reporting.describe import describe_layout
-from tilewise.reporting.files import parts_of, public, text_of
+from tilewise.reporting.files import doubtful_labels_of, parts_of, public, text_of
 from tilewise.reporting.text import without_folders
 from tilewise.run_folder import RunFolder
 from tilewise.store import read_json
@@ -48,6 +48,7 @@ def gather_ensemble(folder: RunFolder) -> ReportInput:
         environment=public({key: value for key, value in environment.items() if not key.startswith("schema")}, root),
         version=__version__,
         seed=int(identity["seed"]),
+        doubtful_labels=doubtful_labels_of(folder.doubtful_labels),
         created=str(identity.get("created", "")),
         combined=record,
     )

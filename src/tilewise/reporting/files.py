@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tilewise.errors import ArtifactError
+from tilewise.evaluation.doubtful_labels import DoubtfulLabel
 from tilewise.folds import PART_NAMES, Folds
 from tilewise.reporting.data import PartSummary
 from tilewise.reporting.text import without_folders
@@ -49,6 +50,14 @@ def rows_of(path: Path) -> list[dict[str, str]]:
     """The rows of a table of the run."""
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
+
+
+def doubtful_labels_of(path: Path) -> tuple[DoubtfulLabel, ...] | None:
+    """The labels in doubt; None where the run has no such table."""
+    if not path.is_file():
+        return None
+    with whole(path):
+        return tuple(map(DoubtfulLabel.of_row, rows_of(path)))
 
 
 @contextlib.contextmanager

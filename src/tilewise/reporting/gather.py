@@ -34,7 +34,7 @@ from tilewise.reporting.data import (
 from tilewise.reporting.describe import describe_deployed, describe_layout
 from tilewise.reporting.describe_tiles import describe_tiling, overlapping
 from tilewise.reporting.ensemble import gather_ensemble
-from tilewise.reporting.files import parts_of, public, rows_of, text_of, whole
+from tilewise.reporting.files import doubtful_labels_of, parts_of, public, rows_of, text_of, whole
 from tilewise.reporting.ledger import make_ledgers
 from tilewise.reporting.render import render_report
 from tilewise.reporting.text import without_folders
@@ -113,6 +113,7 @@ def gather(folder: RunFolder) -> ReportInput:
         failures=failures,
         version=__version__,
         seed=int(identity["seed"]),
+        doubtful_labels=doubtful_labels_of(folder.doubtful_labels),
         created=str(identity.get("created", "")),
         shortcuts=facts.shortcuts,
         ledgers=make_ledgers(facts, audit.decisions, failures, predictions),

@@ -79,6 +79,9 @@ def metric_rows(scores: Mapping[str, Any]) -> list[Row]:
 def _rows(evaluation: Mapping[str, Any]) -> list[Row]:
     pooled, holdout, metric = evaluation["out_of_fold"], evaluation.get("holdout"), primary_metric(evaluation)
     rows = [_row("Out of fold, pooled", count(pooled["num_slides"], "slide"), "score", pooled[metric])]
+    original = evaluation.get("original_labels")
+    if original:
+        rows.append(_row("On the table's own labels", "decisions changed some", "score", original[metric]))
     if holdout:
         detail = f"{count(holdout['num_slides'], 'slide')} no fold saw"
         rows.append(_row("Hold-out", detail, "score", holdout[metric]))

@@ -15,6 +15,7 @@ from tilewise.reporting.shortcuts import shortcut_chart
 from tilewise.reporting.tables import confusion_rows, flat, fold_rows, fold_summary, loss_tables, tile_counts
 from tilewise.reporting.templates import environment, read
 
+_NUM_DOUBTS = 20
 _FOLD_METRICS = ("macro_f1", "balanced_accuracy", "auroc_macro")
 
 
@@ -46,6 +47,8 @@ def render_report(data: ReportInput) -> str:
         "box_notes": box_notes,
         "tile_counts": tile_counts(data.tiles.counts) if data.tiles else None,
         "losses": loss_tables(evaluation),
+        "num_doubts": _NUM_DOUBTS,
+        "num_right": sum(row[index] for index, row in enumerate(evaluation["out_of_fold"]["confusion"]["counts"])),
         "probabilities": probabilities(evaluation),
         "sets": evaluation.get("sets", {}),
         "abstention": abstention_chart(evaluation.get("abstention", ())),
