@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tilewise.api.catalogue import accept_licence, doctor, encoder, encoders, fetch_weights
+from tilewise.api.feature_files import export_features, import_features
 from tilewise.api.finished import compare, evaluate, report, verify
 from tilewise.api.slides import audit, segment, similar, synth, tiles
 from tilewise.api.train_and_predict import ensemble, explain, features, learning_curve, predict, sweep, train
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from tilewise.explain.config import ExplainConfig
     from tilewise.inference.classifier import ClassifierBundle
     from tilewise.inference.load_classifier import EnsembleClassifier
+    from tilewise.interchange.convert import ConvertedFeatures
     from tilewise.ladder.choice import LadderChoice
     from tilewise.learning_curve.draw_curve import CurvePoint, LearningCurve
     from tilewise.learning_curve.extrapolate import Extrapolation
@@ -83,6 +85,7 @@ __all__ = [
     "ComparedRecipe",
     "Comparison",
     "ConfusionMatrix",
+    "ConvertedFeatures",
     "CurvePoint",
     "Damage",
     "Decision",
@@ -139,8 +142,10 @@ __all__ = [
     "ensemble",
     "evaluate",
     "explain",
+    "export_features",
     "features",
     "fetch_weights",
+    "import_features",
     "learning_curve",
     "load_recipe",
     "packaged_recipes",
@@ -192,6 +197,7 @@ _HOMES = {
     "LadderChoice": "tilewise.ladder.choice",
     **dict.fromkeys(("CurvePoint", "LearningCurve"), "tilewise.learning_curve.draw_curve"),
     "Extrapolation": "tilewise.learning_curve.extrapolate",
+    "ConvertedFeatures": "tilewise.interchange.convert",
     "CohortFeatures": "tilewise.pipeline.cohort_features",
     "Check": "tilewise.pipeline.doctor",
     "ExplainResult": "tilewise.pipeline.explain",

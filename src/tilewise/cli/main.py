@@ -21,6 +21,7 @@ from tilewise.cli import (
     ensemble,
     evaluate,
     explain,
+    features,
     predict,
     recipes,
     report,
@@ -69,6 +70,7 @@ for module in _MODULES:
     module.register(app)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(encoders.app, name="encoders")
+app.add_typer(features.app, name="features")
 
 
 @app.callback(invoke_without_command=True)

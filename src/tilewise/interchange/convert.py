@@ -1,0 +1,100 @@
+"""A folder of features in, another program's files out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tilewise.errors import ArtifactError, SlideError, UsageError
+from tilewise.execution import Failure, task
+from tilewise.interchange.folder import OWN, FeatureFolder, write_features
+from tilewise.interchange.slide_features import SUFFIX, SlideFeatures
+from tilewise.store import check_out_place, visible_names
+
+
+@dataclass(frozen=True)
+class ConvertedFeatures:
+    """What became of a folder of features.
+
+    Attributes:
+        source: format that was read.
+        format: that was written.
+        files: slide -> the files that were written.
+        without_file: slides without tiles, for which the format has no file.
+        failures: slides that were refused, and why.
+    """
+
+    source: str
+    format: str
+    files: Mapping[str, tuple[Path, ...]]
+    without_file: tuple[str, ...]
+    failures: tuple[Failure, ...]
+
+
+def convert(
+    folder: FeatureFolder, out: Path, format_: str, declared: Mapping[str, Any] | None = None
+) -> ConvertedFeatures:
+    """Write every slide of a folder in a format; one that is refused is named, and the others go on.
+
+    Args:
+        folder: to read.
+        out: to write into; new or empty.
+        format_: `tilewise`, or another program's.
+        declared: facts that a person states where files do not say them: `mpp`, `tile_size` (in level-0 pixels),
+            `tile_px`, `encoder`.
+
+    Raises:
+        UsageError: `out` holds other files, or a library is not installed.
+    """
+    files: dict[str, tuple[Path, ...]] = {}
+    failures, without_file = [], []
+    with task("features", len(folder.files)) as bar:
+        for slide_id in folder.files:
+            try:
+                slide = _with_declared(folder.read(slide_id), declared or {})
+                paths = _write(slide, out, format_, declared_mpp="mpp" in (declared or {}))
+            except (SlideError, ArtifactError) as error:
+                failures.append(Failure(slide_id, "features", type(error).__name__, str(error)))
+                continue
+            finally:
+                bar.advance()
+            if paths:
+                files[slide_id] = paths
+            else:
+                without_file.append(slide_id)
+    return ConvertedFeatures(folder.format, format_, files, tuple(without_file), tuple(failures))
+
+
+def check_empty(out: Path) -> None:
+    """Refuse a folder that holds anything.
+
+    Raises:
+        UsageError: it does, or is a file or a part of a run.
+    """
+    check_out_place(out, contents="features")
+    names = visible_names(out)
+    if names:
+        raise UsageError(f"--out {out}: it holds other files ({names[0]}); choose a new or empty folder")
+
+
+def _write(slide: SlideFeatures, out: Path, format_: str, *, declared_mpp: bool) -> tuple[Path, ...]:
+    if format_ != OWN:
+        return write_features(slide, out, format_, declared_mpp=declared_mpp)
+    path = out / f"{slide.slide_id}{SUFFIX}"
+    slide.write(path)
+    return (path,)
+
+
+def _with_declared(slide: SlideFeatures, declared: Mapping[str, Any]) -> SlideFeatures:
+    """The slide with what a person states; that must not contradict its file."""
+    for name, value in declared.items():
+        if name == "tile_size" and slide.unit == "um":
+            raise SlideError(f"{slide.slide_id}: its file counts tiles in microns; leave --tile-size out")
+        current = getattr(slide, name)
+        if current not in (None, "", value):
+            option = f"--{name.replace('_', '-')}"
+            raise SlideError(f"{slide.slide_id}: its file says {current}, and {option} {value}; leave {option} out")
+        slide = replace(slide, **{name: value})
+    return slide
