@@ -17,8 +17,8 @@ COMMANDS = [
     ["train"], ["predict"], ["evaluate"], ["report"], ["audit"], ["similar"], ["segment"], ["tiles"], ["verify"],
     ["synth"], ["ensemble"], ["explain"], ["sweep"], ["grids"], ["recipes"],
     ["recipes", "show"], ["recipes", "check"], ["recipes", "schema"],
-    ["encoders"], ["encoders", "show"], ["encoders", "accept"], ["encoders", "fetch"], ["curve"], ["doctor"], ["compare"],
-    ["features"], ["features", "import"], ["features", "export"],
+    ["encoders"], ["encoders", "show"], ["encoders", "accept"], ["encoders", "fetch"], ["curve"], ["doctor"],
+    ["compare"], ["features"], ["features", "import"], ["features", "export"],
 ]  # fmt: skip
 
 
