@@ -25,7 +25,7 @@ NUM_SLIDES, NUM_FOLDS = 120, 5
 def make_run(tmp_path):
     """A function that makes a finished run with the files that a comparison reads."""
 
-    def make(name: str, *, skill: float, seed: int = 0, recipe: str = "texture", num_folds=NUM_FOLDS, lost=()) -> Path:
+    def make(name: str, *, skill: float, seed: int = 0, settings=(), num_folds=NUM_FOLDS, lost=()) -> Path:
         rng = np.random.default_rng([seed, round(10 * skill)])
         folder = RunFolder(tmp_path / name)
         folder.root.mkdir(parents=True)
@@ -45,7 +45,9 @@ def make_run(tmp_path):
         predictions = Predictions.of(frame[chosen], probabilities[chosen], np.ones(int(chosen.sum())), CLASSES)
         predictions.write(folder.predictions, inputs="drawn")
         identity = {"cohort": {"root": "cohort", "layout": "flat"}, "seed": seed, "decisions": None, "notes": []}
-        dumped = load_recipe(recipe, [f"head.dropout={skill / 10:.3f}"]).with_(name=name.partition("-")[0])
+        dumped = load_recipe("texture", [f"head.dropout={skill / 10:.3f}", *settings]).with_(
+            name=name.partition("-")[0]
+        )
         identity["recipe"] = dumped.model_dump(mode="json")
         write_json(folder.identity, identity, schema="tilewise.run", version=1)
         (folder.root / MANIFEST_NAME).write_text("{}")
@@ -77,6 +79,11 @@ def test_a_better_recipe_is_named_first_with_its_difference(make_run):
 def test_a_recipe_that_knows_nothing_is_said_to(make_run):
     comparison = tw.compare([make_run("nothing", skill=0.0), make_run("strong", skill=4.0)])
     assert any(sentence.startswith("nothing is not told from guessing") for sentence in comparison.sentences())
+
+
+def test_runs_that_predict_alike_are_said_to(make_run):
+    same = [make_run("a", skill=1.0), make_run("b", skill=1.0, settings=["training.patience=7"])]
+    assert tw.compare(same).sentences()[0] == "a and b cannot be told apart: they score alike on each of 120 slides."
 
 
 def test_seeds_of_one_recipe_are_its_repeats(make_run):

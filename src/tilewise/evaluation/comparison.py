@@ -70,6 +70,10 @@ class RecipePair:
             better, worse = (self.a, self.b) if value > 0 else (self.b, self.a)
             figures = figures if value > 0 else f"{_signed(-value)} {name}, {_signed(-high)} to {_signed(-low)}"
             return f"{better} is better than {worse} ({figures}; {slides}, p = {_p(self.adjusted[metric])})."
+        if one.spread is not None and one.spread.variance == 0.0:
+            return f"{self.a} and {self.b} cannot be told apart: they score alike on each of {slides}."
+        if one.p_value is not None and one.p_value < 1.0 - self.paired.level:
+            figures += ", of several pairs"
         return f"{self.a} and {self.b} cannot be told apart with {slides} ({figures}); {_needed(one)}."
 
     def to_json(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tilewise.evaluation.comparison import Comparison, RecipePair
 from tilewise.metrics import METRIC_NAMES
 from tilewise.reporting.svg import drawing, element
 from tilewise.reporting.templates import environment, read
-from tilewise.reporting.text import NOTHING, number, percent, signed
+from tilewise.reporting.text import NOTHING, number, p_value, percent, signed
 from tilewise.store import write_text
 from tilewise.version import __version__
 
@@ -32,7 +32,7 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
         "style": read("report.css") + read("compare.css"),
         "version": __version__,
     }
-    write_text(path, environment(signed=signed).get_template("compare.html").render(view))
+    write_text(path, environment(signed=signed, p_value=p_value).get_template("compare.html").render(view))
 
 
 def recipe_cells(comparison: Comparison) -> list[tuple[str, ...]]:
@@ -43,7 +43,7 @@ def recipe_cells(comparison: Comparison) -> list[tuple[str, ...]]:
         defined = [score for score in scores if score is not None]
         mean = sum(defined) / len(defined) if len(defined) == len(scores) else None
         runs = ", ".join(f"{name} {number(score, 3)}" for name, score in zip(recipe.runs, scores, strict=True))
-        rows.append((recipe.name, number(mean, 3), runs, number(recipe.guessing_p_value, 3)))
+        rows.append((recipe.name, number(mean, 3), runs, p_value(recipe.guessing_p_value)))
     return rows
 
 
@@ -62,7 +62,7 @@ def pair_cells(comparison: Comparison) -> list[tuple[str, ...]]:
                 f"{pair.a} less {pair.b}",
                 signed(value),
                 interval,
-                *(number(p_value, 3) for p_value in p_values),
+                *map(p_value, p_values),
                 *(percent(probability) for probability in (better, alike, worse)),
             )
         )
@@ -95,7 +95,7 @@ def difference_forest(pairs: tuple[RecipePair, ...], metric: str) -> Markup:
         )
     for index, (pair, one) in enumerate(zip(pairs, estimates, strict=True)):
         y = _ROW * (index + 0.5)
-        parts.append(element("text", _short(pair.a), x=0.0, y=y - 3.0, class_="name"))
+        parts.append(element("text", _short(pair.a), x=0.0, y=y - 3.0, class_="recipe"))
         parts.append(element("text", f"less {_short(pair.b)}", x=0.0, y=y + 14.0, class_="other"))
         if one.value is None or one.low is None or one.high is None:
             continue
@@ -110,7 +110,7 @@ def difference_forest(pairs: tuple[RecipePair, ...], metric: str) -> Markup:
 def _tick_step(reach: float) -> float:
     """A round step that gives two to five ticks on each side."""
     power = 10.0 ** math.floor(math.log10(reach))
-    return next(power * part for part in (0.5, 0.2, 0.1) if reach / (power * part) >= 2.0)
+    return next(power * part for part in (2.0, 1.0, 0.5, 0.2) if reach / (power * part) >= 2.0)
 
 
 def _short(name: str, most: int = 38) -> str:

@@ -24,6 +24,11 @@ def signed(value: float | None, digits: int = 3) -> str:
     return NOTHING if value is None else f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
+def p_value(value: float | None) -> str:
+    """A p-value with three decimals, `<0.001` below."""
+    return "<0.001" if value is not None and value < 0.001 else number(value, 3)
+
+
 def value_of(score: Mapping[str, Any], digits: int = 2) -> str:
     """The value of a score."""
     return number(score["value"], digits)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from tilewise.metrics import METRIC_NAMES
 from tilewise.reporting.templates import environment, read
-from tilewise.reporting.text import NOTHING, count, interval, number, signed
+from tilewise.reporting.text import NOTHING, count, interval, number, p_value, signed
 from tilewise.store import write_text
 from tilewise.sweep.table import SweepRow, SweepTable
 from tilewise.version import __version__
@@ -40,7 +40,7 @@ class PageFacts:
 
 def write_page(path: Path, table: SweepTable, facts: PageFacts) -> None:
     """Write the page; the same table gives the same text."""
-    pages = environment(signed=signed, factor=_factor)
+    pages = environment(signed=signed, p_value=p_value, factor=_factor)
     view = {
         "title": facts.title,
         "description": facts.description,
@@ -129,10 +129,11 @@ def _choice(table: SweepTable, chosen: SweepRow) -> list[str]:
             "other folds."
         )
     if choice is not None and len(choice.by_fold) > 1 and choice.optimism is not None:
+        distance = f"{number(abs(choice.optimism), 3)} {'higher' if choice.optimism >= 0 else 'lower'}"
         sentences.append(
             f"Whatever was chosen in each fold by that fold's own validation part scores {_score(choice.test[metric])} "
             "on slides that had no part in the choice: expect that of new slides. The winner's own score is "
-            f"{signed(choice.optimism)} from it, which is the optimism of choosing."
+            f"{distance}: the optimism of choosing."
         )
     if chosen.holdout:
         score = _score(chosen.holdout[metric])
