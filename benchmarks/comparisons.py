@@ -1,7 +1,7 @@
 """How often `tilewise compare` tells equal and other recipes apart, and how much too good a sweep's winner looks.
 
 Cohorts of four uneven classes are drawn as Gaussian features; a recipe is linear discriminant analysis of some of them.
-Another seed draws another bootstrap of the train part and two thirds of the features in every fold: the training's chance.
+Another seed draws another bootstrap of the train part and two thirds of the features in every fold: chance of training.
 Tables:
 
 - seeds: pairs of one recipe with different seeds. `slides alone` is a test that knows no other chance than of slides;
