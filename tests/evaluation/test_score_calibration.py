@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from benchmarks.conformal import ece_coverage
 from sklearn.metrics import brier_score_loss, log_loss
 
 from tests.evaluation.conftest import CLASSES
@@ -125,3 +126,8 @@ def test_one_fold_has_neither_sets_nor_calibrated_probabilities(make_table):
     assert evaluation.calibration["out_of_fold"].calibrated is None
     assert evaluation.sets == {}
     assert evaluation.abstention[0].accuracy.value == float(evaluation.accuracy)
+
+
+@pytest.mark.parametrize(("temperature", "least"), [(1.0, 0.93), (1.6, 0.84)])
+def test_the_interval_holds_the_error_on_very_many_slides(temperature, least):
+    assert ece_coverage(160, temperature, num_samples=120, seed=0) > least

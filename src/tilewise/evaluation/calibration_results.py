@@ -29,7 +29,8 @@ class ProbabilityScores:
 
     Attributes:
         ece: expected calibration error of the predicted class: the mean over slides of how far a bin's confidence is
-            from its share of right predictions, in bins of as many slides each.
+            from its share of right predictions, in bins of as many slides each. The interval allows for
+            what chance adds.
         chance_ece: the ECE of the same slides were every confidence exactly right: mean, and the range of such labels.
             With few slides it is far from 0, and an ECE in this range gives no reason to doubt the probabilities.
         brier: mean over slides of the summed squares of probability minus truth, 0 to 2 (Brier 1950).

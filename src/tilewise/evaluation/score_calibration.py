@@ -71,12 +71,12 @@ def _scores(
     totals = [_by_group(sample, values_N, bin_N) for values_N in (np.ones(sample.num_slides), confidence_N, right_N)]
     ones_1G = np.ones((1, sample.num_groups))
     point, resampled = ([weights @ total_GB for total_GB in totals] for weights in (ones_1G, weights_RG))
-    level, num_groups = config.level, sample.num_groups
-    limit = exact_limit(num_groups, level)
+    level = config.level
+    chance = _chance(confidence_N, bin_N, config, rng)
     mean_C = probabilities_NC.mean(axis=0)
     return ProbabilityScores(
-        ece=score_interval(float(_ece(*point)[0]), _ece(*resampled), num_units=num_groups, level=level, limit=limit),
-        chance_ece=_chance(confidence_N, bin_N, config, rng),
+        ece=_ece_interval(float(_ece(*point)[0]), _ece(*resampled), chance, sample, level),
+        chance_ece=chance,
         brier=_mean(sample, brier_scores(sample.truth_N, probabilities_NC), weights_RG, level, highest=2.0),
         log_loss=_mean(sample, log_losses(sample.truth_N, probabilities_NC), weights_RG, level, highest=math.inf),
         bins=_bins(sample, bin_N, point, resampled, level),
@@ -94,6 +94,23 @@ def _by_group(sample: Sample, values_N: Floats, bin_N: Integers) -> Floats:
 def _ece(num_RB: Floats, confidence_RB: Floats, right_RB: Floats) -> Floats:
     errors_R: Floats = np.abs(confidence_RB - right_RB).sum(axis=1) / num_RB.sum(axis=1)
     return errors_R
+
+
+def _ece_interval(value: float, resampled_R: Floats, chance: Estimate, sample: Sample, level: float) -> Estimate:
+    """The ECE with an interval that allows for what chance adds to it.
+
+    Distances from the line never cancel out, so that an ECE of few slides lies above that of many, and resamples lie
+    above it once more. The interval is centred on the ECE less this excess (the bootstrap's estimate of bias), and
+    reaches down to 0 where exact probabilities would do as badly. In simulations of 60 to 691 slides it holds the ECE
+    of the same probabilities on very many slides in 88 to 98 % (`benchmarks/conformal.py --ece`); the plain interval
+    did in 0 to 96 %.
+    """
+    error = standard_error(resampled_R, sample.num_groups)
+    if error is None or chance.high is None:
+        return Estimate(value, 0.0, 1.0)
+    centre, reach = 2.0 * value - float(resampled_R.mean()), student_quantile(level, sample.num_groups) * error
+    low = 0.0 if value <= chance.high else min(value, max(0.0, centre - reach))
+    return Estimate(value, low, min(1.0, max(value, centre + reach)))
 
 
 def _chance(confidence_N: Floats, bin_N: Integers, config: EvaluationConfig, rng: np.random.Generator) -> Estimate:

@@ -136,7 +136,7 @@ def _lda(data: FitData, metric: PrimaryMetric) -> _Fit:
     fit, row = fit_lda(data.vectors_SD, data.part.labels_S, data.priors_C), choose_temperature(data, metric)
     notes = ["slides of one class do not differ: the nearest mean decides"] if fit.shrinkage is None else []
     if row.inner_loss is None:
-        notes.append(f"{_FEW_GROUPS}, so that probabilities are not calibrated")
+        notes.append(f"{_FEW_GROUPS}, so that no temperature can be chosen")
     assert row.temperature is not None
     return fit.linear.divided_by(row.temperature), [replace(row, shrinkage=fit.shrinkage)], notes
 
