@@ -10,7 +10,7 @@ from tests import drawn
 from tilewise.auditing import repairs
 from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort, write_audit
 from tilewise.auditing.config import AuditConfig
-from tilewise.auditing.table import read_relabelled
+from tilewise.auditing.table import TableFacts
 from tilewise.cohort import Cohort, read_mask
 from tilewise.errors import CohortError, UsageError
 from tilewise.store import visible_names
@@ -105,8 +105,9 @@ def test_a_persons_decisions_win_and_what_a_person_dropped_is_no_failure(folder,
     assert audited.actions()["img_0005.png"] == "relabel"
     assert audited.relabelled == {"img_0005.png": "B"}
     write_audit(tmp_path / "audit", audited)
-    assert read_relabelled(tmp_path / "audit/slides.parquet") == audited.relabelled
-    assert read_relabelled(tmp_path / "nothing.parquet") == {}
+    assert TableFacts.read(tmp_path / "audit/slides.parquet") == TableFacts.of(audited)
+    assert TableFacts.of(audited).relabelled == audited.relabelled
+    assert TableFacts.read(tmp_path / "nothing.parquet") == TableFacts()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from tests.evaluation.conftest import CLASSES, MakeTable
+from tilewise.auditing.table import TableFacts
 from tilewise.errors import ArtifactError
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.evaluate_predictions import count_training, evaluate, evaluate_predictions
@@ -156,7 +157,24 @@ def test_where_labels_were_changed_the_table_s_own_are_scored_too(make_table):
     config = EvaluationConfig(num_resamples=200)
     before = evaluate_predictions(table, folds, config, **options)
     relabelled = dict(zip(wrong["slide"], wrong["label"], strict=True))
-    after = evaluate_predictions(improved, folds, config, relabelled=relabelled, **options)
+    after = evaluate_predictions(improved, folds, config, facts=TableFacts(relabelled), **options)
     assert before.original_labels is None
     assert after.macro_f1.value > before.macro_f1.value + 0.05
     assert after.original_labels == replace(before.out_of_fold, notes=after.original_labels.notes)
+
+
+def test_groups_of_several_slides_are_scored_as_one_and_columns_value_by_value(make_table):
+    table = make_table(60, num_groups=20)
+    table["label"] = table["group"].map(dict(zip(table["group"], table["label"], strict=True)))
+    folds = make_folds(
+        [FoldItem(row.slide, row.label, row.group) for row in table.itertuples()], FoldsConfig(num_folds=3), seed=0
+    )
+    sites = dict(zip(table["slide"], ["north", "south"] * 30, strict=True))
+    facts = TableFacts(columns={"site": sites})
+    config = EvaluationConfig(num_resamples=200)
+    evaluation = evaluate_predictions(table, folds, config, classes=CLASSES, seed=0, facts=facts)
+    assert evaluation.by_group.num_slides == table["group"].nunique()
+    assert [(row.value, row.num_slides) for row in evaluation.subgroups] == [("north", 30), ("south", 30)]
+    alone = evaluate_predictions(table.assign(group=table["slide"]), folds, config, classes=CLASSES, seed=0)
+    assert alone.by_group is None
+    assert alone.subgroups == ()

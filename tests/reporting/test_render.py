@@ -333,3 +333,16 @@ def test_labels_in_doubt_are_listed_with_what_relabelling_does(report_input):
     without = render_report(report_input)
     assert 'id="doubts"' not in without
     assert "tilewise[doubts]" in without
+
+
+def test_groups_and_columns_of_the_table_have_their_scores(report_input):
+    page = render_report(report_input)
+    assert "Group by group" not in page  # every group of the fixture has several labels
+    assert "By columns of the table" not in page
+    value = {"value": 0.123, "low": 0.1, "high": 0.2}
+    row = {"column": "site", "value": "<north>", "num_slides": 7, "num_groups": 5, "score": value, "accuracy": value}
+    more = {"subgroups": [row], "by_group": report_input.evaluation["out_of_fold"] | {"num_slides": 17}}
+    page = render_report(replace(report_input, evaluation=report_input.evaluation | more))
+    assert "Group by group<br><small>17 groups" in page
+    assert "By columns of the table" in page
+    assert "&lt;north&gt;" in page

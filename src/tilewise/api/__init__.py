@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Scores,
         SlideLoss,
     )
+    from tilewise.evaluation.subgroups import Subgroup
     from tilewise.execution import Failure
     from tilewise.explain.config import ExplainConfig
     from tilewise.inference.classifier import ClassifierBundle
@@ -126,6 +127,7 @@ __all__ = [
     "SlideLoss",
     "SlideMask",
     "Spread",
+    "Subgroup",
     "Sweep",
     "SweepRow",
     "SweepTable",
@@ -209,6 +211,7 @@ _HOMES = {
     **dict.fromkeys(("Grid", "GridVariant"), "tilewise.sweep.grid"),
     "Sweep": "tilewise.sweep.sweep",
     **dict.fromkeys(("SweepRow", "SweepTable"), "tilewise.sweep.table"),
+    "Subgroup": "tilewise.evaluation.subgroups",
     "SynthSummary": "tilewise.synthetic.cohort",
     "SynthConfig": "tilewise.synthetic.config",
     "TileSet": "tilewise.tiles.tileset",

@@ -29,7 +29,7 @@ def evaluate(run: Run | Path | str) -> Evaluation:
         >>> evaluation.macro_f1.low <= evaluation.macro_f1.value <= evaluation.macro_f1.high
         True
     """
-    from tilewise.auditing.table import read_relabelled
+    from tilewise.auditing.table import TableFacts
     from tilewise.evaluation.evaluate_predictions import evaluate_predictions
     from tilewise.folds import Folds
     from tilewise.inference.predictions import Predictions
@@ -45,7 +45,7 @@ def evaluate(run: Run | Path | str) -> Evaluation:
         recipe.evaluation,
         classes=predictions.classes,
         seed=int(identity["seed"]),
-        relabelled=identity.get("relabelled") or read_relabelled(folder.slides),
+        facts=TableFacts(**identity["table"]) if "table" in identity else TableFacts.read(folder.slides),
     )
 
 

@@ -44,11 +44,7 @@ def score_lines(evaluation: Evaluation, *, details: bool = False) -> Iterator[st
             # What is said of a metric that is not shown would only crowd out the rest.
             if details or not note.startswith("AUROC"):
                 yield f"  note: {note}"
-    if evaluation.original_labels is not None:
-        yield f"on the table's own labels: {primary} {_interval(evaluation.original_labels.estimate(primary))}"
-    mean = evaluation.fold_mean[primary]
-    if mean.num_folds > 1:
-        yield f"mean of {count(mean.num_folds, 'fold')}: {primary} {_number(mean.mean)} sd {_number(mean.std)}"
+    yield from _further_lines(evaluation, details=details)
     if details:
         yield f"highest loss (of {len(evaluation.highest_losses)} in evaluation.json)"
         for loss in evaluation.highest_losses[:_SHOWN_LOSSES]:
@@ -61,6 +57,21 @@ def ladder_lines(choices: Sequence[LadderChoice]) -> Iterator[str]:
         yield f"fold {number}: {choice.chosen}, chosen by {choice.metric} over inner folds"
         for rung in choice.rungs:
             yield f"  {rung}"
+
+
+def _further_lines(evaluation: Evaluation, *, details: bool) -> Iterator[str]:
+    """Other labels, other units, and the mean over folds."""
+    primary = evaluation.metric
+    if evaluation.original_labels is not None:
+        yield f"on the table's own labels: {primary} {_interval(evaluation.original_labels.estimate(primary))}"
+    if evaluation.by_group is not None:
+        groups = count(evaluation.by_group.num_slides, "group")
+        yield f"group by group ({groups}): {primary} {_interval(evaluation.by_group.estimate(primary))}"
+    for row in evaluation.subgroups if details else ():
+        yield f"  {row.column} {row.value}: {count(row.num_slides, 'slide')}, {primary} {_interval(row.score)}"
+    mean = evaluation.fold_mean[primary]
+    if mean.num_folds > 1:
+        yield f"mean of {count(mean.num_folds, 'fold')}: {primary} {_number(mean.mean)} sd {_number(mean.std)}"
 
 
 def _class_lines(scores: Scores) -> Iterator[str]:

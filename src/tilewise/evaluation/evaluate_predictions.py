@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tilewise.auditing.table import TableFacts
 from tilewise.calibration.calibration import Calibration, cross_fit
 from tilewise.errors import ArtifactError
 from tilewise.evaluation.calibration_results import AbstentionPoint, CalibrationScores, SetScores
@@ -22,6 +23,7 @@ from tilewise.evaluation.sample import Sample
 from tilewise.evaluation.score_calibration import score_calibration
 from tilewise.evaluation.score_sets import abstention_curve, score_sets
 from tilewise.evaluation.scores import score
+from tilewise.evaluation.subgroups import by_group, score_subgroups
 from tilewise.folds import Folds
 
 if TYPE_CHECKING:
@@ -39,18 +41,22 @@ def evaluate_predictions(
     *,
     classes: Sequence[str],
     seed: int,
-    relabelled: Mapping[str, str] | None = None,
+    facts: TableFacts | None = None,
     out: Path | None = None,
 ) -> Evaluation:
     """Score the predictions of a run and, with `out`, write the evaluation there; otherwise as `evaluate`.
 
-    `relabelled` holds the labels that the cohort's table has for slides that a decision gave another: where there are
-    any, the out-of-fold predictions are scored on those labels as well.
+    `facts` are the table's: where decisions changed labels, the out-of-fold predictions are scored on the table's own
+    as well, and for each value of a further column.
     """
+    facts = facts or TableFacts()
     counts = count_training(folds)
     evaluation = evaluate(table, classes, config, seed=seed, training_counts=counts)
-    if relabelled:
-        before = table.assign(label=table["slide"].map(relabelled).fillna(table["label"]))
+    tests = table[(table["part"] == "test") & table["label"].notna()]
+    subgroups = score_subgroups(tests, tuple(classes), facts.columns, config, seed=seed)
+    evaluation = replace(evaluation, subgroups=subgroups)
+    if facts.relabelled:
+        before = table.assign(label=table["slide"].map(facts.relabelled).fillna(table["label"]))
         before = before[(before["part"] == "test") & before["label"].isin(classes)]
         scores = score(Sample.of(before, classes), config, seed=(seed, _OUT_OF_FOLD), training_counts=counts)
         evaluation = replace(evaluation, original_labels=scores)
@@ -91,6 +97,11 @@ def evaluate(
         score(part, config, seed=(seed, _FOLD, number), training_counts=training_counts)
         for number, part in enumerate(parts)
     ]
+    by_group_scores = None
+    if sample.unit == "group":
+        groups = Sample.of(by_group(tests, tuple(classes)), classes)
+        if groups.num_slides:
+            by_group_scores = score(groups, config, seed=(seed, _OUT_OF_FOLD), training_counts=training_counts)
     out_of_fold = score(sample, config, seed=(seed, _OUT_OF_FOLD), training_counts=training_counts)
     if len(per_fold) > 1:
         note = (
@@ -114,6 +125,7 @@ def evaluate(
         calibration=calibration,
         sets=sets,
         abstention=abstention,
+        by_group=by_group_scores,
     )
 
 

@@ -13,6 +13,7 @@ from tilewise.errors import ArtifactError
 from tilewise.evaluation.calibration_results import AbstentionPoint, CalibrationScores, SetScores
 from tilewise.evaluation.interval import Estimate
 from tilewise.evaluation.results import FoldMean, Scores, SlideLoss
+from tilewise.evaluation.subgroups import Subgroup
 from tilewise.metrics import PrimaryMetric
 from tilewise.store import read_json, write_json
 from tilewise.wording import count
@@ -42,6 +43,9 @@ class Evaluation:
         abstention: scores out of fold where the least confident slides get no answer, from none to most of them.
         original_labels: out of fold on the labels that the cohort's table has, where decisions changed labels; slides
             of classes that were done away with are left out. None where no label was changed.
+        by_group: out of fold with one prediction for each group, a patient say: the mean of its slides' probabilities.
+            Groups of several labels are left out; None where no group has several slides.
+        subgroups: out of fold, of the slides that share a value of a further column of the cohort's table.
     """
 
     classes: tuple[str, ...]
@@ -55,6 +59,8 @@ class Evaluation:
     sets: Mapping[str, SetScores] = field(default_factory=dict)
     abstention: tuple[AbstentionPoint, ...] = ()
     original_labels: Scores | None = None
+    by_group: Scores | None = None
+    subgroups: tuple[Subgroup, ...] = ()
 
     def __repr__(self) -> str:
         scores = self.out_of_fold

@@ -31,6 +31,7 @@ EXTRAS = {
     "wsi": "slides of scanners' vendors, by OpenSlide",
     "ensemble": "boosted trees over several runs (ensemble --method stack-boosting)",
     "explain": "Grad-CAM of networks on pixels (tilewise explain)",
+    "doubts": "labels in doubt (doubtful_labels.csv of a run)",
     "mlflow": "histories for MLflow (training.engine.log: mlflow)",
 }
 _LEAST_FREE_GIB = 2.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tilewise.auditing.table import read_relabelled
+from tilewise.auditing.table import TableFacts
 from tilewise.ensemble.combine import Combined, combine
 from tilewise.ensemble.examples import ClassWeighting
 from tilewise.ensemble.methods import Method, describe_method
@@ -90,7 +90,7 @@ def _make(folder: RunFolder, sources: Sequence[Source], options: EnsembleOptions
         first.recipe.evaluation,
         classes=folds.classes,
         seed=options.seed,
-        relabelled=folder.read_identity()["relabelled"],
+        facts=TableFacts(**folder.read_identity()["table"]),
         out=folder.evaluation,
     )
     record = _record(sources, combined, options, weighting)
@@ -127,7 +127,7 @@ def _identity(sources: Sequence[Source], options: EnsembleOptions) -> dict[str, 
         "seed": options.seed,
         "decisions": first.identity["decisions"],
         "notes": first.identity["notes"],
-        "relabelled": read_relabelled(first.folder.slides),
+        "table": TableFacts.read(first.folder.slides).to_json(),
         "created": datetime.now(UTC).date().isoformat(),
         "ensemble": {"method": options.method, "runs": digests_of(sources)},
     }

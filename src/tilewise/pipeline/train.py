@@ -12,6 +12,7 @@ from typing import Any
 
 from tilewise.auditing.audit_cohort import write_audit
 from tilewise.auditing.cohort import AuditedCohort
+from tilewise.auditing.table import TableFacts
 from tilewise.cohort import Cohort
 from tilewise.ensemble.fold_weights import fold_weights
 from tilewise.errors import NoTiles, UsageError
@@ -110,7 +111,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
             recipe.evaluation,
             classes=folds.classes,
             seed=seed,
-            relabelled=audited.relabelled,
+            facts=TableFacts.of(audited),
             out=folder.evaluation,
         )
         save_doubtful_labels(folder, predictions)

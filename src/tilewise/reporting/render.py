@@ -49,6 +49,8 @@ def render_report(data: ReportInput) -> str:
         "losses": loss_tables(evaluation),
         "num_doubts": _NUM_DOUBTS,
         "num_right": sum(row[index] for index, row in enumerate(evaluation["out_of_fold"]["confusion"]["counts"])),
+        "groups": evaluation.get("by_group"),
+        "subgroups": evaluation.get("subgroups", ()),
         "probabilities": probabilities(evaluation),
         "sets": evaluation.get("sets", {}),
         "abstention": abstention_chart(evaluation.get("abstention", ())),
