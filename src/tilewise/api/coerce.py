@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tilewise.cohort import Cohort
     from tilewise.cohort.slide import Purpose
     from tilewise.pipeline.finished_run import Run
+    from tilewise.pipeline.imported_features import ImportedFeatures
     from tilewise.pipeline.shared_stages import Resources, SharedStages
 
 Parameters = ParamSpec("Parameters")
@@ -30,7 +31,7 @@ _PATH = ((str, os.PathLike), "a path")
 _NUMBER = ((Integral,), "a whole number")
 #: Parameters that mean the same in every verb: the types of each, in words, and the least of numbers.
 _EXPECTED: dict[str, tuple[tuple[type, ...], str, int | None]] = {
-    **dict.fromkeys(("out", "decisions", "preview"), (*_PATH, None)),
+    **dict.fromkeys(("out", "decisions", "labels", "preview"), (*_PATH, None)),
     "seed": (*_NUMBER, 0),
     "workers": (*_NUMBER, 1),
     "top": (*_NUMBER, 1),
@@ -109,6 +110,20 @@ def to_seconds(text: float | str, name: str) -> float:
     if match is None:
         raise ArgumentError(f"{name}={text!r}: give seconds, or a time such as 90s, 20m or 1.5h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def to_features(source: object, labels: Path | str | None) -> ImportedFeatures | None:
+    """Features to train on, where `source` is a folder of them: labels are given, or it is no cohort of slides."""
+    from tilewise.interchange.folder import is_feature_folder
+    from tilewise.pipeline.imported_features import ImportedFeatures
+
+    if not isinstance(source, str | os.PathLike):
+        if labels is not None:
+            raise ArgumentError("labels: they go with the path of a folder of features; a cohort has its own")
+        return None
+    if labels is None and not is_feature_folder(Path(source)):
+        return None
+    return ImportedFeatures.read(Path(source), to_path(labels), purpose="train")
 
 
 def to_folder(run: Run | RunFolder | Path | str) -> RunFolder:

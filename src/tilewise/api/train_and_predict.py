@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from tilewise.api.coerce import checked, to_cohort, to_folder, to_path, to_recipe, to_seconds, to_stages
+from tilewise.api.coerce import checked, to_cohort, to_features, to_folder, to_path, to_recipe, to_seconds, to_stages
 from tilewise.errors import ArgumentError, UsageError
 from tilewise.recipe import DEFAULT, Recipe
 from tilewise.store import check_out_place, check_outside_runs
@@ -56,6 +56,7 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
     recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
     *,
     out: Path | str | None = None,
+    labels: Path | str | None = None,
     seed: int = 0,
     decisions: Path | str | None = None,
     workers: int | None = None,
@@ -69,6 +70,8 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
             or table to discover.
         recipe: a recipe, a packaged name, a YAML file, or keys as in one.
         out: folder of the run; it must be new, empty, or hold this very run. None takes `runs/COHORT-RECIPE`.
+        labels: table of slides and labels for a folder of features that TRIDENT, CLAM, STAMP or torchmil made, or that
+            `import_features` wrote; None takes `labels.csv` in that folder. No pixel is looked at then.
         seed: of everything random; 0 is a seed.
         decisions: a decisions.csv of an audit that a person edited.
         workers: processes; None takes every processor. Results do not depend on it.
@@ -90,14 +93,22 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
         ['test', 'validation']
     """
     from tilewise.pipeline import train as pipeline
+    from tilewise.pipeline.imported_features import FeatureStages
     from tilewise.pipeline.shared_stages import Resources
 
-    recipe = _trainable(to_recipe(recipe), offline=offline)
+    features = to_features(cohort, labels)
+    recipe = to_recipe(recipe)
+    recipe = _trainable(recipe, offline=offline) if features is None else features.recipe(recipe)
     deadline = None if time_limit is None else time.monotonic() + to_seconds(time_limit, "time_limit")
     if deadline is not None and not recipe.ladder.rungs:
         raise UsageError(f"a time limit is for recipes with a ladder, and {recipe.name} has none; use small-cohort")
     resources = Resources(workers, offline, deadline)
-    shared = to_stages(cohort, "train", audit=recipe.audit, decisions=decisions, seed=seed, resources=resources)
+    if features is None:
+        shared = to_stages(cohort, "train", audit=recipe.audit, decisions=decisions, seed=seed, resources=resources)
+    else:
+        if decisions is not None:
+            raise ArgumentError("decisions: features have no pixels and are not audited; correct their table of labels")
+        shared = FeatureStages(features.cohort, seed, resources, features=features)
     folder = to_path(out) or Path("runs") / f"{shared.cohort.root.stem}-{recipe.name}"
     _check_run(folder, shared.cohort)
     return pipeline.train(recipe, folder, shared)
@@ -273,7 +284,8 @@ def predict(
 
     Args:
         run: a run, or its folder.
-        cohort: discovered with `purpose="predict"`, or a folder or table to discover so.
+        cohort: discovered with `purpose="predict"`, or a folder or table to discover so; of a run on features of
+            another program, a folder of such features.
         out: where the submission goes, its details beside it; None writes nothing.
         workers: processes; None takes every processor.
         offline: never reach for the network.
@@ -290,12 +302,16 @@ def predict(
     """
     from tilewise.inference.load_classifier import load_classifier
     from tilewise.pipeline import predict as pipeline
+    from tilewise.pipeline.imported_features import ImportedFeatures, takes_features
 
     folder = to_folder(run)
     folder.require_finished()
     classifier = load_classifier(folder.model)
-    cohort = to_cohort(cohort, "predict")
-    return pipeline.predict(classifier, cohort, out=to_path(out), workers=workers, offline=offline)
+    features = None
+    if takes_features(classifier) and isinstance(cohort, str | os.PathLike):
+        features = ImportedFeatures.read(Path(cohort), None, purpose="predict")
+    cohort = to_cohort(cohort, "predict") if features is None else features.cohort
+    return pipeline.predict(classifier, cohort, out=to_path(out), features=features, workers=workers, offline=offline)
 
 
 @checked

@@ -24,7 +24,10 @@ def predict(
     run: RunArgument,
     slides: Annotated[
         Path,
-        typer.Argument(metavar="SLIDES", help="Folder or table of slides; a cohort's test_data is found inside it."),
+        typer.Argument(
+            metavar="SLIDES",
+            help="Folder or table of slides, or of features for a run on such; a cohort's test_data is found inside.",
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="The submission table; details go beside it.")],
     workers: WorkersOption = None,
@@ -39,10 +42,9 @@ def predict(
     """
     from tilewise import api
     from tilewise.cli.console import note_lines, print_result, progress
-    from tilewise.cohort import Cohort
 
     with progress(quiet=quiet):
-        result = api.predict(run, Cohort.discover(slides, purpose="predict"), out=out, workers=workers, offline=offline)
+        result = api.predict(run, slides, out=out, workers=workers, offline=offline)
     for warning in result.warnings[:_WARNINGS_SHOWN]:
         typer.echo(f"warning: {warning}", err=True)
     if len(result.warnings) > _WARNINGS_SHOWN:

@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
         "train",
         epilog="Examples:\n\ntilewise train my_cohort --out runs/first\n\n"
         "tilewise train my_cohort --recipe my.yaml --set tiles.size_px=256 --out runs/wide\n\n"
+        "tilewise train features_uni_v1 --labels labels.csv --recipe small-cohort --out runs/uni\n\n"
         "The same command again resumes a run that was stopped.",
     )(train)
 
@@ -36,6 +37,10 @@ def train(
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Folder of the run; the same again resumes it. Default: runs/COHORT-RECIPE."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="Table of slides and labels, where COHORT is a folder of features."),
     ] = None,
     recipe: RecipeOption = "default",
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
@@ -67,25 +72,32 @@ def train(
     from tilewise.cli.console import note_lines, print_failures, print_result, progress
     from tilewise.cli.scores import ladder_lines, score_lines
     from tilewise.cohort import Cohort
+    from tilewise.interchange.folder import is_feature_folder
 
     if presets is not None:
         set_ = [*set_, f"ladder.preset={presets}"]
     chosen = api.load_recipe(recipe, set_)
-    discovered = Cohort.discover(cohort)
-    if not quiet:
-        typer.echo("\n".join(f"{cohort.name}: {note}" for note in discovered.notes), err=True)
+    source: Cohort | Path = cohort
+    if labels is None and not is_feature_folder(cohort):
+        source = Cohort.discover(cohort)
+        if not quiet:
+            typer.echo("\n".join(f"{cohort.name}: {note}" for note in source.notes), err=True)
     with progress(quiet=quiet):
         run = api.train(
-            discovered,
+            source,
             chosen,
             out=out,
+            labels=labels,
             seed=seed,
             decisions=decisions,
             workers=workers,
             offline=offline,
             time_limit=time_limit,
         )
-    notes = run.folder.read_identity()["recipe"]["notes"]
+    identity = run.folder.read_identity()
+    notes = identity["recipe"]["notes"]
+    if source is cohort and not quiet:
+        typer.echo("\n".join(f"{cohort.name}: {note}" for note in identity["notes"]), err=True)
     payload = {
         "run": str(run.folder.root),
         "report": str(run.folder.report),

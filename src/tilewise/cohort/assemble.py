@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tilewise.cohort.faults import Faults, abbreviate
 from tilewise.cohort.files import Listing, MaskPairing, SlideFinder, same_file
-from tilewise.cohort.identifiers import identifier
+from tilewise.cohort.identifiers import identifier, same_name
 from tilewise.cohort.layouts import ClassFolder, Source
 from tilewise.cohort.slide import Purpose, Slide
 from tilewise.cohort.table import Row, read_table
+from tilewise.errors import CohortError
 from tilewise.wording import count
 
 
@@ -37,6 +39,59 @@ def assemble(source: Source, purpose: Purpose, faults: Faults) -> AssembledSlide
         CohortError: the source's table cannot be read at all.
     """
     return _Assembly(source, purpose, faults).run()
+
+
+def assemble_files(files: Mapping[str, Path], table: Path | None, purpose: Purpose, faults: Faults) -> AssembledSlides:
+    """Slides whose files have names already, with the rows of a table; rows without a file are warned of.
+
+    Args:
+        files: name -> file; the table may add a suffix to the name, or leave its folders out.
+        table: with labels; None where there is none.
+        purpose: `train` needs labels.
+        faults: where faults of rows go.
+
+    Raises:
+        CohortError: the table cannot be read at all, or not one row has a file.
+    """
+    if table is None:
+        return AssembledSlides(tuple(Slide(name, path) for name, path in files.items()), (), ())
+    rows = read_table(table, need_label=purpose == "train", faults=faults)
+    by_key: dict[str, list[Path]] = defaultdict(list)
+    for name, path in files.items():
+        for key in {same_name(name), same_name(name.rpartition("/")[2])}:
+            by_key[key].append(path)
+    slides: dict[Path, Slide] = {}
+    missing = []
+    for row in rows.rows:
+        file = next((paths[0] for key in _keys(row.slide) if len(paths := by_key.get(key, [])) == 1), None)
+        if file is None:
+            missing.append(row.slide)
+        elif file in slides:
+            first = slides[file].slide_id
+            text = f"slides `{first}` and `{row.slide}` (line {row.line}) are both {file.name}; keep one row"
+            faults.add("same file", text)
+        else:
+            slides[file] = Slide(row.slide, file, None, row.label, row.group, row.split, dict(row.extra))
+    if not slides:
+        raise CohortError(
+            f"{table}: no slide of it has a file, the first: {missing[0]}; files are called {abbreviate([*files])}"
+        )
+    warnings = list(rows.warnings)
+    if missing:
+        warnings.append(
+            f"{count(len(missing), 'slide')} of {table.name} without a file take no part: {abbreviate(missing)}"
+        )
+    rest = [Slide(name, path) for name, path in files.items() if path not in slides]
+    return AssembledSlides((*slides.values(), *rest), rows.notes, tuple(warnings))
+
+
+def _keys(name: str) -> Iterator[str]:
+    """Names that a file of this slide may have: with and without suffix and folders, the nearest first."""
+    for text in (name, name.replace("\\", "/").rpartition("/")[2]):
+        plain = same_name(text)
+        while plain:
+            yield plain
+            plain = plain.rpartition(".")[0] if "." in plain.rpartition("/")[2] else ""
 
 
 class _Assembly:

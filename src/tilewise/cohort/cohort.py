@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from tilewise.cohort.assemble import assemble
+from tilewise.cohort.assemble import AssembledSlides, assemble, assemble_files
 from tilewise.cohort.faults import Faults, abbreviate
 from tilewise.cohort.identifiers import identifier, typed_alike
-from tilewise.cohort.layouts import find_layout, has_both_parts, table_source
+from tilewise.cohort.layouts import Source, find_layout, has_both_parts, table_source
 from tilewise.cohort.missing import declared_classes, without_missing
 from tilewise.cohort.slide import Purpose, Slide
 from tilewise.cohort.table import TABLE_SUFFIXES
@@ -107,7 +107,30 @@ class Cohort:
         else:
             raise CohortError(f"{path}: neither a folder nor a CSV or Parquet table; give the folder of the cohort")
         faults = Faults()
-        assembled = assemble(source, purpose, faults)
+        return cls._checked(source, assemble(source, purpose, faults), purpose, faults)
+
+    @classmethod
+    def of_files(
+        cls, root: Path, files: Mapping[str, Path], *, table: Path | None, purpose: Purpose, layout: str
+    ) -> Cohort:
+        """A cohort whose slides' files have names already, with the labels of a table.
+
+        Args:
+            root: folder of the files.
+            files: name -> file.
+            table: of slides and labels; None where there is none.
+            purpose: as in `discover`.
+            layout: what the folder is called in reports.
+
+        Raises:
+            CohortError: the table has faults, or names none of the files.
+        """
+        faults = Faults()
+        assembled = assemble_files(files, table, purpose, faults)
+        return cls._checked(Source(layout, root.absolute(), table), assembled, purpose, faults)
+
+    @classmethod
+    def _checked(cls, source: Source, assembled: AssembledSlides, purpose: Purpose, faults: Faults) -> Cohort:
         declared = declared_classes(source.root)
         notes = [f"layout `{source.layout}`", *assembled.notes, *assembled.warnings]
         # The name of a folder is nobody's empty cell.
@@ -117,9 +140,10 @@ class Cohort:
         _check_spelling(slides, purpose, faults, notes)
         if purpose == "train":
             _check_labels(slides, classes, faults)
-        faults.raise_if_any(source.table or path)
+        place = source.table or source.root
+        faults.raise_if_any(place)
         if not slides:
-            raise CohortError(f"{path}: no slide was found; put image files there or name them in a table")
+            raise CohortError(f"{place}: no slide was found; put image files there or name them in a table")
         notes += _summary(slides, classes, purpose)
         return cls(
             source.root, source.layout, slides, classes, tuple(notes), assembled.warnings, declared, source.table

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
+from tilewise.cohort import Cohort
 from tilewise.errors import CohortError, SlideError, UsageError
 from tilewise.interchange import clam, hs2p, stamp, torchmil, trident
 from tilewise.interchange.h5_files import open_h5
@@ -101,9 +102,15 @@ _WRITE: Final = {
 }  # fmt: skip
 
 
-def holds_features(folder: Path) -> bool:
-    """Whether a folder holds feature files, and no other cohort."""
-    return folder.is_dir() and next(_kinds(folder), None) is not None
+def is_feature_folder(folder: Path) -> bool:
+    """Whether a folder holds features, and no cohort of slides with labels."""
+    if not folder.is_dir() or next(_kinds(folder), None) is None:
+        return False
+    try:
+        Cohort.discover(folder)
+    except CohortError:
+        return True
+    return False
 
 
 def _kinds(folder: Path) -> Iterator[tuple[Path, str]]:

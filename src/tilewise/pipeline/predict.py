@@ -24,6 +24,7 @@ from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.load_classifier import EnsembleClassifier
 from tilewise.inference.predictions import PREFIX
 from tilewise.inference.submission import write_submission
+from tilewise.pipeline.imported_features import ImportedFeatures
 from tilewise.pipeline.run_predictor import NewSlides, RunPrediction, RunPredictor
 from tilewise.store import check_out_file, write_text
 from tilewise.wording import count
@@ -81,6 +82,7 @@ def predict(
     cohort: Cohort,
     *,
     out: Path | None,
+    features: ImportedFeatures | None = None,
     workers: int | None = None,
     offline: bool = False,
 ) -> PredictionResult:
@@ -103,7 +105,7 @@ def predict(
         named = whole.parts
     else:
         named = {"": classifier}
-    parts = _predict_runs(named, NewSlides(cohort, workers, offline))
+    parts = _predict_runs(named, NewSlides(cohort, workers, offline, features))
     first = next(iter(named.values()))
     names = [slide.slide_id for slide in cohort.slides]
     probabilities_SC = _probabilities(names, tuple(parts.values()), first, whole)

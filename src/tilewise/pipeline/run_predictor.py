@@ -16,11 +16,12 @@ from tilewise.auditing.cohort import AuditedCohort
 from tilewise.auditing.config import AuditConfig
 from tilewise.cohort import Cohort
 from tilewise.encoders import Encoder, build_encoder
-from tilewise.errors import EncoderUnavailable
+from tilewise.errors import EncoderUnavailable, UsageError
 from tilewise.execution import Failure
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.network import SlideProbabilities
 from tilewise.models import FoldModel
+from tilewise.pipeline.imported_features import MADE_BY, ImportedFeatures, ImportedPreparer
 from tilewise.pipeline.masks import masks_for_prediction
 from tilewise.pipeline.slide_inputs import SlideInputs
 from tilewise.pipeline.tile_preparer import TilePreparer
@@ -93,12 +94,14 @@ class NewSlides:
         cohort: the slides.
         workers: processes; None takes every processor.
         offline: never reach for the network.
+        features: of the slides, where another program made them.
         results: stage and everything it depends on -> its result.
     """
 
     cohort: Cohort
     workers: int | None
     offline: bool
+    features: ImportedFeatures | None = None
     results: dict[str, Any] = field(default_factory=dict)
 
     def once(self, stage: str, depends_on: object, make: Callable[[], Result]) -> Result:
@@ -132,8 +135,12 @@ class RunPredictor:
 
         Raises:
             EncoderUnavailable: the encoder's weights are not here, or are others than in training.
+            UsageError: it was trained on features of another program, and these are slides, or the other way round.
         """
         recipe = parse_recipe(classifier.recipe, "the classifier's recipe")
+        if slides.features is not None or MADE_BY in classifier.encoder:
+            _check_features(classifier, slides.features)
+            return cls(classifier, recipe, None, ())
         if recipe.training.input == "tiles":  # networks on pixels lie in the bundle, whole
             return cls(classifier, recipe, None, ())
         encoder = slides.once(
@@ -150,6 +157,11 @@ class RunPredictor:
             CohortError: not one slide can be read.
             NoTiles: not one slide yields a tile.
         """
+        features = slides.features
+        if features is not None:
+            audited, tiles = features.audited(), features.tiles()
+            imported = ImportedPreparer(audited, tiles, None, self.recipe, bags=features.bags)
+            return PreparedSlides(audited, tiles, imported, imported.prepare(()), audited.failures)
         audited, tiles, failures = self._tiles(slides)
         preparer, lost = TilePreparer(audited, tiles, self.encoder, self.recipe).with_profiles(workers=slides.workers)
         preparer, more = preparer.with_context(workers=slides.workers)
@@ -201,6 +213,17 @@ class RunPredictor:
             lambda: tile_cohort(masked, recipe.tiles, out=None, workers=workers),
         )
         return masked, tiles, failures
+
+
+def _check_features(classifier: ClassifierBundle, features: ImportedFeatures | None) -> None:
+    made_by = classifier.encoder.get(MADE_BY)
+    if features is None:
+        raise UsageError(
+            f"the run was trained on features that {made_by} made; give a folder of such features, not slides"
+        )
+    if made_by is None:
+        raise UsageError("the run encodes slides by itself; give the slides, not features that another program made")
+    features.check_encoder(classifier.encoder)
 
 
 def compare_encoders(classifier: ClassifierBundle, encoder: Encoder) -> tuple[str, ...]:

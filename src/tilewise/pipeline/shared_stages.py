@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
 from tilewise.auditing.cohort import AuditedCohort
@@ -18,6 +18,7 @@ from tilewise.encoders import Encoder
 from tilewise.execution import Failure
 from tilewise.folds import FoldItem, Folds, make_folds
 from tilewise.pipeline.prepare import prepare
+from tilewise.pipeline.tile_preparer import TilePreparer
 from tilewise.recipe import Recipe
 from tilewise.run_folder import RunFolder
 from tilewise.segment.segment_cohort import Segmentation, segment_cohort
@@ -57,6 +58,8 @@ class SharedStages:
         folds: every run is cut like this, as far as it has the slides; None: a run cuts its own.
         tile_folder: folder where tile tables are kept for the next run; None keeps none.
     """
+
+    has_pixels: ClassVar[bool] = True
 
     cohort: Cohort
     seed: int = 0
@@ -134,6 +137,10 @@ class SharedStages:
                 with atomic_path(out) as here:
                     shutil.copyfile(cached_table, here)
         return tile_cohort(masked, config, out=out or cached_table, workers=self.resources.workers)
+
+    def preparer(self, masked: AuditedCohort, tiles: TileSet, recipe: Recipe) -> TilePreparer:
+        """What encodes or decodes the tiles of slides."""
+        return TilePreparer(masked, tiles, self.encoder(recipe)[0], recipe)
 
     def copy_fold(self, recipe: Recipe, number: int, *, out: Path) -> None:
         """Put a fold of an earlier run here, if it was trained by the same choices and `out` is not there yet.

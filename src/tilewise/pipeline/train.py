@@ -67,7 +67,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
     """
     folder, cohort, seed = RunFolder(out), shared.cohort, shared.seed
     # Weights or a target that are missing are noticed before the long work, and before the folder is this recipe's.
-    encoder, signature = shared.encoder(recipe)
+    _, signature = shared.encoder(recipe)
     if recipe.stain.method != "none" and recipe.stain.target != "median" and not folder.is_finished:
         choose_target(recipe.stain)
     if recipe.synthesis.method != "none":
@@ -80,15 +80,16 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
             shared.remember(recipe, folder)
             return finished
         audited = write_audit(folder.audit, audited)
-        others = None if audited.origin is None else audited.origin.others
-        write_audit_report(folder.audit, audited, cohort=cohort, others=others, workers=shared.resources.workers)
+        if shared.has_pixels:
+            others = None if audited.origin is None else audited.origin.others
+            write_audit_report(folder.audit, audited, cohort=cohort, others=others, workers=shared.resources.workers)
         shared = shared.with_folds(audited, recipe)
         masked = masks_for_training(audited, recipe, folder, shared)
         failed = list(masked.failures)
         tiles, more = shared.tiles(masked, recipe.tiles, out=folder.tiles)
         failed += [*more, *without_tiles(masked, tiles, recipe.tiles)]
         fold_inputs = FoldInputs(masked, tiles, recipe, folder, shared)
-        folds, inputs = _prepare_inputs(TilePreparer(masked, tiles, encoder, recipe), fold_inputs, failed)
+        folds, inputs = _prepare_inputs(shared.preparer(masked, tiles, recipe), fold_inputs, failed)
         models = _train_folds(folds, inputs, fold_inputs, _unlabelled(masked, inputs))
         parts = predict_parts(models, folds, inputs)
         weights = fold_weights(parts, folds, recipe.ensemble, seed=seed, metric=recipe.evaluation.metric)

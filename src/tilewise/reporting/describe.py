@@ -17,6 +17,7 @@ _LAYOUTS = {
     "images": "images/ with labels.csv",
     "flat": "one folder of slides with labels.csv",
     "class folders": "one folder of slides per class",
+    "features": "a folder of features with a table of labels",
 }
 _FROM_TABLE = "slides and labels from "
 _OWN_AUTHOR = "tilewise"

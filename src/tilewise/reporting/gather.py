@@ -77,9 +77,12 @@ def gather(folder: RunFolder) -> ReportInput:
     predictions = Predictions.read(folder.predictions).table
     config = TileConfig.model_validate(recipe["tiles"])
     cut_by = CutBy.of_run(tiles, folder.segment, config)
-    examples = _with_pictures(example_slides(predictions, folds.classes, per_class=_SHOWN_PER_CLASS), slides, cut_by)
-    errors = _with_pictures(confident_errors(predictions, most=_SHOWN_ERRORS), slides, cut_by)
-    pictured = (*examples, *errors)
+    made_by = facts.encoder.get("made_by")  # another program, whose features have no pixels
+    examples = tuple(example_slides(predictions, folds.classes, per_class=_SHOWN_PER_CLASS))
+    errors = tuple(confident_errors(predictions, most=_SHOWN_ERRORS))
+    if made_by is None:
+        examples, errors = (_with_pictures(results, slides, cut_by) for results in (examples, errors))
+    pictured = () if made_by else (*examples, *errors)
     root, has_groups = str(facts.root), facts.has_groups
     grouped = has_groups or bool(slides["group"].duplicated().any())
     audit = _audit(folder, facts.audit, grouped=grouped, root=root, fallback=str(recipe["tiles"]["fallback"]))
@@ -88,15 +91,15 @@ def gather(folder: RunFolder) -> ReportInput:
         title=Path(root).name,
         run=folder.root.resolve().name,
         recipe=str(recipe["name"]),
-        encoder=str(recipe["encoder"]["name"]),
+        encoder=str(facts.encoder["card"] if made_by else recipe["encoder"]["name"]),
         evaluation=evaluation,
         cohort=_cohort(identity, slides, has_groups=has_groups),
-        audit=audit,
+        audit=None if made_by else audit,
         tiles=TileSummary(
             tiles.counts(),
             tiles.skipped,
             tiles.fallbacks,
-            describe_tiling(config),
+            f"They are those of {made_by}'s files." if made_by else describe_tiling(config),
             overlap=any(overlapping(cut_by.boxes[result.slide]) for result in pictured),
             small_masks=tiles.small_masks,
             outlined=cut_by.in_words(frozenset(result.slide for result in pictured)),

@@ -43,9 +43,9 @@ def slide_traits(cohort: AuditedCohort, slides: Sequence[AuditedSlide]) -> tuple
         slides: of the cohort.
     """
     facts = [cohort.facts[item.slide_id] for item in slides if item.slide_id in cohort.facts]
-    if len(facts) != len(slides):
-        return ()  # slides that were put together without an audit
-    traits = [Trait(name, normal_scores(np.array([of(one) for one in facts]))) for name, of in _MEASURES.items()]
+    # Of slides that were put together without an audit nothing is known but the table.
+    measures = _MEASURES if len(facts) == len(slides) else {}
+    traits = [Trait(name, normal_scores(np.array([of(one) for one in facts]))) for name, of in measures.items()]
     return tuple(trait for trait in (*traits, *_table_columns(slides)) if trait.columns_SK.shape[1])
 
 

@@ -1,0 +1,292 @@
+"""Features that another program made, as a run takes them: slides, tiles and bags, and no pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
+from tilewise.auditing.config import AuditConfig
+from tilewise.auditing.finding import Decisions, Finding, Findings
+from tilewise.auditing.groups import infer_groups
+from tilewise.cohort import Cohort, Purpose
+from tilewise.errors import ArtifactError, CohortError, SlideError, SlideUnreadable, UsageError
+from tilewise.execution import Failure, task
+from tilewise.extraction.bag import FeatureBag
+from tilewise.inference.classifier import ClassifierBundle
+from tilewise.inference.load_classifier import EnsembleClassifier
+from tilewise.interchange.folder import IN_WORDS, FeatureFolder
+from tilewise.interchange.slide_features import SlideFeatures
+from tilewise.pipeline.shared_stages import SharedStages
+from tilewise.pipeline.slide_inputs import FeatureInputs
+from tilewise.pipeline.tile_preparer import TilePreparer
+from tilewise.recipe import Recipe, parse_recipe
+from tilewise.stain.profile import StainProfile
+from tilewise.store import digest_bytes
+from tilewise.tiles.config import TileConfig
+from tilewise.tiles.plan import TilePlan
+from tilewise.tiles.rows import TileRows
+from tilewise.tiles.tileset import TileSet
+from tilewise.tiles.window import Boxes
+from tilewise.units import Size
+
+MADE_BY = "made_by"
+"""Key of an encoder's description that only features of other programs have."""
+_PIXEL_SECTIONS = ("audit", "segment", "tiles", "stain", "encoder", "features")
+_UNKNOWN = "an unnamed encoder"
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedFeatures:
+    """Features of a cohort, read from the files of another program.
+
+    Attributes:
+        cohort: slides with their labels; the path of each is that of its features.
+        made_by: the program, in words.
+        encoder: its name, as far as the files tell it.
+        num_features: values of a vector.
+        bags: slide -> its vectors; boxes of tiles that lie nobody knows where are 0 wide.
+        sizes: slide -> its size, or what its tiles reach to.
+        mpp: slide -> microns per pixel, where known.
+        digests: slide -> digest of its vectors.
+        failures: slides whose features cannot be used.
+    """
+
+    cohort: Cohort
+    made_by: str
+    encoder: str
+    num_features: int
+    bags: Mapping[str, FeatureBag]
+    sizes: Mapping[str, Size]
+    mpp: Mapping[str, float | None]
+    digests: Mapping[str, str]
+    failures: tuple[Failure, ...]
+
+    @classmethod
+    def read(cls, path: Path, labels: Path | None, *, purpose: Purpose) -> Self:
+        """Find features in a folder, meet them with a table, and read them.
+
+        Args:
+            path: folder of features.
+            labels: table of slides; None takes `labels.csv` in the folder, where it is there.
+            purpose: `train` needs labels.
+
+        Raises:
+            CohortError: there are no features, or of several encoders, or the table has faults.
+            UsageError: h5py is not installed.
+        """
+        folder = FeatureFolder.find(path)
+        beside = path / "labels.csv"
+        labels = labels or (beside if beside.is_file() else None)
+        if labels is None and purpose == "train":
+            raise CohortError(f"{path}: features without labels; give the table of slides and labels with --labels")
+        cohort = Cohort.of_files(path, folder.files, table=labels, purpose=purpose, layout="features")
+        names = {file: name for name, file in folder.files.items()}
+        slides: dict[str, SlideFeatures] = {}
+        failures = []
+        with task("features", len(cohort.slides)) as bar:
+            for slide in cohort.slides:
+                try:
+                    slides[slide.slide_id] = _usable(folder.read(names[slide.path]))
+                except (SlideError, ArtifactError) as error:
+                    failures.append(Failure(slide.slide_id, "audit", type(error).__name__, str(error)))
+                bar.advance()
+        if not slides:
+            raise CohortError(f"{path}: no slide's features can be used, the first: {failures[0].message}")
+        bags = {
+            name: FeatureBag(name, slide.tile_vectors.astype(np.float32), _boxes(slide))
+            for name, slide in slides.items()
+        }
+        return cls(
+            cohort,
+            IN_WORDS[next(iter(slides.values())).source],
+            _the_one(path, "encoders", {slide.encoder for slide in slides.values()}),
+            _the_one(
+                path, "numbers of features", {bag.features_ND.shape[1] for bag in bags.values() if len(bag.boxes)}
+            ),
+            bags,
+            {name: _size(slide, bags[name].boxes) for name, slide in slides.items()},
+            {name: slide.mpp for name, slide in slides.items()},
+            {name: digest_bytes(slide.features.tobytes()) for name, slide in slides.items()},
+            tuple(failures),
+        )
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """What stands where other runs describe their encoder."""
+        return {"card": self.encoder or _UNKNOWN, MADE_BY: self.made_by, "num_features": self.num_features}
+
+    def audited(self) -> AuditedCohort:
+        """The slides as later stages take them: nothing was looked at but whether two have the same vectors."""
+        slides = {slide.slide_id: slide for slide in self.cohort.slides if slide.slide_id in self.bags}
+        first: dict[str, str] = {}
+        findings = []
+        for name in slides:
+            twin = first.setdefault(self.digests[name], name)
+            if twin != name and len(self.bags[name].boxes):
+                findings.append(Finding(name, "exact-copy", twin, "keep", 1.0, f"the same vectors as {twin}"))
+        groups = infer_groups(slides, findings)
+        audited = tuple(
+            AuditedSlide(
+                slide=slide,
+                size=self.sizes[name],
+                mpp=self.mpp[name],
+                group=groups[name],
+                use_mask=False,
+                content=self.digests[name],
+                pixel_digest=self.digests[name],
+                notes=(),
+            )
+            for name, slide in slides.items()
+        )
+        return AuditedCohort(
+            audited, self.cohort.classes, Findings(findings), Decisions(), (), failures=self.failures, groups=groups
+        )
+
+    def tiles(self) -> TileSet:
+        """Where the vectors' tiles lie, as far as the files tell it."""
+        plans = {}
+        for name, bag in self.bags.items():
+            ratios = np.full(len(bag.boxes), np.nan)
+            rows = TileRows.of_boxes(bag.boxes, ratios, strategy=self.made_by, region="")
+            plans[name] = TilePlan(rows, "" if len(rows) else "its file holds no vector")
+        return TileSet.of(plans)
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe without what only pixels can be put through; its first note says so.
+
+        Raises:
+            UsageError: it trains networks on pixels.
+        """
+        if recipe.training.input != "features":
+            raise UsageError("training.input=tiles: networks take pixels, and here are features; set it to features")
+        data, fresh = recipe.model_dump(mode="json"), Recipe(name=recipe.name).model_dump(mode="json")
+        note = (
+            f"The features are {self.made_by}'s, by {self.encoder or _UNKNOWN} ({self.num_features} values a tile): no "
+            "pixel was looked at. Copies, ink, focus and masks were not audited, and slides have no pictures."
+        )
+        notes = [*data["notes"], *([] if note in data["notes"] else [note])]
+        data |= {name: fresh[name] for name in _PIXEL_SECTIONS} | {"notes": notes}
+        return parse_recipe(data, recipe.name)
+
+    def check_encoder(self, encoder: Mapping[str, Any]) -> None:
+        """Refuse to predict by a classifier of other features.
+
+        Raises:
+            UsageError: they differ in number or in the encoder's name.
+        """
+        own = self.encoder or _UNKNOWN
+        is_other = _UNKNOWN not in (own, encoder["card"]) and own != encoder["card"]
+        if is_other or encoder["num_features"] != self.num_features:
+            raise UsageError(
+                f"{self.cohort.root}: {self.num_features} features a tile by {own}, and the run was "
+                f"trained on {encoder['num_features']} by {encoder['card']}; give features of that encoder"
+            )
+
+
+@dataclass
+class FeatureStages(SharedStages):
+    """Stages of runs that start from features.
+
+    Attributes:
+        features: of the cohort.
+    """
+
+    has_pixels: ClassVar[bool] = False
+    features: ImportedFeatures | None = None
+
+    def encoder(self, recipe: Recipe) -> tuple[None, dict[str, Any]]:  # noqa: ARG002 - nothing is encoded
+        """No encoder, and who made the features."""
+        return None, self._features.signature
+
+    def audit(self, config: AuditConfig) -> AuditedCohort:  # noqa: ARG002 - no pixel is there to be audited
+        """See `ImportedFeatures.audited`."""
+        return self._features.audited()
+
+    def tiles(
+        self,
+        masked: AuditedCohort,
+        config: TileConfig,  # noqa: ARG002 - tiles were cut elsewhere
+        *,
+        out: Path | None,
+    ) -> tuple[TileSet, tuple[Failure, ...]]:
+        """See `ImportedFeatures.tiles`."""
+        tiles = self._features.tiles()
+        if out is not None:
+            tiles.write(out, inputs=masked.digest)
+        return tiles, ()
+
+    def preparer(self, masked: AuditedCohort, tiles: TileSet, recipe: Recipe) -> TilePreparer:
+        """Bags as they were read."""
+        return ImportedPreparer(masked, tiles, None, recipe, bags=self._features.bags)
+
+    @property
+    def _features(self) -> ImportedFeatures:
+        assert self.features is not None
+        return self.features
+
+
+@dataclass(frozen=True)
+class ImportedPreparer(TilePreparer):
+    """Hands out bags that were read.
+
+    Attributes:
+        bags: slide -> its vectors.
+    """
+
+    bags: Mapping[str, FeatureBag] = field(default_factory=dict)
+
+    def prepare(
+        self,
+        targets: Sequence[StainProfile],  # noqa: ARG002 - stains are where pixels are
+        *,
+        without: AbstractSet[str] = frozenset(),
+        hold: bool = True,  # noqa: ARG002
+    ) -> FeatureInputs:
+        """The bags of slides that have a vector."""
+        bags = {name: bag for name, bag in self.bags.items() if len(bag.boxes) and name not in without}
+        return FeatureInputs((bags,))
+
+
+def takes_features(classifier: ClassifierBundle | EnsembleClassifier) -> bool:
+    """Whether a classifier was trained on features of another program."""
+    parts = classifier.parts.values() if isinstance(classifier, EnsembleClassifier) else (classifier,)
+    return any(MADE_BY in part.encoder for part in parts)
+
+
+def _usable(slide: SlideFeatures) -> SlideFeatures:
+    invalid = int((~np.isfinite(slide.tile_vectors)).any(axis=1).sum())
+    if invalid:
+        raise SlideUnreadable(
+            f"{slide.slide_id}: {invalid} of {len(slide.tile_vectors)} vectors hold NaN or infinity; make them again"
+        )
+    return slide
+
+
+def _the_one(path: Path, kind: str, values: set[Any]) -> Any:
+    if len(values) > 1:
+        listed = " and ".join(sorted(str(value) or "unnamed" for value in values)[:3])
+        raise CohortError(f"{path}: features of several {kind} lie here ({listed}); give the folder of one")
+    return next(iter(values))
+
+
+def _boxes(slide: SlideFeatures) -> Boxes:
+    """int64 (N, 4) in level-0 pixels; 0 where nobody knows."""
+    boxes_N4 = np.zeros((len(slide.tile_vectors), 4), dtype=np.int64)
+    if slide.of_slide:
+        return boxes_N4
+    try:
+        boxes_N4[:, :2], boxes_N4[:, 2:] = slide.coords_px(), round(slide.tile_size_in("px"))
+    except SlideError:
+        boxes_N4[:] = 0
+    return boxes_N4
+
+
+def _size(slide: SlideFeatures, boxes: Boxes) -> Size:
+    reach = (boxes[:, :2] + boxes[:, 2:]).max(axis=0, initial=0)
+    return Size(*(slide.size or (int(reach[0]), int(reach[1]))))
