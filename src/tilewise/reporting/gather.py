@@ -118,7 +118,7 @@ def gather(folder: RunFolder) -> ReportInput:
         seed=int(identity["seed"]),
         doubtful_labels=doubtful_labels_of(folder.doubtful_labels),
         created=str(identity.get("created", "")),
-        shortcuts=facts.shortcuts,
+        shortcuts=facts.shortcuts if not made_by or (facts.shortcuts and facts.shortcuts.traits) else None,
         ledgers=make_ledgers(facts, audit.decisions, failures, predictions),
         deployed=describe_deployed(folder, holdout=bool(folds.holdout)),
     )
