@@ -63,7 +63,7 @@ def test_cells_are_kept_as_they_are_spelled(read):
     assert [row.label for row in read(content).rows] == ["NA", "None", " x ", "1,0", "007", "nan", 'say "hi"']
 
 
-@pytest.mark.parametrize("name", ["slide", "sample_index", "file", "filename", "image", "path"])
+@pytest.mark.parametrize("name", ["slide", "sample_index", "file", "filename", "image", "path", "slide_id"])
 def test_names_of_the_slide_column(name, read):
     table = read(f"{name},label\na.png,x\n")
     assert table.rows[0].slide == "a.png"

@@ -15,7 +15,7 @@ from tilewise.cohort.identifiers import Spellings, identifier, same_name
 from tilewise.errors import CohortError
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet")
-_SLIDE_NAMES: Final = ("slide", "sample_index", "slide_id", "file", "filename", "image", "path")
+_SLIDE_NAMES: Final = ("slide", "sample_index", "file", "filename", "image", "path", "slide_id")
 _GROUP_NAMES: Final = ("group", "patient", "patient_id", "case", "case_id", "subject", "subject_id", "donor", "block")
 _ROLES: Final[Mapping[str, Sequence[str]]] = {
     "slide": _SLIDE_NAMES,
