@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from tests.one_thread import one_thread
 from tilewise.models import FoldModel, HeadConfig, Standardisation
-from tilewise.models.attention import PooledHead, build_pooled_head, softmax_within
+from tilewise.models.attention import PooledHead, build_pooled_head
+from tilewise.models.tile_bags import TileBags
 
 __all__ = ["one_thread"]
 
@@ -91,7 +92,7 @@ def test_training_and_prediction_pool_alike(num_tiles: list[int], seed: int) -> 
     one, (features_ND, slides_N) = model(seed=seed), bags(num_tiles, seed)
     inputs = torch.from_numpy(one.standardisation.apply(features_ND).astype(np.float32))
     with torch.inference_mode():
-        logits = pooled_head(seed=seed)(inputs, torch.from_numpy(slides_N), len(num_tiles))
+        logits = pooled_head(seed=seed)(TileBags(inputs, torch.from_numpy(slides_N), len(num_tiles)))
     computed_SC, _ = one.predict_slides(features_ND, slides_N, len(num_tiles))
     np.testing.assert_allclose(logits.softmax(dim=1).numpy(), computed_SC, rtol=1e-3, atol=1e-5)
 
@@ -119,7 +120,7 @@ def test_a_slide_of_one_tile_is_what_the_head_says_of_the_tile() -> None:
 @pytest.mark.parametrize("size", [1.0, 1e4, -1e4])
 def test_weights_sum_to_one_however_large_the_scores(size: float) -> None:
     scores_N = torch.tensor([0.0, 1.0, 2.0, 5.0, 5.0]) * size
-    weights_N = softmax_within(scores_N, torch.tensor([0, 0, 0, 2, 2]), 3)
+    weights_N = TileBags(torch.empty(5, 1), torch.tensor([0, 0, 0, 2, 2]), 3).softmax(scores_N)
     assert weights_N[:3].sum().item() == pytest.approx(1.0)
     np.testing.assert_allclose(weights_N[3:], [0.5, 0.5])
     np.testing.assert_allclose(weights_N[:3], scores_N[:3].softmax(dim=0), rtol=1e-6)
@@ -129,7 +130,7 @@ def test_training_starts_from_the_plain_mean() -> None:
     module = build_pooled_head(HEADS[0], num_features=D, num_classes=C, generator=torch.Generator().manual_seed(0))
     features_ND, slides_N = bags([4, 9])
     with torch.no_grad():
-        pooled_SD = module.pool(torch.from_numpy(features_ND), torch.from_numpy(slides_N), 2)
+        pooled_SD = module.pool(TileBags(torch.from_numpy(features_ND), torch.from_numpy(slides_N), 2))
     for slide in range(2):
         np.testing.assert_allclose(pooled_SD[slide], features_ND[slides_N == slide].mean(axis=0), rtol=1e-4, atol=1e-6)
     assert module.attention.value.weight.abs().max().item() > 0.1, "or V and U could never leave zero"
@@ -139,8 +140,8 @@ def test_the_gradient_is_that_of_finite_differences_and_reaches_every_weight() -
     module = pooled_head(scale=0.5).double()
     features_ND, slides_N = bags([4, 1, 6])
     inputs = (torch.from_numpy(features_ND).double().requires_grad_(), torch.from_numpy(slides_N), 3)
-    assert torch.autograd.gradcheck(lambda features: module(features, *inputs[1:]), inputs[:1])
-    module(*inputs).log_softmax(dim=1)[:, 0].sum().backward()
+    assert torch.autograd.gradcheck(lambda features: module(TileBags(features, *inputs[1:])), inputs[:1])
+    module(TileBags(*inputs)).log_softmax(dim=1)[:, 0].sum().backward()
     assert all(parameter.grad.abs().max() > 0 for parameter in module.parameters())
 
 

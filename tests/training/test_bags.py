@@ -11,6 +11,7 @@ import torch
 from sklearn.metrics import f1_score
 
 from tilewise.errors import RecipeError, TrainingError
+from tilewise.folds import derived_seed
 from tilewise.models import FoldModel, HeadConfig
 from tilewise.recipe import load_recipe
 from tilewise.training import TrainingConfig
@@ -50,6 +51,39 @@ def test_one_tile_in_twenty_is_found() -> None:
     assert accuracy(plain, fresh) < 0.8
     weights_N = weighed.attention_N(fresh.features_ND, fresh.tile_slide_N, fresh.num_slides)
     assert weights_N[where].mean() > 0.5, "the tile that tells it counts more than the other nineteen"
+
+
+@pytest.mark.parametrize("head", [ATTENTION, HeadConfig(dropout=0.3)], ids=["attention", "mean"])
+def test_the_model_of_several_seeds_is_the_mean_of_their_models(
+    cohort: Cohort, head: HeadConfig, tmp_path: Path
+) -> None:
+    data, config = cohort(), TrainingConfig(epochs=6)
+    together, history = train_head(data, head, config.model_copy(update={"num_seeds": 3}), seed=4)
+    together.save(tmp_path)
+    back = FoldModel.load(tmp_path)
+    part = data.validation
+    inputs = (part.features_ND, part.tile_slide_N, part.num_slides)
+    alone = [train_head(data, head, config, seed=seed)[0] for seed in (4, derived_seed(4, 1), derived_seed(4, 2))]
+    slides_MSC = [one.predict_slides(*inputs)[0] for one in alone]
+    assert not np.array_equal(slides_MSC[0], slides_MSC[1])
+    np.testing.assert_allclose(back.predict_slides(*inputs)[0], np.mean(slides_MSC, axis=0), rtol=1e-5)
+    tiles_MNC = [one.predict_tiles(part.features_ND) for one in alone]
+    np.testing.assert_allclose(back.predict_tiles(part.features_ND), np.mean(tiles_MNC, axis=0), rtol=1e-5)
+    if head.attends:
+        weights_MN = [one.attention_N(*inputs) for one in alone]
+        np.testing.assert_allclose(back.attention_N(*inputs), np.mean(weights_MN, axis=0), rtol=1e-6)
+    assert [(row.seed, row.epoch) for row in history.rows] == [(seed, 1 + i) for seed in range(3) for i in range(6)]
+    assert len(history.summary["kept_epochs"]) == 3
+    history.write(tmp_path / "history.csv")
+    assert (tmp_path / "history.csv").read_text("utf-8").startswith("epoch,train_loss,validation_loss,")
+    assert ",kept,seed\n1," in (tmp_path / "history.csv").read_text("utf-8")
+
+
+def test_seeds_are_refused_where_they_would_have_no_effect() -> None:
+    with pytest.raises(RecipeError, match=r"training\.num_seeds averages heads on features"):
+        load_recipe("default", overrides=["training.input=tiles", "training.num_seeds=3"])
+    with pytest.raises(RecipeError, match=r"training\.num_seeds has no effect with head\.kind=lda"):
+        load_recipe("default", overrides=["training.num_seeds=3"])
 
 
 @pytest.mark.parametrize("head", [ATTENTION, MLP], ids=["linear", "mlp"])

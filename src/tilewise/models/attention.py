@@ -1,4 +1,4 @@
-"""Gated attention: the tiles of a slide are weighed, and the head sees their weighted mean."""
+"""Attention: the tiles of a slide are weighed, and the head sees their weighted mean."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tilewise.models.config import HeadConfig
 from tilewise.models.heads import build_head, fresh_linear
+from tilewise.models.tile_bags import TileBags
 
 
 class GatedAttention(nn.Module):
@@ -45,32 +46,18 @@ class PooledHead(nn.Module):
         self.attention = attention
         self.head = head
 
-    def pool(self, features_ND: Tensor, tile_slide_N: Tensor, num_slides: int) -> Tensor:
+    def weights(self, bags: TileBags) -> Tensor:
+        """How much each tile counts in its slide, (N,); the tiles of a slide sum to 1."""
+        return bags.softmax(self.attention(bags.features_ND))
+
+    def pool(self, bags: TileBags) -> Tensor:
         """The weighted mean of each slide's tiles, (S, D); nothing but zeros for a slide without tiles."""
-        weights_N = softmax_within(self.attention(features_ND), tile_slide_N, num_slides)
-        pooled_SD = features_ND.new_zeros(num_slides, features_ND.shape[1])
-        return pooled_SD.index_add(0, tile_slide_N, weights_N[:, None] * features_ND)
+        return bags.weighted_sum(self.weights(bags), bags.features_ND)
 
-    def forward(self, features_ND: Tensor, tile_slide_N: Tensor, num_slides: int) -> Tensor:
+    def forward(self, bags: TileBags) -> Tensor:
         """Logits of slides, (S, C)."""
-        logits_SC: Tensor = self.head(self.pool(features_ND, tile_slide_N, num_slides))
+        logits_SC: Tensor = self.head(self.pool(bags))
         return logits_SC
-
-
-def softmax_within(scores_N: Tensor, tile_slide_N: Tensor, num_slides: int) -> Tensor:
-    """Softmax over the tiles of each slide, (N,); the weights of a slide sum to 1, whatever the size of the scores.
-
-    Args:
-        scores_N: of tiles.
-        tile_slide_N: position of each tile's slide, int64, 0 .. num_slides - 1; in any order.
-        num_slides: S.
-    """
-    # The highest score is only taken out for safety: no gradient goes through it.
-    highest_S = torch.full((num_slides,), -math.inf, dtype=scores_N.dtype)
-    highest_S = highest_S.scatter_reduce(0, tile_slide_N, scores_N.detach(), "amax")
-    powers_N = (scores_N - highest_S[tile_slide_N]).exp()
-    sums_S = powers_N.new_zeros(num_slides).index_add(0, tile_slide_N, powers_N)
-    return powers_N / sums_S[tile_slide_N]
 
 
 def build_pooled_head(

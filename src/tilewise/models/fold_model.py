@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tilewise.models.attention import PooledHead
+    from tilewise.models.tile_bags import TileBags
 
 _SCHEMA = "tilewise.fold-model"
 _VERSION = 1
@@ -38,9 +39,11 @@ class FoldModel:
         classes: in the order of the probability columns.
         head: what the head is.
         standardisation: fitted on the train part.
-        weights: the head's parameters and buffers by their torch names.
+        weights: the head's parameters and buffers by their torch names; of several seeds, each name after the seed's
+            number and a dot.
         origin: what the model was made from and how training went; plain data.
         num_context: length of what stands beside the moments of a slide's tiles (`features.context`).
+        num_seeds: heads, of the same data and different seeds; probabilities and attention are their mean.
     """
 
     classes: tuple[str, ...]
@@ -49,6 +52,7 @@ class FoldModel:
     weights: Mapping[str, NDArray[Any]]
     origin: Mapping[str, Any] = field(default_factory=dict)
     num_context: int = 0
+    num_seeds: int = 1
 
     @property
     def aggregator(self) -> str:
@@ -89,11 +93,11 @@ class FoldModel:
             vectors_ND = tile_vectors(features_ND, slides_N, num_slides, num_moments=self.head.num_moments)
             inputs_ND = self._beside(vectors_ND, None if context_SE is None else context_SE[slides_N])
         probabilities_NC = np.empty((len(features_ND), len(self.classes)), dtype=np.float32)
-        head = self._pooled().head if self.head.attends else self._build()
+        heads = [member.head for member in self._pooled()] if self.head.attends else self._build()
         with reproducible(1), torch.inference_mode():
             for block, features in self._blocks(inputs_ND):
                 # Worked out in float64 and rounded: the last bits would depend on the place in the block.
-                probabilities_NC[block] = head(features).softmax(dim=1).numpy()
+                probabilities_NC[block] = _mean_probabilities([head(features) for head in heads]).numpy()
         return probabilities_NC
 
     def attention_N(  # noqa: N802 - carries its axis
@@ -111,18 +115,15 @@ class FoldModel:
         """
         import torch
 
-        from tilewise.models.attention import softmax_within
-
         if not self.head.attends:
             raise ValueError(f"the model does not weigh tiles; it was trained with head.aggregate={self.aggregator}")
         self._check_features(features_ND)
-        scores_N = torch.empty(len(features_ND), dtype=torch.float32)  # rounded, see `predict_tiles`
-        attention = self._pooled().attention
+        weights_N = np.empty(len(features_ND))
+        members = self._pooled()
         with reproducible(1), torch.inference_mode():
-            for block, features in self._blocks(features_ND):
-                scores_N[block] = attention(features).float()
-            weights_N = softmax_within(scores_N.double(), torch.from_numpy(tile_slide_N), num_slides)
-        return np.array(weights_N.numpy())
+            for tiles, _, bag in self._bags(features_ND, tile_slide_N, num_slides):
+                weights_N[tiles] = torch.stack([member.weights(bag) for member in members]).mean(dim=0).numpy()
+        return weights_N
 
     def predict_slides(
         self,
@@ -150,17 +151,28 @@ class FoldModel:
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         import torch
 
-        weights_N = torch.from_numpy(self.attention_N(features_ND, tile_slide_N, num_slides))
-        slides_N = torch.from_numpy(tile_slide_N)
-        pooled_SD = torch.zeros(num_slides, self.num_features, dtype=torch.float64)
+        self._check_features(features_ND)
+        probabilities_SC = np.full((num_slides, len(self.classes)), np.nan)
+        members = self._pooled()
         with reproducible(1), torch.inference_mode():
-            for block, features in self._blocks(features_ND):
-                # One tile after the other, so that a slide's result does not depend on the other slides.
-                pooled_SD.index_add_(0, slides_N[block], weights_N[block, None] * features)
-            rounded_SC = self._pooled().head(pooled_SD).softmax(dim=1).float()
-        num_tiles_S = np.bincount(tile_slide_N, minlength=num_slides)
-        probabilities_SC = rounded_SC.double().numpy()
-        return np.where(num_tiles_S[:, None] > 0, probabilities_SC, np.nan), num_tiles_S
+            for _, slide, bag in self._bags(features_ND, tile_slide_N, num_slides):
+                probabilities_SC[slide] = _mean_probabilities([member(bag) for member in members])[0].numpy()
+        return probabilities_SC, np.bincount(tile_slide_N, minlength=num_slides)
+
+    def _bags(
+        self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
+    ) -> Iterator[tuple[NDArray[np.int64], int, TileBags]]:
+        """Of each slide with tiles, their positions, its own, and the bag: alone, so that no other slide matters."""
+        import torch
+
+        from tilewise.models.tile_bags import TileBags
+
+        order_N = np.argsort(tile_slide_N, kind="stable")
+        ends_S = np.bincount(tile_slide_N, minlength=num_slides).cumsum()
+        for slide, tiles in enumerate(np.split(order_N, ends_S[:-1])):
+            if len(tiles):
+                inputs_ND = torch.from_numpy(self.standardisation.apply(features_ND[tiles]))
+                yield tiles, slide, TileBags(inputs_ND, torch.zeros(len(tiles), dtype=torch.int64), 1)
 
     def slide_vectors(
         self,
@@ -204,7 +216,7 @@ class FoldModel:
 
         vectors_SD = torch.from_numpy(self.slide_vectors(features_ND, tile_slide_N, num_slides, context_SE))
         with reproducible(1), torch.inference_mode():
-            rounded_SC = self._build()(vectors_SD).softmax(dim=1).float()  # see `predict_tiles`
+            rounded_SC = _mean_probabilities([head(vectors_SD) for head in self._build()])
         return rounded_SC.double().numpy(), np.bincount(tile_slide_N, minlength=num_slides)
 
     def _check_features(self, features_ND: NDArray[np.float32]) -> None:
@@ -231,6 +243,7 @@ class FoldModel:
             "classes": list(self.classes),
             "num_features": self.num_features,
             **({"num_context": self.num_context} if self.num_context else {}),
+            **({"num_seeds": self.num_seeds} if self.num_seeds > 1 else {}),
             "head": self.head.model_dump(mode="json"),
             "aggregator": self.aggregator,
             "origin": dict(self.origin),
@@ -257,6 +270,7 @@ class FoldModel:
                 weights={name.removeprefix("head."): array for name, array in tensors.items()},
                 origin=dict(metadata["origin"]),
                 num_context=int(metadata.get("num_context", 0)),
+                num_seeds=int(metadata.get("num_seeds", 1)),
             )
             num_features, aggregator = int(metadata["num_features"]), str(metadata["aggregator"])
         except (KeyError, TypeError, ValueError, ValidationError) as error:
@@ -266,7 +280,11 @@ class FoldModel:
 
     def _check(self, folder: Path, aggregator: str, num_features: int) -> None:
         fresh = self._fresh(num_features)
-        expected = {name: tuple(tensor.shape) for name, tensor in fresh.state_dict().items()}
+        expected = {
+            prefix + name: tuple(tensor.shape)
+            for prefix in self._prefixes
+            for name, tensor in fresh.state_dict().items()
+        }
         expected |= dict.fromkeys(("mean", "scale"), (num_features * self.head.num_moments + self.num_context,))
         shapes = {name: array.shape for name, array in self.weights.items()}
         shapes |= {"mean": self.standardisation.mean_D.shape, "scale": self.standardisation.scale_D.shape}
@@ -281,12 +299,29 @@ class FoldModel:
         length = num_features * self.head.num_moments + self.num_context
         return build(self.head, num_features=length, num_classes=len(self.classes))
 
-    def _build(self) -> nn.Module:
+    @property
+    def _prefixes(self) -> list[str]:
+        """Of the names of weights, one for each seed."""
+        return [""] if self.num_seeds == 1 else [f"{number}." for number in range(self.num_seeds)]
+
+    def _build(self) -> list[nn.Module]:
+        """The module of each seed, with its weights."""
         import torch
 
-        module = self._fresh(self.num_features)
-        module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in self.weights.items()})
-        return module.double().eval()
+        modules = []
+        for prefix in self._prefixes:
+            module = self._fresh(self.num_features)
+            own = {name.removeprefix(prefix): array for name, array in self.weights.items() if name.startswith(prefix)}
+            module.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in own.items()})
+            modules.append(module.double().eval())
+        return modules
 
-    def _pooled(self) -> PooledHead:
-        return cast("PooledHead", self._build())
+    def _pooled(self) -> list[PooledHead]:
+        return cast("list[PooledHead]", self._build())
+
+
+def _mean_probabilities(logits: list[Tensor]) -> Tensor:
+    """The mean of some heads' probabilities, float32, of their logits."""
+    import torch
+
+    return torch.stack([one.softmax(dim=1) for one in logits]).mean(dim=0).float()

@@ -23,6 +23,7 @@ class Curves:
     kept_epoch: int | None
     loss: Markup
     score: Markup | None
+    num_seeds: int = 1
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,14 @@ def _curves(history: History, loss_scale: _Scale, score_scale: _Scale, metric: s
         (("train", train), ("validation", validation)),
     )
     if not scores:
-        return Curves(history.fold, history.kept_epoch, loss, None)
+        return Curves(history.fold, history.kept_epoch, loss, None, history.num_seeds)
     title = f"{metric} of fold {history.fold} on its validation part over epochs"
     return Curves(
         history.fold,
         history.kept_epoch,
         loss,
         _chart(title, score_scale, history.kept_epoch, (("validation", scores),)),
+        history.num_seeds,
     )
 
 

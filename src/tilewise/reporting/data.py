@@ -113,12 +113,16 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """Training of one fold: its epochs and the one whose weights were kept, or the fits of a head without epochs."""
+    """Training of one fold: its epochs and the one whose weights were kept, or the fits of a head without epochs.
+
+    Of several trainings (`training.num_seeds`) the epochs are those of the first.
+    """
 
     fold: int
     epochs: tuple[Epoch, ...]
     kept_epoch: int | None = None
     fits: tuple[FitRow, ...] = ()
+    num_seeds: int = 1
 
     @property
     def fit(self) -> FitRow | None:

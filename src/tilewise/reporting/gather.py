@@ -164,6 +164,8 @@ def _history(folder: Path, number: int) -> History:
     path = folder / "history.csv"
     with whole(path):
         rows = rows_of(path)
+        num_seeds = len({row.get("seed") for row in rows})
+        rows = [row for row in rows if row.get("seed", "0") == "0"]
         if rows and "epoch" not in rows[0]:
             return History(number, (), fits=tuple(map(_fit, rows)))
         epochs = tuple(
@@ -178,7 +180,7 @@ def _history(folder: Path, number: int) -> History:
             for row in rows
         )
         kept_epoch = next((int(row["epoch"]) for row in rows if row["kept"] == "1"), None)
-    return History(number, epochs, kept_epoch)
+    return History(number, epochs, kept_epoch, num_seeds=num_seeds)
 
 
 def _fit(row: Mapping[str, str]) -> FitRow:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tilewise.models import HeadConfig, Standardisation
 from tilewise.models.attention import build_pooled_head
+from tilewise.models.tile_bags import TileBags
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.samples import sample_weights, standardised
@@ -43,7 +44,7 @@ class BagSamples:
 
     def vectors(self, samples: Tensor) -> Tensor:
         """See `Samples`."""
-        return self._pooled.pool(*self._bags.of(samples))
+        return self._pooled.pool(self._bags.of(samples))
 
     def tiles(self, samples: Tensor) -> Tensor:
         """See `Samples`."""
@@ -53,7 +54,7 @@ class BagSamples:
         """See `Samples`."""
         edges = range(0, self._validation.num_slides, self._slides_at_once)
         slides = torch.arange(self._validation.num_slides)
-        logits = [self._pooled(*self._validation.of(slides[start : start + self._slides_at_once])) for start in edges]
+        logits = [self._pooled(self._validation.of(slides[start : start + self._slides_at_once])) for start in edges]
         probabilities_SC: NDArray[np.float64] = torch.cat(logits).softmax(dim=1).double().numpy()
         return probabilities_SC
 
@@ -75,7 +76,7 @@ class _Bags:
         within = torch.arange(len(places)) - (num_tiles_B.cumsum(0) - num_tiles_B)[places]
         return self._order_N[self._starts_S[slides_B][places] + within], places
 
-    def of(self, slides_B: Tensor) -> tuple[Tensor, Tensor, int]:
-        """Their tiles as `PooledHead` takes them; a slide may come twice."""
+    def of(self, slides_B: Tensor) -> TileBags:
+        """Their tiles; a slide may come twice."""
         tiles, places = self.tiles(slides_B)
-        return self._inputs_ND.index_select(0, tiles), places, len(slides_B)
+        return TileBags(self._inputs_ND.index_select(0, tiles), places, len(slides_B))

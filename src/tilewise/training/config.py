@@ -143,6 +143,13 @@ class TrainingConfig(BaseModel):
         le=100_000,
         description="Passes over the train part; the schedule is over them. Left out: 60 on features, 30 on tiles.",
     )
+    num_seeds: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="Heads that each fold trains, with initial weights and orders of their own; the fold's model is "
+        "the mean of their probabilities. Of input features, and of heads that learn in epochs.",
+    )
     batch_size: int | None = Field(
         None,
         ge=2,
@@ -207,6 +214,11 @@ class TrainingConfig(BaseModel):
                     f"training.{idle[0]} has no effect with training.input=features; set training.input=tiles or drop "
                     f"it"
                 )
+        elif self.num_seeds > 1:
+            raise ValueError(
+                "training.num_seeds averages heads on features, and training.input=tiles trains networks; drop it, and "
+                "average runs of several --seed by `tilewise ensemble`"
+            )
         elif self.step.precision == "float16" and self.engine.device == "cpu":
             raise ValueError(
                 "training.step.precision=float16 needs a graphics card, and training.engine.device=cpu forbids it; "

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tilewise.compute import reproducible
+from tilewise.folds import derived_seed
 from tilewise.metrics import PrimaryMetric
 from tilewise.models import FoldModel, HeadConfig
 from tilewise.training.bags import BagSamples
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData
 from tilewise.training.fitted_heads.fit_head import fit_head
-from tilewise.training.history import EpochRow, History, notes
+from tilewise.training.history import STOPPED, EpochRow, History, SeedRow, notes
 from tilewise.training.samples import Samples, TileSamples
 from tilewise.training.scores import score_probabilities, selection_loss
 from tilewise.training_loop import (
@@ -47,15 +49,16 @@ def train_head(
 
     The loss of a tile counts by the weight of its class and its share of its slide. Where the head sees one vector
     per slide (`head.aggregate`) a sample is a whole slide, and counts by the weight of its class. Heads of kind lda and
-    logistic have no epochs; see `fit_head`. Without a validation part
-    training runs its full length and the last epoch is kept. The same data, configs and seed give the same model, to
-    the bit, on one machine.
+    logistic have no epochs; see `fit_head`. Without a validation part training runs its full length and the last epoch
+    is kept. With `config.num_seeds` so many heads are trained one after the other, each of which keeps its own best
+    epoch. The same data, configs and seed give the same model, to the bit, on one machine.
 
     Args:
         data: features and labels of the parts train and validation.
         head: what is trained.
         config: how.
-        seed: of initial weights, order of samples and dropout.
+        seed: of initial weights, order of samples and dropout; of several heads, of the first one, and the others draw
+            theirs from it.
         name: what messages call the fold.
         metric: that epochs are scored by on validation.
 
@@ -68,31 +71,48 @@ def train_head(
     if not head.learns_in_epochs:
         model, fits = fit_head(data, head, config, seed=seed, metric=metric)
         return replace(model, num_context=num_context), fits
-    epoch_config, step = config.epoch_config, config.step
-    with reproducible(epoch_config.num_threads or 1):
-        objective = _HeadObjective(data, head, config, torch.Generator().manual_seed(seed), metric)
-        module = objective.samples.module
-        rate, epochs = epoch_config.learning_rate, epoch_config.epochs
-        optimizer = build_optimizer(config.optimizer, _parameter_groups(module, config), learning_rate=rate)
-        steps = math.ceil(objective.num_batches / step.accumulate)
-        trainer = Trainer(
-            objective,
-            module,
-            optimizer,
-            build_schedule(config.schedule, optimizer, learning_rate=rate, num_epochs=epochs, steps_per_epoch=steps),
-            epochs=epochs,
-            patience=epoch_config.patience if data.validation.num_slides else None,
-            accumulate=step.accumulate,
-            clip_norm=step.clip_norm,
-            ema=Ema.of(module, step),
-        )
-        progress = TrainingProgress(EpochRow, Record(name))
-        trainer.run(progress)
-    assert progress.best is not None
-    history = History(tuple(progress.marked()), notes(progress.rows, config, data.classes, data.train, data.validation))
-    weights = {key: tensor.numpy() for key, tensor in progress.best.weights.items()}
+    seeds = [seed, *(derived_seed(seed, number) for number in range(1, config.num_seeds))]
+    rows: list[EpochRow] = []
+    messages: dict[str, None] = {}
+    weights: dict[str, NDArray[Any]] = {}
+    with reproducible(config.epoch_config.num_threads or 1):
+        for number, own_seed in enumerate(seeds):
+            objective = _HeadObjective(data, head, config, torch.Generator().manual_seed(own_seed), metric)
+            several = len(seeds) > 1
+            progress = _train(objective, data, config, f"{name}, seed {number}" if several else name)
+            assert progress.best is not None
+            prefix, label = (f"{number}.", f"seed {number}: ") if several else ("", "")
+            weights |= {prefix + key: tensor.numpy() for key, tensor in progress.best.weights.items()}
+            rows += [SeedRow(**asdict(row), seed=number) if several else row for row in progress.marked()]
+            own_notes = notes(progress.rows, config, data.classes, data.train, data.validation)
+            messages |= dict.fromkeys(label * note.startswith(STOPPED) + note for note in own_notes)
     standardisation = objective.samples.standardisation
-    return FoldModel(data.classes, head, standardisation, weights, num_context=num_context), history
+    model = FoldModel(data.classes, head, standardisation, weights, num_context=num_context, num_seeds=config.num_seeds)
+    return model, History(tuple(rows), tuple(messages))
+
+
+def _train(
+    objective: _HeadObjective, data: FeatureData, config: TrainingConfig, name: str
+) -> TrainingProgress[EpochRow]:
+    """Train one head."""
+    epoch_config, step, module = config.epoch_config, config.step, objective.samples.module
+    rate, epochs = epoch_config.learning_rate, epoch_config.epochs
+    optimizer = build_optimizer(config.optimizer, _parameter_groups(module, config), learning_rate=rate)
+    steps = math.ceil(objective.num_batches / step.accumulate)
+    trainer = Trainer(
+        objective,
+        module,
+        optimizer,
+        build_schedule(config.schedule, optimizer, learning_rate=rate, num_epochs=epochs, steps_per_epoch=steps),
+        epochs=epochs,
+        patience=epoch_config.patience if data.validation.num_slides else None,
+        accumulate=step.accumulate,
+        clip_norm=step.clip_norm,
+        ema=Ema.of(module, step),
+    )
+    progress = TrainingProgress(EpochRow, Record(name))
+    trainer.run(progress)
+    return progress
 
 
 class _HeadObjective:

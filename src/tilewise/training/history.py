@@ -14,6 +14,7 @@ from tilewise.training.data import PartData
 from tilewise.training_loop.table import write_table
 
 HISTORY_NAME = "history.csv"
+STOPPED = "stopped after epoch"  # how the note of a training that ended early begins
 # What a program that draws curves is told of an epoch.
 SCALARS = ("train_loss", "validation_loss", "validation_score", "learning_rate")
 
@@ -38,6 +39,17 @@ class EpochRow:
     validation_score: float | None
     learning_rate: float
     is_kept: bool = field(default=False, metadata={"column": "kept"})
+
+
+@dataclass(frozen=True)
+class SeedRow(EpochRow):
+    """One epoch of one of several trainings (`training.num_seeds`).
+
+    Attributes:
+        seed: number of the training, from 0.
+    """
+
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,7 @@ class History:
     """All epochs of a training, or all fits, and what is to be said about them.
 
     Attributes:
-        rows: in order; one of them was kept.
+        rows: in order; one of them was kept, or one of each seed.
         notes: a sentence each.
         validation: slide -> probabilities of its classes by a model that has not learnt from the validation part,
             where the one that was kept has (`head.refit`); empty otherwise.
@@ -85,7 +97,7 @@ class History:
 
     @property
     def kept_epoch(self) -> int | None:
-        """The epoch whose weights the model has, from 1; None where there are no epochs."""
+        """The epoch whose weights the model has, from 1, of several seeds the first one's; None without epochs."""
         row = next(row for row in self.rows if row.is_kept)
         return row.epoch if isinstance(row, EpochRow) else None
 
@@ -94,7 +106,9 @@ class History:
         """What of it stands in a model's `origin`: plain data."""
         row = next(row for row in self.rows if row.is_kept)
         if isinstance(row, EpochRow):
-            return {"kept_epoch": row.epoch, "num_epochs": len(self.rows), "notes": list(self.notes)}
+            kept = [row.epoch for row in self.rows if row.is_kept and isinstance(row, EpochRow)]
+            epochs = {"kept_epoch": kept[0]} if len(kept) == 1 else {"kept_epochs": kept}
+            return {**epochs, "num_epochs": len(self.rows), "notes": list(self.notes)}
         choices = {name: getattr(row, name) for name in ("logistic_c", "shrinkage", "temperature")}
         return {**choices, "notes": list(self.notes)} | ({"validation": self.validation} if self.validation else {})
 
@@ -122,7 +136,7 @@ def notes(
         messages.append("the metric is not defined on the validation part: the epoch with the least loss is kept")
     if len(rows) < config.epoch_config.epochs:
         messages.append(
-            f"stopped after epoch {len(rows)}: {config.epoch_config.patience} epochs without a better "
+            f"{STOPPED} {len(rows)}: {config.epoch_config.patience} epochs without a better "
             f"validation_{'score' if by == 'metric' else by}"
         )
     return tuple(messages)

