@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilewise.models.aggregate_tiles import AGGREGATORS, aggregate_majority, aggregate_max, aggregate_mean
+from tilewise.models import HeadConfig
+from tilewise.models.aggregate_tiles import aggregate_majority, aggregate_max, aggregate_mean, build_aggregator
+from tilewise.models.config import Aggregator
 
 
 @given(seed=st.integers(0, 10_000), num_tiles=st.integers(0, 60), num_slides=st.integers(1, 8))
@@ -57,12 +59,54 @@ def test_majority_counts_votes_and_max_takes_the_highest(seed: int, num_tiles: i
     ("name", "expected"),
     [("mean", [0.5, 0.3, 0.2]), ("majority", [1 / 3, 2 / 3, 0.0]), ("max", [0.9 / 1.8, 0.5 / 1.8, 0.4 / 1.8])],
 )
-def test_one_sure_tile_against_two_that_hesitate(name: str, expected: list[float]) -> None:
+def test_one_sure_tile_against_two_that_hesitate(name: Aggregator, expected: list[float]) -> None:
     tiles = np.array([[0.9, 0.0, 0.1], [0.4, 0.5, 0.1], [0.2, 0.4, 0.4]], dtype=np.float32)
-    slides_SC, _ = AGGREGATORS[name](tiles, np.zeros(3, np.int64), 1)
+    slides_SC, _ = build_aggregator(HeadConfig(aggregate=name))(tiles, np.zeros(3, np.int64), 1)
     np.testing.assert_allclose(slides_SC[0], expected, rtol=1e-6)
 
 
 def test_a_tie_within_a_tile_is_a_vote_for_the_first_class() -> None:
     slides_SC, _ = aggregate_majority(np.array([[0.5, 0.5]], dtype=np.float32), np.zeros(1, np.int64), 1)
     assert slides_SC.tolist() == [[1.0, 0.0]]
+
+
+@given(seed=st.integers(0, 10_000), num_tiles=st.integers(0, 60), num_slides=st.integers(1, 8))
+def test_top_k_noisy_or_and_log_sum_exp_by_their_formulas(seed: int, num_tiles: int, num_slides: int) -> None:
+    rng = np.random.default_rng(seed)
+    tile_slide_N = rng.integers(0, num_slides, num_tiles)
+    probabilities_NC = rng.dirichlet(np.full(3, 0.3), num_tiles).astype(np.float32)
+    heads = (
+        HeadConfig(aggregate="top_k", top_k=3),
+        HeadConfig(aggregate="noisy_or"),
+        HeadConfig(aggregate="log_sum_exp", temperature=0.07),
+    )
+    results = [build_aggregator(head)(probabilities_NC, tile_slide_N, num_slides) for head in heads]
+    for slide in range(num_slides):
+        own = probabilities_NC[tile_slide_N == slide].astype(np.float64)
+        assert all(num_tiles_S[slide] == len(own) for _, num_tiles_S in results)
+        if not len(own):
+            assert all(np.isnan(probabilities_SC[slide]).all() for probabilities_SC, _ in results)
+            continue
+        expected = (
+            [np.mean(sorted(column)[-3:]) for column in own.T],
+            1.0 - np.prod(1.0 - own, axis=0),
+            0.07 * np.log(np.mean(np.exp(own / 0.07), axis=0)),
+        )
+        for (probabilities_SC, _), scores_C in zip(results, expected, strict=True):
+            np.testing.assert_allclose(probabilities_SC[slide], scores_C / np.sum(scores_C), rtol=1e-6, atol=1e-9)
+
+
+def test_temperature_goes_from_the_highest_to_the_mean_and_top_k_too() -> None:
+    rng = np.random.default_rng(0)
+    probabilities_NC, same_N = rng.dirichlet(np.ones(3), 40).astype(np.float32), np.zeros(40, np.int64)
+
+    def of(**keys: object) -> np.ndarray:
+        return build_aggregator(HeadConfig.model_validate(keys))(probabilities_NC, same_N, 1)[0][0]
+
+    highest, mean = of(aggregate="max"), of(aggregate="mean")
+    np.testing.assert_allclose(of(aggregate="log_sum_exp", temperature=1e-5), highest, rtol=1e-3)
+    np.testing.assert_allclose(of(aggregate="log_sum_exp", temperature=1000.0), mean, rtol=1e-3)
+    np.testing.assert_allclose(of(aggregate="top_k", top_k=1), highest, rtol=1e-6)
+    np.testing.assert_allclose(of(aggregate="top_k", top_k=99), mean, rtol=1e-6)
+    certain = np.array([[1.0, 0.0, 0.0]], dtype=np.float32)
+    assert build_aggregator(HeadConfig(aggregate="noisy_or"))(certain, same_N[:1], 1)[0].tolist() == [[1.0, 0.0, 0.0]]

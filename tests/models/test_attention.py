@@ -130,7 +130,7 @@ def test_training_starts_from_the_plain_mean() -> None:
     module = build_pooled_head(HEADS[0], num_features=D, num_classes=C, generator=torch.Generator().manual_seed(0))
     features_ND, slides_N = bags([4, 9])
     with torch.no_grad():
-        pooled_SD = module.pool(TileBags(torch.from_numpy(features_ND), torch.from_numpy(slides_N), 2))
+        pooled_SD = module.pool(TileBags(torch.from_numpy(features_ND), torch.from_numpy(slides_N), 2)).vectors_SV
     for slide in range(2):
         np.testing.assert_allclose(pooled_SD[slide], features_ND[slides_N == slide].mean(axis=0), rtol=1e-4, atol=1e-6)
     assert module.attention.value.weight.abs().max().item() > 0.1, "or V and U could never leave zero"

@@ -13,6 +13,7 @@ from sklearn.metrics import f1_score
 from tilewise.errors import RecipeError, TrainingError
 from tilewise.folds import derived_seed
 from tilewise.models import FoldModel, HeadConfig
+from tilewise.models.config import Aggregator
 from tilewise.recipe import load_recipe
 from tilewise.training import TrainingConfig
 from tilewise.training.bags import BagSamples
@@ -51,6 +52,27 @@ def test_one_tile_in_twenty_is_found() -> None:
     assert accuracy(plain, fresh) < 0.8
     weights_N = weighed.attention_N(fresh.features_ND, fresh.tile_slide_N, fresh.num_slides)
     assert weights_N[where].mean() > 0.5, "the tile that tells it counts more than the other nineteen"
+
+
+@pytest.mark.parametrize("name", ["additive_attention", "clam_sb", "clam_mb", "dsmil"])
+def test_other_attention_finds_the_tile_too(name: Aggregator) -> None:
+    rng = np.random.default_rng(0)
+    (train, _), (validation, _), (fresh, where) = needles(rng, 80), needles(rng, 40), needles(rng, 100)
+    head = HeadConfig(aggregate=name, **({"embedding_size": 32} if name.startswith("clam") else {}))
+    model, history = train_head(FeatureData(("A", "B"), train, validation), head, TrainingConfig(epochs=25), seed=0)
+    assert accuracy(model, fresh) > 0.9
+    own = [model.attention_N(fresh.features_ND, fresh.tile_slide_N, 100, label) for label in (0, 1)]
+    weights_N = np.where(fresh.labels_S[fresh.tile_slide_N] == 0, *own)
+    assert weights_N[where].mean() > 0.5
+    assert history.rows[-1].train_loss < history.rows[0].train_loss
+
+
+def test_a_transformer_learns_from_the_tile_too() -> None:
+    rng = np.random.default_rng(0)
+    (train, _), (validation, _), (fresh, _) = needles(rng, 80), needles(rng, 40), needles(rng, 100)
+    head = HeadConfig(aggregate="transmil", embedding_size=32)
+    model, _ = train_head(FeatureData(("A", "B"), train, validation), head, TrainingConfig(epochs=15), seed=0)
+    assert accuracy(model, fresh) > 0.8
 
 
 @pytest.mark.parametrize("head", [ATTENTION, HeadConfig(dropout=0.3)], ids=["attention", "mean"])
@@ -128,7 +150,7 @@ def test_a_batch_holds_its_slides_whole_and_one_may_come_twice(cohort: Cohort) -
     tiles = samples.tiles(torch.tensor(asked)).numpy()
     expected = [np.flatnonzero(train.tile_slide_N == slide) for slide in asked]
     np.testing.assert_array_equal(tiles, np.concatenate(expected))
-    vectors_BD = samples.vectors(torch.tensor(asked)).detach()
+    vectors_BD = samples.vectors(torch.tensor(asked))[0].detach()
     inputs_ND = samples.standardisation.apply(train.features_ND)
     np.testing.assert_allclose(vectors_BD, [inputs_ND[own].mean(axis=0) for own in expected], rtol=1e-4, atol=1e-5)
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.training.networks.drawn import cnn, draw_data
 from tilewise.models import HeadConfig
+from tilewise.models.config import Aggregator
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
@@ -24,9 +25,9 @@ PART = PartData(("a", "b"), np.array([0, 1]), np.empty((4, 0), dtype=np.float32)
     ("aggregator", "right", "f1"),
     [("mean", 1.75 / 3, 1.0), ("majority", 1 / 3, 1 / 3), ("max", 0.9 / 1.5, 1.0)],
 )
-def test_slides_are_scored_as_they_are_predicted(aggregator: str, right: float, f1: float) -> None:
+def test_slides_are_scored_as_they_are_predicted(aggregator: Aggregator, right: float, f1: float) -> None:
     other = 1.0 if aggregator == "majority" else 0.8
-    loss, score = score_slides(TILES, PART, np.array([1.0, 3.0]), aggregator, "macro_f1")
+    loss, score = score_slides(TILES, PART, np.array([1.0, 3.0]), HeadConfig(aggregate=aggregator), "macro_f1")
     assert loss == pytest.approx(-(np.log(right) + 3 * np.log(other)) / 4, abs=1e-6)
     assert score == pytest.approx(f1)
 

@@ -71,7 +71,9 @@ def values_of_heads(
     attention_T = None
     if all(head.head.attends for head in heads):
         same_T = np.zeros(len(features[0]), dtype=np.int64)
-        attention_MT = [head.attention_N(one, same_T, 1) for head, one in zip(heads, features, strict=True)]
+        attention_MT = [
+            head.attention_N(one, same_T, 1, class_index) for head, one in zip(heads, features, strict=True)
+        ]
         attention_T = np.average(attention_MT, axis=0, weights=weights)
     boxes = own[0].boxes
     probabilities_T = np.average(np.array(probabilities_MT, np.float64), axis=0, weights=weights)

@@ -24,6 +24,15 @@ _OF_SLIDE_VECTORS = {
     "a slide would get whose mean is this tile and whose deviations are those of the slide that is drawn: what the "
     "deviations say is the same on all of its tiles, and where in the slide it comes from is not drawn.",
 }
+_ATTENTION = {
+    "attention": "how much each tile counts when the slide is predicted (Ilse et al., ICML 2018)",
+    "additive_attention": "how much each tile counts when the slide is predicted (Ilse et al., ICML 2018)",
+    "clam_sb": "how much each tile counts when the slide is predicted (Lu et al., 2021)",
+    "clam_mb": "how much each tile counts when the slide is scored for this class (Lu et al., 2021)",
+    "dsmil": "how much each tile counts, by its likeness to the one of highest score for the class (Li et al., 2021)",
+    "transmil": "how much the class token attends to each tile in the last layer, mean over heads (Shao et al., 2021); "
+    "there each tile has already seen the others",
+}
 _CONTEXT = (
     "What stands beside the tiles, the tissue outside the mask and the shape of the mask, is the same for all tiles of "
     "a slide: it moves their probabilities alike, and where in the slide it comes from is not drawn."
@@ -59,9 +68,9 @@ def describe_methods(classifier: ClassifierBundle) -> tuple[str, ...]:
         sentences += [f"{method} {_SCALE}", _EXPLAINED[first.network.input]]
     elif first.head.attends:
         sentences.append(
-            "Attention: how much each tile counts when the slide is predicted (Ilse et al., ICML 2018); 1 is what each "
-            "would have if all counted the same. A tile that counts may speak against the class. The probability of "
-            "a tile is what a slide would get that has no other."
+            f"Attention: {_ATTENTION[first.aggregator]}; 1 is what each tile would have if all counted the same. A "
+            "tile that counts may speak against the class. The probability of a tile is what a slide would get that "
+            "has no other."
         )
     else:
         if first.head.takes_slide_vectors:

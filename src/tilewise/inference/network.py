@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tilewise.execution import Failure, task
 from tilewise.inference.slide_tiles import SlideTiles
 from tilewise.inference.tilestore import TileStore
-from tilewise.models.aggregate_tiles import AGGREGATORS
+from tilewise.models.aggregate_tiles import build_aggregator
 from tilewise.models.networks import NetworkModel, TileBatch
 from tilewise.models.views import ViewsConfig, each_view
 
@@ -129,7 +129,7 @@ def _of_tiles(score: _Score, tiles: SlideTiles, options: InferenceOptions) -> np
 
 def _of_slide(model: NetworkModel, probabilities_TC: npt.NDArray[np.float32]) -> Floats:
     same_T = np.zeros(len(probabilities_TC), dtype=np.int64)
-    probabilities_SC, _ = AGGREGATORS[model.aggregator](probabilities_TC, same_T, 1)
+    probabilities_SC, _ = build_aggregator(model.head)(probabilities_TC, same_T, 1)
     probabilities_C: Floats = probabilities_SC[0]
     return probabilities_C
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tilewise.models.config import HeadConfig
 
 Aggregator = Callable[[NDArray[np.float32], NDArray[np.int64], int], tuple[NDArray[np.float64], NDArray[np.int64]]]
 
@@ -55,14 +58,90 @@ def aggregate_max(
     num_tiles_S = np.bincount(tile_slide_N, minlength=num_slides)
     highest_SC = np.zeros((num_slides, probabilities_NC.shape[1]))
     np.maximum.at(highest_SC, tile_slide_N, probabilities_NC.astype(np.float64))
+    return _scaled(highest_SC, num_tiles_S), num_tiles_S
+
+
+def aggregate_top_k(
+    probabilities_NC: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int, *, top_k: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Mean of the highest probabilities of each class, scaled to sum to 1; shapes as `aggregate_mean`.
+
+    Args:
+        probabilities_NC: as in `aggregate_mean`.
+        tile_slide_N: likewise.
+        num_slides: likewise.
+        top_k: how many of a class are taken; of a slide with fewer tiles all.
+    """
+    num_tiles_S = np.bincount(tile_slide_N, minlength=num_slides)
+    starts_S = num_tiles_S.cumsum() - num_tiles_S
+    means_SC = np.zeros((num_slides, probabilities_NC.shape[1]))
+    for index, column_N in enumerate(probabilities_NC.T.astype(np.float64)):
+        order_N = np.lexsort((-column_N, tile_slide_N))
+        slides_N = tile_slide_N[order_N]
+        is_high_N = np.arange(len(order_N)) - starts_S[slides_N] < top_k
+        means_SC[:, index] = np.bincount(slides_N[is_high_N], column_N[order_N][is_high_N], num_slides)
+    means_SC /= np.clip(num_tiles_S, 1, top_k)[:, None]
+    return _scaled(means_SC, num_tiles_S), num_tiles_S
+
+
+def aggregate_noisy_or(
+    probabilities_NC: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """1 - product of 1 - p over the tiles of each slide, scaled to sum to 1; shapes as `aggregate_mean`.
+
+    Each tile shows a class by itself, whatever the others show. With many tiles every class comes near 1, and the
+    slide's probabilities near 1 / C.
+    """
+    num_tiles_S = np.bincount(tile_slide_N, minlength=num_slides)
+    with np.errstate(divide="ignore"):
+        logs_NC = np.log1p(-np.minimum(probabilities_NC.astype(np.float64), 1.0))
+    sums_SC = np.stack([np.bincount(tile_slide_N, column_N, num_slides) for column_N in logs_NC.T], axis=1)
+    return _scaled(-np.expm1(sums_SC), num_tiles_S), num_tiles_S
+
+
+def aggregate_log_sum_exp(
+    probabilities_NC: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int, *, temperature: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """T log mean exp(p / T) over the tiles of each slide, scaled to sum to 1; shapes as `aggregate_mean`.
+
+    Pinheiro and Collobert, From image-level to pixel-level labeling with convolutional networks, CVPR 2015.
+
+    Args:
+        probabilities_NC: as in `aggregate_mean`.
+        tile_slide_N: likewise.
+        num_slides: likewise.
+        temperature: T; near 0 the highest probability, large the mean.
+    """
+    highest_SC = np.zeros((num_slides, probabilities_NC.shape[1]))
+    np.maximum.at(highest_SC, tile_slide_N, probabilities_NC.astype(np.float64))
+    powers_NC = np.exp((probabilities_NC - highest_SC[tile_slide_N]) / temperature)
+    sums_SC = np.stack([np.bincount(tile_slide_N, column_N, num_slides) for column_N in powers_NC.T], axis=1)
+    num_tiles_S = np.bincount(tile_slide_N, minlength=num_slides)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        smooth_SC = highest_SC + temperature * np.log(sums_SC / num_tiles_S[:, None])
+    return _scaled(smooth_SC, num_tiles_S), num_tiles_S
+
+
+def _scaled(scores_SC: NDArray[np.float64], num_tiles_S: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Scores of slides scaled to sum to 1; nan for a slide without tiles."""
     some_S = num_tiles_S > 0
-    probabilities_SC = np.full(highest_SC.shape, np.nan)
-    probabilities_SC[some_S] = highest_SC[some_S] / highest_SC[some_S].sum(axis=1, keepdims=True)
-    return probabilities_SC, num_tiles_S
+    probabilities_SC = np.full(scores_SC.shape, np.nan)
+    probabilities_SC[some_S] = scores_SC[some_S] / scores_SC[some_S].sum(axis=1, keepdims=True)
+    return probabilities_SC
 
 
-AGGREGATORS: Mapping[str, Aggregator] = {
+def build_aggregator(head: HeadConfig) -> Aggregator:
+    """What makes slide probabilities of tile probabilities, as `head.aggregate` has it."""
+    if head.aggregator == "top_k":
+        return partial(aggregate_top_k, top_k=head.top_k)
+    if head.aggregator == "log_sum_exp":
+        return partial(aggregate_log_sum_exp, temperature=head.temperature)
+    return _WITHOUT_PARAMETERS[head.aggregator]
+
+
+_WITHOUT_PARAMETERS: Mapping[str, Aggregator] = {
     "mean": aggregate_mean,
     "majority": aggregate_majority,
     "max": aggregate_max,
+    "noisy_or": aggregate_noisy_or,
 }

@@ -7,63 +7,71 @@ import math
 import torch
 from torch import Tensor, nn
 
+from tilewise.models.bag_model import BagModel, Pooled
 from tilewise.models.config import HeadConfig
 from tilewise.models.heads import build_head, fresh_linear
 from tilewise.models.tile_bags import TileBags
 
 
-class GatedAttention(nn.Module):
-    """A score of each tile, w tanh(V x + v) sigmoid(U x + u).
+class Attention(nn.Module):
+    """Scores of each tile, w tanh(V x + v) sigmoid(U x + u), or without the gate w tanh(V x + v).
 
-    Ilse, Tomczak and Welling, Attention-based deep multiple instance learning, ICML 2018. w starts at zero, so that
-    training starts from the plain mean; it has no bias, which would change no weight.
+    Ilse, Tomczak and Welling, Attention-based deep multiple instance learning, ICML 2018. By default w starts at zero,
+    so that training starts from the plain mean; it has no bias, which would change no weight.
 
     Args:
         num_features: D.
         size: rows of V and of U.
         generator: draws V and U, uniform within 1 / sqrt(D); only needed for training.
+        gated: whether there is a gate.
+        num_scores: B, rows of w.
+        bound: that w starts within.
     """
 
-    def __init__(self, num_features: int, size: int, generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        size: int,
+        generator: torch.Generator | None = None,
+        *,
+        gated: bool = True,
+        num_scores: int = 1,
+        bound: float = 0.0,
+    ) -> None:
         super().__init__()
-        bound = 1.0 / math.sqrt(num_features)
-        self.value = fresh_linear(num_features, size, bound, generator)
-        self.gate = fresh_linear(num_features, size, bound, generator)
-        self.score = fresh_linear(size, 1, 0.0, generator, bias=False)
+        uniform = 1.0 / math.sqrt(num_features)
+        self.value = fresh_linear(num_features, size, uniform, generator)
+        self.gate = fresh_linear(num_features, size, uniform, generator) if gated else None
+        self.score = fresh_linear(size, num_scores, bound, generator, bias=False)
 
     def forward(self, features_ND: Tensor) -> Tensor:
-        """Scores of tiles, (N,), before the softmax."""
-        hidden_NH = self.value(features_ND).tanh() * self.gate(features_ND).sigmoid()
-        scores_N1: Tensor = self.score(hidden_NH)
-        return scores_N1.squeeze(1)
+        """Scores of tiles, (N, B), before the softmax."""
+        hidden_NH = self.value(features_ND).tanh()
+        if self.gate is not None:
+            hidden_NH = hidden_NH * self.gate(features_ND).sigmoid()
+        scores_NB: Tensor = self.score(hidden_NH)
+        return scores_NB
 
 
-class PooledHead(nn.Module):
+class PooledHead(BagModel):
     """A head on the mean of each slide's tiles, weighed by attention."""
 
-    def __init__(self, attention: GatedAttention, head: nn.Sequential) -> None:
+    def __init__(self, attention: Attention, head: nn.Sequential) -> None:
         super().__init__()
         self.attention = attention
         self.head = head
 
-    def weights(self, bags: TileBags) -> Tensor:
-        """How much each tile counts in its slide, (N,); the tiles of a slide sum to 1."""
-        return bags.softmax(self.attention(bags.features_ND))
-
-    def pool(self, bags: TileBags) -> Tensor:
-        """The weighted mean of each slide's tiles, (S, D); nothing but zeros for a slide without tiles."""
-        return bags.weighted_sum(self.weights(bags), bags.features_ND)
-
-    def forward(self, bags: TileBags) -> Tensor:
-        """Logits of slides, (S, C)."""
-        logits_SC: Tensor = self.head(self.pool(bags))
-        return logits_SC
+    def pool(self, bags: TileBags, labels_S: Tensor | None = None) -> Pooled:  # noqa: ARG002 - no loss of tiles
+        """See `BagModel`; the vectors are weighted means of features, (S, D)."""
+        weights_N = bags.softmax(self.attention(bags.features_ND).squeeze(1))
+        return Pooled(bags.weighted_sum(weights_N, bags.features_ND), weights_N[:, None])
 
 
 def build_pooled_head(
     config: HeadConfig, *, num_features: int, num_classes: int, generator: torch.Generator | None = None
 ) -> PooledHead:
-    """A head behind gated attention, with fresh weights; arguments as `build_head`."""
-    attention = GatedAttention(num_features, config.attention_size, generator)
+    """A head behind gated or additive attention, with fresh weights; arguments as `build_head`."""
+    gated = config.aggregator == "attention"
+    attention = Attention(num_features, config.attention_size, generator, gated=gated)
     head = build_head(config, num_features=num_features, num_classes=num_classes, generator=generator)
     return PooledHead(attention, head)

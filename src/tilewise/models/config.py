@@ -8,9 +8,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Kind = Literal["linear", "mlp", "lda", "logistic"]
-Aggregator = Literal["mean", "majority", "max", "attention", "feature_mean", "feature_mean_and_deviation"]
+Aggregator = Literal[
+    "mean", "majority", "max", "top_k", "noisy_or", "log_sum_exp",
+    "attention", "additive_attention", "clam_sb", "clam_mb", "dsmil", "transmil",
+    "feature_mean", "feature_mean_and_deviation",
+]  # fmt: skip
 
+_OF_PROBABILITIES: tuple[Aggregator, ...] = ("mean", "majority", "max", "top_k", "noisy_or", "log_sum_exp")
 _OF_SLIDE_VECTORS: tuple[Aggregator, ...] = ("feature_mean", "feature_mean_and_deviation")
+_CLAM: tuple[Aggregator, ...] = ("clam_sb", "clam_mb")
+_OWN_HEAD: tuple[Aggregator, ...] = ("clam_mb", "dsmil")
 
 
 class HeadConfig(BaseModel):
@@ -59,13 +66,51 @@ class HeadConfig(BaseModel):
         None,
         description="From tiles to the slide, in scoring and in prediction alike. mean: of their probabilities. "
         "majority: share of the tiles that vote for each class. max: the highest probability of each class over the "
-        "tiles, scaled to sum to 1. The others are for heads on features, which then see one vector per slide. "
-        "attention: the mean of its tiles' features by weights that are learnt (gated attention, Ilse et al. 2018). "
-        "feature_mean: the plain mean. feature_mean_and_deviation: the mean and the standard deviation side by side. "
-        "Left out: mean; of kinds lda and logistic feature_mean.",
+        "tiles. top_k: the mean of its top_k highest. noisy_or: 1 - the product of 1 - p. log_sum_exp: between the "
+        "highest and the mean, by temperature. These four are scaled to sum to 1. The others are for heads on "
+        "features, which then see one vector per slide. By weights that are learnt: attention (gated attention, Ilse "
+        "et al. 2018), additive_attention (the same without a gate), clam_sb and clam_mb (Lu et al. 2021: attention "
+        "whose strongest and weakest tiles are told apart, with one branch or one for each class), dsmil (Li et al. "
+        "2021: likeness to the tile that scores highest) and transmil (Shao et al. 2021: a transformer over the "
+        "tiles, in their order). feature_mean: the plain mean. feature_mean_and_deviation: the mean and the standard "
+        "deviation side by side. Left out: mean; of kinds lda and logistic feature_mean.",
+    )
+    top_k: int = Field(
+        5, ge=1, le=1_000_000, description="Tiles of highest probability of a class (aggregate top_k); fewer: all."
+    )
+    temperature: float = Field(
+        0.1,
+        gt=0.0,
+        le=1000.0,
+        description="T of T log mean exp(p / T) (aggregate log_sum_exp): near 0 the highest probability, large the "
+        "mean.",
     )
     attention_size: int = Field(
-        128, ge=1, le=65536, description="Hidden units that weigh the tiles (aggregate attention)."
+        128,
+        ge=1,
+        le=65536,
+        description="Hidden units that weigh the tiles (aggregate attention, additive_attention, clam_sb, clam_mb); of "
+        "dsmil the length of queries.",
+    )
+    embedding_size: int = Field(
+        256,
+        ge=8,
+        le=65536,
+        multiple_of=8,
+        description="Length of the vectors that features become first (aggregate clam_sb, clam_mb, transmil); the "
+        "papers take 512.",
+    )
+    instance_tiles: int = Field(
+        8,
+        ge=1,
+        le=10_000,
+        description="Tiles of most and of least attention that are told apart (aggregate clam_sb, clam_mb).",
+    )
+    instance_weight: float = Field(
+        0.3,
+        ge=0.0,
+        lt=1.0,
+        description="Share that the loss of these tiles has in the loss (aggregate clam_sb, clam_mb).",
     )
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
@@ -90,7 +135,12 @@ class HeadConfig(BaseModel):
     @property
     def attends(self) -> bool:
         """Whether the tiles of a slide are weighed by weights that are learnt."""
-        return self.aggregator == "attention"
+        return not self.takes_slide_vectors and not self.takes_probabilities
+
+    @property
+    def takes_probabilities(self) -> bool:
+        """Whether the head sees each tile by itself, and its probabilities become the slide's."""
+        return self.aggregator in _OF_PROBABILITIES
 
     @property
     def takes_slide_vectors(self) -> bool:
@@ -122,9 +172,24 @@ class HeadConfig(BaseModel):
                 f"head.aggregate={self.aggregator} needs a head that learns in epochs, and `kind: {self.kind}` is "
                 "fitted to one vector per slide; set head.aggregate=feature_mean, or head.kind=linear"
             )
-        if not self.attends and self.attention_size != type(self).model_fields["attention_size"].default:
+        attentions: tuple[Aggregator, ...] = ("attention", "additive_attention", *_CLAM)
+        uses: dict[str, tuple[Aggregator, ...]] = {
+            "top_k": ("top_k",),
+            "temperature": ("log_sum_exp",),
+            "attention_size": (*attentions, "dsmil"),
+            "embedding_size": (*_CLAM, "transmil"),
+            "instance_tiles": _CLAM,
+            "instance_weight": _CLAM,
+        }
+        for name, aggregators in uses.items():
+            if self.aggregator not in aggregators and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"head.{name} has no effect with `aggregate: {self.aggregator}`; set "
+                    f"head.aggregate={aggregators[0]} or drop it"
+                )
+        if self.aggregator in _OWN_HEAD and (self.kind, self.norm, self.dropout) != ("linear", "none", 0.0):
             raise ValueError(
-                f"head.attention_size has no effect with `aggregate: {self.aggregator}`; set head.aggregate=attention "
-                "or drop it"
+                f"head.aggregate={self.aggregator} has linear scores of its own; drop head.kind, head.norm and "
+                "head.dropout, or set head.aggregate=clam_sb"
             )
         return self

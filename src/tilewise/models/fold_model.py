@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from tilewise.compute import reproducible
 from tilewise.errors import ArtifactError
-from tilewise.models.aggregate_tiles import AGGREGATORS
+from tilewise.models.aggregate_tiles import build_aggregator
 from tilewise.models.config import Aggregator, HeadConfig
 from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_aggregator, check_shapes, read_weights
 from tilewise.models.slide_vectors import slide_vectors, tile_vectors
@@ -23,7 +23,7 @@ from tilewise.store import read_json, write_json, write_tensors
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from tilewise.models.attention import PooledHead
+    from tilewise.models.bag_model import BagModel
     from tilewise.models.tile_bags import TileBags
 
 _SCHEMA = "tilewise.fold-model"
@@ -85,6 +85,8 @@ class FoldModel:
         """
         import torch
 
+        from tilewise.models.tile_bags import TileBags
+
         self._check_features(features_ND)
         inputs_ND: NDArray[np.floating[Any]] = features_ND
         if self.head.num_moments > 1 or self.num_context:
@@ -93,15 +95,20 @@ class FoldModel:
             vectors_ND = tile_vectors(features_ND, slides_N, num_slides, num_moments=self.head.num_moments)
             inputs_ND = self._beside(vectors_ND, None if context_SE is None else context_SE[slides_N])
         probabilities_NC = np.empty((len(features_ND), len(self.classes)), dtype=np.float32)
-        heads = [member.head for member in self._pooled()] if self.head.attends else self._build()
+        modules, attends = self._build(), self.head.attends
         with reproducible(1), torch.inference_mode():
             for block, features in self._blocks(inputs_ND):
+                inputs = TileBags(features, torch.arange(len(features)), len(features)) if attends else features
                 # Worked out in float64 and rounded: the last bits would depend on the place in the block.
-                probabilities_NC[block] = _mean_probabilities([head(features) for head in heads]).numpy()
+                probabilities_NC[block] = _mean_probabilities([module(inputs) for module in modules]).numpy()
         return probabilities_NC
 
     def attention_N(  # noqa: N802 - carries its axis
-        self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
+        self,
+        features_ND: NDArray[np.float32],
+        tile_slide_N: NDArray[np.int64],
+        num_slides: int,
+        class_index: int | None = None,
     ) -> NDArray[np.float64]:
         """How much each tile counts in its slide, float64 (N,); the tiles of a slide sum to 1.
 
@@ -109,9 +116,10 @@ class FoldModel:
             features_ND: tiles of all slides.
             tile_slide_N: position of each tile's slide, 0 .. num_slides - 1.
             num_slides: S.
+            class_index: whose weights are asked for, of models that weigh tiles for each class; None: the mean of all.
 
         Raises:
-            ValueError: the model does not weigh tiles (`head.aggregate` is not attention), or takes other features.
+            ValueError: the model does not weigh tiles (`head.aggregate`), or takes other features.
         """
         import torch
 
@@ -119,10 +127,12 @@ class FoldModel:
             raise ValueError(f"the model does not weigh tiles; it was trained with head.aggregate={self.aggregator}")
         self._check_features(features_ND)
         weights_N = np.empty(len(features_ND))
-        members = self._pooled()
+        members = self._bag_models()
         with reproducible(1), torch.inference_mode():
             for tiles, _, bag in self._bags(features_ND, tile_slide_N, num_slides):
-                weights_N[tiles] = torch.stack([member.weights(bag) for member in members]).mean(dim=0).numpy()
+                weights_NB = torch.stack([member.pool(bag).weights_NB for member in members]).mean(dim=0)
+                chosen = slice(None) if class_index is None or weights_NB.shape[1] == 1 else [class_index]
+                weights_N[tiles] = weights_NB[:, chosen].mean(dim=1).numpy()
         return weights_N
 
     def predict_slides(
@@ -141,19 +151,19 @@ class FoldModel:
             context_SE: what stands beside the tiles of each slide, for models that take it.
         """
         if self.head.attends:
-            return self._predict_pooled(features_ND, tile_slide_N, num_slides)
+            return self._predict_bags(features_ND, tile_slide_N, num_slides)
         if self.head.takes_slide_vectors:
             return self._predict_vectors(features_ND, tile_slide_N, num_slides, context_SE)
-        return AGGREGATORS[self.aggregator](self.predict_tiles(features_ND), tile_slide_N, num_slides)
+        return build_aggregator(self.head)(self.predict_tiles(features_ND), tile_slide_N, num_slides)
 
-    def _predict_pooled(
+    def _predict_bags(
         self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         import torch
 
         self._check_features(features_ND)
         probabilities_SC = np.full((num_slides, len(self.classes)), np.nan)
-        members = self._pooled()
+        members = self._bag_models()
         with reproducible(1), torch.inference_mode():
             for _, slide, bag in self._bags(features_ND, tile_slide_N, num_slides):
                 probabilities_SC[slide] = _mean_probabilities([member(bag) for member in members])[0].numpy()
@@ -292,10 +302,10 @@ class FoldModel:
         check_shapes(folder, shapes=shapes, expected=expected)
 
     def _fresh(self, num_features: int) -> nn.Module:
-        from tilewise.models.attention import build_pooled_head
+        from tilewise.models.bag_models import build_bag_model
         from tilewise.models.heads import build_head
 
-        build = build_pooled_head if self.head.attends else build_head
+        build = build_bag_model if self.head.attends else build_head
         length = num_features * self.head.num_moments + self.num_context
         return build(self.head, num_features=length, num_classes=len(self.classes))
 
@@ -316,8 +326,8 @@ class FoldModel:
             modules.append(module.double().eval())
         return modules
 
-    def _pooled(self) -> list[PooledHead]:
-        return cast("list[PooledHead]", self._build())
+    def _bag_models(self) -> list[BagModel]:
+        return cast("list[BagModel]", self._build())
 
 
 def _mean_probabilities(logits: list[Tensor]) -> Tensor:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tilewise.models import HeadConfig, Standardisation
-from tilewise.models.attention import build_pooled_head
+from tilewise.models.bag_models import build_bag_model
 from tilewise.models.tile_bags import TileBags
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
@@ -28,12 +28,13 @@ class BagSamples:
         train, num_classes, epoch_config = data.train, len(data.classes), config.epoch_config
         self.standardisation = Standardisation.fit(train.features_ND, tile_weights(train, "slide"))
         self.class_weights_C = class_weights(config.loss, class_totals(train, num_classes, "slide"))
-        pooled = build_pooled_head(
+        model = build_bag_model(
             head, num_features=train.features_ND.shape[1], num_classes=num_classes, generator=generator
         )
-        self._pooled = pooled
-        self.module: nn.Module = pooled
-        self.head: nn.Module = pooled.head
+        self._model = model
+        self.module: nn.Module = model
+        self.head: nn.Module = model.head
+        self._labels_S = torch.from_numpy(train.labels_S) if head.instance_weight else None
         self.sampler = Sampler(config.sampling, train.labels_S, np.arange(train.num_slides, dtype=np.int64))
         self.num_batches = epoch_config.num_slide_batches(self.sampler.num_draws)
         self.targets_MC = hard_targets(torch.from_numpy(train.labels_S), num_classes)
@@ -42,9 +43,11 @@ class BagSamples:
         self._validation = _Bags(data.validation, standardised(self.standardisation, data.validation))
         self._slides_at_once = epoch_config.slides_per_batch(train.num_slides)
 
-    def vectors(self, samples: Tensor) -> Tensor:
-        """See `Samples`."""
-        return self._pooled.pool(self._bags.of(samples))
+    def vectors(self, samples: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `Samples`; a slide's loss of tiles counts as the slide does."""
+        labels_B = None if self._labels_S is None else self._labels_S[samples]
+        pooled = self._model.pool(self._bags.of(samples), labels_B)
+        return pooled.vectors_SV, None if pooled.losses_S is None else pooled.losses_S.mean()
 
     def tiles(self, samples: Tensor) -> Tensor:
         """See `Samples`."""
@@ -54,7 +57,7 @@ class BagSamples:
         """See `Samples`."""
         edges = range(0, self._validation.num_slides, self._slides_at_once)
         slides = torch.arange(self._validation.num_slides)
-        logits = [self._pooled(self._validation.of(slides[start : start + self._slides_at_once])) for start in edges]
+        logits = [self._model(self._validation.of(slides[start : start + self._slides_at_once])) for start in edges]
         probabilities_SC: NDArray[np.float64] = torch.cat(logits).softmax(dim=1).double().numpy()
         return probabilities_SC
 

@@ -19,7 +19,7 @@ def check_head(head: HeadConfig, training: TrainingConfig) -> None:
         ValueError: networks on tiles learn tile by tile; or an option is about tiles that are samples of their own, or
             about epochs where there are none.
     """
-    if head.aggregator in ("mean", "majority", "max"):
+    if head.takes_probabilities:
         return
     if training.input == "tiles":
         raise ValueError(

@@ -133,6 +133,7 @@ class _HeadObjective:
         self.samples: Samples = (BagSamples if head.attends else TileSamples)(data, head, config, generator)
         self._loss = Loss(config.loss, self.samples.class_weights_C)
         self._mixer = Mixer(config.mixup)
+        self._tile_share = head.instance_weight
 
     @property
     def num_batches(self) -> int:
@@ -149,12 +150,15 @@ class _HeadObjective:
     def losses(self, batch: Tensor) -> tuple[Tensor, ...]:
         """See `Objective`; mixed and penalised as the config says."""
         samples = self.samples
-        vectors_BD, targets_BC, weights_B = samples.vectors(batch), samples.targets_MC[batch], samples.weights_M[batch]
+        targets_BC, weights_B = samples.targets_MC[batch], samples.weights_M[batch]
+        vectors_BD, tile_loss = samples.vectors(batch)
         mix = self._mixer.draw(len(batch), self._generator)
         if mix is not None:
             vectors_BD = mix.features(vectors_BD)
             targets_BC, weights_B = mix.targets(targets_BC, weights_B)
         loss = self._loss(samples.head(vectors_BD), targets_BC, weights_B)
+        if tile_loss is not None:
+            loss = (1.0 - self._tile_share) * loss + self._tile_share * tile_loss
         more = penalty(self._config.loss, samples.module.parameters())
         return (loss if more is None else loss + more,)
 
@@ -180,8 +184,8 @@ def _parameter_groups(module: nn.Module, config: TrainingConfig) -> list[dict[st
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for layer in module.modules():
         for parameter in layer.parameters(recurse=False):
-            matrix = parameter.ndim == 2
-            factor = 1.0 / math.sqrt(parameter.shape[1]) if matrix else 1.0
+            matrix = parameter.ndim >= 2
+            factor = 1.0 / math.sqrt(parameter[0].numel()) if matrix else 1.0
             # Decay apart from the gradient is taken by the undivided rate; biases and norms are not decayed.
             undivided = 1.0 if config.optimizer.kind in {"adam", "sgd"} else factor
             decay = config.weight_decay / undivided if matrix else 0.0

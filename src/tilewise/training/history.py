@@ -106,8 +106,8 @@ class History:
         """What of it stands in a model's `origin`: plain data."""
         row = next(row for row in self.rows if row.is_kept)
         if isinstance(row, EpochRow):
-            kept = [row.epoch for row in self.rows if row.is_kept and isinstance(row, EpochRow)]
-            epochs = {"kept_epoch": kept[0]} if len(kept) == 1 else {"kept_epochs": kept}
+            kept_epochs = [row.epoch for row in self.rows if row.is_kept and isinstance(row, EpochRow)]
+            epochs = {"kept_epoch": row.epoch} if len(kept_epochs) == 1 else {"kept_epochs": kept_epochs}
             return {**epochs, "num_epochs": len(self.rows), "notes": list(self.notes)}
         choices = {name: getattr(row, name) for name in ("logistic_c", "shrinkage", "temperature")}
         return {**choices, "notes": list(self.notes)} | ({"validation": self.validation} if self.validation else {})

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tilewise.models import HeadConfig, Standardisation
-from tilewise.models.aggregate_tiles import AGGREGATORS
+from tilewise.models.aggregate_tiles import aggregate_mean, build_aggregator
 from tilewise.models.heads import build_head
 from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
@@ -41,8 +41,8 @@ class Samples(Protocol):
     weights_M: Tensor
     class_weights_C: NDArray[np.float64]
 
-    def vectors(self, samples: Tensor) -> Tensor:
-        """What the head is shown of some samples, (B, D)."""
+    def vectors(self, samples: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the head is shown of some samples, (B, D), and the mean loss of their tiles where there is one."""
 
     def tiles(self, samples: Tensor) -> Tensor:
         """Positions of their tiles in the train part."""
@@ -74,11 +74,11 @@ class TileSamples:
             standardised(self.standardisation, data.validation),
         )
         # A slide that is one vector is its own mean.
-        self._aggregate = AGGREGATORS["mean" if head.takes_slide_vectors else head.aggregator]
+        self._aggregate = aggregate_mean if head.takes_slide_vectors else build_aggregator(head)
 
-    def vectors(self, samples: Tensor) -> Tensor:
+    def vectors(self, samples: Tensor) -> tuple[Tensor, None]:
         """See `Samples`."""
-        return self._inputs_ND.index_select(0, samples)  # several times faster than [samples]
+        return self._inputs_ND.index_select(0, samples), None  # several times faster than [samples]
 
     def tiles(self, samples: Tensor) -> Tensor:
         """See `Samples`."""

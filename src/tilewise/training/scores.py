@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewise.metrics import PrimaryMetric, primary_score
-from tilewise.models.aggregate_tiles import AGGREGATORS
+from tilewise.models.aggregate_tiles import build_aggregator
+from tilewise.models.config import HeadConfig
 from tilewise.training.data import PartData
 from tilewise.training.history import EpochRow
 
@@ -19,7 +20,7 @@ def score_slides(
     probabilities_NC: NDArray[np.float32],
     part: PartData,
     weights_C: NDArray[np.float64],
-    aggregator: str,
+    head: HeadConfig,
     metric: PrimaryMetric,
 ) -> tuple[float, float | None]:
     """Class-weighted negative log of the true class's probability, and the metric, over slides.
@@ -28,10 +29,10 @@ def score_slides(
         probabilities_NC: of the tiles.
         part: their slides and labels.
         weights_C: weight of each class in the loss.
-        aggregator: how they become probabilities of slides; a name in `AGGREGATORS`.
+        head: how they become probabilities of slides.
         metric: that slides are scored by; None is returned where it is not defined.
     """
-    probabilities_SC, _ = AGGREGATORS[aggregator](probabilities_NC, part.tile_slide_N, part.num_slides)
+    probabilities_SC, _ = build_aggregator(head)(probabilities_NC, part.tile_slide_N, part.num_slides)
     return score_probabilities(probabilities_SC, part, weights_C, metric)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from tilewise.compute import reproducible
 from tilewise.encoders.card import EncoderCard
 from tilewise.errors import ArtifactError
-from tilewise.models.aggregate_tiles import AGGREGATORS
-from tilewise.models.config import HeadConfig
+from tilewise.models.config import Aggregator, HeadConfig
 from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_aggregator, check_shapes, read_weights
 from tilewise.models.networks.config import NetworkConfig
 from tilewise.store import read_json, write_json, write_tensors
@@ -56,7 +55,7 @@ class NetworkModel:
 
     @property
     def aggregator(self) -> str:
-        """How tile probabilities become slide probabilities; a name in `AGGREGATORS`."""
+        """How tile probabilities become slide probabilities, as `head.aggregate` has it."""
         return self.head.aggregator
 
     @classmethod
@@ -157,7 +156,7 @@ class NetworkModel:
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, ValidationError) as error:
             raise ArtifactError(f"{folder / ABOUT_NAME} is damaged ({error!r}); {AGAIN}") from error
         shapes = {name: array.shape for name, array in weights.items()}
-        check_aggregator(folder, aggregator, model.head, AGGREGATORS)
+        check_aggregator(folder, aggregator, model.head, get_args(Aggregator))
         check_shapes(folder, shapes=shapes, expected=expected)
         return model
 

@@ -184,11 +184,9 @@ class NetworkObjective:
         scores: tuple[float | None, float | None] = (None, None)
         if validation.slide_data.num_slides:
             if self._worker.is_first:
-                aggregator = self._engine.network.head_config.aggregator
+                head = self._engine.network.head_config
                 probabilities_NC = self._engine.probabilities(validation)
-                scores = score_slides(
-                    probabilities_NC, validation.slide_data, self._weights_C, aggregator, self._metric
-                )
+                scores = score_slides(probabilities_NC, validation.slide_data, self._weights_C, head, self._metric)
             scores = self._worker.broadcast(scores)
         train_loss = self._worker.mean(totals.values[0]) / totals.num_samples
         row = EpochRow(epoch + 1, train_loss, *scores, learning_rate=learning_rate)
