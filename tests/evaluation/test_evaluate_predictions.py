@@ -175,6 +175,8 @@ def test_groups_of_several_slides_are_scored_as_one_and_columns_value_by_value(m
     evaluation = evaluate_predictions(table, folds, config, classes=CLASSES, seed=0, facts=facts)
     assert evaluation.by_group.num_slides == table["group"].nunique()
     assert [(row.value, row.num_slides) for row in evaluation.subgroups] == [("north", 30), ("south", 30)]
+    mixed = evaluate_predictions(make_table(60, num_groups=20), folds, config, classes=CLASSES, seed=0)
+    assert mixed.by_group is None
     alone = evaluate_predictions(table.assign(group=table["slide"]), folds, config, classes=CLASSES, seed=0)
     assert alone.by_group is None
     assert alone.subgroups == ()

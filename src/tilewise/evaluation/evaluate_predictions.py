@@ -29,6 +29,7 @@ from tilewise.folds import Folds
 if TYPE_CHECKING:
     import pandas as pd
 
+_LEAST_OF_ONE_LABEL = 0.9  # share of groups; where more have several labels, a label is not of a group
 OUTSIDE = -1  # the fold number of predictions made outside the folds
 # First number of a seed: no two sets of slides use the same random numbers.
 _OUT_OF_FOLD, _HOLDOUT, _FOLD, _CALIBRATION = range(4)
@@ -100,7 +101,7 @@ def evaluate(
     by_group_scores = None
     if sample.unit == "group":
         groups = Sample.of(by_group(tests, tuple(classes)), classes)
-        if groups.num_slides:
+        if groups.num_slides >= _LEAST_OF_ONE_LABEL * sample.num_groups:
             by_group_scores = score(groups, config, seed=(seed, _OUT_OF_FOLD), training_counts=training_counts)
     out_of_fold = score(sample, config, seed=(seed, _OUT_OF_FOLD), training_counts=training_counts)
     if len(per_fold) > 1:

@@ -44,7 +44,8 @@ class Evaluation:
         original_labels: out of fold on the labels that the cohort's table has, where decisions changed labels; slides
             of classes that were done away with are left out. None where no label was changed.
         by_group: out of fold with one prediction for each group, a patient say: the mean of its slides' probabilities.
-            Groups of several labels are left out; None where no group has several slides.
+            Groups of several labels are left out; None where these are more than one in ten, or no group has several
+            slides.
         subgroups: out of fold, of the slides that share a value of a further column of the cohort's table.
     """
 
