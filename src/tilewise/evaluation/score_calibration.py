@@ -101,9 +101,9 @@ def _ece_interval(value: float, resampled_R: Floats, chance: Estimate, sample: S
 
     Distances from the line never cancel out, so that an ECE of few slides lies above that of many, and resamples lie
     above it once more. The interval is centred on the ECE less this excess (the bootstrap's estimate of bias), and
-    reaches down to 0 where exact probabilities would do as badly. In simulations of 60 to 691 slides the interval of 95 %
-    holds the ECE of the same probabilities on very many slides in 86 to 97 % (`benchmarks/conformal.py --ece`); without
-    all this it did in 0 to 96 %.
+    reaches down to 0 where exact probabilities would do as badly. In simulations of 60 to 691 slides the interval of
+    95 % holds the ECE of the same probabilities on very many slides in 86 to 97 % (`benchmarks/conformal.py --ece`);
+    without all this it did in 0 to 96 %.
     """
     error = standard_error(resampled_R, sample.num_groups)
     if error is None or chance.high is None:
