@@ -16,9 +16,13 @@ class FoldsConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    kind: Literal["kfold", "holdout"] = Field(
+    kind: Literal["kfold", "holdout", "leave_one_out"] = Field(
         "kfold",
-        description="kfold: every slide is tested once, over num_folds folds. holdout: one fold with one test part.",
+        description="kfold: every slide is tested once, over num_folds folds. holdout: one fold with one test part. "
+        "leave_one_out: a fold for each value of a column of the table, which it tests and has not learnt from.",
+    )
+    column: str | None = Field(
+        None, min_length=1, description="The table's column, such as site or scanner (kind leave_one_out)."
     )
     num_folds: int = Field(5, ge=2, le=100, description="Number of folds (kind kfold).")
     test_fraction: float = Field(
@@ -46,11 +50,15 @@ class FoldsConfig(BaseModel):
     @model_validator(mode="after")
     def _refuse_what_has_no_effect(self) -> Self:
         if self.source == "split":
-            self._refuse("source: split", "kind", "num_folds", "test_fraction", "holdout_fraction")
+            self._refuse("source: split", "kind", "column", "num_folds", "test_fraction", "holdout_fraction")
         elif self.kind == "holdout":
-            self._refuse("kind: holdout", "num_folds")
+            self._refuse("kind: holdout", "column", "num_folds")
+        elif self.kind == "leave_one_out":
+            self._refuse("kind: leave_one_out", "num_folds", "test_fraction", "holdout_fraction")
+            if self.column is None:
+                raise ValueError("folds.kind=leave_one_out needs a column of the table; add folds.column=site, say")
         else:
-            self._refuse("kind: kfold", "test_fraction")
+            self._refuse("kind: kfold", "column", "test_fraction")
         return self
 
     def _refuse(self, beside: str, *names: str) -> None:

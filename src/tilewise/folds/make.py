@@ -15,6 +15,7 @@ from tilewise.folds.parts import Fold, FoldItem, Folds
 from tilewise.folds.table_split import read_table_split
 from tilewise.wording import count
 
+_SHOWN_VALUES = 12
 _HOLDOUT, _TEST, _SELECT = range(3)  # first number of a seed: no two cuts use the same random numbers
 
 
@@ -43,6 +44,10 @@ def make_folds(items: Iterable[FoldItem], config: FoldsConfig, *, seed: int) -> 
             train, validation = _carve_validation(_only(labelled, fold.train), config, seed=(seed, _SELECT, 0))
             fold = Fold(train, validation, fold.test)
         folds, holdout = [fold], parts.holdout
+    elif config.kind == "leave_one_out":
+        _check_cohort(labelled)
+        folds, more = _leave_one_out(labelled, config, seed=seed)
+        notes, holdout = notes + more, ()
     else:
         _check_cohort(labelled)
         inner, holdout = _set_apart(GroupTable.of(labelled), config, seed=seed)
@@ -83,6 +88,43 @@ def _kfold(table: GroupTable, config: FoldsConfig, *, seed: int) -> list[Fold]:
         train, validation = _carve_validation(table.without(test), config, seed=(seed, _SELECT, number))
         folds.append(Fold(train, validation, test.slide_ids))
     return folds
+
+
+def _leave_one_out(items: Sequence[FoldItem], config: FoldsConfig, *, seed: int) -> tuple[list[Fold], list[str]]:
+    """A fold for each value of the column, which tests its slides and learns from groups that have none of them."""
+    missing = [item.slide_id for item in items if item.column_value is None]
+    if missing:
+        raise FoldsError(
+            f"slide {missing[0]}, and {len(missing) - 1} others, have nothing in the table's column "
+            f"{config.column!r}; fill it in, or name another with --set folds.column"
+        )
+    values = sorted({str(item.column_value) for item in items})
+    if len(values) < 2:
+        raise FoldsError(
+            f"the table's column {config.column!r} is {values[0]!r} everywhere, so there is nothing to learn from when "
+            "it is left out; use --set folds.kind=kfold"
+        )
+    table, folds = GroupTable.of(items), []
+    for number, value in enumerate(values):
+        test = tuple(item.slide_id for item in items if item.column_value == value)
+        others = GroupTable(tuple(group for group in table.members if all(one.column_value != value for one in group)))
+        if others.num_groups < 2:
+            raise FoldsError(
+                f"without the groups of {config.column} {value!r} there are not two left to learn from; correct the "
+                "group column, or use --set folds.kind=kfold"
+            )
+        train, validation = _carve_validation(others, config, seed=(seed, _SELECT, number))
+        folds.append(Fold(train, validation, test))
+    listed = ", ".join(f"fold {number} {value!r}" for number, value in enumerate(values[:_SHOWN_VALUES]))
+    rest = f" and {len(values) - _SHOWN_VALUES} more" if len(values) > _SHOWN_VALUES else ""
+    notes = [f"each fold tests one {config.column} that it has not learnt from: {listed}{rest}"]
+    mixed = [group for group in table.members if len({item.column_value for item in group}) > 1]
+    if mixed:
+        notes.append(
+            f"{count(len(mixed), 'group')} with slides of more than one {config.column}: while one is tested, the "
+            "others are in no part"
+        )
+    return folds, notes
 
 
 def _single(table: GroupTable, config: FoldsConfig, *, seed: int) -> Fold:

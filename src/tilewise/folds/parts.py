@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from tilewise.cohort.identifiers import means_missing, same_name
 from tilewise.errors import ArtifactError, FoldsError
 from tilewise.store import read_json, write_json
+
+if TYPE_CHECKING:
+    from tilewise.auditing.cohort import AuditedSlide
 
 _SCHEMA = "tilewise.folds"
 _VERSION = 1
@@ -21,12 +25,23 @@ PART_NAMES: tuple[PartName, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True, order=True)
 class FoldItem:
-    """One slide as the folds see it. Slides with the same `group` stay together; None is a group of its own."""
+    """One slide as the folds see it. Slides with the same `group` stay together; None is a group of its own.
+
+    `column_value` is that of the table's column `folds.column`, and takes no part in comparisons, as no file holds it.
+    """
 
     slide_id: str
     label: str | None
     group: str | None = None
     split: str | None = None
+    column_value: str | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, item: AuditedSlide, column: str | None = None) -> FoldItem:
+        """An audited slide."""
+        value = same_name(str(item.slide.extra.get(column, ""))) if column is not None else ""
+        known = value if value and not means_missing(value) else None
+        return cls(item.slide_id, item.slide.label, item.group, item.slide.split, known)
 
     @property
     def group_key(self) -> tuple[str, str]:

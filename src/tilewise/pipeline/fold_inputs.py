@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.ensemble.fold_weights import check_ensemble
-from tilewise.folds import FoldItem, Folds, make_folds
+from tilewise.folds import FoldItem, Folds, FoldsConfig, make_folds
 from tilewise.folds.common import restrict
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.recipe import Recipe
@@ -15,11 +15,13 @@ from tilewise.run_folder import RunFolder
 from tilewise.tiles.tileset import TileSet
 
 
-def fold_items(cohort: AuditedCohort, tiles: TileSet, without: AbstractSet[str] = frozenset()) -> list[FoldItem]:
-    """The slides that have a tile, as folds see them."""
+def fold_items(
+    cohort: AuditedCohort, tiles: TileSet, config: FoldsConfig, without: AbstractSet[str] = frozenset()
+) -> list[FoldItem]:
+    """The slides that have a tile, as folds of this config see them."""
     counts = tiles.counts()
     return [
-        FoldItem(item.slide_id, item.slide.label, item.group, item.slide.split)
+        FoldItem.of(item, config.column)
         for item in cohort.slides
         if counts.get(item.slide_id) and item.slide_id not in without
     ]
@@ -49,7 +51,7 @@ class FoldInputs:
         Raises:
             FoldsError: the slides cannot be split as asked, or the folds cannot be weighed as asked.
         """
-        items = fold_items(self.cohort, self.tiles, without)
+        items = fold_items(self.cohort, self.tiles, self.recipe.folds, without)
         shared = self.shared.folds
         folds = (
             make_folds(items, self.recipe.folds, seed=self.shared.seed) if shared is None else restrict(shared, items)

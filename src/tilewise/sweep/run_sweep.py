@@ -88,7 +88,7 @@ def _common_folds(variants: Sequence[Variant], shared: SharedStages, path: Path)
             if recipe.segment.method != "none":
                 cut = readable(shared.with_folds(cut, recipe).masks(cut, recipe))
             tiles, _ = shared.tiles(cut, recipe.tiles, out=None)
-            items.append(fold_items(cut, tiles))
+            items.append(fold_items(cut, tiles, recipe.folds))
             bar.advance()
     folds = make_folds(join_items(items), variants[0].recipe.folds, seed=shared.seed)
     if path.is_file() and Folds.read(path).items != folds.items:
