@@ -18,7 +18,7 @@ COMMANDS = [
     ["synth"], ["ensemble"], ["explain"], ["sweep"], ["grids"], ["recipes"],
     ["recipes", "show"], ["recipes", "check"], ["recipes", "schema"],
     ["encoders"], ["encoders", "show"], ["encoders", "accept"], ["encoders", "fetch"], ["curve"], ["doctor"],
-    ["compare"], ["features"], ["features", "import"], ["features", "export"],
+    ["compare"], ["export"], ["features"], ["features", "import"], ["features", "export"],
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -229,3 +230,13 @@ def test_a_damaged_h5_file_is_named(tmp_path):
     (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + b"?" * 40)
     with pytest.raises(SlideError, match=re.escape("a.h5: cannot be read as HDF5")):
         import_features(tmp_path, tmp_path / "out")
+
+
+def test_files_of_earlier_versions_are_read():
+    slide = SlideFeatures.read(Path(__file__).parent / "files/version-1.safetensors")
+    assert (slide.slide_id, slide.source, slide.unit, slide.encoder) == ("site/a", "trident", "px", "uni_v1")
+    assert (slide.tile_size, slide.tile_px, slide.mpp, slide.size) == (512.0, 256, None, (4000, 3000))
+    assert slide.features.dtype == np.float16
+    assert (slide.features == np.arange(12).reshape(3, 4) / 4).all()
+    assert slide.coords.tolist() == [[0, 0], [512, 0], [0, 512]]
+    assert slide.attributes["coords"]["target_magnification"] == 20.0

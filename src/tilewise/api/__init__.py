@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tilewise.api.catalogue import accept_licence, doctor, encoder, encoders, fetch_weights
-from tilewise.api.feature_files import export_features, import_features
 from tilewise.api.finished import compare, evaluate, report, verify
+from tilewise.api.interchange import export_features, export_run, import_features
 from tilewise.api.slides import audit, segment, similar, synth, tiles
 from tilewise.api.train_and_predict import ensemble, explain, features, learning_curve, predict, sweep, train
 from tilewise.recipe import load_recipe, packaged_recipes, recipe_schema, resolve_recipe
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from tilewise.pipeline.cohort_features import CohortFeatures
     from tilewise.pipeline.doctor import Check
     from tilewise.pipeline.explain import ExplainResult
+    from tilewise.pipeline.export_run import ExportedRun
     from tilewise.pipeline.predict import PredictionResult
     from tilewise.recipe import ResolvedRecipe
     from tilewise.run_folder import RunFolder
@@ -94,6 +95,7 @@ __all__ = [
     "EnsembleClassifier",
     "ExplainConfig",
     "ExplainResult",
+    "ExportedRun",
     "Extrapolation",
     "Failure",
     "FetchedWeights",
@@ -145,6 +147,7 @@ __all__ = [
     "evaluate",
     "explain",
     "export_features",
+    "export_run",
     "features",
     "fetch_weights",
     "import_features",
@@ -203,6 +206,7 @@ _HOMES = {
     "CohortFeatures": "tilewise.pipeline.cohort_features",
     "Check": "tilewise.pipeline.doctor",
     "ExplainResult": "tilewise.pipeline.explain",
+    "ExportedRun": "tilewise.pipeline.export_run",
     "PredictionResult": "tilewise.pipeline.predict",
     "ResolvedRecipe": "tilewise.recipe",
     "RunFolder": "tilewise.run_folder",

@@ -60,9 +60,12 @@ def import_(
     return _finish(result, out, as_json=as_json)
 
 
-@app.command(epilog="Example: tilewise features export features --format stamp --mpp 0.5 --encoder uni --out uni")
+@app.command(
+    epilog="Examples:\n\ntilewise features export features --format stamp --mpp 0.5 --encoder uni --out uni\n\n"
+    "tilewise features export runs/first --format clam --out clam"
+)
 def export(
-    folder: FolderArgument,
+    folder: Annotated[Path, typer.Argument(metavar="FEATURES", help="Folder of features, or of a run.")],
     out: OutOption,
     format_: Annotated[WriteFormat, typer.Option("--format", help="Whose files are written.")],
     mpp: Annotated[

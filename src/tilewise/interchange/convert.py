@@ -9,7 +9,7 @@ from typing import Any
 
 from tilewise.errors import ArtifactError, SlideError, UsageError
 from tilewise.execution import Failure, task
-from tilewise.interchange.folder import OWN, FeatureFolder, write_features
+from tilewise.interchange.folder import OWN, FeatureFolder, HeldFeatures, write_features
 from tilewise.interchange.slide_features import SUFFIX, SlideFeatures
 from tilewise.store import check_out_place, visible_names
 
@@ -34,7 +34,7 @@ class ConvertedFeatures:
 
 
 def convert(
-    folder: FeatureFolder, out: Path, format_: str, declared: Mapping[str, Any] | None = None
+    folder: FeatureFolder | HeldFeatures, out: Path, format_: str, declared: Mapping[str, Any] | None = None
 ) -> ConvertedFeatures:
     """Write every slide of a folder in a format; one that is refused is named, and the others go on.
 
@@ -67,13 +67,13 @@ def convert(
     return ConvertedFeatures(folder.format, format_, files, tuple(without_file), tuple(failures))
 
 
-def check_empty(out: Path) -> None:
+def check_empty(out: Path, *, contents: str = "features") -> None:
     """Refuse a folder that holds anything.
 
     Raises:
         UsageError: it does, or is a file or a part of a run.
     """
-    check_out_place(out, contents="features")
+    check_out_place(out, contents=contents)
     names = visible_names(out)
     if names:
         raise UsageError(f"--out {out}: it holds other files ({names[0]}); choose a new or empty folder")

@@ -79,6 +79,23 @@ class FeatureFolder:
         return slide
 
 
+@dataclass(frozen=True)
+class HeldFeatures:
+    """Features that lie in memory, to be written in a format.
+
+    Attributes:
+        files: slide -> its vectors.
+        format: `tilewise`.
+    """
+
+    files: Mapping[str, SlideFeatures]
+    format: str = OWN
+
+    def read(self, slide_id: str) -> SlideFeatures:
+        """The vectors of a slide."""
+        return self.files[slide_id]
+
+
 def write_features(slide: SlideFeatures, folder: Path, format_: str, *, declared_mpp: bool) -> tuple[Path, ...]:
     """Write a slide in a format; nothing where that has no file for a slide without tiles.
 
