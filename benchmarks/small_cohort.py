@@ -15,10 +15,13 @@ compares it with each of the runs that lie there: paired difference in macro F1 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,25 +93,29 @@ def climb_again(scores: list[list[float]], limit: float, repeats: int, num_folds
 
 def rule(num_cohorts: int, num_slides: int) -> None:
     """Print the table of limits."""
+    results: dict[str, list] = {"all tiles": [], "few tiles": []}
+    for seed in range(num_cohorts):
+        for scenario, of_scenario in results.items():
+            with tempfile.TemporaryDirectory() as folder:
+                of_scenario.append(one_cohort(scenario, num_slides, seed, Path(folder)))
+            print(json.dumps([scenario, seed, *of_scenario[-1]]), file=sys.stderr, flush=True)
+    print_rule(results)
+
+
+def print_rule(results: Mapping[str, Sequence]) -> None:
+    """What each limit comes to."""
     print("| cohorts | cuts | standard errors | chosen: means, tiles, attention | F1 | behind the best | F1 of each |")
     print("|---|---|---|---|---|---|---|")
-    for scenario in ("all tiles", "few tiles"):
-        results = []
-        for seed in range(num_cohorts):
-            with tempfile.TemporaryDirectory() as folder:
-                results.append(one_cohort(scenario, num_slides, seed, Path(folder)))
-        reached_KR = np.array([reached for _, reached in results])
+    for scenario, of_scenario in results.items():
+        reached_KR = np.array([reached for _, reached in of_scenario])
         fixed = ", ".join(f"{value:.3f}" for value in reached_KR.mean(axis=0))
-        for repeats in (1, 2):
-            for limit in LIMITS:
-                chosen = np.array([climb_again(scores, limit, repeats) for scores, _ in results])
-                counts = ", ".join(str(n) for n in np.bincount(chosen, minlength=reached_KR.shape[1]))
-                score_K = reached_KR[np.arange(len(chosen)), chosen]
-                behind = (reached_KR.max(axis=1) - score_K).mean()
-                print(
-                    f"| {scenario} | {repeats} | {limit} | {counts} | {score_K.mean():.3f} | {behind:.3f} | {fixed} |",
-                    flush=True,
-                )
+        for repeats, limit in itertools.product((1, 2), LIMITS):
+            chosen = np.array([climb_again(scores, limit, repeats) for scores, _ in of_scenario])
+            counts = ", ".join(str(n) for n in np.bincount(chosen, minlength=reached_KR.shape[1]))
+            score_K = reached_KR[np.arange(len(chosen)), chosen]
+            behind = (reached_KR.max(axis=1) - score_K).mean()
+            cells = (scenario, repeats, limit, counts, f"{score_K.mean():.3f}", f"{behind:.3f}", fixed)
+            print("| " + " | ".join(map(str, cells)) + " |")
 
 
 def table(cohort: Path, systems: Path, time_limit: str | None) -> None:

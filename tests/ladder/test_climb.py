@@ -126,6 +126,10 @@ def test_a_choice_is_read_as_it_was_written(tmp_path):
         (["ladder.rungs=[{name: a}]"], "two rungs or more"),
         (["ladder.rungs=[{name: a}, {name: a, set: {head.kind: linear}}]"], "named 'a'"),
         (["ladder.rungs=[{name: a}, {name: b, set: {tiles.size_px: 64}}]"], "rung 'b' sets tiles.size_px"),
+        (
+            ["ladder.rungs=[{name: a}, {name: b, set: {encoder.name: texture}}]"],
+            "with training.input: tiles in network",
+        ),
         (["ladder.rungs=[{name: a}, {name: b, set: {head.kin: linear}}]"], "did you mean 'kind'"),
         (["ladder.rungs=[{name: a}, {name: b, set: {head.dropout: 0.1}}]"], "head.dropout has no effect"),
     ],

@@ -66,15 +66,16 @@ def describe_methods(classifier: ClassifierBundle) -> tuple[str, ...]:
     if isinstance(first, NetworkModel):
         method = _HIRES_CAM if first.card.family.startswith("vit") else _GRAD_CAM
         sentences += [f"{method} {_SCALE}", _EXPLAINED[first.network.input]]
-    elif first.head.attends:
+    elif all(member.head.attends for member in classifier.members):
         sentences.append(
             f"Attention: {_ATTENTION[first.aggregator]}; 1 is what each tile would have if all counted the same. A "
             "tile that counts may speak against the class. The probability of a tile is what a slide would get that "
             "has no other."
         )
     else:
-        if first.head.takes_slide_vectors:
-            sentences.append(_OF_SLIDE_VECTORS[first.head.num_moments])
+        moments = [member.head.num_moments for member in classifier.members if member.head.takes_slide_vectors]
+        if moments:
+            sentences.append(_OF_SLIDE_VECTORS[moments[0]])
         if first.num_context:
             sentences.append(_CONTEXT)
         sentences.append("These heads take the features of whole tiles: nothing can be said of places inside a tile.")

@@ -23,6 +23,7 @@ from tilewise.store import digest_file, read_json, write_json
 from tilewise.wording import count
 
 Member = FoldModel | NetworkModel
+_KINDS: Mapping[Any, type[Member]] = {"tiles": NetworkModel, "features": FoldModel, None: FoldModel}
 Item = TypeVar("Item")
 
 _SCHEMA = "tilewise.classifier"
@@ -37,7 +38,8 @@ class ClassifierBundle:
     """The models of a run's folds, with equal or given weights.
 
     Attributes:
-        members: heads on features, or networks on pixels; all of one kind and of the same classes.
+        members: heads on features, or networks on pixels; of the same classes, and of both kinds only where folds of
+            a ladder chose so.
         weights: of the members, summing to 1.
         classes: in the order of the probability columns.
         recipe: the resolved recipe as plain data; tiles and encoder of new slides are made by it.
@@ -67,7 +69,8 @@ class ClassifierBundle:
     calibration: Calibration | None = None
 
     def __repr__(self) -> str:
-        kind = "network" if isinstance(self.members[0], NetworkModel) else "head"
+        kinds = {isinstance(member, NetworkModel) for member in self.members}
+        kind = "head or network" if len(kinds) > 1 else "network" if kinds == {True} else "head"
         learnt = f"learnt from {count(sum(self.label_counts.values()), 'slide')}"
         return f"<ClassifierBundle {self.recipe['name']}: {count(len(self.members), kind)}, {learnt}>"
 
@@ -91,8 +94,13 @@ class ClassifierBundle:
             Segmenter.load(self.segmenter).save(folder / _SEGMENTER)
         payload = {
             "members": [
-                {"folder": name, "weight": weight, "digest": digest_file(folder / name / ABOUT_NAME)}
-                for name, weight in zip(names, self.weights, strict=True)
+                {
+                    "folder": name,
+                    "weight": weight,
+                    "digest": digest_file(folder / name / ABOUT_NAME),
+                    "input": "tiles" if isinstance(member, NetworkModel) else "features",
+                }
+                for name, weight, member in zip(names, self.weights, self.members, strict=True)
             ],
             "classes": list(self.classes),
             "recipe": dict(self.recipe),
@@ -118,8 +126,12 @@ class ClassifierBundle:
         """
         data = read_json(folder / CLASSIFIER_NAME, schema=_SCHEMA, version=_VERSION)
         try:
-            kind = NetworkModel if _is_of_pixels(data["recipe"]) else FoldModel
-            members = tuple(_load_member(kind, folder / entry["folder"], entry["digest"]) for entry in data["members"])
+            # A ladder's members may be of both kinds; before there were ladders, all were as the recipe says.
+            recipe_input = data["recipe"].get("training", {}).get("input")
+            members = tuple(
+                _load_member(_KINDS[entry.get("input", recipe_input)], folder / entry["folder"], entry["digest"])
+                for entry in data["members"]
+            )
             # Version 1 knew no stains.
             targets = tuple(StainProfile.from_json(target) for target in data.get("targets", ()))
             _check_targets(data["recipe"], targets, len(members))
@@ -166,10 +178,6 @@ def _check_targets(recipe: Mapping[str, Any], targets: Sequence[StainProfile], n
     allowed = (0,) if recipe.get("stain", {}).get("method", "none") == "none" else (1, num_members)
     if len(targets) not in allowed:
         raise ValueError(f"{len(targets)} stain targets")
-
-
-def _is_of_pixels(recipe: Mapping[str, Any]) -> bool:
-    return bool(recipe.get("training", {}).get("input") == "tiles")
 
 
 def _load_member(kind: type[Member], folder: Path, digest: str) -> Member:

@@ -8,7 +8,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # Sections that rungs can differ in; slides, tiles and features are the same on all of them.
-_OF_RUNGS = ("head", "training", "network", "augment")
+_OF_RUNGS = ("head", "training")
+_OF_NETWORKS = ("network", "augment", "views", "encoder", "features")
 
 Preset = Literal["fast", "best"]
 
@@ -26,11 +27,12 @@ class RungConfig(BaseModel):
 
     @model_validator(mode="after")
     def _differs_in_training_alone(self) -> Self:
+        sections = (*_OF_RUNGS, *(_OF_NETWORKS if self.set.get("training.input") == "tiles" else ()))
         for key in self.set:
-            if key.partition(".")[0] not in _OF_RUNGS:
+            if key.partition(".")[0] not in sections:
                 raise ValueError(
-                    f"rung {self.name!r} sets {key}, and rungs can differ in {', '.join(_OF_RUNGS)} alone; set it for "
-                    "the whole recipe"
+                    f"rung {self.name!r} sets {key}, and rungs can differ in {', '.join(_OF_RUNGS)} alone, with "
+                    f"training.input: tiles in {', '.join(_OF_NETWORKS)} too; set it for the whole recipe"
                 )
         return self
 

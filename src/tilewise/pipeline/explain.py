@@ -18,6 +18,7 @@ from tilewise.explain.slide import SlideExplained
 from tilewise.explain.words import describe_methods, describe_models
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.load_classifier import EnsembleClassifier
+from tilewise.models.networks import NetworkModel
 from tilewise.pipeline.run_predictor import NewSlides, PreparedSlides, RunPrediction, RunPredictor
 from tilewise.run_folder import RunFolder
 from tilewise.store import check_out
@@ -73,7 +74,7 @@ def explain(
     chosen = _chosen(cohort, config)
     slides = NewSlides(chosen, workers, offline)
     predictor = RunPredictor.of(single, slides)
-    if predictor.recipe.training.input == "tiles":
+    if any(isinstance(member, NetworkModel) for member in single.members):
         from tilewise.explain.grad_cam import import_grad_cam
 
         import_grad_cam()  # what is missing is noticed before any slide is looked at
@@ -113,6 +114,12 @@ def _single(classifier: ClassifierBundle | EnsembleClassifier) -> ClassifierBund
         raise UsageError(
             f"this run combines several ({names}), which may look at other tiles and know no common layer; explain one "
             f"of them instead, the run {next(iter(classifier.parts))} say"
+        )
+    num_networks = sum(isinstance(member, NetworkModel) for member in classifier.members)
+    if 0 < num_networks < len(classifier.members):
+        raise UsageError(
+            f"{num_networks} of {len(classifier.members)} folds of this run chose to train networks, the others heads, "
+            "and their maps have nothing in common; train with --presets fast, which has heads alone, and explain that"
         )
     return classifier
 

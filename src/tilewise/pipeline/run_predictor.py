@@ -229,8 +229,8 @@ def _check_features(classifier: ClassifierBundle, features: ImportedFeatures | N
 def compare_encoders(classifier: ClassifierBundle, encoder: Encoder) -> tuple[str, ...]:
     """Other weights make other vectors: that is refused. Another engine rounds otherwise: that is said."""
     then, now = classifier.encoder, encoder.signature
-    length = next(member.num_features for member in classifier.members if isinstance(member, FoldModel))
-    if encoder.card.dim != length:
+    length = next((member.num_features for member in classifier.members if isinstance(member, FoldModel)), None)
+    if length is not None and encoder.card.dim != length:
         raise EncoderUnavailable(
             f"encoder {encoder.card.name}: it makes {encoder.card.dim} features of a tile here and made {length} in "
             "training; use the version of tilewise that trained the run, or train again"

@@ -20,6 +20,7 @@ from tilewise.extraction.extract_features import extract_features
 from tilewise.folds import Folds
 from tilewise.inference.slide_tiles import InputSpec
 from tilewise.inference.tilestore import TileStore
+from tilewise.pipeline.ladder_inputs import LadderInputs
 from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs, TileInputs
 from tilewise.recipe import Recipe
 from tilewise.stain.config import StainConfig
@@ -99,7 +100,13 @@ class TilePreparer:
         """
         if self.encoder is None:
             return self._tile_inputs(tuple(targets), without, hold)
-        return self._feature_inputs(self.encoder, tuple(targets), without)
+        features = self._feature_inputs(self.encoder, tuple(targets), without)
+        for rung in self.recipe.rungs().values():
+            if rung.training.input == "tiles":
+                unread = without | {failure.item for failure in features.failures}
+                tiles = replace(self, recipe=rung, encoder=None).prepare(targets, without=unread, hold=False)
+                return LadderInputs(features, tiles)
+        return features
 
     def record(self, inputs: SlideInputs[Any], num_unnormalised: Mapping[str, int]) -> StainRecord | None:
         """What became of the stains; None where they are left as they are.

@@ -114,8 +114,12 @@ class Recipe(BaseModel):
             rungs = self.rungs()
         except RecipeError as error:
             raise ValueError(f"ladder.rungs: {error}") from error
-        if any(rung.training.input == "tiles" for rung in rungs.values()):
-            raise ValueError("the rungs of a ladder are heads on features; drop training.input=tiles")
+        on_tiles = [name for name, rung in rungs.items() if rung.training.input == "tiles"]
+        if self.training.input == "tiles" or len(on_tiles) > 1:
+            raise ValueError(
+                "the recipe of a ladder trains a head on features, and one rung at most trains networks "
+                f"(training.input=tiles: {', '.join(on_tiles)}); drop the others"
+            )
         return self
 
     def rungs(self) -> dict[str, Self]:
