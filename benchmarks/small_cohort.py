@@ -119,30 +119,29 @@ def print_rule(results: Mapping[str, Sequence]) -> None:
 
 
 def table(cohort: Path, systems: Path, time_limit: str | None) -> None:
-    """Print how `small-cohort` does beside the runs of the five systems."""
+    """Print how `small-cohort` does beside the runs of the five systems, on their folds."""
     folders = sorted(path.parent for path in systems.glob("*/manifest.json"))
-    runs = [tw.Run.open(folder) for folder in folders if not folder.name.endswith("-pilot")]
-    out, start = systems / "small-cohort", time.perf_counter()
+    runs = [tw.Run.open(folder) for folder in folders if not folder.name.endswith(("-pilot", "small-cohort"))]
+    recipe, out, start = runs[0].folder.read_identity()["recipe"], systems / "small-cohort", time.perf_counter()
     if not RunFolder(out).is_finished:
+        # What the systems were given of the cohort: its folds, checks and masks.
+        common = [f"{name}={json.dumps(recipe[name])}" for name in ("folds", "audit", "segment")]
         limit = [] if time_limit is None else ["--time-limit", time_limit]
         command = ["train", str(cohort), "--recipe", "small-cohort", "--out", str(out), "--quiet", *limit]
-        subprocess.run([sys.executable, "-m", "tilewise", *command], check=True)
+        sets = [part for setting in common for part in ("--set", setting)]
+        subprocess.run([sys.executable, "-m", "tilewise", *command, *sets], check=True)
     seconds, own = time.perf_counter() - start, tw.Run.open(out)
     print(f"small-cohort: {own.evaluation.primary} in {seconds:.0f} s (0 where it lay there)\n")
     print("| run | macro F1 | small-cohort minus this |\n|---|---|---|")
     for run in runs:
-        if run.folder.root == out:
-            continue
         tests = [one.predictions.to_frame() for one in (own, run)]
         tests = [frame[frame["part"] == "test"] for frame in tests]
         both = set(tests[0]["slide"]) & set(tests[1]["slide"])
         tests = [frame[frame["slide"].isin(both)] for frame in tests]
         compared = paired_difference(*tests, own.evaluation.classes, tw.load_recipe("default").evaluation, seed=0)
-        difference = compared["metrics"]["macro_f1"]["difference"]
-        print(
-            f"| {run.folder.root.name} | {run.evaluation.primary} | "
-            f"{difference['value']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f}), {len(both)} slides |"
-        )
+        value, low, high = compared["metrics"]["macro_f1"]["difference"].values()
+        score = run.evaluation.primary
+        print(f"| {run.folder.root.name} | {score} | {value:+.3f} ({low:+.3f} to {high:+.3f}), {len(both)} slides |")
 
 
 def main() -> None:
