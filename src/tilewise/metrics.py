@@ -214,14 +214,20 @@ def f1_of(confusion_CC: Numbers) -> Floats:
     return _ratio(2 * _hits(confusion_CC), confusion_CC.sum(-2) + confusion_CC.sum(-1))
 
 
-def class_auroc_of(truth_N: Indices, probabilities_NC: Numbers, weights_RN: Numbers) -> Floats:
+def class_auroc_of(
+    truth_N: Indices, probabilities_NC: Numbers, weights_RN: Numbers, fold_N: Indices | None = None
+) -> Floats:
     """AUROC per class for many weightings of the same slides: float64 (R, C).
 
     A weight is how often a slide was drawn. It is the share of (slide of the class, other slide) pairs that the
-    probability orders rightly (Hanley and McNeil 1982), found from one sort per class.
+    probability orders rightly (Hanley and McNeil 1982), found from one sort per class. With `fold_N` pairs of slides
+    of one fold count, so that probabilities of two models are never compared (Airola et al. 2011).
     """
     truth_N, probabilities_NC = np.asarray(truth_N), np.asarray(probabilities_NC)
-    aurocs = [_auroc_of(truth_N == c, probabilities_NC[:, c], weights_RN) for c in range(probabilities_NC.shape[1])]
+    fold_N = np.zeros(truth_N.size, np.int64) if fold_N is None else np.asarray(fold_N)
+    aurocs = [
+        _auroc_of(truth_N == c, probabilities_NC[:, c], weights_RN, fold_N) for c in range(probabilities_NC.shape[1])
+    ]
     return np.stack(aurocs, axis=-1)
 
 
@@ -231,18 +237,24 @@ def mean_defined(values: Floats) -> Floats:
     return _ratio(np.where(defined, values, 0.0).sum(-1), defined.sum(-1))
 
 
-def _auroc_of(positive_N: npt.NDArray[np.bool_], scores_N: Numbers, weights_RN: Numbers) -> Floats:
+def _auroc_of(positive_N: npt.NDArray[np.bool_], scores_N: Numbers, weights_RN: Numbers, fold_N: Indices) -> Floats:
     if scores_N.size == 0:
         return np.full(len(weights_RN), np.nan)
-    order_N = np.argsort(scores_N, kind="stable")
-    positive_N, scores_N = positive_N[order_N], scores_N[order_N]
+    order_N = np.lexsort((scores_N, fold_N))
+    positive_N, scores_N, fold_N = positive_N[order_N], scores_N[order_N], fold_N[order_N]
     weights_RN = np.asarray(weights_RN, np.float64)[:, order_N]
     # Slides of equal score form one step, inside which half of the pairs count.
-    starts_T = np.flatnonzero(np.r_[True, scores_N[1:] != scores_N[:-1]])
+    starts_fold_N = np.r_[True, fold_N[1:] != fold_N[:-1]]
+    starts_T = np.flatnonzero(starts_fold_N | np.r_[True, scores_N[1:] != scores_N[:-1]])
     ups_RT = np.add.reduceat(weights_RN * positive_N, starts_T, axis=1)
     downs_RT = np.add.reduceat(weights_RN * ~positive_N, starts_T, axis=1)
-    below_RT = np.cumsum(downs_RT, axis=1) - 0.5 * downs_RT
-    return _ratio((ups_RT * below_RT).sum(1), ups_RT.sum(1) * downs_RT.sum(1))
+    first_F = np.flatnonzero(starts_fold_N[starts_T])
+    downs_RF = np.add.reduceat(downs_RT, first_F, axis=1)
+    before_RF = np.cumsum(downs_RF, axis=1) - downs_RF
+    steps_F = np.diff(np.r_[first_F, starts_T.size])
+    below_RT = np.cumsum(downs_RT, axis=1) - 0.5 * downs_RT - np.repeat(before_RF, steps_F, axis=1)
+    num_pairs_R = (np.add.reduceat(ups_RT, first_F, axis=1) * downs_RF).sum(1)
+    return _ratio((ups_RT * below_RT).sum(1), num_pairs_R)
 
 
 def _by_class(values_C: Floats, confusion_CC: Numbers) -> Floats:

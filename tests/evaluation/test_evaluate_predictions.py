@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.special
 
 from tests.evaluation.conftest import CLASSES, MakeTable
 from tilewise.auditing.table import TableFacts
@@ -20,6 +21,8 @@ from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.interval import Estimate
 from tilewise.evaluation.resample import METRICS
 from tilewise.evaluation.results import FoldMean
+from tilewise.evaluation.sample import Sample
+from tilewise.evaluation.scores import score
 from tilewise.folds import FoldItem, Folds, FoldsConfig, make_folds
 from tilewise.store import write_json
 
@@ -40,10 +43,38 @@ def test_parts_are_scored_apart(make_table: MakeTable) -> None:
     assert [scores.num_slides for scores in evaluation.folds] == [20, 20, 20]
     assert evaluation.holdout is not None
     assert evaluation.holdout.num_slides == 20
-    alone = evaluate(make_table(60), CLASSES, CONFIG, seed=0)
+    inner = _with_holdout(make_table).query("part != 'holdout'")
+    alone = evaluate(inner, CLASSES, CONFIG, seed=0)
     assert alone.out_of_fold == evaluation.out_of_fold
     assert alone.holdout is None
     assert "holdout" not in alone.to_json()
+
+
+def test_intervals_out_of_fold_are_about_the_recipe_and_others_about_the_models(make_table: MakeTable) -> None:
+    evaluation = evaluate(_with_holdout(make_table), CLASSES, CONFIG, seed=0)
+    pooled = evaluation.out_of_fold
+    assert pooled.interval.question == "recipe"
+    assert set(pooled.interval.training_share) == set(METRICS)
+    assert {scores.interval.question for scores in (*evaluation.folds, evaluation.holdout)} == {"models"}
+    models = score(Sample.of(make_table(60), CLASSES), CONFIG, seed=(0, 0))
+    assert models.interval.question == "models"
+    for name in METRICS:
+        ours, theirs = pooled.estimate(name), models.estimate(name)
+        assert ours.value == theirs.value
+        widening = np.sqrt(1.0 + pooled.interval.training_share[name])
+        assert 1.0 <= widening <= np.sqrt(2.0)
+        reach = scipy.special.logit(theirs.high) - scipy.special.logit(theirs.value)
+        assert scipy.special.logit(ours.high) - scipy.special.logit(ours.value) == pytest.approx(widening * reach)
+    assert pooled.interval.training_share["macro_f1"] > 0.1  # labels differ in the fixture
+    assert pooled.interval.training_share["auroc_macro"] == 0.0  # probabilities do not
+    one_fold = evaluate(make_table(60, num_folds=1), CLASSES, CONFIG, seed=0)
+    assert one_fold.out_of_fold.interval.question == "models"
+
+
+def test_without_validation_parts_intervals_are_as_wide_as_of_noise(make_table: MakeTable) -> None:
+    pooled = evaluate(make_table(60), CLASSES, CONFIG, seed=0).out_of_fold
+    assert set(pooled.interval.training_share.values()) == {1.0}
+    assert any(note.startswith("No slide is in a test and in a validation part") for note in pooled.notes)
 
 
 def test_slides_with_the_highest_loss_come_first(make_table: MakeTable, tmp_path: Path) -> None:

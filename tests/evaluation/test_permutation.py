@@ -88,7 +88,8 @@ def test_rank_auroc_agrees_with_the_metric(make_table: MakeTable) -> None:
     )  # fmt: skip
     for one in (sample, rounded):
         truth_RN = np.stack([np.random.default_rng(seed).permutation(one.truth_N) for seed in range(4)])
-        expected = [metrics.class_auroc(truth, one.probabilities_NC) for truth in truth_RN]
+        ones = np.ones((1, one.num_slides))
+        expected = [metrics.class_auroc_of(truth, one.probabilities_NC, ones, one.fold_N)[0] for truth in truth_RN]
         np.testing.assert_allclose(_class_auroc(one, truth_RN), expected)
 
 

@@ -28,9 +28,19 @@ def test_values_are_those_of_sklearn(make_table: MakeTable) -> None:
     assert scores.weighted_f1.value == pytest.approx(reference.f1_score(truth, predicted, average="weighted"))
     assert scores.balanced_accuracy.value == pytest.approx(reference.balanced_accuracy_score(truth, predicted))
     assert scores.accuracy.value == pytest.approx(reference.accuracy_score(truth, predicted))
-    probabilities = table[[f"p_{name}" for name in CLASSES]].to_numpy()
-    auroc = reference.roc_auc_score(truth, probabilities, multi_class="ovr", labels=list(CLASSES))
-    assert scores.auroc_macro.value == pytest.approx(auroc)
+    columns = [f"p_{name}" for name in CLASSES]
+    for _, fold in table.groupby("fold"):
+        auroc = reference.roc_auc_score(fold["label"], fold[columns], multi_class="ovr", labels=list(CLASSES))
+        alone = score(Sample.of(fold, CLASSES), CONFIG, seed=(0,))
+        assert alone.auroc_macro.value == pytest.approx(auroc)
+    # Pairs of slides that one model predicted, as many as each fold has of them.
+    for name in CLASSES:
+        wins, pairs = 0.0, 0
+        for _, fold in table.groupby("fold"):
+            is_own = fold["label"] == name
+            num_pairs = is_own.sum() * (~is_own).sum()
+            wins, pairs = wins + num_pairs * reference.roc_auc_score(is_own, fold[f"p_{name}"]), pairs + num_pairs
+        assert scores.per_class[name].auroc.value == pytest.approx(wins / pairs)
     expected = reference.confusion_matrix(truth, predicted, labels=list(CLASSES))
     assert scores.confusion == ConfusionMatrix(CLASSES, tuple(map(tuple, expected.tolist())))
     per_class = reference.precision_recall_fscore_support(truth, predicted, labels=list(CLASSES))
@@ -77,8 +87,14 @@ def test_resampled_metrics_are_those_of_the_resampled_slides(make_table: MakeTab
         assert scored.whole["macro_f1"][row] == pytest.approx(reference.f1_score(truth, predicted, average="macro"))
         assert scored.whole["accuracy"][row] == pytest.approx((truth == predicted).mean())
         for index in range(3):
-            auroc = reference.roc_auc_score(truth == index, sample.probabilities_NC[chosen, index])
-            assert scored.by_class["auroc"][row, index] == pytest.approx(auroc)
+            wins, pairs = 0.0, 0
+            for fold in range(3):
+                rows = chosen[sample.fold_N[chosen] == fold]
+                is_own = sample.truth_N[rows] == index
+                if num_pairs := is_own.sum() * (~is_own).sum():
+                    pairs += num_pairs
+                    wins += num_pairs * reference.roc_auc_score(is_own, sample.probabilities_NC[rows, index])
+            assert scored.by_class["auroc"][row, index] == pytest.approx(wins / pairs)
 
 
 def test_perfect_score_is_not_called_certain(make_table: MakeTable) -> None:

@@ -29,6 +29,7 @@ def score_lines(evaluation: Evaluation, *, details: bool = False) -> Iterator[st
         if scores is None:
             continue
         yield f"{title}: {count(scores.num_slides, 'slide')} in {count(scores.num_groups, 'group')}"
+        yield f"  {scores.interval.level:.0%} intervals of {scores.interval.words}"
         for metric in dict.fromkeys([primary, *METRIC_NAMES]) if details else [primary]:
             yield f"  {metric:<18} {_interval(scores.estimate(metric))}"
         for guesser, baseline in (

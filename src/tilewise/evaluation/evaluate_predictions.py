@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tilewise.auditing.table import TableFacts
 from tilewise.calibration.calibration import Calibration, cross_fit
 from tilewise.errors import ArtifactError
@@ -24,6 +26,7 @@ from tilewise.evaluation.score_calibration import score_calibration
 from tilewise.evaluation.score_sets import abstention_curve, score_sets
 from tilewise.evaluation.scores import score
 from tilewise.evaluation.subgroups import by_group, score_subgroups
+from tilewise.evaluation.training_share import training_share
 from tilewise.folds import Folds
 
 if TYPE_CHECKING:
@@ -58,8 +61,9 @@ def evaluate_predictions(
     evaluation = replace(evaluation, subgroups=subgroups)
     if facts.relabelled:
         before = table.assign(label=table["slide"].map(facts.relabelled).fillna(table["label"]))
-        before = before[(before["part"] == "test") & before["label"].isin(classes)]
-        scores = score(Sample.of(before, classes), config, seed=(seed, _OUT_OF_FOLD), training_counts=counts)
+        before = before[before["label"].isin(classes)]
+        sample = Sample.of(before[before["part"] == "test"], classes)
+        scores = _out_of_fold(sample, _stopping(before, classes), config, seed=seed, training_counts=counts)
         evaluation = replace(evaluation, original_labels=scores)
     if out is not None:
         evaluation.write(out)
@@ -76,10 +80,13 @@ def evaluate(
 ) -> Evaluation:
     """Score predictions: out of fold, fold by fold, and on the hold-out where there is one.
 
+    Intervals out of fold are about the recipe: what folds' models reach on average on new slides when it is trained on
+    another cohort of this size. Those of a single fold and of the hold-out are about the models at hand.
+
     Args:
         table: one row per slide and fold: slide, label, group (may be missing), fold (-1 outside the folds), part, a
-            column p_<class> per class, predicted. Rows of other parts than `test` and `holdout`, and rows without
-            a label, are passed over.
+            column p_<class> per class, predicted. Rows of the part `validation` tell how much models depend on what
+            they learnt from; rows of other parts, and rows without a label, are passed over.
         classes: every class, in the order of the confusion matrices.
         config: metric, level and number of resamples.
         seed: of the resamples; the same seed gives the same numbers.
@@ -98,16 +105,18 @@ def evaluate(
         score(part, config, seed=(seed, _FOLD, number), training_counts=training_counts)
         for number, part in enumerate(parts)
     ]
+    stopping = _stopping(table, classes)
+    out_of_fold = _out_of_fold(sample, stopping, config, seed=seed, training_counts=training_counts)
     by_group_scores = None
     if sample.unit == "group":
         groups = Sample.of(by_group(tests, tuple(classes)), classes)
         if groups.num_slides >= _LEAST_OF_ONE_LABEL * sample.num_groups:
-            by_group_scores = score(groups, config, seed=(seed, _OUT_OF_FOLD), training_counts=training_counts)
-    out_of_fold = score(sample, config, seed=(seed, _OUT_OF_FOLD), training_counts=training_counts)
+            stopping = _stopping(table, classes, whole_groups=True)
+            by_group_scores = _out_of_fold(groups, stopping, config, seed=seed, training_counts=training_counts)
     if len(per_fold) > 1:
         note = (
-            f"AUROC compares probabilities across {len(per_fold)} models here, which can lower it; "
-            "the mean over folds compares within each."
+            f"AUROC compares slides that one model predicted, pooled over {len(per_fold)} models; the mean over folds "
+            "gives each fold the same weight."
         )
         out_of_fold = replace(out_of_fold, notes=(*out_of_fold.notes, note))
     outside = Sample.of(table[table["part"] == "holdout"], classes)
@@ -159,6 +168,26 @@ def count_training(folds: Folds) -> dict[int, dict[str, int]]:
     counts = {number: dict(Counter(label_of[name] for name in fold.train)) for number, fold in enumerate(folds.folds)}
     known = sorted({name for fold in folds.folds for name in fold.train})
     return counts | {OUTSIDE: dict(Counter(label_of[name] for name in known))}
+
+
+def _out_of_fold(
+    sample: Sample,
+    stopping: Sequence[Sample],
+    config: EvaluationConfig,
+    *,
+    seed: int,
+    training_counts: Mapping[int, ClassCounts] | None,
+) -> Scores:
+    """Scores of the test parts together; of several folds, with what the validation parts tell of their training."""
+    share = training_share(sample, stopping) if np.unique(sample.fold_N).size > 1 else None
+    return score(sample, config, seed=(seed, _OUT_OF_FOLD), training_counts=training_counts, share=share)
+
+
+def _stopping(table: pd.DataFrame, classes: Sequence[str], *, whole_groups: bool = False) -> list[Sample]:
+    """The validation part of each fold, as its model predicts it; with `whole_groups` one row for each group."""
+    rows = table[(table["part"] == "validation") & table["label"].notna()]
+    parts = [by_group(part, tuple(classes)) if whole_groups else part for _, part in rows.groupby("fold")]
+    return [Sample.of(part, classes) for part in parts]
 
 
 def _fold_mean(per_fold: Sequence[Scores]) -> dict[str, FoldMean]:

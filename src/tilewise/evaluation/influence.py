@@ -31,20 +31,30 @@ def influence(sample: Sample) -> dict[str, Floats]:
 
 
 def _of_auroc(sample: Sample) -> Floats:
-    by_class = []
-    for index in np.unique(sample.truth_N):
-        own_N, scores_N = sample.truth_N == index, sample.probabilities_NC[:, index]
-        if own_N.all():
-            continue
-        share_N = np.empty(sample.num_slides)
-        share_N[own_N] = _share_below(scores_N[own_N], scores_N[~own_N])
-        share_N[~own_N] = 1.0 - _share_below(scores_N[~own_N], scores_N[own_N])
-        size_N = np.where(own_N, own_N.sum(), (~own_N).sum())
-        by_class.append((share_N - share_N[own_N].mean()) / size_N)
+    classes = [_of_class_auroc(sample, index) for index in np.unique(sample.truth_N)]
+    by_class = [influence_N for influence_N in classes if influence_N is not None]
     return np.mean(by_class, axis=0) if by_class else np.full(sample.num_slides, np.nan)
 
 
-def _share_below(values: Floats, others: Floats) -> Floats:
+def _of_class_auroc(sample: Sample, index: int) -> Floats | None:
+    """Of the share of pairs in one fold that are ordered rightly; None where there is no pair."""
+    scores_N, is_own_N = sample.probabilities_NC[:, index], sample.truth_N == index
+    wins_N, pairs_N = np.zeros(sample.num_slides), np.zeros(sample.num_slides)
+    for fold in np.unique(sample.fold_N):
+        own_N, others_N = (sample.fold_N == fold) & is_own_N, (sample.fold_N == fold) & ~is_own_N
+        if own_N.any() and others_N.any():
+            pairs_N[own_N], pairs_N[others_N] = others_N.sum(), own_N.sum()
+            wins_N[own_N] = share_below(scores_N[own_N], scores_N[others_N])
+            wins_N[others_N] = 1.0 - share_below(scores_N[others_N], scores_N[own_N])
+    wins_N *= pairs_N
+    num_pairs = pairs_N[is_own_N].sum()
+    if num_pairs == 0:
+        return None
+    influence_N: Floats = (wins_N - wins_N[is_own_N].sum() / num_pairs * pairs_N) / num_pairs
+    return influence_N
+
+
+def share_below(values: Floats, others: Floats) -> Floats:
     """Share of `others` below each value, equal ones counted half."""
     ordered = np.sort(others)
     low, high = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")

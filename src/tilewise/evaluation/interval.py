@@ -4,7 +4,7 @@ The interval of a score is `value ± t * SE` on the logit scale, where SE is the
 sqrt(n / (n - 1)), and t the quantile of Student's distribution with n - 1 degrees of freedom, n being the number of
 independent units (groups, or slides where every slide is a group of its own). The logit keeps the interval inside
 0 .. 1 and lets it lean to the right side. A percentile interval, the usual choice, is as good with hundreds of units
-and too short with few: `benchmarks/interval_coverage.py` measures both. Sources: Efron and Tibshirani 1993, chapters
+and too short with few: `benchmarks/honesty.py models` measures both. Sources: Efron and Tibshirani 1993, chapters
 12 and 13; Cameron, Gelbach and Miller 2008 for t and few clusters; Hesterberg 2015 for the widening.
 
 Where the score is 0 or 1 every resample agrees and the bootstrap says nothing; the limit of Clopper and Pearson (1934)
@@ -60,7 +60,9 @@ class Estimate:
 UNDEFINED = Estimate(None, None, None)
 
 
-def score_interval(value: float, resampled_R: Floats, *, num_units: int, level: float, limit: float) -> Estimate:
+def score_interval(
+    value: float, resampled_R: Floats, *, num_units: int, level: float, limit: float, training_share: float = 0.0
+) -> Estimate:
     """A score with its interval.
 
     Args:
@@ -69,10 +71,13 @@ def score_interval(value: float, resampled_R: Floats, *, num_units: int, level: 
         num_units: independent units it rests on. A single one says nothing about others: the interval is 0 to 1.
         level: confidence level.
         limit: low end for a score of 1 (and, mirrored, high end for 0); see `exact_limit`.
+        training_share: what other training slides add to the variance of the resamples, see `TrainingShare`; 0 asks
+            about the very models that predicted.
     """
     if math.isnan(value):
         return UNDEFINED
-    low, high = _bounds(value, resampled_R, num_units, level, limit)
+    widening = math.sqrt(1.0 + training_share)
+    low, high = _bounds(value, resampled_R * widening, num_units, level, limit)
     return Estimate(float(value), float(min(low, value)), float(max(high, value)))
 
 

@@ -34,7 +34,7 @@ def draw_weights(num_units: int, num_resamples: int, rng: np.random.Generator) -
 def statistics(sample: Sample, weights_RG: npt.NDArray[np.number[Any]]) -> Statistics:
     """Every metric for every weighting of the groups."""
     confusion_RCC = weigh(sample.confusion_by_group, weights_RG)
-    auroc_RC = class_auroc(sample.truth_N, sample.probabilities_NC, sample.group_N, weights_RG)
+    auroc_RC = class_auroc(sample.truth_N, sample.probabilities_NC, sample.group_N, weights_RG, sample.fold_N)
     return of_confusion(confusion_RCC, auroc_RC)
 
 
@@ -48,12 +48,19 @@ def weigh(confusion_GCC: Integers, weights_RG: npt.NDArray[np.number[Any]]) -> F
 
 
 def class_auroc(
-    truth_N: Integers, probabilities_NC: Floats, group_N: Integers, weights_RG: npt.NDArray[np.number[Any]]
+    truth_N: Integers,
+    probabilities_NC: Floats,
+    group_N: Integers,
+    weights_RG: npt.NDArray[np.number[Any]],
+    fold_N: Integers,
 ) -> Floats:
-    """AUROC per class for every weighting of the groups: float64 (R, C), in pieces that fit the processor's cache."""
+    """AUROC per class for every weighting of the groups: float64 (R, C), in pieces that fit the processor's cache.
+
+    Only slides of one fold are compared.
+    """
     rows = max(1, _BYTES_AT_ONCE // (8 * max(1, truth_N.size)))
     pieces = [
-        metrics.class_auroc_of(truth_N, probabilities_NC, weights_RG[start : start + rows, group_N])
+        metrics.class_auroc_of(truth_N, probabilities_NC, weights_RG[start : start + rows, group_N], fold_N)
         for start in range(0, len(weights_RG), rows)
     ]
     return np.concatenate(pieces)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from tilewise.evaluation.interval import Estimate
 from tilewise.metrics import METRIC_NAMES
@@ -73,6 +73,13 @@ class Baselines:
     random: Metrics
 
 
+Question = Literal["recipe", "models"]
+QUESTIONS: Mapping[str, str] = {
+    "recipe": "the recipe on new slides, trained on another cohort of this size",
+    "models": "these very models on other slides",
+}
+
+
 @dataclass(frozen=True)
 class IntervalMethod:
     """How intervals were made.
@@ -82,12 +89,22 @@ class IntervalMethod:
         method: in words.
         resamples: number of bootstrap resamples.
         unit: what is resampled, `group` or `slide`.
+        question: what the intervals hold, a key of `QUESTIONS`: the score of the recipe, or of the models at hand.
+        training_share: metric -> share of the variance of the resamples that is added for training on other slides,
+            see `evaluation/training_share.py`; empty where the question is about the models.
     """
 
     level: float
     method: str
     resamples: int
     unit: str
+    question: Question = "models"
+    training_share: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """What the intervals hold, in words."""
+        return QUESTIONS[self.question]
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,11 +12,17 @@ from tilewise.evaluation.interval import Estimate, exact_limit, score_interval
 from tilewise.evaluation.resample import CLASS_METRICS, METRICS, Statistics, draw_weights, statistics
 from tilewise.evaluation.results import Baselines, ClassScores, ConfusionMatrix, IntervalMethod, Scores
 from tilewise.evaluation.sample import Sample
+from tilewise.evaluation.training_share import TrainingShare
 from tilewise.metrics import log_loss
 
 _FEW_GROUPS = 10
 _FEW_OF_CLASS = 5
 METHOD = "bootstrap standard error, Student t on the logit scale; Clopper-Pearson limit at 0 and 1"
+
+_NOT_MEASURED = (
+    "No slide is in a test and in a validation part, so that nothing tells how much the models depend on what they "
+    "learnt from: intervals are as wide as they would be of a classifier of noise."
+)
 
 
 def score(
@@ -25,10 +31,12 @@ def score(
     *,
     seed: tuple[int, ...],
     training_counts: Mapping[int, guessing.ClassCounts] | None = None,
+    share: TrainingShare | None = None,
 ) -> Scores:
     """Score a sample: every metric with its interval, per class, log loss, confusion, beside guessing.
 
     Whole groups are resampled, so slides of one group count as the related slides they are. `seed` makes the resamples.
+    Without `share` the intervals are about the models that predicted; with it, about training on other slides too.
     """
     rng = np.random.default_rng(seed)
     weights_RG = draw_weights(sample.num_groups, config.num_resamples, rng)
@@ -41,6 +49,7 @@ def score(
             num_units=sample.num_groups,
             level=config.level,
             limit=_limit(sample, name, config.level),
+            training_share=share.whole[name] if share else 0.0,
         )
         for name in METRICS
     }
@@ -49,7 +58,7 @@ def score(
     return Scores(
         **whole,
         log_loss=log_loss(sample.truth_N, sample.probabilities_NC),
-        per_class=_per_class(sample, point, resampled, config.level),
+        per_class=_per_class(sample, point, resampled, config.level, share),
         confusion=ConfusionMatrix(tuple(sample.classes), counts),
         baselines=Baselines(
             commonest=guessing.commonest(sample, guess_N, weights_RG, level=config.level),
@@ -57,12 +66,21 @@ def score(
         ),
         num_slides=sample.num_slides,
         num_groups=sample.num_groups,
-        interval=IntervalMethod(config.level, METHOD, config.num_resamples, sample.unit),
-        notes=tuple(_notes(sample, whole)),
+        interval=IntervalMethod(
+            config.level,
+            METHOD if share is None else f"{METHOD}; widened for training on other slides",
+            config.num_resamples,
+            sample.unit,
+            question="models" if share is None else "recipe",
+            training_share={} if share is None else share.whole,
+        ),
+        notes=tuple(_notes(sample, whole)) + (() if share is None or share.is_measured else (_NOT_MEASURED,)),
     )
 
 
-def _per_class(sample: Sample, point: Statistics, resampled: Statistics, level: float) -> dict[str, ClassScores]:
+def _per_class(
+    sample: Sample, point: Statistics, resampled: Statistics, level: float, share: TrainingShare | None
+) -> dict[str, ClassScores]:
     table: dict[str, ClassScores] = {}
     for index, name in enumerate(sample.classes):
         # A class's figure rests on its own units: three slides of a class are three, however many others there are.
@@ -79,6 +97,7 @@ def _per_class(sample: Sample, point: Statistics, resampled: Statistics, level: 
                 num_units=num_units[metric],
                 level=level,
                 limit=exact_limit(num_units[metric], level),
+                training_share=float(share.by_class[metric][index]) if share else 0.0,
             )
             for metric in CLASS_METRICS
         }

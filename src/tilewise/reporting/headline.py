@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tilewise import metrics, wording
+from tilewise.evaluation.results import QUESTIONS
 from tilewise.reporting.text import count, interval, number, percent
 
 METRIC_NAMES = {metric: name[0].upper() + name[1:] for metric, name in metrics.METRIC_NAMES.items()}
@@ -55,7 +56,7 @@ def headline(evaluation: Mapping[str, Any]) -> Headline:
     return Headline(
         value=number(pooled[metric]["value"], _QUOTED),
         interval=interval(pooled[metric], _QUOTED),
-        level=f"{100 * pooled['interval']['level']:g} % interval",
+        level=f"{100 * pooled['interval']['level']:g} % interval of {interval_question(pooled)}",
         subject=_subject(pooled, metric),
         right=describe_right(pooled),
         weakest=describe_weakest(pooled),
@@ -69,6 +70,11 @@ def headline(evaluation: Mapping[str, Any]) -> Headline:
 def primary_metric(evaluation: Mapping[str, Any]) -> str:
     """The metric that the recipe chose; runs of earlier versions knew macro F1 alone."""
     return str(evaluation.get("metric", "macro_f1"))
+
+
+def interval_question(scores: Mapping[str, Any]) -> str:
+    """What the intervals hold, in words; those of earlier versions were about the models at hand."""
+    return QUESTIONS[scores["interval"].get("question", "models")]
 
 
 def metric_rows(scores: Mapping[str, Any]) -> list[Row]:

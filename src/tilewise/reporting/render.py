@@ -9,7 +9,7 @@ from typing import Any
 from tilewise.reporting.curves import training_curves
 from tilewise.reporting.data import ReportInput
 from tilewise.reporting.describe import by_others, decision_groups
-from tilewise.reporting.headline import METRIC_NAMES, headline, metric_rows, primary_metric
+from tilewise.reporting.headline import METRIC_NAMES, headline, interval_question, metric_rows, primary_metric
 from tilewise.reporting.reliability import abstention_chart, probabilities
 from tilewise.reporting.shortcuts import shortcut_chart
 from tilewise.reporting.tables import confusion_rows, flat, fold_rows, fold_summary, loss_tables, tile_counts
@@ -31,6 +31,7 @@ def render_report(data: ReportInput) -> str:
         "pooled": evaluation["out_of_fold"],
         "holdout": evaluation.get("holdout"),
         "headline": headline(evaluation),
+        "question": interval_question(evaluation["out_of_fold"]),
         "metric": metric,
         "metric_names": {name: METRIC_NAMES[name] for name in METRIC_NAMES if name in evaluation["out_of_fold"]},
         "fold_metrics": list(dict.fromkeys([metric, *_FOLD_METRICS])),

@@ -1,0 +1,336 @@
+"""How often intervals hold what they say they hold, and how often the permutation test accuses noise.
+
+    python benchmarks/honesty.py recipe [COHORTS]     intervals of a cross-validation: what the recipe reaches
+    python benchmarks/honesty.py models [COHORTS]     intervals of a fixed classifier, beside the percentile bootstrap
+    python benchmarks/honesty.py noise [COHORTS]      permutation test where features say nothing of labels
+
+Default 1000 cohorts a row. Cohorts of `recipe` and `noise` are drawn from Gaussian features: four classes of the sizes
+205, 220, 189 and 77 of 691, groups of 1, 2, 3 or 6 slides that share most labels and part of their features. Folds,
+head and scores are the product's: five folds with a validation part, LDA fitted again to train and validation.
+What the recipe reaches is the mean score of the folds' models on new slides, over all cohorts of that size. The
+classifier that is deployed, the mean of these models, is measured beside it.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewise.evaluation.config import EvaluationConfig
+from tilewise.evaluation.permutation import permutation_p_value
+from tilewise.evaluation.resample import draw_weights, statistics
+from tilewise.evaluation.sample import Sample
+from tilewise.evaluation.scores import score
+from tilewise.evaluation.training_share import training_share
+from tilewise.folds import FoldItem, FoldsConfig, make_folds
+from tilewise.training.fitted_heads.lda import fit_lda
+from tilewise.training.fitted_heads.linear import Linear
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+METRICS = ("macro_f1", "auroc_macro", "balanced_accuracy", "accuracy")
+CLASSES = ("a", "b", "c", "d")
+COUNTS = np.array([205, 220, 189, 77])
+SHARES = COUNTS / COUNTS.sum()
+NUM_SLIDES = (30, 60, 160, 691)
+STRENGTHS = {"weak": 1.5, "strong": 2.5}
+NUM_FEATURES = 32
+GROUP_VARIANCE = 0.3  # of the features, that slides of a group share
+SAME_LABEL = 0.9  # slides that have the label of their group
+CONFIG = EvaluationConfig(num_resamples=200)
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Labels, groups and folds of a cohort; `validation_FN` is True where a slide is in the validation part."""
+
+    truth_N: Integers
+    group_N: Integers
+    fold_N: Integers
+    validation_FN: npt.NDArray[np.bool_]
+
+    @classmethod
+    def draw(cls, num_slides: int, rng: np.random.Generator) -> Design:
+        """A cohort in which every class has slides of two groups, so that it can be learnt and tested."""
+        while True:
+            group_N = np.repeat(np.arange(num_slides), rng.choice([1, 2, 3, 6], num_slides, p=[0.75, 0.15, 0.06, 0.04]))
+            group_N = group_N[:num_slides]
+            own_N = rng.choice(len(SHARES), num_slides, p=SHARES)
+            of_group_N = rng.choice(len(SHARES), num_slides, p=SHARES)[group_N]
+            truth_N = np.where(rng.random(num_slides) < SAME_LABEL, of_group_N, own_N)
+            if all(len(np.unique(group_N[truth_N == index])) > 1 for index in range(len(SHARES))):
+                break
+        items = [FoldItem(f"{i:04d}", CLASSES[truth_N[i]], f"{group_N[i]:04d}") for i in range(num_slides)]
+        folds = make_folds(items, FoldsConfig(), seed=int(rng.integers(1 << 31))).folds
+        fold_N, validation_FN = np.zeros(num_slides, np.int64), np.zeros((len(folds), num_slides), bool)
+        for number, fold in enumerate(folds):
+            fold_N[[int(name) for name in fold.test]] = number
+            validation_FN[number, [int(name) for name in fold.validation]] = True
+        return cls(truth_N, group_N, fold_N, validation_FN)
+
+    def features(self, means_CD: Floats, rng: np.random.Generator) -> Floats:
+        """Features of the slides: float64 (N, D)."""
+        of_group_ND = rng.normal(size=(self.group_N.max() + 1, means_CD.shape[1]))[self.group_N]
+        own_ND = rng.normal(size=of_group_ND.shape)
+        noise_ND = np.sqrt(GROUP_VARIANCE) * of_group_ND + np.sqrt(1.0 - GROUP_VARIANCE) * own_ND
+        features_ND: Floats = means_CD[self.truth_N] + noise_ND
+        return features_ND
+
+    def sample(self, probabilities_NC: Floats, chosen_N: npt.NDArray[Any] | None = None) -> Sample:
+        """Predictions of the slides, or of the chosen ones."""
+        rows = np.arange(self.truth_N.size) if chosen_N is None else np.flatnonzero(chosen_N)
+        group_N = np.unique(self.group_N[rows], return_inverse=True)[1]
+        names = tuple(f"{row:04d}" for row in rows)
+        predicted_N = probabilities_NC.argmax(1)
+        return Sample(names, CLASSES, self.truth_N[rows], predicted_N, probabilities_NC, self.fold_N[rows], group_N)
+
+
+@cache
+def designs(num_slides: int, num_designs: int) -> tuple[Design, ...]:
+    """Designs that cohorts of this size share."""
+    rng = np.random.default_rng([num_slides, 1])
+    return tuple(Design.draw(num_slides, rng) for _ in range(num_designs))
+
+
+def class_means(strength: float) -> Floats:
+    """Means of the classes around 0, of root mean square length `strength`: float64 (C, D)."""
+    means_CD = np.random.default_rng(0).normal(size=(len(SHARES), NUM_FEATURES))
+    means_CD -= means_CD.mean(0)
+    scaled_CD: Floats = strength * means_CD / np.sqrt(np.square(means_CD).sum(1).mean())
+    return scaled_CD
+
+
+def fit(features_ND: Floats, truth_N: Integers) -> Linear:
+    """The product's LDA with equal priors, for features as they are."""
+    mean_D, scale_D = features_ND.mean(0), features_ND.std(0)
+    present, labels_N = np.unique(truth_N, return_inverse=True)
+    priors_C = np.full(present.size, 1.0 / present.size)
+    linear = fit_lda((features_ND - mean_D) / scale_D, labels_N, priors_C).linear.with_absent(present, len(SHARES))
+    coefficients_CD = linear.coefficients_CD / scale_D
+    return Linear(coefficients_CD, linear.intercepts_C - coefficients_CD @ mean_D)
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """What a run has: its test parts together, its validation parts, and the models of its folds."""
+
+    sample: Sample
+    validation: list[Sample]
+    models: list[Linear]
+
+    @classmethod
+    def of(cls, design: Design, features_ND: Floats) -> CrossValidation:
+        """As `tilewise train` with the default head: validation is predicted before it is learnt from."""
+        probabilities_NC = np.empty((design.truth_N.size, len(SHARES)))
+        validation, models = [], []
+        for number, stops_N in enumerate(design.validation_FN):
+            tested_N = design.fold_N == number
+            model = fit(features_ND[~tested_N], design.truth_N[~tested_N])
+            probabilities_NC[tested_N] = model.probabilities(features_ND[tested_N])
+            models.append(model)
+            if stops_N.any():
+                learnt_N = ~tested_N & ~stops_N
+                first = fit(features_ND[learnt_N], design.truth_N[learnt_N])
+                part = design.sample(first.probabilities(features_ND[stops_N]), stops_N)
+                validation.append(replace(part, fold_N=np.full(part.num_slides, number)))
+        return cls(design.sample(probabilities_NC), validation, models)
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """Of cohorts of one size and strength; columns are `METRICS`.
+
+    Attributes:
+        reached: score of the recipe on new slides, and of the classifier that is deployed, (2, M).
+        estimates: mean of the cross-validated scores, (M,).
+        covered: share of the cohorts whose interval holds the recipe's score, that of the deployed classifier, and
+            whose interval about the models at hand holds the recipe's, (3, M).
+        width: mean width of the intervals, (M,).
+    """
+
+    reached: Floats
+    estimates: Floats
+    covered: Floats
+    width: Floats
+
+
+def recipe_coverage(num_slides: int, strength: float, num_cohorts: int, *, num_designs: int = 60) -> Coverage:
+    """Intervals of many cross-validations beside what they are about."""
+    means_CD = class_means(strength)
+    rng = np.random.default_rng([num_slides, int(10 * strength)])
+    estimates, shares, reached = [], [], []
+    for number in range(num_cohorts):
+        design = designs(num_slides, num_designs)[number % num_designs]
+        run = CrossValidation.of(design, design.features(means_CD, rng))
+        share = training_share(run.sample, run.validation)
+        scores = score(run.sample, CONFIG, seed=(number,), share=share)
+        estimates.append([tuple(scores.estimate(name)) for name in METRICS])
+        shares.append([share.whole[name] for name in METRICS])
+        if number < num_designs:
+            reached.append(_reached(run.models, means_CD, rng))
+    value_RM, low_RM, high_RM = np.moveaxis(np.array(estimates, np.float64), 2, 0)
+    recipe_M, deployed_M = np.mean(reached, 0)
+
+    def covered(target_M: Floats, narrowing_RM: Floats | float = 1.0) -> Floats:
+        low, high = (_narrowed(value_RM, end_RM, narrowing_RM) for end_RM in (low_RM, high_RM))
+        share_M: Floats = ((low <= target_M) & (target_M <= high)).mean(0)
+        return share_M
+
+    rows = [covered(recipe_M), covered(deployed_M), covered(recipe_M, 1.0 / np.sqrt(1.0 + np.array(shares)))]
+    return Coverage(np.stack([recipe_M, deployed_M]), value_RM.mean(0), np.stack(rows), (high_RM - low_RM).mean(0))
+
+
+def _narrowed(value_RM: Floats, end_RM: Floats, narrowing_RM: Floats | float) -> Floats:
+    """The end of an interval whose standard error is so much smaller; intervals are symmetrical in the logit."""
+    inside = (value_RM > 0.0) & (value_RM < 1.0)
+    centre, end = (
+        np.log(np.clip(x, 1e-12, 1.0 - 1e-12) / (1.0 - np.clip(x, 1e-12, 1.0 - 1e-12))) for x in (value_RM, end_RM)
+    )
+    return np.where(inside, 1.0 / (1.0 + np.exp(-(centre + (end - centre) * narrowing_RM))), end_RM)
+
+
+def _reached(models: list[Linear], means_CD: Floats, rng: np.random.Generator) -> Floats:
+    """Mean score of the models on new slides, and that of their mean: (2, M)."""
+    truth_N = np.repeat(np.arange(len(SHARES)), 3 * COUNTS)
+    features_ND = means_CD[truth_N] + rng.normal(size=(truth_N.size, means_CD.shape[1]))
+    alone_N = np.arange(truth_N.size)
+    new = Design(truth_N, alone_N, np.zeros_like(truth_N), np.zeros((1, truth_N.size), bool))
+    of_models = [model.probabilities(features_ND) for model in models]
+    rows = []
+    for probabilities_NC in (*of_models, np.mean(of_models, 0)):
+        whole = statistics(new.sample(probabilities_NC), np.ones((1, truth_N.size))).whole
+        rows.append([whole[name][0] for name in METRICS])
+    return np.stack([np.mean(rows[:-1], 0), rows[-1]])
+
+
+def noise_p_values(
+    num_slides: int, num_cohorts: int, metric: str, *, cross_validated: bool, num_designs: int = 60
+) -> Floats:
+    """P-values of the permutation test on cohorts without signal: float64 (R,)."""
+    means_CD = class_means(0.0)
+    rng = np.random.default_rng([num_slides, int(cross_validated)])
+    values = []
+    for number in range(num_cohorts):
+        design = designs(num_slides, num_designs)[number % num_designs]
+        if cross_validated:
+            sample = CrossValidation.of(design, design.features(means_CD, rng)).sample
+        else:
+            model = fit(design.features(means_CD, rng), design.truth_N)
+            sample = design.sample(model.probabilities(design.features(means_CD, rng)))
+            sample = replace(sample, fold_N=np.zeros_like(sample.fold_N))
+        values.append(permutation_p_value(sample, metric, num_permutations=200, seed=number))
+    return np.array(values)
+
+
+def print_recipe(num_cohorts: int) -> None:
+    """A row for each size and strength."""
+    print("| slides | signal | metric | recipe reaches | deployed reaches | mean estimate | recipe held ", end="")
+    print("| deployed held | recipe held by intervals about the models | mean width |")
+    print("|" + " --- |" * 10)
+    for num_slides in NUM_SLIDES:
+        for name, strength in STRENGTHS.items():
+            coverage = recipe_coverage(num_slides, strength, num_cohorts)
+            for column, metric in enumerate(METRICS):
+                scores = (*coverage.reached[:, column], coverage.estimates[column])
+                cells = [*(f"{x:.3f}" for x in scores), *(f"{100 * x:.1f} %" for x in coverage.covered[:, column])]
+                cells.append(f"{coverage.width[column]:.3f}")
+                print(f"| {num_slides} | {name} | {metric} | " + " | ".join(cells) + " |", flush=True)
+
+
+def print_noise(num_cohorts: int) -> None:
+    """How often the test finds skill at 5 % where there is none."""
+    print("| slides | predictions | " + " | ".join(METRICS[:2]) + " |")
+    print("|" + " --- |" * 4)
+    for num_slides in NUM_SLIDES[1:3]:
+        for name, cross_validated in (("cross-validated", True), ("of a classifier from elsewhere", False)):
+            values = [
+                noise_p_values(num_slides, num_cohorts, metric, cross_validated=cross_validated)
+                for metric in METRICS[:2]
+            ]
+            cells = [f"{100 * (value <= 0.05).mean():.1f} %" for value in values]
+            print(f"| {num_slides} | {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+@dataclass(frozen=True)
+class Population:
+    """A classifier of given skill on a cohort of given shape; groups share a label mostly, and a shift."""
+
+    name: str
+    num_slides: int
+    shares: tuple[float, ...]
+    skill: float
+    num_groups: int = 0
+
+    def draw(self, rng: np.random.Generator, copies: int = 1) -> Sample:
+        """One cohort, or several as one."""
+        num_slides, num_classes = self.num_slides * copies, len(self.shares)
+        num_groups = (self.num_groups or self.num_slides) * copies
+        group = np.arange(num_slides) * num_groups // num_slides
+        truth = rng.choice(num_classes, num_slides, p=self.shares)
+        shift = 0.0
+        if self.num_groups:
+            together = rng.random(num_slides) < 0.8
+            truth = np.where(together, rng.choice(num_classes, num_groups, p=self.shares)[group], truth)
+            shift = rng.normal(scale=0.7, size=(num_groups, num_classes))[group]
+        logits = rng.normal(size=(num_slides, num_classes)) + shift + self.skill * np.eye(num_classes)[truth]
+        probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        names = tuple(map(str, range(num_slides)))
+        classes = tuple(map(str, range(num_classes)))
+        fold = np.zeros(num_slides, np.int64)
+        return Sample(names, classes, truth, probabilities.argmax(1), probabilities, fold, group)
+
+
+POPULATIONS = (
+    Population("15 slides, 3 classes, good", 15, (1 / 3,) * 3, 2.0),
+    Population("45 slides, 3 classes, good", 45, (1 / 3,) * 3, 2.0),
+    Population("45 slides, 3 classes, near perfect", 45, (1 / 3,) * 3, 5.0),
+    Population("32 slides, 4 uneven classes, weak", 32, tuple(SHARES), 0.6),
+    Population("160 slides, 4 uneven classes, weak", 160, tuple(SHARES), 0.6),
+    Population("691 slides, 4 uneven classes, weak", 691, tuple(SHARES), 0.6),
+    Population("48 slides of 4 groups, 3 classes, good", 48, (1 / 3,) * 3, 2.0, 4),
+    Population("48 slides of 8 groups, 3 classes, good", 48, (1 / 3,) * 3, 2.0, 8),
+    Population("200 slides of 40 groups, 4 uneven classes, weak", 200, tuple(SHARES), 0.6, 40),
+)
+
+
+def models_coverage(population: Population, repetitions: int) -> dict[str, list[float]]:
+    """Per method and metric: coverage and mean width, in turns."""
+    rng = np.random.default_rng(0)
+    crowd = population.draw(rng, copies=max(1, 100_000 // population.num_slides))
+    truth = {name: value[0] for name, value in statistics(crowd, np.ones((1, crowd.num_groups))).whole.items()}
+    covered = {method: np.zeros((repetitions, len(METRICS))) for method in ("tilewise", "percentile")}
+    width = {method: np.zeros((repetitions, len(METRICS))) for method in covered}
+    for repetition in range(repetitions):
+        sample = population.draw(rng)
+        scores = score(sample, CONFIG, seed=(repetition,))
+        resampled = statistics(sample, draw_weights(sample.num_groups, CONFIG.num_resamples, rng)).whole
+        for column, name in enumerate(METRICS):
+            ours = (scores.estimate(name).low, scores.estimate(name).high)
+            ends = {"tilewise": ours, "percentile": np.nanquantile(resampled[name], [0.025, 0.975])}
+            for method, (low, high) in ends.items():
+                covered[method][repetition, column] = low <= truth[name] <= high
+                width[method][repetition, column] = high - low
+    return {
+        method: np.stack([covered[method].mean(0), width[method].mean(0)], 1).ravel().tolist() for method in covered
+    }
+
+
+def print_models(num_cohorts: int) -> None:
+    """A row for each population and kind of interval: coverage, and mean width in brackets."""
+    print("| setting | interval | " + " | ".join(METRICS) + " |")
+    print("|" + " --- |" * (2 + len(METRICS)))
+    for population in POPULATIONS:
+        for method, row in models_coverage(population, num_cohorts).items():
+            cells = [f"{100 * row[at]:.1f} % ({row[at + 1]:.3f})" for at in range(0, len(row), 2)]
+            print(f"| {population.name} | {method} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    prints = {"recipe": print_recipe, "models": print_models, "noise": print_noise}
+    prints[sys.argv[1]](int(sys.argv[2]) if len(sys.argv) > 2 else 1000)

@@ -1,0 +1,37 @@
+"""A short version of `benchmarks/honesty.py`: intervals hold what they are about, and noise is not accused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+from benchmarks.honesty import METRICS, STRENGTHS, noise_p_values, recipe_coverage
+
+# Where the benchmark has to be, and how far so few cohorts may be from it by chance, in one of a thousand tests.
+COVERAGE, REJECTED = (0.935, 0.965), (0.035, 0.065)
+CHANCE = 0.001
+
+
+def bounds(shares: tuple[float, float], num_cohorts: int) -> tuple[float, float]:
+    low = scipy.stats.binom.ppf(CHANCE, num_cohorts, shares[0])
+    high = scipy.stats.binom.isf(CHANCE, num_cohorts, shares[1])
+    return low / num_cohorts, high / num_cohorts
+
+
+@pytest.mark.parametrize(("num_slides", "num_cohorts"), [(30, 160), (160, 80)])
+def test_intervals_hold_what_the_recipe_reaches(num_slides: int, num_cohorts: int) -> None:
+    coverage = recipe_coverage(num_slides, STRENGTHS["weak"], num_cohorts, num_designs=16)
+    low, high = bounds(COVERAGE, num_cohorts)
+    recipe, _, about_models = coverage.covered
+    assert ((low <= recipe) & (recipe <= high)).all(), dict(zip(METRICS, recipe, strict=True))
+    # The same intervals without the part of training are about the models at hand, and too short for the recipe.
+    assert about_models.mean() < recipe.mean() - 0.02
+    assert (np.abs(coverage.estimates - coverage.reached[0]) < 0.05).all()
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "auroc_macro"])
+@pytest.mark.parametrize("cross_validated", [True, False])
+def test_noise_is_accused_in_one_of_twenty(metric: str, cross_validated: bool) -> None:
+    values = noise_p_values(60, 120, metric, cross_validated=cross_validated, num_designs=16)
+    low, high = bounds(REJECTED, 120)
+    assert low <= (values <= 0.05).mean() <= high
