@@ -5,7 +5,7 @@ import pytest
 from safetensors import safe_open
 
 from tilewise.errors import ArtifactError
-from tilewise.extraction.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag, placements
 
 
 @pytest.fixture
@@ -73,3 +73,15 @@ def test_vectors_that_are_a_view_of_others_are_written_as_they_are(bag, tmp_path
     back = FeatureBag.read(tmp_path / "a.safetensors", "a.png", key="k")
     np.testing.assert_array_equal(back.features_ND, turned.features_ND)
     np.testing.assert_array_equal(back.boxes, turned.boxes)
+
+
+def test_placements_are_mask_ratio_and_place_from_minus_one_to_one() -> None:
+    boxes = np.array([[0, 10, 4, 4], [20, 10, 4, 4], [10, 10, 4, 4]], dtype=np.int64)
+    bag = FeatureBag("a", np.zeros((3, 2), np.float32), boxes, mask_ratios=np.array([1.0, 0.0, 0.25]))
+    placements_NP = bag.placements_NP
+    assert placements_NP is not None
+    assert placements_NP.tolist() == [[1.0, -1.0, 0.0], [-1.0, 1.0, 0.0], [-0.5, 0.0, 0.0]]
+    assert placements([bag, bag]).shape == (6, 3)
+    plain = FeatureBag("b", np.zeros((3, 2), np.float32), boxes)
+    assert plain.placements_NP is None
+    assert placements([bag, plain]) is None

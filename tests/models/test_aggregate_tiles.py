@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import entropy
 
 from tilewise.models import HeadConfig
 from tilewise.models.aggregate_tiles import aggregate_majority, aggregate_max, aggregate_mean, build_aggregator
@@ -110,3 +111,31 @@ def test_temperature_goes_from_the_highest_to_the_mean_and_top_k_too() -> None:
     np.testing.assert_allclose(of(aggregate="top_k", top_k=99), mean, rtol=1e-6)
     certain = np.array([[1.0, 0.0, 0.0]], dtype=np.float32)
     assert build_aggregator(HeadConfig(aggregate="noisy_or"))(certain, same_N[:1], 1)[0].tolist() == [[1.0, 0.0, 0.0]]
+
+
+@pytest.mark.parametrize("weights", ["mask_ratio", "confidence", "mask_ratio_and_confidence"])
+@pytest.mark.parametrize("name", ["mean", "majority"])
+def test_tiles_count_by_mask_ratio_and_confidence(name: Aggregator, weights: str) -> None:
+    rng = np.random.default_rng(0)
+    tile_slide_N = np.repeat([0, 1, 3], [5, 1, 3])
+    probabilities_NC = rng.dirichlet(np.full(3, 0.4), 9).astype(np.float32)
+    ratios_N = np.array([0.2, 1.0, 0.5, 0.0, 0.9, 0.0, 0.0, 0.4, 0.6])
+    head = HeadConfig.model_validate({"aggregate": name, "tile_weights": weights})
+    slides_SC, counts_S = build_aggregator(head, ratios_N)(probabilities_NC, tile_slide_N, 4)
+    assert counts_S.tolist() == [5, 1, 0, 3]
+    assert np.isnan(slides_SC[2]).all()
+    for slide in (0, 1, 3):
+        total_C, total = np.zeros(3), 0.0
+        for row, ratio in zip(probabilities_NC[tile_slide_N == slide], ratios_N[tile_slide_N == slide], strict=True):
+            p = row.astype(np.float64)
+            weight = ratio if "mask_ratio" in weights else 1.0
+            weight *= 1.0 - entropy(p) / np.log(3) if "confidence" in weights else 1.0
+            total_C += weight * (p if name == "mean" else np.eye(3)[p.argmax()])
+            total += weight
+        if total == 0.0:  # the slide of one tile outside the mask
+            p = probabilities_NC[tile_slide_N == slide][0]
+            total_C, total = (p if name == "mean" else np.eye(3)[p.argmax()]), 1.0
+        np.testing.assert_allclose(slides_SC[slide], total_C / total, rtol=1e-5)
+    if "mask_ratio" in weights:
+        with pytest.raises(ValueError, match="needs the mask ratios"):
+            build_aggregator(head)(probabilities_NC, tile_slide_N, 4)

@@ -205,3 +205,64 @@ def test_what_whole_slides_cannot_do_is_refused(settings: list[str], message: st
     with pytest.raises(RecipeError, match=message):
         load_recipe("texture", ["head.aggregate=attention", *settings])
     assert load_recipe("texture", ["head.aggregate=attention", "head.attention_size=64"]).head.attention_size == 64
+
+
+@pytest.mark.parametrize("name", ["attention", "clam_mb"])
+def test_large_batches_go_in_parts_with_the_gradients_of_the_whole(
+    cohort: Cohort, name: Aggregator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gradients = []
+    for limit in (10**6, 20):
+        monkeypatch.setattr("tilewise.training.bags._TILES_AT_ONCE", limit)
+        samples = BagSamples(cohort(), HeadConfig(aggregate=name), TrainingConfig(), torch.Generator().manual_seed(0))
+        vectors_BV, tile_loss = samples.vectors(torch.arange(12))
+        generator = torch.Generator().manual_seed(1)
+        loss = (vectors_BV * torch.randn(vectors_BV.shape, generator=generator)).sum()
+        (loss if tile_loss is None else loss + tile_loss).backward()
+        gradients.append([one.grad for one in samples.module.parameters() if one.grad is not None])
+        with torch.inference_mode():
+            np.testing.assert_allclose(samples.predict_validation().sum(axis=1), 1.0, rtol=1e-6)
+    assert len(gradients[0]) == len(gradients[1]) > 0
+    for whole, in_parts in zip(*gradients, strict=True):
+        np.testing.assert_allclose(in_parts, whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("keys", "num"), [({"tile_dropout": 0.25}, 3), ({"max_tiles": 2}, 2), ({"max_tiles": 9}, 4)])
+def test_a_step_sees_some_tiles_of_each_slide_and_prediction_all(keys: dict[str, float], num: int) -> None:
+    rng = np.random.default_rng(0)
+    part = PartData.of(
+        {f"s{i}": rng.normal(size=(4, 3)).astype(np.float32) for i in range(6)}, {f"s{i}": i % 2 for i in range(6)}
+    )
+    config = TrainingConfig.model_validate({"bags": keys, "epochs": 3})
+    data = FeatureData(("A", "B"), part, part)
+    samples = BagSamples(data, ATTENTION, config, torch.Generator().manual_seed(0))
+    draws = [samples._drawn(*samples._bags.tiles(torch.tensor([4, 1]))) for _ in range(8)]
+    for tiles, places in draws:
+        assert torch.bincount(places).tolist() == [num, num]
+        assert torch.equal(part_of(tiles), torch.tensor([4, 1])[places])
+    assert (len({tuple(tiles.tolist()) for tiles, _ in draws}) > 1) == (num < 4)
+    with torch.inference_mode():
+        np.testing.assert_allclose(samples.predict_validation(), 0.5, rtol=1e-6)
+    first, second = (train_head(data, ATTENTION, config, seed=1)[0].weights for _ in range(2))
+    assert all(first[key].tobytes() == second[key].tobytes() for key in first)
+    if num < 4:
+        plain = train_head(data, ATTENTION, TrainingConfig(epochs=3), seed=1)[0].weights
+        assert any(first[key].tobytes() != plain[key].tobytes() for key in first)
+
+
+def part_of(tiles: torch.Tensor) -> torch.Tensor:
+    return tiles // 4
+
+
+def test_tiles_of_bags_are_refused_where_they_would_have_no_effect() -> None:
+    with pytest.raises(RecipeError, match=r"training\.bags has no effect with head\.aggregate=mean"):
+        load_recipe("texture", ["training.bags.max_tiles=5"])
+    with pytest.raises(RecipeError, match=r"head\.tile_weights=mask_ratio is for heads on features"):
+        load_recipe(
+            "default",
+            ["training.input=tiles", "head.kind=linear", "head.aggregate=mean", "head.tile_weights=mask_ratio"],
+        )
+    assert (
+        load_recipe("texture", ["head.aggregate=clam_sb", "training.bags.tile_dropout=0.3"]).training.bags.tile_dropout
+        == 0.3
+    )

@@ -12,6 +12,7 @@ import pytest
 from tilewise.errors import TrainingError
 from tilewise.extraction.bag import FeatureBag
 from tilewise.folds import Fold
+from tilewise.inference.classifier import predict_bags
 from tilewise.models import FoldModel, HeadConfig
 from tilewise.training import TrainingConfig
 from tilewise.training.fold import train_fold
@@ -109,3 +110,41 @@ def test_faults_name_the_fold_and_the_slide(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="fold 2: slide s03: feature 0 of tile 0 is not finite"):
         train_fold(TASK, broken, out=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_mask_ratio_and_place_count_in_training_and_prediction_alike(tmp_path: Path) -> None:
+    """Tiles inside the mask tell the class, those at its edge tell it the other way round."""
+    rng = np.random.default_rng(0)
+    placed = {}
+    for i, name in enumerate(IDS):
+        ratios_N = np.repeat([1.0, 0.3], 8)
+        signs_N = np.where(ratios_N > 0.5, 1.0, -1.0)[:, None] * (1.0 if i % 2 else -1.0)
+        features_ND = (0.5 * rng.normal(size=(16, 5)) + signs_N).astype(np.float32)
+        boxes = np.column_stack([np.arange(16) * 10, np.zeros(16), np.full((16, 2), 10)]).astype(np.int64)
+        placed[name] = FeatureBag(name, features_ND, boxes, mask_ratios=ratios_N)
+    test = {name: placed[name] for name in IDS[16:]}
+    truth = [i % 2 for i in range(16, 20)]
+    accuracies = {}
+    for placement in (False, True):
+        head = HeadConfig(aggregate="attention", attention_size=8, attention_placement=placement)
+        task = replace(TASK, head=head, training=TrainingConfig(epochs=30))
+        model = train_fold(task, placed, out=tmp_path / str(placement))
+        accuracies[placement] = (predict_bags(model, test).argmax(axis=1) == truth).mean()
+        if placement:
+            bag = placed[IDS[16]]
+            weights_N = model.attention_N(bag.features_ND, np.zeros(16, np.int64), 1, None, bag.placements_NP)
+            assert max(weights_N[:8].sum(), weights_N[8:].sum()) > 0.8
+            with pytest.raises(ValueError, match=r"head\.attention_placement"):
+                model.predict_slides(bag.features_ND, np.zeros(16, np.int64), 1)
+            other = {name: replace(one, mask_ratios=one.mask_ratios[::-1]) for name, one in placed.items()}
+            again = train_fold(task, other, out=tmp_path / str(placement))
+            assert again.origin["inputs"] != model.origin["inputs"], "other mask ratios, another model"
+    assert accuracies[True] == 1.0
+    with pytest.raises(TrainingError, match="slide s00 has features without mask ratios; drop head"):
+        train_fold(task, bags(), out=tmp_path / "unplaced")
+    head = HeadConfig(tile_weights="mask_ratio")
+    weighed = train_fold(replace(TASK, head=head), placed, out=tmp_path / "weights")
+    part = predict_bags(weighed, test)
+    bag = placed[IDS[16]]
+    tiles_NC = weighed.predict_tiles(bag.features_ND).astype(np.float64)
+    np.testing.assert_allclose(part[0], np.average(tiles_NC, axis=0, weights=bag.mask_ratios), rtol=1e-6)

@@ -149,6 +149,11 @@ class SlideClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "TrainingConfig with input=features, or train on slides with tilewise.train"
             )
         check_head(head, training)
+        if head.takes_placements:
+            raise ArgumentError(
+                "head.attention_placement and head.tile_weights=mask_ratio go by where tiles lie, and bags hold "
+                "features; drop them, or train on slides with tilewise.train"
+            )
         seed: Any = self.random_state
         if not isinstance(seed, Integral) or seed < 0:
             raise ArgumentError(f"random_state={seed!r}: expected a whole number from 0")

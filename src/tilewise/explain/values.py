@@ -61,18 +61,18 @@ def values_of_heads(
         class_index: of the class.
     """
     own = bags
-    features = [bag.features_ND for bag in own]
     probabilities_MT = [
-        head.predict_tiles(bag.features_ND, None, None if bag.context_E is None else bag.context_E[None])[
-            :, class_index
-        ]
+        head.predict_tiles(
+            bag.features_ND, None, None if bag.context_E is None else bag.context_E[None], bag.placements_NP
+        )[:, class_index]
         for head, bag in zip(heads, own, strict=True)
     ]
     attention_T = None
     if all(head.head.attends for head in heads):
-        same_T = np.zeros(len(features[0]), dtype=np.int64)
+        same_T = np.zeros(len(own[0].features_ND), dtype=np.int64)
         attention_MT = [
-            head.attention_N(one, same_T, 1, class_index) for head, one in zip(heads, features, strict=True)
+            head.attention_N(bag.features_ND, same_T, 1, class_index, bag.placements_NP)
+            for head, bag in zip(heads, own, strict=True)
         ]
         attention_T = np.average(attention_MT, axis=0, weights=weights)
     boxes = own[0].boxes

@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +97,7 @@ def extract_features(
         chunks = _chunks(missing, config.chunk_tiles, tile_config, failures)
         for work, features_ND in _encoded(chunks, encoder):
             left = work.stain.num_unnormalised if isinstance(work.stain, TileNormaliser) else 0
-            bags[work.name] = FeatureBag(work.name, features_ND, work.rows.boxes, left)
+            bags[work.name] = FeatureBag(work.name, features_ND, work.rows.boxes, left, mask_ratios=work.rows.ratios)
             if config.cache:
                 with cache_writes():
                     bags[work.name].write(work.cached, key=work.key)
@@ -123,7 +123,7 @@ def _cached(work: _Work) -> FeatureBag | None:
     if not work.cached.is_file():
         return None
     try:
-        return FeatureBag.read(work.cached, work.name, key=work.key)
+        return replace(FeatureBag.read(work.cached, work.name, key=work.key), mask_ratios=work.rows.ratios)
     except ArtifactError as error:
         _log.warning("%s: %s", work.name, error)
         return None

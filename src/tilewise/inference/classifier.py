@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tilewise.calibration.calibration import Calibration
 from tilewise.errors import ArtifactError
-from tilewise.extraction.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag, placements
 from tilewise.inference.out_of_distribution import ReferenceDistribution
 from tilewise.models import FoldModel
 from tilewise.models.files import ABOUT_NAME
@@ -197,7 +197,9 @@ def predict_bags(model: FoldModel, bags: Mapping[str, FeatureBag]) -> npt.NDArra
     features_ND, tile_slide_N = stack(bags)
     context = [bag.context_E for bag in bags.values() if bag.context_E is not None]
     context_SE = np.stack(context) if context else None
-    probabilities_SC, _ = model.predict_slides(features_ND, tile_slide_N, len(bags), context_SE)
+    probabilities_SC, _ = model.predict_slides(
+        features_ND, tile_slide_N, len(bags), context_SE, placements(bags.values())
+    )
     return probabilities_SC.astype(np.float64)
 
 

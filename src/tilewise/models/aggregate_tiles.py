@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tilewise.models.config import HeadConfig
 
-Aggregator = Callable[[NDArray[np.float32], NDArray[np.int64], int], tuple[NDArray[np.float64], NDArray[np.int64]]]
+Result = tuple[NDArray[np.float64], NDArray[np.int64]]
+Aggregator = Callable[[NDArray[np.float32], NDArray[np.int64], int], Result]
 
 
 def aggregate_mean(
@@ -122,6 +124,12 @@ def aggregate_log_sum_exp(
     return _scaled(smooth_SC, num_tiles_S), num_tiles_S
 
 
+def mask_ratios(placements_NP: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Share of each tile that the mask covers, (N,), of its placement (`FeatureBag.placements_NP`)."""
+    ratios_N: NDArray[np.float64] = (placements_NP[:, 0].astype(np.float64) + 1.0) / 2.0
+    return ratios_N
+
+
 def _scaled(scores_SC: NDArray[np.float64], num_tiles_S: NDArray[np.int64]) -> NDArray[np.float64]:
     """Scores of slides scaled to sum to 1; nan for a slide without tiles."""
     some_S = num_tiles_S > 0
@@ -130,8 +138,55 @@ def _scaled(scores_SC: NDArray[np.float64], num_tiles_S: NDArray[np.int64]) -> N
     return probabilities_SC
 
 
-def build_aggregator(head: HeadConfig) -> Aggregator:
-    """What makes slide probabilities of tile probabilities, as `head.aggregate` has it."""
+def aggregate_weighted(
+    probabilities_NC: NDArray[np.float32],
+    tile_slide_N: NDArray[np.int64],
+    num_slides: int,
+    *,
+    head: HeadConfig,
+    mask_ratios_N: NDArray[np.floating[Any]] | None,
+) -> Result:
+    """Mean probability or share of votes, each tile with its weight (`head.tile_weights`); shapes as `aggregate_mean`.
+
+    Args:
+        probabilities_NC: as in `aggregate_mean`.
+        tile_slide_N: likewise.
+        num_slides: likewise.
+        head: says by what tiles are weighed, and whether they vote.
+        mask_ratios_N: share of each tile that the mask covers.
+
+    Raises:
+        ValueError: mask ratios are asked for and not given.
+    """
+    weights_N = np.ones(len(probabilities_NC))
+    if "mask_ratio" in head.tile_weights:
+        if mask_ratios_N is None:
+            raise ValueError(f"head.tile_weights={head.tile_weights} needs the mask ratios of tiles")
+        weights_N = weights_N * mask_ratios_N
+    if "confidence" in head.tile_weights:
+        p_NC = np.maximum(probabilities_NC.astype(np.float64), np.finfo(np.float64).tiny)
+        weights_N = weights_N * np.clip(1.0 + (p_NC * np.log(p_NC)).sum(axis=1) / np.log(p_NC.shape[1]), 0.0, 1.0)
+    totals_S = np.bincount(tile_slide_N, weights_N, num_slides)
+    weights_N = np.where(totals_S[tile_slide_N] > 0, weights_N, 1.0)
+    values_NC: NDArray[np.float64] = probabilities_NC.astype(np.float64)
+    if head.aggregator == "majority":
+        values_NC = np.eye(values_NC.shape[1])[probabilities_NC.argmax(axis=1)]
+    sums_SC: NDArray[np.float64] = np.stack(
+        [np.bincount(tile_slide_N, weights_N * one_N, num_slides) for one_N in values_NC.T], axis=1
+    ).astype(np.float64)
+    num_tiles_S = np.bincount(tile_slide_N, minlength=num_slides)
+    return _scaled(sums_SC, num_tiles_S), num_tiles_S
+
+
+def build_aggregator(head: HeadConfig, mask_ratios_N: NDArray[np.floating[Any]] | None = None) -> Aggregator:
+    """What makes slide probabilities of tile probabilities, as `head.aggregate` has it.
+
+    Args:
+        head: which way.
+        mask_ratios_N: share of each tile that the mask covers, where `head.tile_weights` goes by it.
+    """
+    if head.tile_weights != "equal":
+        return partial(aggregate_weighted, head=head, mask_ratios_N=mask_ratios_N)
     if head.aggregator == "top_k":
         return partial(aggregate_top_k, top_k=head.top_k)
     if head.aggregator == "log_sum_exp":

@@ -75,6 +75,17 @@ class HeadConfig(BaseModel):
         "tiles, in their order). feature_mean: the plain mean. feature_mean_and_deviation: the mean and the standard "
         "deviation side by side. Left out: mean; of kinds lda and logistic feature_mean.",
     )
+    tile_weights: Literal["equal", "mask_ratio", "confidence", "mask_ratio_and_confidence"] = Field(
+        "equal",
+        description="How much a tile counts (aggregate mean, majority). mask_ratio: the share of it that the mask "
+        "covers, or the tissue where tiles are cut by tissue. confidence: 1 - the entropy of its probabilities / log "
+        "classes. mask_ratio_and_confidence: their product. Where no tile of a slide would count, all count the same.",
+    )
+    attention_placement: bool = Field(
+        False,
+        description="Attention also goes by the tile's mask ratio and its place among the slide's tiles (aggregate "
+        "attention, additive_attention); what is weighed are the features alone.",
+    )
     top_k: int = Field(
         5, ge=1, le=1_000_000, description="Tiles of highest probability of a class (aggregate top_k); fewer: all."
     )
@@ -143,6 +154,11 @@ class HeadConfig(BaseModel):
         return self.aggregator in _OF_PROBABILITIES
 
     @property
+    def takes_placements(self) -> bool:
+        """Whether mask ratios or places of tiles count."""
+        return self.attention_placement or "mask_ratio" in self.tile_weights
+
+    @property
     def takes_slide_vectors(self) -> bool:
         """Whether the head sees moments of a slide's features, and no tile by itself."""
         return self.aggregator in _OF_SLIDE_VECTORS
@@ -177,6 +193,8 @@ class HeadConfig(BaseModel):
             "top_k": ("top_k",),
             "temperature": ("log_sum_exp",),
             "attention_size": (*attentions, "dsmil"),
+            "attention_placement": ("attention", "additive_attention"),
+            "tile_weights": ("mean", "majority"),
             "embedding_size": (*_CLAM, "transmil"),
             "instance_tiles": _CLAM,
             "instance_weight": _CLAM,

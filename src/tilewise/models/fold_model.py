@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from tilewise.compute import reproducible
 from tilewise.errors import ArtifactError
-from tilewise.models.aggregate_tiles import build_aggregator
+from tilewise.models.aggregate_tiles import build_aggregator, mask_ratios
 from tilewise.models.config import Aggregator, HeadConfig
 from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_aggregator, check_shapes, read_weights
 from tilewise.models.slide_vectors import slide_vectors, tile_vectors
@@ -69,6 +69,7 @@ class FoldModel:
         features_ND: NDArray[np.float32],
         tile_slide_N: NDArray[np.int64] | None = None,
         context_SE: NDArray[np.float32] | None = None,
+        placements_NP: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Class probabilities of each tile, float32 (N, C).
 
@@ -79,13 +80,12 @@ class FoldModel:
             features_ND: tiles.
             tile_slide_N: position of each tile's slide, from 0; None: all are of one slide.
             context_SE: what stands beside the tiles of each slide, for models that take it.
+            placements_NP: mask ratio and place of each tile (`FeatureBag.placements_NP`), likewise.
 
         Raises:
             ValueError: the features have another length than those the model was trained on.
         """
         import torch
-
-        from tilewise.models.tile_bags import TileBags
 
         self._check_features(features_ND)
         inputs_ND: NDArray[np.floating[Any]] = features_ND
@@ -98,7 +98,7 @@ class FoldModel:
         modules, attends = self._build(), self.head.attends
         with reproducible(1), torch.inference_mode():
             for block, features in self._blocks(inputs_ND):
-                inputs = TileBags(features, torch.arange(len(features)), len(features)) if attends else features
+                inputs = self._single_tiles(features, block, placements_NP) if attends else features
                 # Worked out in float64 and rounded: the last bits would depend on the place in the block.
                 probabilities_NC[block] = _mean_probabilities([module(inputs) for module in modules]).numpy()
         return probabilities_NC
@@ -109,6 +109,7 @@ class FoldModel:
         tile_slide_N: NDArray[np.int64],
         num_slides: int,
         class_index: int | None = None,
+        placements_NP: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float64]:
         """How much each tile counts in its slide, float64 (N,); the tiles of a slide sum to 1.
 
@@ -117,6 +118,7 @@ class FoldModel:
             tile_slide_N: position of each tile's slide, 0 .. num_slides - 1.
             num_slides: S.
             class_index: whose weights are asked for, of models that weigh tiles for each class; None: the mean of all.
+            placements_NP: mask ratio and place of each tile, for models that take them.
 
         Raises:
             ValueError: the model does not weigh tiles (`head.aggregate`), or takes other features.
@@ -129,7 +131,7 @@ class FoldModel:
         weights_N = np.empty(len(features_ND))
         members = self._bag_models()
         with reproducible(1), torch.inference_mode():
-            for tiles, _, bag in self._bags(features_ND, tile_slide_N, num_slides):
+            for tiles, _, bag in self._bags(features_ND, tile_slide_N, num_slides, placements_NP):
                 weights_NB = torch.stack([member.pool(bag).weights_NB for member in members]).mean(dim=0)
                 chosen = slice(None) if class_index is None or weights_NB.shape[1] == 1 else [class_index]
                 weights_N[tiles] = weights_NB[:, chosen].mean(dim=1).numpy()
@@ -141,6 +143,7 @@ class FoldModel:
         tile_slide_N: NDArray[np.int64],
         num_slides: int,
         context_SE: NDArray[np.float32] | None = None,
+        placements_NP: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Class probabilities of each slide, float64 (S, C), and its number of tiles, int64 (S,).
 
@@ -149,15 +152,21 @@ class FoldModel:
             tile_slide_N: position of each tile's slide, 0 .. num_slides - 1.
             num_slides: S; a slide without tiles gets nan.
             context_SE: what stands beside the tiles of each slide, for models that take it.
+            placements_NP: mask ratio and place of each tile (`FeatureBag.placements_NP`), likewise.
         """
         if self.head.attends:
-            return self._predict_bags(features_ND, tile_slide_N, num_slides)
+            return self._predict_bags(features_ND, tile_slide_N, num_slides, placements_NP)
         if self.head.takes_slide_vectors:
             return self._predict_vectors(features_ND, tile_slide_N, num_slides, context_SE)
-        return build_aggregator(self.head)(self.predict_tiles(features_ND), tile_slide_N, num_slides)
+        ratios_N = None if placements_NP is None else mask_ratios(placements_NP)
+        return build_aggregator(self.head, ratios_N)(self.predict_tiles(features_ND), tile_slide_N, num_slides)
 
     def _predict_bags(
-        self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
+        self,
+        features_ND: NDArray[np.float32],
+        tile_slide_N: NDArray[np.int64],
+        num_slides: int,
+        placements_NP: NDArray[np.float32] | None,
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         import torch
 
@@ -165,12 +174,16 @@ class FoldModel:
         probabilities_SC = np.full((num_slides, len(self.classes)), np.nan)
         members = self._bag_models()
         with reproducible(1), torch.inference_mode():
-            for _, slide, bag in self._bags(features_ND, tile_slide_N, num_slides):
+            for _, slide, bag in self._bags(features_ND, tile_slide_N, num_slides, placements_NP):
                 probabilities_SC[slide] = _mean_probabilities([member(bag) for member in members])[0].numpy()
         return probabilities_SC, np.bincount(tile_slide_N, minlength=num_slides)
 
     def _bags(
-        self, features_ND: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int
+        self,
+        features_ND: NDArray[np.float32],
+        tile_slide_N: NDArray[np.int64],
+        num_slides: int,
+        placements_NP: NDArray[np.float32] | None,
     ) -> Iterator[tuple[NDArray[np.int64], int, TileBags]]:
         """Of each slide with tiles, their positions, its own, and the bag: alone, so that no other slide matters."""
         import torch
@@ -182,7 +195,16 @@ class FoldModel:
         for slide, tiles in enumerate(np.split(order_N, ends_S[:-1])):
             if len(tiles):
                 inputs_ND = torch.from_numpy(self.standardisation.apply(features_ND[tiles]))
-                yield tiles, slide, TileBags(inputs_ND, torch.zeros(len(tiles), dtype=torch.int64), 1)
+                same_N = torch.zeros(len(tiles), dtype=torch.int64)
+                yield tiles, slide, TileBags(inputs_ND, same_N, 1, _as_tensor(placements_NP, tiles))
+
+    def _single_tiles(self, inputs: Tensor, block: slice, placements_NP: NDArray[np.float32] | None) -> TileBags:
+        """Each tile of a block as a slide of its own."""
+        import torch
+
+        from tilewise.models.tile_bags import TileBags
+
+        return TileBags(inputs, torch.arange(len(inputs)), len(inputs), _as_tensor(placements_NP, block))
 
     def slide_vectors(
         self,
@@ -335,3 +357,10 @@ def _mean_probabilities(logits: list[Tensor]) -> Tensor:
     import torch
 
     return torch.stack([one.softmax(dim=1) for one in logits]).mean(dim=0).float()
+
+
+def _as_tensor(placements_NP: NDArray[np.float32] | None, tiles: NDArray[np.int64] | slice) -> Tensor | None:
+    """Placements of some tiles, float64."""
+    import torch
+
+    return None if placements_NP is None else torch.from_numpy(placements_NP[tiles].astype(np.float64))

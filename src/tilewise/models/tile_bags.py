@@ -19,11 +19,13 @@ class TileBags:
         features_ND: of all tiles.
         tile_slide_N: position of each tile's slide, int64, 0 .. num_slides - 1; in any order.
         num_slides: S.
+        placements_NP: mask ratio and place of each tile, (N, 3); see `FeatureBag.placements_NP`.
     """
 
     features_ND: Tensor
     tile_slide_N: Tensor
     num_slides: int
+    placements_NP: Tensor | None = None
 
     def softmax(self, scores_N: Tensor) -> Tensor:
         """Softmax over the tiles of each slide, (N,); those of a slide sum to 1, whatever the size of the scores."""

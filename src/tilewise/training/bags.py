@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from tilewise.models import HeadConfig, Standardisation
+from tilewise.models.bag_model import Pooled
 from tilewise.models.bag_models import build_bag_model
 from tilewise.models.tile_bags import TileBags
 from tilewise.training.config import TrainingConfig
@@ -15,6 +19,10 @@ from tilewise.training.data import FeatureData, PartData
 from tilewise.training.samples import sample_weights, standardised
 from tilewise.training.tile_weights import class_totals, tile_weights
 from tilewise.training_loop import Sampler, class_weights, hard_targets
+
+# Slides of more tiles together go through the module in parts, so that memory grows with no batch; gradients are those
+# of the whole.
+_TILES_AT_ONCE = 32768
 
 
 class BagSamples:
@@ -41,13 +49,37 @@ class BagSamples:
         self.weights_M = sample_weights(np.ones(train.num_slides), self.class_weights_C, train.labels_S)
         self._bags = _Bags(train, standardised(self.standardisation, train))
         self._validation = _Bags(data.validation, standardised(self.standardisation, data.validation))
-        self._slides_at_once = epoch_config.slides_per_batch(train.num_slides)
+        self._config, self._generator = config.bags, generator
 
     def vectors(self, samples: Tensor) -> tuple[Tensor, Tensor | None]:
         """See `Samples`; a slide's loss of tiles counts as the slide does."""
-        labels_B = None if self._labels_S is None else self._labels_S[samples]
-        pooled = self._model.pool(self._bags.of(samples), labels_B)
-        return pooled.vectors_SV, None if pooled.losses_S is None else pooled.losses_S.mean()
+        chunks = self._bags.chunks(samples)
+        parts: list[Pooled] = []
+        for slides in chunks:
+            tiles, places = self._drawn(*self._bags.tiles(slides))
+            inputs: Any = (tiles, places, slides)
+            if len(chunks) == 1:
+                parts.append(self._pool(*inputs))
+            else:
+                parts.append(checkpoint(self._pool, *inputs, use_reentrant=False, preserve_rng_state=False))
+        losses = [part.losses_S for part in parts if part.losses_S is not None]
+        return torch.cat([part.vectors_SV for part in parts]), torch.cat(losses).mean() if losses else None
+
+    def _pool(self, tiles: Tensor, places: Tensor, slides: Tensor) -> Pooled:
+        labels_B = None if self._labels_S is None else self._labels_S[slides]
+        return self._model.pool(self._bags.of(tiles, places, len(slides)), labels_B)
+
+    def _drawn(self, tiles: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """The tiles that this step sees of each slide, one at least."""
+        config, num_B = self._config, torch.bincount(places)
+        if not config.tile_dropout and config.max_tiles is None:
+            return tiles, places
+        scores_N = torch.rand(len(tiles), generator=self._generator)
+        num_drawn_B = ((1.0 - config.tile_dropout) * num_B).ceil()
+        if config.max_tiles is not None:
+            num_drawn_B = num_drawn_B.clamp(max=config.max_tiles)
+        is_drawn_N = TileBags(scores_N[:, None], places, len(num_B)).ranks(scores_N) < num_drawn_B[places]
+        return tiles[is_drawn_N], places[is_drawn_N]
 
     def tiles(self, samples: Tensor) -> Tensor:
         """See `Samples`."""
@@ -55,9 +87,9 @@ class BagSamples:
 
     def predict_validation(self) -> NDArray[np.float64]:
         """See `Samples`."""
-        edges = range(0, self._validation.num_slides, self._slides_at_once)
-        slides = torch.arange(self._validation.num_slides)
-        logits = [self._model(self._validation.of(slides[start : start + self._slides_at_once])) for start in edges]
+        bags = self._validation
+        chunks = bags.chunks(torch.arange(bags.num_slides))
+        logits = [self._model(bags.of(*bags.tiles(slides), len(slides))) for slides in chunks]
         probabilities_SC: NDArray[np.float64] = torch.cat(logits).softmax(dim=1).double().numpy()
         return probabilities_SC
 
@@ -67,6 +99,7 @@ class _Bags:
 
     def __init__(self, part: PartData, inputs_ND: Tensor) -> None:
         self._inputs_ND = inputs_ND
+        self._placements_NP = None if part.placements_NP is None else torch.from_numpy(part.placements_NP)
         self._order_N = torch.from_numpy(np.argsort(part.tile_slide_N, kind="stable"))
         self._num_tiles_S = torch.from_numpy(part.num_tiles_S)
         self._starts_S = self._num_tiles_S.cumsum(0) - self._num_tiles_S
@@ -79,7 +112,13 @@ class _Bags:
         within = torch.arange(len(places)) - (num_tiles_B.cumsum(0) - num_tiles_B)[places]
         return self._order_N[self._starts_S[slides_B][places] + within], places
 
-    def of(self, slides_B: Tensor) -> TileBags:
-        """Their tiles; a slide may come twice."""
-        tiles, places = self.tiles(slides_B)
-        return TileBags(self._inputs_ND.index_select(0, tiles), places, len(slides_B))
+    def of(self, tiles: Tensor, places: Tensor, num_slides: int) -> TileBags:
+        """Some tiles, each of the slide in its place."""
+        placements_NP = None if self._placements_NP is None else self._placements_NP.index_select(0, tiles)
+        return TileBags(self._inputs_ND.index_select(0, tiles), places, num_slides, placements_NP)
+
+    def chunks(self, slides_B: Tensor) -> list[Tensor]:
+        """The slides in their order, in parts that hold as many tiles as go through a module at once."""
+        num_tiles_B = self._num_tiles_S[slides_B]
+        part_B = (num_tiles_B.cumsum(0) - num_tiles_B) // _TILES_AT_ONCE
+        return [slides_B[part_B == part] for part in sorted(set(part_B.tolist()))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from tilewise.models.config import HeadConfig
-from tilewise.training.config import TrainingConfig
+from tilewise.training.config import BagConfig, TrainingConfig
 
 # What a head that is fitted at once takes of `training`, and of `training.loss`.
 _OF_FITTED = ("input", "loss", "engine", "num_threads", "select_by")
@@ -19,6 +19,16 @@ def check_head(head: HeadConfig, training: TrainingConfig) -> None:
         ValueError: networks on tiles learn tile by tile; or an option is about tiles that are samples of their own, or
             about epochs where there are none.
     """
+    if training.bags != BagConfig() and not head.attends:
+        raise ValueError(
+            f"training.bags has no effect with head.aggregate={head.aggregator}, which does not learn from whole "
+            "slides; drop it, or set head.aggregate=attention"
+        )
+    if training.input == "tiles" and "mask_ratio" in head.tile_weights:
+        raise ValueError(
+            f"head.tile_weights={head.tile_weights} is for heads on features; set training.input=features, or "
+            "head.tile_weights=confidence"
+        )
     if head.takes_probabilities:
         return
     if training.input == "tiles":

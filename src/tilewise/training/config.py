@@ -111,6 +111,21 @@ class EngineConfig(BaseModel):
         return self
 
 
+class BagConfig(BaseModel):
+    """Which of a slide's tiles a step sees, where a sample is a whole slide; validation and prediction see all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tile_dropout: float = Field(
+        0.0, ge=0.0, lt=1.0, description="Share of the tiles of each slide that is left out, drawn anew for each step."
+    )
+    max_tiles: int | None = Field(
+        None,
+        ge=1,
+        description="Tiles of a slide at most, drawn anew for each step; left out: all.",
+    )
+
+
 class TrainingConfig(BaseModel):
     """What is trained, what is minimised, how, and when it stops.
 
@@ -134,6 +149,7 @@ class TrainingConfig(BaseModel):
     sampling: SamplingConfig = Field(default_factory=SamplingConfig)
     step: StepConfig = Field(default_factory=StepConfig)
     engine: EngineConfig = Field(default_factory=EngineConfig)
+    bags: BagConfig = Field(default_factory=BagConfig)
     weight: Literal["slide", "tile"] = Field(
         "slide", description="slide: every slide counts the same, however many tiles it has. tile: every tile does."
     )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewise.errors import TrainingError
+from tilewise.models.aggregate_tiles import mask_ratios
 from tilewise.models.slide_vectors import slide_vectors
 
 
@@ -22,6 +23,7 @@ class PartData:
         features_ND: all their tiles, float32.
         tile_slide_N: position of each tile's slide, int64.
         context_SE: what stands beside the tiles of each slide (`features.context`); None where nothing does.
+        placements_NP: mask ratio and place of each tile (`FeatureBag.placements_NP`); None where they are not known.
     """
 
     slide_ids: tuple[str, ...]
@@ -29,6 +31,7 @@ class PartData:
     features_ND: NDArray[np.float32]
     tile_slide_N: NDArray[np.int64]
     context_SE: NDArray[np.float32] | None = None
+    placements_NP: NDArray[np.float32] | None = None
 
     @classmethod
     def of(
@@ -64,7 +67,13 @@ class PartData:
         if self.context_SE is not None:
             vectors_SD = np.concatenate([vectors_SD, self.context_SE], axis=1)
         tile_slide_N = np.arange(self.num_slides)
-        return replace(self, features_ND=vectors_SD.astype(np.float32), tile_slide_N=tile_slide_N, context_SE=None)
+        return replace(
+            self,
+            features_ND=vectors_SD.astype(np.float32),
+            tile_slide_N=tile_slide_N,
+            context_SE=None,
+            placements_NP=None,
+        )
 
     def chosen(self, slides: Sequence[int] | NDArray[np.int64]) -> PartData:
         """Some of the slides, in this order, of a part with one vector per slide."""
@@ -93,6 +102,11 @@ class PartData:
     def num_tiles_S(self) -> NDArray[np.int64]:  # noqa: N802 - carries its axis
         """Tiles of each slide."""
         return np.bincount(self.tile_slide_N, minlength=self.num_slides)
+
+    @property
+    def mask_ratios_N(self) -> NDArray[np.float64] | None:  # noqa: N802 - carries its axis
+        """Share of each tile that the mask covers; None where it is not known."""
+        return None if self.placements_NP is None else mask_ratios(self.placements_NP)
 
     def name_slides(self, tiles: NDArray[np.int64], limit: int = 5) -> str:
         """The slides these tiles are of, for a message."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tilewise.errors import TrainingError
-from tilewise.extraction.bag import FeatureBag
+from tilewise.extraction.bag import FeatureBag, placements
 from tilewise.folds import derived_seed
 from tilewise.models import FoldModel
 from tilewise.store import digest_config
@@ -74,7 +74,8 @@ def train_fold(request: FoldRequest, bags: Mapping[str, FeatureBag], *, out: Pat
 
 def _part(bags: Mapping[str, FeatureBag], labels: Mapping[str, int]) -> PartData:
     context = [bag.context_E for bag in bags.values() if bag.context_E is not None]
-    return PartData.of({name: bag.features_ND for name, bag in bags.items()}, labels, context)
+    part = PartData.of({name: bag.features_ND for name, bag in bags.items()}, labels, context)
+    return replace(part, placements_NP=placements(bags.values()))
 
 
 def _digest(request: FoldRequest, bags: Mapping[str, FeatureBag]) -> str:
@@ -84,6 +85,12 @@ def _digest(request: FoldRequest, bags: Mapping[str, FeatureBag]) -> str:
         raise TrainingError(
             f"fold {request.number}: slide {missing[0]} has no features; extract them, or drop it in decisions.csv"
         )
+    unplaced = [slide_id for part in parts for slide_id in part if bags[slide_id].mask_ratios is None]
+    if request.head.takes_placements and unplaced:
+        raise TrainingError(
+            f"fold {request.number}: slide {unplaced[0]} has features without mask ratios; drop "
+            "head.attention_placement, and head.tile_weights"
+        )
     # Groups decide about what is chosen by inner folds alone.
     chooses = not request.head.learns_in_epochs and request.head.logistic_c is None
     groups = [request.groups.get(slide_id) for part in parts for slide_id in part] if chooses else []
@@ -91,7 +98,10 @@ def _digest(request: FoldRequest, bags: Mapping[str, FeatureBag]) -> str:
         {
             "code": _CODE,
             "parts": [
-                [[slide_id, request.labels[slide_id], _digest_bag(bags[slide_id])] for slide_id in part]
+                [
+                    [slide_id, request.labels[slide_id], _digest_bag(bags[slide_id], request.head.takes_placements)]
+                    for slide_id in part
+                ]
                 for part in parts
             ],
             "classes": list(request.classes),
@@ -104,9 +114,11 @@ def _digest(request: FoldRequest, bags: Mapping[str, FeatureBag]) -> str:
     )
 
 
-def _digest_bag(bag: FeatureBag) -> str:
+def _digest_bag(bag: FeatureBag, placements: bool) -> str:
     state = hashlib.blake2b(np.ascontiguousarray(bag.features_ND).data, digest_size=20)
     state.update(repr((bag.features_ND.shape, bag.features_ND.dtype.str)).encode())
     if bag.context_E is not None:
         state.update(bag.context_E.tobytes())
+    if placements and bag.placements_NP is not None:
+        state.update(bag.placements_NP.tobytes())
     return state.hexdigest()

@@ -74,7 +74,9 @@ class TileSamples:
             standardised(self.standardisation, data.validation),
         )
         # A slide that is one vector is its own mean.
-        self._aggregate = aggregate_mean if head.takes_slide_vectors else build_aggregator(head)
+        self._aggregate = (
+            aggregate_mean if head.takes_slide_vectors else build_aggregator(head, data.validation.mask_ratios_N)
+        )
 
     def vectors(self, samples: Tensor) -> tuple[Tensor, None]:
         """See `Samples`."""
