@@ -21,13 +21,14 @@ WITHOUT_EXAMPLE = {"accept_licence", "ensemble", "fetch_weights", "sweep"}
 
 @pytest.fixture(scope="session")
 def workdir(tmp_path_factory):
-    """A cohort, a folder of new slides, and room for a run."""
+    """A cohort, a folder of new slides, and two runs."""
     folder = tmp_path_factory.mktemp("examples")
     draw_cohort(folder / "my_cohort")
     for number in range(2):
         draw_slide(folder / f"my_test_folder/new_{number}.png", number, klass=number)
     recipe = tw.load_recipe("default").with_(**{"tiles.size_px": 32})
-    tw.train(folder / "my_cohort", recipe, out=folder / "runs/first", workers=1)
+    for seed, name in enumerate(("first", "second")):
+        tw.train(folder / "my_cohort", recipe, out=folder / "runs" / name, seed=seed, workers=1)
     return folder
 
 

@@ -73,7 +73,7 @@ def compare(
 
     Example:
         >>> comparison = tw.compare(["runs/first", "runs/second"])
-        >>> comparison.sentences()[0].startswith("first and second cannot be told apart with 12 slides")
+        >>> comparison.sentences()[0].startswith("first and second cannot be told apart")
         True
     """
     from tilewise.metrics import PrimaryMetric
