@@ -248,3 +248,20 @@ def test_a_run_deploys_the_calibration_of_its_out_of_fold_predictions(home):
     )
     assert bare.calibrated().table.equals(table)
     assert "set_90" in table
+
+
+def test_where_the_table_names_patients_each_gets_a_prediction(home, new, tmp_path):
+    (new / "c,d.png").write_bytes(b"\x89PNG broken")
+    rows = 'slide,patient\na b.png,P1\n"c,d.png",P1\nü.png,\n'
+    (new / "cohort.csv").write_text(rows, encoding="utf-8")
+    result = predict(home, new / "cohort.csv", tmp_path / "s.csv")
+    groups = result.by_group()
+    assert groups["group"].tolist() == ["P1", "ü.png"]
+    assert groups["num_slides"].tolist() == [1, 1]  # the other slide of P1 could not be read
+    own = result.table.set_index("slide")
+    assert groups["predicted"].tolist() == own.loc[["a b.png", "ü.png"], "predicted"].tolist()
+    with (tmp_path / "s.groups.csv").open(encoding="utf-8", newline="") as stream:
+        assert [row[0] for row in csv.reader(stream)] == ["group", "P1", "ü.png"]
+    (new / "cohort.csv").unlink()
+    assert predict(home, new, tmp_path / "s.csv").by_group() is None
+    assert not (tmp_path / "s.groups.csv").exists()

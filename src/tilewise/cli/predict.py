@@ -37,7 +37,8 @@ def predict(
 ) -> int:
     """Classify slides with a trained run and write a submission with one row per slide.
 
-    Beside OUT, a file ending in .details.csv holds probabilities, number of tiles and warnings. A slide that cannot be
+    Beside OUT, a file ending in .details.csv holds probabilities, number of tiles and warnings, and where the table
+    names groups (patients), one ending in .groups.csv a row for each. A slide that cannot be
     read or yields no tile still gets a row (the commonest class), is flagged, and makes the command end with 1.
     """
     from tilewise import api

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tilewise.auditing.notes import NoteKind, note_kinds
+from tilewise.calibration.calibration import PREFIX as PREFIX_CALIBRATED
 from tilewise.calibration.calibration import Calibration, columns
 from tilewise.cohort import Cohort
 from tilewise.cohort.inputs import inputs_of
@@ -42,8 +43,8 @@ class PredictionResult:
             decides), calibrated_<class>... (probabilities: of slides with 0.8 for a class about 80 % are of it),
             set_90 (classes joined by "|": the slide's is among them for 90 % of each class's slides), num_tiles (of
             several runs the fewest that one of them looked at), warnings (joined by "; ", empty where there is nothing
-            to say). Classifiers of earlier versions have no calibrated columns and no sets, those of very small cohorts
-            no calibrated columns.
+            to say). Where the cohort's table names groups, patients say, there is a column group. Classifiers of
+            earlier versions have no calibrated columns and no sets, those of very small cohorts no calibrated columns.
         details: where the table was written; None where it was not.
         warnings: what a person should know, slide by slide.
         failures: slides that could not be read; they have a row all the same.
@@ -65,6 +66,22 @@ class PredictionResult:
     def to_frame(self) -> pd.DataFrame:
         """A copy of the table, a row for each slide."""
         return self.table.copy()
+
+    def by_group(self) -> pd.DataFrame | None:
+        """One row for each group, a patient say; None where the cohort's table names none.
+
+        Columns: group, predicted, p_<class>... and calibrated_<class>... (means over its slides that were looked at),
+        num_slides (that were). A slide without a group is a group of its own; groups without such a slide have no row.
+        """
+        if "group" not in self.table:
+            return None
+        names = [str(name) for name in self.table if str(name).startswith((PREFIX, PREFIX_CALIBRATED))]
+        groups = self.table[self.table["num_tiles"] > 0].groupby("group", sort=False)
+        means = groups[names].mean()
+        scores = [name for name in names if name.startswith(PREFIX)]
+        highest = means[scores].to_numpy().argmax(axis=1) if len(means) else []
+        means.insert(0, "predicted", [scores[index].removeprefix(PREFIX) for index in highest])
+        return means.assign(num_slides=groups.size()).reset_index()
 
     def counts(self) -> dict[str, int]:
         """Class -> number of slides that were looked at and predicted so."""
@@ -118,16 +135,27 @@ def predict(
             "predicted": [first.classes[index] for index in probabilities_SC.argmax(axis=1)],
             **{PREFIX + name: probabilities_SC[:, index] for index, name in enumerate(first.classes)},
             **_calibrated(classifier.calibration, probabilities_SC, first.classes, np.array(num_tiles) > 0),
+            **_groups(cohort),
             "num_tiles": num_tiles,
             "warnings": ["; ".join(warnings.get(name, ())) for name in names],
         }
     )
-    details = None if out is None else _write(out, table)
     notes = dict.fromkeys(f"run {run}: {note}" if run else note for run, part in parts.items() for note in part.notes)
     sentences = (*notes, *(f"{name}: {text}" for name, texts in warnings.items() for text in texts))
     failures = dict.fromkeys(failure for part in parts.values() for failure in part.failures)
     slide_notes = {name: own for part in parts.values() for name, own in part.slide_notes.items()}
-    return PredictionResult(table, details, sentences, tuple(failures), note_kinds(slide_notes))
+    details = None if out is None else _details_of(out)
+    result = PredictionResult(table, details, sentences, tuple(failures), note_kinds(slide_notes))
+    if out is not None:
+        _write(out, result)
+    return result
+
+
+def _groups(cohort: Cohort) -> dict[str, list[str]]:
+    """The column of groups, where the table names any."""
+    if all(slide.group is None for slide in cohort.slides):
+        return {}
+    return {"group": [slide.slide_id if slide.group is None else slide.group for slide in cohort.slides]}
 
 
 def _predict_runs(named: Mapping[str, ClassifierBundle], slides: NewSlides) -> dict[str, RunPrediction]:
@@ -214,6 +242,7 @@ def _check_out(out: Path, cohort: Cohort) -> None:
     inputs = inputs_of(cohort)
     check_out_file(out, is_own=_is_submission, contents="submission", inputs=inputs)
     check_out_file(_details_of(out), is_own=_is_details, contents="details of a submission", inputs=inputs)
+    check_out_file(_groups_of(out), is_own=_is_groups, contents="groups of a submission", inputs=inputs)
     if out.suffix.lower() in _OTHER_TABLES:
         raise UsageError(f"--out {out}: a submission is written as CSV; name it {out.with_suffix('.csv').name}")
 
@@ -229,6 +258,11 @@ def _is_details(path: Path) -> bool:
     return bool(head) and head[0][:2] == ["slide", "predicted"] and head[0][-2:] == ["num_tiles", "warnings"]
 
 
+def _is_groups(path: Path) -> bool:
+    head = _rows(path)[:1]
+    return bool(head) and head[0][:2] == ["group", "predicted"] and head[0][-1] == "num_slides"
+
+
 def _rows(path: Path) -> list[list[str]]:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
@@ -241,10 +275,21 @@ def _details_of(out: Path) -> Path:
     return out.with_name(f"{out.stem}.details.csv")
 
 
-def _write(out: Path, table: pd.DataFrame) -> Path:
-    details = _details_of(out)
+def _groups_of(out: Path) -> Path:
+    return out.with_name(f"{out.stem}.groups.csv")
+
+
+def _write(out: Path, result: PredictionResult) -> None:
+    _write_table(_details_of(out), result.table)
+    groups = result.by_group()
+    if groups is None:
+        _groups_of(out).unlink(missing_ok=True)  # of an earlier call
+    else:
+        _write_table(_groups_of(out), groups)
+    write_submission(out, zip(result.table["slide"], result.table["predicted"], strict=True))
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
     buffer = io.StringIO()
     table.to_csv(buffer, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n", float_format="%.6f")
-    write_text(details, buffer.getvalue())
-    write_submission(out, zip(table["slide"], table["predicted"], strict=True))
-    return details
+    write_text(path, buffer.getvalue())
