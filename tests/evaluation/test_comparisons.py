@@ -17,13 +17,13 @@ def test_a_true_difference_is_told_as_often_as_the_stated_power_says() -> None:
     runs = pairs(700, (ALL, ALL[:14]), 3, 12, same_folds=True)
     results = [paired_difference(a, b).metrics["macro_f1"] for a, b in runs]
     difference = float(np.mean([one.value for one in results]))
-    told, stated = (
+    share_apart, stated = (
         np.mean([one.p_value < 0.05 for one in results]),
         np.mean([one.power(difference) for one in results]),
     )
     assert difference > 0.06
     assert stated > 0.8
-    assert abs(told - stated) < 0.2
+    assert abs(share_apart - stated) < 0.2
 
 
 def test_whatever_was_chosen_scores_what_its_models_score_on_fresh_slides() -> None:
