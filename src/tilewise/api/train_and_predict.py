@@ -335,8 +335,8 @@ def explain(
         offline: never reach for the network.
 
     Raises:
-        UsageError: the folder holds no finished run or one of several runs, `out` holds other things, a slide or the
-            class is unknown, or the library grad-cam is needed and not installed.
+        UsageError: the folder holds no finished run, or one of several runs or on features of another program, `out`
+            holds other things, a slide or the class is unknown, or the library grad-cam is needed and not installed.
         ArtifactError: its classifier is damaged.
         EncoderUnavailable: the encoder's weights are not here, or are others than in training.
 
@@ -348,10 +348,14 @@ def explain(
     from tilewise.explain.config import ExplainConfig
     from tilewise.inference.load_classifier import load_classifier
     from tilewise.pipeline.explain import explain as pipeline
+    from tilewise.pipeline.imported_features import takes_features
 
     if config is not None and not isinstance(config, ExplainConfig):
         raise ArgumentError(f"config: expected an ExplainConfig or None, not a {type(config).__name__}")
     folder = to_folder(run)
     folder.require_finished()
-    classifier, cohort = load_classifier(folder.model), to_cohort(cohort, "predict")
+    classifier = load_classifier(folder.model)
+    if takes_features(classifier):
+        raise UsageError(f"{folder.root} was trained on features of another program: there are no pixels to draw on")
+    cohort = to_cohort(cohort, "predict")
     return pipeline(classifier, cohort, config or ExplainConfig(), out=Path(out), workers=workers, offline=offline)
