@@ -76,7 +76,7 @@ def test_every_column_has_its_role_and_the_rest_is_kept(read):
     assert (first.mask, first.label, first.group, first.split) == ("m/a.png", "x", "p1", "train")
     assert first.extra == {"scanner": "A1", "age": "70"}
     assert (second.mask, second.label, second.group, second.split) == (None, None, None, None)
-    assert "further columns kept, not used: scanner, age" in " ".join(table.notes)
+    assert "further columns, taken for subgroups and shortcuts: scanner, age" in " ".join(table.notes)
 
 
 @pytest.mark.parametrize("name", ["patient", "patient_id", "Case_ID", "case"])

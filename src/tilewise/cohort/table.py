@@ -150,7 +150,7 @@ def _roles(path: Path, columns: Sequence[str], *, need_label: bool) -> tuple[dic
     notes = [f"{path.name}: columns {', '.join(spelled)}"]
     further = [name for name in columns if name not in roles.values()]
     if further:
-        notes.append(f"{path.name}: further columns kept, not used: {', '.join(further)}")
+        notes.append(f"{path.name}: further columns, taken for subgroups and shortcuts: {', '.join(further)}")
     return roles, notes
 
 
