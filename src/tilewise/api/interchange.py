@@ -28,6 +28,11 @@ def import_features(folder: Path | str, out: Path | str, format_: ReadFormat | N
 
     Raises:
         UsageError: there are no features, `out` holds other files, or h5py is not installed.
+
+    Example:
+        >>> exported = tw.api.export_features("runs/first", "torchmil_features", "torchmil")
+        >>> len(tw.api.import_features("torchmil_features", "own_features").files)
+        12
     """
     from tilewise.interchange.convert import check_empty, convert
     from tilewise.interchange.folder import OWN, FeatureFolder, ReadFormat
@@ -63,6 +68,10 @@ def export_features(
 
     Raises:
         UsageError: there are no features, `out` holds other files, or h5py is not installed.
+
+    Example:
+        >>> len(tw.api.export_features("runs/first", "clam_features", "clam").files)
+        12
     """
     from tilewise.interchange.convert import check_empty, convert
     from tilewise.interchange.folder import FeatureFolder, HeldFeatures, WriteFormat
@@ -101,6 +110,10 @@ def export_run(run: Run | Path | str, out: Path | str, format_: Literal["qupath"
     Raises:
         UsageError: the folder holds no finished run or one of several runs, or `out` holds other files.
         ArtifactError: a file of the run is damaged.
+
+    Example:
+        >>> len(tw.api.export_run("runs/first", "qupath").files)
+        12
     """
     from tilewise.interchange.convert import check_empty
     from tilewise.pipeline.export_run import export_qupath
