@@ -129,3 +129,12 @@ def test_wrong_indices_are_refused(truth: list[int], predicted: list[int]) -> No
 
 def test_certain_and_wrong_costs_a_finite_log_loss() -> None:
     assert metrics.log_loss(np.array([1]), np.array([[1.0, 0.0]])) == pytest.approx(-np.log(np.finfo(float).eps))
+
+
+def test_the_command_line_knows_metrics_and_formats_without_numpy():
+    from tilewise.cli import compare, features
+    from tilewise.interchange import folder
+    from tilewise.metrics import PrimaryMetric
+
+    assert compare.Metric == PrimaryMetric
+    assert (features.ReadFormat, features.WriteFormat) == (folder.ReadFormat, folder.WriteFormat)

@@ -139,7 +139,7 @@ def test_without_offline_the_error_names_both_ways_out(cohort, tmp_path, monkeyp
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("name", sorted(set(packaged_recipes()) - {"default", "fine-tune", "texture"}))
+@pytest.mark.parametrize("name", sorted(set(packaged_recipes()) - {"default", "fine-tune", "small-cohort", "texture"}))
 def test_every_system_without_its_weights_says_what_to_do(name, cohort, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(EncoderUnavailable) as raised:

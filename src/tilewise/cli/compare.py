@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tilewise.cli.options import JsonOption
-from tilewise.metrics import METRIC_NAMES, PrimaryMetric
 
 if TYPE_CHECKING:
     from tilewise.evaluation.comparison import Comparison
+
+# As `metrics.PrimaryMetric`, which comes with NumPy.
+Metric = Literal["macro_f1", "weighted_f1", "balanced_accuracy", "auroc_macro"]
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +38,7 @@ def compare(
         float, typer.Option("--margin", metavar="X", help="The least difference that matters, of the metric.")
     ] = 0.03,
     metric: Annotated[
-        PrimaryMetric | None,
+        Metric | None,
         typer.Option("--metric", help="That recipes are judged by. Default: evaluation.metric of the first run."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="HTML page with a chart and all metrics.")] = None,
@@ -59,6 +61,7 @@ def compare(
 
 def _table(comparison: Comparison) -> Iterator[str]:
     """Recipes with their scores, then pairs, by the metric that recipes are judged by."""
+    from tilewise.metrics import METRIC_NAMES
     from tilewise.reporting.compare import pair_cells, recipe_cells
 
     for head, rows in (

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,25 +19,9 @@ app = typer.Typer(
 )
 FolderArgument = Annotated[Path, typer.Argument(metavar="FEATURES", help="Folder of features; known by what it holds.")]
 OutOption = Annotated[Path, typer.Option("--out", help="New or empty folder for the files.")]
-
-
-class ReadFormat(StrEnum):
-    """Formats with vectors."""
-
-    trident = "trident"
-    clam = "clam"
-    stamp = "stamp"
-    torchmil = "torchmil"
-
-
-class WriteFormat(StrEnum):
-    """Formats that are written; `hs2p` holds where tiles lie, and no vectors."""
-
-    trident = "trident"
-    clam = "clam"
-    stamp = "stamp"
-    torchmil = "torchmil"
-    hs2p = "hs2p"
+# As `interchange.folder` has them, which comes with NumPy.
+ReadFormat = Literal["trident", "clam", "stamp", "torchmil"]
+WriteFormat = Literal["trident", "clam", "stamp", "torchmil", "hs2p"]
 
 
 @app.command("import", epilog="Example: tilewise features import clam/features --format clam --out features")
@@ -56,7 +39,7 @@ def import_(
     from tilewise.cli.console import progress
 
     with progress(quiet=quiet):
-        result = api.import_features(folder, out, None if format_ is None else format_.value)
+        result = api.import_features(folder, out, format_)
     return _finish(result, out, as_json=as_json)
 
 
@@ -87,7 +70,7 @@ def export(
 
     with progress(quiet=quiet):
         result = api.export_features(
-            folder, out, format_.value, mpp=mpp, tile_size=tile_size, tile_px=tile_px, encoder=encoder
+            folder, out, format_, mpp=mpp, tile_size=tile_size, tile_px=tile_px, encoder=encoder
         )
     return _finish(result, out, as_json=as_json)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -69,9 +70,12 @@ def find_doubtful_labels(sample: Sample, probabilities_NC: Floats) -> tuple[Doub
         return ()
     own_NC = probabilities_NC[:, present] / probabilities_NC[:, present].sum(axis=1, keepdims=True)
     labels_N = np.searchsorted(present, sample.truth_N)
-    issues = find_label_issues(
-        labels_N, own_NC, return_indices_ranked_by="normalized_margin", min_examples_per_class=1, n_jobs=1
-    )
+    with warnings.catch_warnings():
+        # That it leaves out classes of few slides: with one example asked for, those of one slide.
+        warnings.filterwarnings("ignore", message="May not flag all label issues", category=UserWarning)
+        issues = find_label_issues(
+            labels_N, own_NC, return_indices_ranked_by="normalized_margin", min_examples_per_class=1, n_jobs=1
+        )
     suggested_N = present[own_NC.argmax(axis=1)]
     return tuple(
         DoubtfulLabel(

@@ -32,6 +32,7 @@ EXTRAS = {
     "ensemble": "boosted trees over several runs (ensemble --method stack-boosting)",
     "explain": "Grad-CAM of networks on pixels (tilewise explain)",
     "doubts": "labels in doubt (doubtful_labels.csv of a run)",
+    "h5": "features of TRIDENT, CLAM, STAMP and torchmil in and out",
     "mlflow": "histories for MLflow (training.engine.log: mlflow)",
 }
 _LEAST_FREE_GIB = 2.0

@@ -124,22 +124,8 @@ def predict(
         named = {"": classifier}
     parts = _predict_runs(named, NewSlides(cohort, workers, offline, features))
     first = next(iter(named.values()))
-    names = [slide.slide_id for slide in cohort.slides]
-    probabilities_SC = _probabilities(names, tuple(parts.values()), first, whole)
-    counts = [part.num_tiles for part in parts.values()]
-    num_tiles = [min((own[name] for own in counts if name in own), default=0) for name in names]
-    warnings = _join_warnings(names, parts, first.commonest)
-    table = pd.DataFrame(
-        {
-            "slide": names,
-            "predicted": [first.classes[index] for index in probabilities_SC.argmax(axis=1)],
-            **{PREFIX + name: probabilities_SC[:, index] for index, name in enumerate(first.classes)},
-            **_calibrated(classifier.calibration, probabilities_SC, first.classes, np.array(num_tiles) > 0),
-            **_groups(cohort),
-            "num_tiles": num_tiles,
-            "warnings": ["; ".join(warnings.get(name, ())) for name in names],
-        }
-    )
+    warnings = _join_warnings([slide.slide_id for slide in cohort.slides], parts, first.commonest)
+    table = _table(cohort, parts, first, whole, warnings)
     notes = dict.fromkeys(f"run {run}: {note}" if run else note for run, part in parts.items() for note in part.notes)
     sentences = (*notes, *(f"{name}: {text}" for name, texts in warnings.items() for text in texts))
     failures = dict.fromkeys(failure for part in parts.values() for failure in part.failures)
@@ -149,6 +135,32 @@ def predict(
     if out is not None:
         _write(out, result)
     return result
+
+
+def _table(
+    cohort: Cohort,
+    parts: Mapping[str, RunPrediction],
+    first: ClassifierBundle,
+    whole: EnsembleClassifier | None,
+    warnings: Mapping[str, Sequence[str]],
+) -> pd.DataFrame:
+    """A row for every slide of the cohort."""
+    names = [slide.slide_id for slide in cohort.slides]
+    probabilities_SC = _probabilities(names, tuple(parts.values()), first, whole)
+    counts = [part.num_tiles for part in parts.values()]
+    num_tiles = [min((own[name] for own in counts if name in own), default=0) for name in names]
+    calibration = first.calibration if whole is None else whole.calibration
+    return pd.DataFrame(
+        {
+            "slide": names,
+            "predicted": [first.classes[index] for index in probabilities_SC.argmax(axis=1)],
+            **{PREFIX + name: probabilities_SC[:, index] for index, name in enumerate(first.classes)},
+            **_calibrated(calibration, probabilities_SC, first.classes, np.array(num_tiles) > 0),
+            **_groups(cohort),
+            "num_tiles": num_tiles,
+            "warnings": ["; ".join(warnings.get(name, ())) for name in names],
+        }
+    )
 
 
 def _groups(cohort: Cohort) -> dict[str, list[str]]:
