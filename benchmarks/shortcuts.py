@@ -15,7 +15,8 @@ import time
 
 import numpy as np
 
-from tilewise.shortcuts.predict import holm, predict_from
+from tilewise.evaluation.compare import holm
+from tilewise.shortcuts.predict import predict_from
 from tilewise.shortcuts.traits import normal_scores
 
 SHARES = np.array([205, 220, 189, 77]) / 691
@@ -36,8 +37,8 @@ def accused(num_slides: int, planted: float, seed: int) -> tuple[bool, bool]:
             values_SK[:, 0] += planted * (labels_S == 0)
         one = predict_from(normal_scores(values_SK), labels_S, groups_S, num_permutations=NUM_PERMUTATIONS, seed=seed)
         p_values.append(one.p_value)
-    corrected = holm(p_values)
-    return min(corrected) <= 0.05, corrected[0] <= 0.05
+    corrected = holm(dict(enumerate(p_values)))
+    return min(corrected.values()) <= 0.05, corrected[0] <= 0.05
 
 
 def main() -> None:

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
+from tilewise.evaluation.compare import holm
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.interval import Estimate
 from tilewise.evaluation.sample import Sample
 from tilewise.evaluation.scores import score
-from tilewise.shortcuts.predict import holm, predict_from
+from tilewise.shortcuts.predict import predict_from
 from tilewise.shortcuts.traits import Trait, slide_traits
 from tilewise.store import read_json, write_json
 from tilewise.training.fitted_heads.inner_folds import inner_folds
@@ -151,9 +152,10 @@ def find_shortcuts(
         predict_from(trait.columns_SK, label.truth_S, label.groups_S, num_permutations=_NUM_PERMUTATIONS, seed=seed)
         for trait in traits
     ]
+    p_values = holm({trait.name: one.p_value for trait, one in zip(traits, predictions, strict=True)})
     rows = tuple(
-        label.score(trait.name, one.predicted_S, config, seed=seed, p_value=p_value)
-        for trait, one, p_value in zip(traits, predictions, holm([one.p_value for one in predictions]), strict=True)
+        label.score(trait.name, one.predicted_S, config, seed=seed, p_value=p_values[trait.name])
+        for trait, one in zip(traits, predictions, strict=True)
     )
     columns = () if vectors is None else _columns_told(traits, slides, vectors, config, seed)
     return Shortcuts(rows, tuple(columns), len(slides))

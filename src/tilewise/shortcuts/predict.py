@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,15 +59,6 @@ def predict_from(
         scores.append(_true_probability(logits_PSC, truth_PS))
     scores_P = np.concatenate(scores)
     return TraitPrediction(first, float(np.mean(scores_P >= scores_P[0] - 1e-12)))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for their number (Holm, A simple sequentially rejective multiple test procedure, 1979)."""
-    corrected, largest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(np.argsort(p_values, kind="stable").tolist()):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = largest
-    return corrected
 
 
 def _folds(groups_S: Integers, rng: np.random.Generator) -> Integers:
