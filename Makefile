@@ -32,7 +32,7 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) --editable '.[dev,fast,bench,wsi,segment,hub,lite2,ensemble,explain,mlflow]'
+	$(PIP) --editable '.[dev,fast,bench,wsi,segment,hub,lite2,ensemble,explain,mlflow,serve]'
 	@touch $@
 
 demo: $(VENV)/.core

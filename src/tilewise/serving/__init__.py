@@ -1,0 +1,1 @@
+"""Finished runs over HTTP: the page on which people review slides, and predictions for programs."""
