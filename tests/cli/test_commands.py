@@ -18,7 +18,7 @@ COMMANDS = [
     ["synth"], ["ensemble"], ["explain"], ["sweep"], ["grids"], ["recipes"],
     ["recipes", "show"], ["recipes", "check"], ["recipes", "schema"],
     ["encoders"], ["encoders", "show"], ["encoders", "accept"], ["encoders", "fetch"], ["curve"], ["doctor"],
-    ["compare"], ["export"], ["features"], ["features", "import"], ["features", "export"],
+    ["compare"], ["export"], ["serve"], ["features"], ["features", "import"], ["features", "export"],
 ]  # fmt: skip
 
 
@@ -112,6 +112,9 @@ def test_json_is_one_object_on_stdout_and_nothing_else(call, home, tmp_path, arg
         (["recipes", "show", "defualt"], 2, "did you mean 'default'"),
         (["encoders", "show", "resnet5"], 2, "resnet50"),
         (["synth", "{tmp}/cohort", "--slides", "12", "--signal", "smell"], 2, "signal"),
+        (["serve", "{home}/run"], 2, "add --api"),
+        (["serve", "{tmp}/none", "--api", "--port", "0"], 2, "holds no run"),
+        (["serve", "{home}/run", "--api", "--host", "0.0.0.0"], 2, "there is no token"),
         (["evaluate"], 2, "RUN"),
         (["evaluat"], 2, "evaluat"),
     ],

@@ -1,0 +1,81 @@
+"""The bodies of answers, as the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Body(BaseModel):
+    """Base of all bodies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ErrorBody(Body):
+    """What went wrong, and what to do."""
+
+    code: str = Field(description="Which error, for programs: `image-unreadable`, `busy`...")
+    message: str = Field(description="What went wrong, for people.")
+    next_step: str = Field(description="What to do about it.")
+
+
+class Status(Body):
+    """Whether the service is there."""
+
+    status: Literal["ok", "loading"]
+
+
+class IntervalBody(Body):
+    """A score and its confidence interval; null where it is not defined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class ScoreBody(Body):
+    """One metric."""
+
+    metric: str
+    score: IntervalBody
+    commonest: float | None = Field(description="What always naming the commonest class scores.")
+    random: float | None = Field(description="What guessing at random scores.")
+
+
+class ClassScoreBody(Body):
+    """Scores of one class."""
+
+    support: int = Field(description="Slides of the class that were scored.")
+    precision: IntervalBody
+    recall: IntervalBody
+    f1: IntervalBody
+
+
+class ScoresBody(Body):
+    """Scores on one set of slides."""
+
+    num_slides: int
+    num_groups: int
+    interval_level: float
+    scores: list[ScoreBody]
+    per_class: dict[str, ClassScoreBody]
+
+
+class ModelCard(Body):
+    """What the classifier is, how well it does, and what it is for."""
+
+    name: str = Field(description="Of the recipe.")
+    classes: list[str]
+    recipe: Mapping[str, object] = Field(description="The resolved recipe: every choice of the training.")
+    out_of_fold: ScoresBody = Field(
+        description="Scores of the recipe: each slide by the fold's model that did not see it."
+    )
+    holdout: ScoresBody | None = Field(description="Scores of this classifier on slides that no fold saw, if any.")
+    warnings: list[str] = Field(description="What to know before believing the scores.")
+    intended_use: str
+    tilewise_version: str
