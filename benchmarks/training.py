@@ -54,7 +54,6 @@ from tilewise.tiles.config import TileConfig
 from tilewise.tiles.tile_cohort import tile_cohort
 from tilewise.torchvision_repair import import_torchvision
 from tilewise.training.augment import AugmentConfig
-from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
 from tilewise.training.networks.data import PixelData, TilePart
@@ -63,6 +62,7 @@ from tilewise.training.networks.objective import NetworkObjective, NetworkTraini
 from tilewise.training.networks.train import train_network
 from tilewise.training.networks.views import DrawnViews
 from tilewise.training.networks.worker import Worker
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import Record, build_optimizer
 
 AUGMENT = AugmentConfig.model_validate(

@@ -12,7 +12,7 @@ import tilewise as tw
 from tests.one_thread import one_thread
 from tilewise.errors import ArgumentError
 from tilewise.models import HeadConfig
-from tilewise.training.config import TrainingConfig
+from tilewise.training_config.training import TrainingConfig
 
 __all__ = ["one_thread"]
 

@@ -10,11 +10,11 @@ import pytest
 from tests.training.networks.drawn import cnn, draw_data
 from tilewise.models import HeadConfig
 from tilewise.models.config import Aggregator
-from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
 from tilewise.training.networks.train import train_network
 from tilewise.training.scores import score_slides
+from tilewise.training_config.training import TrainingConfig
 
 # Two slides, of three tiles and of one.
 TILES = np.array([[0.9, 0.1], [0.4, 0.6], [0.45, 0.55], [0.2, 0.8]], dtype=np.float32)

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from tilewise.synthetic.cohort import SynthSummary
     from tilewise.synthetic.config import SynthConfig
     from tilewise.tiles.tileset import TileSet
-    from tilewise.training.config import TrainingConfig
+    from tilewise.training_config.training import TrainingConfig
 
 __all__ = [
     "AbstentionPoint",
@@ -219,7 +219,7 @@ _HOMES = {
     "SynthSummary": "tilewise.synthetic.cohort",
     "SynthConfig": "tilewise.synthetic.config",
     "TileSet": "tilewise.tiles.tileset",
-    "TrainingConfig": "tilewise.training.config",
+    "TrainingConfig": "tilewise.training_config.training",
 }
 
 

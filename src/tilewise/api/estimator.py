@@ -15,10 +15,10 @@ from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d
 
 from tilewise.errors import ArgumentError
 from tilewise.models import FoldModel, HeadConfig
-from tilewise.training.check import check_head
-from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
+from tilewise.training_config.check import check_head
+from tilewise.training_config.training import TrainingConfig
 
 Bag = npt.NDArray[np.floating[Any]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from tilewise.inference.network import SlideProbabilities
 from tilewise.models.networks import NetworkModel
 from tilewise.pipeline.slide_inputs import Floats, SlideInputs
 from tilewise.stain.profile import StainProfile
-from tilewise.training.fold_request import FoldRequest
+
+if TYPE_CHECKING:
+    from tilewise.training.fold_request import FoldRequest
 
 
 @dataclass(frozen=True)

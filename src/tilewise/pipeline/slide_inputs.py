@@ -1,6 +1,7 @@
 """All slides of a cohort as models take them: as feature bags, or as decoded tiles.
 
-What is trained differs between the two, what is asked of them does not.
+What is trained differs between the two, what is asked of them does not. The code that trains is imported where training
+starts: who predicts never loads it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +27,9 @@ from tilewise.models import FoldModel
 from tilewise.models.networks import NetworkModel
 from tilewise.recipe import Recipe
 from tilewise.stain.profile import StainProfile
-from tilewise.training.fold import train_fold
-from tilewise.training.fold_request import FoldRequest
-from tilewise.training.network_fold import train_network_fold
-from tilewise.training.pseudo.rounds import ModelTrainer, PseudoTask, train_with_pseudo
+
+if TYPE_CHECKING:
+    from tilewise.training.fold_request import FoldRequest
 
 Floats = npt.NDArray[np.float64]
 Model = TypeVar("Model")
@@ -115,6 +115,8 @@ class FeatureInputs:
 
     def train(self, request: FoldRequest, *, out: Path) -> FoldModel:
         """See `SlideInputs`."""
+        from tilewise.training.fold import train_fold
+
         (bags,) = self.of(request.number).bags
         return train_fold(request, bags, out=out)
 
@@ -178,6 +180,8 @@ class TileInputs:
 
     def train(self, request: FoldRequest, *, out: Path) -> NetworkModel:
         """See `SlideInputs`."""
+        from tilewise.training.network_fold import train_network_fold
+
         (store,) = self.of(request.number).stores
         return train_network_fold(request, store, out=out)
 
@@ -231,6 +235,7 @@ def train_with_unlabelled(inputs: SlideInputs[Any], request: FoldRequest, *, out
     Raises:
         TrainingError: training could not go on.
     """
+    from tilewise.training.pseudo.rounds import ModelTrainer, PseudoTask, train_with_pseudo
 
     def train(fold: Fold, labels: Mapping[str, str], folder: Path) -> Member:
         model: Member = inputs.train(replace(request, fold=fold, labels=labels), out=folder)

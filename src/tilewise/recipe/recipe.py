@@ -25,12 +25,12 @@ from tilewise.stain.config import StainConfig
 from tilewise.store import digest_config
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.config_faults import BY_MASK
-from tilewise.training.augment import AugmentConfig
-from tilewise.training.check import check_head
-from tilewise.training.config import TrainingConfig
-from tilewise.training.pretrain import PretrainConfig
-from tilewise.training.pseudo.config import PseudoConfig
-from tilewise.training.synthesis.config import SynthesisConfig
+from tilewise.training_config.augment import AugmentConfig
+from tilewise.training_config.check import check_head
+from tilewise.training_config.pretrain import PretrainConfig
+from tilewise.training_config.pseudo import PseudoConfig
+from tilewise.training_config.synthesis import SynthesisConfig
+from tilewise.training_config.training import TrainingConfig
 
 
 class Recipe(BaseModel):

@@ -20,8 +20,6 @@ from tilewise.evaluation.scores import score
 from tilewise.shortcuts.predict import predict_from
 from tilewise.shortcuts.traits import Trait, slide_traits
 from tilewise.store import read_json, write_json
-from tilewise.training.fitted_heads.inner_folds import inner_folds
-from tilewise.training.fitted_heads.lda import fit_lda
 from tilewise.wording import count
 
 _SCHEMA, _VERSION = "tilewise.shortcuts", 1
@@ -169,6 +167,8 @@ def _columns_told(
     seed: int,
 ) -> Iterator[TraitScore]:
     """Columns of few values, as far as each value has enough slides, from the slides' mean features."""
+    from tilewise.training.fitted_heads.inner_folds import inner_folds  # not for those who read results alone
+
     for trait in traits:
         if trait.levels_S is None:
             continue
@@ -186,6 +186,8 @@ def _columns_told(
 
 
 def _lda(train_SD: npt.NDArray[np.float64], levels_S: Integers, test_SD: npt.NDArray[np.float64]) -> Integers:
+    from tilewise.training.fitted_heads.lda import fit_lda
+
     present, codes_S = np.unique(levels_S, return_inverse=True)
     spread_D = train_SD.std(axis=0)
     varies_D = spread_D > 1e-9

@@ -1,5 +1,5 @@
 """Training of heads on features and of networks on pixels. torch is imported when training starts, not before."""
 
-from tilewise.training.config import TrainingConfig
+from tilewise.training_config.training import TrainingConfig
 
 __all__ = ["TrainingConfig"]

@@ -14,10 +14,10 @@ from tilewise.models import HeadConfig, Standardisation
 from tilewise.models.bag_model import Pooled
 from tilewise.models.bag_models import build_bag_model
 from tilewise.models.tile_bags import TileBags
-from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.samples import sample_weights, standardised
 from tilewise.training.tile_weights import class_totals, tile_weights
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import Sampler, class_weights, hard_targets
 
 # Slides of more tiles together go through the module in parts, so that memory grows with no batch; gradients are those

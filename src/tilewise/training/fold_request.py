@@ -11,10 +11,10 @@ from tilewise.metrics import PrimaryMetric
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig
 from tilewise.training.augment import AugmentConfig
-from tilewise.training.config import TrainingConfig
 from tilewise.training.pretrain import PretrainConfig
 from tilewise.training.pseudo import PseudoConfig
 from tilewise.training.synthesis import SynthesisConfig
+from tilewise.training_config.training import TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from tilewise.folds import derived_seed
 from tilewise.metrics import PrimaryMetric
 from tilewise.models import FoldModel, HeadConfig
 from tilewise.training.bags import BagSamples
-from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData
 from tilewise.training.fitted_heads.fit_head import fit_head
 from tilewise.training.history import STOPPED, EpochRow, History, SeedRow, notes
 from tilewise.training.samples import Samples, TileSamples
 from tilewise.training.scores import score_probabilities, selection_loss
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import (
     Ema,
     EpochTotals,

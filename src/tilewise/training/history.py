@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tilewise.training.config import TrainingConfig
 from tilewise.training.data import PartData
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop.table import write_table
 
 HISTORY_NAME = "history.csv"

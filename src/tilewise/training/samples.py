@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from tilewise.models import HeadConfig, Standardisation
 from tilewise.models.aggregate_tiles import aggregate_mean, build_aggregator
 from tilewise.models.heads import build_head
-from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.tile_weights import class_totals, tile_weights
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import Sampler, class_weights, hard_targets
 
 

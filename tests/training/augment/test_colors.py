@@ -13,8 +13,8 @@ from tilewise.stain import hed_jitter
 from tilewise.torchvision_repair import import_repaired
 from tilewise.training.augment.blurs import blur, draw_blurs
 from tilewise.training.augment.colors import change_colors, draw_colors
-from tilewise.training.augment.config import BlurConfig, ColorConfig, HedConfig
 from tilewise.training.augment.stains import change_stains, draw_stains
+from tilewise.training_config.augment import BlurConfig, ColorConfig, HedConfig
 
 
 def stained(num: int = 3, fields: int = 1, side: int = 32, seed: int = 0) -> torch.Tensor:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from tilewise.torchvision_repair import import_repaired
-from tilewise.training.augment.config import AffineConfig, AugmentConfig, ElasticConfig
 from tilewise.training.augment.flips import draw_turns, turn
 from tilewise.training.augment.warps import draw_affine, draw_elastic, look, sampling_grid
+from tilewise.training_config.augment import AffineConfig, AugmentConfig, ElasticConfig
 
 Batch = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 

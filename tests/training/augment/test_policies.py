@@ -11,8 +11,8 @@ import torch
 
 from tilewise.torchvision_repair import import_repaired
 from tilewise.training.augment import policies
-from tilewise.training.augment.config import OPERATIONS, PolicyConfig
 from tilewise.training.augment.policies import apply_policy, operate
+from tilewise.training_config.augment import OPERATIONS, PolicyConfig
 
 Batch = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 

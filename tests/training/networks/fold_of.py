@@ -22,8 +22,8 @@ from tilewise.inference.tilestore import TileStore
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig
 from tilewise.training.augment import AugmentConfig
-from tilewise.training.config import TrainingConfig
 from tilewise.training.fold_request import FoldRequest
+from tilewise.training_config.training import TrainingConfig
 
 NAMES = [f"img_{number:04d}.png" for number in range(10)]
 TRAINING: dict[str, Any] = {

@@ -23,10 +23,10 @@ from tilewise.encoders.networks import create_network
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkConfig, TileNetwork
 from tilewise.training.augment import AugmentConfig
-from tilewise.training.config import TrainingConfig
 from tilewise.training.networks.data import PixelData, TilePart
 from tilewise.training.networks.engine import Engine
 from tilewise.training.networks.train import train_network
+from tilewise.training_config.training import TrainingConfig
 
 FOLDER = Path(__file__).with_name("golden")
 EPOCHS = "epochs.json"

@@ -14,8 +14,8 @@ import torch
 from tests.training.networks.drawn import draw_data
 from tilewise.models.networks import TileBatch
 from tilewise.training.augment import AugmentConfig
-from tilewise.training.config import TrainingConfig
 from tilewise.training.networks.batches import BatchMaker, TrainingBatch, prefetch, to_memory_format
+from tilewise.training_config.training import TrainingConfig
 
 TURNS = AugmentConfig(horizontal_flip=0.5, quarter_turn=0.5)
 

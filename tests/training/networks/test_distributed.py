@@ -20,11 +20,11 @@ from tests.training.networks.together_of import train
 from tilewise.errors import TrainingError, UsageError
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkModel
-from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.networks import distributed
 from tilewise.training.networks.engine import num_devices
 from tilewise.training.networks.train import train_network
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import TrainingProgress
 
 ON_LINUX = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.training.networks.drawn import cnn, draw_data
-from tilewise.training.config import TrainingConfig
 from tilewise.training.history import EpochRow
 from tilewise.training.networks.events import EventFile, checksum
 from tilewise.training.networks.train import train_network
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import Record
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests.models.networks.made import FAMILIES, small_network
 from tests.training.networks.drawn import draw_data
-from tilewise.training.config import TrainingConfig
 from tilewise.training.networks.train import train_network
+from tilewise.training_config.training import TrainingConfig
 
 _QUICK = {"resnet", "vit"}
 # A step leaves nine tenths of BatchNorm's first variance of 1. Xception's own are as small as 0.003, forty layers deep:

@@ -10,11 +10,11 @@ import pytest
 from tests.training.networks.drawn import cnn, draw_data
 from tests.training.networks.fold_of import task
 from tilewise.errors import UsageError
-from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.network_fold import train_network_fold
 from tilewise.training.networks import mlflow_run
 from tilewise.training.networks.train import train_network
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import Record
 
 CONFIG = TrainingConfig.model_validate(

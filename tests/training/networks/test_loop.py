@@ -18,10 +18,10 @@ from tilewise.errors import TrainingError, UsageError
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkModel
 from tilewise.training.augment import AugmentConfig
-from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.networks.data import PixelData, TilePart
 from tilewise.training.networks.train import train_network
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import Record, TrainingProgress
 
 FLIPS = AugmentConfig(horizontal_flip=0.5, quarter_turn=0.5)

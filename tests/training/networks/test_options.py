@@ -15,9 +15,9 @@ from tests.models.networks.made import small_network
 from tests.training.networks.drawn import cnn, draw_data
 from tilewise.models import HeadConfig
 from tilewise.training.augment import AugmentConfig
-from tilewise.training.config import TrainingConfig
 from tilewise.training.networks.data import PixelData
 from tilewise.training.networks.train import train_network
+from tilewise.training_config.training import TrainingConfig
 
 MIXED = "training.mixup.level=tiles"
 SLIDE = "training.sampling.unit=slide"

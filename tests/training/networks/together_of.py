@@ -13,9 +13,9 @@ from tests.training.networks.drawn import cnn, draw_data
 from tilewise.models import HeadConfig
 from tilewise.models.networks import NetworkModel, TileNetwork
 from tilewise.training.augment import AugmentConfig
-from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.networks.train import train_network
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import Record
 
 # All that is made of a whole batch or follows from what the first process scores.

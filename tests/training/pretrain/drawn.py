@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from tilewise.inference.slide_tiles import SlideTiles
-from tilewise.training.config import TrainingConfig
 from tilewise.training.pretrain import PretrainConfig
+from tilewise.training_config.training import TrainingConfig
 
 FAST: dict[str, Any] = {
     "input": "tiles",

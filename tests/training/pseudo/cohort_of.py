@@ -24,8 +24,8 @@ from tilewise.models import FoldModel, HeadConfig
 from tilewise.training import TrainingConfig
 from tilewise.training.fold import train_fold
 from tilewise.training.fold_request import FoldRequest
-from tilewise.training.pseudo.config import PseudoConfig
 from tilewise.training.pseudo.rounds import ModelTrainer, PseudoTask, train_with_pseudo
+from tilewise.training_config.pseudo import PseudoConfig
 
 CLASSES = ("A", "B", "C")
 NUM_FEATURES = 24

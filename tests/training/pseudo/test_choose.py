@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tilewise.training.pseudo.choose import PseudoLabel, choose
-from tilewise.training.pseudo.config import PseudoConfig
+from tilewise.training_config.pseudo import PseudoConfig
 
 CLASSES = ("A", "B", "C")
 SAID = {

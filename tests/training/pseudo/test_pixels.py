@@ -15,8 +15,8 @@ from tilewise.folds import Fold
 from tilewise.inference.network import predict_slides
 from tilewise.models.networks import NetworkModel
 from tilewise.training.network_fold import train_network_fold
-from tilewise.training.pseudo.config import PseudoConfig
 from tilewise.training.pseudo.rounds import ModelTrainer, PseudoTask, train_with_pseudo
+from tilewise.training_config.pseudo import PseudoConfig
 
 
 def test_a_network_takes_in_slides_it_is_sure_of_and_looks_at_no_other(tmp_path: Path) -> None:

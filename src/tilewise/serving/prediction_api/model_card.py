@@ -12,6 +12,7 @@ from tilewise.evaluation.interval import Estimate
 from tilewise.evaluation.results import Scores
 from tilewise.metrics import METRIC_NAMES
 from tilewise.run_folder import RunFolder
+from tilewise.score_warnings import read_warnings
 from tilewise.serving.prediction_api.schemas import (
     ClassScoreBody,
     IntervalBody,
@@ -44,7 +45,7 @@ def read_model_card(folder: RunFolder) -> ModelCard:
         recipe=recipe,
         out_of_fold=_scores(evaluation.out_of_fold),
         holdout=None if evaluation.holdout is None else _scores(evaluation.holdout),
-        warnings=list(evaluation.out_of_fold.notes),
+        warnings=list(read_warnings(folder)),
         intended_use=INTENDED_USE,
         tilewise_version=__version__,
     )

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tilewise.training.augment.augment import Augment
-    from tilewise.training.augment.config import AugmentConfig
+    from tilewise.training_config.augment import AugmentConfig
 
 __all__ = ["Augment", "AugmentConfig"]
 
-_HOMES = {"Augment": "augment", "AugmentConfig": "config"}
+_HOMES = {"Augment": "tilewise.training.augment.augment", "AugmentConfig": "tilewise.training_config.augment"}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tilewise.training.augment' has no attribute {name!r}")
-    return getattr(import_module(f"tilewise.training.augment.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from tilewise.training.augment.blurs import blur, draw_blurs
 from tilewise.training.augment.colors import change_colors, draw_colors
-from tilewise.training.augment.config import AugmentConfig
 from tilewise.training.augment.flips import draw_turns, turn
 from tilewise.training.augment.policies import apply_policy
 from tilewise.training.augment.stains import change_stains, draw_stains
 from tilewise.training.augment.warps import draw_affine, draw_elastic, look, sampling_grid
+from tilewise.training_config.augment import AugmentConfig
 
 _GLASS, _NO_MASK = 255, 0
 # A processor is two to three times as fast when what it works on stays in its cache.

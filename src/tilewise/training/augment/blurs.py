@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tilewise.training.augment.config import BlurConfig
+from tilewise.training_config.augment import BlurConfig
 
 _REACH = 3.0
 

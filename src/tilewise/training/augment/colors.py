@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tilewise.training.augment.config import ColorConfig
+from tilewise.training_config.augment import ColorConfig
 
 # Grey as torchvision has it (ITU-R 601-2).
 _LUMA = (0.2989, 0.587, 0.114)

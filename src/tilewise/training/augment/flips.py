@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tilewise.tiles.dihedral import lay
-from tilewise.training.augment.config import AugmentConfig
+from tilewise.training_config.augment import AugmentConfig
 
 
 def draw_turns(config: AugmentConfig, num: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tilewise.torchvision_repair import import_repaired
-from tilewise.training.augment.config import Operation, PolicyConfig
+from tilewise.training_config.augment import Operation, PolicyConfig
 
 _BINS, _MIX_BINS = 31, 10
 _DEEPEST_CHAIN = 3

@@ -12,7 +12,7 @@ from torch import Tensor
 from tilewise.stain.augment import density_change
 from tilewise.stain.density import DEFAULT_GLASS
 from tilewise.stain.dye_vectors import LEAST_DENSITY, PUBLISHED
-from tilewise.training.augment.config import HedConfig
+from tilewise.training_config.augment import HedConfig
 
 _GLASS = DEFAULT_GLASS[0] + 1.0
 _BRIGHTEST = 6.0

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tilewise.training.augment.config import AffineConfig, ElasticConfig
+from tilewise.training_config.augment import AffineConfig, ElasticConfig
 
 _LATTICE = 4.0  # points of the lattice per smoothing length
 _REACH = 3.0  # smoothing lengths beyond which a Gaussian is nothing

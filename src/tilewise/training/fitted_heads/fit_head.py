@@ -9,7 +9,6 @@ import numpy as np
 
 from tilewise.metrics import PrimaryMetric
 from tilewise.models import FoldModel, HeadConfig, Standardisation
-from tilewise.training.config import TrainingConfig
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.fitted_heads.choose_penalty import choose_penalty, choose_temperature
 from tilewise.training.fitted_heads.inner_folds import FitData
@@ -19,6 +18,7 @@ from tilewise.training.fitted_heads.logistic import fit_path
 from tilewise.training.history import FitRow, History, unlearnt_classes
 from tilewise.training.scores import score_probabilities
 from tilewise.training.tile_weights import class_totals
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import class_weights
 
 _TOLERANCE = 1e-7  # of the model that is kept

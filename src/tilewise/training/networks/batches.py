@@ -13,8 +13,8 @@ from torch import Tensor
 
 from tilewise.models.networks import TileBatch
 from tilewise.training.augment import Augment, AugmentConfig
-from tilewise.training.config import TrainingConfig
 from tilewise.training.networks.data import TilePart
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import Mix, Mixer, seeded
 from tilewise.units import Size
 

@@ -25,12 +25,12 @@ from tilewise.errors import TilewiseError, TrainingError
 from tilewise.execution import WorkerPool
 from tilewise.inference.slide_tiles import Pixels, SlideTiles
 from tilewise.models.networks import NetworkModel
-from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.networks.data import PixelData, TilePart
 from tilewise.training.networks.objective import NetworkTraining, train_share
 from tilewise.training.networks.views import WORKDIR, remove_workdirs
 from tilewise.training.networks.worker import Worker
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import Sampler
 
 _MEETING, _ERROR, _PIDS = "meeting", "error.json", "*.pid"

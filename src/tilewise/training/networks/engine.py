@@ -15,11 +15,11 @@ from tilewise.compute import default_threads, reproducible
 from tilewise.errors import UsageError
 from tilewise.models.heads import SeededDropout
 from tilewise.models.networks import TileBatch, TileNetwork
-from tilewise.training.config import TrainingConfig
 from tilewise.training.networks.batches import DROPOUT, TrainingBatch, prefetch, to_memory_format
 from tilewise.training.networks.data import TilePart
 from tilewise.training.networks.precision import Precision
 from tilewise.training.networks.worker import Worker
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import Loss, Mix, penalty, seeded
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tilewise.training.config import TrainingConfig
 from tilewise.training.history import EpochRow
 from tilewise.training.networks.events import EventFile
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import Log
 
 

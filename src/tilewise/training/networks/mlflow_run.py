@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tilewise.errors import UsageError
-from tilewise.training.config import TrainingConfig
 from tilewise.training.history import SCALARS, EpochRow
+from tilewise.training_config.training import TrainingConfig
 
 _EXPERIMENT = "tilewise"
 

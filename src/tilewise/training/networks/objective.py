@@ -14,7 +14,6 @@ from torch import Tensor
 from tilewise.metrics import PrimaryMetric
 from tilewise.models.networks import NetworkModel, TileNetwork
 from tilewise.training.augment import AugmentConfig
-from tilewise.training.config import TrainingConfig
 from tilewise.training.history import EpochRow, History, notes
 from tilewise.training.networks.batches import ORDER, BatchMaker, TrainingBatch, prefetch
 from tilewise.training.networks.data import PixelData
@@ -25,6 +24,7 @@ from tilewise.training.networks.worker import Worker
 from tilewise.training.samples import sample_weights
 from tilewise.training.scores import score_slides, selection_loss
 from tilewise.training.tile_weights import class_totals, tile_weights
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import (
     Ema,
     EpochTotals,

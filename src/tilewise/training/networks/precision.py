@@ -9,7 +9,7 @@ import torch
 
 from tilewise.compute import default_threads
 from tilewise.errors import TrainingError
-from tilewise.training.config import TrainingConfig
+from tilewise.training_config.training import TrainingConfig
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")

@@ -8,13 +8,13 @@ from tilewise.compute import find_device
 from tilewise.metrics import PrimaryMetric
 from tilewise.models.networks import NetworkModel, TileNetwork
 from tilewise.training.augment import AugmentConfig
-from tilewise.training.config import TrainingConfig
 from tilewise.training.history import History
 from tilewise.training.networks.data import PixelData
 from tilewise.training.networks.distributed import train_together
 from tilewise.training.networks.engine import num_devices
 from tilewise.training.networks.objective import NetworkTraining, train_share
 from tilewise.training.networks.worker import Worker
+from tilewise.training_config.training import TrainingConfig
 from tilewise.training_loop import Record
 
 

@@ -13,13 +13,13 @@ from torch import Tensor
 from tilewise.compute import find_device
 from tilewise.errors import TrainingError
 from tilewise.models.networks import TileBatch, TileNetwork
-from tilewise.training.config import EpochConfig, TrainingConfig
 from tilewise.training.networks.batches import DROPOUT, ORDER, BatchMaker, prefetch, to_memory_format
 from tilewise.training.networks.data import TilePart
 from tilewise.training.networks.engine import training_threads
 from tilewise.training.networks.precision import Precision
-from tilewise.training.pretrain.config import PretrainConfig
 from tilewise.training.pretrain.simclr import SimCLR, nt_xent
+from tilewise.training_config.pretrain import PretrainConfig
+from tilewise.training_config.training import EpochConfig, TrainingConfig
 from tilewise.training_loop import (
     EpochTotals,
     MixConfig,

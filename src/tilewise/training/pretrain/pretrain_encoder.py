@@ -11,8 +11,8 @@ from tilewise.errors import ArtifactError, TrainingError
 from tilewise.folds import derived_seed
 from tilewise.inference.slide_tiles import SlideTiles
 from tilewise.store import digest_bytes, digest_config, read_json, read_tensors, write_bytes, write_json
-from tilewise.training.config import TrainingConfig
-from tilewise.training.pretrain.config import PretrainConfig
+from tilewise.training_config.pretrain import PretrainConfig
+from tilewise.training_config.training import TrainingConfig
 
 if TYPE_CHECKING:
     from torch import Tensor

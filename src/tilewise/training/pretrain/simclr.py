@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tilewise.models.networks import TileBatch, TileNetwork
-from tilewise.training.pretrain.config import PretrainConfig
+from tilewise.training_config.pretrain import PretrainConfig
 
 
 def nt_xent(vectors_VD: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

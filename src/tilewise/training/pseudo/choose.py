@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.training.pseudo.config import PseudoConfig
+from tilewise.training_config.pseudo import PseudoConfig
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from tilewise.models.files import ABOUT_NAME
 from tilewise.models.networks import NetworkModel
 from tilewise.store import write_bytes
 from tilewise.training.pseudo.choose import PseudoLabel, choose
-from tilewise.training.pseudo.config import PseudoConfig
+from tilewise.training_config.pseudo import PseudoConfig
 from tilewise.training_loop.table import write_table
 
 _log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tilewise.training.synthesis.config import SynthesisConfig
     from tilewise.training.synthesis.generator import Example, TileGenerator
     from tilewise.training.synthesis.part import SyntheticTiles, synthesize_part
     from tilewise.training.synthesis.registry import find_generator, register_generator
+    from tilewise.training_config.synthesis import SynthesisConfig
 
 __all__ = [
     "Example",
@@ -25,17 +25,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "SynthesisConfig": "config",
-    "SyntheticTiles": "part",
-    "Example": "generator",
-    "TileGenerator": "generator",
-    "synthesize_part": "part",
-    "find_generator": "registry",
-    "register_generator": "registry",
+    "SynthesisConfig": "tilewise.training_config.synthesis",
+    "SyntheticTiles": "tilewise.training.synthesis.part",
+    "Example": "tilewise.training.synthesis.generator",
+    "TileGenerator": "tilewise.training.synthesis.generator",
+    "synthesize_part": "tilewise.training.synthesis.part",
+    "find_generator": "tilewise.training.synthesis.registry",
+    "register_generator": "tilewise.training.synthesis.registry",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tilewise.training.synthesis' has no attribute {name!r}")
-    return getattr(import_module(f"tilewise.training.synthesis.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

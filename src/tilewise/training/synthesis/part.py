@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from tilewise.errors import TrainingError
 from tilewise.inference.slide_tiles import SlideTiles
 from tilewise.training.networks.data import TilePart
-from tilewise.training.synthesis.config import SynthesisConfig
 from tilewise.training.synthesis.generator import Example, Pixels, TileGenerator
 from tilewise.training.synthesis.geometry import largest_square
+from tilewise.training_config.synthesis import SynthesisConfig
 
 # A region that fills the tile, or hardly shows, has no shape to be filled.
 _LEAST_INSIDE, _MOST_INSIDE = 0.05, 0.95

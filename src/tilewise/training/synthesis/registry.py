@@ -6,9 +6,9 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 
 from tilewise.errors import UsageError
-from tilewise.training.synthesis.config import SynthesisConfig
 from tilewise.training.synthesis.generator import TileGenerator
 from tilewise.training.synthesis.texture import TextureGenerator
+from tilewise.training_config.synthesis import SynthesisConfig
 
 ENTRY_POINTS = "tilewise.tile_generators"
 _OWN = ("none", "texture")

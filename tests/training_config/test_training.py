@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from tilewise.recipe import load_recipe
 from tilewise.training import TrainingConfig
-from tilewise.training.config import EpochConfig
+from tilewise.training_config.training import EpochConfig
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from tilewise.models.config import HeadConfig
-from tilewise.training.config import BagConfig, TrainingConfig
+from tilewise.training_config.training import BagConfig, TrainingConfig
 
 # What a head that is fitted at once takes of `training`, and of `training.loss`.
 _OF_FITTED = ("input", "loss", "engine", "num_threads", "select_by")

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from tilewise.training.augment import AugmentConfig
+from tilewise.training_config.augment import AugmentConfig
 
 Method = Literal["none", "simclr"]
 
