@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tilewise.errors import ArtifactError, UsageError
-from tilewise.store import MANIFEST_NAME, read_json, visible_names, write_editable, write_json
+from tilewise.store import MANIFEST_NAME, REVIEW, read_json, visible_names, write_editable, write_json
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +110,11 @@ class RunFolder:
     def doubtful_labels(self) -> Path:
         """Labels that predictions speak against; only there where cleanlab is installed."""
         return self.root / "doubtful_labels.csv"
+
+    @property
+    def decision_log(self) -> Path:
+        """What people decided about the finished run; only there once it was served for review."""
+        return self.root / REVIEW / "decisions.sqlite"
 
     @property
     def report(self) -> Path:

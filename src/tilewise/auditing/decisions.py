@@ -10,13 +10,14 @@ from dataclasses import astuple, fields, replace
 from pathlib import Path
 from typing import get_args
 
+from tilewise.auditing.decision_log import digest_log, is_log, read_log
 from tilewise.auditing.finding import COPIES, GRAVITY, INVERT, KINDS, TWIN_HERE, Action, Decision, Finding
 from tilewise.cohort import Cohort
 from tilewise.cohort.csv_lines import read_csv_lines
 from tilewise.cohort.identifiers import same_name, typed_alike
 from tilewise.cohort.missing import DECLARED_NAME
 from tilewise.errors import CohortError, UsageError
-from tilewise.store import is_as_written, write_editable
+from tilewise.store import digest_file, is_as_written, write_editable
 
 _OWN_AUTHOR = "tilewise"
 _MOST_LISTED = 20
@@ -40,20 +41,35 @@ def propose(findings: Iterable[Finding]) -> tuple[Decision, ...]:
 
 def write_decisions(path: Path, decisions: Iterable[Decision]) -> None:
     """Write the table; a person edits its `decision` and `value` columns. What somebody edited there is kept beside."""
+    write_editable(path, decisions_csv(decisions))
+
+
+def decisions_csv(decisions: Iterable[Decision]) -> str:
+    """The table as text."""
     buffer = io.StringIO()
     rows = csv.writer(buffer, lineterminator="\n")
     rows.writerow(_COLUMNS)
     rows.writerows(astuple(decision) for decision in decisions)
-    write_editable(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def digest_decisions(path: Path) -> str:
+    """Digest of a table's bytes, or of what a log of decisions holds.
+
+    Raises:
+        OSError: it cannot be read.
+        CohortError: it is no such log.
+    """
+    return digest_log(path) if is_log(path) else digest_file(path)
 
 
 def read_decisions(path: Path, names: Names) -> tuple[Decision, ...]:
-    """Read what a person decided in a table of decisions, in any usual encoding and with any usual delimiter.
+    """Read what a person decided: in a table, in any usual encoding and with any usual delimiter, or in a log.
 
     Rows that nobody edited are left out: what the audit proposed it proposes again, from the slides as they are now.
 
     Args:
-        path: of the table.
+        path: of the table, or of the log that `tilewise serve` keeps.
         names: slides and classes that rows may name.
 
     Raises:
@@ -61,7 +77,7 @@ def read_decisions(path: Path, names: Names) -> tuple[Decision, ...]:
             of an unknown finding, `relabel` without a value or `fix-mask` with an unknown one, or two rows disagree;
             every such row is listed.
     """
-    lines = read_csv_lines(path).lines
+    lines = _log_lines(path) if is_log(path) else read_csv_lines(path).lines
     columns = _columns(path, lines[0][1] if lines else [])
     faults: list[str] = []
     decisions: list[Decision] = []
@@ -83,6 +99,11 @@ def read_decisions(path: Path, names: Names) -> tuple[Decision, ...]:
         more = f"\n  ... and {len(faults) - _MOST_LISTED} more" if len(faults) > _MOST_LISTED else ""
         raise CohortError(f"{path}: correct these rows:\n  " + "\n  ".join(faults[:_MOST_LISTED]) + more)
     return tuple(decisions)
+
+
+def _log_lines(path: Path) -> list[tuple[int, list[str]]]:
+    rows = [list(_COLUMNS), *(list(astuple(decision)) for decision in read_log(path))]
+    return list(enumerate(rows, start=1))
 
 
 def _columns(path: Path, cells: Sequence[str]) -> list[str]:

@@ -23,7 +23,11 @@ SetOption = Annotated[
     ),
 ]
 DecisionsOption = Annotated[
-    Path | None, typer.Option("--decisions", help="A decisions.csv of an audit that a person edited.")
+    Path | None,
+    typer.Option(
+        "--decisions",
+        help="A decisions.csv of an audit that a person edited, or the decisions.sqlite that `tilewise serve` keeps.",
+    ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 WorkersOption = Annotated[

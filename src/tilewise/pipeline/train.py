@@ -12,6 +12,7 @@ from typing import Any
 
 from tilewise.auditing.audit_cohort import write_audit
 from tilewise.auditing.cohort import AuditedCohort
+from tilewise.auditing.decisions import digest_decisions
 from tilewise.auditing.table import TableFacts
 from tilewise.cohort import Cohort
 from tilewise.ensemble.fold_weights import fold_weights
@@ -43,7 +44,7 @@ from tilewise.run_folder import RunFolder
 from tilewise.score_warnings import read_warnings
 from tilewise.shortcuts.find_shortcuts import find_shortcuts
 from tilewise.stain.target import choose_target
-from tilewise.store import Manifest, digest_file, verify, write_json
+from tilewise.store import Manifest, verify, write_json
 from tilewise.tiles.tile_cohort import without_tiles
 from tilewise.training.fold_request import FoldRequest
 from tilewise.training.pseudo.candidates import candidates
@@ -163,7 +164,7 @@ def _identity(recipe: Recipe, shared: SharedStages) -> dict[str, Any]:
 
 def _digest_decisions(path: Path) -> str:
     try:
-        return digest_file(path)
+        return digest_decisions(path)
     except OSError as error:
         raise UsageError(f"--decisions {path}: cannot be read ({error}); give the decisions.csv of an audit") from error
 

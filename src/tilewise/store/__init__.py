@@ -21,11 +21,12 @@ from tilewise.store.folder import (
     check_outside_runs,
     visible_names,
 )
-from tilewise.store.manifest import Damage, Manifest, verify
+from tilewise.store.manifest import REVIEW, Damage, Manifest, verify
 from tilewise.store.tensors import read_checksummed_tensors, read_tensors, write_checksummed_tensors, write_tensors
 
 __all__ = [
     "MANIFEST_NAME",
+    "REVIEW",
     "Damage",
     "Inputs",
     "Manifest",

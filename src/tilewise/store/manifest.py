@@ -14,6 +14,8 @@ from tilewise.store.digest import digest_file
 
 _SCHEMA = "tilewise.manifest"
 _VERSION = 1
+# A folder of what people add to a run once it is finished: no part of it.
+REVIEW = "review"
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def verify(root: Path) -> list[Damage]:
 
 
 def _present(root: Path) -> set[str]:
-    """Every file but the manifest and hidden ones, relative to `root`."""
+    """Every file but the manifest, hidden ones and those of the review, relative to `root`."""
     names = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return {name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts)} - {MANIFEST_NAME}
+    own = (name for name in names if name.parts[0] != REVIEW and not any(part.startswith(".") for part in name.parts))
+    return {name.as_posix() for name in own} - {MANIFEST_NAME}

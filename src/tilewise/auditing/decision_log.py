@@ -1,0 +1,243 @@
+"""Decisions of people as they take them: one row for each act, in a SQLite file that is never written over.
+
+To take an act back is an act as well, so that the history stays. An act is acknowledged once it is on the disk; several
+programs may write to one file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from tilewise.auditing.finding import Action, Decision
+from tilewise.errors import CohortError
+from tilewise.store import digest_config
+
+LABEL: Final = "label"
+"""What an act is about that changes or confirms the label of a slide."""
+SKIP: Final = "skip"
+_HEAD: Final = b"SQLite format 3\0"
+_WAIT_S: Final = 30.0
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS acts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, slide TEXT NOT NULL, finding TEXT NOT NULL, proposal TEXT NOT NULL,
+    decision TEXT NOT NULL, value TEXT NOT NULL, reason TEXT NOT NULL, author TEXT NOT NULL, time TEXT NOT NULL,
+    session TEXT NOT NULL, target INTEGER REFERENCES acts (id)
+);
+CREATE INDEX IF NOT EXISTS acts_by_target ON acts (target);
+CREATE INDEX IF NOT EXISTS acts_by_session ON acts (session);
+"""
+# Decisions that count: those whose last undo or redo, if any, was a redo; of several about one thing the latest.
+_CURRENT: Final = """
+SELECT MAX(id), slide, finding, proposal, decision, value, reason, author, time FROM acts AS act
+WHERE target IS NULL AND COALESCE(
+    (SELECT decision FROM acts AS later WHERE later.target = act.id ORDER BY later.id DESC LIMIT 1), 'redo') = 'redo'
+GROUP BY slide, finding
+"""
+
+
+@dataclass(frozen=True)
+class Act:
+    """What a person did.
+
+    Attributes:
+        slide: id of the slide.
+        finding: the kind of finding that is decided; `label` where it is about the slide's label, empty where it is
+            about the slide as a whole.
+        proposal: what the audit proposed.
+        decision: an action; `skip` leaves the finding open. `keep` of a label confirms it.
+        value: as of a `Decision`.
+        reason: why.
+        author: who.
+        time: when, ISO 8601; filled in when the act is stored.
+    """
+
+    slide: str
+    finding: str
+    proposal: str
+    decision: Action | Literal["skip"]
+    value: str = ""
+    reason: str = ""
+    author: str = ""
+    time: str = ""
+
+
+_FIELDS: Final = ", ".join(field.name for field in fields(Act))
+
+
+class DecisionLog:
+    """A file of acts; safe to use from several threads.
+
+    Args:
+        path: of the file, made where it is missing.
+        before: decisions that were taken before there was a log; they are its first rows.
+
+    Raises:
+        CohortError: the file is no such log.
+    """
+
+    def __init__(self, path: Path, *, before: Iterable[Decision] = ()) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+        try:
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.executescript(_SCHEMA)
+            with self._writing() as connection:
+                if connection.execute("SELECT 1 FROM acts LIMIT 1").fetchone() is None:
+                    for decision in before:
+                        _insert(connection, _act_of(decision), session="")
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise CohortError(f"{path}: no log of decisions ({error}); move it away and serve the run again") from error
+
+    def append(self, act: Act, *, session: str) -> None:
+        """Store an act; when this returns it is on the disk.
+
+        Args:
+            act: what was done.
+            session: whose undo takes it back.
+        """
+        with self._writing() as connection:
+            _insert(connection, act, session=session)
+
+    def undo(self, session: str) -> tuple[str, str] | None:
+        """Take back the last act of a session that still counts; slide and finding, None where there is none."""
+        return self._turn(session, "undo")
+
+    def redo(self, session: str) -> tuple[str, str] | None:
+        """Do again what was last taken back, unless the session went on otherwise; slide and finding, or None."""
+        return self._turn(session, "redo")
+
+    def current(self) -> dict[tuple[str, str], Act]:
+        """Slide and finding -> the act that counts, in the order of the acts."""
+        with self._lock:
+            rows = sorted(self._connection.execute(_CURRENT).fetchall())
+        return {(row[1], row[2]): Act(*row[1:]) for row in rows}
+
+    def num_acts(self) -> int:
+        """Rows, those that were taken back and undone ones included: grows with every act."""
+        with self._lock:
+            return int(self._connection.execute("SELECT COALESCE(MAX(id), 0) FROM acts").fetchone()[0])
+
+    def decisions(self) -> tuple[Decision, ...]:
+        """What counts, as a table of decisions has it; what leaves everything as it is has no row there."""
+        return tuple(_decision_of(act) for act in self.current().values() if not _is_open(act))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _turn(self, session: str, word: Literal["undo", "redo"]) -> tuple[str, str] | None:
+        with self._writing() as connection:
+            target = _stacks(connection, session)[word]
+            if not target:
+                return None
+            slide, finding, author = connection.execute(
+                "SELECT slide, finding, author FROM acts WHERE id = ?", (target[-1],)
+            ).fetchone()
+            row = (slide, finding, "", word, "", "", author, _now(), session, target[-1])
+            connection.execute(f"INSERT INTO acts ({_FIELDS}, session, target) VALUES ({_marks(10)})", row)  # noqa: S608 - constants
+            return slide, finding
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, and one writer at a time, of this process and of others."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+
+def is_log(path: Path) -> bool:
+    """Whether a file is a SQLite file rather than a table in text."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(_HEAD)) == _HEAD
+    except OSError:
+        return False
+
+
+def read_log(path: Path) -> tuple[Decision, ...]:
+    """The decisions of a log, which another program may be writing to.
+
+    Raises:
+        CohortError: the file is another program's, or damaged.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection:
+            rows = sorted(connection.execute(_CURRENT).fetchall())
+    except sqlite3.DatabaseError as error:
+        raise CohortError(
+            f"{path}: no log of decisions that `tilewise serve` wrote ({error}); give that, or a decisions.csv"
+        ) from error
+    acts = (Act(*row[1:]) for row in rows)
+    return tuple(_decision_of(act) for act in acts if not _is_open(act))
+
+
+def digest_log(path: Path) -> str:
+    """Digest of what a log decides; its file changes when it is only looked into."""
+    return digest_config([astuple(decision) for decision in read_log(path)])
+
+
+def _is_open(act: Act) -> bool:
+    return act.decision == SKIP or (act.finding, act.decision) == (LABEL, "keep")
+
+
+def _act_of(decision: Decision) -> Act:
+    finding = LABEL if decision.decision == "relabel" else decision.finding
+    reason, author, time = decision.reason, decision.author, decision.time
+    return Act(decision.slide, finding, decision.proposal, decision.decision, decision.value, reason, author, time)
+
+
+def _decision_of(act: Act) -> Decision:
+    finding = "" if act.finding == LABEL else act.finding
+    assert act.decision != SKIP
+    return Decision(act.slide, finding, act.proposal, act.decision, act.value, act.reason, act.author, act.time)
+
+
+def _insert(connection: sqlite3.Connection, act: Act, *, session: str) -> None:
+    row = (*astuple(act)[:-1], act.time or _now(), session)
+    connection.execute(f"INSERT INTO acts ({_FIELDS}, session) VALUES ({_marks(9)})", row)  # noqa: S608 - constants
+
+
+def _stacks(connection: sqlite3.Connection, session: str) -> dict[Literal["undo", "redo"], list[int]]:
+    """Acts of a session that can be taken back, and those that can be done again, the next one last."""
+    done: list[int] = []
+    undone: list[int] = []
+    rows = connection.execute("SELECT id, decision, target FROM acts WHERE session = ? ORDER BY id", (session,))
+    for number, decision, target in rows:
+        if target is None:
+            done.append(number)
+            undone.clear()
+        elif decision == "undo":
+            undone.append(done.pop())
+        else:
+            done.append(undone.pop())
+    return {"undo": done, "redo": undone}
+
+
+def _marks(number: int) -> str:
+    return ", ".join("?" * number)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

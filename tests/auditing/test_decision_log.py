@@ -1,0 +1,148 @@
+"""The log of decisions: nothing is lost, everything can be taken back, and training reads it as it reads a table."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tilewise.auditing.decision_log import LABEL, Act, DecisionLog, is_log, read_log
+from tilewise.auditing.decisions import Names, decisions_csv, digest_decisions, read_decisions
+from tilewise.auditing.finding import Decision
+from tilewise.errors import CohortError
+
+NAMES = Names(["a.png", "b.png"], ["A", "B"])
+DROP = Act("a.png", "ink", "repair", "drop", author="anna")
+RELABEL = Act("b.png", LABEL, "", "relabel", "B", author="anna")
+
+
+@pytest.fixture
+def log(tmp_path):
+    with DecisionLog(tmp_path / "decisions.sqlite") as log:
+        yield log
+
+
+def current(log):
+    return {key: act.decision for key, act in log.current().items()}
+
+
+def test_the_latest_act_about_a_finding_counts_and_all_stay(log):
+    log.append(DROP, session="one")
+    log.append(Act("a.png", "ink", "repair", "keep"), session="two")
+    log.append(RELABEL, session="one")
+    assert current(log) == {("a.png", "ink"): "keep", ("b.png", LABEL): "relabel"}
+    assert log.num_acts() == 3
+
+
+def test_undo_and_redo_go_on_without_end_and_keep_the_history(log):
+    slides = [f"{number}.png" for number in range(30)]
+    for slide in slides:
+        log.append(Act(slide, "ink", "keep", "drop"), session="one")
+    for slide in reversed(slides):
+        assert log.undo("one") == (slide, "ink")
+    assert log.undo("one") is None
+    assert current(log) == {}
+    for slide in slides:
+        assert log.redo("one") == (slide, "ink")
+    assert log.redo("one") is None
+    assert len(current(log)) == 30
+    assert log.num_acts() == 90
+
+
+def test_a_new_act_ends_what_can_be_done_again(log):
+    log.append(DROP, session="one")
+    log.undo("one")
+    log.append(RELABEL, session="one")
+    assert log.redo("one") is None
+    log.undo("one")
+    assert log.redo("one") == ("b.png", LABEL)
+
+
+def test_undo_takes_back_what_this_session_did_and_not_another(log):
+    log.append(DROP, session="one")
+    log.append(Act("a.png", "ink", "repair", "keep"), session="two")
+    assert log.undo("one") == ("a.png", "ink")
+    assert current(log) == {("a.png", "ink"): "keep"}
+    assert log.undo("two") == ("a.png", "ink")
+    assert current(log) == {}
+
+
+def test_training_reads_the_log_as_the_table_that_it_exports(log, tmp_path):
+    log.append(DROP, session="one")
+    log.append(RELABEL, session="one")
+    log.append(Act("b.png", "ink", "repair", "skip"), session="one")
+    log.append(Act("a.png", LABEL, "", "keep"), session="one")
+    (tmp_path / "decisions.csv").write_text(decisions_csv(log.decisions()), encoding="utf-8")
+    assert is_log(log.path)
+    decisions = read_decisions(log.path, NAMES)
+    assert decisions == read_decisions(tmp_path / "decisions.csv", NAMES)
+    assert [(one.slide, one.finding, one.decision, one.value) for one in decisions] == [
+        ("a.png", "ink", "drop", ""),
+        ("b.png", "", "relabel", "B"),
+    ]
+    before = digest_decisions(log.path)
+    assert digest_decisions(log.path) == before
+    log.undo("one")
+    log.undo("one")
+    log.undo("one")
+    assert digest_decisions(log.path) != before
+
+
+def test_faults_of_a_log_are_named(tmp_path, log):
+    log.append(Act("no.png", "ink", "", "drop", author="anna"), session="one")
+    with pytest.raises(CohortError, match=r"no slide 'no.png'"):
+        read_decisions(log.path, NAMES)
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    connection.close()
+    with pytest.raises(CohortError, match="no log of decisions"):
+        read_decisions(other, NAMES)
+    (tmp_path / "text.sqlite").write_text("no database, and longer than its head")
+    with pytest.raises(CohortError, match="no log of decisions"):
+        DecisionLog(tmp_path / "text.sqlite")
+
+
+def test_earlier_decisions_are_the_first_rows_once(tmp_path):
+    before = [Decision("a.png", "ink", "repair", "keep", author="me"), Decision("b.png", "", "", "relabel", "B")]
+    for _ in range(2):
+        with DecisionLog(tmp_path / "d.sqlite", before=before) as log:
+            assert log.num_acts() == 2
+            assert log.undo("one") is None
+    assert [one.decision for one in read_log(tmp_path / "d.sqlite")] == ["keep", "relabel"]
+
+
+def test_many_writers_lose_nothing(tmp_path):
+    path = tmp_path / "d.sqlite"
+    logs = [DecisionLog(path) for _ in range(3)]
+    with ThreadPoolExecutor(6) as pool:
+        acts = [(logs[number % 3], Act(f"{number}.png", "ink", "", "drop")) for number in range(60)]
+        list(pool.map(lambda item: item[0].append(item[1], session="one"), acts))
+    for log in logs:
+        log.close()
+    assert len(read_log(path)) == 60
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from tilewise.auditing.decision_log import Act, DecisionLog
+log = DecisionLog(Path(sys.argv[1]))
+for number in range(100000):
+    log.append(Act(f"{number}.png", "ink", "", "drop"), session="one")
+    print(number, flush=True)
+"""
+
+
+def test_what_was_acknowledged_is_there_after_the_process_was_killed(tmp_path):
+    path = tmp_path / "d.sqlite"
+    writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+    acknowledged = [int(writer.stdout.readline()) for _ in range(40)]
+    os.kill(writer.pid, signal.SIGKILL)
+    acknowledged += [int(line) for line in writer.stdout.read().split("\n")[:-1]]
+    writer.wait()
+    writer.stdout.close()
+    assert {f"{number}.png" for number in acknowledged} <= {one.slide for one in read_log(path)}
