@@ -26,6 +26,11 @@ _MOST_PICTURES: Final = 900
 # As base64 a third more; the page has to be mailed and opened on a hospital's computer.
 _MOST_BYTES: Final = 10_000_000
 _NAME: Final = "report.html"
+_FIRST_LINKS: Final = [
+    (title, [(anchor, title, True)])
+    for anchor, title in (("verdict", "Verdict"), ("act", "How to act"), ("cohort", "Cohort"))
+]
+_LAST_LINKS: Final = [("Limits", [("limits", "Limits", True)])]
 
 
 def write_audit_report(
@@ -75,6 +80,7 @@ def write_audit_report(
         "inverted_masks": audited.inverted_masks(),
         "leakage": audited.leakage().removesuffix(NO_GROUPS).strip(),
         "first": summary.look_first(all_sections),
+        "menus": [*_FIRST_LINKS, *summary.menus(all_sections), *_LAST_LINKS],
         "silent": [kind for kind in looked_for(against=others is not None) if kind.name not in _names(all_sections)],
         "compared": others is not None,
         "unseen": UNSEEN,

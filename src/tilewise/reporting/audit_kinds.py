@@ -99,6 +99,17 @@ _KINDS: Final = (
     Kind("name-family", "Families of file names", "Names that suggest more than one source or patient.", "list"),
 )
 KINDS: Final = {kind.name: kind for kind in _KINDS}
+MENUS: Final = {
+    "Copies": ("exact-copy", "near-copy", "shared-mask", "in-both", "neighbouring-section"),
+    "Slides": (
+        *("not-histology", "ink", "pen", "blank", "blurred", "dark", "bright", "other-stain", "tissue-area"),
+        "magnification",
+    ),
+    "Masks": tuple(name for name in KINDS if name.startswith("mask-")),
+    "Files": ("unreadable", "too-large", "damaged", "bit-depth", "left-out"),
+    "Labels": ("label-conflict", "label-missing", "name-family"),
+}
+"""Menus of the page's navigation, by kind; kinds that stand in none are in `Others`."""
 AGAINST: Final = "in-both"
 """Looked for only where there is a second cohort to compare with."""
 
@@ -116,6 +127,11 @@ UNSEEN: Final = (
 def kind_of(name: str) -> Kind:
     """The kind of this name; one nobody described here is shown under its own name."""
     return KINDS.get(name) or Kind(name, name.replace("-", " ").capitalize(), "")
+
+
+def menu_of(name: str) -> str:
+    """The menu that a kind of this name stands in."""
+    return next((menu for menu, names in MENUS.items() if name in names), "Others")
 
 
 def looked_for(*, against: bool) -> tuple[Kind, ...]:

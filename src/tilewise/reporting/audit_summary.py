@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ from tilewise.auditing.apply import MASK_INVERTED
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.cohort import Cohort
 from tilewise.reporting.audit_cards import Card, Section
+from tilewise.reporting.audit_kinds import MENUS, menu_of
 from tilewise.reporting.text import count
 
 _UNSURE: Final = 0.9
@@ -182,25 +183,49 @@ def groups(audited: AuditedCohort) -> Groups:
 
 
 def look_first(all_sections: Sequence[Section]) -> tuple[Pointer, ...]:
-    """What a person should see before trusting the decisions: contradictions, and drops that are not certain."""
-    cards = [card for section in all_sections for card in section.cards]
-    unsure = [
-        card
-        for card in cards
-        if any(entry.proposal in {"drop", "repair"} and entry.confidence < _UNSURE for entry in card.entries)
-    ]
-    unsure.sort(key=lambda card: card.confidence)
-    conflicts = [card for card in cards if card.labels_differ]
-    overruled = [card for card in cards if any(entry.overruled for entry in card.entries)]
-    chosen = (
-        (overruled, "where a person decided otherwise than was proposed"),
-        (conflicts, "between slides that carry different labels: at least one label, or one slide, is wrong"),
-        (unsure, f"that would drop or repair a slide with a confidence below {_UNSURE:g}"),
-    )
+    """What a person should see before trusting the decisions: contradictions, and drops that are not certain.
+
+    Each slide is named once, with the first of its cards and every reason to look at it.
+    """
+    reasons: dict[str, dict[str, Card]] = {}
+    for reason, is_it in _REASONS.items():
+        cards = [card for section in all_sections for card in section.cards if is_it(card)]
+        for card in sorted(cards, key=lambda card: card.confidence):
+            reasons.setdefault(card.entries[0].slide, {}).setdefault(reason, card)
+    alike: dict[tuple[str, ...], list[Card]] = {}
+    for by_reason in reasons.values():
+        alike.setdefault(tuple(by_reason), []).append(next(iter(by_reason.values())))
     return tuple(
         Pointer(
-            f"{count(len(picked), 'finding')} {words}", tuple(picked[:_MOST_LINKS]), max(len(picked) - _MOST_LINKS, 0)
+            f"{count(len(cards), 'slide')} {', and '.join(words)}",
+            tuple(cards[:_MOST_LINKS]),
+            max(len(cards) - _MOST_LINKS, 0),
         )
-        for picked, words in chosen
-        if picked
+        for words, cards in alike.items()
     )
+
+
+def _is_unsure(card: Card) -> bool:
+    return any(entry.proposal in {"drop", "repair"} and entry.confidence < _UNSURE for entry in card.entries)
+
+
+_REASONS: Final[dict[str, Callable[[Card], bool]]] = {
+    "where a person decided otherwise than was proposed": lambda card: any(entry.overruled for entry in card.entries),
+    "beside one with another label (at least one label, or one slide, is wrong)": lambda card: card.labels_differ,
+    f"to drop or repair with a confidence below {_UNSURE:g} only": _is_unsure,
+}
+
+
+def menus(all_sections: Sequence[Section]) -> list[tuple[str, list[tuple[str, str, bool, int]], int]]:
+    """Kinds of findings in a few menus, each with its slides; see `navigation` in `page_head.html`."""
+    in_menu: dict[str, list[Section]] = {menu: [] for menu in (*MENUS, "Others")}
+    for section in all_sections:
+        in_menu[menu_of(section.kind.name)].append(section)
+    return [
+        (
+            menu,
+            [(f"kind-{one.kind.name}", one.kind.title, True, one.num_slides) for one in own],
+            len({entry.slide for one in own for entry in one.entries}),
+        )
+        for menu, own in in_menu.items()
+    ]

@@ -211,6 +211,15 @@ class Ledgers:
     slides: Ledger
     tiles: Ledger
 
+    @property
+    def sentence(self) -> str:
+        """How much is left, and where most was lost."""
+        slides, tiles = self.slides, self.tiles
+        most = max(slides.rows, key=lambda row: row.num, default=None)
+        where = "" if most is None else f"; most were lost at {most.stage} ({most.reason})"
+        tiles_left = f"{tiles.last} of {tiles.first} of their tiles"
+        return f"{slides.last} of {slides.first} slides and {tiles_left} are in the score{where}."
+
 
 @dataclass(frozen=True, eq=False)
 class ReportInput:

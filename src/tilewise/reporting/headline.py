@@ -31,10 +31,17 @@ class Row:
         """The interval in figures."""
         return interval({"low": self.low, "high": self.high})
 
+    @property
+    def words(self) -> str:
+        """What the row says on hover."""
+        figures = f"{number(self.value)} ({self.range})" if self.low is not None else number(self.value)
+        single = f"; {', '.join(map(number, self.dots))}" if self.dots else ""
+        return f"{self.label}: {figures}{f', {self.detail}' if self.detail else ''}{single}"
+
 
 @dataclass(frozen=True)
 class Headline:
-    """The score, what it is of, how many slides are right, the weakest class, what it means, and the chart's rows."""
+    """The score, what it is of, how many slides are right, the weakest class, more scores, what it means, the chart."""
 
     value: str
     interval: str
@@ -42,6 +49,7 @@ class Headline:
     subject: str
     right: str
     weakest: str
+    scores: str
     verdict: str
     beats_guessing: bool
     rows: tuple[Row, ...]
@@ -60,6 +68,7 @@ def headline(evaluation: Mapping[str, Any]) -> Headline:
         subject=_subject(pooled, metric),
         right=describe_right(pooled),
         weakest=describe_weakest(pooled),
+        scores=_scores(pooled, metric),
         verdict=verdict,
         beats_guessing=is_better,
         rows=tuple(_rows(evaluation)),
@@ -75,11 +84,6 @@ def primary_metric(evaluation: Mapping[str, Any]) -> str:
 def interval_question(scores: Mapping[str, Any]) -> str:
     """What the intervals hold, in words; those of earlier versions were about the models at hand."""
     return QUESTIONS[scores["interval"].get("question", "models")]
-
-
-def metric_rows(scores: Mapping[str, Any]) -> list[Row]:
-    """One row per metric of one set of slides."""
-    return [_row(title, "", "score", scores[name]) for name, title in METRIC_NAMES.items() if name in scores]
 
 
 def _rows(evaluation: Mapping[str, Any]) -> list[Row]:
@@ -111,6 +115,15 @@ def _subject(scores: Mapping[str, Any], metric: str) -> str:
     groups = f" of {count(scores['num_groups'], 'group')}" if scores["interval"]["unit"] == "group" else ""
     slides = f"{count(scores['num_slides'], 'slide')}{groups}"
     return f"{METRIC_NAMES[metric]} over {slides}, each predicted by a model that never saw it."
+
+
+def _scores(scores: Mapping[str, Any], metric: str) -> str:
+    """The chosen metric and the two that are asked for most."""
+    names = dict.fromkeys((metric, "accuracy", "auroc_macro"))
+    parts = [
+        f"{metrics.METRIC_NAMES[name]} {number(scores[name]['value'])} ({interval(scores[name])})" for name in names
+    ]
+    return f"Out of fold: {', '.join(parts)}."
 
 
 def describe_right(scores: Mapping[str, Any]) -> str:

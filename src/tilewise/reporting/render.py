@@ -1,4 +1,4 @@
-"""Data in, one HTML file out: no script, no font, no request."""
+"""Data in, one HTML file out: one small script, no font, no request."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 from tilewise.reporting.curves import training_curves
 from tilewise.reporting.data import ReportInput
 from tilewise.reporting.describe import by_others, decision_groups
-from tilewise.reporting.headline import METRIC_NAMES, headline, interval_question, metric_rows, primary_metric
+from tilewise.reporting.headline import METRIC_NAMES, headline, interval_question, primary_metric
 from tilewise.reporting.reliability import abstention_chart, probabilities
 from tilewise.reporting.shortcuts import shortcut_chart
+from tilewise.reporting.subgroups import subgroups
 from tilewise.reporting.tables import confusion_rows, flat, fold_rows, fold_summary, loss_tables, tile_counts
 from tilewise.reporting.templates import environment, read
 
@@ -35,7 +36,6 @@ def render_report(data: ReportInput) -> str:
         "metric": metric,
         "metric_names": {name: METRIC_NAMES[name] for name in METRIC_NAMES if name in evaluation["out_of_fold"]},
         "fold_metrics": list(dict.fromkeys([metric, *_FOLD_METRICS])),
-        "pooled_rows": metric_rows(evaluation["out_of_fold"]),
         "confusion": confusion_rows(evaluation["confusion"]),
         "curves": training_curves(data.histories, METRIC_NAMES[metric]),
         "chosen": Counter(choice.chosen for choice in data.ladder).most_common(),
@@ -51,7 +51,7 @@ def render_report(data: ReportInput) -> str:
         "num_doubts": _NUM_DOUBTS,
         "num_right": sum(row[index] for index, row in enumerate(evaluation["out_of_fold"]["confusion"]["counts"])),
         "groups": evaluation.get("by_group"),
-        "subgroups": evaluation.get("subgroups", ()),
+        "subgroups": subgroups(evaluation),
         "probabilities": probabilities(evaluation),
         "sets": evaluation.get("sets", {}),
         "abstention": abstention_chart(evaluation.get("abstention", ())),

@@ -1,8 +1,10 @@
-"""The pages' templates and style, as they lie beside this file."""
+"""The pages' templates, style and script, as they lie beside this file."""
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -39,7 +41,11 @@ def environment(**filters: Callable[[Any], str]) -> jinja2.Environment:
         with_code=with_code,
         **filters,
     )
-    made.globals.update(count=text.count, picture_svg=picture_svg)
+    script = read("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    made.globals.update(
+        count=text.count, picture_svg=picture_svg, page_script=script, page_script_digest=f"sha256-{digest}"
+    )
     return made
 
 
