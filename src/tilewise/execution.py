@@ -232,12 +232,13 @@ class WorkerPool(ProcessPoolExecutor):
 
     def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
         """As `Executor.submit`; this is where processes are started."""
-        with _hidden_main():
+        with hidden_main():
             return super().submit(fn, *args, **kwargs)
 
 
 @contextlib.contextmanager
-def _hidden_main() -> Iterator[None]:
+def hidden_main() -> Iterator[None]:
+    """Start processes inside that do not import the caller's script."""
     main = sys.modules["__main__"]
     attributes = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
     for name in attributes:
@@ -254,6 +255,11 @@ def _start_worker() -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    leave_with_parent()
+
+
+def leave_with_parent() -> None:
+    """End this process when the one that started it does, however that ends."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()

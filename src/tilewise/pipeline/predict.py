@@ -7,7 +7,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -116,25 +116,32 @@ def predict(
     """
     if out is not None:
         _check_out(out, cohort)
-    whole: EnsembleClassifier | None = None
-    if isinstance(classifier, EnsembleClassifier):
-        whole = classifier.lean()
-        named = whole.parts
-    else:
-        named = {"": classifier}
-    parts = _predict_runs(named, NewSlides(cohort, workers, offline, features))
-    first = next(iter(named.values()))
+    parts = _predict_runs(runs_of(classifier), NewSlides(cohort, workers, offline, features))
+    result = join_predictions(classifier, cohort, parts)
+    if out is not None:
+        result = replace(result, details=_details_of(out))
+        _write(out, result)
+    return result
+
+
+def runs_of(classifier: ClassifierBundle | EnsembleClassifier) -> Mapping[str, ClassifierBundle]:
+    """Run -> its classifier, of the runs that are asked about new slides; a run that is no ensemble has no name."""
+    return classifier.lean().parts if isinstance(classifier, EnsembleClassifier) else {"": classifier}
+
+
+def join_predictions(
+    classifier: ClassifierBundle | EnsembleClassifier, cohort: Cohort, parts: Mapping[str, RunPrediction]
+) -> PredictionResult:
+    """The table of new slides from what each run of `runs_of` says of them."""
+    whole = classifier.lean() if isinstance(classifier, EnsembleClassifier) else None
+    first = next(iter(runs_of(classifier).values()))
     warnings = _join_warnings([slide.slide_id for slide in cohort.slides], parts, first.commonest)
     table = _table(cohort, parts, first, whole, warnings)
     notes = dict.fromkeys(f"run {run}: {note}" if run else note for run, part in parts.items() for note in part.notes)
     sentences = (*notes, *(f"{name}: {text}" for name, texts in warnings.items() for text in texts))
     failures = dict.fromkeys(failure for part in parts.values() for failure in part.failures)
     slide_notes = {name: own for part in parts.values() for name, own in part.slide_notes.items()}
-    details = None if out is None else _details_of(out)
-    result = PredictionResult(table, details, sentences, tuple(failures), note_kinds(slide_notes))
-    if out is not None:
-        _write(out, result)
-    return result
+    return PredictionResult(table, None, sentences, tuple(failures), note_kinds(slide_notes))
 
 
 def _table(

@@ -18,6 +18,7 @@ class ServiceConfig(BaseModel):
     max_requests: int = Field(64, ge=1, le=4096, description="Requests that upload, wait or are predicted at once.")
     max_batch: int = Field(16, ge=1, le=256, description="Images of one batch.")
     predict_seconds: float = Field(120.0, gt=0, le=86_400, description="Time that one image may take a worker.")
+    wait_seconds: float = Field(300.0, gt=0, le=86_400, description="Time that an image may wait for a worker.")
     upload_seconds: float = Field(60.0, gt=0, le=86_400, description="Time that a request's body may take to arrive.")
     memory_megabytes: int = Field(
         6000, ge=100, le=1_000_000, description="Memory that a worker may take beyond what the loaded run takes."

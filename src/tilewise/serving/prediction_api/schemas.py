@@ -79,3 +79,46 @@ class ModelCard(Body):
     warnings: list[str] = Field(description="What to know before believing the scores.")
     intended_use: str
     tilewise_version: str
+
+
+class MapLink(Body):
+    """Where the slide's heat can be fetched."""
+
+    url: str = Field(description="Of the picture, on this service; PNG.")
+    expires_seconds: float = Field(description="How long it can be fetched, unless newer maps need its memory.")
+
+
+class Prediction(Body):
+    """What the run says of one image; the same numbers as `tilewise predict` gives."""
+
+    predicted: str = Field(description="The class of the highest score.")
+    probabilities: dict[str, Share] = Field(description="The model's scores, of which the highest decides the class.")
+    calibrated: dict[str, Share] | None = Field(
+        description="Probabilities: of slides with 0.8 for a class about 80 % are of it. Null where the run has none."
+    )
+    prediction_set: list[str] | None = Field(
+        description="Classes that the slide may be of; it holds the right one for 90 % of each class's slides. Null "
+        "where the run has none."
+    )
+    num_tiles: int = Field(ge=1, description="Tiles that were looked at.")
+    warnings: list[str] = Field(description="What a person should know before believing the prediction.")
+    notes: list[str] = Field(description="How the image's file was read.")
+    map: MapLink | None = Field(
+        description="Probability of the predicted class, tile by tile. Null where it was not asked for or cannot be "
+        "drawn."
+    )
+
+
+class BatchItem(Body):
+    """One image of a batch: a prediction, or the error that it alone would have been answered with."""
+
+    index: int = Field(ge=0, description="Place of the image in the request.")
+    status: int = Field(description="Of HTTP, as for the image alone.")
+    prediction: Prediction | None
+    error: ErrorBody | None
+
+
+class Batch(Body):
+    """The images of a batch, in the request's order."""
+
+    results: list[BatchItem]

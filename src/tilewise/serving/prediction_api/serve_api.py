@@ -10,7 +10,6 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from tilewise.errors import UsageError
-from tilewise.run_folder import RunFolder
 from tilewise.serving.prediction_api.access import require_token_beyond_loopback
 from tilewise.serving.prediction_api.config import ServiceConfig
 
@@ -41,24 +40,28 @@ def serve_api(
     try:
         import uvicorn
 
-        from tilewise.serving.prediction_api.app import create_app
-        from tilewise.serving.prediction_api.model_card import read_model_card
+        from tilewise.serving.prediction_api.protocol import ImpatientProtocol
+        from tilewise.serving.prediction_api.service import open_service
     except ImportError as error:
         raise UsageError(f"serving needs {error.name}; pip install 'tilewise[serve]'") from error
-    app = create_app(read_model_card(RunFolder(run)))
-    listener = _listen(config)
-    server = uvicorn.Server(
-        uvicorn.Config(
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_listen(config))
+        app = stack.enter_context(open_service(run, config, token))
+        settings = uvicorn.Config(
             app,
+            http=ImpatientProtocol,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
-    )
-    on_start(_address(listener))
-    with listener, contextlib.suppress(KeyboardInterrupt):  # which is how a service is ended
+        server = uvicorn.Server(settings)
+        on_start(_address(listener))
+        stack.enter_context(contextlib.suppress(KeyboardInterrupt))  # which is how a service is ended
         server.run(sockets=[listener])
 
 
