@@ -178,3 +178,24 @@ def test_a_mask_that_cannot_be_read_is_an_error_and_one_of_another_size_a_warnin
     assert any("mask" in text for text in answer.json()["warnings"])
     assert str(tmp_path) not in answer.text
     assert "/tmp/" not in answer.text
+
+
+def test_an_image_without_tissue_is_refused_in_words_of_the_one_who_sent_it(client):
+    glass = cv2.imencode(".png", np.full((96, 128, 3), 238, np.uint8))[1].tobytes()
+    answer = client.post("/v1/predict", files={"image": glass})
+    assert answer.status_code == 422
+    body = answer.json()
+    assert body["code"] in {"no-tiles", "not-predicted", "image-unreadable"}
+    assert not any(word in body["message"] for word in ("/tmp", "uploaded-image", "the the", "upload:"))
+
+
+def test_a_client_that_leaves_while_it_sends_harms_nobody(server, client):
+    import socket
+
+    host, _, port = server.address.removeprefix("http://").partition(":")
+    head = f"POST /v1/predict HTTP/1.1\r\nhost: {host}\r\ncontent-length: 1000\r\n"
+    with socket.create_connection((host, int(port))) as left:
+        left.sendall(f"{head}content-type: multipart/form-data; boundary=b\r\n\r\n--b".encode())
+    assert client.get("/readyz").status_code == 200
+    values = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[:1] != "#")
+    assert float(values["tilewise_requests_now"]) == 0

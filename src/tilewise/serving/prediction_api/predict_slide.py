@@ -24,7 +24,7 @@ from tilewise.serving.prediction_api.errors import ServiceError
 from tilewise.slides import read_header
 from tilewise.slides.pyramid import finest_within
 
-SLIDE_ID: Final = "image"
+SLIDE_ID: Final = "uploaded-image"
 _OTHER_IMAGE: Final = "open it in a viewer; send a PNG, JPEG, BMP or TIFF file that is whole"
 
 
@@ -72,7 +72,8 @@ class SlidePredictor:
         Raises:
             ServiceError: the image cannot be read or predicted.
         """
-        names = {str(image): "the image", str(mask): "the mask", f"{image.parent}: ": "", f"{SLIDE_ID}: ": ""}
+        names = {f"{SLIDE_ID}: ": "", f"{image.parent}: ": "", SLIDE_ID: "the image"}
+        names |= {str(mask): "the mask", str(image): "the image", str(image.parent): "the upload"}
         try:
             self._check_size(image, "image")
             if mask is not None:

@@ -14,6 +14,7 @@ from typing import Final
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from tilewise.serving.prediction_api.errors import ServiceError
 
@@ -69,6 +70,8 @@ async def _form(request: Request, most: int) -> AsyncIterator[FormData]:
         form = await request.form(max_files=2 * most, max_fields=1)
     except HTTPException as error:
         raise ServiceError(400, "bad-form", f"the form cannot be read: {error.detail}", _SEND) from error
+    except ClientDisconnect as error:  # nobody reads this answer
+        raise ServiceError(400, "client-left", "the connection ended before the body did", "send it again") from error
     try:
         yield form
     finally:
