@@ -97,6 +97,16 @@ class RunFolder:
         return self.root / "predictions.parquet"
 
     @property
+    def tile_probabilities(self) -> Path:
+        """Probabilities of the tiles of slides that the report shows; only there where heads take features."""
+        return self.root / "tile_probabilities.parquet"
+
+    @property
+    def learning_curve(self) -> Path:
+        """The score against the number of slides; only there where `tilewise curve` was run."""
+        return self.root / "learning_curve.json"
+
+    @property
     def evaluation(self) -> Path:
         """The scores."""
         return self.root / "evaluation.json"

@@ -36,9 +36,22 @@ def test_page_and_file_hold_it(home):
     folder, _, curve = home
     page = curve.page.read_text("utf-8")
     assert page.count("<circle") == 5
-    assert curve.sentence() in page.replace("&#43;", "+").replace("&#39;", "'")
+    assert curve.sentence() in page
     written = json.loads((folder / "curve/curve.json").read_text())
     assert [point["score"] for point in written["points"]] == [point.score for point in curve.points]
+
+
+def test_the_report_of_the_run_shows_it_and_the_run_is_sound(home):
+    folder, run, curve = home
+    report = (folder / "run/report.html").read_text("utf-8")
+    section = report.partition('<section id="curve">')[2].partition("</section>")[0]
+    assert curve.sentence() in section
+    assert section.count("<circle") == 5
+    assert "tilewise curve RUN" not in report
+    assert api.verify(run) == []
+    first = (folder / "curve/points/0.4-0/report.html").read_text("utf-8")
+    assert 'id="curve"' not in first
+    assert "tilewise curve RUN" in first
 
 
 def test_the_same_call_again_trains_nothing(home, monkeypatch):

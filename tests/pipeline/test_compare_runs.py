@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 import tilewise as tw
+from tilewise.auditing.table import TableFacts
 from tilewise.cli.main import run as command
 from tilewise.errors import ArgumentError, UsageError
 from tilewise.inference.predictions import Predictions
 from tilewise.recipe import load_recipe
 from tilewise.run_folder import RunFolder
-from tilewise.store import MANIFEST_NAME, write_json
+from tilewise.store import MANIFEST_NAME, write_json, write_table
 
 CLASSES = ("benign", "invasive")
 NUM_SLIDES, NUM_FOLDS = 120, 5
@@ -25,7 +26,9 @@ NUM_SLIDES, NUM_FOLDS = 120, 5
 def make_run(tmp_path):
     """A function that makes a finished run with the files that a comparison reads."""
 
-    def make(name: str, *, skill: float, seed: int = 0, settings=(), num_folds=NUM_FOLDS, lost=()) -> Path:
+    def make(
+        name: str, *, skill: float, seed: int = 0, settings=(), num_folds=NUM_FOLDS, lost=(), relabelled=()
+    ) -> Path:
         rng = np.random.default_rng([seed, round(10 * skill)])
         folder = RunFolder(tmp_path / name)
         folder.root.mkdir(parents=True)
@@ -43,7 +46,16 @@ def make_run(tmp_path):
         chosen = ~frame["slide"].isin(lost)
         probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         predictions = Predictions.of(frame[chosen], probabilities[chosen], np.ones(int(chosen.sum())), CLASSES)
+        for slide in relabelled:  # to the class that the run predicts
+            row = predictions.table["slide"] == slide
+            predictions.table.loc[row, "label"] = predictions.table.loc[row, "predicted"]
         predictions.write(folder.predictions, inputs="drawn")
+        if relabelled:
+            before = dict(zip(table["slide"], table["label"], strict=True))
+            facts = TableFacts({slide: before[slide] for slide in relabelled}).to_json()
+            folder.audit.mkdir()
+            columns = pd.DataFrame({"slide": slides})
+            write_table(folder.slides, columns, schema="tilewise.slides", version=2, metadata=facts)
         identity = {"cohort": {"root": "cohort", "layout": "flat"}, "seed": seed, "decisions": None, "notes": []}
         dumped = load_recipe("texture", [f"head.dropout={skill / 10:.3f}", *settings]).with_(
             name=name.partition("-")[0]
@@ -170,3 +182,49 @@ def test_the_command_line_and_the_page(make_run, tmp_path, capsys, monkeypatch):
     (tmp_path / "notes.html").write_text("mine")
     assert command(["compare", "one", "two", "--out", "notes.html"]) == 2
     assert (tmp_path / "notes.html").read_text() == "mine"
+
+
+def wrong_slides(run: Path, number: int) -> list[str]:
+    table = Predictions.read(RunFolder(run).predictions).table
+    return list(table["slide"][table["label"] != table["predicted"]][:number])
+
+
+def test_where_decisions_changed_labels_runs_are_compared_on_both(make_run, tmp_path, capsys, monkeypatch):
+    before = make_run("before", skill=1.0)
+    slides = wrong_slides(before, 6)
+    after = make_run("after", skill=1.2, relabelled=slides, lost=["img_003.png"])
+    slides = sorted(set(slides) - {"img_003.png"})
+    comparison = tw.compare([before, after])
+    corrected = comparison.corrected
+    assert corrected.relabelled == tuple(slides)
+    assert comparison.pairs[0].paired.num_slides == corrected.pairs[0].paired.num_slides == 119
+    own, others, alone = comparison.sentences()[:3]
+    assert own.startswith("On the table's own labels, before and after cannot be told apart with 119 slides (")
+    assert others.startswith(f"On the corrected labels ({len(slides)} slides relabelled), ")
+    assert alone.startswith("A score on corrected labels never stands alone")
+    tables = {name: Predictions.read(RunFolder(run).predictions).table for name, run in (("a", before), ("b", after))}
+    a, b = (table[table["slide"] != "img_003.png"].set_index("slide") for table in tables.values())
+    for one, truth in ((comparison, a["label"]), (corrected, b["label"].reindex(a.index))):
+        accuracy = [float(np.mean(table["predicted"] == truth)) for table in (a, b.reindex(a.index))]
+        assert [recipe.scores["accuracy"][0] for recipe in one.recipes] == pytest.approx(accuracy)
+    monkeypatch.chdir(tmp_path)
+    assert command(["compare", "before", "after", "--out", "compare.html"]) == 0
+    out = capsys.readouterr().out
+    assert out.index("the table's own labels:") < out.index("corrected labels:\n")
+    page = (tmp_path / "compare.html").read_text()
+    assert page.count('<svg class="chart differences"') == 2
+    assert "never stands alone" in page
+    assert comparison.to_json()["corrected"]["relabelled"] == slides
+
+
+def test_slides_that_two_runs_relabel_differently_are_said(make_run):
+    one = make_run("one", skill=1.0)
+    slides = wrong_slides(one, 12)
+    runs = [make_run("two", skill=1.1, relabelled=slides), make_run("three", skill=1.2, relabelled=slides)]
+    tables = [Predictions.read(RunFolder(run).predictions).table.set_index("slide")["label"] for run in runs]
+    disputed = [name for name in slides if tables[0][name] != tables[1][name]]
+    comparison = tw.compare([one, *runs])
+    assert disputed
+    assert comparison.corrected is None
+    assert any(f"{len(disputed)} slides different new labels ({disputed[0]}" in note for note in comparison.notes)
+    assert comparison.sentences()[0].startswith("one and two ")

@@ -130,6 +130,7 @@ ARTIFACTS = [
     "folds/0/model.safetensors", "folds/0/model.json", "folds/1/history.csv", "model/classifier.json",
     "model/member-1/model.safetensors", "model/member-0/model.json", "predictions.parquet", "evaluation.json",
     "environment.json", "report.html", "recipe.yaml", "manifest.json", "doubtful_labels.csv", "shortcuts.json",
+    "tile_probabilities.parquet",
 ]  # fmt: skip
 
 

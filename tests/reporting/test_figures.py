@@ -165,7 +165,7 @@ def test_outline_of_a_region_with_a_hole() -> None:
 
 
 def test_picture_without_tiles_or_mask() -> None:
-    svg = picture_svg(Picture(np.zeros((4, 6, 3), np.uint8)), label="a <b>")
+    svg = picture_svg(Picture(np.zeros((4, 6, 3), np.uint8)), label="a <b>", anchor="x-1")
     assert 'viewBox="0 0 6 4"' in svg
     assert "<path" not in svg
     assert "a &lt;b&gt;" in svg

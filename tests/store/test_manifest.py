@@ -41,3 +41,12 @@ def test_digests_do_not_depend_on_key_order_and_do_on_every_value(tmp_path):
     (tmp_path / "x").write_bytes(b"x" * 3_000_000)
     (tmp_path / "y").write_bytes(b"x" * 2_999_999 + b"y")
     assert digest_file(tmp_path / "x") != digest_file(tmp_path / "y")
+
+
+def test_files_that_are_written_again_or_new_are_taken_in(run):
+    (run / "a.txt").write_text("again")
+    (run / "c.txt").write_text("new")
+    Manifest.relist(run, [run / "a.txt", run / "c.txt"])
+    assert verify(run) == []
+    assert Manifest.read(run).inputs == {"seed": 0}
+    assert list(Manifest.read(run).files) == ["a.txt", "c.txt", "sub/b.txt"]

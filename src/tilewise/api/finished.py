@@ -110,13 +110,16 @@ def report(run: Run | Path | str, *, out: Path | str | None = None) -> Path:
     """
     from tilewise.reporting.gather import write_report
     from tilewise.reporting.templates import is_page_of
-    from tilewise.store import check_out_file
+    from tilewise.store import Manifest, check_out_file
 
     folder, path = to_folder(run), to_path(out)
     folder.require_finished()
     if path is not None and path.resolve() != folder.report.resolve():
         check_out_file(path, is_own=is_page_of("report"), contents="report")
-    return write_report(folder, out=path)
+    written = write_report(folder, out=path)
+    if written.resolve() == folder.report.resolve():
+        Manifest.relist(folder.root, [folder.report])
+    return written
 
 
 def verify(run: Run | Path | str) -> list[Damage]:

@@ -215,7 +215,8 @@ def learning_curve(
 ) -> LearningCurve:
     """Train a run's recipe with fewer slides, and say whether more would help; a stopped call is resumed.
 
-    Test parts stay whole, so that points differ by the slides that were learnt from alone.
+    Test parts stay whole, so that points differ by the slides that were learnt from alone. The run's report shows the
+    curve from then on.
 
     Args:
         run: a finished run.
@@ -230,8 +231,9 @@ def learning_curve(
         UsageError: the run is not finished or of other slides, or the folder cannot be used.
     """
     from tilewise.learning_curve.draw_curve import draw_curve
-    from tilewise.learning_curve.page import write_page
     from tilewise.pipeline.shared_stages import Resources
+    from tilewise.reporting.gather import write_report
+    from tilewise.store import Manifest
 
     folder = to_folder(run)
     identity = folder.read_identity()
@@ -240,7 +242,7 @@ def learning_curve(
     shared = to_stages(cohort, "train", decisions=decisions, seed=int(identity["seed"]), resources=resources)
     _check_run(Path(out), shared.cohort)
     curve = draw_curve(folder, Path(out), shared, shares=shares, num_draws=num_draws)
-    write_page(curve, folder.root.resolve().name)
+    Manifest.relist(folder.root, [folder.learning_curve, write_report(folder)])
     return curve
 
 

@@ -53,26 +53,32 @@ def compare(
     from tilewise.cli.console import print_result
 
     comparison = api.compare(list(runs), margin=margin, metric=metric, out=out)
-    lines = [*comparison.sentences(), "", *_table(comparison)]
+    lines = [*comparison.sentences(), "", *_tables(comparison)]
     if out is not None:
         lines.append(f"page: {out} (open it in a browser)")
     print_result({**comparison.to_json(), "page": None if out is None else str(out)}, "\n".join(lines), as_json=as_json)
 
 
-def _table(comparison: Comparison) -> Iterator[str]:
-    """Recipes with their scores, then pairs, by the metric that recipes are judged by."""
+def _tables(comparison: Comparison) -> Iterator[str]:
+    """Recipes with their scores, then pairs, by the metric that recipes are judged by, on each kind of labels."""
     from tilewise.metrics import METRIC_NAMES
     from tilewise.reporting.compare import pair_cells, recipe_cells
 
-    for head, rows in (
-        ((f"recipe, {METRIC_NAMES[comparison.metric]}", "mean", "runs", "p guessing"), recipe_cells(comparison)),
-        (("pair", "difference", "interval", "p", "p Holm", "p folds", "A better", "alike", "B better"),
-         pair_cells(comparison)),
-    ):  # fmt: skip
-        cells = [head, *rows]
-        widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
-        for row in cells:
-            yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        yield ""
+    metric, corrected = comparison.metric, comparison.corrected
+    head = (f"recipe, {METRIC_NAMES[metric]}", "mean", "runs", "p guessing")
+    pair_head = ("pair", "difference", "interval", "p", "p Holm", "p folds", "A better", "alike", "B better")
+    for one in (comparison, corrected) if corrected else (comparison,):
+        if corrected:
+            yield "corrected labels:" if one is corrected else "the table's own labels:"
+        yield from _table(head, recipe_cells(one))
+        yield from _table(pair_head, pair_cells(one))
     margin = f"{comparison.pairs[0].paired.margin:g}"
     yield f"A better: probability that A is better by more than {margin}; p folds: Nadeau and Bengio's corrected t test"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
+    cells = [head, *rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    for row in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    yield ""

@@ -18,6 +18,11 @@ from tilewise.evaluation.sample import Sample
 from tilewise.metrics import METRIC_NAMES, PrimaryMetric
 from tilewise.wording import count
 
+NEVER_ALONE = (
+    "A score on corrected labels never stands alone: relabelling slides that a model gets confidently wrong raises it, "
+    "even if every new label is wrong."
+)
+
 
 @dataclass(frozen=True)
 class ComparedRecipe:
@@ -110,19 +115,35 @@ class Comparison:
         pairs: every two of them.
         metric: that they are judged by.
         notes: what limits the comparison, a sentence each.
+        corrected: the same on labels that decisions corrected, where they did; this one is on the table's own then.
+        relabelled: slides whose label is another one than in the table; of `corrected` alone.
     """
 
     recipes: tuple[ComparedRecipe, ...]
     pairs: tuple[RecipePair, ...]
     metric: PrimaryMetric
     notes: tuple[str, ...] = ()
+    corrected: Comparison | None = None
+    relabelled: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Comparison of {count(len(self.recipes), 'recipe')}: {self.sentences()[0]}>"
 
     def sentences(self) -> list[str]:
         """What the comparison says, the answer first."""
-        return [*(pair.sentence(self.metric) for pair in self.pairs), *self.notes]
+        return [*self.answers(), *self.notes]
+
+    def answers(self) -> list[str]:
+        """A sentence for each pair, and where decisions changed labels another one for the corrected labels."""
+        own = [pair.sentence(self.metric) for pair in self.pairs]
+        if self.corrected is None:
+            return own
+        changed = f"{count(len(self.corrected.relabelled), 'slide')} relabelled"
+        return [
+            *(f"On the table's own labels, {sentence}" for sentence in own),
+            *(f"On the corrected labels ({changed}), {sentence}" for sentence in self.corrected.answers()),
+            NEVER_ALONE,
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -132,6 +153,8 @@ class Comparison:
             "recipes": [asdict(recipe) for recipe in self.recipes],
             "pairs": [pair.to_json() for pair in self.pairs],
             "notes": list(self.notes),
+            "relabelled": list(self.relabelled),
+            "corrected": None if self.corrected is None else self.corrected.to_json(),
         }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,11 @@ from tilewise.metrics import METRIC_NAMES
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.train import train
 from tilewise.recipe import load_recipe
+from tilewise.reporting.learning_curve import SCHEMA, VERSION, write_curve_page
 from tilewise.run_folder import RunFolder
 from tilewise.store import write_json
 
 _FILE = "curve.json"
-_SCHEMA, _VERSION = "tilewise.learning-curve", 1
 _BEYOND = (1.0, 1.5, 2.0, 4.0)
 _RESAMPLES = 63  # stream of random numbers
 
@@ -53,6 +54,7 @@ class LearningCurve:
         expected: at the run's number of slides and beyond.
         num_test_slides: that every point is the score of.
         level: of confidence.
+        run: name of the run.
     """
 
     out: Path
@@ -62,6 +64,7 @@ class LearningCurve:
     expected: Extrapolation
     num_test_slides: int
     level: float
+    run: str = ""
 
     @property
     def page(self) -> Path:
@@ -74,16 +77,31 @@ class LearningCurve:
         twice = self.expected.sizes.index(2.0 * own)
         gain, score = self.expected.gains[twice], self.expected.scores[twice]
         promise = f"With twice the slides to learn from ({2 * own:.0f} for {own:.0f}), {name} {score} is expected"
-        change = f"{gain.value:+.2f} ({gain.low:+.2f} to {gain.high:+.2f})"
+        change = f"{gain.value:+.2f} ({gain.low:+.2f} to {gain.high:+.2f})".replace("-", "\N{MINUS SIGN}")
         if gain.low is not None and gain.low > 0.0:
             return f"More slides would help. {promise}, {change} over now."
         return f"Whether more slides would help cannot be told from these. {promise}, {change} over now."
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "run": self.run,
+            "metric": self.metric,
+            "sentence": self.sentence(),
+            "points": [asdict(point) for point in self.points],
+            "law": [asdict(point) for point in self.law],
+            "expected": asdict(self.expected),
+            "num_test_slides": self.num_test_slides,
+            "level": self.level,
+        }
 
 
 def draw_curve(
     run: RunFolder, out: Path, shared: SharedStages, *, shares: Sequence[float] = SHARES, num_draws: int = NUM_DRAWS
 ) -> LearningCurve:
-    """Train a run's recipe with fewer slides and write `curve.json`; the same call goes on where a stopped one ended.
+    """Train a run's recipe with fewer slides and write `curve.json`, `curve.html` and the run's `learning_curve.json`.
+
+    The same call goes on where a stopped one ended.
 
     Audit, masks, tiles and features are those of the run, from the cache. Test parts stay whole and are the same for
     all points, so that points differ by the slides that were learnt from alone.
@@ -126,15 +144,11 @@ def draw_curve(
     )
     law = tuple(CurvePoint(size, float(score)) for size, score in zip(fitted.sizes, fitted.scores, strict=True))
     points = tuple(CurvePoint(size, float(score)) for size, score in zip(sizes, scores_RK[0], strict=True))
-    curve = LearningCurve(out, metric, points, law, expected, samples[-1].num_slides, config.level)
-    payload = {
-        "run": run.root.resolve().name,
-        "metric": metric,
-        "points": [asdict(point) for point in points],
-        "expected": asdict(expected),
-        "num_test_slides": curve.num_test_slides,
-    }
-    write_json(out / _FILE, payload, schema=_SCHEMA, version=_VERSION)
+    name = run.root.resolve().name
+    curve = LearningCurve(out, metric, points, law, expected, samples[-1].num_slides, config.level, name)
+    for path in (out / _FILE, run.learning_curve):
+        write_json(path, curve.to_json(), schema=SCHEMA, version=VERSION)
+    write_curve_page(curve.page, curve.to_json())
     return curve
 
 

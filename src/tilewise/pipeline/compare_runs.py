@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import pandas as pd
 
+from tilewise.auditing.table import TableFacts
 from tilewise.errors import UsageError
 from tilewise.evaluation.comparison import Comparison, ComparisonOptions, compare_recipes
 from tilewise.evaluation.sample import Sample
@@ -35,6 +36,7 @@ class _ComparedRun:
         num_permutations: of the test against guessing.
         classes: in the order of the probabilities.
         tests: its out-of-fold predictions of slides with labels.
+        relabelled: slide -> its label in the table, of slides whose label decisions changed.
     """
 
     name: str
@@ -46,12 +48,19 @@ class _ComparedRun:
     num_permutations: int
     classes: tuple[str, ...]
     tests: pd.DataFrame
+    relabelled: Mapping[str, str]
+
+    def corrections(self, slides: frozenset[str]) -> dict[str, str]:
+        """Slide -> its corrected label, of some slides."""
+        labels = dict(zip(self.tests["slide"], self.tests["label"], strict=True))
+        return {name: labels[name] for name in sorted(slides & self.relabelled.keys())}
 
 
 def compare_runs(folders: Sequence[RunFolder], *, margin: float, metric: PrimaryMetric | None = None) -> Comparison:
     """Compare the recipes of runs by their out-of-fold predictions of the same slides.
 
     Runs of one recipe with different seeds are repeats of it. Where all are of one recipe, each stands for itself.
+    Where decisions changed labels, runs are compared on the table's own labels, and on the corrected ones beside it.
 
     Args:
         folders: of two or more finished runs.
@@ -83,10 +92,32 @@ def compare_runs(folders: Sequence[RunFolder], *, margin: float, metric: Primary
     left_out = len(frozenset[str]().union(*(run.tests["slide"] for run in runs)) - common)
     if left_out:
         notes.append(f"{count(left_out, 'slide')} that not every run has tested had no part in the comparison.")
-    named = zip(_recipe_names(list(repeats.values())), repeats.values(), strict=True)
-    samples = {name: {run.name: _sample(run, common) for run in group} for name, group in named}
+    named = dict(zip(_recipe_names(list(repeats.values())), repeats.values(), strict=True))
     options = ComparisonOptions(metric or runs[0].metric, runs[0].level, margin, runs[0].num_permutations)
-    return compare_recipes(samples, options, notes=(*notes, *_fold_notes(samples)))
+    samples = {name: {run.name: _sample(run, common, run.relabelled) for run in group} for name, group in named.items()}
+    corrections, disputed = _corrections(runs, common)
+    if disputed:
+        notes.append(
+            f"Decisions of the runs give {count(len(disputed), 'slide')} different new labels ({disputed[0]} is the "
+            "first), so that there is no comparison on corrected labels."
+        )
+    comparison = compare_recipes(samples, options, notes=(*notes, *_fold_notes(samples)))
+    if disputed or not corrections:
+        return comparison
+    samples = {name: {run.name: _sample(run, common, corrections) for run in group} for name, group in named.items()}
+    corrected = replace(compare_recipes(samples, options), notes=(), relabelled=tuple(sorted(corrections)))
+    return replace(comparison, corrected=corrected)
+
+
+def _corrections(runs: Sequence[_ComparedRun], slides: frozenset[str]) -> tuple[dict[str, str], list[str]]:
+    """Slide -> its corrected label in any of the runs, and slides that runs correct differently."""
+    corrections: dict[str, str] = {}
+    disputed = []
+    for run in runs:
+        for name, label in run.corrections(slides).items():
+            if corrections.setdefault(name, label) != label:
+                disputed.append(name)
+    return corrections, sorted(set(disputed))
 
 
 def _read(folder: RunFolder, name: str) -> _ComparedRun:
@@ -106,6 +137,7 @@ def _read(folder: RunFolder, name: str) -> _ComparedRun:
         num_permutations=recipe.evaluation.num_resamples,
         classes=predictions.classes,
         tests=tests,
+        relabelled=TableFacts.read(folder.slides).relabelled,
     )
 
 
@@ -131,8 +163,10 @@ def _recipe_names(groups: Sequence[Sequence[_ComparedRun]]) -> list[str]:
     return [group[0].name if len(group) == 1 or names[group[0].recipe] > 1 else group[0].recipe for group in groups]
 
 
-def _sample(run: _ComparedRun, common: frozenset[str]) -> Sample:
-    return Sample.of(run.tests[run.tests["slide"].isin(common)], run.classes)
+def _sample(run: _ComparedRun, slides: frozenset[str], labels: Mapping[str, str]) -> Sample:
+    """Predictions of some slides, of which `labels` gives some another label than the run has."""
+    rows = run.tests[run.tests["slide"].isin(slides)]
+    return Sample.of(rows.assign(label=rows["slide"].map(labels).fillna(rows["label"])), run.classes)
 
 
 def _fold_notes(samples: Mapping[str, Mapping[str, Sample]]) -> list[str]:

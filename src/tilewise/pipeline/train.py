@@ -37,6 +37,7 @@ from tilewise.pipeline.run_outputs import predict_holdout, predict_parts, predic
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs, train_with_unlabelled
 from tilewise.pipeline.tile_preparer import TilePreparer, fold_targets
+from tilewise.pipeline.tile_probabilities import save_tile_probabilities
 from tilewise.recipe import Recipe
 from tilewise.reporting.audit import write_audit_report
 from tilewise.reporting.gather import write_report
@@ -95,7 +96,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
         parts = predict_parts(models, folds, inputs)
         weights = fold_weights(parts, folds, recipe.ensemble, seed=seed, metric=recipe.evaluation.metric)
         reference_distribution = fit_reference_distribution(models, folds, inputs, tiles.counts())
-        inputs = inputs.of(*(number for number, weight in enumerate(weights) if weight))
+        all_inputs, inputs = inputs, inputs.of(*(number for number, weight in enumerate(weights) if weight))
         classifier = build_classifier(models, weights, folds, audited, recipe, signature, seed)
         classifier = replace(
             classifier,
@@ -117,6 +118,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
             out=folder.evaluation,
         )
         save_doubtful_labels(folder, predictions)
+        save_tile_probabilities(folder, predictions, models, weights, all_inputs)
         vectors = inputs.mean_vectors if isinstance(inputs, FeatureInputs) else None
         slide_ids = [item.slide_id for item in folds.items]
         find_shortcuts(masked, slide_ids, recipe.evaluation, vectors=vectors, seed=seed).write(folder.shortcuts)

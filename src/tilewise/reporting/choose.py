@@ -13,15 +13,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _PARTS = ("test", "holdout")
+_SHOWN_PER_CLASS, _SHOWN_ERRORS = 3, 8
 
 
-def confident_errors(table: pd.DataFrame, *, most: int = 8) -> list[SlideResult]:
+def shown_slides(table: pd.DataFrame, classes: Sequence[str]) -> list[SlideResult]:
+    """Every slide that a report shows, once."""
+    results = [*example_slides(table, classes), *confident_errors(table)]
+    return list({result.slide: result for result in results}.values())
+
+
+def confident_errors(table: pd.DataFrame, *, most: int = _SHOWN_ERRORS) -> list[SlideResult]:
     """The wrong predictions with the highest probability, that first; of equals, in the order of names."""
     wrong = [result for result in slide_results(table) if not result.right]
     return sorted(wrong, key=lambda result: (-result.probability, result.slide))[:most]
 
 
-def example_slides(table: pd.DataFrame, classes: Sequence[str], *, per_class: int = 3) -> list[SlideResult]:
+def example_slides(
+    table: pd.DataFrame, classes: Sequence[str], *, per_class: int = _SHOWN_PER_CLASS
+) -> list[SlideResult]:
     """Slides of each class, spread evenly from the surest of the truth to the least sure.
 
     Examples picked by how sure the model was show what is easy and what is hard; picked by eye they would show neither.

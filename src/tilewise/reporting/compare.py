@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from markupsafe import Markup
 
 from tilewise.evaluation.comparison import Comparison, RecipePair
 from tilewise.metrics import METRIC_NAMES
-from tilewise.reporting.svg import drawing, element
+from tilewise.reporting.svg import drawing, element, mark
 from tilewise.reporting.templates import environment, read
 from tilewise.reporting.text import NOTHING, number, p_value, percent, signed
 from tilewise.store import write_text
@@ -20,19 +21,30 @@ _WIDTH, _ROW, _LABEL, _FIGURES, _AXIS = 900.0, 44.0, 300.0, 190.0, 34.0
 
 def write_comparison(path: Path, comparison: Comparison) -> None:
     """Write the page; the same comparison gives the same text."""
+    labels = [("", comparison)]
+    if comparison.corrected is not None:
+        labels = [("On the table's own labels", comparison), ("On corrected labels", comparison.corrected)]
+    reach = _reach([pair for _, one in labels for pair in one.pairs], comparison.metric)
     view = {
         "comparison": comparison,
-        "answers": [pair.sentence(comparison.metric) for pair in comparison.pairs],
+        "answers": comparison.answers(),
         "paired": comparison.pairs[0].paired,
         "metric_name": METRIC_NAMES[comparison.metric],
         "metric_names": METRIC_NAMES,
-        "recipes": recipe_cells(comparison),
-        "pairs": pair_cells(comparison),
-        "forest": difference_forest(comparison.pairs, comparison.metric),
+        "labels": [
+            {
+                "title": title,
+                "pairs": one.pairs,
+                "recipe_rows": recipe_cells(one),
+                "pair_rows": pair_cells(one),
+                "forest": difference_forest(one.pairs, comparison.metric, reach=reach),
+            }
+            for title, one in labels
+        ],
         "style": read("report.css") + read("compare.css"),
         "version": __version__,
     }
-    write_text(path, environment(signed=signed, p_value=p_value).get_template("compare.html").render(view))
+    write_text(path, environment().get_template("compare.html").render(view))
 
 
 def recipe_cells(comparison: Comparison) -> list[tuple[str, ...]]:
@@ -69,12 +81,10 @@ def pair_cells(comparison: Comparison) -> list[tuple[str, ...]]:
     return rows
 
 
-def difference_forest(pairs: tuple[RecipePair, ...], metric: str) -> Markup:
-    """Differences with their intervals on one scale, the margin around zero shaded."""
+def difference_forest(pairs: tuple[RecipePair, ...], metric: str, *, reach: float) -> Markup:
+    """Differences with their intervals on a scale from `-reach` to `reach`, the margin around zero shaded."""
     estimates = [pair.paired.metrics[metric].difference for pair in pairs]
     margin = pairs[0].paired.margin
-    ends = [abs(end) for one in estimates for end in (one.low, one.high) if end is not None]
-    reach = max([2.0 * margin, *ends]) * 1.05
     height = _ROW * len(pairs) + _AXIS
 
     def across(value: float) -> float:
@@ -100,11 +110,25 @@ def difference_forest(pairs: tuple[RecipePair, ...], metric: str) -> Markup:
         if one.value is None or one.low is None or one.high is None:
             continue
         class_ = "clear" if pair.is_clear(metric) else "open"
-        parts.append(element("line", x1=across(one.low), x2=across(one.high), y1=y, y2=y, class_=f"bar {class_}"))
-        parts.append(element("circle", cx=across(one.value), cy=y, r=5.5, class_=f"point {class_}"))
         figures = f"{signed(one.value)}  ({signed(one.low, 2)} to {signed(one.high, 2)})"
+        low, high = across(one.low), across(one.high)
+        parts.append(
+            mark(
+                f"{pair.a} less {pair.b}: {figures}",
+                element("rect", x=low, y=y - 10.0, width=high - low, height=20.0, class_="reach"),
+                element("line", x1=low, x2=high, y1=y, y2=y, class_=f"bar {class_}"),
+                element("circle", cx=across(one.value), cy=y, r=5.5, class_=f"point {class_}"),
+            )
+        )
         parts.append(element("text", figures, x=_WIDTH, y=y + 5.0, class_="figures", text_anchor="end"))
     return drawing(_WIDTH, height, parts, label=f"Differences of {METRIC_NAMES[metric]}", class_="chart differences")
+
+
+def _reach(pairs: Sequence[RecipePair], metric: str) -> float:
+    """How far from zero a scale goes that holds all intervals."""
+    estimates = [pair.paired.metrics[metric].difference for pair in pairs]
+    ends = [abs(end) for one in estimates for end in (one.low, one.high) if end is not None]
+    return 1.05 * max([2.0 * pairs[0].paired.margin, *ends])
 
 
 def _tick_step(reach: float) -> float:

@@ -145,6 +145,25 @@ class Picture:
     tiles: tuple[Box, ...] = ()
     mask_HW: npt.NDArray[np.bool_] | None = None
 
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return int(self.rgb_HWC.shape[1])
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return int(self.rgb_HWC.shape[0])
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Tiles' probabilities of a class, drawn to be laid over a thumbnail: a `data:` address, and in words."""
+
+    class_name: str
+    picture: str
+    words: str
+
 
 @dataclass(frozen=True, eq=False)
 class SlideResult:
@@ -159,6 +178,8 @@ class SlideResult:
         fold: the fold that predicted it; None for a slide of the hold-out.
         num_tiles: tiles the prediction is the mean of.
         picture: what it looks like; None where it is not shown.
+        heats: where on it tiles speak for the predicted class, and for the true one where that is another.
+        share_for_predicted: of its tiles, those for which the predicted class is the likeliest; None without heat.
     """
 
     slide: str
@@ -169,6 +190,8 @@ class SlideResult:
     fold: int | None
     num_tiles: int
     picture: Picture | None = None
+    heats: tuple[Heat, ...] = ()
+    share_for_predicted: float | None = None
 
     @property
     def right(self) -> bool:
@@ -252,6 +275,7 @@ class ReportInput:
         deployed: what `tilewise predict` uses, and whether that has a score of its own; '' where `combined` says it.
         shortcuts: what tells the label besides the tissue; None where that was not asked.
         ledgers: what was lost of slides and tiles, and where; None where several runs are combined.
+        curve: the score against the number of slides, as `tilewise curve` left it in the run; None where it did not.
     """
 
     title: str
@@ -280,3 +304,4 @@ class ReportInput:
     deployed: str = ""
     shortcuts: Shortcuts | None = None
     ledgers: Ledgers | None = None
+    curve: Mapping[str, Any] | None = None

@@ -17,8 +17,6 @@ from tilewise.run_folder import RunFolder
 from tilewise.store import read_json
 from tilewise.version import __version__
 
-_SHOWN_ERRORS = 8
-
 
 def gather_ensemble(folder: RunFolder) -> ReportInput:
     """Everything the report of a combined run says. Audit, tiles and training stand in the reports of its runs.
@@ -42,7 +40,7 @@ def gather_ensemble(folder: RunFolder) -> ReportInput:
         tiles=None,
         parts=parts_of(folds),
         fold_notes=folds.notes,
-        confident_errors=tuple(confident_errors(Predictions.read(folder.predictions).table, most=_SHOWN_ERRORS)),
+        confident_errors=tuple(confident_errors(Predictions.read(folder.predictions).table)),
         warnings=record.warnings,
         recipe_yaml=without_folders(text_of(folder.recipe), root),
         environment=public({key: value for key, value in environment.items() if not key.startswith("schema")}, root),

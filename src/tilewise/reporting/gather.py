@@ -35,6 +35,8 @@ from tilewise.reporting.describe import describe_deployed, describe_layout
 from tilewise.reporting.describe_tiles import describe_tiling, overlapping
 from tilewise.reporting.ensemble import gather_ensemble
 from tilewise.reporting.files import doubtful_labels_of, parts_of, public, rows_of, text_of, whole
+from tilewise.reporting.heat import TileProbabilities
+from tilewise.reporting.learning_curve import read_curve
 from tilewise.reporting.ledger import make_ledgers
 from tilewise.reporting.render import render_report
 from tilewise.reporting.text import without_folders
@@ -45,9 +47,6 @@ from tilewise.store import read_json, write_text
 from tilewise.tiles.config import TileConfig
 from tilewise.training.history import FitRow
 from tilewise.version import __version__
-
-_SHOWN_PER_CLASS = 3
-_SHOWN_ERRORS = 8
 
 
 def write_report(folder: RunFolder, *, out: Path | None = None) -> Path:
@@ -78,10 +77,11 @@ def gather(folder: RunFolder) -> ReportInput:
     config = TileConfig.model_validate(recipe["tiles"])
     cut_by = CutBy.of_run(tiles, folder.segment, config)
     made_by = facts.encoder.get("made_by")  # another program, whose features have no pixels
-    examples = tuple(example_slides(predictions, folds.classes, per_class=_SHOWN_PER_CLASS))
-    errors = tuple(confident_errors(predictions, most=_SHOWN_ERRORS))
+    examples = tuple(example_slides(predictions, folds.classes))
+    errors = tuple(confident_errors(predictions))
     if made_by is None:
-        examples, errors = (_with_pictures(results, slides, cut_by) for results in (examples, errors))
+        heat = TileProbabilities.read(folder.tile_probabilities)
+        examples, errors = (_with_pictures(results, slides, cut_by, heat) for results in (examples, errors))
     pictured = () if made_by else (*examples, *errors)
     root, has_groups = str(facts.root), facts.has_groups
     grouped = has_groups or bool(slides["group"].duplicated().any())
@@ -119,6 +119,7 @@ def gather(folder: RunFolder) -> ReportInput:
         doubtful_labels=doubtful_labels_of(folder.doubtful_labels),
         created=str(identity.get("created", "")),
         shortcuts=facts.shortcuts if not made_by or (facts.shortcuts and facts.shortcuts.traits) else None,
+        curve=read_curve(folder.learning_curve),
         ledgers=make_ledgers(facts, audit.decisions, failures, predictions),
         deployed=describe_deployed(folder, holdout=bool(folds.holdout)),
     )
@@ -192,15 +193,18 @@ def _float(cell: str) -> float | None:
     return float(cell) if cell else None
 
 
-def _with_pictures(results: Iterable[SlideResult], slides: pd.DataFrame, cut_by: CutBy) -> tuple[SlideResult, ...]:
+def _with_pictures(
+    results: Iterable[SlideResult], slides: pd.DataFrame, cut_by: CutBy, heat: TileProbabilities
+) -> tuple[SlideResult, ...]:
     """The same results with pictures, as far as the slides are where the run found them."""
     rows = {str(row["slide"]): row for row in slides.to_dict("records")}
     drawn = []
     for result in results:
-        picture = None
+        row = rows[result.slide]
         with contextlib.suppress(SlideError):
-            picture = thumbnail(rows[result.slide], cut_by)
-        drawn.append(replace(result, picture=picture))
+            result = replace(result, picture=thumbnail(row, cut_by))  # noqa: PLW2901 - the same, with its pictures
+            result = heat.draw(result, (int(row["width"]), int(row["height"])))  # noqa: PLW2901
+        drawn.append(result)
     return tuple(drawn)
 
 

@@ -20,10 +20,13 @@ _MOST_OUTLINES = 80
 _SMOOTH = 0.75  # outlines may lie this many thumbnail pixels beside the mask's border
 
 
-def picture_svg(picture: Picture, *, label: str) -> Markup:
-    """The thumbnail as inline SVG: a JPEG, the boxes of the tiles and the outline of the mask, in that order."""
-    height, width = picture.rgb_HWC.shape[:2]
-    image = element("image", href=jpeg_uri(picture.rgb_HWC), width=width, height=height)
+def picture_svg(picture: Picture, *, label: str, anchor: str) -> Markup:
+    """The thumbnail as inline SVG: a JPEG, the boxes of the tiles and the outline of the mask, in that order.
+
+    `anchor` is the JPEG's id, by which other drawings show it again.
+    """
+    width, height = picture.width, picture.height
+    image = element("image", href=jpeg_uri(picture.rgb_HWC), width=width, height=height, id=anchor)
     boxes = [element("path", d=_boxes(picture), class_="tile")] if picture.tiles else []
     outlines = outline(picture.mask_HW) if picture.mask_HW is not None else []
     marks = []

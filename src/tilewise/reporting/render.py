@@ -10,6 +10,8 @@ from tilewise.reporting.curves import training_curves
 from tilewise.reporting.data import ReportInput
 from tilewise.reporting.describe import by_others, decision_groups
 from tilewise.reporting.headline import METRIC_NAMES, headline, interval_question, primary_metric
+from tilewise.reporting.heat import describe_heat
+from tilewise.reporting.learning_curve import curve_section
 from tilewise.reporting.reliability import abstention_chart, probabilities
 from tilewise.reporting.shortcuts import shortcut_chart
 from tilewise.reporting.subgroups import subgroups
@@ -39,6 +41,8 @@ def render_report(data: ReportInput) -> str:
         "confusion": confusion_rows(evaluation["confusion"]),
         "curves": training_curves(data.histories, METRIC_NAMES[metric]),
         "chosen": Counter(choice.chosen for choice in data.ladder).most_common(),
+        "heat_sentence": describe_heat((*data.slides, *data.confident_errors)),
+        "curve": None if data.curve is None else curve_section(data.curve),
         "fits": [history for history in data.histories if history.fit],
         "folds": fold_rows(data.parts),
         "fold_summary": fold_summary(data.parts),

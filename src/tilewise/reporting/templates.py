@@ -34,6 +34,8 @@ def environment(**filters: Callable[[Any], str]) -> jinja2.Environment:
     )
     made.filters.update(
         number=text.number,
+        signed=text.signed,
+        p_value=text.p_value,
         value=text.value_of,
         interval=text.interval,
         mean_and_spread=text.mean_and_spread,

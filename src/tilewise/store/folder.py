@@ -21,7 +21,7 @@ _OWNED: Final[Mapping[str, frozenset[str]]] = {
             "run.json", "recipe.yaml", "environment.json", "audit", "segment", "tiles.parquet", "tiles-outside.parquet",
             "stain.json", "folds.json", "folds", "model", "predictions.parquet", "evaluation.json", "report.html",
             "ladder.json", "shortcuts.json", "doubtful_labels.csv", "review",
-            "failures.csv", "ensemble.json", "manifest.json",
+            "tile_probabilities.parquet", "learning_curve.json", "failures.csv", "ensemble.json", "manifest.json",
         }
     ),
     "sweep.json": frozenset({"sweep.json", "sweep.html", "sweep.csv", "folds.json", "shared", "variants"}),

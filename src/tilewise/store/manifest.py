@@ -52,6 +52,16 @@ class Manifest:
         write_json(root / MANIFEST_NAME, {"inputs": self.inputs, "files": self.files}, schema=_SCHEMA, version=_VERSION)
 
     @classmethod
+    def relist(cls, root: Path, paths: Iterable[Path]) -> None:
+        """Take files of a finished run that were written again, or are new, into its manifest.
+
+        Raises:
+            ArtifactError: the run has no manifest, or it is damaged.
+        """
+        before = cls.read(root)
+        cls(dict(sorted((before.files | cls.of(root, paths, {}).files).items())), before.inputs).write(root)
+
+    @classmethod
     def read(cls, root: Path) -> Manifest:
         """Read a run's manifest.
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from tilewise.metrics import METRIC_NAMES
 from tilewise.reporting.templates import environment, read
-from tilewise.reporting.text import NOTHING, count, interval, number, p_value, signed
+from tilewise.reporting.text import NOTHING, count, interval, number, signed
 from tilewise.store import write_text
 from tilewise.sweep.table import SweepRow, SweepTable
 from tilewise.version import __version__
@@ -40,7 +40,7 @@ class PageFacts:
 
 def write_page(path: Path, table: SweepTable, facts: PageFacts) -> None:
     """Write the page; the same table gives the same text."""
-    pages = environment(signed=signed, p_value=p_value, factor=_factor)
+    pages = environment(factor=_factor)
     view = {
         "title": facts.title,
         "description": facts.description,

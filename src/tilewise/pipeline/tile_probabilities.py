@@ -1,0 +1,57 @@
+"""What models say of the tiles of slides that they did not learn from, for the pictures of a run's report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tilewise.explain.values import values_of_heads
+from tilewise.inference.classifier import Member
+from tilewise.inference.predictions import Predictions
+from tilewise.models import FoldModel
+from tilewise.pipeline.ladder_inputs import LadderInputs
+from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs
+from tilewise.reporting.choose import shown_slides
+from tilewise.reporting.heat import write_tile_probabilities
+from tilewise.run_folder import RunFolder
+
+
+def save_tile_probabilities(
+    folder: RunFolder,
+    predictions: Predictions,
+    models: Sequence[Member],
+    weights: Sequence[float],
+    inputs: SlideInputs[Any],
+) -> None:
+    """Write the probabilities of the tiles of the slides that the report shows; nothing where networks take pixels.
+
+    Args:
+        folder: of the run.
+        predictions: of its slides.
+        models: of the folds, in order; each slide of a test part gets those of the fold that tested it.
+        weights: of the folds' models in the classifier that is deployed, which predicts the hold-out.
+        inputs: of all folds.
+    """
+    features = inputs.features if isinstance(inputs, LadderInputs) else inputs
+    folder.tile_probabilities.unlink(missing_ok=True)  # of another recipe that was stopped here
+    if not isinstance(features, FeatureInputs):
+        return
+    classes, tables = predictions.classes, []
+    for result in shown_slides(predictions.table, classes):
+        share_of = dict(enumerate(weights)) if result.fold is None else {result.fold: 1.0}
+        heads = {number: models[number] for number, share in share_of.items() if share}
+        if not all(isinstance(head, FoldModel) for head in heads.values()):
+            continue  # a ladder's network
+        bags = [features.of(number).bags[0][result.slide] for number in heads]
+        shares = [share_of[number] for number in heads]
+        values = [values_of_heads(list(heads.values()), shares, bags, index) for index in range(len(classes))]
+        table = pd.DataFrame(values[0].boxes, columns=["x", "y", "width", "height"])
+        table.insert(0, "slide", result.slide)
+        for name, one in zip(classes, values, strict=True):
+            table[f"p_{name}"] = one.probabilities_T.astype(np.float32)
+        tables.append(table)
+    if tables:
+        write_tile_probabilities(folder.tile_probabilities, pd.concat(tables, ignore_index=True))
