@@ -42,12 +42,13 @@ def save_tile_probabilities(
     classes, tables = predictions.classes, []
     for result in shown_slides(predictions.table, classes):
         share_of = dict(enumerate(weights)) if result.fold is None else {result.fold: 1.0}
-        heads = {number: models[number] for number, share in share_of.items() if share}
-        if not all(isinstance(head, FoldModel) for head in heads.values()):
+        numbers = [number for number, share in share_of.items() if share]
+        heads = [model for model in (models[number] for number in numbers) if isinstance(model, FoldModel)]
+        if len(heads) < len(numbers):
             continue  # a ladder's network
-        bags = [features.of(number).bags[0][result.slide] for number in heads]
-        shares = [share_of[number] for number in heads]
-        values = [values_of_heads(list(heads.values()), shares, bags, index) for index in range(len(classes))]
+        bags = [features.of(number).bags[0][result.slide] for number in numbers]
+        shares = [share_of[number] for number in numbers]
+        values = [values_of_heads(heads, shares, bags, index) for index in range(len(classes))]
         table = pd.DataFrame(values[0].boxes, columns=["x", "y", "width", "height"])
         table.insert(0, "slide", result.slide)
         for name, one in zip(classes, values, strict=True):
