@@ -1,6 +1,7 @@
 """How often intervals hold what they say they hold, and how often the permutation test accuses noise.
 
     python benchmarks/honesty.py recipe [COHORTS]     intervals of a cross-validation: what the recipe reaches
+    python benchmarks/honesty.py repeats [COHORTS]    the same where folds are cut several times (`folds.repeats`)
     python benchmarks/honesty.py models [COHORTS]     intervals of a fixed classifier, beside the percentile bootstrap
     python benchmarks/honesty.py noise [COHORTS]      permutation test where features say nothing of labels
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -48,15 +49,19 @@ CONFIG = EvaluationConfig(num_resamples=200)
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """Labels, groups and folds of a cohort; `validation_FN` is True where a slide is in the validation part."""
+    """Labels, groups and folds of a cohort; `validation_FN` is True where a slide is in the validation part.
+
+    `repeats` are further cuts of the same slides.
+    """
 
     truth_N: Integers
     group_N: Integers
     fold_N: Integers
     validation_FN: npt.NDArray[np.bool_]
+    repeats: tuple[Design, ...] = ()
 
     @classmethod
-    def draw(cls, num_slides: int, rng: np.random.Generator) -> Design:
+    def draw(cls, num_slides: int, rng: np.random.Generator, num_repeats: int = 1) -> Design:
         """A cohort in which every class has slides of two groups, so that it can be learnt and tested."""
         while True:
             group_N = np.repeat(np.arange(num_slides), rng.choice([1, 2, 3, 6], num_slides, p=[0.75, 0.15, 0.06, 0.04]))
@@ -67,12 +72,16 @@ class Design:
             if all(len(np.unique(group_N[truth_N == index])) > 1 for index in range(len(SHARES))):
                 break
         items = [FoldItem(f"{i:04d}", CLASSES[truth_N[i]], f"{group_N[i]:04d}") for i in range(num_slides)]
-        folds = make_folds(items, FoldsConfig(), seed=int(rng.integers(1 << 31))).folds
-        fold_N, validation_FN = np.zeros(num_slides, np.int64), np.zeros((len(folds), num_slides), bool)
-        for number, fold in enumerate(folds):
-            fold_N[[int(name) for name in fold.test]] = number
-            validation_FN[number, [int(name) for name in fold.validation]] = True
-        return cls(truth_N, group_N, fold_N, validation_FN)
+        config = FoldsConfig(repeats=num_repeats)
+        folds = make_folds(items, config, seed=int(rng.integers(1 << 31))).folds
+        cuts = []
+        for start in range(0, len(folds), config.num_folds):
+            fold_N, validation_FN = np.zeros(num_slides, np.int64), np.zeros((config.num_folds, num_slides), bool)
+            for number, fold in enumerate(folds[start : start + config.num_folds]):
+                fold_N[[int(name) for name in fold.test]] = number
+                validation_FN[number, [int(name) for name in fold.validation]] = True
+            cuts.append(cls(truth_N, group_N, fold_N, validation_FN))
+        return replace(cuts[0], repeats=tuple(cuts[1:]))
 
     def features(self, means_CD: Floats, rng: np.random.Generator) -> Floats:
         """Features of the slides: float64 (N, D)."""
@@ -92,10 +101,10 @@ class Design:
 
 
 @cache
-def designs(num_slides: int, num_designs: int) -> tuple[Design, ...]:
+def designs(num_slides: int, num_designs: int, num_repeats: int = 1) -> tuple[Design, ...]:
     """Designs that cohorts of this size share."""
     rng = np.random.default_rng([num_slides, 1])
-    return tuple(Design.draw(num_slides, rng) for _ in range(num_designs))
+    return tuple(Design.draw(num_slides, rng, num_repeats) for _ in range(num_designs))
 
 
 def class_means(strength: float) -> Floats:
@@ -141,6 +150,23 @@ class CrossValidation:
                 validation.append(replace(part, fold_N=np.full(part.num_slides, number)))
         return cls(design.sample(probabilities_NC), validation, models)
 
+    @classmethod
+    def repeated(cls, design: Design, features_ND: Floats) -> CrossValidation:
+        """The same of every cut of the folds, as one run."""
+        runs = [cls.of(one, features_ND) for one in (design, *design.repeats)]
+        if len(runs) == 1:
+            return runs[0]
+        samples, first = [run.sample for run in runs], runs[0].sample
+        of_rows = {
+            name: np.concatenate([getattr(sample, name) for sample in samples])
+            for name in ("truth_N", "predicted_N", "probabilities_NC", "group_N")
+        }
+        num_folds = len(design.validation_FN)
+        fold_N = np.concatenate([one.fold_N + num_folds * number for number, one in enumerate(samples)])
+        repeat_N = np.repeat(np.arange(len(runs)), first.num_slides)
+        sample = Sample(first.slides * len(runs), CLASSES, fold_N=fold_N, repeat_N=repeat_N, **of_rows)
+        return cls(sample, [], [model for run in runs for model in run.models])
+
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
@@ -160,14 +186,16 @@ class Coverage:
     width: Floats
 
 
-def recipe_coverage(num_slides: int, strength: float, num_cohorts: int, *, num_designs: int = 60) -> Coverage:
+def recipe_coverage(
+    num_slides: int, strength: float, num_cohorts: int, *, num_designs: int = 60, num_repeats: int = 1
+) -> Coverage:
     """Intervals of many cross-validations beside what they are about."""
     means_CD = class_means(strength)
     rng = np.random.default_rng([num_slides, int(10 * strength)])
     estimates, shares, reached = [], [], []
     for number in range(num_cohorts):
-        design = designs(num_slides, num_designs)[number % num_designs]
-        run = CrossValidation.of(design, design.features(means_CD, rng))
+        design = designs(num_slides, num_designs, num_repeats)[number % num_designs]
+        run = CrossValidation.repeated(design, design.features(means_CD, rng))
         share = training_share(run.sample, run.validation)
         scores = score(run.sample, CONFIG, seed=(number,), share=share)
         estimates.append([tuple(scores.estimate(name)) for name in METRICS])
@@ -228,14 +256,14 @@ def noise_p_values(
     return np.array(values)
 
 
-def print_recipe(num_cohorts: int) -> None:
+def print_recipe(num_cohorts: int, num_repeats: int = 1) -> None:
     """A row for each size and strength."""
     print("| slides | signal | metric | recipe reaches | deployed reaches | mean estimate | recipe held ", end="")
     print("| deployed held | recipe held by intervals about the models | mean width |")
     print("|" + " --- |" * 10)
     for num_slides in NUM_SLIDES:
         for name, strength in STRENGTHS.items():
-            coverage = recipe_coverage(num_slides, strength, num_cohorts)
+            coverage = recipe_coverage(num_slides, strength, num_cohorts, num_repeats=num_repeats)
             for column, metric in enumerate(METRICS):
                 scores = (*coverage.reached[:, column], coverage.estimates[column])
                 cells = [*(f"{x:.3f}" for x in scores), *(f"{100 * x:.1f} %" for x in coverage.covered[:, column])]
@@ -332,5 +360,10 @@ def print_models(num_cohorts: int) -> None:
 
 
 if __name__ == "__main__":
-    prints = {"recipe": print_recipe, "models": print_models, "noise": print_noise}
+    prints = {
+        "recipe": print_recipe,
+        "repeats": partial(print_recipe, num_repeats=3),
+        "models": print_models,
+        "noise": print_noise,
+    }
     prints[sys.argv[1]](int(sys.argv[2]) if len(sys.argv) > 2 else 1000)

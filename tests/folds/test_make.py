@@ -207,7 +207,8 @@ def test_file_round_trip_and_same_bytes(tmp_path) -> None:
     folds = make_folds(cohort({"A": 20, "B": 20}, per_group=2), FoldsConfig(holdout_fraction=0.2), seed=3)
     folds.write(tmp_path / "folds.json")
     assert Folds.read(tmp_path / "folds.json") == folds
-    assert folds.origin == {"config": FoldsConfig(holdout_fraction=0.2).model_dump(by_alias=True), "seed": 3}
+    config = FoldsConfig(holdout_fraction=0.2).model_dump(by_alias=True, exclude={"repeats"})
+    assert folds.origin == {"config": config, "seed": 3}
     Folds.read(tmp_path / "folds.json").write(tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "folds.json").read_bytes()
 

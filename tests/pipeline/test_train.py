@@ -16,8 +16,9 @@ from tilewise.cohort import Cohort
 from tilewise.errors import UsageError
 from tilewise.extraction import extract_features
 from tilewise.inference.classifier import ClassifierBundle
-from tilewise.pipeline import slide_inputs, tile_preparer
+from tilewise.pipeline import tile_preparer
 from tilewise.pipeline import train as pipeline
+from tilewise.training import fold as fold_training
 
 HOLDOUT = "folds.holdout_fraction=0.25"
 # The environment may differ between machines and lock and identity are no results.
@@ -44,13 +45,13 @@ def contents(run):
 def test_the_holdout_is_in_no_part_of_any_fold_and_in_no_training(home, monkeypatch, tmp_path):
     monkeypatch.setenv("TILEWISE_CACHE", str(tmp_path / "cache"))
     trained = []
-    original = slide_inputs.train_fold
+    original = fold_training.train_fold
 
     def spied(request, bags, *, out):
         trained.extend([*request.fold.train, *request.fold.validation])
         return original(request, bags, out=out)
 
-    monkeypatch.setattr(slide_inputs, "train_fold", spied)
+    monkeypatch.setattr(fold_training, "train_fold", spied)
     train(home / "cohort", tmp_path / "run", HOLDOUT)
     folds = json.loads((tmp_path / "run/folds.json").read_text())
     assert len(folds["holdout"]) >= 4
@@ -266,7 +267,7 @@ def test_a_slide_that_fails_late_is_in_failures_csv_even_if_training_fails_after
         raise KeyboardInterrupt
 
     monkeypatch.setattr(extract_features, "_open", fail_one)
-    monkeypatch.setattr(slide_inputs, "train_fold", kill)
+    monkeypatch.setattr(fold_training, "train_fold", kill)
     with pytest.raises(KeyboardInterrupt):
         train(home / "cohort", tmp_path / "run")
     failures = pd.read_csv(tmp_path / "run/failures.csv")

@@ -19,6 +19,7 @@ from tilewise.ensemble.fit import average, fit_combiner
 from tilewise.ensemble.library import LibraryRun, check_same
 from tilewise.ensemble.methods import Method
 from tilewise.errors import UsageError
+from tilewise.evaluation.sample import REPEAT
 from tilewise.folds import derived_seed
 from tilewise.inference.combiner import Combiner
 from tilewise.inference.predictions import PREFIX, Predictions
@@ -114,7 +115,8 @@ def _apply(
     columns = [PREFIX + name for name in classes]
     probabilities_RNC = np.stack([table[columns].to_numpy(np.float64) for table in rows])
     num_tiles_N = np.stack([table["num_tiles"].to_numpy(np.int64) for table in rows]).min(axis=0)
-    return Predictions.of(rows[0][_KNOWN], combiner.apply(probabilities_RNC), num_tiles_N, classes)
+    known = [name for name in (*_KNOWN, REPEAT) if name in rows[0]]
+    return Predictions.of(rows[0][known], combiner.apply(probabilities_RNC), num_tiles_N, classes)
 
 
 def _select_score(table: pd.DataFrame, classes: tuple[str, ...], metric: PrimaryMetric) -> float:

@@ -85,8 +85,9 @@ def evaluate(
 
     Args:
         table: one row per slide and fold: slide, label, group (may be missing), fold (-1 outside the folds), part, a
-            column p_<class> per class, predicted. Rows of the part `validation` tell how much models depend on what
-            they learnt from; rows of other parts, and rows without a label, are passed over.
+            column p_<class> per class, predicted; of repeated folds also repeat, and scores are means over repeats.
+            Rows of the part `validation`, or repeats, tell how much models depend on what they learnt from; rows of
+            other parts, and rows without a label, are passed over.
         classes: every class, in the order of the confusion matrices.
         config: metric, level and number of resamples.
         seed: of the resamples; the same seed gives the same numbers.
@@ -123,7 +124,7 @@ def evaluate(
     holdout = None
     if outside.num_slides:
         holdout = score(outside, config, seed=(seed, _HOLDOUT), training_counts=training_counts)
-    calibration, sets, abstention = _calibrated(sample, outside, config, seed)
+    calibration, sets, abstention = _calibrated(sample.mean, outside, config, seed)
     return Evaluation(
         classes=tuple(classes),
         out_of_fold=out_of_fold,
@@ -131,7 +132,7 @@ def evaluate(
         fold_mean=_fold_mean(per_fold),
         holdout=holdout,
         metric=config.metric,
-        highest_losses=highest_losses([sample, outside]),
+        highest_losses=highest_losses([sample.mean, outside]),
         calibration=calibration,
         sets=sets,
         abstention=abstention,
@@ -142,7 +143,11 @@ def evaluate(
 def _calibrated(
     sample: Sample, outside: Sample, config: EvaluationConfig, seed: int
 ) -> tuple[dict[str, CalibrationScores], dict[str, SetScores], tuple[AbstentionPoint, ...]]:
-    """Probabilities, prediction sets and abstaining: out of fold cross-fitted, on the hold-out as deployed."""
+    """Probabilities, prediction sets and abstaining: out of fold cross-fitted, on the hold-out as deployed.
+
+    Of repeated folds these are of the mean over a slide's models that did not know it, cross-fitted by the folds of the
+    first repeat: no row of a slide or its group has a part in what it is calibrated by.
+    """
     truth_N, fold_N, group_N = sample.truth_N, sample.fold_N, sample.group_N
     fitted = cross_fit(sample.probabilities_NC, truth_N, fold_N, group_N)
     calibrated_NC, seeds = fitted.calibrated_NC, (seed, _CALIBRATION)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from tilewise.evaluation.interval import UNDEFINED, Estimate, score_interval
-from tilewise.evaluation.resample import METRICS, Statistics, of_confusion, weigh
+from tilewise.evaluation.resample import METRICS, Statistics, label_statistics, of_confusion
 from tilewise.evaluation.results import Metrics
 from tilewise.evaluation.sample import Floats, Integers, Sample
 
@@ -26,7 +27,7 @@ def commonest_predictions(sample: Sample, training_counts: Mapping[int, ClassCou
     """
     if training_counts is None:
         counts = np.bincount(sample.truth_N, minlength=sample.num_classes)
-        return np.full(sample.num_slides, int(counts.argmax()), np.int64)
+        return np.full(sample.truth_N.size, int(counts.argmax()), np.int64)
     commonest = {
         number: int(np.argmax([counts.get(name, 0) for name in sample.classes]))
         for number, counts in training_counts.items()
@@ -36,9 +37,8 @@ def commonest_predictions(sample: Sample, training_counts: Mapping[int, ClassCou
 
 def commonest(sample: Sample, predicted_N: Integers, weights_RG: npt.NDArray[np.integer], *, level: float) -> Metrics:
     """Scores of always guessing the commonest class; low and high are an interval as that of the classifier."""
-    confusion_GCC = sample.count_by_group(predicted_N)
-    point = of_confusion(confusion_GCC.sum(0, keepdims=True))
-    resampled = of_confusion(weigh(confusion_GCC, weights_RG))
+    guesses = replace(sample, predicted_N=predicted_N)
+    point, resampled = label_statistics(guesses, np.ones((1, sample.num_groups))), label_statistics(guesses, weights_RG)
     estimates = {
         name: score_interval(
             float(point.whole[name][0]),
@@ -58,7 +58,7 @@ def uniform(sample: Sample, num_guessers: int, rng: np.random.Generator, *, leve
 
     The range is that of guessers on these very slides: a classifier inside it is not told from guessing by this score.
     """
-    guesses = simulate(sample, num_guessers, rng)
+    guesses = simulate(sample.repeats[0], num_guessers, rng)
     return Metrics(**{name: _range(guesses.whole[name], level) for name in METRICS})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +33,33 @@ def draw_weights(num_units: int, num_resamples: int, rng: np.random.Generator) -
 
 
 def statistics(sample: Sample, weights_RG: npt.NDArray[np.number[Any]]) -> Statistics:
-    """Every metric for every weighting of the groups."""
-    confusion_RCC = weigh(sample.confusion_by_group, weights_RG)
-    auroc_RC = class_auroc(sample.truth_N, sample.probabilities_NC, sample.group_N, weights_RG, sample.fold_N)
-    return of_confusion(confusion_RCC, auroc_RC)
+    """Every metric for every weighting of the groups; of several repeats the mean over them."""
+    return _mean(
+        [
+            of_confusion(
+                weigh(one.confusion_by_group, weights_RG),
+                class_auroc(one.truth_N, one.probabilities_NC, one.group_N, weights_RG, one.fold_N),
+            )
+            for one in sample.repeats
+        ]
+    )
+
+
+def label_statistics(sample: Sample, weights_RG: npt.NDArray[np.number[Any]]) -> Statistics:
+    """The same of the predicted labels alone, whose AUROC is that of the bare label."""
+    return _mean([of_confusion(weigh(one.confusion_by_group, weights_RG)) for one in sample.repeats])
+
+
+def _mean(repeats: Sequence[Statistics]) -> Statistics:
+    """Mean of each metric over the repeats in which it is defined."""
+    if len(repeats) == 1:
+        return repeats[0]
+    first = repeats[0]
+    whole = {name: metrics.mean_defined(np.stack([one.whole[name] for one in repeats], -1)) for name in first.whole}
+    by_class = {
+        name: metrics.mean_defined(np.stack([one.by_class[name] for one in repeats], -1)) for name in first.by_class
+    }
+    return Statistics(whole, by_class)
 
 
 def weigh(confusion_GCC: Integers, weights_RG: npt.NDArray[np.number[Any]]) -> Floats:

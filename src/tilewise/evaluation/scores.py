@@ -36,6 +36,7 @@ def score(
     """Score a sample: every metric with its interval, per class, log loss, confusion, beside guessing.
 
     Whole groups are resampled, so slides of one group count as the related slides they are. `seed` makes the resamples.
+    Of repeated cross-validation each score is the mean over repeats, and a group is drawn with all its rows.
     Without `share` the intervals are about the models that predicted; with it, about training on other slides too.
     """
     rng = np.random.default_rng(seed)
@@ -74,7 +75,7 @@ def score(
             question="models" if share is None else "recipe",
             training_share={} if share is None else share.whole,
         ),
-        notes=tuple(_notes(sample, whole)) + (() if share is None or share.is_measured else (_NOT_MEASURED,)),
+        notes=(*_notes(sample, whole), *(() if share is None or share.is_measured else (_NOT_MEASURED,))),
     )
 
 
@@ -103,7 +104,7 @@ def _per_class(
         }
         own_N = sample.truth_N == index
         loss = log_loss(sample.truth_N[own_N], sample.probabilities_NC[own_N]) if own_N.any() else None
-        table[name] = ClassScores(**estimates, support=int(own_N.sum()), log_loss=loss)
+        table[name] = ClassScores(**estimates, support=int(own_N.sum()) // len(sample.repeats), log_loss=loss)
     return table
 
 
@@ -135,6 +136,11 @@ def _auroc_units(sample: Sample, index: int) -> int:
 
 def _notes(sample: Sample, whole: Mapping[str, Estimate]) -> list[str]:
     notes = []
+    if (num_repeats := len(sample.repeats)) > 1:
+        notes.append(
+            f"Folds were cut {num_repeats} times, and each slide is tested in every repeat by a model that did "
+            "not learn from it. Scores are means over repeats; the confusion matrix counts each slide once in each."
+        )
     if sample.num_groups == 1:
         notes.append("All slides are of one group, which says nothing about other groups: intervals are 0 to 1.")
     elif sample.num_groups < _FEW_GROUPS:
@@ -142,7 +148,7 @@ def _notes(sample: Sample, whole: Mapping[str, Estimate]) -> list[str]:
         notes.append(f"Only {sample.num_groups} {unit}: the intervals are wide, and rough all the same.")
     for index, name in enumerate(sample.classes):
         own_N = sample.truth_N == index
-        num_slides, num_units = int(own_N.sum()), sample.units_with(own_N)
+        num_slides, num_units = int(own_N.sum()) // len(sample.repeats), sample.units_with(own_N)
         if num_slides == 0:
             notes.append(f"No slide of class {name}: its recall and AUROC are not known, and averages pass over it.")
         elif num_units < _FEW_OF_CLASS:

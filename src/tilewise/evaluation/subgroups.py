@@ -11,7 +11,7 @@ import numpy as np
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.interval import Estimate, exact_limit, score_interval
 from tilewise.evaluation.resample import draw_weights, statistics
-from tilewise.evaluation.sample import Sample
+from tilewise.evaluation.sample import REPEAT, Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,20 +69,21 @@ def score_subgroups(
 
 
 def by_group(table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
-    """One row for each group of a predictions table, in place of its slides: the mean of their probabilities.
+    """One row for each group (and repeat) of predictions, in place of its slides: the mean of their probabilities.
 
     Groups whose slides carry several labels are left out; a slide without a group is a group of its own.
     """
     names = [_PREFIX + name for name in classes]
     rows = table[table["label"].notna()]
     rows = rows.assign(slide=rows["group"].where(rows["group"].notna(), rows["slide"]).astype(str))
-    groups = rows.groupby("slide", sort=True)
+    keys = ["slide", REPEAT] if REPEAT in rows else ["slide"]
+    groups = rows.groupby(keys, sort=True)
     whole = groups[names].mean()
     whole["predicted"] = np.array(classes, dtype=object)[whole.to_numpy().argmax(axis=1)]
     for column in ("label", "fold", "part"):
         whole[column] = groups[column].first()
-    whole["group"] = whole.index
-    return whole[groups["label"].nunique() == 1].reset_index()
+    whole = whole[groups["label"].nunique() == 1].reset_index()
+    return whole.assign(group=whole["slide"])
 
 
 def _scores(sample: Sample, config: EvaluationConfig, seed: tuple[int, ...]) -> tuple[Estimate, Estimate]:

@@ -18,6 +18,11 @@ training adds for two models that share a fraction o of the slides they learnt f
 - by 1 / (1 - o) as much in AUROC, which is smooth in the logits;
 - by 1 / sqrt(1 - o) as much in labels, which flip where a difference of the logits crosses 0.
 
+Where folds were cut several times, every slide has a prediction of each repeat, and no validation part is needed: the
+variance W of a group's influence between repeats is what training adds for models that share o, and V = W / (1 - o), or
+W / sqrt(1 - o) of labels, what it adds for models that share nothing. The mean over K repeats has W (1 - 1 / K) less of
+it, so that D is V - W (1 - 1 / K) as a share of the variance of the mean influences.
+
 `benchmarks/honesty.py` measures how often intervals that are made so hold what the recipe reaches.
 """
 
@@ -27,6 +32,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +45,7 @@ _LARGEST = 1.0
 _WHOLE = tuple(name for name in METRICS if name != "auroc_macro")
 _BY_CLASS = tuple(name for name in CLASS_METRICS if name != "auroc")
 _STEP = 1e-4  # slides
+_LEAST_APART = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +78,11 @@ def training_share(sample: Sample, validation: Sequence[Sample]) -> TrainingShar
             are passed over.
 
     Returns:
-        D of every score; 1, the most that it can be, where no slide is both in a test and in a validation part.
+        D of every score; 1, the most that it can be, where no slide is both in a test and in a validation part, or all
+        repeats cut the slides alike.
     """
+    if len(sample.repeats) > 1:
+        return _of_repeats(sample)
     row_of = {name: row for row, name in enumerate(sample.slides)}
     parts = [(part, np.array([row_of.get(name, -1) for name in part.slides], np.int64)) for part in validation]
     if not any((rows >= 0).any() for _, rows in parts):
@@ -86,10 +96,33 @@ def training_share(sample: Sample, validation: Sequence[Sample]) -> TrainingShar
         difference_NM = _influence(sample, part, known, gradient_KM) - influence_NM[rows[known]]
         squares.append(np.square(_sums(sample.group_N[rows[known]], difference_NM)))
     half_M = 0.5 * np.concatenate(squares).mean(0)
-    apart = 1.0 - _overlap(sample, validation)
-    half_M[: -1 - sample.num_classes] /= math.sqrt(apart)
-    half_M[-1 - sample.num_classes :] /= apart
-    share_M = np.divide(half_M, variance_M, out=np.full_like(half_M, _LARGEST), where=variance_M > 0.0)
+    return _share(_of_separate(half_M, _overlap(sample, validation), sample.num_classes), variance_M, sample)
+
+
+def _of_repeats(sample: Sample) -> TrainingShare:
+    """D of the mean over repeats. Validation slides count as learnt from, which heads that are fitted at once do."""
+    overlap = _overlap_of_repeats(sample)
+    if overlap > 1.0 - _LEAST_APART:
+        return TrainingShare.constant(_LARGEST, sample.num_classes)
+    gradient_KM = _gradient(sample.confusion_by_group.sum(0))
+    sums_RGM = np.stack(
+        [_sums(one.group_N, _influence(one, one, np.arange(one.num_slides), gradient_KM)) for one in sample.repeats]
+    )
+    between_M = sums_RGM.var(0, ddof=1).mean(0)
+    separate_M = _of_separate(between_M, overlap, sample.num_classes)
+    return _share(separate_M - (1.0 - 1.0 / len(sums_RGM)) * between_M, sums_RGM.mean(0).var(0, ddof=1), sample)
+
+
+def _of_separate(between_M: Floats, overlap: float, num_classes: int) -> Floats:
+    """What training adds where models share no slide, from what it adds where they share some."""
+    separate_M, apart = between_M.copy(), 1.0 - overlap
+    separate_M[: -1 - num_classes] /= math.sqrt(apart)
+    separate_M[-1 - num_classes :] /= apart
+    return separate_M
+
+
+def _share(training_M: Floats, variance_M: Floats, sample: Sample) -> TrainingShare:
+    share_M = np.divide(training_M, variance_M, out=np.full_like(training_M, _LARGEST), where=variance_M > 0.0)
     return _by_name(np.minimum(share_M, _LARGEST), sample.num_classes)
 
 
@@ -162,3 +195,21 @@ def _overlap(sample: Sample, parts: Sequence[Sample]) -> float:
         for one, other in pairs
     }
     return sum(num * shares[pair] for pair, num in pairs.items()) / pairs.total()
+
+
+def _overlap_of_repeats(sample: Sample) -> float:
+    """Mean over slides of the share of their slides that the models of two repeats both learnt from."""
+    shares = []
+    for one, other in combinations([one.fold_N for one in sample.repeats], 2):
+        tested_N, other_tested_N, both_N = (_alike(keys) for keys in (one[:, None], other[:, None], np.c_[one, other]))
+        learnt_N, other_learnt_N = one.size - tested_N, one.size - other_tested_N
+        both_learnt_N = one.size - tested_N - other_tested_N + both_N
+        shares.append(np.mean(both_learnt_N / np.sqrt(learnt_N * other_learnt_N)))
+    return float(np.mean(shares))
+
+
+def _alike(keys_NK: Integers) -> Integers:
+    """How many rows are like each row: int64 (N,)."""
+    _, row_N, counts = np.unique(keys_NK, axis=0, return_inverse=True, return_counts=True)
+    alike_N: Integers = counts[row_N]
+    return alike_N

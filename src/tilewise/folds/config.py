@@ -25,6 +25,13 @@ class FoldsConfig(BaseModel):
         None, min_length=1, description="The table's column, such as site or scanner (kind leave_one_out)."
     )
     num_folds: int = Field(5, ge=2, le=100, description="Number of folds (kind kfold).")
+    repeats: int = Field(
+        1,
+        ge=1,
+        le=20,
+        description="How often the slides are cut into num_folds folds, each time otherwise (kind kfold). Each slide "
+        "is tested once in every repeat, and scores are means over repeats.",
+    )
     test_fraction: float = Field(
         0.2, gt=0.0, le=0.8, description="Fraction of the slides in the test part (kind holdout)."
     )
@@ -50,11 +57,11 @@ class FoldsConfig(BaseModel):
     @model_validator(mode="after")
     def _refuse_what_has_no_effect(self) -> Self:
         if self.source == "split":
-            self._refuse("source: split", "kind", "column", "num_folds", "test_fraction", "holdout_fraction")
+            self._refuse("source: split", "kind", "column", "num_folds", "repeats", "test_fraction", "holdout_fraction")
         elif self.kind == "holdout":
-            self._refuse("kind: holdout", "column", "num_folds")
+            self._refuse("kind: holdout", "column", "num_folds", "repeats")
         elif self.kind == "leave_one_out":
-            self._refuse("kind: leave_one_out", "num_folds", "test_fraction", "holdout_fraction")
+            self._refuse("kind: leave_one_out", "num_folds", "repeats", "test_fraction", "holdout_fraction")
             if self.column is None:
                 raise ValueError("folds.kind=leave_one_out needs a column of the table; add folds.column=site, say")
         else:

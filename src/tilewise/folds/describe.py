@@ -27,7 +27,7 @@ def describe(
     inner = [item for item in items if item.slide_id not in set(holdout)]
     notes = []
     for one in _classes(inner):
-        notes += _rare(one, folds, can_add_folds=config.kind == "kfold")
+        notes += _rare(one, folds, config)
     notes += [
         f"class {one.name} is in no slide of the folds, only in the hold-out: it cannot be learnt or tested"
         for one in _classes([item for item in items if item.slide_id in set(holdout)])
@@ -43,7 +43,7 @@ def describe(
     return notes + _uneven(folds)
 
 
-def _rare(one: _Class, folds: Sequence[Fold], *, can_add_folds: bool) -> list[str]:
+def _rare(one: _Class, folds: Sequence[Fold], config: FoldsConfig) -> list[str]:
     lacks = {
         part: [number for number, fold in enumerate(folds) if not one.slides & set(fold.part(part))]
         for part in PART_NAMES
@@ -58,10 +58,9 @@ def _rare(one: _Class, folds: Sequence[Fold], *, can_add_folds: bool) -> list[st
     if lacks["test"]:
         step = (
             f"; --set folds.num_folds={one.num_groups} would test it in each"
-            if one.num_groups > 1 and can_add_folds
+            if 1 < one.num_groups < config.num_folds and config.kind == "kfold"
             else ""
         )
-        step = step if len(folds) > one.num_groups else ""
         whole = " for " + count(len(folds), "fold") if len(folds) > 1 else ""
         notes.append(f"{one}{whole}: {_folds(lacks['test'])} {_verb(lacks['test'], 'test')} none of it{step}")
     unselected = [number for number in lacks["validation"] if folds[number].validation]

@@ -22,9 +22,9 @@ _HOLDOUT, _TEST, _SELECT = range(3)  # first number of a seed: no two cuts use t
 def make_folds(items: Iterable[FoldItem], config: FoldsConfig, *, seed: int) -> Folds:
     """Cut the labelled slides into folds; slides without a label are left out.
 
-    Groups never fall into two parts of a fold, and every slide outside the hold-out is tested once (kind kfold). Where
-    a class has too few groups, `train` gets it first, then `test`, then `validation`, and the notes say what that
-    means. The order of the slides does not matter, and the same seed gives the same folds.
+    Groups never fall into two parts of a fold, and every slide outside the hold-out is tested once in each repeat (kind
+    kfold). Where a class has too few groups, `train` gets it first, then `test`, then `validation`, and the notes say
+    what that means. The order of the slides does not matter, and the same seed gives the same folds.
 
     Raises:
         FoldsError: the cohort cannot be split as asked; names the class or slide and the next step.
@@ -51,10 +51,15 @@ def make_folds(items: Iterable[FoldItem], config: FoldsConfig, *, seed: int) -> 
     else:
         _check_cohort(labelled)
         inner, holdout = _set_apart(GroupTable.of(labelled), config, seed=seed)
-        folds = _kfold(inner, config, seed=seed) if config.kind == "kfold" else [_single(inner, config, seed=seed)]
+        if config.kind == "kfold":
+            folds = [fold for repeat in range(config.repeats) for fold in _kfold(inner, config, seed, repeat)]
+        else:
+            folds = [_single(inner, config, seed=seed)]
     check_trainable(folds, labelled)
     notes += describe(folds, holdout, labelled, config)
-    origin = {"config": config.model_dump(mode="json"), "seed": seed}
+    # Without repeats the file is that of versions which knew none.
+    known = config.model_dump(mode="json", exclude={"repeats"} if config.repeats == 1 else None)
+    origin = {"config": known, "seed": seed}
     return Folds(tuple(folds), holdout, tuple(notes), labelled, origin)
 
 
@@ -79,12 +84,12 @@ def _set_apart(table: GroupTable, config: FoldsConfig, *, seed: int) -> tuple[Gr
     return inner_table, holdout.slide_ids
 
 
-def _kfold(table: GroupTable, config: FoldsConfig, *, seed: int) -> list[Fold]:
+def _kfold(table: GroupTable, config: FoldsConfig, seed: int, repeat: int) -> list[Fold]:
     # No fold may test all groups of a class, as long as there are two: it could not be learnt.
     rule = table.rule(1.0 / config.num_folds, least=1, least_in_all=1, priority=0, spare=1)
-    tests = table.split((rule,) * config.num_folds, seed=(seed, _TEST))
+    tests = table.split((rule,) * config.num_folds, seed=(seed, _TEST, repeat) if repeat else (seed, _TEST))
     folds = []
-    for number, test in enumerate(tests):
+    for number, test in enumerate(tests, start=repeat * config.num_folds):
         train, validation = _carve_validation(table.without(test), config, seed=(seed, _SELECT, number))
         folds.append(Fold(train, validation, test.slide_ids))
     return folds

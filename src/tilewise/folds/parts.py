@@ -67,7 +67,7 @@ class Folds:
     """All folds of a run, the slides set apart from them, and what could not be done as asked.
 
     `items` are the labelled slides the folds were cut from, sorted by id; `origin` is the config and seed that made
-    the folds. Folds count from 0, as the folders of a run do.
+    the folds. Folds count from 0, as the folders of a run do; those of one repeat follow each other.
     """
 
     folds: tuple[Fold, ...]
@@ -89,6 +89,16 @@ class Folds:
         """Slides that are in no train or validation part: of a hold-out, or of the one test part."""
         learnt = {name for fold in self.folds for name in (*fold.train, *fold.validation)}
         return frozenset(item.slide_id for item in self.items) - learnt
+
+    @property
+    def num_repeats(self) -> int:
+        """How often the slides were cut into folds."""
+        return int(self.origin.get("config", {}).get("repeats", 1))
+
+    @property
+    def folds_per_repeat(self) -> int:
+        """Folds that test every slide once."""
+        return len(self.folds) // self.num_repeats
 
     def write(self, path: Path) -> None:
         """Write the fold file (JSON, atomic; the same folds give the same bytes)."""
@@ -126,13 +136,16 @@ class Folds:
         for number, fold in enumerate(self.folds):
             parts = {name: fold.part(name) for name in PART_NAMES} | {"holdout": self.holdout}
             _check_parts(f"fold {number}", parts, key_of)
-        for what, names in {"holdout": self.holdout, "the test parts": self._all_tests()}.items():
+        num = max(1, self.folds_per_repeat)
+        tests = [
+            [name for fold in self.folds[at : at + num] for name in fold.test] for at in range(0, len(self.folds), num)
+        ]
+        if len({frozenset(names) for names in tests}) > 1:
+            raise FoldsError("the repeats of the folds do not test the same slides; make the folds again")
+        for what, names in [("holdout", self.holdout), *(("the test parts", names) for names in tests)]:
             repeated = [name for name, count in Counter(names).items() if count > 1]
             if repeated:
                 raise FoldsError(f"{what} of the folds hold {_some(repeated)} more than once; make the folds again")
-
-    def _all_tests(self) -> list[str]:
-        return [name for fold in self.folds for name in fold.test]
 
 
 def _check_parts(where: str, parts: Mapping[str, Sequence[str]], key_of: Mapping[str, tuple[str, str]]) -> None:

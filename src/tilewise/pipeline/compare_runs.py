@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -59,8 +59,9 @@ class _ComparedRun:
 def compare_runs(folders: Sequence[RunFolder], *, margin: float, metric: PrimaryMetric | None = None) -> Comparison:
     """Compare the recipes of runs by their out-of-fold predictions of the same slides.
 
-    Runs of one recipe with different seeds are repeats of it. Where all are of one recipe, each stands for itself.
-    Where decisions changed labels, runs are compared on the table's own labels, and on the corrected ones beside it.
+    Runs of one recipe with different seeds are repeats of it, and so are the repeats of a run's folds. Where all runs
+    are of one recipe, each stands for itself. Where decisions changed labels, runs are compared on the table's own
+    labels, and on the corrected ones beside it.
 
     Args:
         folders: of two or more finished runs.
@@ -94,7 +95,7 @@ def compare_runs(folders: Sequence[RunFolder], *, margin: float, metric: Primary
         notes.append(f"{count(left_out, 'slide')} that not every run has tested had no part in the comparison.")
     named = dict(zip(_recipe_names(list(repeats.values())), repeats.values(), strict=True))
     options = ComparisonOptions(metric or runs[0].metric, runs[0].level, margin, runs[0].num_permutations)
-    samples = {name: {run.name: _sample(run, common, run.relabelled) for run in group} for name, group in named.items()}
+    samples = {name: _samples(group, common) for name, group in named.items()}
     corrections, disputed = _corrections(runs, common)
     if disputed:
         notes.append(
@@ -104,7 +105,7 @@ def compare_runs(folders: Sequence[RunFolder], *, margin: float, metric: Primary
     comparison = compare_recipes(samples, options, notes=(*notes, *_fold_notes(samples)))
     if disputed or not corrections:
         return comparison
-    samples = {name: {run.name: _sample(run, common, corrections) for run in group} for name, group in named.items()}
+    samples = {name: _samples(group, common, corrections) for name, group in named.items()}
     corrected = replace(compare_recipes(samples, options), notes=(), relabelled=tuple(sorted(corrections)))
     return replace(comparison, corrected=corrected)
 
@@ -163,10 +164,24 @@ def _recipe_names(groups: Sequence[Sequence[_ComparedRun]]) -> list[str]:
     return [group[0].name if len(group) == 1 or names[group[0].recipe] > 1 else group[0].recipe for group in groups]
 
 
-def _sample(run: _ComparedRun, slides: frozenset[str], labels: Mapping[str, str]) -> Sample:
-    """Predictions of some slides, of which `labels` gives some another label than the run has."""
-    rows = run.tests[run.tests["slide"].isin(slides)]
-    return Sample.of(rows.assign(label=rows["slide"].map(labels).fillna(rows["label"])), run.classes)
+def _samples(
+    runs: Iterable[_ComparedRun], slides: frozenset[str], labels: Mapping[str, str] | None = None
+) -> dict[str, Sample]:
+    """Predictions of some slides, run by run, and repeat by repeat of one whose folds were cut several times.
+
+    Args:
+        runs: of one recipe.
+        slides: that are compared.
+        labels: other labels of some slides than the runs have; None takes those of the cohort's table.
+    """
+    samples = {}
+    for run in runs:
+        rows = run.tests[run.tests["slide"].isin(slides)]
+        own = rows["slide"].map(run.relabelled if labels is None else labels)
+        repeats = Sample.of(rows.assign(label=own.fillna(rows["label"])), run.classes).repeats
+        for number, repeat in enumerate(repeats, start=1):
+            samples[run.name if len(repeats) == 1 else f"{run.name}, repeat {number}"] = repeat
+    return samples
 
 
 def _fold_notes(samples: Mapping[str, Mapping[str, Sample]]) -> list[str]:

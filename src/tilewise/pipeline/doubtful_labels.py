@@ -15,7 +15,7 @@ def save_doubtful_labels(folder: RunFolder, predictions: Predictions) -> None:
     """Write `doubtful_labels.csv` into a run's folder, if cleanlab is installed."""
     if find_spec("cleanlab") is None:
         return
-    tests = predictions.out_of_fold.table.dropna(subset=["label"]).sort_values("slide", kind="stable")
+    tests = predictions.per_slide.out_of_fold.table.dropna(subset=["label"]).sort_values("slide", kind="stable")
     sample = Sample.of(tests, predictions.classes)
     names = [PREFIX + name for name in predictions.classes]
     is_calibrated = set(names) <= set(tests.columns) and bool(tests[names].notna().all(axis=None))

@@ -186,7 +186,7 @@ def _record(
     def difference(source: Source, part: str) -> dict[str, Any]:
         other = source.run.predictions.table
         samples = (Sample.of(rows[rows["part"] == part], classes) for rows in (table, other))
-        return paired_difference(*([sample] for sample in samples), level=config.level).to_json()
+        return paired_difference(*(sample.repeats for sample in samples), level=config.level).to_json()
 
     return EnsembleRecord(
         method=options.method,

@@ -58,7 +58,7 @@ def export_qupath(folder: RunFolder, out: Path) -> ExportedRun:
     slides = read_slides(folder.audit / "slides.parquet")[0].set_index("slide", drop=False)
     tiles, _ = TileSet.read(folder.tiles)
     predictions = Predictions.read(folder.predictions)
-    table = predictions.table[predictions.table["part"].isin(["test", "holdout"])].drop_duplicates("slide")
+    table = predictions.per_slide.table.drop_duplicates("slide")
     predicted = {str(row["slide"]): row for row in table.to_dict("records")}
     tiles_of = dict(iter(tiles.table.groupby("slide", sort=False)))
     colours, made = class_colours(predictions.classes), made_paths(folder.segment)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tilewise.errors import SlideError
 from tilewise.evaluation.evaluate_predictions import OUTSIDE
+from tilewise.evaluation.sample import REPEAT
 from tilewise.folds import Folds
 from tilewise.inference.classifier import ClassifierBundle, Member
 from tilewise.inference.network import SlideProbabilities
@@ -20,7 +21,7 @@ from tilewise.store import digest_config, digest_file
 
 
 def predict_parts(models: tuple[Member, ...], folds: Folds, inputs: SlideInputs[Any]) -> Predictions:
-    """`validation` and `test` of every fold by its own model."""
+    """`validation` and `test` of every fold by its own model; of repeated folds with a column `repeat`."""
     tables = []
     for number, (model, fold) in enumerate(zip(models, folds.folds, strict=True)):
         for part in ("validation", "test"):
@@ -65,4 +66,6 @@ def _table(
             "part": part,
         }
     )
+    if folds.num_repeats > 1:
+        rows[REPEAT] = np.int32(OUTSIDE if fold == OUTSIDE else fold // folds.folds_per_repeat)
     return Predictions.of(rows, probabilities_SC, prediction.num_tiles_S, folds.classes)

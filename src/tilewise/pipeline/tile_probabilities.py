@@ -31,7 +31,8 @@ def save_tile_probabilities(
     Args:
         folder: of the run.
         predictions: of its slides.
-        models: of the folds, in order; each slide of a test part gets those of the fold that tested it.
+        models: of the folds, in order; each slide of a test part gets those of the fold that tested it, or their mean
+            where folds were cut several times.
         weights: of the folds' models in the classifier that is deployed, which predicts the hold-out.
         inputs: of all folds.
     """
@@ -40,8 +41,10 @@ def save_tile_probabilities(
     if not isinstance(features, FeatureInputs):
         return
     classes, tables = predictions.classes, []
-    for result in shown_slides(predictions.table, classes):
-        share_of = dict(enumerate(weights)) if result.fold is None else {result.fold: 1.0}
+    folds_of = predictions.out_of_fold.table.groupby("slide")["fold"].unique()
+    for result in shown_slides(predictions.per_slide.table, classes):
+        tested_by = [] if result.fold is None else [int(number) for number in folds_of[result.slide]]
+        share_of = dict.fromkeys(tested_by, 1.0 / len(tested_by)) if tested_by else dict(enumerate(weights))
         numbers = [number for number, share in share_of.items() if share]
         heads = [model for model in (models[number] for number in numbers) if isinstance(model, FoldModel)]
         if len(heads) < len(numbers):

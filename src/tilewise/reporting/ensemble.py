@@ -40,7 +40,7 @@ def gather_ensemble(folder: RunFolder) -> ReportInput:
         tiles=None,
         parts=parts_of(folds),
         fold_notes=folds.notes,
-        confident_errors=tuple(confident_errors(Predictions.read(folder.predictions).table)),
+        confident_errors=tuple(confident_errors(Predictions.read(folder.predictions).per_slide.table)),
         warnings=record.warnings,
         recipe_yaml=without_folders(text_of(folder.recipe), root),
         environment=public({key: value for key, value in environment.items() if not key.startswith("schema")}, root),

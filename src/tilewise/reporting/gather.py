@@ -73,7 +73,7 @@ def gather(folder: RunFolder) -> ReportInput:
     environment = read_json(folder.environment, schema="tilewise.environment", version=1)
     facts = RunFacts.read(folder)
     folds, tiles, slides = facts.folds, facts.tiles, facts.slides
-    predictions = Predictions.read(folder.predictions).table
+    predictions = Predictions.read(folder.predictions).per_slide.table
     config = TileConfig.model_validate(recipe["tiles"])
     cut_by = CutBy.of_run(tiles, folder.segment, config)
     made_by = facts.encoder.get("made_by")  # another program, whose features have no pixels

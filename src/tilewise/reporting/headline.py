@@ -126,11 +126,19 @@ def _scores(scores: Mapping[str, Any], metric: str) -> str:
     return f"Out of fold: {', '.join(parts)}."
 
 
+def num_repeats(scores: Mapping[str, Any]) -> int:
+    """How often each slide was predicted: the confusion matrix counts it every time."""
+    return int(sum(map(sum, scores["confusion"]["counts"])) // scores["num_slides"])
+
+
 def describe_right(scores: Mapping[str, Any]) -> str:
     """How many slides of one set were predicted right, as a sentence."""
     counts = scores["confusion"]["counts"]
     total = sum(map(sum, counts))
     right = sum(row[index] for index, row in enumerate(counts))
+    if num_repeats(scores) > 1:
+        predictions = f"{total} predictions of {wording.count(scores['num_slides'], 'slide')}"
+        return f"{right} of {predictions} ({percent(right / total)}) were right."
     return f"{right} of {wording.count(total, 'slide')} ({percent(right / total)}) were predicted right."
 
 
@@ -145,7 +153,9 @@ def describe_weakest(scores: Mapping[str, Any]) -> str:
         return f"No class is weaker than the others: each has an F1 of {number(known[name])}."
     index = scores["confusion"]["labels"].index(name)
     row = scores["confusion"]["counts"][index]
-    return f"Weakest class: {name}, F1 {number(known[name])}; {row[index]} of {wording.count(sum(row), 'slide')} found."
+    what = "slide" if num_repeats(scores) == 1 else "prediction"
+    ending = "found" if num_repeats(scores) == 1 else "right"
+    return f"Weakest class: {name}, F1 {number(known[name])}; {row[index]} of {wording.count(sum(row), what)} {ending}."
 
 
 def _verdict(scores: Mapping[str, Any], metric: str) -> tuple[str, bool]:

@@ -9,7 +9,7 @@ from typing import Any
 from tilewise.reporting.curves import training_curves
 from tilewise.reporting.data import ReportInput
 from tilewise.reporting.describe import by_others, decision_groups
-from tilewise.reporting.headline import METRIC_NAMES, headline, interval_question, primary_metric
+from tilewise.reporting.headline import METRIC_NAMES, headline, interval_question, num_repeats, primary_metric
 from tilewise.reporting.heat import describe_heat
 from tilewise.reporting.learning_curve import curve_section
 from tilewise.reporting.reliability import abstention_chart, probabilities
@@ -26,6 +26,7 @@ def render_report(data: ReportInput) -> str:
     """The report as one HTML document that loads nothing. The same data gives the same text."""
     evaluation, metric = data.evaluation, primary_metric(data.evaluation)
     decisions = decision_groups(data.audit.decisions, fallback=data.audit.fallback) if data.audit else []
+    confusion = confusion_rows(evaluation["confusion"])
     auroc_notes, box_notes = _split_notes(evaluation["out_of_fold"]["notes"])
     view: dict[str, Any] = {
         "data": data,
@@ -38,7 +39,7 @@ def render_report(data: ReportInput) -> str:
         "metric": metric,
         "metric_names": {name: METRIC_NAMES[name] for name in METRIC_NAMES if name in evaluation["out_of_fold"]},
         "fold_metrics": list(dict.fromkeys([metric, *_FOLD_METRICS])),
-        "confusion": confusion_rows(evaluation["confusion"]),
+        "confusion": confusion,
         "curves": training_curves(data.histories, METRIC_NAMES[metric]),
         "chosen": Counter(choice.chosen for choice in data.ladder).most_common(),
         "heat_sentence": describe_heat((*data.slides, *data.confident_errors)),
@@ -53,7 +54,8 @@ def render_report(data: ReportInput) -> str:
         "tile_counts": tile_counts(data.tiles.counts) if data.tiles else None,
         "losses": loss_tables(evaluation),
         "num_doubts": _NUM_DOUBTS,
-        "num_right": sum(row[index] for index, row in enumerate(evaluation["out_of_fold"]["confusion"]["counts"])),
+        "num_repeats": num_repeats(evaluation["out_of_fold"]),
+        "num_wrong": sum(row.total - row.cells[index].count for index, row in enumerate(confusion)),
         "groups": evaluation.get("by_group"),
         "subgroups": subgroups(evaluation),
         "probabilities": probabilities(evaluation),

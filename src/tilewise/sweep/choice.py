@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tilewise.evaluation.sample import Sample
+from tilewise.evaluation.sample import REPEAT, Sample
 from tilewise.metrics import PrimaryMetric, primary_score
 
 NAME = "whatever was chosen"
@@ -52,7 +52,9 @@ def validation_scores(
     if part.empty:
         return None, {}
     # A slide is validated in several folds, which are several predictions of it.
-    named = part.assign(slide=[f"{slide}/{fold}" for slide, fold in zip(part["slide"], part["fold"], strict=True)])
+    named = part.drop(columns=REPEAT, errors="ignore").assign(
+        slide=[f"{slide}/{fold}" for slide, fold in zip(part["slide"], part["fold"], strict=True)]
+    )
     sample = Sample.of(named, classes)
 
     def score(rows: npt.NDArray[np.bool_]) -> float | None:

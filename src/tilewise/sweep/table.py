@@ -214,7 +214,7 @@ class Scorer:
         difference = {}
         if first is not None:
             own, other = (Sample.of(part, folds.classes) for part in (_part(table, "test"), first))
-            metrics = paired_difference([own], [other], level=self.config.level).metrics.items()
+            metrics = paired_difference(own.repeats, other.repeats, level=self.config.level).metrics.items()
             difference = {name: {"difference": asdict(row.difference), "p_value": row.p_value} for name, row in metrics}
         return {
             "test": _plain(evaluation.out_of_fold),
