@@ -149,6 +149,14 @@ def test_excess_image_data_is_left_to_libpng(tmp_path):
     assert read_image(path).tolist() == [[[1, 2, 3]], [[1, 2, 3]]]
 
 
+@pytest.mark.parametrize("interlace", [0, 1])
+def test_image_data_that_inflates_far_beyond_the_image_is_refused(interlace, tmp_path):
+    bomb = zlib.compress(bytes(40_000_000), 9)
+    (tmp_path / "x.png").write_bytes(handmade(16, 16, 8, 2, None, interlace=interlace, compressed=bomb))
+    with pytest.raises(SlideUnreadable, match="decompression bomb"):
+        read_image(tmp_path / "x.png")
+
+
 def test_image_data_may_stand_in_many_chunks(rgb, tmp_path):
     height, width = rgb.shape[:2]
     rows = b"".join(b"\0" + row.tobytes() for row in rgb)

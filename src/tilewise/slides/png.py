@@ -33,6 +33,7 @@ _MOST_SCRATCH_BYTES: Final = 64 * 1024 * 1024
 _CHUNK_HEAD: Final = struct.Struct(">I4s")
 # Programs write chunks of 8 kB; each is a step in Python.
 _MANY_CHUNKS, _LEAST_BYTES = 10_000, 256
+_MOST_SURPLUS_BYTES: Final = 1 << 20
 _LARGEST_CHUNK: Final = 2**31 - 1
 _COLORS: Final = frozenset({b"PLTE", b"tRNS"})
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -102,6 +103,7 @@ def decode_png(data: bytes) -> Samples:
     pixels = None if layout.interlaced else _decode_fast(data, layout, chunks)
     if pixels is None:
         _check_sums(data, [chunk for chunk in chunks if chunk.kind == b"IDAT"])
+        _check_inflated_size(data, layout, chunks)
         pixels = imagecodecs.png_decode(data)
     notes = ("palette looked up",) if layout.color == 3 else ()
     num_channels = 1 if pixels.ndim == 2 else pixels.shape[2]
@@ -145,6 +147,23 @@ def _check_sums(data: bytes, chunks: list[_Chunk]) -> None:
         stored = int.from_bytes(view[chunk.end : chunk.end + 4], "big")
         if zlib.crc32(view[chunk.start - 4 : chunk.end]) != stored:
             raise ValueError(f"the checksum of its chunk at byte {chunk.start} is wrong")
+
+
+def _check_inflated_size(data: bytes, layout: _Layout, chunks: list[_Chunk]) -> None:
+    """Refuse image data that inflates far beyond the image; a few bytes too many are some writers' habit."""
+    row_bytes = 5 + (layout.size.width * _CHANNELS[layout.color] * layout.depth + 7) // 8  # with those of interlacing
+    num_left = row_bytes * layout.size.height + _MOST_SURPLUS_BYTES
+    inflater, view = zlib.decompressobj(), memoryview(data)
+    for chunk in chunks:
+        compressed: bytes | memoryview = view[chunk.start : chunk.end] if chunk.kind == b"IDAT" else b""
+        while compressed:
+            try:
+                num_left -= len(inflater.decompress(compressed, _MOST_SURPLUS_BYTES))
+            except zlib.error:  # which the decoder says in its own words
+                return
+            if num_left < 0:
+                raise ValueError("its image data inflates to more than its header says: a decompression bomb")
+            compressed = inflater.unconsumed_tail
 
 
 def _mpp(physical: bytes) -> float | None:

@@ -51,6 +51,7 @@ def tiff(width, height, **options):
     """A TIFF of tiny data whose tags say this size."""
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, texture(), photometric="rgb", **options)
+    buffer.seek(0)
     with tifffile.TiffFile(buffer, mode="r+b") as file:
         file.pages[0].tags["ImageWidth"].overwrite(width)
         file.pages[0].tags["ImageLength"].overwrite(height)
@@ -144,7 +145,7 @@ def impatient():
         await send({"type": "http.response.body", "body": b"ok"})
 
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=Protocol, lifespan="off", log_config=None, timeout_keep_alive=30)
+    config = uvicorn.Config(app, http=Protocol, lifespan="off", log_config=None, timeout_keep_alive=1)
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

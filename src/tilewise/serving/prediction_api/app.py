@@ -136,7 +136,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         "/v1/maps/{name}",
         summary="The map of a prediction",
         response_class=Response,
-        responses={200: {"content": {"image/png": {"schema": _FILE}}}, **document_errors(404)},
+        responses={200: {"content": {"image/png": {"schema": _FILE}}}, **document_errors(404, 422)},
     )
     async def fetch_map(name: str) -> Response:
         """Probability of the predicted class: viridis from 0, dark blue, to 1, yellow, over the slide in grey."""
