@@ -12,6 +12,8 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from tilewise.serving.prediction_api.app import Service, create_app
+from tilewise.serving.prediction_api.config import ServiceConfig
 from tilewise.serving.prediction_api.schemas import ErrorBody
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.shared_cache]
@@ -52,8 +54,10 @@ def test_many_answers_are_as_documented(server, method, path):
     check(server, method, path, 500)
 
 
-def test_every_address_documents_its_errors_in_one_schema(client):
-    document = client.get("/openapi.json").json()
+@pytest.mark.parametrize("needs_token", [False, True])
+def test_every_address_documents_its_errors_in_one_schema(needs_token):
+    service = Service(ServiceConfig(), None, None, None, None, None)
+    document = create_app(service, needs_token=needs_token).openapi()
     assert {(method.upper(), path) for path, own in document["paths"].items() for method in own} == set(_ROUTES)
     for operations in document["paths"].values():
         for operation in operations.values():
@@ -64,4 +68,7 @@ def test_every_address_documents_its_errors_in_one_schema(client):
                 assert schema == {"$ref": "#/components/schemas/ErrorBody"}
     predict = document["paths"]["/v1/predict"]["post"]
     assert predict["responses"].keys() >= {"200", "400", "408", "413", "415", "422", "500", "503", "504"}
+    assert (predict.get("security"), "securitySchemes" in document["components"]) == (
+        ([{"token": []}], True) if needs_token else (None, False)
+    )
     assert document["components"]["schemas"]["ErrorBody"]["required"] == list(ErrorBody.model_fields)

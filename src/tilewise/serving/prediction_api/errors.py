@@ -57,8 +57,10 @@ def busy(message: str) -> ServiceError:
 
 def document_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Statuses of an address for the OpenAPI document, besides those that every address has."""
+    schema = {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}  # as JSON, whatever else the address answers with
     documented: dict[int | str, dict[str, Any]] = {
-        status: {"model": ErrorBody, "description": _MEANINGS[status]} for status in sorted({401, 403, 405, *statuses})
+        status: {"description": _MEANINGS[status], "content": {"application/json": {"schema": schema}}}
+        for status in sorted({401, 403, 405, *statuses})
     }
     if 503 in statuses:
         seconds = {"schema": {"type": "integer"}, "description": "Seconds to wait."}
