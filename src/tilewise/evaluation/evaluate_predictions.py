@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.guessing import ClassCounts
 from tilewise.evaluation.losses import highest_losses
+from tilewise.evaluation.net_benefit import NetBenefit, net_benefit
 from tilewise.evaluation.resample import METRICS
 from tilewise.evaluation.results import FoldMean, Scores
 from tilewise.evaluation.sample import Sample
@@ -57,7 +58,8 @@ def evaluate_predictions(
     counts = count_training(folds)
     evaluation = evaluate(table, classes, config, seed=seed, training_counts=counts)
     tests = table[(table["part"] == "test") & table["label"].notna()]
-    subgroups = score_subgroups(tests, tuple(classes), facts.columns, config, seed=seed)
+    share = evaluation.out_of_fold.interval.training_share
+    subgroups = score_subgroups(tests, tuple(classes), facts.columns, config, seed=seed, training_share=share)
     evaluation = replace(evaluation, subgroups=subgroups)
     if facts.relabelled:
         before = table.assign(label=table["slide"].map(facts.relabelled).fillna(table["label"]))
@@ -124,7 +126,7 @@ def evaluate(
     holdout = None
     if outside.num_slides:
         holdout = score(outside, config, seed=(seed, _HOLDOUT), training_counts=training_counts)
-    calibration, sets, abstention = _calibrated(sample.mean, outside, config, seed)
+    calibrated = _calibrated(sample.mean, outside, config, seed)
     return Evaluation(
         classes=tuple(classes),
         out_of_fold=out_of_fold,
@@ -133,17 +135,24 @@ def evaluate(
         holdout=holdout,
         metric=config.metric,
         highest_losses=highest_losses([sample.mean, outside]),
-        calibration=calibration,
-        sets=sets,
-        abstention=abstention,
+        calibration=calibrated.scores,
+        sets=calibrated.sets,
+        abstention=calibrated.abstention,
+        net_benefit=calibrated.net_benefit,
         by_group=by_group_scores,
     )
 
 
-def _calibrated(
-    sample: Sample, outside: Sample, config: EvaluationConfig, seed: int
-) -> tuple[dict[str, CalibrationScores], dict[str, SetScores], tuple[AbstentionPoint, ...]]:
-    """Probabilities, prediction sets and abstaining: out of fold cross-fitted, on the hold-out as deployed.
+@dataclass(frozen=True)
+class _Calibrated:
+    scores: dict[str, CalibrationScores]
+    sets: dict[str, SetScores]
+    abstention: tuple[AbstentionPoint, ...]
+    net_benefit: dict[str, NetBenefit]
+
+
+def _calibrated(sample: Sample, outside: Sample, config: EvaluationConfig, seed: int) -> _Calibrated:
+    """Probabilities, sets, abstaining and net benefit: out of fold cross-fitted, on the hold-out as deployed.
 
     Of repeated folds these are of the mean over a slide's models that did not know it, cross-fitted by the folds of the
     first repeat: no row of a slide or its group has a part in what it is calibrated by.
@@ -157,14 +166,19 @@ def _calibrated(
         sets["out_of_fold"] = score_sets(sample, fitted.sets_NC, fitted.overall_sets_NC, config, seed=seeds)
     confidences_NC = sample.probabilities_NC if calibrated_NC is None else calibrated_NC
     curve = abstention_curve(sample, confidences_NC, config, seed=seeds)
+    benefit = {}
+    if calibrated_NC is not None:
+        benefit["out_of_fold"] = net_benefit(sample, calibrated_NC, config, seed=seeds)
     if outside.num_slides:
         deployed = Calibration.fit(sample.probabilities_NC, truth_N)
         own_NC = outside.probabilities_NC
         scaled_NC = None if deployed.scaling is None else deployed.scaling.apply(own_NC)
         scores["holdout"] = score_calibration(outside, scaled_NC, config, seed=(seed, _CALIBRATION, _HOLDOUT))
+        if scaled_NC is not None:
+            benefit["holdout"] = net_benefit(outside, scaled_NC, config, seed=(seed, _CALIBRATION, _HOLDOUT))
         sets_NC, overall_NC = (deployed.thresholds.sets(own_NC, by_class=by_class) for by_class in (True, False))
         sets["holdout"] = score_sets(outside, sets_NC, overall_NC, config, seed=(seed, _CALIBRATION, _HOLDOUT))
-    return scores, sets, curve
+    return _Calibrated(scores, sets, curve, {part: one for part, one in benefit.items() if one is not None})
 
 
 def count_training(folds: Folds) -> dict[int, dict[str, int]]:

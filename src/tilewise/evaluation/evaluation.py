@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from tilewise.errors import ArtifactError
 from tilewise.evaluation.calibration_results import AbstentionPoint, CalibrationScores, SetScores
 from tilewise.evaluation.interval import Estimate
+from tilewise.evaluation.net_benefit import NetBenefit
 from tilewise.evaluation.results import FoldMean, Scores, SlideLoss
 from tilewise.evaluation.subgroups import Subgroup
 from tilewise.metrics import PrimaryMetric
@@ -41,6 +42,8 @@ class Evaluation:
         calibration: how far probabilities can be taken at their word, `out_of_fold` and on the `holdout`.
         sets: coverage and size of prediction sets, likewise.
         abstention: scores out of fold where the least confident slides get no answer, from none to most of them.
+        net_benefit: of acting on the rarer of two classes, `out_of_fold` and on the `holdout`, by calibrated
+            probabilities; empty where there are more classes.
         original_labels: out of fold on the labels that the cohort's table has, where decisions changed labels; slides
             of classes that were done away with are left out. None where no label was changed.
         by_group: out of fold with one prediction for each group, a patient say: the mean of its slides' probabilities.
@@ -59,6 +62,7 @@ class Evaluation:
     calibration: Mapping[str, CalibrationScores] = field(default_factory=dict)
     sets: Mapping[str, SetScores] = field(default_factory=dict)
     abstention: tuple[AbstentionPoint, ...] = ()
+    net_benefit: Mapping[str, NetBenefit] = field(default_factory=dict)
     original_labels: Scores | None = None
     by_group: Scores | None = None
     subgroups: tuple[Subgroup, ...] = ()
@@ -123,6 +127,8 @@ class Evaluation:
         """What `evaluation.json` holds; `baselines`, `per_class` and `confusion` out of fold also stand at the top."""
         data: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
         holdout = data.pop("holdout")
+        if not self.net_benefit:
+            del data["net_benefit"]
         data |= {key: data["out_of_fold"][key] for key in ("baselines", "per_class", "confusion")}
         return data if holdout is None else data | {"holdout": holdout}
 

@@ -47,8 +47,12 @@ def score_subgroups(
     config: EvaluationConfig,
     *,
     seed: int,
+    training_share: Mapping[str, float],
 ) -> tuple[Subgroup, ...]:
     """Score each value of each column.
+
+    Intervals answer the question that those of all slides answer. How much training adds is taken from all slides: a
+    subgroup has too few to tell.
 
     Args:
         tests: rows of the test parts, as `evaluate` takes them.
@@ -56,6 +60,7 @@ def score_subgroups(
         columns: column -> slide -> value.
         config: metric, level and number of resamples.
         seed: of the resamples.
+        training_share: metric -> what training adds to the variance of the score of all slides.
     """
     rows = []
     for number, (column, values) in enumerate(columns.items()):
@@ -63,7 +68,7 @@ def score_subgroups(
         for place, value in enumerate(dict.fromkeys(values.values())):
             sample = Sample.of(tests[of_slides == value], classes)
             if sample.num_slides:
-                score, accuracy = _scores(sample, config, (seed, number, place))
+                score, accuracy = _scores(sample, config, (seed, number, place), training_share)
                 rows.append(Subgroup(column, value, sample.num_slides, sample.num_groups, score, accuracy))
     return tuple(rows)
 
@@ -86,13 +91,20 @@ def by_group(table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
     return whole.assign(group=whole["slide"])
 
 
-def _scores(sample: Sample, config: EvaluationConfig, seed: tuple[int, ...]) -> tuple[Estimate, Estimate]:
+def _scores(
+    sample: Sample, config: EvaluationConfig, seed: tuple[int, ...], training_share: Mapping[str, float]
+) -> tuple[Estimate, Estimate]:
     weights_RG = draw_weights(sample.num_groups, config.num_resamples, np.random.default_rng(seed))
     point, resampled = statistics(sample, np.ones((1, sample.num_groups))).whole, statistics(sample, weights_RG).whole
     limit = exact_limit(sample.num_groups, config.level)
     estimates = [
         score_interval(
-            float(point[metric][0]), resampled[metric], num_units=sample.num_groups, level=config.level, limit=limit
+            float(point[metric][0]),
+            resampled[metric],
+            num_units=sample.num_groups,
+            level=config.level,
+            limit=limit,
+            training_share=training_share.get(metric, 0.0),
         )
         for metric in (config.metric, "accuracy")
     ]

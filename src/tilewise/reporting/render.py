@@ -8,6 +8,7 @@ from typing import Any
 
 from tilewise.reporting.curves import training_curves
 from tilewise.reporting.data import ReportInput
+from tilewise.reporting.decision_curve import decision_curves
 from tilewise.reporting.describe import by_others, decision_groups
 from tilewise.reporting.headline import METRIC_NAMES, headline, interval_question, num_repeats, primary_metric
 from tilewise.reporting.heat import describe_heat
@@ -60,6 +61,7 @@ def render_report(data: ReportInput) -> str:
         "subgroups": subgroups(evaluation),
         "probabilities": probabilities(evaluation),
         "sets": evaluation.get("sets", {}),
+        "decision_curves": decision_curves(evaluation),
         "abstention": abstention_chart(evaluation.get("abstention", ())),
         "abstention_points": evaluation.get("abstention", ()),
         "environment": flat(data.environment),

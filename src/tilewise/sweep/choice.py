@@ -28,7 +28,8 @@ class ChoiceScores:
 
     Attributes:
         by_fold: name of the variant that each fold's own validation part calls the best, by fold number.
-        test: metric -> value, low, high, over the test slides that every variant has.
+        test: metric -> value, low, high, over the test slides that every variant has. Of several folds the interval is
+            about training and choosing on another cohort of this size.
         optimism: how much higher the variant that all validation parts call the best scores on them.
     """
 

@@ -19,6 +19,7 @@ from tilewise.evaluation.resample import METRICS
 from tilewise.evaluation.results import Scores
 from tilewise.evaluation.sample import Sample
 from tilewise.evaluation.scores import score
+from tilewise.evaluation.training_share import training_share
 from tilewise.folds import Folds
 from tilewise.inference.predictions import Predictions
 from tilewise.metrics import PrimaryMetric
@@ -188,7 +189,13 @@ class Scorer:
             tests = {fold: _part(_only(tables[name], everywhere), "test") for fold, name in by_fold.items()}
             chosen = pd.concat([test[test["fold"] == fold] for fold, test in tests.items()])
             sample = Sample.of(chosen, folds.classes)
-            self._choices[key] = _plain(score(sample, self.config, seed=(self.seed,)))
+            stopping = [
+                _part(tables[name][tables[name]["fold"] == fold], "validation") for fold, name in by_fold.items()
+            ]
+            share = None
+            if len(by_fold) > 1:  # how models that were chosen and trained on other slides differ
+                share = training_share(sample, [Sample.of(rows, folds.classes) for rows in stopping])
+            self._choices[key] = _plain(score(sample, self.config, seed=(self.seed,), share=share))
         test, metric = self._choices[key], table.metric
         own, chosen_score = winner.test[metric]["value"], test[metric]["value"]
         optimism = None if own is None or chosen_score is None else own - chosen_score
