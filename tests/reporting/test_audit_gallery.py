@@ -189,8 +189,8 @@ def test_look_here_first_names_a_slide_once_with_every_reason(tmp_path, cohort):
     ]
     both, unsure = look_first(sections(Sources(audited_of(cohort, findings), cohort, {})))
     assert [card.entries[0].slide for card in both.cards] == [name(0)]
-    assert both.sentence.startswith("1 slide beside one with another label")
-    assert both.sentence.endswith(", and to drop or repair with a confidence below 0.9 only")
+    assert both.sentence.startswith("1 slide paired with one of another label")
+    assert both.sentence.endswith(", and to be dropped or repaired at a confidence below 0.9")
     assert [card.entries[0].slide for card in unsure.cards] == [name(4)]
     first = page_of(tmp_path, cohort, findings).partition("Look here first")[2].partition("</aside>")[0]
     assert first.count(name(0)) == 1

@@ -211,8 +211,8 @@ def _is_unsure(card: Card) -> bool:
 
 _REASONS: Final[dict[str, Callable[[Card], bool]]] = {
     "where a person decided otherwise than was proposed": lambda card: any(entry.overruled for entry in card.entries),
-    "beside one with another label (at least one label, or one slide, is wrong)": lambda card: card.labels_differ,
-    f"to drop or repair with a confidence below {_UNSURE:g} only": _is_unsure,
+    "paired with one of another label (at least one label, or one slide, is wrong)": lambda card: card.labels_differ,
+    f"to be dropped or repaired at a confidence below {_UNSURE:g}": _is_unsure,
 }
 
 
