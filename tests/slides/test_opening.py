@@ -96,13 +96,22 @@ def _tiff_bomb(side):
         return stream.getvalue()
 
 
-@pytest.mark.parametrize("bomb", [_png_bomb, _jpeg_bomb, _bmp_bomb, _tiff_bomb])
+@pytest.mark.parametrize("bomb", [_png_bomb, _jpeg_bomb, _bmp_bomb])
 def test_absurd_sizes_are_refused_by_the_header(bomb, tmp_path):
     path = tmp_path / "bomb.img"
     path.write_bytes(bomb(30_000))
     assert read_header(path).size == (30_000, 30_000)
     for function in (open_slide, read_image, pixel_digest):
         with pytest.raises(SlideTooLarge, match=r"bomb\.img: 30000 x 30000 .* 900.0 megapixels.*max_pixels"):
+            function(path)
+
+
+def test_a_tiled_tiff_that_lists_too_few_tiles_is_refused_by_the_header(tmp_path):
+    path = tmp_path / "bomb.img"
+    path.write_bytes(_tiff_bomb(30_000))
+    assert read_header(path).size == (30_000, 30_000)
+    for function in (open_slide, read_image, pixel_digest):
+        with pytest.raises(SlideUnreadable, match=r"bomb\.img.* 1 of 3515625 tiles are listed"):
             function(path)
 
 

@@ -192,26 +192,14 @@ def test_tiles_without_bytes_are_damage(tmp_path):
         open_slide(path)
 
 
-@pytest.mark.parametrize(("max_pixels", "level"), [(WIDTH * HEIGHT, 0), (WIDTH * HEIGHT - 1, 1), (49 * 32, 2)])
-def test_of_a_slide_too_large_the_finest_level_that_fits_is_taken(max_pixels, level, tmp_path):
-    path = write_pyramid(tmp_path / "a.tif", LEVELS, resolution=(40_000, 40_000), resolutionunit="centimeter")
-    with open_slide(path, max_pixels=max_pixels) as reader:
-        expected = LEVELS[level]
-        assert reader.size == (expected.shape[1], expected.shape[0])
-        assert reader.mpp == pytest.approx(0.25 * WIDTH / reader.size.width)
-        np.testing.assert_array_equal(reader.read_whole(), expected)
-        np.testing.assert_array_equal(reader.read_region(Box(3, 7, 20, 11)), expected[7:18, 3:23])
-        assert any("taken as the slide" in note for note in reader.notes) == (level > 0)
-        again = reader.size.area
-    np.testing.assert_array_equal(read_image(path, max_pixels=max_pixels), expected)
-    # Later stages ask for the size that the first one found, and get the same level.
-    with open_slide(path, max_pixels=again) as reader:
-        assert reader.size.area == again
-
-
-def test_where_no_level_fits_the_slide_is_refused(pyramid):
-    with pytest.raises(SlideTooLarge, match=r"a\.tif: 197 x 131 .* smallest of its 3 levels .* \(max_pixels\)"):
-        open_slide(pyramid, max_pixels=49 * 32 - 1)
+def test_a_limit_is_one_of_reading_all_at_once(pyramid):
+    with open_slide(pyramid, max_pixels=49 * 32) as reader:
+        assert reader.size == (WIDTH, HEIGHT)
+        np.testing.assert_array_equal(reader.read_region(Box(3, 7, 20, 11)), LEVELS[0][7:18, 3:23])
+        with pytest.raises(SlideTooLarge, match=r"a\.tif: 197 x 131 .* \(max_pixels\)"):
+            reader.read_whole()
+    with pytest.raises(SlideTooLarge, match=r"a\.tif: 197 x 131"):
+        read_image(pyramid, max_pixels=49 * 32)
 
 
 def test_what_has_no_rgb_tiles_stays_a_flat_image(tmp_path):

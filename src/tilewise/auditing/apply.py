@@ -125,14 +125,17 @@ def _repair_request(
 def _with_repair(item: AuditedSlide, request: RepairRequest, repair: RepairedSlide) -> AuditedSlide:
     actions = []
     if request.ink:
-        actions.append(f"ink taken out, {repair.tissue_lost:.1%} of the tissue with it")
+        out_of = " of its mask alone, as the slide is large" if request.spares_slide else ""
+        actions.append(f"ink taken out{out_of}, {repair.tissue_lost:.1%} of the tissue with it")
     if request.scaled:
         actions.append(MASK_SCALED)
     if request.inverted:
         actions.append(MASK_INVERTED)
-    use_mask = item.use_mask and repair.has_mask
+    use_mask = request.has_own_mask and repair.has_mask
     fault = item.mask_fault
-    if item.use_mask and not use_mask:
+    if use_mask:
+        fault = ""
+    elif request.has_own_mask:
         fault = f"nothing of its mask is left once {'the ink is out' if request.ink else 'it is inverted'}"
     return replace(
         item,

@@ -40,4 +40,9 @@ class AuditConfig(BaseModel):
     quality: Literal["drop", "keep"] = Field(
         "drop", description="Slides without tissue, damaged, or hopelessly blurred, dark or bright."
     )
-    max_megapixels: int = Field(400, ge=1, description="Slides larger than this are refused before they are decoded.")
+    max_megapixels: int = Field(
+        400,
+        ge=1,
+        description="Slides that have to be decoded at once are refused before that if they are larger than this. "
+        "Tiled slides and pyramids are read by regions, whatever their size.",
+    )

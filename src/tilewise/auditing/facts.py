@@ -17,7 +17,7 @@ from tilewise.auditing.masks import MaskFacts, measure_mask
 from tilewise.auditing.quality import QualityFacts, measure_quality
 from tilewise.cohort import Slide
 from tilewise.errors import ArtifactError, SlideTooLarge
-from tilewise.slides import SampleRange, open_slide, rgb_digest
+from tilewise.slides import SampleRange, open_slide, overview_factor, rgb_digest
 from tilewise.store import (
     cache_dir,
     cache_writes,
@@ -33,19 +33,19 @@ from tilewise.valid import valid_field
 _log = logging.getLogger(__name__)
 
 # Goes up whenever anything that is measured changes.
-_VERSION = 10
+_VERSION = 11
 _FACTS = "facts"
 
 
 @dataclass(frozen=True)
 class SlideFacts:
-    """Measures of a slide and its mask; shares are fractions of the slide's pixels.
+    """Measures of a slide and its mask, taken from its overview; shares are fractions of the slide's pixels.
 
     Attributes:
         size: of level 0.
         mpp: microns per pixel; None where unknown.
         file_digest: of the slide's bytes.
-        pixel_digest: of its decoded pixels.
+        pixel_digest: of its decoded pixels; of a large slide, of its overview's.
         notes: what was handled on the way to pixels.
         tissue_share: share of the slide that is tissue.
         mask_file_digest: of the mask's bytes; None without a file.
@@ -139,7 +139,9 @@ def _decode_and_measure(slide: Slide, max_pixels: int, file_digest: str, mask_fi
         error.add_note("the limit is the recipe's: --set audit.max_megapixels=...")
         raise
     with reader:
-        rgb = reader.read_whole()
+        rgb = reader.overview()
+        factor = overview_factor(reader.size)
+        reduced = (f"measured on an overview reduced {factor} times",) if factor > 1 else ()
         # Padding takes no part in any measure.
         field = valid_field(rgb)
         picture = field.picture(rgb)
@@ -151,11 +153,11 @@ def _decode_and_measure(slide: Slide, max_pixels: int, file_digest: str, mask_fi
             mpp=reader.mpp,
             file_digest=file_digest,
             pixel_digest=rgb_digest(rgb),
-            notes=(*reader.notes, *(mask_facts.notes if mask_facts else ())),
+            notes=(*reader.notes, *reduced, *(mask_facts.notes if mask_facts else ())),
             tissue_share=float(whole_tissue.mean()),
             mask_file_digest=mask_file_digest,
             mask=mask_facts,
-            ink=measure_ink(picture, tissue, None if region is None else field.crop(region)).moved(field.box),
+            ink=measure_ink(picture, tissue, None if region is None else field.crop(region)).moved(field.box, factor),
             histology=measure_histology(picture, tissue),
             quality=measure_quality(picture, tissue),
             damage=measure_damage(rgb),

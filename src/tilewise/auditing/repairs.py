@@ -12,7 +12,7 @@ import numpy as np
 from tilewise.auditing.ink import before_after, remove_ink
 from tilewise.cohort import Slide, read_scaled_mask
 from tilewise.errors import ArtifactError
-from tilewise.slides import read_image
+from tilewise.slides import open_slide, overview_factor
 from tilewise.slides.png import encode_png
 from tilewise.store import (
     atomic_path,
@@ -25,6 +25,7 @@ from tilewise.store import (
     write_bytes,
     write_json,
 )
+from tilewise.tissue import tissue_mask
 from tilewise.units import Size
 
 # Goes up whenever a repair gives other pixels.
@@ -59,6 +60,16 @@ class RepairRequest:
     inpaint: bool
 
     @property
+    def spares_slide(self) -> bool:
+        """Whether ink is taken out of the mask alone: of a large slide only an overview is ever in memory."""
+        return self.ink and overview_factor(self.size) > 1
+
+    @property
+    def has_own_mask(self) -> bool:
+        """Whether the repair leaves a mask of its own; of a large slide without one, the tissue without the ink."""
+        return self.use_mask or self.spares_slide
+
+    @property
     def digest(self) -> str:
         """Of everything the repaired files depend on."""
         inputs = [self.content, self.ink, self.scaled, self.inverted, self.use_mask, self.inpaint, _VERSION]
@@ -70,7 +81,7 @@ class RepairedSlide:
     """A repaired slide.
 
     Attributes:
-        slide: with the paths of the repaired files, absolute.
+        slide: with the paths of the repaired files, absolute; of a large slide its own file and a mask without ink.
         has_mask: whether the mask still marks anything.
         tissue_lost: share of the tissue that went with the ink.
         before_after: picture of both; None where only the mask was repaired.
@@ -105,12 +116,16 @@ def repair_slide(request: RepairRequest) -> RepairedSlide:
     pictures = {}
     with cache_writes():
         if request.ink:
-            rgb = read_image(request.slide.path, max_pixels=request.size.area)
+            with open_slide(request.slide.path, max_pixels=request.size.area) as reader:
+                rgb = reader.overview()
+            if mask is None and request.spares_slide:
+                mask = tissue_mask(rgb)
             repaired = remove_ink(rgb, mask)
             # Nothing ever learns from painted tissue: it is for the eye alone.
             display = remove_ink(rgb, mask, inpaint=True) if request.inpaint else repaired
             mask, lost = repaired.mask, repaired.tissue_lost
-            pictures["slide.png"] = encode_png(repaired.rgb)
+            if not request.spares_slide:
+                pictures["slide.png"] = encode_png(repaired.rgb)
             pictures["before_after.png"] = encode_png(before_after(rgb, display))
         if mask is not None:
             pictures["mask.png"] = encode_png(mask.astype(np.uint8) * 255)
@@ -161,8 +176,8 @@ def copy_into(folder: Path, repaired: RepairedSlide, used: set[Path]) -> Repaire
 
 def _from_cache(request: RepairRequest, folder: Path, summary: Path) -> RepairedSlide:
     data = read_json(summary, schema=_SCHEMA, version=_VERSION)
-    path = folder / "slide.png" if request.ink else request.slide.path
-    mask = folder / "mask.png" if request.use_mask else request.slide.mask_path
+    path = folder / "slide.png" if request.ink and not request.spares_slide else request.slide.path
+    mask = folder / "mask.png" if request.has_own_mask else request.slide.mask_path
     picture = folder / "before_after.png" if request.ink else None
     for name, digest in data["files"].items():
         if not (folder / name).is_file() or digest_file(folder / name) != digest:

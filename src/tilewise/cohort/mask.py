@@ -11,7 +11,16 @@ import numpy as np
 from tilewise.cohort.foreground import Mask, by_numbers, foreground
 from tilewise.cohort.slide import Slide
 from tilewise.errors import MaskError, MaskSizeError, SlideError
-from tilewise.slides import Samples, SlideHeader, omissions, read_header, read_indices, read_samples
+from tilewise.slides import (
+    DEFAULT_MAX_PIXELS,
+    Samples,
+    SlideHeader,
+    omissions,
+    overview_size,
+    read_header,
+    read_indices,
+    read_samples,
+)
 from tilewise.slides.header import OMITTED
 from tilewise.slides.orientation import orient, oriented_size
 from tilewise.store import digest_bytes
@@ -30,13 +39,17 @@ def read_mask(slide: Slide, size: Size, *, inverted: bool = False) -> tuple[Mask
     shows all values alike is passed over. Greys of a smoothed or JPEG-compressed mask are cut at half of their highest
     value. Transparent pixels are background.
 
+    The mask of a slide with several levels, or of more than 100 megapixels, may have been drawn on any level: its size
+    is the slide's or smaller in the same proportions (to within 2 %).
+
     Args:
         slide: with a `mask_path`.
         size: of the slide, level 0 after rotation.
         inverted: take it the other way round: what is not white, or has not the highest value, is foreground.
 
     Returns:
-        bool (H, W) in the slide's frame, maybe False everywhere; and what was taken for what.
+        bool (H, W) in the size of the slide's overview (`overview_size`: level 0 up to 100 megapixels), maybe False
+        everywhere; and what was taken for what.
 
     Raises:
         MaskSizeError: it is of another size than the slide.
@@ -48,7 +61,9 @@ def read_mask(slide: Slide, size: Size, *, inverted: bool = False) -> tuple[Mask
         header = read_header(slide.mask_path)
         turn, notes = _turn(slide, header, size)
         notes += [f"{OMITTED}of its mask, {part}" for part in omissions(header.notes)]
-        samples = read_samples(slide.mask_path, max_pixels=size.width * size.height)
+        samples = read_samples(
+            slide.mask_path, max_pixels=size.area if overview_size(size) == size else DEFAULT_MAX_PIXELS
+        )
     except SlideError as error:
         if isinstance(error, MaskError):
             raise
@@ -56,7 +71,7 @@ def read_mask(slide: Slide, size: Size, *, inverted: bool = False) -> tuple[Mask
     samples, alike = _by_palette_index(slide.mask_path, samples, header)
     name = f"{slide.slide_id}: mask {slide.mask_path.name}"
     mask, taken = foreground(samples, lossy=header.lossy, inverted=inverted, name=name)
-    mask, notes = orient(mask, turn), [*notes, *alike, *taken]
+    mask, notes = _scaled(orient(mask, turn), overview_size(size)), [*notes, *alike, *taken]
     if not mask.any():
         notes.append("mask empty: it marks no pixel")
     return mask, tuple(notes)
@@ -76,7 +91,7 @@ def read_scaled_mask(slide: Slide, size: Size, *, inverted: bool = False) -> tup
         if not _is_scaled(own, size) or own.area > _MOST_ENLARGED * size.area:
             raise
     mask, notes = read_mask(slide, own, inverted=inverted)
-    scaled = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.bool_)
+    scaled = cv2.resize(mask.astype(np.uint8), overview_size(size), interpolation=cv2.INTER_NEAREST).astype(np.bool_)
     return scaled, (*notes, f"mask scaled from {own.width} x {own.height} to the slide's size")
 
 
@@ -105,6 +120,8 @@ def _turn(slide: Slide, header: SlideHeader, size: Size) -> tuple[int, list[str]
         return 1, [turned] if stored != 1 else []
     if stored >= 5 and oriented_size(header.size, stored) == size:
         return stored, [f"mask drawn on the slide as stored, and turned with it (EXIF orientation {stored})"]
+    if _is_of_level(slide, header.size, size):
+        return 1, [f"mask of {header.size.width} x {header.size.height} pixels taken for one of the slide's levels"]
     step = "draw it on this slide again, or pair the slide with its own mask"
     if _is_scaled(header.size, size):
         step = (
@@ -114,6 +131,24 @@ def _turn(slide: Slide, header: SlideHeader, size: Size) -> tuple[int, list[str]
         f"{slide.slide_id}: mask {slide.mask_path} is {header.size.width} x {header.size.height} pixels, the slide "
         f"{size.width} x {size.height}; {step}"
     )
+
+
+def _is_of_level(slide: Slide, own: Size, size: Size) -> bool:
+    """Whether a mask of this size may be drawn on a lower level of the slide."""
+    if own.width > size.width or own.height > size.height or not _is_scaled(own, size):
+        return False
+    return overview_size(size) != size or (slide.path.exists() and len(read_header(slide.path).levels) > 1)
+
+
+def _scaled(mask: Mask, size: Size) -> Mask:
+    """A mask in this size: enlarged pixel by pixel, or reduced to where at least half is marked."""
+    height, width = mask.shape
+    if (width, height) == size:
+        return mask
+    if width <= size.width and height <= size.height:
+        return np.asarray(cv2.resize(mask.view(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0)
+    plane = mask.astype(np.uint8) * np.uint8(255)
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA) >= 128)
 
 
 def _is_scaled(one: Size, other: Size) -> bool:

@@ -24,7 +24,7 @@ from tilewise.tiles.plan import plan_tiles
 from tilewise.tiles.region import Region, SlideRegions
 from tilewise.tiles.rows import TileRows
 from tilewise.tiles.strategies import TileRequest
-from tilewise.tiles.window import Mask
+from tilewise.tiles.window import Frame, Mask
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -168,7 +168,9 @@ class TileSource:
         return SlideTiles(
             self.key,
             images.reshape(len(self), input_spec.num_fields, *images.shape[1:]),
-            cut_mask_tiles(self._masked_rows[:: input_spec.num_fields], tile_config, masks)
+            cut_mask_tiles(
+                self._masked_rows[:: input_spec.num_fields], tile_config, masks, Frame.of_slide(self.slide.size)
+            )
             if input_spec.masks
             else None,
             wide_CHW,

@@ -19,6 +19,7 @@ from tilewise.interchange.outline import outline
 from tilewise.interchange.qupath import Colour, QuPathObject, class_colours, rectangle, write_objects
 from tilewise.run_folder import RunFolder
 from tilewise.segment.output import made_paths
+from tilewise.slides import overview_factor
 from tilewise.tiles.tileset import TileSet
 from tilewise.units import Size
 
@@ -104,7 +105,9 @@ def _of_slide(
 def _of_mask(name: str, slide: Mapping[Hashable, Any], made: Path | None) -> QuPathObject:
     size = Size(int(slide["width"]), int(slide["height"]))
     mask, _ = read_mask(Slide(name, Path(slide["path"]), made or Path(slide["mask"])), size)
-    return QuPathObject(f"{name}/mask", "annotation", outline(mask), "mask", locked=True)
+    factor = overview_factor(size)
+    polygons = [[[(x * factor, y * factor) for x, y in ring] for ring in polygon] for polygon in outline(mask)]
+    return QuPathObject(f"{name}/mask", "annotation", polygons, "mask", locked=True)
 
 
 def _of_tiles(name: str, table: pd.DataFrame) -> Iterator[QuPathObject]:

@@ -75,7 +75,8 @@ def thumbnail(slide: Mapping[Hashable, Any], cut_by: CutBy) -> Picture:
         SlideError: the slide or its mask cannot be read.
     """
     name, path = str(slide["slide"]), Path(slide["path"])
-    rgb_HWC, size = _small(path, _stamp(path), int(slide["width"]) * int(slide["height"]))
+    size = Size(int(slide["width"]), int(slide["height"]))
+    rgb_HWC = _small(path, _stamp(path), size.area)
     height, width = rgb_HWC.shape[:2]
     scale_x, scale_y = width / size.width, height / size.height
     small = tuple(
@@ -108,10 +109,10 @@ def _region(
 
 
 @lru_cache(maxsize=128)  # variants of a sweep mostly show the same slides; one is half a megabyte
-def _small(path: Path, stamp: tuple[int, int], max_pixels: int) -> tuple[npt.NDArray[np.uint8], Size]:
+def _small(path: Path, stamp: tuple[int, int], max_pixels: int) -> npt.NDArray[np.uint8]:
     del stamp  # another file in the same place is another picture
     with open_slide(path, max_pixels=max_pixels) as reader:
-        return reader.thumbnail(_SIDE), reader.size
+        return reader.thumbnail(_SIDE)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

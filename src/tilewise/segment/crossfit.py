@@ -23,7 +23,7 @@ from tilewise.folds.groups import GroupTable
 from tilewise.segment.config import UNetConfig
 from tilewise.segment.segmenter import FoldNetwork
 from tilewise.segment.square import Square
-from tilewise.slides import read_image
+from tilewise.slides import open_slide
 from tilewise.store import cache_writes, digest_config, digest_file
 from tilewise.wording import count
 
@@ -183,7 +183,8 @@ def _read_pair(pair: _Pair) -> npt.NDArray[np.uint8]:
     """Slide and mask in the network's square: uint8 (side, side, 4), the mask's 0 and 1 last."""
     item = pair.slide
     square = Square(item.size, pair.side)
-    rgb = square.enter(read_image(item.slide.path, max_pixels=item.size.area))
+    with open_slide(item.slide.path, max_pixels=item.size.area) as reader:
+        rgb = square.enter(reader.overview())
     mask = square.enter_mask(read_mask(item.slide, item.size)[0])
     return np.dstack([rgb, mask])
 

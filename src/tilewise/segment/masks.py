@@ -16,7 +16,7 @@ from tilewise.cohort import mask_digest, read_mask
 from tilewise.errors import ArtifactError
 from tilewise.segment.config import SegmentConfig
 from tilewise.segment.scores import boundary_f, dice
-from tilewise.slides import read_image
+from tilewise.slides import open_slide
 from tilewise.store import cache_writes, digest_bytes, digest_config, digest_file, read_json, write_bytes, write_json
 from tilewise.tissue import tissue_mask
 
@@ -89,7 +89,8 @@ def find_mask(request: MaskRequest) -> SegmentedMask:
     if cached is not None:
         return cached
     item, config = request.slide, request.config
-    rgb = read_image(item.slide.path, max_pixels=item.size.area)
+    with open_slide(item.slide.path, max_pixels=item.size.area) as reader:
+        rgb = reader.overview()
     mask, fallback = _segment(request, rgb), ""
     if not mask.any() and config.method != "tissue":
         fallback = f"{config.method} found no region; tissue taken instead"

@@ -118,7 +118,8 @@ def _draw(request: _Request) -> tuple[str, str]:
     with open_slide(item.slide.path, max_pixels=item.size.area) as reader:
         small = reader.thumbnail(_SIDE)
     own = read_mask(item.slide, item.size)[0] if item.use_mask else None
-    made = read_samples(request.made.mask.path).pixels.reshape(item.size.height, item.size.width) > 0
+    plane = read_samples(request.made.mask.path).pixels
+    made = plane.reshape(plane.shape[:2]) > 0
     return _picture(small, own, _BEFORE), _picture(small, made, _AFTER)
 
 

@@ -7,7 +7,6 @@ A reader for pyramids or for OpenSlide's formats is one more file that offers `S
 from tilewise.slides.header import SlideHeader, omissions
 from tilewise.slides.indices import read_indices
 from tilewise.slides.opening import (
-    DEFAULT_MAX_PIXELS,
     open_slide,
     pixel_digest,
     read_header,
@@ -15,6 +14,7 @@ from tilewise.slides.opening import (
     read_samples,
     rgb_digest,
 )
+from tilewise.slides.overview import DEFAULT_MAX_PIXELS, overview_factor, overview_size
 from tilewise.slides.reader import FlatReader, SlideReader
 from tilewise.slides.samples import SampleRange, Samples
 from tilewise.slides.sniff import SUFFIXES
@@ -29,6 +29,8 @@ __all__ = [
     "SlideReader",
     "omissions",
     "open_slide",
+    "overview_factor",
+    "overview_size",
     "pixel_digest",
     "read_header",
     "read_image",

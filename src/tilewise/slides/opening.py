@@ -17,18 +17,15 @@ from tilewise.slides.header import SlideHeader
 from tilewise.slides.jpeg import decode_jpeg, read_jpeg_header
 from tilewise.slides.openslide_levels import OpenSlideLevels, read_openslide_header
 from tilewise.slides.orientation import orient
+from tilewise.slides.overview import DEFAULT_MAX_PIXELS
 from tilewise.slides.png import decode_png, read_png_header
-from tilewise.slides.pyramid import PyramidReader, finest_within
+from tilewise.slides.pyramid import PyramidReader
 from tilewise.slides.reader import FlatReader, SlideReader
 from tilewise.slides.samples import RGB, Samples, sample_range, to_rgb
 from tilewise.slides.sniff import HEAD_BYTES, sniff
 from tilewise.slides.tiff import decode_tiff, read_tiff_header
 from tilewise.slides.tiled_tiff import TiledTiff
 from tilewise.store import digest_bytes
-from tilewise.units import Box
-
-DEFAULT_MAX_PIXELS: Final = 400_000_000
-"""Pixels a reader decodes at once unless told otherwise: 1.2 GB as RGB."""
 
 _HEADERS: Final = {"PNG": read_png_header, "JPEG": read_jpeg_header, "BMP": read_bmp_header}
 _DECODERS: Final = {"PNG": decode_png, "JPEG": decode_jpeg, "BMP": decode_bmp}
@@ -40,17 +37,17 @@ def open_slide(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> SlideRead
     Args:
         path: PNG, JPEG, BMP or TIFF, told by its bytes, or a format of OpenSlide's. Of a TIFF with several pages one is
             the slide, with those that show it reduced; the notes say what was left out.
-        max_pixels: decode no more than this at once. Headers are read first, so a refusal costs nothing. Of a pyramid
-            that has more, the finest level that has not is the slide, and the reader's notes say so.
+        max_pixels: decode no more than this at once. Headers are read first, so a refusal costs nothing. Of a tiled
+            slide it limits `read_whole` alone.
 
     Raises:
         SlideUnreadable: the file is missing, empty, damaged, broken off, of another format, or of one that needs
             OpenSlide where that is not installed.
-        SlideTooLarge: it holds more than `max_pixels`, in every level.
+        SlideTooLarge: it has to be decoded at once and holds more than `max_pixels`.
     """
     header = read_header(path)
     if header.levels:
-        return _open_levels(path, header, finest_within(path, header.levels, max_pixels))
+        return _open_levels(path, header, max_pixels)
     samples = _decode(path, header, max_pixels)
     pixels, notes = to_rgb(samples)
     return FlatReader(
@@ -72,7 +69,7 @@ def read_image(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> RGB:
     header = read_header(path)
     if header.levels:
         with open_slide(path, max_pixels=max_pixels) as reader:
-            return reader.read_region(Box(0, 0, *reader.size))
+            return reader.read_whole().copy()
     return orient(to_rgb(_decode(path, header, max_pixels))[0], header.orientation)
 
 
@@ -137,10 +134,10 @@ def rgb_digest(rgb: RGB) -> str:
     return digest_bytes(f"{width}x{height}:{digest_bytes(np.ascontiguousarray(rgb).data)}".encode())
 
 
-def _open_levels(path: Path, header: SlideHeader, first: int) -> SlideReader:
+def _open_levels(path: Path, header: SlideHeader, max_pixels: int) -> SlideReader:
     with slide_errors(path, f"this {header.format} cannot be opened"):
         levels = OpenSlideLevels(path) if header.format == "OpenSlide" else TiledTiff(path, header.pages_at)
-    return PyramidReader(path, levels, first=first, mpp=header.mpp, notes=header.notes)
+    return PyramidReader(path, levels, mpp=header.mpp, max_pixels=max_pixels, notes=header.notes)
 
 
 def _decode(path: Path, header: SlideHeader, max_pixels: int) -> Samples:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -11,6 +10,7 @@ import numpy as np
 
 from tilewise.errors import SlideTooLarge
 from tilewise.slides.failures import slide_errors
+from tilewise.slides.overview import DEFAULT_MAX_PIXELS, overview_size
 from tilewise.slides.reader import resize, thumbnail_size
 from tilewise.slides.samples import RGB, SampleRange
 from tilewise.units import Box, Size
@@ -18,6 +18,8 @@ from tilewise.units import Box, Size
 _WHITE: Final = 255
 # A level of scale 4 may seem to have 4.003.
 _ROUNDED: Final = 1.01
+# Of a region that is scaled down, pixels that are decoded at a time: 48 MB as RGB.
+_BAND_PIXELS: Final = 1 << 24
 
 
 class Levels(Protocol):
@@ -44,15 +46,14 @@ class Levels(Protocol):
 class PyramidReader:
     """A slide of several levels, of which only what is asked for is decoded.
 
-    Where a coarser level than the file's finest is made the reader's level 0 (a slide too large to be decoded at once),
-    sizes, boxes and `mpp` are those of that level, and `notes` says so. Regions that are scaled down come from the
-    coarsest level that still has enough pixels; their edges are rounded to its pixels.
+    Regions that are scaled down come from the coarsest level that still has enough pixels, band by band where that is
+    large; their edges are rounded to its pixels.
 
     Args:
         path: of the slide's file.
         levels: its pixels; closed with the reader.
-        first: the level of the file that is the reader's level 0.
-        mpp: microns per pixel of the file's finest level.
+        mpp: microns per pixel of level 0.
+        max_pixels: the most that `read_whole` decodes.
         notes: what is known of the file, in words.
     """
 
@@ -61,20 +62,18 @@ class PyramidReader:
         path: Path,
         levels: Levels,
         *,
-        first: int = 0,
         mpp: float | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
         notes: tuple[str, ...] = (),
     ) -> None:
-        sizes = levels.sizes
         self.path = path
-        self.levels = sizes[first:]
-        self.size = sizes[first]
-        self.mpp = None if mpp is None else mpp * sizes[0].width / self.size.width
-        taken = (f"{_level(first, sizes)} taken as the slide: level 0 has {sizes[0].area / 1e6:,.0f} megapixels",)
-        self.notes = (*notes, *levels.notes, *(taken if first else ()))
+        self.levels = levels.sizes
+        self.size = levels.sizes[0]
+        self.mpp = mpp
+        self.notes = (*notes, *levels.notes)
         self.samples: SampleRange | None = None  # levels are of 8 bits
         self._source: Levels | None = levels
-        self._first = first
+        self._max_pixels = max_pixels
         self._whole: RGB | None = None
 
     def read_region(self, box: Box, *, size: Size | None = None) -> RGB:
@@ -90,19 +89,38 @@ class PyramidReader:
             x, y = round(box.x / scale_x), round(box.y / scale_y)
             right, bottom = round(box.right / scale_x), round(box.bottom / scale_y)
             box = Box(x, y, max(1, right - x), max(1, bottom - y))
-        pixels = self._on_white(level, box)
-        return pixels if (box.width, box.height) == target else resize(pixels, target)
+        if (box.width, box.height) == target:
+            return self._on_white(level, box)
+        if box.area <= _BAND_PIXELS or target.height < 2:
+            return resize(self._on_white(level, box), target)
+        return self._in_bands(level, box, target)
 
     def read_whole(self) -> RGB:
         """As `SlideReader.read_whole`; kept until the reader is closed.
 
         Raises:
             SlideUnreadable: the file is damaged.
+            SlideTooLarge: it has more than `max_pixels`.
         """
+        if self.size.area > self._max_pixels:
+            raise SlideTooLarge(
+                f"{self.path}: {self.size.width} x {self.size.height} pixels are {self.size.area / 1e6:,.1f} "
+                f"megapixels, more than the {self._max_pixels / 1e6:,.1f} decoded at once; read regions, or raise the "
+                "limit (max_pixels)"
+            )
         if self._whole is None:
             self._whole = self._read(0, Box(0, 0, *self.size))
             self._whole.flags.writeable = False
         return self._whole
+
+    def overview(self) -> RGB:
+        """As `SlideReader.overview`.
+
+        Raises:
+            SlideUnreadable: the file is damaged.
+        """
+        size = overview_size(self.size)
+        return self.read_whole() if size == self.size else self.read_region(Box(0, 0, *self.size), size=size)
 
     def thumbnail(self, max_side: int) -> RGB:
         """As `SlideReader.thumbnail`.
@@ -134,6 +152,18 @@ class PyramidReader:
             (level for level, scale in enumerate(scales) if level == 0 or scale <= wanted), key=scales.__getitem__
         )
 
+    def _in_bands(self, level: int, box: Box, target: Size) -> RGB:
+        """A large box, reduced; memory grows with the width of the slide and the size of the result only."""
+        scale = box.height / target.height
+        step = max(1, int(_BAND_PIXELS / (box.width * scale)))
+        pixels = np.empty((target.height, target.width, 3), dtype=np.uint8)
+        for start in range(0, target.height, step):
+            stop = min(start + step, target.height)
+            top, bottom = round(start * scale), round(stop * scale)
+            band = self._on_white(level, Box(box.x, box.y + top, box.width, max(1, bottom - top)))
+            pixels[start:stop] = resize(band, Size(target.width, stop - start))
+        return pixels
+
     def _on_white(self, level: int, box: Box) -> RGB:
         size = self.levels[level]
         if box.inside(size):
@@ -151,25 +181,4 @@ class PyramidReader:
         if level == 0 and self._whole is not None:
             return self._whole[box.rows, box.columns].copy()
         with slide_errors(self.path, "a region cannot be decoded"):
-            return self._source.read(self._first + level, box)
-
-
-def finest_within(path: Path, sizes: Sequence[Size], max_pixels: int) -> int:
-    """The finest level of no more than `max_pixels`.
-
-    Raises:
-        SlideTooLarge: there is none.
-    """
-    for level, size in enumerate(sizes):
-        if size.area <= max_pixels:
-            return level
-    least = min(size.area for size in sizes)
-    several = f", the smallest of its {len(sizes)} levels {least / 1e6:,.1f}" if len(sizes) > 1 else ""
-    raise SlideTooLarge(
-        f"{path}: {sizes[0].width} x {sizes[0].height} pixels are {sizes[0].area / 1e6:,.1f} megapixels{several}, more "
-        f"than the {max_pixels / 1e6:,.1f} decoded at once; scale it down, or raise the limit (max_pixels)"
-    )
-
-
-def _level(number: int, sizes: Sequence[Size]) -> str:
-    return f"level {number} of {len(sizes)} ({sizes[number].width} x {sizes[number].height})"
+            return self._source.read(level, box)

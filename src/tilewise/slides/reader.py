@@ -9,6 +9,7 @@ from typing import Protocol, Self
 import cv2
 import numpy as np
 
+from tilewise.slides.overview import overview_size
 from tilewise.slides.samples import RGB, SampleRange
 from tilewise.units import Box, Size
 
@@ -59,6 +60,12 @@ class SlideReader(Protocol):
     def read_whole(self) -> RGB:
         """The whole of level 0, uint8 (H, W, 3); it may be the reader's own array and cannot be written to."""
 
+    def overview(self) -> RGB:
+        """The whole slide in the size of `overview_size`, uint8 (h, w, 3), not to be written to.
+
+        Level 0 itself up to 100 megapixels; of larger slides a reduced picture, in bounded memory.
+        """
+
     def thumbnail(self, max_side: int) -> RGB:
         """The whole slide, averaged down so that no side is longer than `max_side`; never enlarged. uint8 (h, w, 3)."""
 
@@ -107,6 +114,11 @@ class FlatReader:
         if self._pixels is None:
             raise ValueError(f"{self.path}: the reader is closed; read inside its `with` block")
         return self._pixels
+
+    def overview(self) -> RGB:
+        """As `SlideReader.overview`."""
+        size = overview_size(self.size)
+        return self.read_whole() if size == self.size else resize(self.read_whole(), size)
 
     def thumbnail(self, max_side: int) -> RGB:
         """As `SlideReader.thumbnail`."""

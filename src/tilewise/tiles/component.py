@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.tiles.window import Boxes, Mask, Ratios, covered_by, covered_table
+from tilewise.tiles.window import Boxes, Frame, Mask, Ratios, covered_by, covered_table
 from tilewise.units import Box, Size
 
 _MOST_POINTS = 4000
@@ -47,7 +47,13 @@ def components(mask: Mask, *, min_px: int) -> Iterator[Component]:
 
 
 def component_center_tiles(
-    mask: Mask, size_l0: int, *, min_component_px: int, min_ratio: float, most_centers: int = 1
+    mask: Mask,
+    size_l0: int,
+    *,
+    min_component_px: int,
+    min_ratio: float,
+    most_centers: int = 1,
+    frame: Frame | None = None,
 ) -> tuple[Boxes, Ratios]:
     """Cut one tile centred on each connected component of the mask, or several on a large one.
 
@@ -61,25 +67,30 @@ def component_center_tiles(
         min_component_px: components of fewer pixels are passed over.
         min_ratio: smallest share of a tile that the mask covers.
         most_centers: parts of a component at most.
+        frame: how the mask lies on the slide; None where it is as large.
 
     Returns:
         Boxes, int64 (N, 4) as x, y, width, height, ordered by y, then x, no two equal; and the share of each that the
         mask covers.
     """
-    size = Size(mask.shape[1], mask.shape[0])
+    frame = frame or Frame.of_mask(mask)
+    factor = frame.factor
     corners = set()
-    for component in components(mask, min_px=min_component_px):
-        parts = min(most_centers, -(-component.area // (size_l0 * size_l0)))
+    for component in components(mask, min_px=reduced_px(min_component_px, frame)):
+        parts = min(most_centers, -(-component.area * factor**2 // (size_l0 * size_l0)))
         for x, y in _centers(component, parts):
-            box = Box.around(x + 0.5, y + 0.5, Size(size_l0, size_l0)).shift_inside(size)
+            center = ((x + 0.5) * factor, (y + 0.5) * factor)
+            box = Box.around(*center, Size(size_l0, size_l0)).shift_inside(frame.size)
             corners.add((box.y, box.x, box.width, box.height))
     boxes = np.array([[x, y, w, h] for y, x, w, h in sorted(corners)], dtype=np.int64).reshape(-1, 4)
-    ratios = covered_by(covered_table(mask), boxes)
+    ratios = covered_by(covered_table(mask), boxes, frame)
     covered = ratios >= min_ratio
     return boxes[covered], ratios[covered]
 
 
-def component_box_tiles(mask: Mask, *, min_component_px: int, smallest: int, by: str) -> tuple[Boxes, Ratios]:
+def component_box_tiles(
+    mask: Mask, *, min_component_px: int, smallest: int, by: str, frame: Frame | None = None
+) -> tuple[Boxes, Ratios]:
     """The bounding box of each connected component of the mask.
 
     Args:
@@ -87,32 +98,43 @@ def component_box_tiles(mask: Mask, *, min_component_px: int, smallest: int, by:
         min_component_px: components of fewer pixels are passed over.
         smallest: boxes below this are passed over.
         by: `side`: `smallest` is meant for the longer side; `area`: for the area of the box.
+        frame: how the mask lies on the slide; None where it is as large.
 
     Returns:
         As `component_center_tiles`. The share is of the whole mask in the box, whatever component it belongs to.
     """
-    boxes = {component.box for component in components(mask, min_px=min_component_px)}
+    frame = frame or Frame.of_mask(mask)
+    least = reduced_px(min_component_px, frame)
+    boxes = {frame.scaled(component.box) for component in components(mask, min_px=least)}
     large = [box for box in boxes if (box.area if by == "area" else max(box.width, box.height)) >= smallest]
     large.sort(key=lambda box: (box.y, box.x, box.width, box.height))
     array = np.array([[box.x, box.y, box.width, box.height] for box in large], dtype=np.int64).reshape(-1, 4)
-    return array, covered_by(covered_table(mask), array)
+    return array, covered_by(covered_table(mask), array, frame)
 
 
-def largest_component_box(mask: Mask, *, min_component_px: int, by: str) -> tuple[Boxes, Ratios]:
+def largest_component_box(
+    mask: Mask, *, min_component_px: int, by: str, frame: Frame | None = None
+) -> tuple[Boxes, Ratios]:
     """The largest of the boxes of `component_box_tiles`, whatever its size; none where the mask has no component.
 
     Args:
         mask: bool (H, W).
         min_component_px: components of fewer pixels are passed over.
         by: `side`: the one with the longest side; `area`: the one of the largest area.
+        frame: how the mask lies on the slide; None where it is as large.
     """
-    boxes, ratios = component_box_tiles(mask, min_component_px=min_component_px, smallest=0, by=by)
+    boxes, ratios = component_box_tiles(mask, min_component_px=min_component_px, smallest=0, by=by, frame=frame)
     if not len(boxes):
         return boxes, ratios
     sides, areas = boxes[:, 2:].max(axis=1), boxes[:, 2:].prod(axis=1)
     first, second = (areas, sides) if by == "area" else (sides, areas)
     largest = np.lexsort((second, first))[-1:]
     return boxes[largest], ratios[largest]
+
+
+def reduced_px(area_l0: int, frame: Frame) -> int:
+    """Pixels of a mask that make up this area in level-0 pixels, at least 1."""
+    return max(1, -(-area_l0 // frame.factor**2))
 
 
 def _centers(component: Component, parts: int) -> Iterator[tuple[float, float]]:

@@ -14,7 +14,7 @@ from tilewise.stain.normalise import AnyNormaliser, Normaliser
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.region import SlideRegions
 from tilewise.tiles.rows import TileRows
-from tilewise.tiles.window import Mask
+from tilewise.tiles.window import Frame, Mask
 from tilewise.tissue import green_density
 from tilewise.units import Box, Size
 
@@ -23,6 +23,8 @@ Colour = tuple[int, int, int]
 
 _WHITE: Colour = (255, 255, 255)
 _BLACK: Colour = (0, 0, 0)
+# A larger tile is reduced before it is filtered by the mask, so that memory does not grow with it.
+_FILTERED_PIXELS = 1 << 26
 _GLASS_SIDE = 512
 # Optical density of the green channel below which there is no tissue.
 _GLASS_DENSITY = 0.04
@@ -54,14 +56,14 @@ def cut_tiles(
         reader: of the slide.
         rows: all of its tiles, or some; memory grows with their number only.
         config: that they were planned with.
-        masks: region -> bool (H, W) in level-0 pixels, as `tile_masks` gives them; a region that is missing is the
-            whole slide. Needed only where `mask_filter` is set.
+        masks: region -> bool (H, W) in the size of the slide's overview, as `tile_masks` gives them; a region that is
+            missing is the whole slide. Needed only where `mask_filter` is set.
         stain: what the slide's pixels, and its glass where tiles are filled with it, are normalised by.
 
     Returns:
         uint8 (N, size_px, size_px, 3), in the order of the rows.
     """
-    size_px, masks = config.size_px, masks or {}
+    size_px, masks, frame = config.size_px, masks or {}, Frame.of_slide(reader.size)
     inside = config.mask_filter != "none"
     needs_glass = "background" in {config.mask_filter, config.pad_color}
     glass = glass_color(reader) if needs_glass else _WHITE
@@ -70,29 +72,34 @@ def cut_tiles(
         box = rows.box(index)
         left, top, inner_size = _placed(box, rows.fields[index].tolist(), size_px)
         mask = masks.get(region) if inside else None
-        pixels = reader.read_region(box, size=inner_size if mask is None else None)
+        is_large = box.area > _FILTERED_PIXELS
+        pixels = reader.read_region(box, size=inner_size if mask is None or is_large else None)
         normaliser = None if stain is None else stain.of(pixels)
         own_glass = glass
         if normaliser is not None:
             # Before anything that is no tissue is laid around it; black and white stay black and white.
             pixels, own_glass = normaliser.apply(pixels), _stained(glass, normaliser)
         if mask is not None:
-            slide_pixels, pixels = pixels, np.empty((box.height, box.width, 3), dtype=np.uint8)
+            slide_pixels, pixels = pixels, np.empty_like(pixels)
             pixels[...] = _color(config.mask_filter, own_glass)
-            cv2.copyTo(slide_pixels, np.ascontiguousarray(mask[box.rows, box.columns]).view(np.uint8), pixels)
+            plane = _reduced_mask(mask, box, inner_size, frame) if is_large else frame.cut(mask, box)
+            cv2.copyTo(slide_pixels, np.ascontiguousarray(plane).view(np.uint8), pixels)
             pixels = _resized(pixels, inner_size)
         around = _color(config.pad_color, own_glass)
         _fill(tiles[index], pixels, (left, top), around if rows.padding[index] == "pad" else None)
     return tiles
 
 
-def cut_mask_tiles(rows: TileRows, config: TileConfig, masks: Mapping[str, Mask]) -> npt.NDArray[np.uint8]:
+def cut_mask_tiles(
+    rows: TileRows, config: TileConfig, masks: Mapping[str, Mask], frame: Frame | None = None
+) -> npt.NDArray[np.uint8]:
     """The mask under each tile, in the same frame as `cut_tiles`, for networks that take it beside the tile.
 
     Args:
         rows: tiles of one slide.
         config: that they were planned with.
         masks: region -> bool (H, W); a region that is missing covers the whole slide.
+        frame: how the masks lie on the slide; None where they are as large.
 
     Returns:
         uint8 (N, size_px, size_px): 255 inside, 0 outside, between where pixels were averaged. Around a tile that is
@@ -107,7 +114,11 @@ def cut_mask_tiles(rows: TileRows, config: TileConfig, masks: Mapping[str, Mask]
         if mask is None:
             plane = np.full((inner_size.height, inner_size.width), 255, dtype=np.uint8)
         else:
-            plane = _resized(mask[box.rows, box.columns].astype(np.uint8) * 255, inner_size)
+            own_frame = frame or Frame.of_mask(mask)
+            if box.area > _FILTERED_PIXELS:
+                plane = _reduced_mask(mask, box, inner_size, own_frame).astype(np.uint8) * 255
+            else:
+                plane = _resized(own_frame.cut(mask, box).astype(np.uint8) * 255, inner_size)
         _fill(tiles[index], plane, (left, top), 0 if rows.padding[index] == "pad" else None)
     return tiles
 
@@ -120,6 +131,13 @@ def glass_color(reader: SlideReader) -> Colour:
         return _WHITE
     red, green, blue = (int(level) for level in np.median(glass, axis=0))
     return red, green, blue
+
+
+def _reduced_mask(mask: Mask, box: Box, size: Size, frame: Frame) -> Mask:
+    """The mask under a large box, at the middle of each of the pixels of a tile; bool (height, width)."""
+    rows = (box.y + (np.arange(size.height) + 0.5) * box.height / size.height) // frame.factor
+    columns = (box.x + (np.arange(size.width) + 0.5) * box.width / size.width) // frame.factor
+    return mask[np.ix_(rows.astype(np.int64), columns.astype(np.int64))]
 
 
 def _stained(color: Colour, stain: Normaliser) -> Colour:

@@ -8,12 +8,14 @@ import numpy as np
 
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.rows import TileRows
-from tilewise.tiles.window import Boxes, Ratios, covered_by, covered_table
+from tilewise.tiles.window import Boxes, Frame, Ratios, covered_by, covered_table
 from tilewise.tiles.window import Mask as Region
 from tilewise.units import Size
 
 
-def with_fields(rows: TileRows, region: Region, config: TileConfig, *, size_l0: int) -> TileRows:
+def with_fields(
+    rows: TileRows, region: Region, config: TileConfig, *, size_l0: int, frame: Frame | None = None
+) -> TileRows:
     """Give tiles of one strategy their fields, in every scale.
 
     A tile's field is the square around its box, at least as large as a tile; with `stretch` it is the box itself, with
@@ -24,13 +26,15 @@ def with_fields(rows: TileRows, region: Region, config: TileConfig, *, size_l0: 
         region: what they were cut by, bool (H, W).
         config: scales and fit.
         size_l0: side of a tile, in level-0 pixels.
+        frame: how the region lies on the slide; None where it is as large.
 
     Returns:
         The rows, those of one place together in the order of the scales; no two places equal.
     """
     if not len(rows):
         return rows
-    size = Size(region.shape[1], region.shape[0])
+    frame = frame or Frame.of_mask(region)
+    size = frame.size
     boxes = _cropped(rows.boxes) if config.fit == "crop" else rows.boxes
     squares = boxes if config.fit in {"crop", "stretch"} else _squares(boxes, size_l0)
     scales = config.field_scales
@@ -47,7 +51,7 @@ def with_fields(rows: TileRows, region: Region, config: TileConfig, *, size_l0: 
         result,
         boxes=clipped[order],
         fields=fields[order],
-        ratios=_ratios(clipped[order], region, rows),
+        ratios=_ratios(clipped[order], region, rows, frame),
         scale=np.repeat(np.arange(len(scales)), num)[order],
         padding=_padding(clipped[order], fields[order], config),
     )
@@ -104,10 +108,10 @@ def _clipped(fields: Boxes, size: Size) -> Boxes:
     return np.column_stack([low, high - low])
 
 
-def _ratios(boxes: Boxes, region: Region, rows: TileRows) -> Ratios:
+def _ratios(boxes: Boxes, region: Region, rows: TileRows, frame: Frame) -> Ratios:
     if len(boxes) == len(rows) and np.array_equal(boxes, rows.boxes):
         return rows.ratios
-    return covered_by(covered_table(region), boxes)
+    return covered_by(covered_table(region), boxes, frame)
 
 
 def _padding(boxes: Boxes, fields: Boxes, config: TileConfig) -> np.ndarray[tuple[int], np.dtype[np.object_]]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.tiles.window import Boxes, Mask, covered_by, covered_table
+from tilewise.tiles.window import Boxes, Frame, Mask, covered_by, covered_table
 from tilewise.units import Box
 
 RGB = npt.NDArray[np.uint8]
+ReadBox = Callable[[Box], RGB]
+"""Pixels of a box in level-0 pixels, uint8 (height, width, 3)."""
 
 # White noise of standard deviation 1 leaves this much variance between blurs of 1 and 2 px and of 2 and 4 px.
 _NOISE_IN_FINE, _NOISE_IN_COARSE = 0.0358, 0.0090
@@ -26,15 +29,15 @@ _FLAT: Final = 1.0
 _BLOCK: Final = 512
 
 
-def not_blank(boxes: Boxes, tissue: Mask, min_ratio: float) -> npt.NDArray[np.bool_]:
-    """Which boxes, int64 (N, 4), hold at least this share of tissue, bool (H, W); bool (N,)."""
-    return covered_by(covered_table(tissue), boxes) >= min_ratio
+def not_blank(boxes: Boxes, tissue: Mask, min_ratio: float, frame: Frame | None = None) -> npt.NDArray[np.bool_]:
+    """Which boxes, int64 (N, 4), hold at least this share of tissue, bool (H, W) lying on the slide so; bool (N,)."""
+    return covered_by(covered_table(tissue), boxes, frame) >= min_ratio
 
 
-def in_focus(boxes: Boxes, pixels: RGB, min_sharpness: float) -> npt.NDArray[np.bool_]:
-    """Which boxes of a slide, uint8 (H, W, 3), are in focus, or too empty to tell; bool (N,)."""
+def in_focus(boxes: Boxes, read: ReadBox, min_sharpness: float) -> npt.NDArray[np.bool_]:
+    """Which boxes of a slide, int64 (N, 4), are in focus, or too empty to tell; bool (N,)."""
     return np.array(
-        [(sharpness(_crop(pixels, box)) or min_sharpness) >= min_sharpness for box in boxes.tolist()], dtype=bool
+        [(sharpness(read(_middle(Box(*box)))) or min_sharpness) >= min_sharpness for box in boxes.tolist()], dtype=bool
     )
 
 
@@ -47,9 +50,8 @@ def sharpness(rgb: RGB) -> float | None:
     Args:
         rgb: uint8 (H, W, 3) at level 0.
     """
-    top, left = (max(0, (length - _LONGEST_SIDE) // 2) for length in rgb.shape[:2])
-    middle = rgb[top : top + _LONGEST_SIDE, left : left + _LONGEST_SIDE]
-    grey = cv2.cvtColor(np.ascontiguousarray(middle), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    middle = _middle(Box(0, 0, rgb.shape[1], rgb.shape[0]))
+    grey = cv2.cvtColor(np.ascontiguousarray(rgb[middle.rows, middle.columns]), cv2.COLOR_RGB2GRAY).astype(np.float32)
     first, second, third = (cv2.GaussianBlur(grey, (0, 0), scale) for scale in (1.0, 2.0, 4.0))
     noise = float(np.median(np.abs(cv2.filter2D(grey, -1, _NOISE_KERNEL)))) / 6 / 0.6745
     fine = float(((first - second) ** 2).mean()) - _NOISE_IN_FINE * noise**2
@@ -57,7 +59,7 @@ def sharpness(rgb: RGB) -> float | None:
     return None if coarse < _NO_DETAIL else math.sqrt(max(fine, 0.0) / coarse)
 
 
-def unlike_earlier(boxes: Boxes, pixels: RGB, max_similarity: float) -> npt.NDArray[np.bool_]:
+def unlike_earlier(boxes: Boxes, read: ReadBox, max_similarity: float) -> npt.NDArray[np.bool_]:
     """Which boxes are no near-duplicate of an earlier one that is kept; bool (N,).
 
     Tiles are compared by the correlation of their pixels averaged to 12 x 12, each colour about its mean; two tiles
@@ -65,12 +67,12 @@ def unlike_earlier(boxes: Boxes, pixels: RGB, max_similarity: float) -> npt.NDAr
 
     Args:
         boxes: int64 (N, 4) inside the slide.
-        pixels: of the slide, uint8 (H, W, 3).
+        read: of the slide.
         max_similarity: a correlation above this makes a duplicate.
     """
     signatures = np.empty((len(boxes), 3 * _SMALL * _SMALL + 1), dtype=np.float32)
     for index, box in enumerate(boxes.tolist()):
-        signatures[index] = _signature(_crop(pixels, box))
+        signatures[index] = _signature(read(Box(*box)))
     distinct = np.zeros(len(boxes), dtype=bool)
     for start in range(0, len(boxes), _BLOCK):
         block = signatures[start : start + _BLOCK]
@@ -96,6 +98,6 @@ def _signature(rgb: RGB) -> npt.NDArray[np.float32]:
     return signature
 
 
-def _crop(pixels: RGB, box: list[int]) -> RGB:
-    area = Box(*box)
-    return pixels[area.rows, area.columns]
+def _middle(box: Box) -> Box:
+    left, top = (max(0, (length - _LONGEST_SIDE) // 2) for length in (box.width, box.height))
+    return Box(box.x + left, box.y + top, min(box.width, _LONGEST_SIDE), min(box.height, _LONGEST_SIDE))

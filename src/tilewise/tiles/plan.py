@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from tilewise.tiles.filters import in_focus, not_blank, unlike_earlier
 from tilewise.tiles.region import Region, SlideRegions
 from tilewise.tiles.rows import TileRows
 from tilewise.tiles.strategies import TileRequest, strategy_boxes
-from tilewise.tiles.window import Mask
+from tilewise.tiles.window import Frame, Mask
 from tilewise.wording import count
 
 # Of a tile: less of a mask is a speck, and tells less than tissue does.
@@ -66,17 +67,19 @@ def plan_tiles(request: TileRequest, *, reader: SlideReader | None = None) -> Ti
             "tiles.assumed_mpp, or tiles.size_px alone"
         )
         return TilePlan(TileRows.none(), reason)
-    return _Planner(request, size_l0, reader).plan()
+    with contextlib.closing(SlideRegions(slide, config, reader=reader)) as regions:
+        return _Planner(request, size_l0, regions).plan()
 
 
 class _Planner:
     """Plans one slide; `num_dropped` counts by filter what is taken away."""
 
-    def __init__(self, request: TileRequest, size_l0: int, reader: SlideReader | None) -> None:
+    def __init__(self, request: TileRequest, size_l0: int, regions: SlideRegions) -> None:
         self.request = request
         self.config = request.config
         self.size_l0 = size_l0
-        self.regions = SlideRegions(request.slide, request.config, reader=reader)
+        self.regions = regions
+        self.frame = Frame.of_slide(request.slide.size)
         self.num_dropped: dict[str, int] = {}
 
     def plan(self) -> TilePlan:
@@ -141,7 +144,10 @@ class _Planner:
         """The largest box of the mask as a tile, which tells more than tissue does, and that it is below the least."""
         config = self.config
         boxes, ratios = largest_component_box(
-            self.regions.mask, min_component_px=config.min_component_px, by=config.component_box_min_by
+            self.regions.mask,
+            min_component_px=config.min_component_px,
+            by=config.component_box_min_by,
+            frame=self.frame,
         )
         if not len(boxes):
             return TileRows.none(), ""
@@ -156,7 +162,8 @@ class _Planner:
 
     def _finished(self, rows: TileRows, region: Mask, num_dropped: dict[str, int]) -> TileRows:
         """With their fields, and without places that tell nothing."""
-        return self._usable(with_fields(rows, region, self.config, size_l0=self.size_l0), num_dropped)
+        rows = with_fields(rows, region, self.config, size_l0=self.size_l0, frame=self.frame)
+        return self._usable(rows, num_dropped)
 
     def _usable(self, rows: TileRows, num_dropped: dict[str, int]) -> TileRows:
         """Without blank and blurred places; a place is judged by its tile of scale 1."""
@@ -165,9 +172,9 @@ class _Planner:
                 continue
             boxes = rows.boxes[rows.scale == 0]
             usable = (
-                not_blank(boxes, self.regions.tissue, threshold)
+                not_blank(boxes, self.regions.tissue, threshold, self.frame)
                 if kind == "blank"
-                else in_focus(boxes, self.regions.pixels, threshold)
+                else in_focus(boxes, self.regions.read, threshold)
             )
             if not usable.all():
                 num_dropped[kind] = num_dropped.get(kind, 0) + int((~usable).sum())
@@ -177,7 +184,7 @@ class _Planner:
     def _distinct(self, rows: TileRows) -> TileRows:
         if self.config.max_similarity is None or rows.num_places < 2:
             return rows
-        distinct = unlike_earlier(rows.boxes[rows.scale == 0], self.regions.pixels, self.config.max_similarity)
+        distinct = unlike_earlier(rows.boxes[rows.scale == 0], self.regions.read, self.config.max_similarity)
         if not distinct.all():
             self.num_dropped["near-duplicate"] = int((~distinct).sum())
         return rows.keep_places(distinct)

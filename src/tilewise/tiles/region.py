@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Literal
 
@@ -11,10 +12,11 @@ import numpy.typing as npt
 
 from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import read_mask
-from tilewise.slides import SlideReader, open_slide
+from tilewise.slides import SlideReader, open_slide, overview_factor, overview_size
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.window import Mask
 from tilewise.tissue import tissue_mask
+from tilewise.units import Box
 
 Region = Literal["mask", "tissue", "slide", "outside"]
 
@@ -25,16 +27,17 @@ class SlideRegions:
     Args:
         slide: whose regions.
         config: how the mask is made ready.
-        reader: of the slide where it is open already.
+        reader: of the slide where it is open already; otherwise `close` closes what was opened.
     """
 
     def __init__(self, slide: AuditedSlide, config: TileConfig, *, reader: SlideReader | None = None) -> None:
         self._slide = slide
         self._config = config
-        self._reader = reader
+        self._given = reader
+        self._opened: SlideReader | None = None
 
     def __getitem__(self, region: Region) -> Mask:
-        """Bool (H, W) in level-0 pixels.
+        """Bool (H, W) in the size of the slide's overview: level 0 but of large slides.
 
         Raises:
             SlideError: the slide or its mask cannot be read.
@@ -49,26 +52,41 @@ class SlideRegions:
     def mask(self) -> Mask:
         """The mask, closed and dilated."""
         mask, _ = read_mask(self._slide.slide, self._slide.size)
-        return prepared(mask, closing=self._config.mask_closing_px, dilation=self._config.mask_dilation_px)
+        factor = overview_factor(self._slide.size)
+        closing, dilation = (
+            math.ceil(px / factor) for px in (self._config.mask_closing_px, self._config.mask_dilation_px)
+        )
+        return prepared(mask, closing=closing, dilation=dilation)
 
-    @cached_property
-    def pixels(self) -> npt.NDArray[np.uint8]:
-        """The whole slide, uint8 (H, W, 3), not to be written to."""
-        if self._reader is not None:
-            return self._reader.read_whole()
-        # The audit has let this size pass.
-        with open_slide(self._slide.slide.path, max_pixels=self._slide.size.area) as reader:
-            return reader.read_whole()
+    def read(self, box: Box) -> npt.NDArray[np.uint8]:
+        """Pixels of a box, uint8 (height, width, 3)."""
+        return self._reader.read_region(box)
+
+    def close(self) -> None:
+        """Close the slide where it was opened here."""
+        if self._opened is not None:
+            self._opened.close()
+        self._opened = None
+
+    @property
+    def _reader(self) -> SlideReader:
+        if self._given is not None:
+            return self._given
+        if self._opened is None:
+            # The audit has let this size pass.
+            self._opened = open_slide(self._slide.slide.path, max_pixels=self._slide.size.area)
+        return self._opened
 
     @cached_property
     def tissue(self) -> Mask:
         """Tissue by optical density."""
-        return tissue_mask(self.pixels)
+        return tissue_mask(self._reader.overview())
 
     @cached_property
     def slide(self) -> Mask:
         """Every pixel of the slide."""
-        return np.ones((self._slide.size.height, self._slide.size.width), dtype=bool)
+        width, height = overview_size(self._slide.size)
+        return np.ones((height, width), dtype=bool)
 
 
 def prepared(mask: Mask, *, closing: int, dilation: int) -> Mask:

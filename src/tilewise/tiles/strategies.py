@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tilewise.auditing.cohort import AuditedSlide
-from tilewise.tiles.component import component_box_tiles, component_center_tiles, components
+from tilewise.tiles.component import component_box_tiles, component_center_tiles, components, reduced_px
 from tilewise.tiles.config import Strategy, TileConfig
 from tilewise.tiles.region import Region
 from tilewise.tiles.views import random_view_tiles, view_generator
-from tilewise.tiles.window import Boxes, Mask, Ratios, window_tiles
+from tilewise.tiles.window import Boxes, Frame, Mask, Ratios, window_tiles
 from tilewise.units import Box
 
 
@@ -37,7 +37,7 @@ def strategy_boxes(strategy: Strategy, region: Mask, request: TileRequest, *, si
 
     Args:
         strategy: which.
-        region: what it is cut by, bool (H, W).
+        region: what it is cut by, bool (H, W) in the size of the slide's overview.
         request: the slide and the options.
         size_l0: side of a tile, in level-0 pixels.
 
@@ -45,12 +45,16 @@ def strategy_boxes(strategy: Strategy, region: Mask, request: TileRequest, *, si
         Boxes, int64 (N, 4) inside the slide, no two equal, in an order that does not change; and the share of each
         that the region covers.
     """
-    config = request.config
+    config, frame = request.config, Frame.of_slide(request.slide.size)
     if strategy == "window":
-        return _window(region, config, size_l0)
+        return _window(region, config, size_l0, frame)
     if strategy == "grid":
         return window_tiles(
-            region, size_l0, stride_l0=config.compute_stride_l0(size_l0), min_ratio=config.grid_min_tissue_ratio
+            region,
+            size_l0,
+            stride_l0=config.compute_stride_l0(size_l0),
+            min_ratio=config.grid_min_tissue_ratio,
+            frame=frame,
         )
     if strategy == "component_center":
         return component_center_tiles(
@@ -59,6 +63,7 @@ def strategy_boxes(strategy: Strategy, region: Mask, request: TileRequest, *, si
             min_component_px=config.min_component_px,
             min_ratio=config.min_mask_ratio,
             most_centers=config.component_center_most,
+            frame=frame,
         )
     if strategy == "component_box":
         return component_box_tiles(
@@ -66,6 +71,7 @@ def strategy_boxes(strategy: Strategy, region: Mask, request: TileRequest, *, si
             min_component_px=config.min_component_px,
             smallest=config.component_box_min,
             by=config.component_box_min_by,
+            frame=frame,
         )
     if strategy == "random_views":
         return random_view_tiles(
@@ -74,20 +80,27 @@ def strategy_boxes(strategy: Strategy, region: Mask, request: TileRequest, *, si
             num=config.random_views_num,
             min_ratio=config.min_mask_ratio,
             generator=view_generator(config.random_views_seed, request.slide.pixel_digest, request.epoch),
+            frame=frame,
         )
-    height, width = region.shape
+    width, height = frame.size
     share = float(region.mean())
     return np.array([[0, 0, width, height]] if share else [], np.int64).reshape(-1, 4), np.array([share][: share > 0])
 
 
-def _window(region: Mask, config: TileConfig, size_l0: int) -> tuple[Boxes, Ratios]:
+def _window(region: Mask, config: TileConfig, size_l0: int, frame: Frame) -> tuple[Boxes, Ratios]:
     over = None
     if config.window_over == "component_boxes":
-        over = [component.box for component in components(region, min_px=config.min_component_px)]
+        least = reduced_px(config.min_component_px, frame)
+        over = [frame.scaled(component.box) for component in components(region, min_px=least)]
     elif config.window_over == "mask_box":
-        over = _bounding_box(region)
+        over = [frame.scaled(box) for box in _bounding_box(region)]
     return window_tiles(
-        region, size_l0, stride_l0=config.compute_stride_l0(size_l0), min_ratio=config.min_mask_ratio, over=over
+        region,
+        size_l0,
+        stride_l0=config.compute_stride_l0(size_l0),
+        min_ratio=config.min_mask_ratio,
+        over=over,
+        frame=frame,
     )
 
 

@@ -65,7 +65,21 @@ class InkFacts:
         """Pen lines and the like."""
         return tuple(spot for spot in self.spots if spot.kind == "pen")
 
-    def moved(self, box: Box) -> Self:
-        """The same spots in the frame of the slide that the picture they were found on is a box of."""
-        moved = tuple(replace(spot, x=spot.x + box.x, y=spot.y + box.y) for spot in self.spots)
+    def moved(self, box: Box, factor: int = 1) -> Self:
+        """The same spots on the slide whose overview's box they were found on.
+
+        Args:
+            box: the picture, in pixels of the overview.
+            factor: level-0 pixels along the side of one of these.
+        """
+        moved = tuple(
+            replace(
+                spot,
+                x=(spot.x + box.x) * factor,
+                y=(spot.y + box.y) * factor,
+                width=spot.width * factor,
+                height=spot.height * factor,
+            )
+            for spot in self.spots
+        )
         return replace(self, spots=moved)

@@ -130,7 +130,7 @@ def _load_or_cut(name: str, slide: Slide, signature: str) -> _SlideTiles:
     if embedding is not None:
         return _SlideTiles(name, cached, embedding, np.empty((0, _TILE_PX, _TILE_PX, 3), np.uint8))
     with open_slide(slide.path) as reader:
-        return _SlideTiles(name, cached, None, cut_tiles(reader.read_whole()))
+        return _SlideTiles(name, cached, None, cut_tiles(reader.overview()))
 
 
 def cut_tiles(rgb_HWC: Tiles) -> Tiles:
