@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from collections import deque
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from tilewise.slides.jpeg_markers import SCAN, segments
@@ -15,6 +17,8 @@ HUFFMAN: Final = 0xC4
 RESTART: Final = 0xDD
 _SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
 _BITS: Final = 8
+# Tiles of a slide differ in their data alone, so that what stands before it is read once.
+_recent: deque[tuple[bytes, bytes | None, JpegStream]] = deque(maxlen=4)
 
 
 @dataclass
@@ -41,19 +45,19 @@ class JpegStream:
     interval: int = 0
     data_start: int = 0
 
-    @property
+    @cached_property
     def components(self) -> tuple[tuple[int, int], ...]:
         """Horizontal and vertical sampling factor of each component."""
         return tuple((self.frame[7 + 3 * n] >> 4, self.frame[7 + 3 * n] & 15) for n in range(self.frame[5]))
 
-    @property
+    @cached_property
     def unit(self) -> tuple[int, int]:
         """Width and height in pixels of what is coded together."""
         if len(self.components) == 1:
             return 8, 8
         return 8 * max(across for across, _ in self.components), 8 * max(down for _, down in self.components)
 
-    @property
+    @cached_property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         height, width = struct.unpack(">HH", self.frame[1:5])
@@ -73,6 +77,9 @@ def read_stream(data: bytes, tables: bytes | None) -> JpegStream | None:
     Raises:
         ValueError: the segments are damaged.
     """
+    for start, own_tables, known in tuple(_recent):
+        if own_tables == tables and data.startswith(start):
+            return known
     stream = JpegStream()
     if tables is not None:
         with contextlib.suppress(ValueError):  # raised at their end, because no scan follows
@@ -80,6 +87,7 @@ def read_stream(data: bytes, tables: bytes | None) -> JpegStream | None:
     _read_into(stream, data)
     if not stream.frame or not stream.scan or stream.frame[0] != _BITS or 0 in stream.size:
         return None
+    _recent.appendleft((bytes(data[: stream.data_start]), tables, stream))
     return stream
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tilewise.slides.codestream import read_codestream
 from tilewise.slides.jpeg import read_jpeg_header
 from tilewise.slides.jpeg_scan import scan_fault
+from tilewise.slides.jpeg_stream import read_stream
 from tilewise.slides.tiff_colours import JPEG_2000, decodes_to_ycbcr, rgb_from_ycbcr
 from tilewise.units import Size
 
@@ -128,6 +129,9 @@ def _embedded_size(page: Any, data: bytes) -> Size | None:
     """The size of the picture that a segment is for its codec; None where the codec is given the size."""
     compression = int(page.compression)
     if compression in _JPEG:
-        return read_jpeg_header(data).stored_size if data.startswith(_JPEG_START) else None
+        if not data.startswith(_JPEG_START):
+            return None
+        stream = read_stream(data, page.jpegtables)
+        return read_jpeg_header(data).stored_size if stream is None else Size(*stream.size)
     codestream = read_codestream(data) if compression in JPEG_2000 else None
     return codestream.size if codestream else None
