@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tilewise.errors import SlideUnreadable, UsageError
-from tilewise.execution import Failure, run_each, show_progress, write_failures
+from tilewise.execution import Failure, run_each, show_progress, slide_time_limit, write_failures
 
 
 def square(value):
@@ -129,3 +129,44 @@ def test_failures_csv_is_written_and_a_stale_one_goes(tmp_path):
     assert rows == [{"item": "a,b.png", "stage": "read", "error": "SlideUnreadable", "message": 'said "no"'}]
     write_failures(path, ())
     assert not path.exists()
+
+
+def hang_on_two(value):
+    if value == 2:
+        time.sleep(600)
+    return value
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_item_that_hangs_is_named_and_the_others_go_on(workers):
+    items = {f"slide-{value}": value for value in range(5)}
+    outcome = run_each(hang_on_two, items, stage="read", workers=workers, limit_s=2)
+    assert sorted(outcome.results) == [f"slide-{value}" for value in (0, 1, 3, 4)]
+    (failure,) = outcome.failures
+    assert (failure.item, failure.error) == ("slide-2", "SlideTimeout")
+    assert "slide-2: stopped after 2 s" in failure.message
+    assert "TILEWISE_SLIDE_TIMEOUT" in failure.message
+
+
+def test_what_worked_beside_an_item_that_hangs_is_done_all_the_same():
+    items = {f"slide-{value}": value for value in (2, 3)}
+    outcome = run_each(hang_or_take_long, items, stage="read", workers=2, limit_s=4)
+    assert outcome.results == {"slide-3": 3}
+    assert [failure.item for failure in outcome.failures] == ["slide-2"]
+
+
+def hang_or_take_long(value):
+    time.sleep(600 if value == 2 else 2)
+    return value
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", 3600.0), ("0", None), ("12.5", 12.5)])
+def test_the_limit_is_that_of_the_environment(text, seconds, monkeypatch):
+    monkeypatch.setenv("TILEWISE_SLIDE_TIMEOUT", text)
+    assert slide_time_limit() == seconds
+
+
+def test_a_limit_that_is_no_number_is_refused(monkeypatch):
+    monkeypatch.setenv("TILEWISE_SLIDE_TIMEOUT", "soon")
+    with pytest.raises(UsageError, match="TILEWISE_SLIDE_TIMEOUT=soon"):
+        slide_time_limit()

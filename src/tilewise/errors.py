@@ -12,6 +12,7 @@ TilewiseError
 ├── SlideError              one slide failed; a batch names it and goes on
 │   ├── SlideUnreadable
 │   ├── SlideTooLarge
+│   ├── SlideTimeout
 │   ├── MaskError
 │   │   └── MaskSizeError
 │   └── NoTiles
@@ -66,6 +67,10 @@ class SlideUnreadable(SlideError):
 
 class SlideTooLarge(SlideError):
     """The slide holds more pixels than the reader may decode at once."""
+
+
+class SlideTimeout(SlideError):
+    """A slide took longer in a stage than `TILEWISE_SLIDE_TIMEOUT` allows; it was stopped."""
 
 
 class MaskError(SlideError):

@@ -13,7 +13,7 @@ from tilewise.auditing.groups import infer_groups
 from tilewise.auditing.masks import MaskFacts
 from tilewise.auditing.repairs import RepairedSlide, RepairRequest, repair_slide
 from tilewise.cohort import Cohort, Slide
-from tilewise.execution import Failure, run_each
+from tilewise.execution import Failure, run_each, slide_time_limit
 from tilewise.store import digest_config
 
 MASK_SCALED = "mask scaled to the slide"
@@ -85,7 +85,7 @@ def _repair(
     """All slides with the repaired ones in place of what they were, without those whose repair failed."""
     if not requests:
         return dict(audited), ()
-    outcome = run_each(repair_slide, requests, stage="repair", workers=workers)
+    outcome = run_each(repair_slide, requests, stage="repair", workers=workers, limit_s=slide_time_limit())
     failed = {failure.item for failure in outcome.failures}
     slides = {
         name: _with_repair(item, requests[name], outcome.results[name]) if name in outcome.results else item

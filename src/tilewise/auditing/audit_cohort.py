@@ -21,7 +21,7 @@ from tilewise.auditing.repairs import RepairedSlide, copy_into
 from tilewise.auditing.table import FINDINGS_NAME, write_findings, write_slides
 from tilewise.cohort import Cohort, Slide
 from tilewise.errors import ArgumentError, CohortError
-from tilewise.execution import Failure, run_each
+from tilewise.execution import Failure, run_each, slide_time_limit
 from tilewise.store import edited_files, is_as_written, keep_edited, record_written
 
 _DECISIONS = "decisions.csv"
@@ -154,7 +154,7 @@ def _measure(
 ) -> tuple[dict[str, MeasuredSlide], tuple[Failure, ...]]:
     max_pixels = config.max_megapixels * 1_000_000
     requests = {name: FactsRequest(slide, max_pixels) for name, slide in slides.items()}
-    outcome = run_each(measure_slide, requests, stage="audit", workers=options.workers)
+    outcome = run_each(measure_slide, requests, stage="audit", workers=options.workers, limit_s=slide_time_limit())
     return outcome.results, outcome.failures
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.auditing.mask_shape import NUM_SHAPES, Floats, describe_shape
 from tilewise.cohort import read_mask
-from tilewise.execution import Failure, run_each
+from tilewise.execution import Failure, run_each, slide_time_limit
 from tilewise.extraction.bag import FeatureBag
 from tilewise.extraction.config import FeaturesConfig
 
@@ -51,7 +51,7 @@ def with_context(
 def mask_shapes(cohort: AuditedCohort, *, workers: int | None) -> tuple[dict[str, Floats], tuple[Failure, ...]]:
     """Slide -> shape of its mask, of every slide with a usable one; and the masks that could not be read."""
     slides = {item.slide_id: item for item in cohort.slides if item.use_mask}
-    outcome = run_each(_shape_of, slides, stage="features", workers=workers)
+    outcome = run_each(_shape_of, slides, stage="features", workers=workers, limit_s=slide_time_limit())
     return dict(outcome.results), outcome.failures
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.encoders import Encoder
 from tilewise.errors import ArtifactError, SlideError
-from tilewise.execution import Failure, task
+from tilewise.execution import Failure, slide_time_limit, task, time_limit
 from tilewise.extraction.bag import FeatureBag
 from tilewise.extraction.config import FeaturesConfig
 from tilewise.slides import SlideReader, open_slide
@@ -141,17 +141,18 @@ def _chunks(works: list[_Work], num_tiles: int, tile_config: TileConfig, failure
     chunk: _Chunk = []
     capacity = most
     for work, reader in _opened(works, failures):
+        start, limit_s, masks = 0, slide_time_limit(), None
         with reader:
-            try:
-                masks = tile_masks(reader, work.slide, work.rows, tile_config)
-            except SlideError as error:
-                failures.append(Failure(work.name, "features", type(error).__name__, str(error)))
-                continue
-            start = 0
             while start < len(work.rows):
-                tiles_NHWC = cut_tiles(
-                    reader, work.rows[start : start + capacity], tile_config, masks, stain=work.stain
-                )
+                try:
+                    with time_limit(work.name, limit_s):
+                        if masks is None:
+                            masks = tile_masks(reader, work.slide, work.rows, tile_config)
+                        rows = work.rows[start : start + capacity]
+                        tiles_NHWC = cut_tiles(reader, rows, tile_config, masks, stain=work.stain)
+                except SlideError as error:
+                    failures.append(Failure(work.name, "features", type(error).__name__, str(error)))
+                    break
                 chunk.append((work, tiles_NHWC))
                 start += len(tiles_NHWC)
                 capacity -= len(tiles_NHWC)
@@ -186,15 +187,15 @@ def _open(work: _Work) -> SlideReader:
 
 
 def _encoded(chunks: Iterator[_Chunk], encoder: Encoder) -> Iterator[tuple[_Work, npt.NDArray[np.float32]]]:
-    """Encode chunk by chunk; a slide comes out once all of its tiles are through."""
-    pieces: list[npt.NDArray[np.float32]] = []
+    """Encode chunk by chunk; a slide comes out once all of its tiles are through, and none that failed on the way."""
+    pieces: dict[str, list[npt.NDArray[np.float32]]] = {}
     for chunk in chunks:
         features_ND = encoder.encode(np.concatenate([tiles for _, tiles in chunk]))
         start = 0
         for work, tiles in chunk:
             stop = start + len(tiles)
-            pieces.append(features_ND[start:stop])
+            own = pieces.setdefault(work.name, [])
+            own.append(features_ND[start:stop])
             start = stop
-            if sum(map(len, pieces)) == len(work.rows):
-                yield work, np.concatenate(pieces)
-                pieces = []
+            if sum(map(len, own)) == len(work.rows):
+                yield work, np.concatenate(pieces.pop(work.name))

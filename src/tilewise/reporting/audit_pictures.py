@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tilewise.cohort import Slide, read_scaled_mask
 from tilewise.errors import MaskError, SlideError
-from tilewise.execution import run_each
+from tilewise.execution import run_each, slide_time_limit
 from tilewise.reporting.pictures import outline_path, webp, webp_uri
 from tilewise.reporting.text import without_folders
 from tilewise.slides import open_slide, read_samples
@@ -65,7 +65,7 @@ def small_pictures(
         root: the cohort's folder, which error sentences leave out.
         workers: processes; None takes every processor.
     """
-    outcome = run_each(draw, requests, stage="gallery", workers=workers)
+    outcome = run_each(draw, requests, stage="gallery", workers=workers, limit_s=slide_time_limit())
     lost = {failure.item: SmallPicture(error=without_folders(failure.message, root)) for failure in outcome.failures}
     return {key: outcome.results.get(key) or lost[key] for key in requests}
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.auditing.cohort import AuditedSlide
-from tilewise.execution import run_each
+from tilewise.execution import run_each, slide_time_limit
 from tilewise.reporting.audit_pictures import SIDE, SmallPicture
 from tilewise.reporting.pictures import outline_path, webp, webp_uri
 from tilewise.reporting.text import without_folders
@@ -67,7 +67,7 @@ def tiles_pictures(
         root: the cohort's folder, which error sentences leave out.
         workers: processes; None takes every processor.
     """
-    outcome = run_each(draw, requests, stage="preview", workers=workers)
+    outcome = run_each(draw, requests, stage="preview", workers=workers, limit_s=slide_time_limit())
     lost = {
         failure.item: TilesPicture(SmallPicture(error=without_folders(failure.message, root)))
         for failure in outcome.failures

@@ -17,7 +17,7 @@ from tilewise.encoders import find_card
 from tilewise.encoders.config import EncoderConfig
 from tilewise.encoders.find_weights import find_weights
 from tilewise.errors import ArtifactError, TrainingError, UsageError
-from tilewise.execution import Failure, run_each
+from tilewise.execution import Failure, run_each, slide_time_limit
 from tilewise.folds import FoldItem, derived_seed
 from tilewise.folds.groups import GroupTable
 from tilewise.segment.config import UNetConfig
@@ -126,7 +126,7 @@ def crossfit(
     fold_of_group = fold_of_groups(slides, config.num_folds, seed=seed)
     config, weights = _with_weights(config, offline=offline)
     pairs = {item.slide_id: _Pair(item, config.input_px) for item in slides}
-    outcome = run_each(_read_pair, pairs, stage="masks read", workers=workers)
+    outcome = run_each(_read_pair, pairs, stage="masks read", workers=workers, limit_s=slide_time_limit())
     readable = [item for item in slides if item.slide_id in outcome.results]
     requests, folders, keys = {}, [], []
     with cache_writes(), tempfile.TemporaryDirectory(prefix=".squares", dir=_made(cache)) as temporary:

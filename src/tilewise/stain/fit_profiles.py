@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tilewise.errors import ArtifactError
-from tilewise.execution import Failure, run_each
+from tilewise.execution import Failure, run_each, slide_time_limit
 from tilewise.slides import open_slide
 from tilewise.stain.config import Method
 from tilewise.stain.fit import fit_slide
@@ -63,7 +63,7 @@ def fit_profiles(
     """
     profiles = {name: profile for name, request in requests.items() if (profile := _cached(request)) is not None}
     missing = {name: request for name, request in requests.items() if name not in profiles}
-    outcome = run_each(_fit, missing, stage=STAGE, workers=workers) if missing else None
+    outcome = run_each(_fit, missing, stage=STAGE, workers=workers, limit_s=slide_time_limit()) if missing else None
     failures = () if outcome is None else outcome.failures
     profiles |= {} if outcome is None else outcome.results
     return {name: profiles[name] for name in requests if name in profiles}, failures

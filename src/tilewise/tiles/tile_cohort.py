@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.errors import ArtifactError, NoTiles
-from tilewise.execution import Failure, run_each
+from tilewise.execution import Failure, run_each, slide_time_limit
 from tilewise.store import digest_config
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.plan import plan_tiles
@@ -58,7 +58,7 @@ def tile_cohort(
     requests = {item.slide_id: TileRequest(item, config) for item in cohort.slides}
     if region is not None:
         requests = {name: replace(one, region=region) for name, one in requests.items() if one.slide.use_mask}
-    outcome = run_each(plan_tiles, requests, stage="tiles", workers=workers)
+    outcome = run_each(plan_tiles, requests, stage="tiles", workers=workers, limit_s=slide_time_limit())
     tiles = TileSet.of(outcome.results)
     if tiles.table.empty and require:
         reasons = [f"{name}: {reason}" for name, reason in tiles.skipped.items()]

@@ -21,8 +21,7 @@ from tilewise.pipeline.run_predictor import NewSlides, PreparedSlides, RunPredic
 from tilewise.run_folder import RunFolder
 from tilewise.serving.prediction_api.draw_map import draw_map
 from tilewise.serving.prediction_api.errors import ServiceError
-from tilewise.slides import read_header
-from tilewise.slides.pyramid import finest_within
+from tilewise.slides import overview_size, read_header
 
 SLIDE_ID: Final = "uploaded-image"
 _OTHER_IMAGE: Final = "open it in a viewer; send a PNG, JPEG, BMP or TIFF file that is whole"
@@ -102,13 +101,13 @@ class SlidePredictor:
             header = read_header(path)
         except SlideError as error:
             raise _unusable(error, {str(path): f"the {what}"}, f"{what}-unreadable", _OTHER_IMAGE) from error
-        limit = max(predictor.recipe.audit.max_megapixels for predictor in self.predictors.values()) * 1_000_000
-        sizes = header.levels[finest_within(path, header.levels, limit) :] if header.levels else (header.size,)
-        if sizes[0].area > self.max_pixels:
+        # Of a tiled slide, no more than its overview is decoded at once.
+        size = overview_size(header.size) if header.levels else header.size
+        if size.area > self.max_pixels:
             raise ServiceError(
                 413,
                 f"{what}-too-large",
-                f"the {what} has {sizes[0].width} x {sizes[0].height} pixels, more than the "
+                f"the {what} has {size.width} x {size.height} pixels, more than the "
                 f"{self.max_pixels / 1e6:,.0f} megapixels that this service decodes",
                 "scale it down, or start the service with a larger --max-megapixels",
             )

@@ -9,24 +9,42 @@ import contextlib
 import csv
 import io
 import logging
-import multiprocessing
-import os
-import sys
-import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextvars import ContextVar
 from dataclasses import astuple, dataclass, fields
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from tilewise.compute import num_processors
-from tilewise.errors import UsageError
+from tilewise.errors import SlideTimeout, UsageError
+from tilewise.execution.time_limit import slide_time_limit, time_limit, too_slow
+from tilewise.execution.worker_pool import WorkerPool, announce, hidden_main, leave_with_parent
 from tilewise.store import write_text
 
 _log = logging.getLogger(__name__)
+
+__all__ = [
+    "Failure",
+    "Outcome",
+    "Progress",
+    "Task",
+    "WorkerPool",
+    "hidden_main",
+    "leave_with_parent",
+    "read_failures",
+    "run_each",
+    "show_progress",
+    "slide_time_limit",
+    "task",
+    "time_limit",
+    "write_failures",
+]
+
+# While items have a time limit, how often a look is taken at who began, in seconds.
+_LOOK_S = 0.5
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -99,6 +117,7 @@ def run_each(
     stage: str,
     workers: int | None = None,
     on_result: Callable[[str, Result | Failure], None] | None = None,
+    limit_s: float | None = None,
 ) -> Outcome[Result]:
     """Call `function` on every item and collect results and failures; results do not depend on `workers`.
 
@@ -108,6 +127,8 @@ def run_each(
         stage: shown with the progress and written beside failures.
         workers: processes; None takes every processor, 1 stays in this process.
         on_result: is called here with what became of each item, as they are done.
+        limit_s: seconds that one item may take; after that its process is killed and another one goes on with the
+            others. In this process, see `time_limit`. None is no limit.
 
     Raises:
         UsageError: as raised by `function`; wrong use is the same for every item, so the batch stops at once.
@@ -118,7 +139,11 @@ def run_each(
     results: dict[str, Result] = {}
     failures: dict[str, Failure] = {}
     with task(stage, len(items)) as bar:
-        outcomes = _in_process(function, items, stage) if workers <= 1 else _in_pool(function, items, stage, workers)
+        outcomes = (
+            _in_process(function, items, stage, limit_s)
+            if workers <= 1
+            else _in_pool(function, items, _Batch(stage, workers, limit_s))
+        )
         for name, value in outcomes:
             if isinstance(value, Failure):
                 failures[name] = value
@@ -154,6 +179,13 @@ def read_failures(path: Path) -> tuple[Failure, ...]:
         return tuple(Failure(**row) for row in csv.DictReader(stream))
 
 
+@dataclass(frozen=True)
+class _Batch:
+    stage: str
+    workers: int
+    limit_s: float | None
+
+
 def _guarded(function: Callable[[Item], Result], name: str, item: Item, stage: str) -> Result | Failure:
     try:
         return function(item)
@@ -165,44 +197,88 @@ def _guarded(function: Callable[[Item], Result], name: str, item: Item, stage: s
         return Failure(name, stage, type(error).__name__, (str(error) or type(error).__name__) + notes)
 
 
+def _announced(function: Callable[[Item], Result], name: str, item: Item, stage: str) -> Result | Failure:
+    announce(name)
+    return _guarded(function, name, item, stage)
+
+
 def _in_process(
-    function: Callable[[Item], Result], items: Mapping[str, Item], stage: str
+    function: Callable[[Item], Result], items: Mapping[str, Item], stage: str, limit_s: float | None
 ) -> Iterator[tuple[str, Result | Failure]]:
     for name, item in items.items():
-        yield name, _guarded(function, name, item, stage)
+        try:
+            with time_limit(name, limit_s):
+                outcome = _guarded(function, name, item, stage)
+        except SlideTimeout as error:  # between the item's end and that of its limit
+            outcome = _timed_out(name, stage, error)
+        yield name, outcome
 
 
 def _in_pool(
-    function: Callable[[Item], Result], items: Mapping[str, Item], stage: str, workers: int
+    function: Callable[[Item], Result], items: Mapping[str, Item], batch: _Batch
 ) -> Iterator[tuple[str, Result | Failure]]:
     """Work in processes. Few items are in flight at a time, so that a dead worker leaves few suspects."""
     waiting = list(items.items())[::-1]
     while waiting:
         suspects: list[tuple[str, Item]] = []
-        with WorkerPool(workers) as pool:
+        with WorkerPool(batch.workers) as pool:
             running: dict[Future[Result | Failure], tuple[str, Item]] = {}
+            clock = _Clock(pool, batch.limit_s)
             try:
                 while waiting or running:
-                    while waiting and len(running) < 2 * workers:
+                    while waiting and len(running) < 2 * batch.workers:
                         name, item = waiting.pop()
                         try:
-                            running[pool.submit(_guarded, function, name, item, stage)] = (name, item)
+                            running[pool.submit(_announced, function, name, item, batch.stage)] = (name, item)
                         except BrokenProcessPool:
                             suspects.append((name, item))
                             raise
-                    finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                    finished, _ = wait(running, timeout=clock.look_s, return_when=FIRST_COMPLETED)
                     for future in finished:
                         name, item = running[future]
                         outcome = future.result()
                         del running[future]
                         yield name, outcome
+                    late = clock.late({name for name, _ in running.values()})
+                    if late:
+                        pool.kill()
+                        # The others did nothing wrong: they begin again, in new processes.
+                        waiting += [one for one in running.values() if one[0] not in late][::-1]
+                        running = {}
+                        for name in sorted(late):
+                            yield name, _timed_out(name, batch.stage, too_slow(name, batch.limit_s or 0.0))
+                        break
             except BrokenProcessPool:
                 suspects += running.values()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         for name, item in suspects:
-            yield name, _alone(function, name, item, stage)
+            yield name, _alone(function, name, item, batch.stage)
+
+
+class _Clock:
+    """When workers began with which item."""
+
+    def __init__(self, pool: WorkerPool, limit_s: float | None) -> None:
+        self._started = pool.started
+        self._limit_s = limit_s
+        self._since: dict[str, float] = {}
+        self.look_s = None if limit_s is None else min(limit_s, _LOOK_S)
+
+    def late(self, names: set[str]) -> set[str]:
+        """Those of the running items that take longer than they may."""
+        now = time.monotonic()
+        # Emptied in any case: a full queue would stop the workers.
+        while not self._started.empty():
+            self._since[self._started.get()] = now
+        if self._limit_s is None:
+            return set()
+        return {name for name in names if now - self._since.get(name, now) > self._limit_s}
+
+
+def _timed_out(name: str, stage: str, error: SlideTimeout) -> Failure:
+    return Failure(name, stage, type(error).__name__, str(error))
 
 
 def _alone(function: Callable[[Item], Result], name: str, item: Item, stage: str) -> Result | Failure:
@@ -216,56 +292,3 @@ def _alone(function: Callable[[Item], Result], name: str, item: Item, stage: str
                 f"{name}: the process working on it died (out of memory, or a crash in a decoder); "
                 "open the file in a viewer, convert it or take it out of the cohort",
             )  # fmt: skip
-
-
-class WorkerPool(ProcessPoolExecutor):
-    """Processes with one thread each that never run the caller's script.
-
-    A new process would import the main script again, and a script without `if __name__ == "__main__":` would start its
-    whole work once more in every worker. Nothing here is defined in a main script, so it is hidden from them.
-    """
-
-    def __init__(self, workers: int) -> None:
-        # Forking a process in which torch or OpenCV threads run can deadlock; a fork server has none.
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        super().__init__(workers, mp_context=multiprocessing.get_context(method), initializer=_start_worker)
-
-    def submit(self, fn: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Future[Result]:
-        """As `Executor.submit`; this is where processes are started."""
-        with hidden_main():
-            return super().submit(fn, *args, **kwargs)
-
-
-@contextlib.contextmanager
-def hidden_main() -> Iterator[None]:
-    """Start processes inside that do not import the caller's script."""
-    main = sys.modules["__main__"]
-    attributes = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
-    for name in attributes:
-        setattr(main, name, None)
-    try:
-        yield
-    finally:
-        for name, value in attributes.items():
-            setattr(main, name, value)
-
-
-def _start_worker() -> None:
-    """One thread per worker, since the workers already take every processor; and no life after the main process."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    leave_with_parent()
-
-
-def leave_with_parent() -> None:
-    """End this process when the one that started it does, however that ends."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
-
-
-def _leave_with(parent: BaseProcess) -> None:
-    """A main process that is killed cannot tell its workers; they notice it themselves."""
-    parent.join()
-    os._exit(1)
