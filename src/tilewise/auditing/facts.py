@@ -17,12 +17,11 @@ from tilewise.auditing.masks import MaskFacts, measure_mask
 from tilewise.auditing.quality import QualityFacts, measure_quality
 from tilewise.cohort import Slide
 from tilewise.errors import ArtifactError, SlideTooLarge
-from tilewise.slides import SampleRange, open_slide, overview_factor, rgb_digest
+from tilewise.slides import SampleRange, digest_slide, num_bytes, open_slide, overview_factor, rgb_digest, slide_exists
 from tilewise.store import (
     cache_dir,
     cache_writes,
     digest_config,
-    digest_file,
     read_checksummed_tensors,
     write_checksummed_tensors,
 )
@@ -162,7 +161,7 @@ def _decode_and_measure(slide: Slide, max_pixels: int, file_digest: str, mask_fi
             quality=measure_quality(picture, tissue),
             damage=measure_damage(rgb),
             samples=reader.samples,
-            num_bytes=slide.path.stat().st_size,
+            num_bytes=num_bytes(slide.path),
         )
         return MeasuredSlide(facts, measure_fingerprint(picture, tissue, field.mask))
 
@@ -178,4 +177,4 @@ def _read(path: Path) -> MeasuredSlide:
 
 
 def _digest_or_none(path: Path | None) -> str | None:
-    return digest_file(path) if path is not None and path.is_file() else None
+    return digest_slide(path) if path is not None and slide_exists(path) else None

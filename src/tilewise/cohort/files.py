@@ -15,10 +15,11 @@ from typing import Final
 from tilewise.cohort.faults import Faults, abbreviate
 from tilewise.cohort.identifiers import identifier, same_name
 from tilewise.errors import CohortError
-from tilewise.slides import SUFFIXES
+from tilewise.slides import SUFFIXES, is_slide_folder, slide_exists
 from tilewise.wording import count
 
 _MASK_NAME: Final = re.compile(r"^mask[_-](?P<after>.+)$|^(?P<before>.+)[_-]mask$", re.IGNORECASE)
+_OME: Final = ".ome"
 _SLIDE_NAME: Final = re.compile(r"^(?:img|image|slide)[_-](?P<after>.+)$", re.IGNORECASE)
 
 
@@ -61,19 +62,24 @@ def list_folder(folder: Path) -> Listing:
     except OSError as error:
         raise CohortError(f"{folder}: cannot be listed ({error.strerror or error}); check its rights") from error
     for path in paths:
-        if path.is_dir():
+        if path.is_dir() and not is_slide_folder(path):
             if not path.name.startswith("."):
                 folders.append(path)
-        elif path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+        elif (path.suffix.lower() in SUFFIXES or path.is_dir()) and not path.name.startswith("."):
             images.append(path)
         else:
             ignored.append(path)
     return Listing(folder, tuple(images), tuple(ignored), tuple(folders))
 
 
+def stem_of(path: Path) -> str:
+    """A file's name without its suffix; of OME files, without both."""
+    return path.stem[: -len(_OME)] if path.stem.lower().endswith(_OME) else path.stem
+
+
 def mask_key(path: Path) -> str | None:
     """What a mask's name says of its slide: `0000` for `mask_0000.png` and `0000_mask.png`; None for other names."""
-    match = _MASK_NAME.match(path.stem)
+    match = _MASK_NAME.match(stem_of(path))
     return None if match is None else (match["after"] or match["before"])
 
 
@@ -194,12 +200,12 @@ class MaskPairing:
             if key is not None:
                 self._by_key[_folded(key)].append(path)
             if path.parent != slides.folder:
-                self._by_key[_folded(path.stem)].append(path)
+                self._by_key[_folded(stem_of(path))].append(path)
 
     def mask_of(self, slide_id: str, slide: Path, faults: Faults) -> Path | None:
         """The slide's mask, None where there is none; two candidates are a fault."""
-        keys = {_folded(slide.stem)}
-        if short := _SLIDE_NAME.match(slide.stem):
+        keys = {_folded(stem_of(slide))}
+        if short := _SLIDE_NAME.match(stem_of(slide)):
             keys.add(_folded(short["after"]))
         masks = sorted({path for key in keys for path in self._by_key.get(key, ())} - {slide})
         self._used.update(masks)
@@ -234,7 +240,7 @@ def _folded(name: str) -> str:
 
 def _is_file(path: Path) -> bool:
     try:
-        return path.is_file()
+        return slide_exists(path)
     except (OSError, ValueError):  # no name of a file at all: too long, or with a null character
         return False
 
@@ -257,8 +263,12 @@ def _folder_spelled(base: Path, below: Path) -> Path:
 
 
 def _same_stem(file: str, name: str) -> bool:
-    return identifier(Path(file).stem) == identifier(name) and mask_key(Path(file)) is None
+    stems = {identifier(Path(file).stem), identifier(stem_of(Path(file)))}
+    return identifier(name) in stems and mask_key(Path(file)) is None
 
 
 def _same_casefolded(file: str, name: str) -> bool:
-    return _folded(name) in {_folded(file), _folded(Path(file).stem)} and mask_key(Path(file)) is None
+    return (
+        _folded(name) in {_folded(file), _folded(Path(file).stem), _folded(stem_of(Path(file)))}
+        and mask_key(Path(file)) is None
+    )

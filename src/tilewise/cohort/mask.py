@@ -20,6 +20,7 @@ from tilewise.slides import (
     read_header,
     read_indices,
     read_samples,
+    slide_exists,
 )
 from tilewise.slides.header import OMITTED
 from tilewise.slides.orientation import orient, oriented_size
@@ -114,7 +115,7 @@ def _by_palette_index(path: Path, samples: Samples, header: SlideHeader) -> tupl
 
 def _turn(slide: Slide, header: SlideHeader, size: Size) -> tuple[int, list[str]]:
     """How the mask has to be turned to lie on the slide as it is seen: 1, or the slide's own EXIF orientation."""
-    stored = read_header(slide.path).orientation if slide.path.is_file() and header.orientation == 1 else 1
+    stored = read_header(slide.path).orientation if slide_exists(slide.path) and header.orientation == 1 else 1
     if header.size == size:
         turned = f"slide turned by EXIF orientation {stored}; its mask taken as drawn on the turned slide"
         return 1, [turned] if stored != 1 else []
@@ -137,7 +138,7 @@ def _is_of_level(slide: Slide, own: Size, size: Size) -> bool:
     """Whether a mask of this size may be drawn on a lower level of the slide."""
     if own.width > size.width or own.height > size.height or not _is_scaled(own, size):
         return False
-    return overview_size(size) != size or (slide.path.exists() and len(read_header(slide.path).levels) > 1)
+    return overview_size(size) != size or (slide_exists(slide.path) and len(read_header(slide.path).levels) > 1)
 
 
 def _scaled(mask: Mask, size: Size) -> Mask:

@@ -7,12 +7,16 @@ A reader for pyramids or for OpenSlide's formats is one more file that offers `S
 from tilewise.slides.header import SlideHeader, omissions
 from tilewise.slides.indices import read_indices
 from tilewise.slides.opening import (
+    digest_slide,
+    is_slide_folder,
+    num_bytes,
     open_slide,
     pixel_digest,
     read_header,
     read_image,
     read_samples,
     rgb_digest,
+    slide_exists,
 )
 from tilewise.slides.overview import DEFAULT_MAX_PIXELS, overview_factor, overview_size
 from tilewise.slides.reader import FlatReader, SlideReader
@@ -27,6 +31,9 @@ __all__ = [
     "Samples",
     "SlideHeader",
     "SlideReader",
+    "digest_slide",
+    "is_slide_folder",
+    "num_bytes",
     "omissions",
     "open_slide",
     "overview_factor",
@@ -37,4 +44,5 @@ __all__ = [
     "read_indices",
     "read_samples",
     "rgb_digest",
+    "slide_exists",
 ]

@@ -31,8 +31,8 @@ class SlideHeader:
     """What is known without reading pixels.
 
     Attributes:
-        format: `PNG`, `JPEG`, `BMP`, `TIFF` or `OpenSlide`, by the file's first bytes; its suffix counts only where
-            these tell nothing.
+        format: `PNG`, `JPEG`, `BMP`, `TIFF`, `OpenSlide` or `OME-Zarr`, by the file's first bytes; its suffix counts
+            only where these tell nothing.
         size: level 0, after the orientation is applied.
         stored_size: as stored, before it.
         mode: `grey`, `grey+alpha`, `rgb`, `rgba`, `palette`, `cmyk` or `ycbcr`.

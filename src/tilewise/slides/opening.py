@@ -15,17 +15,18 @@ from tilewise.slides.bmp import decode_bmp, read_bmp_header
 from tilewise.slides.failures import slide_errors
 from tilewise.slides.header import SlideHeader
 from tilewise.slides.jpeg import decode_jpeg, read_jpeg_header
+from tilewise.slides.ome_zarr import SUFFIX, OmeZarrLevels, read_ome_zarr_header
 from tilewise.slides.openslide_levels import OpenSlideLevels, read_openslide_header
 from tilewise.slides.orientation import orient
 from tilewise.slides.overview import DEFAULT_MAX_PIXELS
 from tilewise.slides.png import decode_png, read_png_header
-from tilewise.slides.pyramid import PyramidReader
+from tilewise.slides.pyramid import Levels, PyramidReader
 from tilewise.slides.reader import FlatReader, SlideReader
 from tilewise.slides.samples import RGB, Samples, sample_range, to_rgb
 from tilewise.slides.sniff import HEAD_BYTES, sniff
 from tilewise.slides.tiff import decode_tiff, read_tiff_header
 from tilewise.slides.tiled_tiff import TiledTiff
-from tilewise.store import digest_bytes
+from tilewise.store import digest_bytes, digest_config, digest_file
 
 _HEADERS: Final = {"PNG": read_png_header, "JPEG": read_jpeg_header, "BMP": read_bmp_header}
 _DECODERS: Final = {"PNG": decode_png, "JPEG": decode_jpeg, "BMP": decode_bmp}
@@ -35,8 +36,8 @@ def open_slide(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> SlideRead
     """Open a slide for reading regions: a flat image is decoded once, here; of a tiled slide only what is read.
 
     Args:
-        path: PNG, JPEG, BMP or TIFF, told by its bytes, or a format of OpenSlide's. Of a TIFF with several pages one is
-            the slide, with those that show it reduced; the notes say what was left out.
+        path: PNG, JPEG, BMP or TIFF, told by its bytes, a format of OpenSlide's, or a folder of OME-Zarr. Of a TIFF
+            with several pages one is the slide, with those that show it reduced; the notes say what was left out.
         max_pixels: decode no more than this at once. Headers are read first, so a refusal costs nothing. Of a tiled
             slide it limits `read_whole` alone.
 
@@ -103,6 +104,8 @@ def read_header(path: Path) -> SlideHeader:
 @lru_cache(maxsize=64)
 def _header(path: Path, *_state: int) -> SlideHeader:
     """A file as it is in this state; a slide's header is asked for when it is opened, and again for its mask."""
+    if is_slide_folder(path):
+        return read_ome_zarr_header(path)
     with path.open("rb") as stream:
         head = stream.read(HEAD_BYTES)
         if not head:
@@ -134,9 +137,36 @@ def rgb_digest(rgb: RGB) -> str:
     return digest_bytes(f"{width}x{height}:{digest_bytes(np.ascontiguousarray(rgb).data)}".encode())
 
 
+def is_slide_folder(path: Path) -> bool:
+    """Whether a folder is one slide: OME-Zarr, by its suffix."""
+    return path.suffix.lower() == SUFFIX and path.is_dir()
+
+
+def slide_exists(path: Path) -> bool:
+    """Whether there is a file, or a folder that is one slide."""
+    return path.is_file() or is_slide_folder(path)
+
+
+def digest_slide(path: Path) -> str:
+    """Digest of a slide's bytes; of a folder, of every file in it with its name."""
+    if not path.is_dir():
+        return digest_file(path)
+    files = sorted(one for one in path.rglob("*") if one.is_file())
+    return digest_config([[one.relative_to(path).as_posix(), digest_file(one)] for one in files])
+
+
+def num_bytes(path: Path) -> int:
+    """Bytes of a slide's file, or of all files in its folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(one.stat().st_size for one in files if one.is_file())
+
+
 def _open_levels(path: Path, header: SlideHeader, max_pixels: int) -> SlideReader:
     with slide_errors(path, f"this {header.format} cannot be opened"):
-        levels = OpenSlideLevels(path) if header.format == "OpenSlide" else TiledTiff(path, header.pages_at)
+        if header.format == "OME-Zarr":
+            levels: Levels = OmeZarrLevels(path)
+        else:
+            levels = OpenSlideLevels(path) if header.format == "OpenSlide" else TiledTiff(path, header.pages_at)
     return PyramidReader(path, levels, mpp=header.mpp, max_pixels=max_pixels, notes=header.notes)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from tilewise.errors import SlideUnreadable
 from tilewise.slides.header import SlideHeader, make_header, plausible_mpp
 from tilewise.slides.samples import RGB
-from tilewise.slides.tiled_tiff import CACHE_BYTES
+from tilewise.slides.tile_cache import CACHE_BYTES
 from tilewise.units import Box, Size
 
 # OpenSlide hands out 4 bytes a pixel, twice; a large region is read in bands.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +14,8 @@ from tilewise.slides.tiff_copies import page_size
 from tilewise.slides.tiff_directory import read_page
 from tilewise.slides.tiff_pages import read_layout
 from tilewise.slides.tiff_segments import decode_segment, require_segments, require_whole
-from tilewise.units import Box
-
-CACHE_BYTES: Final = 64 * 1024 * 1024
-"""Decoded tiles that a reader keeps, in bytes."""
+from tilewise.slides.tile_cache import CACHE_BYTES, TileCache
+from tilewise.units import Box, Size
 
 # Formats that are TIFF files by their bytes, but lay their tiles or levels out in a way of their own.
 _VENDORS: Final = {
@@ -60,8 +57,7 @@ class TiledTiff:
             raise
         self.sizes = tuple(page_size(page) for page in self._pages)
         self.notes = (f"{num_empty} tiles are not stored and taken as empty glass",) if num_empty else ()
-        self._cache: OrderedDict[tuple[int, int], RGB] = OrderedDict()
-        self._free_bytes = cache_bytes
+        self._cache = TileCache(self._decoded, cache_bytes)
 
     def read(self, level: int, box: Box) -> RGB:
         """As `Levels.read`.
@@ -70,16 +66,7 @@ class TiledTiff:
             ValueError: a tile is damaged.
         """
         page = self._pages[level]
-        across, width, height = -(-page.imagewidth // page.tilewidth), page.tilewidth, page.tilelength
-        region = np.empty((box.height, box.width, 3), dtype=np.uint8)
-        for row in range(box.y // height, (box.bottom - 1) // height + 1):
-            top, bottom = max(box.y, row * height), min(box.bottom, (row + 1) * height)
-            for column in range(box.x // width, (box.right - 1) // width + 1):
-                left, right = max(box.x, column * width), min(box.right, (column + 1) * width)
-                tile = self._tile(level, row * across + column)
-                part = tile[top - row * height : bottom - row * height, left - column * width : right - column * width]
-                region[top - box.y : bottom - box.y, left - box.x : right - box.x] = part
-        return region
+        return self._cache.read(level, box, Size(page.tilewidth, page.tilelength))
 
     def close(self) -> None:
         """As `Levels.close`."""
@@ -87,21 +74,9 @@ class TiledTiff:
         self._file.close()
         self._stream.close()
 
-    def _tile(self, level: int, index: int) -> RGB:
-        key = (level, index)
-        tile = self._cache.get(key)
-        if tile is not None:
-            self._cache.move_to_end(key)
-            return tile
-        tile = self._decoded(level, index)
-        self._cache[key] = tile
-        self._free_bytes -= tile.nbytes
-        while self._free_bytes < 0:
-            self._free_bytes += self._cache.popitem(last=False)[1].nbytes
-        return tile
-
-    def _decoded(self, level: int, index: int) -> RGB:
+    def _decoded(self, level: int, row: int, column: int) -> RGB:
         page = self._pages[level]
+        index = row * -(-page.imagewidth // page.tilewidth) + column
         offset, count = page.dataoffsets[index], page.databytecounts[index]
         if not count:
             return np.full((page.tilelength, page.tilewidth, 3), 255, dtype=np.uint8)

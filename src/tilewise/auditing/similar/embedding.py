@@ -19,12 +19,11 @@ from tilewise.compute import num_processors
 from tilewise.encoders import Encoder
 from tilewise.errors import ArtifactError
 from tilewise.execution import Failure, task
-from tilewise.slides import open_slide
+from tilewise.slides import digest_slide, open_slide, slide_exists
 from tilewise.store import (
     cache_dir,
     cache_writes,
     digest_config,
-    digest_file,
     read_checksummed_tensors,
     write_checksummed_tensors,
 )
@@ -123,7 +122,7 @@ def _take(waiting: deque[tuple[str, Slide]], most: int) -> list[tuple[str, Slide
 
 
 def _load_or_cut(name: str, slide: Slide, signature: str) -> _SlideTiles:
-    content = digest_file(slide.path) if slide.path.is_file() else ""
+    content = digest_slide(slide.path) if slide_exists(slide.path) else ""
     key = digest_config([content, signature])
     cached = cache_dir() / "similar" / key[:2] / f"{key}.safetensors"
     embedding = _read(cached)
