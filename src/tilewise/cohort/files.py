@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tilewise.cohort.faults import Faults, abbreviate
+from tilewise.cohort.geojson import SUFFIX as GEOJSON
 from tilewise.cohort.identifiers import identifier, same_name
 from tilewise.errors import CohortError
 from tilewise.slides import SUFFIXES, is_slide_folder, slide_exists
@@ -30,12 +31,14 @@ class Listing:
     Attributes:
         folder: which was listed.
         images: image files of either kind, by their suffix.
+        outlines: GeoJSON files, which are masks.
         ignored: the other files.
         folders: its folders, hidden ones left out.
     """
 
     folder: Path
     images: tuple[Path, ...]
+    outlines: tuple[Path, ...]
     ignored: tuple[Path, ...]
     folders: tuple[Path, ...]
 
@@ -56,7 +59,7 @@ def list_folder(folder: Path) -> Listing:
     Raises:
         CohortError: it may not be listed.
     """
-    images, ignored, folders = [], [], []
+    images, outlines, ignored, folders = [], [], [], []
     try:
         paths = sorted(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
@@ -67,9 +70,11 @@ def list_folder(folder: Path) -> Listing:
                 folders.append(path)
         elif (path.suffix.lower() in SUFFIXES or path.is_dir()) and not path.name.startswith("."):
             images.append(path)
+        elif path.suffix.lower() == GEOJSON and not path.name.startswith("."):
+            outlines.append(path)
         else:
             ignored.append(path)
-    return Listing(folder, tuple(images), tuple(ignored), tuple(folders))
+    return Listing(folder, tuple(images), tuple(outlines), tuple(ignored), tuple(folders))
 
 
 def stem_of(path: Path) -> str:
@@ -186,25 +191,30 @@ class MaskPairing:
     """Pair the slides of one folder with masks by name.
 
     `img_0000` belongs to `mask_0000`, and `a` to `a_mask` or `mask_a`, beside the slides or in a folder of masks; in
-    the latter also to a mask of its own name.
+    the latter also to a mask of its own name. Outlines in GeoJSON may have the slide's name anywhere, with its suffix
+    (`a.svs.geojson`) or without.
     """
 
     def __init__(self, slides: Listing, listings: Callable[[Path], Listing]) -> None:
         self.folder = slides.folder
         folders = [listings(folder) for folder in mask_folders(slides.folder)]
         self._by_key: dict[str, list[Path]] = defaultdict(list)
-        self._masks = (*slides.masks, *(path for listing in folders for path in listing.images))
+        self._masks = (
+            *slides.masks,
+            *slides.outlines,
+            *(path for listing in folders for path in (*listing.images, *listing.outlines)),
+        )
         self._used: set[Path] = set()
         for path in self._masks:
             key = mask_key(path)
             if key is not None:
                 self._by_key[_folded(key)].append(path)
-            if path.parent != slides.folder:
+            if path.parent != slides.folder or path in slides.outlines:
                 self._by_key[_folded(stem_of(path))].append(path)
 
     def mask_of(self, slide_id: str, slide: Path, faults: Faults) -> Path | None:
         """The slide's mask, None where there is none; two candidates are a fault."""
-        keys = {_folded(stem_of(slide))}
+        keys = {_folded(stem_of(slide)), _folded(slide.name)}
         if short := _SLIDE_NAME.match(stem_of(slide)):
             keys.add(_folded(short["after"]))
         masks = sorted({path for key in keys for path in self._by_key.get(key, ())} - {slide})

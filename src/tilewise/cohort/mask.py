@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from tilewise.cohort.foreground import Mask, by_numbers, foreground
+from tilewise.cohort.geojson import SUFFIX, read_outlines
 from tilewise.cohort.slide import Slide
 from tilewise.errors import MaskError, MaskSizeError, SlideError
 from tilewise.slides import (
@@ -30,6 +31,7 @@ from tilewise.units import Size
 _SAME_PROPORTIONS: Final = 0.02
 # A mask with more than this many times the slide's pixels is not worth the memory.
 _MOST_ENLARGED: Final = 16
+_EMPTY: Final = "mask empty: it marks no pixel"
 
 
 def read_mask(slide: Slide, size: Size, *, inverted: bool = False) -> tuple[Mask, tuple[str, ...]]:
@@ -41,7 +43,8 @@ def read_mask(slide: Slide, size: Size, *, inverted: bool = False) -> tuple[Mask
     value. Transparent pixels are background.
 
     The mask of a slide with several levels, or of more than 100 megapixels, may have been drawn on any level: its size
-    is the slide's or smaller in the same proportions (to within 2 %).
+    is the slide's or smaller in the same proportions (to within 2 %). A `.geojson` file holds outlines instead
+    (`read_outlines`).
 
     Args:
         slide: with a `mask_path`.
@@ -58,6 +61,8 @@ def read_mask(slide: Slide, size: Size, *, inverted: bool = False) -> tuple[Mask
     """
     if slide.mask_path is None:
         raise MaskError(f"{slide.slide_id}: it has no mask; add one, or name it in the column `mask`")
+    if slide.mask_path.suffix.lower() == SUFFIX:
+        return _outlined(slide, slide.mask_path, size, inverted=inverted)
     try:
         header = read_header(slide.mask_path)
         turn, notes = _turn(slide, header, size)
@@ -74,7 +79,7 @@ def read_mask(slide: Slide, size: Size, *, inverted: bool = False) -> tuple[Mask
     mask, taken = foreground(samples, lossy=header.lossy, inverted=inverted, name=name)
     mask, notes = _scaled(orient(mask, turn), overview_size(size)), [*notes, *alike, *taken]
     if not mask.any():
-        notes.append("mask empty: it marks no pixel")
+        notes.append(_EMPTY)
     return mask, tuple(notes)
 
 
@@ -100,6 +105,15 @@ def mask_digest(mask: Mask) -> str:
     """Digest of a mask's pixels and size: equal for equal masks, whatever their files."""
     height, width = mask.shape
     return digest_bytes(f"{width}x{height}:".encode() + np.packbits(mask).tobytes())
+
+
+def _outlined(slide: Slide, path: Path, size: Size, *, inverted: bool) -> tuple[Mask, tuple[str, ...]]:
+    try:
+        mask, notes = read_outlines(path, size)
+    except MaskError as error:
+        raise MaskError(f"{slide.slide_id}: its mask cannot be used: {error}") from error
+    mask = ~mask if inverted else mask
+    return mask, notes if mask.any() else (*notes, _EMPTY)
 
 
 def _by_palette_index(path: Path, samples: Samples, header: SlideHeader) -> tuple[Samples, tuple[str, ...]]:

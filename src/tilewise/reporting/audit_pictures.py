@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.cohort import Slide, read_scaled_mask
+from tilewise.cohort import Slide, read_mask, read_scaled_mask
+from tilewise.cohort.geojson import SUFFIX as GEOJSON
 from tilewise.errors import MaskError, SlideError
 from tilewise.execution import run_each, slide_time_limit
 from tilewise.reporting.pictures import outline_path, webp, webp_uri
 from tilewise.reporting.text import without_folders
-from tilewise.slides import open_slide, read_samples
+from tilewise.slides import open_slide, read_header, read_samples
 
 # Shown at up to 220 px; more pixels are stored so that dense screens show cells and not squares.
 SIDE = 360
@@ -94,8 +95,11 @@ def draw(request: PictureRequest) -> SmallPicture:
 def _mask_as_it_is(slide: Slide) -> npt.NDArray[np.uint8]:
     if slide.mask_path is None:
         raise SlideError(f"{slide.slide_id}: it has no mask")
-    samples = read_samples(slide.mask_path)
-    plane = samples.pixels.reshape(*samples.pixels.shape[:2], -1)[:, :, :3].max(axis=2).astype(np.float32)
+    if slide.mask_path.suffix.lower() == GEOJSON:
+        plane = read_mask(slide, read_header(slide.path).size)[0].astype(np.float32)
+    else:
+        samples = read_samples(slide.mask_path)
+        plane = samples.pixels.reshape(*samples.pixels.shape[:2], -1)[:, :, :3].max(axis=2).astype(np.float32)
     scale = SIDE / max(plane.shape)
     if scale < 1:
         plane = cv2.resize(plane, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
