@@ -71,7 +71,7 @@ def test_slides_are_drawn_and_those_without_a_tile_are_named(capfd, home, tmp_pa
     assert all(0 <= float(row["probability"]) <= 1 and row["activation"] == "" for row in rows)
     page = (out / "explain.html").read_text("utf-8")
     assert page.index("not why it decided") < page.index("img_0002.png") < page.index("<img")
-    assert page.count("<img") == 2
+    assert page.count('<figure class="explained"') == 2
     assert "Adebayo" in page
     assert "http" not in page.replace("http-equiv", "")
     assert str(home) not in page
@@ -85,9 +85,18 @@ def test_another_class_of_some_slides_replaces_the_pictures_before(capfd, home, 
     )
     assert code == 0
     assert json.loads(text)["drawn"] == {"img_0001.png": "A"}
-    assert visible_names(out) == ["explain.csv", "explain.html", "img_0001.png"]
+    assert visible_names(out) == ["explain.csv", "explain.html", "img_0001.geojson", "img_0001.png"]
     assert "drawn for A, probability 0." in (out / "explain.html").read_text("utf-8")
     assert {row["class"] for row in rows_of(out / "explain.csv")} == {"A"}
+
+
+def test_without_slides_those_of_the_run_are_drawn_and_the_checks_are_printed(capfd, home, tmp_path):
+    code, text, _ = call(capfd, home / "run", "--out", tmp_path / "maps", "--limit", 3, "--occlude", 0)
+    assert code == 0
+    assert "3 slides drawn" in text
+    assert "Attention: " in text
+    assert {row["left_out"] for row in rows_of(tmp_path / "maps/explain.csv")} == {""}
+    assert "The cohort, by its features" in (tmp_path / "maps/explain.html").read_text("utf-8")
 
 
 def test_predict_ends_with_1_where_a_slide_yields_no_tile(capfd, home, tmp_path):

@@ -25,7 +25,7 @@ def test_networks_are_explained_as_they_predict(tmp_path, settings):
     draw_cohort(tmp_path / "cohort", num_slides=12)
     train(tmp_path / "cohort", tmp_path / "run", *NETWORK, "training.epochs=3", *settings)
     new = draw_cohort(tmp_path / "new", num_slides=3)
-    config = ExplainConfig(limit=2)
+    config = ExplainConfig(limit=2, occluded_tiles=2)
     prediction = api.explain(tmp_path / "run", new, out=tmp_path / "maps", config=config, workers=1)
     assert list(prediction.pictures) == ["img_0000.png", "img_0001.png"]
     assert prediction.failures == ()
@@ -43,6 +43,10 @@ def test_networks_are_explained_as_they_predict(tmp_path, settings):
     assert all(float(row["activation"]) >= 0 for row in rows)
     # Of a tile of 32 px that is cropped, the table and the maps have the middle, which is what was seen.
     assert {row["width"] for row in rows} == {"20" if "network.crop_px=20" in settings else "32"}
+    occluded = [row for row in rows if row["left_out"]]
+    assert 0 < len(occluded) <= 2 * config.occluded_tiles
+    assert all(float(row["left_out"]) != 0 for row in occluded)
+    assert {check.name for check in prediction.checks} == {"probability", "activation"}
     page = prediction.page.read_text("utf-8")
     assert "by Grad-CAM (Selvaraju" in page
     assert ("only the tile" in page) == (settings[0] == "network.input=dual_branch")

@@ -319,26 +319,33 @@ def predict(
 @checked
 def explain(
     run: Run | Path | str,
-    cohort: Cohort | Path | str,
+    cohort: Cohort | Path | str | None = None,
     *,
-    out: Path | str,
+    out: Path | str | None = None,
     config: ExplainConfig | None = None,
     workers: int | None = None,
     offline: bool = False,
 ) -> ExplainResult:
-    """Draw where a trained run sees a class on slides: tile probabilities, attention, Grad-CAM of networks on pixels.
+    """Draw and check where a run sees a class: tile probabilities, attention, occlusion, Grad-CAM of networks.
+
+    Without slides the run's own are explained, each by the model of the fold that tests it, which knew neither it nor
+    its group: some that are predicted wrong, some most unsure, some right, with a map of the cohort by its features.
 
     Args:
         run: a run, or its folder; not one that `ensemble` made.
-        cohort: discovered with `purpose="predict"`, or a folder or table to discover so.
-        out: folder for a picture of each slide, `explain.csv` and `explain.html`; new, empty or of an earlier call.
-        config: which slides and which class; None takes all slides, and the class predicted for each.
+        cohort: new slides, discovered with `purpose="predict"`, or a folder or table to discover so; None takes those
+            of the run.
+        out: folder for a picture and a GeoJSON file of each slide, `explain.csv` and `explain.html`; new, empty or of
+            an earlier call. None takes `RUN-explained` beside the run.
+        config: which slides and which class; None takes all new slides, or nine of the run's own, and the class
+            predicted for each.
         workers: processes; None takes every processor.
         offline: never reach for the network.
 
     Raises:
         UsageError: the folder holds no finished run, or one of several runs or on features of another program, `out`
-            holds other things, a slide or the class is unknown, or the library grad-cam is needed and not installed.
+            holds other things, a slide or the class is unknown, the cohort has changed since the run, or the library
+            grad-cam is needed and not installed.
         ArtifactError: its classifier is damaged.
         EncoderUnavailable: the encoder's weights are not here, or are others than in training.
 
@@ -349,15 +356,30 @@ def explain(
     """
     from tilewise.explain.config import ExplainConfig
     from tilewise.inference.load_classifier import load_classifier
-    from tilewise.pipeline.explain import explain as pipeline
+    from tilewise.pipeline.explain import explain as explain_new
+    from tilewise.pipeline.explain import single_classifier
+    from tilewise.pipeline.explain_run import explain_run
     from tilewise.pipeline.imported_features import takes_features
+    from tilewise.pipeline.shared_stages import Resources
 
     if config is not None and not isinstance(config, ExplainConfig):
         raise ArgumentError(f"config: expected an ExplainConfig or None, not a {type(config).__name__}")
-    folder = to_folder(run)
-    folder.require_finished()
+    folder, config = to_folder(run), config or ExplainConfig()
+    identity = folder.require_finished()
+    place = to_path(out) or folder.root.resolve().with_name(f"{folder.root.resolve().name}-explained")
     classifier = load_classifier(folder.model)
     if takes_features(classifier):
         raise UsageError(f"{folder.root} was trained on features of another program: there are no pixels to draw on")
-    cohort = to_cohort(cohort, "predict")
-    return pipeline(classifier, cohort, config or ExplainConfig(), out=Path(out), workers=workers, offline=offline)
+    if cohort is not None:
+        new = to_cohort(cohort, "predict")
+        return explain_new(classifier, new, config, out=place, workers=workers, offline=offline)
+    single_classifier(classifier)
+    decisions = folder.audit / "decisions.csv" if identity.get("decisions") else None
+    shared = to_stages(
+        identity["cohort"]["root"],
+        "train",
+        decisions=decisions,
+        seed=int(identity["seed"]),
+        resources=Resources(workers, offline),
+    )
+    return explain_run(folder, shared, config, out=place)

@@ -12,8 +12,8 @@ from tilewise.wording import count
 
 _WARNINGS_SHOWN = 20
 _EXAMPLES = (
-    "Examples: tilewise explain runs/first my_cohort/test_data --out maps; tilewise explain runs/first my_cohort --out "
-    "maps --slides img_0003.png --slides img_0007.png --class Malignant"
+    "Examples:\n\ntilewise explain runs/first\n\ntilewise explain runs/first my_cohort/test_data --out maps\n\n"
+    "tilewise explain runs/first --slides img_0003.png --slides img_0007.png --class Malignant --out maps"
 )
 
 
@@ -25,38 +25,67 @@ def register(app: typer.Typer) -> None:
 def explain(
     run: RunArgument,
     slides: Annotated[
-        Path,
-        typer.Argument(metavar="FOLDER", help="Folder or table of slides; a cohort's test_data is found inside it."),
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the pictures, explain.csv and explain.html.")],
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            help="Folder or table of new slides; a cohort's test_data is found inside it. Default: the run's own "
+            "slides, each explained by the model of its fold.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder for explain.html, explain.csv, and a picture and GeoJSON file of each slide. Default: "
+            "RUN-explained, beside the run.",
+        ),
+    ] = None,
     only: Annotated[
         list[str], typer.Option("--slides", metavar="ID", help="Draw this slide alone; may be repeated.")
     ] = [],  # noqa: B006 - typer reads the default, nobody changes it
     class_name: Annotated[
         str | None, typer.Option("--class", metavar="NAME", help="Class to draw. Default: the one predicted.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Draw so many slides at most.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            help="Draw so many slides at most. Default: all new ones; of the run's own nine, a third each predicted "
+            "wrong, most unsure and right.",
+        ),
+    ] = None,
+    occlude: Annotated[
+        int,
+        typer.Option(
+            "--occlude",
+            min=0,
+            help="Networks on pixels: tiles of each slide whose parts are covered one by one, as a check without "
+            "gradients. Heads on features leave out every tile; 0: neither.",
+        ),
+    ] = 4,
     workers: WorkersOption = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
-    """Draw where on the slides a trained run sees a class: tile by tile, and inside the tiles where it can be said.
+    """Draw where a trained run sees a class on its slides, and check whether the maps are to be believed.
 
     Every run: probabilities of tiles. Networks on pixels: Grad-CAM, by the library grad-cam (pip install
-    'tilewise[explain]'). Heads that weigh tiles: their attention. Where a run looked is not why it decided. Ends with 1
-    when a slide has no map.
+    'tilewise[explain]'). Heads that weigh tiles: their attention. Features come from the cache. The page also holds a
+    map of the cohort, tiles that count most and least, and slides whose label is worth a second look. Where a run
+    looked is not why it decided. Ends with 1 when a slide has no map.
     """
     from tilewise import api
     from tilewise.cli.console import note_lines, print_result, progress
     from tilewise.cohort import Cohort
     from tilewise.explain.config import ExplainConfig
 
-    config = ExplainConfig(slides=tuple(only), class_name=class_name, limit=limit)
+    config = ExplainConfig(slides=tuple(only), class_name=class_name, limit=limit, occluded_tiles=occlude)
     with progress(quiet=quiet):
-        result = api.explain(
-            run, Cohort.discover(slides, purpose="predict"), out=out, config=config, workers=workers, offline=offline
-        )
+        cohort = None if slides is None else Cohort.discover(slides, purpose="predict")
+        result = api.explain(run, cohort, out=out, config=config, workers=workers, offline=offline)
     for warning in result.warnings[:_WARNINGS_SHOWN]:
         typer.echo(f"warning: {warning}", err=True)
     if len(result.warnings) > _WARNINGS_SHOWN:
@@ -64,12 +93,18 @@ def explain(
     lines = [f"{count(len(result.pictures), 'slide')} drawn"]
     lines += [f"{len(result.without)} without a map"] if result.without else []
     lines += note_lines(result.slide_notes)
-    lines += [f"page: {result.page}", f"tiles: {result.table}"]
+    lines += [f"{check.title}: {check.verdict}" for check in result.checks]
+    lines += [f"page: {result.page} (open it in a browser)", f"tiles: {result.table}"]
     payload = {
         "page": str(result.page),
         "table": str(result.table),
         "pictures": {name: str(path) for name, path in result.pictures.items()},
+        "objects": {name: str(path) for name, path in result.objects.items()},
         "drawn": dict(result.drawn),
+        "checks": [
+            {"map": check.name, "rank_correlation": check.correlation, "auroc": check.auroc, "pointing": check.pointing}
+            for check in result.checks
+        ],
         "without": dict(result.without),
         "warnings": list(result.warnings),
         "failures": [failure.__dict__ for failure in result.failures],

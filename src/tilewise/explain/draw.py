@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from tilewise.cohort import read_mask
-from tilewise.explain.slide import SlideExplained, SlideMap, maps_of
+from tilewise.explain.slide import MapScales, SlideExplained, SlideMap, maps_of
 from tilewise.reporting.pictures import outline
 from tilewise.slides import open_slide
 from tilewise.units import Size
@@ -34,6 +34,9 @@ _OUTLINE, _HALO = (16, 32, 42), (255, 255, 255)
 _OPAQUE = 0.7  # of a map over the slide
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 _NO_CHARACTER = "\U0010ffff"  # every font draws its box for it
+HEAD = _MARGIN + 2 * _TEXT + 30
+# Against, nothing, for: told apart with red-green blindness, too (Okabe and Ito, 2008).
+_DIVERGING = np.array([(0, 114, 178), (240, 240, 240), (213, 94, 0)], np.float64)
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,12 @@ class _Panel:
     scale: SlideMap | None = None
 
 
-def draw_slide(explained: SlideExplained) -> RGB:
-    """Draw the maps of a slide, uint8 (H, W, 3).
+def draw_slide(explained: SlideExplained, scales: MapScales) -> RGB:
+    """Draw the maps of a slide, uint8 (H, W, 3), under `HEAD` rows with its name and prediction.
+
+    Args:
+        explained: the slide.
+        scales: of all slides that it is to be compared with.
 
     Raises:
         SlideError: the slide or its mask cannot be read.
@@ -62,7 +69,7 @@ def draw_slide(explained: SlideExplained) -> RGB:
     panels = [_Panel(title, _outlined(_outlined(small, regions, _HALO, 6), regions, _OUTLINE, 2))]
     panels += [
         _Panel(one.title, _outlined(_under(small, one), regions, _OUTLINE, 2), one)
-        for one in maps_of(explained, canvas)
+        for one in maps_of(explained, canvas, scales)
     ]
     return _page(explained, panels, canvas)
 
@@ -99,15 +106,22 @@ def _under(rgb_HWC: RGB, one: SlideMap) -> RGB:
     grey_HW = cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2GRAY)
     grey_HWC = np.repeat(grey_HW[:, :, None], 3, axis=2).astype(np.float32)
     there_HW = ~np.isnan(one.values)
-    colours_HWC = _colours(np.nan_to_num(one.values) / one.high).astype(np.float32)
+    colours_HWC = _colours(np.nan_to_num(one.values), one).astype(np.float32)
     opaque_HWC = np.where(there_HW, _OPAQUE, 0.0)[:, :, None]
     blended: RGB = (opaque_HWC * colours_HWC + (1 - opaque_HWC) * grey_HWC).round().astype(np.uint8)
     return blended
 
 
-def _colours(shares_HW: npt.NDArray[np.float32]) -> RGB:
-    """Viridis, in which equal steps look equal, also in grey and to the colour-blind."""
-    levels_HW = (shares_HW.clip(0, 1) * 255).round().astype(np.uint8)
+def _colours(values_HW: npt.NDArray[np.float32], one: SlideMap) -> RGB:
+    """Colours of values on a map's scale.
+
+    From 0 up viridis, in which equal steps look equal, also in grey and to the colour-blind.
+    """
+    shares_HW = ((values_HW - one.low) / (one.high - one.low)).clip(0, 1)
+    if one.low < 0:
+        channels = [np.interp(shares_HW, (0.0, 0.5, 1.0), ends) for ends in _DIVERGING.T]
+        return np.stack(channels, axis=2).round().astype(np.uint8)
+    levels_HW = (shares_HW * 255).round().astype(np.uint8)
     colours: RGB = cv2.cvtColor(cv2.applyColorMap(levels_HW, cv2.COLORMAP_VIRIDIS), cv2.COLOR_BGR2RGB)
     return colours
 
@@ -117,10 +131,9 @@ def _page(explained: SlideExplained, panels: list[_Panel], canvas: Size) -> RGB:
     below = _TEXT + _BAR.height + _SMALL + 34
     cell = Size(max(canvas.width, _FRAMES[False].width), canvas.height + below)
     columns, rows = (1, len(panels)) if stacked else (len(panels), 1)
-    head = _MARGIN + 2 * _TEXT + 30
     side = Size(
         2 * _MARGIN + columns * cell.width + (columns - 1) * _GAP,
-        head + rows * cell.height + (rows - 1) * _GAP + _MARGIN // 2,
+        HEAD + rows * cell.height + (rows - 1) * _GAP + _MARGIN // 2,
     )
     sheet = Image.new("RGB", side, _PAPER)
     pen = ImageDraw.Draw(sheet)
@@ -129,7 +142,7 @@ def _page(explained: SlideExplained, panels: list[_Panel], canvas: Size) -> RGB:
     _write(pen, (_MARGIN, _MARGIN + _TEXT + 6), explained.caption, text_width)
     for number, panel in enumerate(panels):
         left = _MARGIN + (0 if stacked else number * (cell.width + _GAP))
-        top = head + (number * (cell.height + _GAP) if stacked else 0)
+        top = HEAD + (number * (cell.height + _GAP) if stacked else 0)
         sheet.paste(Image.fromarray(panel.picture), (left, top))
         _write(pen, (left, top + canvas.height + 8), panel.title, cell.width)
         if panel.scale is not None:
@@ -138,20 +151,36 @@ def _page(explained: SlideExplained, panels: list[_Panel], canvas: Size) -> RGB:
 
 
 def _draw_scale(sheet: Image.Image, pen: ImageDraw.ImageDraw, at: tuple[int, int], one: SlideMap, width: int) -> None:
-    """The colour bar with its two ends and its middle."""
+    """The colour bar with its ends, what is marked on it, and the unit."""
     left, top = at
     if one.note:
         _write(pen, at, one.note, width, size=_SMALL, colour=_SOFT)
         return
-    ramp = np.repeat(np.linspace(0, 1, _BAR.width, dtype=np.float32)[None], _BAR.height, axis=0)
-    sheet.paste(Image.fromarray(_colours(ramp)), (left, top))
-    font = _font(_SMALL)
-    for share in (0.0, 0.5, 1.0):
-        x, text = left + share * (_BAR.width - 1), f"{share * one.high:.2g}"
+    ramp = np.repeat(np.linspace(one.low, one.high, _BAR.width, dtype=np.float32)[None], _BAR.height, axis=0)
+    sheet.paste(Image.fromarray(_colours(ramp, one)), (left, top))
+    font, below = _font(_SMALL), top + _BAR.height
+    taken: list[tuple[float, float]] = []
+    for value in (one.low, one.high, (one.low + one.high) / 2):
+        share = (value - one.low) / (one.high - one.low)
+        x, text = left + share * (_BAR.width - 1), f"{value:.2g}".replace("-", "\N{MINUS SIGN}")
         start = x - share * font.getlength(text)
-        pen.line([(x, top + _BAR.height), (x, top + _BAR.height + 4)], fill=_SOFT, width=2)
-        pen.text((start, top + _BAR.height + 4), text, fill=_INK, font=font)
-    _write(pen, (left + _BAR.width + 14, top - 4), one.unit, width - _BAR.width - 14, size=_SMALL, colour=_SOFT)
+        end = start + font.getlength(text)
+        if any(start < other_end + 12 and other_start < end + 12 for other_start, other_end in taken):
+            continue  # the middle, between ends that leave no room for it
+        taken.append((start, end))
+        pen.line([(x, below), (x, below + 4)], fill=_SOFT, width=2)
+        pen.text((start, below + 4), text, fill=_INK, font=font)
+    beside = one.unit
+    if one.mark is not None:
+        value, beside = one.mark
+        x = left + value / one.high * (_BAR.width - 1)
+        pen.polygon([(x - 7, top - 9), (x + 7, top - 9), (x, top + 2)], fill=_INK)
+        pen.line([(x, top), (x, below)], fill=_PAPER, width=2)
+        at = (left + _BAR.width + 16, top + 1)
+        pen.polygon([(at[0], at[1] + 4), (at[0] + 14, at[1] + 4), (at[0] + 7, at[1] + 15)], fill=_INK)
+        _write(pen, (at[0] + 20, top - 4), beside, width - _BAR.width - 36, size=_SMALL, colour=_SOFT)
+        return
+    _write(pen, (left + _BAR.width + 14, top - 4), beside, width - _BAR.width - 14, size=_SMALL, colour=_SOFT)
 
 
 def _write(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.execution import Failure
+from tilewise.explain.occlusion import Occlusion, cover_parts, leave_tiles_out
 from tilewise.extraction.bag import FeatureBag
 from tilewise.inference.classifier import for_each
 from tilewise.inference.network import InferenceOptions, tile_batch
@@ -37,6 +38,8 @@ class TileValues:
         probabilities_T: of the class, mean over the models by their weights.
         attention_T: how much the tile counts in the slide, likewise, summing to 1; None where tiles are not weighed.
         activations_THW: float32, Grad-CAM over the field, likewise; None of heads on features.
+        occlusion: what the class loses without a tile, or without parts of some; None where that was not asked for, and
+            of heads on slides with one tile.
     """
 
     boxes: Boxes
@@ -44,13 +47,43 @@ class TileValues:
     probabilities_T: Values
     attention_T: Values | None = None
     activations_THW: npt.NDArray[np.float32] | None = None
+    occlusion: Occlusion | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
 
+    @property
+    def logits_THW(self) -> npt.NDArray[np.float32] | None:  # noqa: N802 - carries its axes
+        """Activations in units that do not depend on their grid: what the class's logit gains if all places are so."""
+        if self.activations_THW is None:
+            return None
+        _, height, width = self.activations_THW.shape
+        return self.activations_THW * np.float32(height * width)
+
+    def of_tiles(self) -> dict[str, Values]:
+        """One number of each tile by name, float64 (T,).
+
+        They are `probability`, and as far as there are any `attention`, `activation` (mean over the tile) and
+        `left_out` (mean over its parts; nan where the tile was not occluded).
+        """
+        columns = {"probability": self.probabilities_T}
+        if self.attention_T is not None:
+            columns["attention"] = self.attention_T
+        if self.activations_THW is not None:
+            columns["activation"] = self.activations_THW.mean(axis=(1, 2), dtype=np.float64)
+        if self.occlusion is not None:
+            columns["left_out"] = np.full(len(self), np.nan)
+            columns["left_out"][self.occlusion.tiles_K] = self.occlusion.falls_KHW.mean(axis=(1, 2), dtype=np.float64)
+        return columns
+
 
 def values_of_heads(
-    heads: Sequence[FoldModel], weights: Sequence[float], bags: Sequence[FeatureBag], class_index: int
+    heads: Sequence[FoldModel],
+    weights: Sequence[float],
+    bags: Sequence[FeatureBag],
+    class_index: int,
+    *,
+    occlude: bool = False,
 ) -> TileValues:
     """What heads on features say of the tiles of one slide.
 
@@ -59,25 +92,26 @@ def values_of_heads(
         weights: of the heads, summing to 1.
         bags: of the slide, one for each head; tiles that only training may see are left out.
         class_index: of the class.
+        occlude: also leave out tile by tile.
     """
-    own = bags
     probabilities_MT = [
         head.predict_tiles(
             bag.features_ND, None, None if bag.context_E is None else bag.context_E[None], bag.placements_NP
         )[:, class_index]
-        for head, bag in zip(heads, own, strict=True)
+        for head, bag in zip(heads, bags, strict=True)
     ]
     attention_T = None
     if all(head.head.attends for head in heads):
-        same_T = np.zeros(len(own[0].features_ND), dtype=np.int64)
+        same_T = np.zeros(len(bags[0].features_ND), dtype=np.int64)
         attention_MT = [
             head.attention_N(bag.features_ND, same_T, 1, class_index, bag.placements_NP)
-            for head, bag in zip(heads, own, strict=True)
+            for head, bag in zip(heads, bags, strict=True)
         ]
         attention_T = np.average(attention_MT, axis=0, weights=weights)
-    boxes = own[0].boxes
+    boxes = bags[0].boxes
     probabilities_T = np.average(np.array(probabilities_MT, np.float64), axis=0, weights=weights)
-    return TileValues(boxes, boxes, probabilities_T, attention_T)
+    occlusion = leave_tiles_out(heads, weights, bags, class_index) if occlude else None
+    return TileValues(boxes, boxes, probabilities_T, attention_T, occlusion=occlusion)
 
 
 def values_of_networks(
@@ -88,6 +122,7 @@ def values_of_networks(
     *,
     class_indices: Mapping[str, int],
     probabilities: Mapping[str, npt.NDArray[np.float32]],
+    occluded_tiles: int = 0,
 ) -> Iterator[tuple[str, TileValues | Failure]]:
     """What networks say of the tiles of slides, or why a slide cannot be read.
 
@@ -98,6 +133,7 @@ def values_of_networks(
         options: threads and device.
         class_indices: slide -> the class.
         probabilities: slide -> float32 (M, T, C), of each network and tile.
+        occluded_tiles: tiles of each slide, those of most activation, whose parts are covered one by one.
 
     Raises:
         UsageError: the library that draws activations is not installed.
@@ -114,13 +150,17 @@ def values_of_networks(
                 break
             tiles.append(tiles_or_failure)
         else:
+            own = for_each(tiles, networks)
+            activations_THW = activations_of(networks, weights, own, index)
+            chosen_K = np.argsort(-activations_THW.mean(axis=(1, 2)), kind="stable")[:occluded_tiles]
             probabilities_MT = probabilities[name][:, :, index].astype(np.float64)
             yield (
                 name,
                 TileValues(
                     *_visible(stores[0].source(name), models[0].network.crop_px),
                     np.average(probabilities_MT, axis=0, weights=weights),
-                    activations_THW=activations_of(networks, weights, for_each(tiles, networks), index),
+                    activations_THW=activations_THW,
+                    occlusion=cover_parts(models, weights, own, chosen_K, index, options) if occluded_tiles else None,
                 ),
             )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tilewise.inference.classifier import ClassifierBundle
+from collections.abc import Sequence
+
+from tilewise.inference.classifier import Member
 from tilewise.models.networks import NetworkModel
 from tilewise.wording import count
 
@@ -16,7 +18,11 @@ _HIRES_CAM = (
     "lowers it is not shown. There each place has already seen the others, so that a map may be bright beside what "
     "matters."
 )
-_SCALE = "Values go up to the highest one on the slide: tiles of one slide can be compared, two slides cannot."
+_SCALE = (
+    "The unit is what the logit would gain if all of the tile were so. All slides of this page have one scale; a slide "
+    "on which nothing adds a tenth to the logit has no colours, and that is written."
+)
+_LAST_STAGE = "These networks pool several stages; only the last is drawn, and what the others add is not."
 _OF_SLIDE_VECTORS = {
     1: "These heads see the mean of a slide's features. The probability of a tile is what a slide would get that has "
     "no other; tiles differ more than slides do, so that it may be far from that of the slide.",
@@ -24,6 +30,16 @@ _OF_SLIDE_VECTORS = {
     "a slide would get whose mean is this tile and whose deviations are those of the slide that is drawn: what the "
     "deviations say is the same on all of its tiles, and where in the slide it comes from is not drawn.",
 }
+_LEFT_OUT = (
+    "Left out (occlusion; Zeiler and Fergus, ECCV 2014): by how much the slide's log odds of the class fall when the "
+    "tile is not there; of more than 64 tiles, a group of neighbours. It needs no gradient, and counts all that the "
+    "model does with a tile. Blue spoke against the class."
+)
+_COVERED = (
+    "Left out (occlusion; Zeiler and Fergus, ECCV 2014): by how much the tile's log odds of the class fall when a "
+    "sixteenth of it is covered in the slide's mean colour, on the tiles of most activation. It needs no gradient, and "
+    "is a check of the activation. Blue spoke against the class."
+)
 _ATTENTION = {
     "attention": "how much each tile counts when the slide is predicted (Ilse et al., ICML 2018)",
     "additive_attention": "how much each tile counts when the slide is predicted (Ilse et al., ICML 2018)",
@@ -46,37 +62,48 @@ _EXPLAINED = {
 }
 
 
-def describe_models(classifier: ClassifierBundle) -> str:
+def describe_models(models: Sequence[Member], encoder: str) -> str:
     """Number and kind of the models that are explained, in a few words."""
-    num, first = len(classifier.members), classifier.members[0]
+    num, first = len(models), models[0]
     if isinstance(first, NetworkModel):
         return f"{count(num, 'network')} on pixels, {first.card.name}"
-    return f"{count(num, 'head')} on features of {classifier.recipe['encoder']['name']}"
+    return f"{count(num, 'head')} on features of {encoder}"
 
 
-def describe_methods(classifier: ClassifierBundle) -> tuple[str, ...]:
-    """How the maps are made, a sentence each."""
-    first = classifier.members[0]
-    several = " It is the mean over the models, by their weights." if len(classifier.members) > 1 else ""
+def describe_methods(models: Sequence[Member], *, out_of_fold: bool) -> tuple[str, ...]:
+    """How the maps are made, a sentence or some each.
+
+    Args:
+        models: that are explained.
+        out_of_fold: whether each slide is explained by the model of its fold, else by all of them.
+    """
+    first, by = models[0], ""
+    if out_of_fold:
+        by = " Each slide is explained by the model of the fold that tests it, which knew neither it nor its group."
+    elif len(models) > 1:
+        by = " It is the mean over the models, by their weights."
     shared = (
         "Probability: what the classifier says of each tile alone, painted where the tile was cut; where tiles "
-        f"overlap, their mean.{several} The scale is the same on every slide."
+        f"overlap, their mean.{by} The scale is the same on every slide, and the mark on it is chance: all classes "
+        "alike."
     )
     sentences = [shared]
     if isinstance(first, NetworkModel):
         method = _HIRES_CAM if first.card.family.startswith("vit") else _GRAD_CAM
         sentences += [f"{method} {_SCALE}", _EXPLAINED[first.network.input]]
-    elif all(member.head.attends for member in classifier.members):
+        if first.card.pooling == "stages" and first.network.pooling == "encoder":
+            sentences.append(_LAST_STAGE)
+        return tuple(text for text in (*sentences, _COVERED) if text)
+    if first.head.attends:
         sentences.append(
             f"Attention: {_ATTENTION[first.aggregator]}; 1 is what each tile would have if all counted the same. A "
             "tile that counts may speak against the class. The probability of a tile is what a slide would get that "
             "has no other."
         )
     else:
-        moments = [member.head.num_moments for member in classifier.members if member.head.takes_slide_vectors]
-        if moments:
-            sentences.append(_OF_SLIDE_VECTORS[moments[0]])
+        if first.head.takes_slide_vectors:
+            sentences.append(_OF_SLIDE_VECTORS[first.head.num_moments])
         if first.num_context:
             sentences.append(_CONTEXT)
         sentences.append("These heads take the features of whole tiles: nothing can be said of places inside a tile.")
-    return tuple(text for text in sentences if text)
+    return (*sentences, _LEFT_OUT)

@@ -1,25 +1,37 @@
-"""Classifier and new slides in, maps of where it sees a class out."""
+"""Classifier and new slides in, maps of where it sees a class out; `explain_run` does so with a run's own slides."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
+from tilewise.auditing.cohort import AuditedSlide
 from tilewise.auditing.notes import NoteKind, note_kinds
 from tilewise.cohort import Cohort
 from tilewise.cohort.inputs import inputs_of
 from tilewise.errors import UsageError
 from tilewise.execution import Failure, task
+from tilewise.explain.checks import MapCheck
+from tilewise.explain.cohort_map import CohortMap
 from tilewise.explain.config import ExplainConfig
-from tilewise.explain.output import PAGE, TABLE, PageFacts, write_explanation
+from tilewise.explain.contributions import Contributions, contribute
+from tilewise.explain.output import PAGE, TABLE, write_explanation
+from tilewise.explain.page import PageFacts
 from tilewise.explain.slide import SlideExplained
+from tilewise.explain.tile_sheet import make_sheets
 from tilewise.explain.words import describe_methods, describe_models
-from tilewise.inference.classifier import ClassifierBundle
+from tilewise.inference.classifier import ClassifierBundle, Member, for_each
 from tilewise.inference.load_classifier import EnsembleClassifier
+from tilewise.inference.network import SlideProbabilities
+from tilewise.models import FoldModel
 from tilewise.models.networks import NetworkModel
-from tilewise.pipeline.run_predictor import NewSlides, PreparedSlides, RunPrediction, RunPredictor
+from tilewise.pipeline.map_checks import ExplainedGroup, check_maps
+from tilewise.pipeline.run_predictor import NewSlides, RunPredictor
+from tilewise.pipeline.slide_inputs import FeatureInputs
 from tilewise.run_folder import RunFolder
 from tilewise.store import check_out
 
@@ -37,6 +49,8 @@ class ExplainResult:
         warnings: what a person should know, slide by slide.
         failures: slides that could not be read.
         slide_notes: what was taken for what in the slides' files, by kind.
+        objects: slide -> its maps as GeoJSON for QuPath.
+        checks: what became of the checks of the maps.
     """
 
     page: Path
@@ -46,6 +60,45 @@ class ExplainResult:
     without: Mapping[str, str]
     warnings: tuple[str, ...]
     failures: tuple[Failure, ...]
+    slide_notes: tuple[NoteKind, ...] = ()
+    objects: Mapping[str, Path] = field(default_factory=dict)
+    checks: tuple[MapCheck, ...] = ()
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything that is written of explained slides.
+
+    Attributes:
+        recipe: name of the run's recipe.
+        cohort: folder of the slides.
+        encoder: of the recipe.
+        models: that are explained.
+        classes: in the order of the probability columns.
+        drawn: slides that are drawn.
+        groups: all slides that were explained, by the models that explained them.
+        without: slide -> why it has no map.
+        out_of_fold: whether each slide is explained by the model of its fold.
+        kinds: slide -> why it was chosen: `right`, `wrong`, `unsure`, or empty.
+        cohort_map: of the run's slides; None of new ones.
+        notes: what is to be said of all slides.
+        failures: slides that could not be read.
+        slide_notes: what was taken for what in the slides' files, by kind.
+    """
+
+    recipe: str
+    cohort: Path
+    encoder: str
+    models: tuple[Member, ...]
+    classes: tuple[str, ...]
+    drawn: tuple[SlideExplained, ...]
+    groups: tuple[ExplainedGroup, ...]
+    without: Mapping[str, str]
+    out_of_fold: bool = False
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    cohort_map: CohortMap | None = None
+    notes: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
     slide_notes: tuple[NoteKind, ...] = ()
 
 
@@ -67,64 +120,201 @@ def explain(
         CohortError: not one slide can be read.
         NoTiles: not one slide yields a tile.
     """
-    single = _single(classifier)
+    single = single_classifier(classifier)
     # Pictures must not fall on a cohort's slides.
     check_out(out, mark=TABLE, contents="pictures", inputs=inputs_of(cohort))
-    _check_class(config.class_name, single.classes)
+    check_class(config.class_name, single.classes)
     chosen = _chosen(cohort, config)
     slides = NewSlides(chosen, workers, offline)
     predictor = RunPredictor.of(single, slides)
-    if any(isinstance(member, NetworkModel) for member in single.members):
-        from tilewise.explain.grad_cam import import_grad_cam
-
-        import_grad_cam()  # what is missing is noticed before any slide is looked at
+    require_grad_cam(single.members)
     prepared = predictor.prepare(slides)
     prediction = predictor.predict(prepared)
-    explained, lost = _explain(single, prepared, prediction, config.class_name)
-    slide_notes = note_kinds(prediction.slide_notes)
-    order = [slide.slide_id for slide in chosen.slides]
+    items = {item.slide_id: item for item in prepared.audited.slides}
+    group = ExplainedGroup(single.members, single.weights, prepared.inputs, ())
+    explained, lost = explain_group(group, prediction.members, items, single.classes, config)
+    explained = tuple(
+        replace(one, warnings=tuple(prediction.warnings.get(one.slide.slide_id, ()))) for one in explained
+    )
     unread = {failure.item: f"it could not be read: {failure.message}" for failure in lost}
-    without = {name: why for name in order if (why := (dict(prediction.unpredicted) | unread).get(name))}
+    reasons = dict(prediction.unpredicted) | unread
+    return write(
+        Explanation(
+            recipe=str(single.recipe["name"]),
+            cohort=cohort.root,
+            encoder=single.recipe["encoder"]["name"],
+            models=single.members,
+            classes=single.classes,
+            drawn=explained,
+            groups=(replace(group, explained=explained),),
+            without={slide.slide_id: reasons[slide.slide_id] for slide in chosen.slides if slide.slide_id in reasons},
+            notes=prediction.notes,
+            failures=(*prediction.failures, *lost),
+            slide_notes=note_kinds(prediction.slide_notes),
+        ),
+        out,
+        workers=workers,
+    )
+
+
+def write(explanation: Explanation, out: Path, *, workers: int | None) -> ExplainResult:
+    """Check the maps, and write pictures, tables and the page."""
+    checks = check_maps(explanation.groups, explanation.classes, explanation.cohort)
+    explained = [one for group in explanation.groups for one in group.explained]
+    slide_notes = explanation.slide_notes
     facts = PageFacts(
-        recipe=str(single.recipe["name"]),
-        cohort=cohort.root,
-        models=describe_models(single),
-        methods=describe_methods(single),
-        without=without,
-        notes=(*prediction.notes, *(kind.sentence() for kind in slide_notes)),
+        recipe=explanation.recipe,
+        cohort=explanation.cohort,
+        models=describe_models(explanation.models, explanation.encoder),
+        methods=describe_methods(explanation.models, out_of_fold=explanation.out_of_fold),
+        classes=explanation.classes,
+        without=explanation.without,
+        notes=(*explanation.notes, *(kind.sentence() for kind in slide_notes)),
+        kinds=explanation.kinds,
+        cohort_map=explanation.cohort_map,
+        checks=checks,
+        sheets=make_sheets(explained, explanation.classes),
+        contributions=_contributions(explanation),
     )
     with RunFolder(out).locked():
-        pictures, without, undrawn = write_explanation(out, explained, facts, workers=workers)
-    warned = (f"{one.slide.slide_id}: {text}" for one in explained for text in one.warnings)
+        written = write_explanation(out, explanation.drawn, facts, workers=workers)
+    without, drawn = written.without, explanation.drawn
+    warned = (f"{one.slide.slide_id}: {text}" for one in drawn for text in one.warnings)
+    lacking = (f"{name} has no map: {why}" for name, why in without.items())
     return ExplainResult(
         page=out / PAGE,
         table=out / TABLE,
-        pictures=pictures,
-        drawn={one.slide.slide_id: one.class_name for one in explained if one.slide.slide_id in pictures},
+        pictures=written.pictures,
+        drawn={one.slide.slide_id: one.class_name for one in drawn if one.slide.slide_id in written.pictures},
         without=without,
-        warnings=(*prediction.notes, *(f"{name} has no map: {why}" for name, why in without.items()), *warned),
-        failures=tuple(dict.fromkeys((*prediction.failures, *lost, *undrawn))),
+        warnings=(*explanation.notes, *(text for check in checks for text in check.faults), *lacking, *warned),
+        failures=tuple(dict.fromkeys((*explanation.failures, *written.failures))),
         slide_notes=slide_notes,
+        objects=written.objects,
+        checks=checks,
     )
 
 
-def _single(classifier: ClassifierBundle | EnsembleClassifier) -> ClassifierBundle:
+def require_grad_cam(models: Sequence[Member]) -> None:
+    """Notice before any slide is looked at that the library that networks need is missing.
+
+    Raises:
+        UsageError: it is.
+    """
+    if any(isinstance(model, NetworkModel) for model in models):
+        from tilewise.explain.grad_cam import import_grad_cam
+
+        import_grad_cam()
+
+
+def explain_group(
+    group: ExplainedGroup,
+    prediction: SlideProbabilities,
+    items: Mapping[str, AuditedSlide],
+    classes: Sequence[str],
+    config: ExplainConfig,
+) -> tuple[tuple[SlideExplained, ...], tuple[Failure, ...]]:
+    """Slides that models have predicted, in order, and those that could not be read a second time.
+
+    Args:
+        group: the models, and the slides as they take them.
+        prediction: of the slides by these models.
+        items: slide -> itself.
+        classes: in the order of the probability columns.
+        config: which class, and how many tiles are occluded.
+    """
+    weights_M = np.array(group.weights)
+    rows = dict(zip(prediction.slide_ids, np.tensordot(weights_M, prediction.probabilities_MSC, axes=1), strict=True))
+    indices = {
+        name: int(row_C.argmax()) if config.class_name is None else classes.index(config.class_name)
+        for name, row_C in rows.items()
+    }
+    explained: list[SlideExplained] = []
+    failures: list[Failure] = []
+    with task("explaining", len(indices)) as bar:
+        for name, values in group.inputs.tile_values(
+            group.models,
+            group.weights,
+            class_indices=indices,
+            prediction=prediction,
+            occluded_tiles=config.occluded_tiles,
+        ):
+            bar.advance()
+            if isinstance(values, Failure):
+                failures.append(values)
+                continue
+            best = int(rows[name].argmax())
+            one = SlideExplained(
+                slide=items[name],
+                class_name=classes[indices[name]],
+                probability=float(rows[name][indices[name]]),
+                predicted=classes[best],
+                highest=float(rows[name][best]),
+                values=values,
+                probabilities=dict(zip(classes, rows[name].tolist(), strict=True)),
+                label=items[name].slide.label,
+            )
+            explained.append(one)
+    return tuple(explained), tuple(failures)
+
+
+def _contributions(explanation: Explanation) -> dict[str, Contributions]:
+    """Slide -> what named features add, of the slides that are drawn."""
+    drawn = {one.slide.slide_id: one for one in explanation.drawn}
+    contributions = {}
+    for group in explanation.groups:
+        heads = [model for model in group.models if isinstance(model, FoldModel)]
+        if not isinstance(group.inputs, FeatureInputs) or len(heads) < len(group.models):
+            continue
+        each = for_each(group.inputs.bags, heads)
+        for one in group.explained:
+            name = one.slide.slide_id
+            if name in drawn:
+                index = explanation.classes.index(one.class_name)
+                own = contribute(
+                    heads, group.weights, [bags[name] for bags in each], index, encoder=explanation.encoder
+                )
+                if own is not None:
+                    contributions[name] = own
+    return contributions
+
+
+def single_classifier(classifier: ClassifierBundle | EnsembleClassifier) -> ClassifierBundle:
+    """The classifier of one run whose models are of one kind.
+
+    Raises:
+        UsageError: it is of several runs, or of heads and networks.
+    """
     if isinstance(classifier, EnsembleClassifier):
         names = ", ".join(classifier.parts)
         raise UsageError(
             f"this run combines several ({names}), which may look at other tiles and know no common layer; explain one "
             f"of them instead, the run {next(iter(classifier.parts))} say"
         )
-    num_networks = sum(isinstance(member, NetworkModel) for member in classifier.members)
-    if 0 < num_networks < len(classifier.members):
-        raise UsageError(
-            f"{num_networks} of {len(classifier.members)} folds of this run chose to train networks, the others heads, "
-            "and their maps have nothing in common; train with --presets fast, which has heads alone, and explain that"
-        )
+    check_kinds(classifier.members)
     return classifier
 
 
-def _check_class(name: str | None, classes: Sequence[str]) -> None:
+def check_kinds(models: Sequence[Member]) -> None:
+    """Refuse heads and networks side by side.
+
+    Raises:
+        UsageError: folds of a ladder chose both.
+    """
+    num_networks = sum(isinstance(model, NetworkModel) for model in models)
+    if 0 < num_networks < len(models):
+        raise UsageError(
+            f"{num_networks} of {len(models)} folds of this run chose to train networks, the others heads, "
+            "and their maps have nothing in common; train with --presets fast, which has heads alone, and explain that"
+        )
+
+
+def check_class(name: str | None, classes: Sequence[str]) -> None:
+    """Refuse a class that the run does not know.
+
+    Raises:
+        UsageError: it does not.
+    """
     if name is not None and name not in classes:
         near = difflib.get_close_matches(name, classes, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
@@ -141,37 +331,3 @@ def _chosen(cohort: Cohort, config: ExplainConfig) -> Cohort:
             raise UsageError(f"--slides {name}: no such slide in {cohort.root}; {hint}")
     wanted = set(config.slides) or known
     return replace(cohort, slides=tuple(slide for slide in cohort.slides if slide.slide_id in wanted)[: config.limit])
-
-
-def _explain(
-    classifier: ClassifierBundle, prepared: PreparedSlides, prediction: RunPrediction, class_name: str | None
-) -> tuple[list[SlideExplained], tuple[Failure, ...]]:
-    """Slides that could be predicted, in order, and those that could not be read a second time."""
-    items = {item.slide_id: item for item in prepared.audited.slides}
-    classes, rows = classifier.classes, prediction.probabilities
-    wanted = {
-        name: int(row_C.argmax()) if class_name is None else classes.index(class_name) for name, row_C in rows.items()
-    }
-    explained: list[SlideExplained] = []
-    failures: list[Failure] = []
-    with task("explaining", len(wanted)) as bar:
-        each = prepared.inputs.tile_values(
-            classifier.members, classifier.weights, class_indices=wanted, prediction=prediction.members
-        )
-        for name, values in each:
-            bar.advance()
-            if isinstance(values, Failure):
-                failures.append(values)
-                continue
-            best = int(rows[name].argmax())
-            one = SlideExplained(
-                slide=items[name],
-                class_name=classes[wanted[name]],
-                probability=float(rows[name][wanted[name]]),
-                predicted=classes[best],
-                highest=float(rows[name][best]),
-                values=values,
-                warnings=tuple(prediction.warnings.get(name, ())),
-            )
-            explained.append(one)
-    return explained, tuple(failures)

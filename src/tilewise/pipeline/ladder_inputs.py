@@ -85,10 +85,13 @@ class LadderInputs:
         *,
         class_indices: Mapping[str, int],
         prediction: SlideProbabilities,
+        occluded_tiles: int = 0,
     ) -> Iterator[tuple[str, TileValues | Failure]]:
         """See `SlideInputs`; of models that are all heads, or all networks."""
         inputs = self.tiles if _positions(models, networks=True) else self.features
-        return inputs.tile_values(models, weights, class_indices=class_indices, prediction=prediction)
+        return inputs.tile_values(
+            models, weights, class_indices=class_indices, prediction=prediction, occluded_tiles=occluded_tiles
+        )
 
     def num_unnormalised(self) -> dict[str, int]:
         """See `SlideInputs`."""

@@ -73,6 +73,7 @@ class SlideInputs(Protocol[Model]):
         *,
         class_indices: Mapping[str, int],
         prediction: SlideProbabilities,
+        occluded_tiles: int = 0,
     ) -> Iterator[tuple[str, TileValues | Failure]]:
         """What models say of the tiles of each slide about one class.
 
@@ -81,6 +82,8 @@ class SlideInputs(Protocol[Model]):
             weights: of the models, summing to 1.
             class_indices: slide -> the class.
             prediction: of these slides by the same models.
+            occluded_tiles: tiles of each slide that networks see without parts of them; from 1 on heads see each slide
+                without each of its tiles.
         """
 
     def num_unnormalised(self) -> dict[str, int]:
@@ -142,11 +145,15 @@ class FeatureInputs:
         *,
         class_indices: Mapping[str, int],
         prediction: SlideProbabilities,  # noqa: ARG002 - networks need it
+        occluded_tiles: int = 0,
     ) -> Iterator[tuple[str, TileValues | Failure]]:
         """See `SlideInputs`."""
         each = for_each(self.bags, models)
         for name, index in class_indices.items():
-            yield name, values_of_heads(models, weights, [bags[name] for bags in each], index)
+            yield (
+                name,
+                values_of_heads(models, weights, [bags[name] for bags in each], index, occlude=occluded_tiles > 0),
+            )
 
     def num_unnormalised(self) -> dict[str, int]:
         """See `SlideInputs`."""
@@ -204,11 +211,18 @@ class TileInputs:
         *,
         class_indices: Mapping[str, int],
         prediction: SlideProbabilities,
+        occluded_tiles: int = 0,
     ) -> Iterator[tuple[str, TileValues | Failure]]:
         """See `SlideInputs`."""
         options = self._options()
         return values_of_networks(
-            models, weights, self.stores, options, class_indices=class_indices, probabilities=prediction.tiles
+            models,
+            weights,
+            self.stores,
+            options,
+            class_indices=class_indices,
+            probabilities=prediction.tiles,
+            occluded_tiles=occluded_tiles,
         )
 
     def num_unnormalised(self) -> dict[str, int]:

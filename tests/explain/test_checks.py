@@ -1,0 +1,90 @@
+"""Checks of maps: what they say of maps whose quality is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+
+from tilewise.explain.checks import Localisation, MapCheck, correlate, localise, randomised, rank_correlation
+from tilewise.explain.values import TileValues
+from tilewise.models import FoldModel
+from tilewise.models.config import HeadConfig
+from tilewise.models.standardisation import Standardisation
+
+FEW = hnp.arrays(np.float64, 12, elements=st.integers(0, 5).map(float))
+
+
+@given(FEW, FEW)
+def test_rank_correlation_is_that_of_scipy(first, second):
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        assert rank_correlation(first, second) == 0
+    else:
+        assert rank_correlation(first, second) == pytest.approx(spearmanr(first, second).statistic, abs=1e-12)
+
+
+@given(FEW, hnp.arrays(np.bool_, 12))
+def test_auroc_of_heat_is_that_of_scikit_learn_over_places_with_a_tile(heat, signal):
+    heat = heat.reshape(3, 4).astype(np.float32)
+    heat[0, 0] = np.nan
+    signal = signal.reshape(3, 4)
+    localisation = localise(heat, signal)
+    tiled = ~np.isnan(heat)
+    if signal[tiled].all() or not signal[tiled].any():
+        assert localisation is None
+    else:
+        assert localisation.auroc == pytest.approx(roc_auc_score(signal[tiled], heat[tiled]))
+        assert localisation.chance == pytest.approx(signal[tiled].mean())
+
+
+def test_the_pointing_game_goes_by_the_hottest_places():
+    signal = np.array([[True, False, False]])
+    assert localise(np.array([[2.0, 1.0, 1.0]], np.float32), signal).hit
+    assert not localise(np.array([[1.0, 2.0, 1.0]], np.float32), signal).hit
+    assert not localise(np.array([[2.0, 2.0, 2.0]], np.float32), signal).hit, "most of the hottest lie beside it"
+
+
+def head(weights):
+    standard = Standardisation(np.zeros(4, np.float32), np.ones(4, np.float32))
+    return FoldModel(("A", "B"), HeadConfig(), standard, {"0.weight": weights, "0.bias": np.zeros(2, np.float32)})
+
+
+def test_weights_are_put_into_another_order_and_the_same_seed_gives_the_same():
+    model = head(np.arange(8, dtype=np.float32).reshape(2, 4))
+    mixed = randomised(model, 0)
+    assert sorted(mixed.weights["0.weight"].ravel()) == list(range(8))
+    assert not np.array_equal(mixed.weights["0.weight"], model.weights["0.weight"])
+    assert np.array_equal(mixed.weights["0.weight"], randomised(model, 0).weights["0.weight"])
+    assert not np.array_equal(mixed.weights["0.weight"], randomised(model, 1).weights["0.weight"])
+    assert list(mixed.weights) == list(model.weights)
+
+
+def values(probabilities):
+    boxes = np.tile([0, 0, 8, 8], (len(probabilities), 1))
+    return TileValues(boxes, boxes, np.asarray(probabilities, np.float64))
+
+
+def test_maps_that_cannot_be_compared_are_left_out_and_one_that_became_flat_has_changed():
+    rising = [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert correlate(values(rising), values(rising[::-1])) == {"probability": pytest.approx(-1)}
+    assert correlate(values(rising), values([0.5] * 5)) == {"probability": 0}
+    assert correlate(values([0.5] * 5), values(rising)) == {}
+    assert correlate(values(rising[:4]), values(rising[:4])) == {}
+
+
+def test_a_map_that_fails_a_check_says_so():
+    on, off = Localisation(0.9, hit=True, chance=0.2), Localisation(0.4, hit=False, chance=0.2)
+    good = MapCheck(
+        "attention", {"a": 0.1, "b": -0.1}, {"a": on, "b": Localisation(0.8, hit=True, chance=0.2), "c": on}
+    )
+    assert good.faults == ()
+    assert good.verdict == "follows what was learnt, heat falls on the signal"
+    assert good.pointing == (1.0, pytest.approx(0.2))
+    bad = MapCheck("attention", {"a": 0.9, "b": 0.95}, {"a": on, "b": off})
+    assert len(bad.faults) == 2
+    assert "hardly depend on what was learnt" in bad.faults[0]
+    assert "AUROC 0.65" in bad.faults[1]
+    assert bad.verdict == "hardly changes with what was learnt, heat falls anywhere"
+    assert MapCheck("attention").verdict == "too few places to say"
