@@ -159,3 +159,26 @@ def test_a_run_on_features_does_not_predict_slides(trained, tmp_path):
     cohort = tw.Cohort.discover(draw_cohort(tmp_path / "cohort", num_slides=4))
     with pytest.raises(UsageError, match="give a folder of such features, not slides"):
         tw.predict(trained, cohort)
+
+
+def test_heads_are_swept_over_features(home, tmp_path):
+    settings = {key: value for key, value in SETTINGS.items() if key != "head.kind"}
+    grid = tw.api.Grid(name="heads", recipe="texture", set=settings, factors={"head.kind": ["lda", "logistic"]})
+    swept = tw.api.sweep(home / "trident", grid, out=tmp_path / "sweep", labels=home / "labels.csv", workers=1)
+    assert [row.error for row in swept.table.rows if row.error] == []
+    assert swept.table.num_slides == NUM
+    assert not swept.failures
+
+
+def test_a_grid_that_varies_what_pixels_are_put_through_is_refused(home, tmp_path):
+    grid = tw.api.Grid(name="sizes", recipe="texture", factors={"tiles.size_px": [32, 64]})
+    with pytest.raises(UsageError, match=r"the grid varies tiles\.size_px, and features"):
+        tw.api.sweep(home / "trident", grid, out=tmp_path / "sweep", labels=home / "labels.csv")
+
+
+def test_a_curve_is_drawn_from_features(home, trained, tmp_path):
+    curve = tw.api.learning_curve(
+        trained, home / "trident", out=tmp_path / "curve", labels=home / "labels.csv", shares=(0.6,), num_draws=1
+    )
+    assert len(curve.points) == 2
+    assert curve.points[0].num_slides < curve.points[1].num_slides

@@ -126,6 +126,17 @@ def to_features(source: object, labels: Path | str | None) -> ImportedFeatures |
     return ImportedFeatures.read(Path(source), to_path(labels), purpose="train")
 
 
+def feature_stages(
+    features: ImportedFeatures, seed: int, resources: Resources, decisions: Path | str | None
+) -> SharedStages:
+    """Stages of runs that start from features, which nobody audits."""
+    from tilewise.pipeline.imported_features import FeatureStages
+
+    if decisions is not None:
+        raise ArgumentError("decisions: features have no pixels and are not audited; correct their table of labels")
+    return FeatureStages(features.cohort, seed, resources, features=features)
+
+
 def to_folder(run: Run | RunFolder | Path | str) -> RunFolder:
     """The folder of a run."""
     from tilewise.pipeline.finished_run import Run

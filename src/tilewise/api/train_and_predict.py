@@ -6,10 +6,21 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from tilewise.api.coerce import checked, to_cohort, to_features, to_folder, to_path, to_recipe, to_seconds, to_stages
+from tilewise.api.coerce import (
+    checked,
+    feature_stages,
+    to_cohort,
+    to_features,
+    to_folder,
+    to_path,
+    to_recipe,
+    to_seconds,
+    to_stages,
+)
 from tilewise.errors import ArgumentError, UsageError
 from tilewise.recipe import DEFAULT, Recipe
 from tilewise.store import check_out_place, check_outside_runs
@@ -93,7 +104,6 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
         ['test', 'validation']
     """
     from tilewise.pipeline import train as pipeline
-    from tilewise.pipeline.imported_features import FeatureStages
     from tilewise.pipeline.shared_stages import Resources
 
     features = to_features(cohort, labels)
@@ -106,9 +116,7 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
     if features is None:
         shared = to_stages(cohort, "train", audit=recipe.audit, decisions=decisions, seed=seed, resources=resources)
     else:
-        if decisions is not None:
-            raise ArgumentError("decisions: features have no pixels and are not audited; correct their table of labels")
-        shared = FeatureStages(features.cohort, seed, resources, features=features)
+        shared = feature_stages(features, seed, resources, decisions)
     folder = to_path(out) or Path("runs") / f"{shared.cohort.root.stem}-{recipe.name}"
     _check_run(folder, shared.cohort)
     return pipeline.train(recipe, folder, shared)
@@ -158,11 +166,12 @@ def features(
 
 
 @checked
-def sweep(
+def sweep(  # noqa: PLR0913 - one argument per option of the command, all by name
     cohort: AuditedCohort | Cohort | Path | str,
     grid: Grid | Path | str,
     *,
     out: Path | str,
+    labels: Path | str | None = None,
     seed: int = 0,
     decisions: Path | str | None = None,
     workers: int | None = None,
@@ -175,6 +184,8 @@ def sweep(
             table to discover.
         grid: what varies: a grid, or a packaged name or YAML file.
         out: folder for the table and, in `variants/`, a run for each variant.
+        labels: table of slides and labels for a folder of features of another program, as in `train`; what is varied
+            are then heads and training.
         seed: of everything random, the same for all variants.
         decisions: a decisions.csv of an audit that a person edited.
         workers: processes; None takes every processor.
@@ -194,20 +205,27 @@ def sweep(
     if not isinstance(grid, Grid | str | os.PathLike):
         raise ArgumentError(f"grid: expected a Grid, a packaged name or a YAML file, not a {type(grid).__name__}")
     chosen = grid if isinstance(grid, Grid) else load_grid(grid)
-    variants = variants_of(chosen, offline=offline)
+    features = to_features(cohort, labels)
+    variants = variants_of(chosen, offline=offline and features is None)
     for notice in notices(variants):
         _log.warning("%s", notice)  # before the long work
-    shared = to_stages(cohort, "train", decisions=decisions, seed=seed, resources=Resources(workers, offline))
+    resources = Resources(workers, offline)
+    if features is None:
+        shared = to_stages(cohort, "train", decisions=decisions, seed=seed, resources=resources)
+    else:
+        variants = tuple(replace(one, recipe=features.varied_recipe(one.recipe, one.settings)) for one in variants)
+        shared = feature_stages(features, seed, resources, decisions)
     _check_run(Path(out), shared.cohort)
     return sweep_cohort(chosen, variants, Path(out), shared)
 
 
 @checked
-def learning_curve(
+def learning_curve(  # noqa: PLR0913 - one argument per option of the command, all by name
     run: Run | RunFolder | Path | str,
     cohort: Cohort | Path | str,
     *,
     out: Path | str,
+    labels: Path | str | None = None,
     shares: Sequence[float] = (0.25, 0.4, 0.6, 0.8),
     num_draws: int = 3,
     workers: int | None = None,
@@ -222,6 +240,7 @@ def learning_curve(
         run: a finished run.
         cohort: that it was trained on: what was discovered, or its folder or table.
         out: folder for `curve.html`, `curve.json` and a run for each point.
+        labels: table of slides and labels, where the run was trained on a folder of features.
         shares: of the run's slides, above 0 and below 1.
         num_draws: trainings at each share, with other slides.
         workers: processes; None takes every processor.
@@ -239,7 +258,11 @@ def learning_curve(
     identity = folder.read_identity()
     decisions = folder.audit / "decisions.csv" if identity.get("decisions") else None
     resources = Resources(workers, offline)
-    shared = to_stages(cohort, "train", decisions=decisions, seed=int(identity["seed"]), resources=resources)
+    features, seed = to_features(cohort, labels), int(identity["seed"])
+    if features is None:
+        shared = to_stages(cohort, "train", decisions=decisions, seed=seed, resources=resources)
+    else:
+        shared = feature_stages(features, seed, resources, decisions)
     _check_run(Path(out), shared.cohort)
     curve = draw_curve(folder, Path(out), shared, shares=shares, num_draws=num_draws)
     Manifest.relist(folder.root, [folder.learning_curve, write_report(folder)])

@@ -24,6 +24,10 @@ def curve(
     run: RunArgument,
     cohort: CohortArgument,
     out: Annotated[Path, typer.Option("--out", help="Folder for curve.html, curve.json and a run for each point.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="Table of slides and labels, where COHORT is a folder of features."),
+    ] = None,
     shares: Annotated[
         list[float],
         typer.Option("--share", help="Share of the run's slides to learn from; may be repeated."),
@@ -45,7 +49,7 @@ def curve(
 
     with progress(quiet=quiet):
         made = api.learning_curve(
-            run, cohort, out=out, shares=shares, num_draws=draws, workers=workers, offline=offline
+            run, cohort, out=out, labels=labels, shares=shares, num_draws=draws, workers=workers, offline=offline
         )
     payload = {
         "metric": made.metric,

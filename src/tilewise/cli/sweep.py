@@ -40,6 +40,10 @@ def sweep(
         str | None,
         typer.Option("--recipe", help="What is varied: a packaged recipe or a YAML file; else the grid's own."),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="Table of slides and labels, where COHORT is a folder of features."),
+    ] = None,
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
     seed: SeedOption = 0,
     decisions: DecisionsOption = None,
@@ -59,7 +63,9 @@ def sweep(
 
     chosen = load_grid(grid).over(recipe, set_)
     with progress(quiet=quiet):
-        made = api.sweep(cohort, chosen, out=out, seed=seed, decisions=decisions, workers=workers, offline=offline)
+        made = api.sweep(
+            cohort, chosen, out=out, labels=labels, seed=seed, decisions=decisions, workers=workers, offline=offline
+        )
     payload = {
         "sweep": str(out),
         "page": str(made.page),

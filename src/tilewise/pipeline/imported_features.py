@@ -174,6 +174,24 @@ class ImportedFeatures:
         data |= {name: fresh[name] for name in _PIXEL_SECTIONS} | {"notes": notes}
         return parse_recipe(data, recipe.name)
 
+    def varied_recipe(self, recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+        """`recipe` of one variant of a sweep.
+
+        Args:
+            recipe: of the variant.
+            settings: what the grid sets for it.
+
+        Raises:
+            UsageError: the grid varies what only pixels can be put through, or the variant trains on pixels.
+        """
+        of_pixels = [key for key in settings if key.split(".")[0] in _PIXEL_SECTIONS]
+        if of_pixels:
+            raise UsageError(
+                f"the grid varies {', '.join(of_pixels)}, and features of another program are what they are; vary the "
+                "head and its training, or sweep over the slides themselves"
+            )
+        return self.recipe(recipe)
+
     def check_encoder(self, encoder: Mapping[str, Any]) -> None:
         """Refuse to predict by a classifier of other features.
 
