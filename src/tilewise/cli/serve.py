@@ -75,7 +75,7 @@ def serve(
         host=host,
         port=port,
         workers=workers,
-        max_upload_megabytes=max_megabytes,
+        max_megabytes=max_megabytes,
         max_megapixels=max_megapixels,
         max_requests=max_requests,
         max_batch=max_batch,

@@ -105,7 +105,7 @@ def test_without_a_token_other_sites_cannot_ask_through_a_browser(headers, statu
 
 
 def test_a_body_that_says_it_is_too_long_is_refused_unread():
-    asked = Asked(gate_of(max_upload_megabytes=1), headers=LOCAL | {"content-length": "1000001"}, body=[b"x"])
+    asked = Asked(gate_of(max_megabytes=1), headers=LOCAL | {"content-length": "1000001"}, body=[b"x"])
     asyncio.run(asked.run())
     assert (asked.status, asked.code, len(asked.body)) == (413, "body-too-large", 1)
 
@@ -114,9 +114,9 @@ def test_a_body_that_does_not_say_its_length_is_counted():
     from tilewise.serving.prediction_api.errors import ServiceError
 
     parts = [b"x" * 250_000] * 4
-    assert ask(gate_of(max_upload_megabytes=1), body=parts).messages[1]["body"] == b"1000000"
+    assert ask(gate_of(max_megabytes=1), body=parts).messages[1]["body"] == b"1000000"
     with pytest.raises(ServiceError) as caught:
-        ask(gate_of(max_upload_megabytes=1), body=[*parts, b"x", b"never read"])
+        ask(gate_of(max_megabytes=1), body=[*parts, b"x", b"never read"])
     assert (caught.value.status, caught.value.headers["Connection"]) == (413, "close")
 
 

@@ -41,7 +41,7 @@ class Gate:
         self._config = config
         self._token = token
         self._metrics = metrics
-        self._max_bytes = config.max_upload_megabytes * 1_000_000
+        self._max_bytes = config.max_megabytes * 1_000_000
         self.num_uploads = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,7 +114,7 @@ class Gate:
         return ServiceError(
             413,
             "body-too-large",
-            f"the body has more than {self._config.max_upload_megabytes} megabytes",
+            f"the body has more than {self._config.max_megabytes} megabytes",
             "send smaller images or fewer, or start the service with a larger --max-megabytes",
             {"Connection": "close"},
         )
