@@ -80,11 +80,15 @@ def test_a_map_that_fails_a_check_says_so():
         "attention", {"a": 0.1, "b": -0.1}, {"a": on, "b": Localisation(0.8, hit=True, chance=0.2), "c": on}
     )
     assert good.faults == ()
-    assert good.verdict == "follows what was learnt, heat falls on the signal"
+    assert good.verdict == "follows what was learnt, heat lies on the signal"
     assert good.pointing == (1.0, pytest.approx(0.2))
     bad = MapCheck("attention", {"a": 0.9, "b": 0.95}, {"a": on, "b": off})
     assert len(bad.faults) == 2
     assert "hardly depend on what was learnt" in bad.faults[0]
     assert "AUROC 0.65" in bad.faults[1]
     assert bad.verdict == "hardly changes with what was learnt, heat falls anywhere"
+    faint = {
+        name: Localisation(score, hit=True, chance=0.2) for name, score in zip("abc", (0.6, 0.61, 0.62), strict=True)
+    }
+    assert MapCheck("attention", {}, faint).verdict == "heat leans towards the signal"
     assert MapCheck("attention").verdict == "too few places to say"

@@ -17,6 +17,7 @@ Mask = npt.NDArray[np.bool_]
 
 FEWEST = 5  # places that ranks are compared over
 _UNCHANGED = 0.5  # mean rank correlation from which on a map is said not to depend on what was learnt
+_CLEARLY = 0.75  # AUROC; what any dark tissue reaches by being dark lies between this and chance
 _WORDS = {
     "probability": "tile probability",
     "attention": "attention",
@@ -93,8 +94,9 @@ class MapCheck:
         if self.correlation is not None:
             parts.append("hardly changes with what was learnt" if self.is_insensitive else "follows what was learnt")
         if self.auroc is not None:
-            where = "on the signal" if self.auroc[1] > 0.5 else "off the signal" if self.auroc[2] < 0.5 else "anywhere"
-            parts.append(f"heat falls {where}")
+            mean, low, high = self.auroc
+            where = "lies on the signal" if mean >= _CLEARLY else "leans towards the signal"
+            parts.append(f"heat {where if low > 0.5 else 'lies beside the signal' if high < 0.5 else 'falls anywhere'}")
         return ", ".join(parts) or "too few places to say"
 
     @property

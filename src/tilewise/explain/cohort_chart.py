@@ -1,4 +1,4 @@
-"""The map of a cohort as inline SVG: what stands in a point's title and card shows when one points at it, no script."""
+"""The map of a cohort as inline SVG; a point says what it is when one points at it, and shows its neighbours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tilewise.explain.cohort_map import CohortMap, MappedSlide
 from tilewise.interchange.qupath import class_colours
 from tilewise.reporting.svg import drawing, element, path
 
-_WIDTH, _HEIGHT, _PAD, _CARD = 640, 460, 22, 290
+_WIDTH, _HEIGHT, _PAD = 960, 520, 24
 _RADIUS = 7.0
 # One shape for each of the eight colours, so that neither has to be told apart alone.
 MARKS = ("circle", "square", "triangle", "diamond", "plus", "pentagon", "star", "hexagon")
@@ -38,14 +38,13 @@ def cohort_chart(cohort_map: CohortMap, classes: Sequence[str], anchors: Mapping
     places = {one.name: (x, _HEIGHT - y) for one, (x, y) in zip(cohort_map.slides, places_S2.tolist(), strict=True)}
     chart = _Chart(cohort_map, classes, anchors, places)
     frame = element("rect", x=0.5, y=0.5, width=_WIDTH - 1, height=_HEIGHT - 1, class_="plane")
-    hint = element("text", "Point at a slide, or use the Tab key", x=_WIDTH + 20, y=_PAD + 12, class_="hint")
     num_wrong = sum(not one.is_right for one in cohort_map.slides)
     label = (
         f"Map of {len(cohort_map.slides)} slides by their features ({cohort_map.method}), coloured by class; "
         f"{num_wrong} were predicted wrong and have a ring."
     )
     points = [_point(one, chart) for one in cohort_map.slides]
-    return drawing(_WIDTH + _CARD, _HEIGHT, [frame, hint, *points], label=label, class_="cohort")
+    return drawing(_WIDTH, _HEIGHT, [frame, *points], label=label, class_="cohort")
 
 
 def mark(
@@ -63,7 +62,7 @@ def mark(
     colour = "#{:02x}{:02x}{:02x}".format(*class_colours(classes)[name])
     shape = _shape(MARKS[number % len(MARKS)], x, y)
     # Black marks would not be seen on a dark page.
-    drawn = element("path", d=shape, fill="currentColor" if colour == "#000000" else colour, class_="mark")
+    drawn = element("path", d=shape, fill="currentColor" if colour == "#000000" else colour, class_="symbol")
     if not standalone:
         return drawn
     return element("svg", drawn, viewBox="0 0 20 20", class_="inline", aria_hidden="true")
@@ -78,10 +77,6 @@ def _point(one: MappedSlide, chart: _Chart) -> Markup:
         f"its label got {one.label_probability:.2f}",
         f"{chart.cohort_map.num_agreeing(one)} of {len(neighbours)} neighbours have its label",
     ]
-    card = [
-        element("text", text, x=_WIDTH + 20, y=_PAD + 48 + 26 * number, class_="title" if number == 0 else None)
-        for number, text in enumerate(lines)
-    ]
     ties = [
         element("line", x1=at[0], y1=at[1], x2=x, y2=y) for x, y in (chart.places[other.name] for other in neighbours)
     ]
@@ -90,12 +85,12 @@ def _point(one: MappedSlide, chart: _Chart) -> Markup:
     return element(
         "a" if href else "g",
         element("title", text),
-        element("g", *ties, *card, class_="card"),
+        element("g", *ties, class_="ties"),
         element("circle", cx=at[0], cy=at[1], r=_RADIUS + 5, class_="target"),
         *ring,
         mark(one.label, chart.classes, at=at),
         href=None if href is None else f"#{href}",
-        class_="point",
+        class_="mark point",  # `mark` is what the script of all pages looks for
         tabindex=0,
         role="link" if href else "img",
         aria_label=text,
