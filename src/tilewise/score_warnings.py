@@ -271,7 +271,9 @@ def _small_masks(facts: RunFacts) -> Iterator[str]:
 def _magnifications(facts: RunFacts) -> Iterator[str]:
     """Slides of different scales, whose tiles are cut by pixels, and whether the scale gives the label away."""
     tiles, slides = facts.recipe["tiles"], facts.slides
-    if tiles["size_um"] is not None or "mpp" not in slides:  # a table of an earlier version knows no scales
+    if (
+        tiles["size_um"] is not None or tiles.get("magnification") is not None or "mpp" not in slides
+    ):  # a table of an earlier version knows no scales
         return
     mpp = {str(name): float(mpp) for name, mpp in zip(slides["slide"], slides["mpp"], strict=True) if pd.notna(mpp)}
     groups = scales(mpp)

@@ -103,7 +103,7 @@ def _audit_slide(slide: Slide, fact: SlideFacts, decisions: list[Decision], grou
         mpp=fact.mpp,
         group=group,
         use_mask=not fault,
-        content=fact.content,
+        content=fact.content if slide.declared_mpp is None else digest_config([fact.content, slide.declared_mpp]),
         pixel_digest=fact.pixel_digest,
         notes=fact.notes,
         mask_fault=fault,

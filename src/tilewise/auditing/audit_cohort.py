@@ -26,6 +26,7 @@ from tilewise.store import edited_files, is_as_written, keep_edited, record_writ
 
 _DECISIONS = "decisions.csv"
 _AUDIT_AGAIN = "audit the cohort again"
+_SAME_SCALE = 0.01
 _log = logging.getLogger(__name__)
 
 
@@ -155,7 +156,20 @@ def _measure(
     max_pixels = config.max_megapixels * 1_000_000
     requests = {name: FactsRequest(slide, max_pixels) for name, slide in slides.items()}
     outcome = run_each(measure_slide, requests, stage="audit", workers=options.workers, limit_s=slide_time_limit())
-    return outcome.results, outcome.failures
+    measured = {name: _with_declared_scale(one, slides[name]) for name, one in outcome.results.items()}
+    return measured, outcome.failures
+
+
+def _with_declared_scale(measured: MeasuredSlide, slide: Slide) -> MeasuredSlide:
+    """With the table's scale where the file has none; what the file says holds, and a difference is noted."""
+    declared, facts = slide.declared_mpp, measured.facts
+    if declared is None or (facts.mpp is not None and abs(declared / facts.mpp - 1) <= _SAME_SCALE):
+        return measured
+    if facts.mpp is None:
+        note = f"scale of {declared:g} microns a pixel declared by the table"
+    else:
+        note = f"the table declares {declared:g} microns a pixel, the file says {facts.mpp:g}, which were taken"
+    return replace(measured, facts=replace(facts, mpp=facts.mpp or declared, notes=(*facts.notes, note)))
 
 
 def _find(

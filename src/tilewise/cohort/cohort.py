@@ -138,6 +138,7 @@ class Cohort:
         slides = without_missing(assembled.slides, purpose, faults, notes, classes=named)
         classes = tuple(sorted({slide.label for slide in slides if slide.label is not None}))
         _check_spelling(slides, purpose, faults, notes)
+        _check_scales(slides, faults)
         if purpose == "train":
             _check_labels(slides, classes, faults)
         place = source.table or source.root
@@ -181,6 +182,14 @@ def _check_labels(slides: Sequence[Slide], classes: Sequence[str], faults: Fault
             "classes",
             f"all {len(labelled)} labelled slides are `{classes[0]}`; training needs slides of at least 2 classes",
         )
+
+
+def _check_scales(slides: Iterable[Slide], faults: Faults) -> None:
+    for slide in slides:
+        try:
+            _ = slide.declared_mpp
+        except ValueError as error:
+            faults.add("scale", f"slide `{slide.slide_id}`: column `mpp`: {error}; give microns per pixel, or nothing")
 
 
 def _check_spelling(slides: Iterable[Slide], purpose: Purpose, faults: Faults, notes: list[str]) -> None:

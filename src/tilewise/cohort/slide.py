@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,3 +33,18 @@ class Slide:
     group: str | None = None
     split: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def declared_mpp(self) -> float | None:
+        """Microns per pixel of level 0 as the table's column `mpp` declares them; None where it does not.
+
+        Raises:
+            ValueError: the cell holds no number above 0.
+        """
+        cell = next((value for name, value in self.extra.items() if name.casefold() == "mpp"), None)
+        if cell is None or str(cell).strip().casefold() in {"", "nan", "none", "<na>"}:
+            return None
+        mpp = float(cell)
+        if not 0.0 < mpp < math.inf:
+            raise ValueError(f"{cell} is no number of microns above 0")
+        return mpp

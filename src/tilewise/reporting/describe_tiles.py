@@ -72,14 +72,14 @@ def _strategy(strategy: Strategy, config: TileConfig) -> str:
 
 
 def _size(config: TileConfig) -> str:
-    if config.size_um is None:
+    if config.side_um is None:
         return f"{config.size_px} px"
-    return f"{config.size_um:g} µm, scaled to {config.size_px} px"
+    return f"{config.side_um:g} µm, scaled to {config.size_px} px"
 
 
 def _step(config: TileConfig) -> str:
-    if config.size_um is not None:
-        return f"{config.size_um * (1 - (config.overlap or 0.0)):g} µm"
+    if config.side_um is not None:
+        return f"{config.side_um * (1 - (config.overlap or 0.0)):g} µm"
     return f"{config.compute_stride_l0(config.size_px)} px"
 
 

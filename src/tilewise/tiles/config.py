@@ -73,8 +73,19 @@ class TileConfig(BaseModel):
         description="Side of a tile on the slide in microns, scaled to size_px. A slide that does not know its scale "
         "is left out and named, unless assumed_mpp is given. null: tiles are cut by pixels.",
     )
+    magnification: float | None = Field(
+        None,
+        gt=0.0,
+        le=200.0,
+        description="In the place of size_um: tiles are read at this objective's scale, 10 / magnification microns a "
+        "pixel (40: 0.25, 20: 0.5), so that they are size_px of these wide.",
+    )
     assumed_mpp: float | None = Field(
-        None, gt=0.0, le=1000.0, description="With size_um: microns per pixel of slides that do not know their scale."
+        None,
+        gt=0.0,
+        le=1000.0,
+        description="With size_um or magnification: microns per pixel of slides whose file and table (column mpp) do "
+        "not say theirs.",
     )
     stride_px: int | None = Field(
         None,
@@ -219,12 +230,17 @@ class TileConfig(BaseModel):
             raise ValueError("; ".join(faults))
         return self
 
+    @property
+    def side_um(self) -> float | None:
+        """Side of a tile on the slide in microns; None where tiles are cut by pixels."""
+        return self.size_um if self.magnification is None else self.size_px * 10.0 / self.magnification
+
     def compute_size_l0(self, mpp: float | None) -> int | None:
         """`size_px` on a slide of so many microns per pixel, in its level-0 pixels; None where that is unknown."""
-        if self.size_um is None:
+        if self.side_um is None:
             return self.size_px
         mpp = self.assumed_mpp if mpp is None else mpp
-        return None if mpp is None else max(1, round(self.size_um / mpp))
+        return None if mpp is None else max(1, round(self.side_um / mpp))
 
     def compute_stride_l0(self, size_l0: int) -> int:
         """Step of a window of this size, both in level-0 pixels."""

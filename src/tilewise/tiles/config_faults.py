@@ -50,10 +50,14 @@ def _strategy_faults(
 def _size_faults(config: Mapping[str, Any]) -> Iterator[str]:
     if config["stride_px"] is not None and config["overlap"] is not None:
         yield "give stride_px or overlap, not both (--set tiles.stride_px=null takes the step out)"
-    if config["size_um"] is not None and config["stride_px"] is not None:
-        yield "with size_um the step is given as overlap (--set tiles.stride_px=null takes stride_px out)"
-    if config["size_um"] is None and config["assumed_mpp"] is not None:
-        yield "assumed_mpp is of use with size_um only"
+    by_length = config["size_um"] is not None or config["magnification"] is not None
+    if config["size_um"] is not None and config["magnification"] is not None:
+        yield "give size_um or magnification, not both"
+    if by_length and config["stride_px"] is not None:
+        key = "size_um" if config["size_um"] is not None else "magnification"
+        yield f"with {key} the step is given as overlap (--set tiles.stride_px=null takes stride_px out)"
+    if not by_length and config["assumed_mpp"] is not None:
+        yield "assumed_mpp is of use with size_um or magnification only"
 
 
 def _other_faults(strategies: tuple[str, ...], config: Mapping[str, Any]) -> Iterator[str]:

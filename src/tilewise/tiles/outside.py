@@ -13,7 +13,7 @@ from tilewise.tiles.tileset import TileSet
 
 # What a grid outside the mask takes from the tiles inside; the rest is about masks, or about tiles of other kinds.
 _SHARED = (
-    *("size_px", "size_um", "assumed_mpp", "stride_px", "overlap", "fit", "pad_color"),
+    *("size_px", "size_um", "magnification", "assumed_mpp", "stride_px", "overlap", "fit", "pad_color"),
     *("min_tissue_ratio", "min_sharpness", "max_similarity", "max_tiles", "mask_closing_px", "mask_dilation_px"),
 )
 

@@ -63,8 +63,8 @@ def plan_tiles(request: TileRequest, *, reader: SlideReader | None = None) -> Ti
     size_l0 = config.compute_size_l0(slide.mpp)
     if size_l0 is None:
         reason = (
-            f"tiles.size_um asks for {config.size_um:g} microns, but the slide does not know its scale; give "
-            "tiles.assumed_mpp, or tiles.size_px alone"
+            f"tiles of {config.side_um:g} microns are asked for, but the slide does not know its scale; declare it in "
+            "a column `mpp` of the table or by tiles.assumed_mpp, or give tiles.size_px alone"
         )
         return TilePlan(TileRows.none(), reason)
     with contextlib.closing(SlideRegions(slide, config, reader=reader)) as regions:
