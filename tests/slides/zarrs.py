@@ -27,9 +27,9 @@ def write_ome_zarr(
     datasets = []
     for number, level in enumerate(levels):
         planes = level[:, :, None] if level.ndim == 2 else level
-        shown = [axis for axis in axes if axis in "cyx"]
-        pixels = np.transpose(planes if "c" in axes else planes[:, :, 0], ["yxc".index(axis) for axis in shown])
-        pixels = pixels.reshape([pixels.shape[shown.index(axis)] if axis in shown else 1 for axis in axes])
+        pixel_axes = [axis for axis in axes if axis in "cyx"]
+        pixels = np.transpose(planes if "c" in axes else planes[:, :, 0], ["yxc".index(axis) for axis in pixel_axes])
+        pixels = pixels.reshape([pixels.shape[pixel_axes.index(axis)] if axis in pixel_axes else 1 for axis in axes])
         chunks = tuple(chunk if axis in "yx" else length for axis, length in zip(axes, pixels.shape, strict=True))
         array = group.create_array(str(number), shape=pixels.shape, dtype=pixels.dtype, chunks=chunks)
         array[...] = pixels

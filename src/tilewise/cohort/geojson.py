@@ -77,11 +77,11 @@ def fill(mask: Mask, rings: Sequence[Ring]) -> None:
     if right <= left or bottom <= top:
         return
     # A crossing of a row's middle line turns inside to outside for every pixel to its right.
-    turns = np.zeros((bottom - top, right - left + 1), dtype=bool)
+    parity = np.zeros((bottom - top, right - left + 1), dtype=bool)
     for ring in rings:
         rows, columns = _crossings(ring - (left, top), bottom - top)
-        np.logical_xor.at(turns, (rows, columns.clip(0, right - left)), True)
-    mask[top:bottom, left:right] |= np.logical_xor.accumulate(turns, axis=1)[:, :-1]
+        np.logical_xor.at(parity, (rows, columns.clip(0, right - left)), True)
+    mask[top:bottom, left:right] |= np.logical_xor.accumulate(parity, axis=1)[:, :-1]
 
 
 def _crossings(ring: Ring, num_rows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

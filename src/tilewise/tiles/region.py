@@ -33,7 +33,7 @@ class SlideRegions:
     def __init__(self, slide: AuditedSlide, config: TileConfig, *, reader: SlideReader | None = None) -> None:
         self._slide = slide
         self._config = config
-        self._given = reader
+        self._callers_reader = reader
         self._opened: SlideReader | None = None
 
     def __getitem__(self, region: Region) -> Mask:
@@ -70,8 +70,8 @@ class SlideRegions:
 
     @property
     def _reader(self) -> SlideReader:
-        if self._given is not None:
-            return self._given
+        if self._callers_reader is not None:
+            return self._callers_reader
         if self._opened is None:
             # The audit has let this size pass.
             self._opened = open_slide(self._slide.slide.path, max_pixels=self._slide.size.area)
