@@ -44,7 +44,7 @@ def serve(
     max_batch: Annotated[int, typer.Option("--max-batch", min=1, help="Images of a batch.")] = 16,
     predict_seconds: Annotated[
         float, typer.Option("--predict-seconds", min=0.1, help="Time that an image may take a worker.")
-    ] = 120.0,
+    ] = 300.0,
     wait_seconds: Annotated[
         float, typer.Option("--wait-seconds", min=0.1, help="Time that an image may wait for a worker.")
     ] = 300.0,

@@ -30,7 +30,7 @@ def fuzz(client, num_uploads):
     sizes = []
     images, regions = damaged(pictures()), damaged(masks())
 
-    @settings(_HOW, max_examples=num_uploads // (_BATCH + 1))
+    @settings(_HOW, max_examples=-(-num_uploads // (_BATCH + 1)))
     @given(images, regions, st.lists(images, min_size=_BATCH, max_size=_BATCH))
     def send(image, region, batch):
         one = client.post("/v1/predict", files={"image": image[1], "mask": region[1]})
@@ -43,7 +43,7 @@ def fuzz(client, num_uploads):
             if status != 200:
                 assert body["code"].startswith(("image", "mask", "no-tiles", "not-predicted")), (name, body)
                 assert "/tmp/" not in body["message"], body
-        if sum(statuses.values()) == (num_uploads // (_BATCH + 1)) // 5 * (_BATCH + 1):
+        if sum(statuses.values()) == -(-num_uploads // (_BATCH + 1)) // 5 * (_BATCH + 1):
             sizes.append(memory(client))
 
     send()

@@ -17,7 +17,7 @@ class ServiceConfig(BaseModel):
     max_megapixels: int = Field(100, ge=1, le=400, description="Pixels of one image that are decoded at once.")
     max_requests: int = Field(64, ge=1, description="Requests that upload, wait or are predicted at once.")
     max_batch: int = Field(16, ge=1, description="Images of one batch.")
-    predict_seconds: float = Field(120.0, gt=0, description="Time that one image may take a worker.")
+    predict_seconds: float = Field(300.0, gt=0, description="Time that one image may take a worker.")
     wait_seconds: float = Field(300.0, gt=0, description="Time that an image may wait for a worker.")
     upload_seconds: float = Field(60.0, gt=0, description="Time that a request's body may take to arrive.")
     memory_megabytes: int = Field(
