@@ -26,7 +26,7 @@ MOST_BYTES = 400_000
 #: Name of a picture -> page of the run, and the window's width and height.
 PAGES = {"report": ("report.html", 1200, 1265), "audit": ("audit/report.html", 1200, 1000)}
 #: Name of a picture -> part of the page of an explanation, and what is pointed at.
-PARTS = {"explanation": (".explained", None), "map": (".plan", "g.point:nth-of-type(21) .symbol")}
+PARTS = {"explanation": (".explained", None), "map": (".plan", ".point:nth-of-type(21) .symbol")}
 
 
 def make_run(home: Path) -> Path:

@@ -54,7 +54,7 @@ def test_the_chart_has_a_mark_for_each_slide_and_a_ring_for_each_wrong_one():
     slides, vectors = cohort(wrong=(3, 6))
     svg = cohort_chart(map_cohort(slides, vectors), ("A", "B"), {"s03": "slide-1"})
     root = ET.fromstring(str(svg))
-    points = [node for node in root.iter() if node.get("class") == "mark point"]
+    points = [node for node in root.iter() if node.get("class") == "mark"]
     assert len(points) == 24
     assert sum(node.get("class") == "wrong" for node in root.iter()) == 2
     assert [node.get("href") for node in points if node.tag == "a"] == ["#slide-1"]

@@ -82,19 +82,20 @@ def _point(one: MappedSlide, chart: _Chart) -> Markup:
     ]
     ring = [] if one.is_right else [element("circle", cx=at[0], cy=at[1], r=_RADIUS + 5, class_="wrong")]
     href, text = chart.anchors.get(one.name), "; ".join(lines)
-    return element(
+    # The script of all pages looks for `mark`, and says its title beside it: lines to neighbours stay outside.
+    drawn = element(
         "a" if href else "g",
         element("title", text),
-        element("g", *ties, class_="ties"),
         element("circle", cx=at[0], cy=at[1], r=_RADIUS + 5, class_="target"),
         *ring,
         mark(one.label, chart.classes, at=at),
         href=None if href is None else f"#{href}",
-        class_="mark point",  # `mark` is what the script of all pages looks for
+        class_="mark",
         tabindex=0,
         role="link" if href else "img",
         aria_label=text,
     )
+    return element("g", element("g", *ties, class_="ties"), drawn, class_="point")
 
 
 def _shape(kind: str, x: float, y: float) -> str:

@@ -148,7 +148,7 @@ def _figure(facts: PageFacts, one: SlideExplained, anchor: str, picture: str, ro
 def _phrases(check: MapCheck, name: str) -> list[str]:
     phrases = []
     if name in check.correlations:
-        phrases.append(f"{check.title.lower()} with random weights: rank correlation {check.correlations[name]:.2f}")
+        phrases.append(f"rank correlation {round(check.correlations[name], 2) + 0.0:.2f} with random weights")
     if name in check.localisations:
-        phrases.append(f"on the planted signal: AUROC {check.localisations[name].auroc:.2f}")
-    return phrases
+        phrases.append(f"AUROC {check.localisations[name].auroc:.2f} on the planted signal")
+    return [f"{check.title.lower()}: {', '.join(phrases)}"] if phrases else []
