@@ -16,6 +16,8 @@ import uvicorn
 from PIL import Image
 
 from tests.soak.damage import texture
+from tilewise.serving.prediction_api.errors import ServiceError
+from tilewise.serving.prediction_api.predict_slide import SlidePredictor
 from tilewise.serving.prediction_api.protocol import ImpatientProtocol
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.shared_cache]
@@ -90,6 +92,20 @@ def test_a_bomb_is_refused_and_leaves_the_service_as_it_was(client, name):
     assert answer.status_code in {413, 422}, answer.text
     assert answer.json()["next_step"]
     assert client.get("/readyz").status_code == 200
+
+
+def test_tiles_that_claim_far_more_pixels_than_they_have_bytes_are_refused_by_the_header(tmp_path):
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, texture(), photometric="rgb", tile=(16, 16), compression="jpeg")
+    buffer.seek(0)
+    with tifffile.TiffFile(buffer, mode="r+b") as file:
+        for name in ("ImageWidth", "ImageLength", "TileWidth", "TileLength"):
+            tag = file.pages[0].tags[name]
+            tag.overwrite(tag.value * 512)
+    (tmp_path / "image").write_bytes(buffer.getvalue())
+    with pytest.raises(ServiceError) as caught:
+        SlidePredictor(None, {}, max_pixels=100_000_000).predict(tmp_path / "image", None, with_map=False)
+    assert (caught.value.status, caught.value.code) == (413, "image-too-large")
 
 
 def test_a_slide_with_more_pixels_than_allowed_is_told_the_limit(client):

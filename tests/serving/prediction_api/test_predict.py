@@ -198,3 +198,16 @@ def test_a_client_that_leaves_while_it_sends_harms_nobody(server, client):
     assert client.get("/readyz").status_code == 200
     values = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if line[:1] != "#")
     assert float(values["tilewise_requests_now"]) == 0
+
+
+def test_a_mask_may_be_outlines(client, home, expected):
+    files = files_of(home, "img_0020.png")
+    region = np.argwhere(cv2.imdecode(np.frombuffer(files["mask"], np.uint8), cv2.IMREAD_GRAYSCALE) > 0)
+    (top, left), (bottom, right) = region.min(axis=0).tolist(), (region.max(axis=0) + 1).tolist()
+    ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+    outlines = json.dumps({"type": "Polygon", "coordinates": [ring]}).encode()
+    answer = client.post("/v1/predict", files=files | {"mask": outlines})
+    check(answer.json(), expected["img_0020.png"])
+    broken = client.post("/v1/predict", files=files | {"mask": b"[" * 100_000})
+    assert broken.status_code in {200, 422}, broken.text
+    assert "/tmp/" not in broken.text

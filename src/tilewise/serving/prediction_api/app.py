@@ -111,7 +111,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         openapi_extra=_form_body({"image": _FILE, "mask": _FILE}, ("image",)),
     )
     async def predict(request: Request, with_map: MapQuery = True) -> Prediction:
-        """Takes a PNG, JPEG, BMP or TIFF (also SVS and other pyramids), and a mask of the region of interest."""
+        """Takes a PNG, JPEG, BMP or TIFF (also SVS and other pyramids), and a mask: an image or GeoJSON."""
         received = receive_images(request, service.folder, image="image", mask="mask", most=1)
         async with received as (upload,):
             return await service.predict(upload, with_map=with_map)

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from tilewise.calibration.calibration import PREFIX as PREFIX_CALIBRATED
 from tilewise.calibration.prediction_sets import COLUMN, SEPARATOR
 from tilewise.cohort import Cohort
+from tilewise.cohort.geojson import SUFFIX as OUTLINES
 from tilewise.cohort.slide import Slide
 from tilewise.errors import CohortError, NoTiles, SlideError, SlideTooLarge, UsageError
 from tilewise.execution import Failure
@@ -24,6 +25,8 @@ from tilewise.serving.prediction_api.errors import ServiceError
 from tilewise.slides import overview_size, read_header
 
 SLIDE_ID: Final = "uploaded-image"
+# Empty glass in JPEG tiles has less than 100; a bomb of tiles has to be small, as regions are read at leisure.
+_MOST_PIXELS_PER_BYTE: Final = 1000
 _OTHER_IMAGE: Final = "open it in a viewer; send a PNG, JPEG, BMP or TIFF file that is whole"
 
 
@@ -62,7 +65,7 @@ class SlidePredictor:
 
         Args:
             image: its file.
-            mask: the file of its mask.
+            mask: the file of its mask, an image or GeoJSON.
             with_map: draw its map as well.
 
         Returns:
@@ -72,10 +75,17 @@ class SlidePredictor:
             ServiceError: the image cannot be read or predicted.
         """
         names = {f"{SLIDE_ID}: ": "", f"{image.parent}: ": "", SLIDE_ID: "the image"}
-        names |= {str(mask): "the mask", str(image): "the image", str(image.parent): "the upload"}
+        names |= {
+            f"{mask}{OUTLINES}": "the mask",
+            str(mask): "the mask",
+            str(image): "the image",
+            str(image.parent): "the upload",
+        }
         try:
             self._check_size(image, "image")
-            if mask is not None:
+            if mask is not None and _is_json(mask):
+                mask = mask.rename(mask.with_suffix(OUTLINES))
+            elif mask is not None:
                 self._check_size(mask, "mask")
             slide = Slide(SLIDE_ID, image, mask)
             cohort = Cohort(image.parent, "service", (slide,), self.classifier.classes, ())
@@ -103,6 +113,14 @@ class SlidePredictor:
             raise _unusable(error, {str(path): f"the {what}"}, f"{what}-unreadable", _OTHER_IMAGE) from error
         # Of a tiled slide, no more than its overview is decoded at once.
         size = overview_size(header.size) if header.levels else header.size
+        num_bytes = path.stat().st_size
+        if header.size.area > _MOST_PIXELS_PER_BYTE * num_bytes and header.levels:
+            raise ServiceError(
+                413,
+                f"{what}-too-large",
+                f"the {what} is {num_bytes} bytes that claim to be {header.size.width} x {header.size.height} pixels",
+                _OTHER_IMAGE,
+            )
         if size.area > self.max_pixels:
             raise ServiceError(
                 413,
@@ -131,6 +149,12 @@ class SlidePredictor:
         except UsageError:
             return None
         return None if isinstance(values, Failure) else draw_map(one.audited.slides[0], values)
+
+
+def _is_json(path: Path) -> bool:
+    """Whether a mask is of outlines, by its first character: GeoJSON begins with no image's bytes."""
+    with path.open("rb") as stream:
+        return stream.read(64).lstrip()[:1] in {b"{", b"["}
 
 
 def _body(result: PredictionResult, names: Mapping[str, str]) -> dict[str, Any]:
