@@ -112,7 +112,7 @@ def test_json_is_one_object_on_stdout_and_nothing_else(call, home, tmp_path, arg
         (["recipes", "show", "defualt"], 2, "did you mean 'default'"),
         (["encoders", "show", "resnet5"], 2, "resnet50"),
         (["synth", "{tmp}/cohort", "--slides", "12", "--signal", "smell"], 2, "signal"),
-        (["serve", "{home}/run"], 2, "add --api"),
+        (["serve", "{tmp}/none", "--no-open"], 2, "holds no run"),
         (["serve", "{tmp}/none", "--api", "--port", "0"], 2, "holds no run"),
         (["serve", "{home}/run", "--api", "--host", "0.0.0.0"], 2, "there is no token"),
         (["evaluate"], 2, "RUN"),

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from tilewise.auditing.finding import Action, Decision
 from tilewise.errors import CohortError
@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS acts (
     session TEXT NOT NULL, target INTEGER REFERENCES acts (id)
 );
 CREATE INDEX IF NOT EXISTS acts_by_target ON acts (target);
+CREATE INDEX IF NOT EXISTS acts_by_slide ON acts (slide, finding);
 CREATE INDEX IF NOT EXISTS acts_by_session ON acts (session);
 """
 # Decisions that count: those whose last undo or redo, if any, was a redo; of several about one thing the latest.
@@ -38,7 +39,6 @@ _CURRENT: Final = """
 SELECT MAX(id), slide, finding, proposal, decision, value, reason, author, time FROM acts AS act
 WHERE target IS NULL AND COALESCE(
     (SELECT decision FROM acts AS later WHERE later.target = act.id ORDER BY later.id DESC LIMIT 1), 'redo') = 'redo'
-GROUP BY slide, finding
 """
 
 
@@ -116,10 +116,10 @@ class DecisionLog:
         """Do again what was last taken back, unless the session went on otherwise; slide and finding, or None."""
         return self._turn(session, "redo")
 
-    def current(self) -> dict[tuple[str, str], Act]:
-        """Slide and finding -> the act that counts, in the order of the acts."""
+    def current(self, subject: tuple[str, str] | None = None) -> dict[tuple[str, str], Act]:
+        """Slide and finding -> the act that counts, in the order of the acts; of all, or of one slide and finding."""
         with self._lock:
-            rows = sorted(self._connection.execute(_CURRENT).fetchall())
+            rows = sorted(_current(self._connection, subject))
         return {(row[1], row[2]): Act(*row[1:]) for row in rows}
 
     def num_acts(self) -> int:
@@ -184,7 +184,7 @@ def read_log(path: Path) -> tuple[Decision, ...]:
     """
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection:
-            rows = sorted(connection.execute(_CURRENT).fetchall())
+            rows = sorted(_current(connection, None))
     except sqlite3.DatabaseError as error:
         raise CohortError(
             f"{path}: no log of decisions that `tilewise serve` wrote ({error}); give that, or a decisions.csv"
@@ -196,6 +196,11 @@ def read_log(path: Path) -> tuple[Decision, ...]:
 def digest_log(path: Path) -> str:
     """Digest of what a log decides; its file changes when it is only looked into."""
     return digest_config([astuple(decision) for decision in read_log(path)])
+
+
+def _current(connection: sqlite3.Connection, subject: tuple[str, str] | None) -> list[tuple[Any, ...]]:
+    where = "" if subject is None else " AND slide = ? AND finding = ?"
+    return connection.execute(f"{_CURRENT}{where} GROUP BY slide, finding", subject or ()).fetchall()
 
 
 def _is_open(act: Act) -> bool:

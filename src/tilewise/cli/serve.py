@@ -10,8 +10,10 @@ import typer
 from tilewise.cli.options import QuietOption, RunArgument
 from tilewise.errors import UsageError
 
+_API_PORT = 8000
 _EXAMPLES = (
-    "Examples: tilewise serve runs/first --api; "
+    "Examples: tilewise serve runs/first; tilewise serve runs/first --reviewer 'Dr. Ada' --no-open --port 8080; "
+    "tilewise serve runs/first --api; "
     "tilewise serve runs/first --api --host 0.0.0.0 --port 8080 --token-file token.txt; "
     "curl -F image=@slide.png http://127.0.0.1:8000/v1/predict"
 )
@@ -28,7 +30,15 @@ def serve(
     host: Annotated[
         str, typer.Option("--host", help="Address to listen at; beyond 127.0.0.1 only with a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Port; 0 takes one that is free.")] = 8000,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            min=0,
+            max=65_535,
+            help="Port; 0 takes one that is free. Default: one that is free, and 8000 with --api.",
+        ),
+    ] = None,
     token_file: Annotated[
         Path | None,
         typer.Option("--token-file", help="File whose first line is the bearer token. Default: $TILEWISE_TOKEN."),
@@ -54,15 +64,24 @@ def serve(
     memory_megabytes: Annotated[
         int, typer.Option("--memory-megabytes", min=100, help="Memory that a worker may take beyond the loaded run.")
     ] = 6000,
+    reviewer: Annotated[
+        str | None, typer.Option("--reviewer", metavar="NAME", help="Who decides. Default: the user's name.")
+    ] = None,
+    open_page: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the review page in the browser of this machine.")
+    ] = True,
     quiet: QuietOption = False,
 ) -> int:
     """Serve a finished run over HTTP until Ctrl-C (pip install 'tilewise[serve]').
+
+    A page to review it: slides in deep zoom, findings, labels in doubt and heat maps, decided by the keyboard and
+    stored in RUN/review/decisions.sqlite, which `tilewise train --decisions` takes. It listens on this machine alone.
 
     With --api, programs ask for predictions, equal to those of `tilewise predict`; /openapi.json describes how. Images
     are decoded in processes of their own, with limits to memory and time. Research only, not a medical device.
     """
     if not api:
-        raise UsageError("tilewise serve has only the prediction API so far; add --api")
+        return _review(run, host, port or 0, reviewer, open_page=open_page, quiet=quiet)
     from tilewise.serving.prediction_api.access import read_token
     from tilewise.serving.prediction_api.config import ServiceConfig
     from tilewise.serving.prediction_api.serve_api import serve_api
@@ -73,7 +92,7 @@ def serve(
 
     config = ServiceConfig(
         host=host,
-        port=port,
+        port=_API_PORT if port is None else port,
         workers=workers,
         max_megabytes=max_megabytes,
         max_megapixels=max_megapixels,
@@ -85,4 +104,27 @@ def serve(
         memory_megabytes=memory_megabytes,
     )
     serve_api(run, config, token=read_token(token_file), on_start=say)
+    return 0
+
+
+def _review(run: Path, host: str, port: int, reviewer: str | None, *, open_page: bool, quiet: bool) -> int:
+    from tilewise.serving.review.serve_review import serve_review
+
+    if host not in {"127.0.0.1", "localhost"}:
+        raise UsageError(
+            f"--host {host}: the review page listens at 127.0.0.1 alone; from another machine, reach it through "
+            "`ssh -L 8080:127.0.0.1:PORT`"
+        )
+
+    def say(address: str) -> None:
+        # The address is the result of the command; whoever asks for quiet needs it as well.
+        typer.echo(address)
+        if not quiet:
+            typer.echo("Ctrl-C ends the review; everything decided is stored", err=True)
+        if open_page:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    serve_review(run, reviewer=reviewer, port=port, on_start=say)
     return 0

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.auditing.copies.fingerprint import Fingerprint, grain_mask, open_picture
+from tilewise.auditing.copies.fingerprint import Fingerprint, grain_mask, open_picture, to_picture
 
 Grey = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -52,7 +52,7 @@ def compare_textures(one: Fingerprint, two: Fingerprint, matrix: npt.NDArray[np.
     """Compare `one`, moved by `matrix` (pixels of one to pixels of two), with `two`."""
     picture_one, tissue_one = open_picture(one)
     picture_two, tissue_two = open_picture(two)
-    to_small = _between(one, picture_one.shape), _between(two, picture_two.shape)
+    to_small = to_picture(one), to_picture(two)
     small = to_small[1] @ np.vstack([matrix, [0, 0, 1]]) @ np.linalg.inv(to_small[0])
     scale = abs(np.linalg.det(small[:2, :2])) ** 0.5
     if scale > 1.0:
@@ -114,12 +114,6 @@ def _mostly(places: Mask, grain: Mask) -> Mask:
     counts = np.bincount(labels[places], minlength=int(labels.max()) + 1)
     grains = np.bincount(labels[places & grain], minlength=len(counts))
     return np.asarray(places & (2 * grains > counts)[labels])
-
-
-def _between(fingerprint: Fingerprint, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """From pixels of the slide to pixels of its small picture; pixel centres on whole numbers."""
-    x, y = shape[1] / float(fingerprint.size[0]), shape[0] / float(fingerprint.size[1])
-    return np.array([[x, 0, 0.5 * x - 0.5], [0, y, 0.5 * y - 0.5], [0, 0, 1]])
 
 
 def _smooth(values: Grey) -> Grey:

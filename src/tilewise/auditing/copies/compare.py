@@ -38,6 +38,7 @@ class Pair:
         differs: share of the overlap whose content differs, 0..1: something was pasted there.
         derived: which of the two was made from the other, where that can be told.
         reason: why, as a clause; empty without `derived`.
+        matrix: how pixels of `slide` lie on pixels of `other`, (2, 3) row by row; both without their padding.
     """
 
     slide: str
@@ -50,6 +51,7 @@ class Pair:
     differs: float
     derived: str | None = None
     reason: str = ""
+    matrix: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
     @property
     def both_ways(self) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -89,6 +91,7 @@ def _as_pair(
         differs=agreement.differs,
         derived=None if derived is None else names[derived[0]],
         reason="" if derived is None else derived[1],
+        matrix=tuple(alignment.matrix.ravel().tolist()),
     )
 
 

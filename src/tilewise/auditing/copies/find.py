@@ -71,6 +71,7 @@ def _same_structure(
             similarity=agreement.correlation,
             confidence=1.0 - math.exp(-agreement.certainty / 3),
             differs=1.0 - agreement.correlation,
+            matrix=agreement.matrix,
         )
 
     proposals = propose_sections(coarse_images, num_first=num_first)

@@ -104,6 +104,13 @@ def open_picture(fingerprint: Fingerprint) -> tuple[npt.NDArray[np.float32], npt
     return picture.astype(np.float32) / np.float32(255.0), tissue > 0
 
 
+def to_picture(fingerprint: Fingerprint) -> npt.NDArray[np.float64]:
+    """(3, 3): from pixels of the slide to pixels of its small picture; pixel centres on whole numbers."""
+    height, width = open_picture(fingerprint)[0].shape
+    x, y = width / float(fingerprint.size[0]), height / float(fingerprint.size[1])
+    return np.array([[x, 0, 0.5 * x - 0.5], [0, y, 0.5 * y - 0.5], [0, 0, 1]])
+
+
 def grain_mask(picture: npt.NDArray[np.float32], tissue: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Mark where a picture shows cells and fibres, and is not as smooth as something pasted on.
 

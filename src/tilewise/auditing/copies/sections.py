@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.auditing.copies.fingerprint import Fingerprint, grain_mask, open_picture
+from tilewise.auditing.copies.fingerprint import Fingerprint, grain_mask, open_picture, to_picture
 
 Grey = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -147,12 +147,14 @@ class SectionAgreement:
         correlation: of gross structure within the tissue of both.
         certainty: the correlation in standard deviations of what unlike tissue gives.
         turn: degrees that were tried.
+        matrix: from pixels of the first slide to pixels of the second, (2, 3) row by row.
     """
 
     overlap: float
     correlation: float
     certainty: float
     turn: float
+    matrix: tuple[float, ...] = ()
 
     @property
     def is_section(self) -> bool:
@@ -193,7 +195,8 @@ def compare_structure(one: CoarseImage, two: CoarseImage, *, turn: float) -> Sec
         return None
     if not 0.7 < abs(float(np.linalg.det(matrix[:, :2]))) < 1.4:
         return None
-    return _compare(moving, target, _enlarge(matrix, moving, target), turn=turn)
+    larger = _enlarge(matrix, moving, target)
+    return replace(_compare(moving, target, larger, turn=turn), matrix=_on_slides(larger, one, two))
 
 
 def _enlarge(matrix: Grey, moving: ReducedImage, target: ReducedImage) -> npt.NDArray[np.float64]:
@@ -203,6 +206,13 @@ def _enlarge(matrix: Grey, moving: ReducedImage, target: ReducedImage) -> npt.ND
         x, y = image.picture.shape[1] / image.density.shape[1], image.picture.shape[0] / image.density.shape[0]
         grow.append(np.array([[x, 0, 0.5 * x - 0.5], [0, y, 0.5 * y - 0.5], [0, 0, 1]]))
     return np.asarray((grow[0] @ np.vstack([matrix, [0, 0, 1]]) @ np.linalg.inv(grow[1]))[:2])
+
+
+def _on_slides(matrix: npt.NDArray[np.float64], one: CoarseImage, two: CoarseImage) -> tuple[float, ...]:
+    """From pixels of the first slide to pixels of the second; `matrix` leads the other way, between their pictures."""
+    shrink_one, shrink_two = (to_picture(image.fingerprint) for image in (one, two))
+    whole = np.linalg.inv(shrink_two) @ np.linalg.inv(np.vstack([matrix, [0, 0, 1]])) @ shrink_one
+    return tuple(whole[:2].ravel().tolist())
 
 
 def _compare(

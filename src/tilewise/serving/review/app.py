@@ -1,0 +1,256 @@
+"""The routes of the review page. Slides are named by number, so that no path of a request reaches the file system."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import resources
+from typing import Annotated, Any, Final, Literal
+
+import cv2
+import numpy as np
+from fastapi import FastAPI, HTTPException, Path, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from tilewise.auditing.decision_log import LABEL, Act, DecisionLog
+from tilewise.auditing.decisions import decisions_csv
+from tilewise.cohort.mask import read_scaled_mask
+from tilewise.errors import TilewiseError
+from tilewise.serving.review.deep_zoom import DeepZoom
+from tilewise.serving.review.guard import SameOriginOnly
+from tilewise.serving.review.heat import HeatMaker
+from tilewise.serving.review.pairs import lay_on
+from tilewise.serving.review.payloads import (
+    DOUBT,
+    describe_decisions,
+    describe_heat,
+    describe_overlay,
+    describe_run,
+    describe_slide,
+    list_slides,
+)
+from tilewise.serving.review.reviewed_run import ReviewedRun, ReviewedSlide
+from tilewise.serving.review.tile_pack import TILE_PX, level_sizes
+
+_TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+_FOLDERS: Final = ("static", "openseadragon")
+_MASK_PX: Final = 1536
+_FOREVER: Final = {"cache-control": "private, max-age=3600"}
+_FRESH: Final = {"cache-control": "no-store"}
+_TEXT: Final = 2000
+Number = Annotated[int, Path(ge=0, description="Number of a slide in the run's cohort.")]
+
+
+class DecisionBody(BaseModel):
+    """One act of a reviewer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    slide: int = Field(ge=0, description="Number of the slide.")
+    finding: str = Field(max_length=100, description="Kind of the finding; empty for the slide as a whole.")
+    act: Literal["accept", "reject", "drop", "relabel", "skip"]
+    value: str = Field("", max_length=_TEXT, description="The class of `relabel`.")
+    reason: str = Field("", max_length=_TEXT)
+    session: str = Field(min_length=1, max_length=100, description="Whose undo takes it back.")
+
+
+class SessionBody(BaseModel):
+    """Whose last act is meant."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    session: str = Field(min_length=1, max_length=100)
+
+
+class Review:
+    """A run under review, and what its page asks for.
+
+    Args:
+        run: the run.
+        log: where decisions go.
+        reviewer: who decides.
+    """
+
+    def __init__(self, run: ReviewedRun, log: DecisionLog, reviewer: str) -> None:
+        self.run, self.log, self.reviewer = run, log, reviewer
+        self.numbers = {item.slide.slide_id: number for number, item in enumerate(run.slides)}
+        self.zoom = DeepZoom([item.slide.path for item in run.slides], max_pixels=run.max_pixels)
+        rows = {name: item.row for item in run.slides if item.row is not None for name in (item.slide.slide_id,)}
+        folds = {item.slide.slide_id: item.prediction.fold for item in run.slides if item.prediction is not None}
+        self.heat = HeatMaker(run.folder, rows, folds)
+
+    def item(self, number: int) -> ReviewedSlide:
+        """A slide by its number.
+
+        Raises:
+            HTTPException: there is none.
+        """
+        if number >= len(self.run.slides):
+            raise HTTPException(404, "no such slide")
+        return self.run.slides[number]
+
+    def decide(self, body: DecisionBody) -> tuple[str, str]:
+        """Store an act; returns the slide and what it is about.
+
+        Raises:
+            HTTPException: it names no slide, finding or class of the run.
+        """
+        act = self._act(body)
+        self.log.append(act, session=body.session)
+        return act.slide, act.finding
+
+    def decided(self, subject: tuple[str, str] | None = None) -> dict[str, Any]:
+        """What counts now; of one slide and finding where these are given."""
+        num_acts = self.log.num_acts()
+        return describe_decisions(self.log.current(subject), self.numbers, num_acts)
+
+    def _act(self, body: DecisionBody) -> Act:
+        item = self.item(body.slide)
+        name = item.slide.slide_id
+        act = Act(name, body.finding, "", "keep", "", body.reason, self.reviewer)
+        if body.act == "relabel" or body.finding in {LABEL, DOUBT}:
+            return self._about_label(body, replace(act, finding=LABEL))
+        if not body.finding:
+            if body.act not in {"drop", "skip"}:
+                raise HTTPException(422, "a slide as a whole can be dropped or skipped")
+            return replace(act, decision=body.act)
+        suspicion = next((one for one in item.suspicions if one.kind == body.finding), None)
+        if suspicion is None:
+            raise HTTPException(422, "the slide has no such finding")
+        decision, _, value = suspicion.proposal.partition(": ")
+        act = replace(act, proposal=suspicion.proposal, reason=body.reason or "; ".join(suspicion.evidence))
+        if body.act == "accept":
+            return replace(act, decision=decision, value=value)  # type: ignore[arg-type] # an audit proposes actions
+        return replace(act, decision="keep" if body.act == "reject" else body.act)
+
+    def _about_label(self, body: DecisionBody, act: Act) -> Act:
+        item = self.item(body.slide)
+        value = body.value
+        if body.act == "accept" and item.doubt is not None:
+            value = item.doubt.suggested
+        if body.act in {"accept", "relabel"}:
+            if value not in self.run.classes:
+                raise HTTPException(422, "no such class in the run")
+            reason = body.reason or f"label was {item.slide.label or 'missing'}; corrected in review"
+            return replace(act, decision="relabel", value=value, reason=reason)
+        if body.act == "drop":
+            return replace(act, finding="", decision="drop")
+        return replace(act, decision="skip" if body.act == "skip" else "keep")
+
+
+def create_app(review: Review, hosts: frozenset[str]) -> FastAPI:  # noqa: C901 - one function per route
+    """The application of one run under review.
+
+    Args:
+        review: the run.
+        hosts: `HOST:PORT` that the server answers to.
+    """
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(SameOriginOnly, hosts=hosts)
+    files = _static_files()
+    listed = JSONResponse(list_slides(review.run)).body
+
+    @app.exception_handler(TilewiseError)
+    async def failed(_: Request, error: TilewiseError) -> Response:
+        return JSONResponse({"detail": str(error)}, status_code=422, headers=_FRESH)
+
+    @app.get("/")
+    async def page() -> Response:
+        return Response(files["index.html"][0], media_type="text/html", headers=_FRESH)
+
+    @app.get("/static/{name}")
+    async def static(name: str) -> Response:
+        if name not in files:
+            raise HTTPException(404)
+        return Response(files[name][0], media_type=files[name][1], headers={"cache-control": "no-cache"})
+
+    @app.get("/api/run")
+    def run() -> Response:
+        return JSONResponse(describe_run(review.run, review.reviewer), headers=_FRESH)
+
+    @app.get("/api/slides")
+    async def slides() -> Response:
+        return Response(listed, media_type="application/json", headers=_FRESH)
+
+    @app.get("/api/slides/{number}")
+    def slide(number: Number) -> Response:
+        review.item(number)
+        payload = describe_slide(review.run, number)
+        try:
+            size = review.zoom.slide(number).size
+            payload |= {"size": list(size), "levels": len(level_sizes(size)), "tile": TILE_PX}
+        except TilewiseError as error:
+            payload["unreadable"] = str(error)
+        return JSONResponse(payload, headers=_FRESH)
+
+    @app.get("/api/slides/{number}/heat")
+    def heat(number: Number) -> Response:
+        return JSONResponse(describe_heat(review.heat.of(review.item(number).slide.slide_id)), headers=_FRESH)
+
+    @app.get("/api/slides/{number}/mask.png")
+    def mask(number: Number) -> Response:
+        slide, size = review.item(number).slide, review.zoom.slide(number).size
+        path = review.heat.mask_of(slide.slide_id) or slide.mask_path
+        region, _ = read_scaled_mask(replace(slide, mask_path=path), size)
+        scale = min(1.0, _MASK_PX / max(size))
+        small = cv2.resize(region.astype(np.uint8) * 255, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        plane = np.zeros((*small.shape, 4), np.uint8)
+        plane[:, :, 3] = small
+        return Response(cv2.imencode(".png", plane)[1].tobytes(), media_type="image/png", headers=_FOREVER)
+
+    @app.get("/api/pairs/{number}/{other}")
+    def pair(number: Number, other: Number) -> Response:
+        one, two = (review.item(index).slide for index in (number, other))
+        return JSONResponse(describe_overlay(lay_on(one, two, max_pixels=review.run.max_pixels)), headers=_FRESH)
+
+    @app.get("/tiles/{number}/{level}/{column}/{row}")
+    def tile(number: Number, level: int, column: int, row: int) -> Response:
+        review.item(number)
+        data = review.zoom.slide(number).tile(level, column, row)
+        if data is None:
+            raise HTTPException(404)
+        return Response(data, media_type="image/jpeg", headers=_FOREVER)
+
+    @app.get("/thumbnails/{number}")
+    def thumbnail(number: Number) -> Response:
+        review.item(number)
+        return Response(review.zoom.thumbnail(number), media_type="image/jpeg", headers=_FOREVER)
+
+    @app.get("/api/decisions")
+    def decisions(acts: int = -1) -> Response:
+        is_known = acts == review.log.num_acts()
+        return JSONResponse({"acts": acts} if is_known else review.decided(), headers=_FRESH)
+
+    @app.get("/api/decisions.csv")
+    def export() -> Response:
+        headers = _FRESH | {"content-disposition": "attachment; filename=decisions.csv"}
+        return Response(decisions_csv(review.log.decisions()), media_type="text/csv", headers=headers)
+
+    @app.post("/api/decisions")
+    def decide(body: DecisionBody) -> Response:
+        subject = review.decide(body)
+        return JSONResponse(review.decided(subject) | {"about": _numbered(review, subject)}, headers=_FRESH)
+
+    @app.post("/api/{word}")
+    def turn(word: Literal["undo", "redo"], body: SessionBody) -> Response:
+        turned = review.log.undo(body.session) if word == "undo" else review.log.redo(body.session)
+        if turned is None:
+            return JSONResponse({"acts": review.log.num_acts(), "about": None}, headers=_FRESH)
+        return JSONResponse(review.decided(turned) | {"about": _numbered(review, turned)}, headers=_FRESH)
+
+    return app
+
+
+def _numbered(review: Review, subject: tuple[str, str]) -> list[Any]:
+    return [review.numbers.get(subject[0]), subject[1]]
+
+
+def _static_files() -> dict[str, tuple[bytes, str]]:
+    """Name -> bytes and type of every file of the page, read once."""
+    files = {}
+    for folder in _FOLDERS:
+        for file in resources.files("tilewise.serving.review").joinpath(folder).iterdir():
+            kind = _TYPES.get(file.name.rpartition(".")[2])
+            if kind is not None:
+                files[file.name] = (file.read_bytes(), kind)
+    return files

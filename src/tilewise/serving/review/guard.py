@@ -1,0 +1,73 @@
+"""Who may ask the review page: only pages that it served itself, at the address it listens at."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# The hash is that of the one style sheet that OpenSeadragon writes into the page.
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; "
+    "style-src 'self' 'sha256-9xTiqzfwFaL2SGb1rmr8gysEwVVjIvqWAgmZgqFqpEE='; "
+    "img-src 'self' data: blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    b"content-security-policy": POLICY.encode(),
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
+}
+_MOST_BYTES: Final = 64_000
+
+
+class SameOriginOnly:
+    """Refuses requests that another page, or a name that was bound to this address, sends.
+
+    A request must name this server as its host. What changes anything must come from its own page and hold JSON, which
+    no form of another page can send; it may not be large.
+
+    Args:
+        app: what is guarded.
+        hosts: `HOST:PORT` that the server answers to.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_HEADERS.items()]
+            await send(message)
+
+        if refusal:
+            await PlainTextResponse(refusal, status_code=403)(scope, receive, guarded)
+        else:
+            await self._app(scope, receive, guarded)
+
+    def _refusal(self, scope: Scope) -> str:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "").lower()
+        if host not in self._hosts:
+            return "this server answers to its own address only"
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
+        if origin is not None and origin.lower() != f"http://{host}":
+            return "another page asked"
+        if scope["method"] in {"GET", "HEAD"}:
+            return "another page asked" if site == "cross-site" and scope["path"] != "/" else ""
+        if origin is None or headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            return "only the page itself may change anything"
+        length = headers.get("content-length", "")
+        return "" if length.isdigit() and int(length) <= _MOST_BYTES else "too large, or of unknown length"

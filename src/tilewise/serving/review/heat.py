@@ -1,0 +1,178 @@
+"""What the models of a run say of the tiles of one slide, from stored features wherever they are stored."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
+from tilewise.auditing.facts import digest_content
+from tilewise.auditing.finding import Decisions, Findings
+from tilewise.cohort import Slide
+from tilewise.encoders import Encoder, build_encoder
+from tilewise.errors import ArtifactError, NoTiles, UsageError
+from tilewise.execution import Failure
+from tilewise.inference.classifier import ClassifierBundle, Member
+from tilewise.models import FoldModel
+from tilewise.models.networks import NetworkModel
+from tilewise.pipeline.slide_inputs import SlideInputs
+from tilewise.pipeline.tile_preparer import TilePreparer
+from tilewise.recipe import Recipe, parse_recipe
+from tilewise.run_folder import RunFolder
+from tilewise.segment.output import made_paths
+from tilewise.stain.record import StainRecord
+from tilewise.tiles.tileset import TileSet
+from tilewise.tiles.window import Boxes
+from tilewise.units import Size
+
+_MOST_CACHED: Final = 256
+
+
+@dataclass(frozen=True)
+class TileHeat:
+    """Values of a slide's tiles.
+
+    Attributes:
+        boxes: int64 (T, 4) as x, y, width, height in level-0 pixels.
+        probabilities_TC: of each class.
+        attention_TC: how much a tile counts for each class, times an equal share; None where tiles are not weighed.
+        models: which models these are, in words.
+    """
+
+    boxes: Boxes
+    probabilities_TC: npt.NDArray[np.float64]
+    attention_TC: npt.NDArray[np.float64] | None
+    models: str
+
+
+class HeatMaker:
+    """Makes the heat of a run's slides.
+
+    Args:
+        folder: of a finished run.
+        slides: rows of the audit's table of slides that were kept, by id.
+        folds: slide -> the fold whose model predicted it without having learnt from it; -1 for none.
+    """
+
+    def __init__(self, folder: RunFolder, slides: Mapping[str, Mapping[str, Any]], folds: Mapping[str, int]) -> None:
+        self._folder = folder
+        self._slides = slides
+        self._folds = folds
+        self._lock = threading.Lock()
+        self._heat = lru_cache(_MOST_CACHED)(self._make)
+
+    def of(self, name: str) -> TileHeat:
+        """The heat of a slide.
+
+        Raises:
+            NoTiles: the slide yields no tile.
+            TilewiseError: models, encoder or slide cannot be read.
+        """
+        with self._lock:
+            return self._heat(name)
+
+    def mask_of(self, name: str) -> Path | None:
+        """The mask that the run used or made of a slide, as it repaired it; None where it has none."""
+        path = self._slides.get(name, {}).get("mask")
+        return self._made_masks.get(name) or (Path(path) if isinstance(path, str) else None)
+
+    @cached_property
+    def _recipe(self) -> Recipe:
+        return parse_recipe(self._folder.read_identity()["recipe"], f"the recipe of {self._folder.root}")
+
+    @cached_property
+    def _bundle(self) -> ClassifierBundle:
+        return ClassifierBundle.load(self._folder.model)
+
+    @cached_property
+    def _encoder(self) -> Encoder | None:
+        if self._recipe.training.input == "tiles":
+            return None
+        return build_encoder(self._recipe.encoder, offline=True, seed=self._bundle.seed, workers=1)
+
+    @cached_property
+    def _tiles(self) -> TileSet:
+        return TileSet.read(self._folder.tiles)[0]
+
+    @cached_property
+    def _made_masks(self) -> Mapping[str, Path]:
+        return made_paths(self._folder.segment)
+
+    def _make(self, name: str) -> TileHeat:
+        if name not in self._slides or not self._tiles.counts().get(name):
+            raise NoTiles(f"{name}: it has no tiles in this run")
+        if self._recipe.training.input == "features" and "made_by" in self._bundle.encoder:
+            raise UsageError("the run was trained on features of another program; there are no pixels to look at")
+        fold = self._folds.get(name, -1)
+        if fold >= 0:
+            models: Sequence[Member] = (self._fold_model(fold),)
+            weights: Sequence[float] = (1.0,)
+            words = f"the model of fold {fold + 1}, which did not learn from this slide"
+        else:
+            models, weights = self._bundle.members, self._bundle.weights
+            words = f"all {len(models)} models of the run"
+        inputs = self._inputs(name, fold)
+        prediction = inputs.predict(models, (name,))
+        if isinstance(models[0], NetworkModel):
+            source = inputs.stores[0].source(name)  # type: ignore[attr-defined] # networks take tiles
+            boxes = source.rows.boxes[:: source.input_spec.num_fields]
+            return TileHeat(boxes, np.average(prediction.tiles[name], axis=0, weights=weights), None, words)
+        values = []
+        for index in range(len(self._bundle.classes)):
+            each = inputs.tile_values(models, weights, class_indices={name: index}, prediction=prediction)
+            ((_, value),) = each
+            assert not isinstance(value, Failure)
+            values.append(value)
+        attention = [value.attention_T for value in values if value.attention_T is not None]
+        return TileHeat(
+            values[0].boxes,
+            np.stack([value.probabilities_T for value in values], axis=1),
+            np.stack(attention, axis=1) * len(values[0]) if attention else None,
+            words,
+        )
+
+    def _fold_model(self, fold: int) -> Member:
+        folder = self._folder.fold(fold)
+        first, second = (FoldModel, NetworkModel)
+        if self._recipe.training.input == "tiles":
+            first, second = second, first  # type: ignore[assignment]
+        try:
+            return first.load(folder)
+        except ArtifactError:  # a fold of a ladder may have chosen the other kind
+            return second.load(folder)
+
+    def _inputs(self, name: str, fold: int) -> SlideInputs[Any]:
+        """The one slide as models take it."""
+        table = self._tiles.table
+        tiles = replace(self._tiles, table=table[table["slide"] == name].reset_index(drop=True), skipped={})
+        cohort = AuditedCohort((self._audited(name),), self._bundle.classes, Findings(), Decisions(), ())
+        preparer, failures = TilePreparer(cohort, tiles, self._encoder, self._recipe).with_profiles(workers=1)
+        preparer, more = preparer.with_context(workers=1)
+        targets = StainRecord.read(self._folder.stain).targets if self._folder.stain.is_file() else ()
+        if len(targets) > 1:
+            targets = (targets[fold],) if fold >= 0 else self._bundle.targets
+        inputs = preparer.prepare(targets, hold=False)
+        for failure in (*failures, *more, *inputs.failures):
+            raise ArtifactError(f"{failure.item}: {failure.message}")
+        return inputs
+
+    def _audited(self, name: str) -> AuditedSlide:
+        row = self._slides[name]
+        slide = Slide(name, Path(row["path"]), self.mask_of(name), row["label"])
+        return AuditedSlide(
+            slide=slide,
+            size=Size(int(row["width"]), int(row["height"])),
+            mpp=None if row["mpp"] is None or row["mpp"] != row["mpp"] else float(row["mpp"]),
+            group=str(row["group"]),
+            use_mask=bool(row["use_mask"]) or name in self._made_masks,
+            content=digest_content(slide),
+            pixel_digest="",
+            notes=(),
+        )

@@ -1,0 +1,251 @@
+// The review page: one reviewer, one slide at a time, decided by the keyboard.
+
+import { get, post, slideDetails, fetchAhead } from "./api.js";
+import { state, takeIn, progress, nextOpen, subjectOf, isDoubt } from "./state.js";
+import { fillFilters, applyFilters, drawRows, reveal, node } from "./list.js";
+import { Pane, placeOn, moveTogether } from "./viewer.js";
+import { setUpLayers, drawLayers, showClass, nextClass } from "./layers.js";
+import { fillPanel } from "./panel.js";
+
+const $ = (id) => document.getElementById(id);
+const POLL_MS = 4000;
+let one, two, follow = () => {};
+let opening = 0, queue = Promise.resolve(), shown = { number: -1, other: null };
+
+async function start() {
+  const [run, slides, decided] = await Promise.all([get("/api/run"), get("/api/slides"), get("/api/decisions")]);
+  Object.assign(state, { run, slides });
+  takeIn(decided);
+  document.title = `${run.name} · review`;
+  $("run-name").textContent = run.name;
+  const [value, low, high] = run.score;
+  $("run-score").textContent = `${run.cohort}, ${run.recipe}: ${run.metric} ${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
+  $("retrain").textContent = run.command;
+  one = new Pane($("pane-one"), { onDraw: drawOver, onMove: (pane) => follow(pane) });
+  setUpLayers(redraw);
+  fillFilters(() => { if (!state.filtered.includes(state.number) && state.filtered.length) goTo(state.filtered[0], 0); });
+  applyFilters();
+  setUpControls();
+  const first = firstPlace();
+  if (first) goTo(...first); else if (state.filtered.length) goTo(state.filtered[0], 0);
+  showProgress();
+  setInterval(watchOthers, POLL_MS);
+}
+
+function firstPlace() {
+  state.number = state.filtered[0];
+  state.item = -1;
+  return nextOpen();
+}
+
+const drawOver = (pane, context, matrix) => drawLayers(pane, context, matrix, redraw);
+function redraw() { one?.draw(); two?.draw(); }
+
+function goTo(number, item = 0) {
+  if (number === undefined) return;
+  const isNew = number !== state.number || shown.number !== number;
+  Object.assign(state, { number, item: Math.max(0, Math.min(item, state.slides[number].items.length - 1)), other: 0 });
+  reveal();
+  show(isNew);
+}
+
+async function show(isNew) {
+  const ticket = ++opening, { number } = state;
+  const before = isNew ? undefined : shown.facts;
+  fillPanel(before, handlers);
+  let facts;
+  try {
+    facts = before ?? await slideDetails(number);
+  } catch (error) { facts = { unreadable: error.message, facts: {}, notes: [], evidence: {} }; }
+  if (ticket !== opening) return;
+  fillPanel(facts, handlers);
+  shown = { ...shown, number, facts };
+  $("stage-message").textContent = facts.unreadable ?? "";
+  if (isNew) {
+    showClass(state.slides[number].predicted ?? state.slides[number].label);
+    one.caption.textContent = [state.slides[number].id, state.slides[number].label ?? "no label"].join(" · ");
+    if (facts.size) await one.open(number, facts); else one.close();
+    if (ticket !== opening) return;
+    shown.other = null;
+  }
+  await showPair(ticket, facts);
+  if (ticket === opening) aheadOf();
+}
+
+/** Show the second slide of the current finding beside the first, laid onto it. */
+async function showPair(ticket, facts) {
+  const item = state.slides[state.number].items[state.item];
+  const other = facts.size && item?.others.length ? item.others[state.other % item.others.length] : null;
+  if (other === shown.other) return;
+  shown.other = other;
+  $("pane-two").hidden = other === null;
+  if (other === null) { two?.close(); refit(); return; }
+  if (!two) {
+    two = new Pane($("pane-two"), { onDraw: drawOver, onMove: (pane) => follow(pane) });
+    follow = moveTogether(one, two);
+  }
+  two.caption.textContent = `${state.slides[other].id} · laying it onto ${state.slides[state.number].id} …`;
+  try {
+    const [overlay, otherFacts] = await Promise.all([get(`/api/pairs/${state.number}/${other}`), slideDetails(other)]);
+    if (ticket !== opening || shown.other !== other) return;
+    if (!otherFacts.size) throw new Error(otherFacts.unreadable);
+    await two.open(other, otherFacts, placeOn(overlay.matrix, facts.size, otherFacts.size));
+    two.caption.textContent = [state.slides[other].id, state.slides[other].label ?? "no label", overlay.words].join(" · ");
+    document.body.dataset.pair = `${state.number} ${other} ${overlay.relation}`;
+  } catch (error) {
+    two.close();
+    two.caption.textContent = `${state.slides[other].id}: ${error.message}`;
+  }
+  refit();
+}
+
+function refit() {
+  requestAnimationFrame(() => { one.fit(true); follow(one); redraw(); });
+}
+
+function aheadOf() {
+  const next = nextOpen();
+  const place = state.filtered.indexOf(state.number);
+  for (const number of new Set([next?.[0], state.filtered[place + 1]])) {
+    if (number !== undefined && number !== state.number) fetchAhead(number).catch(() => {});
+  }
+}
+
+/** Decide about the current finding; the page moves on once the decision is stored. */
+function decide(act, value = "") {
+  enqueue(async () => {
+    const item = state.slides[state.number].items[state.item];
+    const finding = act === "relabel" || !item ? (act === "drop" || act === "skip" ? "" : "label") : subjectOf(item);
+    const kind = isDoubt(item) && act !== "relabel" ? "doubtful-label" : finding;
+    const answer = await post("/api/decisions", { slide: state.number, finding: kind, act, value, session: state.session });
+    settle(answer);
+    const next = nextOpen();
+    if (next) goTo(...next);
+    else { toast("Nothing undecided is left in this list."); step(1); }
+  });
+}
+
+function turn(word) {
+  enqueue(async () => {
+    const answer = await post(`/api/${word}`, { session: state.session });
+    if (!answer.about) { toast(`Nothing to ${word}.`); return; }
+    settle(answer);
+    const [number, finding] = answer.about;
+    const items = state.slides[number].items;
+    goTo(number, Math.max(0, items.findIndex((item) => subjectOf(item) === finding)));
+    toast(`${word === "undo" ? "Undone" : "Done again"}: ${state.slides[number].id}${finding ? `, ${finding}` : ""}`);
+  });
+}
+
+function enqueue(work) {
+  queue = queue.then(work).catch((error) => toast(`Not stored: ${error.message}`, true));
+}
+
+function settle(answer) {
+  if (state.acts >= 0 && answer.acts !== state.acts + 1) { takeIn(answer); state.acts = -1; } else takeIn(answer);
+  showProgress();
+  drawRows();
+}
+
+/** Another browser may decide as well. */
+async function watchOthers() {
+  if (document.hidden) return;
+  const answer = await get(`/api/decisions?acts=${state.acts}`).catch(() => null);
+  if (answer?.decided) { takeIn(answer); showProgress(); drawRows(); fillPanel(shown.facts, handlers); }
+}
+
+function showProgress() {
+  const { all, decided } = progress();
+  $("progress").setAttribute("aria-valuemax", all);
+  $("progress").setAttribute("aria-valuenow", decided);
+  $("progress").firstElementChild.style.width = `${all ? 100 * decided / all : 100}%`;
+  $("progress-text").textContent = `${decided} of ${all} decided`;
+  document.body.dataset.decided = decided;
+}
+
+function step(by) {
+  const place = state.filtered.indexOf(state.number);
+  goTo(state.filtered[Math.min(Math.max(0, place + by), state.filtered.length - 1)], 0);
+}
+
+function stepItem(by) {
+  const items = state.slides[state.number].items, index = state.item + by;
+  if (index >= 0 && index < items.length) { state.item = index; state.other = 0; show(false); return; }
+  const place = state.filtered.indexOf(state.number) + by;
+  if (place < 0 || place >= state.filtered.length) return;
+  goTo(state.filtered[place], by > 0 ? 0 : Infinity);
+}
+
+const handlers = { decide, chooseItem: (index) => { state.item = index; state.other = 0; show(false); } };
+const toggle = (kind) => () => $(`show-${kind}`).click();
+
+const KEYS = [
+  ["↑ ↓", "slide before, slide after", { ArrowUp: () => step(-1), ArrowDown: () => step(1) }],
+  ["← →", "finding before, finding after", { ArrowLeft: () => stepItem(-1), ArrowRight: () => stepItem(1) }],
+  ["n", "next undecided", { n: () => { const next = nextOpen(); if (next) goTo(...next); } }],
+  ["a", "accept what is proposed", { a: () => decide(state.slides[state.number].items.length ? "accept" : "reject") }],
+  ["r", "reject: keep the slide as it is", { r: () => decide("reject") }],
+  ["d", "drop the slide", { d: () => decide("drop") }],
+  ["s", "skip for now", { s: () => decide("skip") }],
+  ["1 … 9", "correct the label", Object.fromEntries([...Array(9).keys()].map((index) => [String(index + 1), () => {
+    if (state.run.classes[index]) decide("relabel", state.run.classes[index]);
+  }]))],
+  ["u  Ctrl+Z", "undo", { u: () => turn("undo") }],
+  ["Shift+U  Ctrl+Y", "redo", { U: () => turn("redo") }],
+  ["m t h e", "mask, tiles, heat, attention", { m: toggle("mask"), t: toggle("tiles"), h: toggle("heat"), e: toggle("attention") }],
+  ["c", "heat of the next class", { c: () => { nextClass(); redraw(); } }],
+  ["o", "other slide of the finding", { o: () => { state.other += 1; show(false); } }],
+  ["+ − 0", "zoom in, out, whole slide", { "+": () => one.zoomBy(1.5), "=": () => one.zoomBy(1.5), "-": () => one.zoomBy(1 / 1.5), 0: () => one.fit() }],
+  ["/", "search", { "/": () => $("filter-text").focus() }],
+  ["?", "this list", { "?": () => ($("help").open ? $("help").close() : $("help").showModal()) }],
+];
+const BY_KEY = Object.assign({}, ...KEYS.map(([, , actions]) => actions));
+
+function setUpControls() {
+  $("help").querySelector(".keys").append(...KEYS.map(([keys, text]) => node("p", {},
+    ...keys.split(/\s+/).map((textContent) => node(textContent === "…" ? "span" : "kbd", { textContent })), ` ${text}`)));
+  document.addEventListener("keydown", onKey, true);
+  $("undo").onclick = () => turn("undo");
+  $("redo").onclick = () => turn("redo");
+  $("help-button").onclick = () => $("help").showModal();
+  $("list").addEventListener("click", (event) => {
+    const row = event.target.closest(".slide-row");
+    if (row) goTo(Number(row.dataset.key), 0);
+  });
+  $("zoom").addEventListener("click", (event) => {
+    const zoom = event.target.dataset.zoom;
+    if (zoom === "fit") one.fit(); else if (zoom) one.zoomBy(zoom === "in" ? 1.5 : 1 / 1.5);
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+}
+
+function onKey(event) {
+  const isTyping = event.target.matches("input[type=search], select, input[type=range]");
+  if (isTyping) {
+    if (event.key === "Escape" || (event.key === "Enter" && event.target.type === "search")) { event.target.blur(); event.preventDefault(); }
+    return;
+  }
+  if (event.ctrlKey || event.metaKey) {
+    const word = { z: event.shiftKey ? "redo" : "undo", Z: "redo", y: "redo" }[event.key];
+    if (word) { event.preventDefault(); turn(word); }
+    return;
+  }
+  if (event.altKey || ($("help").open && event.key !== "?")) return;
+  const action = BY_KEY[event.key];
+  if (!action) return;
+  event.preventDefault();
+  event.stopPropagation();
+  action();
+}
+
+let toastTimer;
+function toast(text, isFault = false) {
+  $("toast").textContent = text;
+  $("toast").className = isFault ? "fault visible" : "visible";
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => $("toast").classList.remove("visible"), isFault ? 8000 : 2500);
+}
+
+start().catch((error) => { $("stage-message").textContent = `The page cannot be shown: ${error.message}`; });
+// What tests look at.
+window.review = { state, panes: () => [one, two], settled: () => queue };

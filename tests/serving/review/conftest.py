@@ -1,0 +1,75 @@
+"""Runs under review, each served by the command in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.drawn import draw_cohort, recipe
+from tilewise import api
+
+
+@dataclass(frozen=True)
+class Served:
+    """A run under review.
+
+    Attributes:
+        run: its folder.
+        address: of the page.
+        process: the server.
+    """
+
+    run: Path
+    address: str
+    process: subprocess.Popen
+
+    def client(self, **headers: str) -> httpx2.Client:
+        """As the page itself asks."""
+        origin = {"origin": self.address} | {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx2.Client(base_url=self.address, headers=origin, timeout=120)
+
+
+@contextlib.contextmanager
+def serve(run: Path) -> Iterator[Served]:
+    command = [sys.executable, "-m", "tilewise", "serve", str(run), "--no-open", "--reviewer", "ada"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline().strip()
+            assert line.startswith("http://127.0.0.1:"), process.stderr.read()
+            yield Served(run, line.rstrip("/"), process)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory):
+    """A run of twelve drawn slides, the last of which is a copy of the first; read only but for its review."""
+    home = tmp_path_factory.mktemp("review")
+    draw_cohort(home / "cohort", num_slides=12)
+    for kind, name in (("images", "img"), ("masks", "mask")):
+        folder = home / "cohort" / kind
+        (folder / f"{name}_0011.png").write_bytes((folder / f"{name}_0000.png").read_bytes())
+    api.train(home / "cohort", recipe("head.aggregate=attention"), out=home / "run", workers=1)
+    return home / "run"
+
+
+@pytest.fixture(scope="module")
+def served(small_run):
+    with serve(small_run) as served:
+        yield served
+
+
+@pytest.fixture
+def client(served):
+    with served.client() as client:
+        yield client

@@ -1,0 +1,205 @@
+"""The review page's server: what it tells, what it stores, and whom it refuses."""
+
+import csv
+import io
+import json
+import os
+import signal
+import sqlite3
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.serving.review.conftest import serve
+from tilewise.auditing.decision_log import read_log
+from tilewise.cli.main import run as command
+from tilewise.store import verify
+
+pytestmark = [pytest.mark.enable_socket, pytest.mark.shared_cache]
+
+COPY = 11  # of slide 0; which of the two goes is the audit's to say
+
+
+def decide(client, slide, finding, act, **more):
+    body = {"slide": slide, "finding": finding, "act": act, "session": "test"} | more
+    return client.post("/api/decisions", json=body)
+
+
+def dropped_copy(client):
+    slides = client.get("/api/slides").json()
+    return next(number for number in (0, COPY) if not slides[number]["kept"])
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind(client):
+    yield
+    while client.post("/api/undo", json={"session": "test"}).json()["about"]:
+        pass
+
+
+def test_the_list_tells_what_the_filters_need(client):
+    run, slides = client.get("/api/run").json(), client.get("/api/slides").json()
+    assert run["classes"] == ["A", "B"]
+    assert run["reviewer"] == "ada"
+    assert [slide["id"] for slide in slides] == [f"img_{number:04d}.png" for number in range(12)]
+    predicted = [slide for slide in slides if "predicted" in slide]
+    assert len(predicted) == 11
+    assert all(slide["wrong"] == (slide["predicted"] != slide["label"]) for slide in predicted)
+    copy = slides[dropped_copy(client)]
+    assert {"kind": "exact-copy", "proposal": "drop", "others": [COPY - slides.index(copy)]} in copy["items"]
+
+
+def test_tiles_mask_and_thumbnail_are_pictures_of_the_slide(client):
+    details = client.get("/api/slides/1").json()
+    assert details["size"] == [128, 96]
+    tile = client.get("/tiles/1/0/0/0")
+    assert tile.headers["content-type"] == "image/jpeg"
+    assert cv2.imdecode(np.frombuffer(tile.content, np.uint8), cv2.IMREAD_COLOR).shape == (96, 128, 3)
+    mask = cv2.imdecode(np.frombuffer(client.get("/api/slides/1/mask.png").content, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert mask.shape == (96, 128, 4)
+    assert mask[40, 60, 3] == 255
+    assert mask[0, 0, 3] == 0
+    assert client.get("/thumbnails/1").status_code == 200
+
+
+def test_heat_is_that_of_the_model_which_did_not_learn_from_the_slide(client, small_run):
+    heat = client.get("/api/slides/1/heat").json()
+    fold = client.get("/api/slides").json()[1]["fold"]
+    assert f"fold {fold + 1}" in heat["models"]
+    probabilities = np.array(heat["probabilities"])
+    assert probabilities.shape == (2, len(heat["boxes"]))
+    np.testing.assert_allclose(probabilities.sum(axis=0), 1.0, atol=2e-4)
+    attention = np.array(heat["attention"])
+    np.testing.assert_allclose(attention.mean(axis=1), 1.0, atol=2e-3)
+    missing = client.get(f"/api/slides/{dropped_copy(client)}/heat")
+    assert missing.status_code == 422
+    assert "no tiles" in missing.json()["detail"]
+
+
+def test_a_copy_lies_on_its_twin_as_it_is(client):
+    pair = client.get(f"/api/pairs/0/{COPY}").json()
+    assert pair["relation"] == "equal"
+    assert pair["matrix"] == [1, 0, 0, 0, 1, 0]
+    assert client.get("/api/pairs/1/2").json()["relation"] == "none"
+
+
+def test_a_decision_is_stored_counted_and_exported(client, small_run):
+    number = dropped_copy(client)
+    name = f"img_{number:04d}.png"
+    answer = decide(client, number, "exact-copy", "reject").json()
+    assert answer["about"] == [number, "exact-copy"]
+    assert answer["decided"][0][:5] == [number, "exact-copy", "keep", "", "ada"]
+    assert decide(client, 3, "label", "relabel", value="A").status_code == 200
+    rows = list(csv.DictReader(io.StringIO(client.get("/api/decisions.csv").text)))
+    assert [(row["slide"], row["finding"], row["decision"], row["value"]) for row in rows] == [
+        (name, "exact-copy", "keep", ""),
+        ("img_0003.png", "", "relabel", "A"),
+    ]
+    assert rows[1]["reason"] == "label was B; corrected in review"
+    client.post("/api/undo", json={"session": "test"})
+    assert [row[0] for row in client.get("/api/decisions").json()["decided"]] == [number]
+    client.post("/api/redo", json={"session": "test"})
+    assert len(client.get("/api/decisions").json()["decided"]) == 2
+    assert verify(small_run) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"slide": 99, "finding": "ink", "act": "accept"}, 404),
+        ({"slide": -1, "finding": "ink", "act": "accept"}, 422),
+        ({"slide": 1, "finding": "ink", "act": "accept"}, 422),
+        ({"slide": 1, "finding": "label", "act": "relabel", "value": "C"}, 422),
+        ({"slide": 1, "finding": "", "act": "accept"}, 422),
+        ({"slide": 1, "finding": "label", "act": "erase"}, 422),
+        ({"slide": 1, "finding": "label", "act": "accept", "more": 1}, 422),
+    ],
+)
+def test_what_is_no_decision_is_refused_and_not_stored(client, body, status):
+    before = client.get("/api/decisions").json()["acts"]
+    assert client.post("/api/decisions", json={"session": "test"} | body).status_code == status
+    assert client.get("/api/decisions").json()["acts"] == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/tiles/99/0/0/0", "/tiles/1/0/9/9", "/tiles/1/-1/0/0", "/tiles/1/99/0/0", "/tiles/..%2f..%2fetc/0/0/0",
+        "/static/..%2fapp.py", "/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/passwd", "/api/slides/99",
+        "/thumbnails/1.png", "/api/pairs/0/99", "/docs", "/openapi.json",
+    ],
+)  # fmt: skip
+def test_no_path_leads_beyond_the_slides_of_the_run(client, path):
+    assert client.get(path).status_code in {404, 422}
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example"]
+)
+def test_a_name_that_is_bound_to_this_address_gets_nothing(served, host):
+    with served.client(host=host) as client:
+        assert client.get("/api/slides").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://localhost:1"},
+        {"content_type": "text/plain"},
+        {"content_type": "application/x-www-form-urlencoded"},
+    ],
+)
+def test_another_page_changes_nothing(served, client, headers):
+    before = client.get("/api/decisions").json()["acts"]
+    body = json.dumps({"slide": 1, "finding": "label", "act": "relabel", "value": "A", "session": "x"})
+    with served.client(**({"content_type": "application/json"} | headers)) as other:
+        assert other.post("/api/decisions", content=body).status_code == 403
+    assert client.get("/api/decisions").json()["acts"] == before
+
+
+def test_a_request_without_an_origin_changes_nothing_and_large_ones_are_refused(served, client):
+    body = {"slide": 1, "finding": "label", "act": "relabel", "value": "A", "session": "x"}
+    with served.client() as other:
+        del other.headers["origin"]
+        assert other.post("/api/decisions", json=body).status_code == 403
+    assert client.post("/api/decisions", json=body | {"reason": "x" * 100_000}).status_code == 403
+
+
+def test_pages_of_others_cannot_frame_it_or_read_from_it(served, client):
+    headers = client.get("/").headers
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    with served.client(sec_fetch_site="cross-site") as other:
+        assert other.get("/thumbnails/1").status_code == 403
+
+
+def test_every_acknowledged_decision_survives_sigkill_and_two_browsers_see_each_other(small_run):
+    acknowledged = []
+    with serve(small_run) as served, served.client() as one, served.client() as two:
+        for number in range(20):
+            client = (one, two)[number % 2]
+            body = {"slide": number % 11, "finding": "label", "act": "relabel", "value": "AB"[number % 2]}
+            assert client.post("/api/decisions", json=body | {"session": str(number % 2)}).status_code == 200
+            acknowledged.append((f"img_{number % 11:04d}.png", body["value"]))
+            if number == 15:
+                assert one.get("/api/decisions").json() == two.get("/api/decisions").json()
+        os.kill(served.process.pid, signal.SIGKILL)
+    assert (
+        dict(acknowledged).items()
+        <= {one.slide: one.value for one in read_log(small_run / "review/decisions.sqlite")}.items()
+    )
+    with sqlite3.connect(small_run / "review/decisions.sqlite") as connection:
+        stored = connection.execute("SELECT slide, value FROM acts WHERE session IN ('0', '1') ORDER BY id").fetchall()
+        assert stored == acknowledged
+        connection.execute("DELETE FROM acts")
+    connection.close()
+
+
+def test_what_cannot_be_served_is_said(tmp_path, capsys):
+    assert command(["serve", str(tmp_path), "--no-open"]) == 2
+    assert "holds no run" in capsys.readouterr().err
+    assert command(["serve", str(tmp_path), "--host", "0.0.0.0", "--no-open"]) == 2
+    assert "listens at 127.0.0.1 alone" in capsys.readouterr().err
