@@ -9,7 +9,7 @@ import { fillPanel } from "./panel.js";
 
 const $ = (id) => document.getElementById(id);
 const POLL_MS = 4000;
-let one, two, follow = () => {};
+let one, two, together = { moved: () => {}, lead: () => {} };
 let opening = 0, queue = Promise.resolve(), shown = { number: -1, other: null };
 
 async function start() {
@@ -21,7 +21,7 @@ async function start() {
   const [value, low, high] = run.score;
   $("run-score").textContent = `${run.cohort}, ${run.recipe}: ${run.metric} ${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
   $("retrain").textContent = run.command;
-  one = new Pane($("pane-one"), { onDraw: drawOver, onMove: (pane) => follow(pane) });
+  one = new Pane($("pane-one"), { onDraw: drawOver, onMove: (pane) => together.moved(pane) });
   setUpLayers(redraw);
   fillFilters(() => { if (!state.filtered.includes(state.number) && state.filtered.length) goTo(state.filtered[0], 0); });
   applyFilters();
@@ -81,8 +81,8 @@ async function showPair(ticket, facts) {
   $("pane-two").hidden = other === null;
   if (other === null) { two?.close(); refit(); return; }
   if (!two) {
-    two = new Pane($("pane-two"), { onDraw: drawOver, onMove: (pane) => follow(pane) });
-    follow = moveTogether(one, two);
+    two = new Pane($("pane-two"), { onDraw: drawOver, onMove: (pane) => together.moved(pane) });
+    together = moveTogether(one, two);
   }
   two.caption.textContent = `${state.slides[other].id} · laying it onto ${state.slides[state.number].id} …`;
   try {
@@ -100,7 +100,7 @@ async function showPair(ticket, facts) {
 }
 
 function refit() {
-  requestAnimationFrame(() => { one.fit(true); follow(one); redraw(); });
+  requestAnimationFrame(() => { one.fit(true); together.lead(one); redraw(); });
 }
 
 function aheadOf() {
@@ -163,6 +163,11 @@ function showProgress() {
   document.body.dataset.decided = decided;
 }
 
+function zoom(how) {
+  together.lead(one);
+  if (how === "fit") one.fit(); else one.zoomBy(how === "in" ? 1.5 : 1 / 1.5);
+}
+
 function step(by) {
   const place = state.filtered.indexOf(state.number);
   goTo(state.filtered[Math.min(Math.max(0, place + by), state.filtered.length - 1)], 0);
@@ -195,7 +200,7 @@ const KEYS = [
   ["m t h e", "mask, tiles, heat, attention", { m: toggle("mask"), t: toggle("tiles"), h: toggle("heat"), e: toggle("attention") }],
   ["c", "heat of the next class", { c: () => { nextClass(); redraw(); } }],
   ["o", "other slide of the finding", { o: () => { state.other += 1; show(false); } }],
-  ["+ − 0", "zoom in, out, whole slide", { "+": () => one.zoomBy(1.5), "=": () => one.zoomBy(1.5), "-": () => one.zoomBy(1 / 1.5), 0: () => one.fit() }],
+  ["+ − 0", "zoom in, out, whole slide", { "+": () => zoom("in"), "=": () => zoom("in"), "-": () => zoom("out"), 0: () => zoom("fit") }],
   ["/", "search", { "/": () => $("filter-text").focus() }],
   ["?", "this list", { "?": () => ($("help").open ? $("help").close() : $("help").showModal()) }],
 ];
@@ -213,8 +218,7 @@ function setUpControls() {
     if (row) goTo(Number(row.dataset.key), 0);
   });
   $("zoom").addEventListener("click", (event) => {
-    const zoom = event.target.dataset.zoom;
-    if (zoom === "fit") one.fit(); else if (zoom) one.zoomBy(zoom === "in" ? 1.5 : 1 / 1.5);
+    if (event.target.dataset.zoom) zoom(event.target.dataset.zoom);
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 }

@@ -135,28 +135,31 @@ export function placeOn(matrix, size, otherSize) {
   };
 }
 
-/** Two panes move together, each in the frame of the first slide. */
+/** Two panes move together, each in the frame of the first slide: the one that is acted on leads. */
 export function moveTogether(one, two) {
-  let busy = false;
+  let leader = one;
   const follow = (from, to) => {
-    if (busy || !from.image || !to.image) return;
-    busy = true;
-    const centre = from.viewer.viewport.getCenter(true), zoom = from.viewer.viewport.getZoom(true);
-    to.viewer.viewport.zoomTo(zoom, null, true);
-    to.viewer.viewport.panTo(centre, true);
+    if (!from.image || !to.image) return;
+    to.viewer.viewport.zoomTo(from.viewer.viewport.getZoom(true), null, true);
+    to.viewer.viewport.panTo(from.viewer.viewport.getCenter(true), true);
     to.viewer.forceRedraw();
-    busy = false;
   };
   for (const [from, to] of [[one, two], [two, one]]) {
+    for (const name of ["pointerenter", "pointerdown", "wheel"]) {
+      from.element.addEventListener(name, () => { leader = from; }, { capture: true, passive: true });
+    }
     from.element.addEventListener("pointermove", (event) => {
       const box = from.element.getBoundingClientRect();
-      const at = from.viewer.viewport.pointFromPixel(new OpenSeadragon.Point(event.clientX - box.left, event.clientY - box.top), true);
+      const place = new OpenSeadragon.Point(event.clientX - box.left, event.clientY - box.top);
       from.cross = null;
-      to.cross = to.image ? at : null;
+      to.cross = to.image ? from.viewer.viewport.pointFromPixel(place, true) : null;
       from.draw();
       to.draw();
     });
     from.element.addEventListener("pointerleave", () => { to.cross = null; to.draw(); });
   }
-  return (moved) => follow(moved, moved === one ? two : one);
+  return {
+    moved: (pane) => { if (pane === leader) follow(leader, leader === one ? two : one); },
+    lead: (pane) => { leader = pane; follow(one === pane ? one : two, one === pane ? two : one); },
+  };
 }
