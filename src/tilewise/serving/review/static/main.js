@@ -1,7 +1,7 @@
 // The review page: one reviewer, one slide at a time, decided by the keyboard.
 
 import { get, post, slideDetails, fetchAhead } from "./api.js";
-import { state, takeIn, progress, nextOpen, subjectOf, isDoubt } from "./state.js";
+import { state, takeIn, progress, nextOpen, subjectOf, isDoubt, isOpen } from "./state.js";
 import { fillFilters, applyFilters, drawRows, reveal, node } from "./list.js";
 import { Pane, placeOn, moveTogether } from "./viewer.js";
 import { setUpLayers, drawLayers, showClass, nextClass } from "./layers.js";
@@ -117,9 +117,12 @@ function decide(act, value = "") {
     const item = state.slides[state.number].items[state.item];
     const finding = act === "relabel" || !item ? (act === "drop" || act === "skip" ? "" : "label") : subjectOf(item);
     const kind = isDoubt(item) && act !== "relabel" ? "doubtful-label" : finding;
-    const answer = await post("/api/decisions", { slide: state.number, finding: kind, act, value, session: state.session });
+    const reason = $("reason").value.trim();
+    const answer = await post("/api/decisions", { slide: state.number, finding: kind, act, value, reason, session: state.session });
+    $("reason").value = "";
     settle(answer);
-    const next = nextOpen();
+    // A label that was corrected by the way leaves the finding itself open.
+    const next = item && isOpen(state.number, item) ? [state.number, state.item] : nextOpen();
     if (next) goTo(...next);
     else { toast("Nothing undecided is left in this list."); step(1); }
   });
@@ -195,6 +198,7 @@ const KEYS = [
   ["1 … 9", "correct the label", Object.fromEntries([...Array(9).keys()].map((index) => [String(index + 1), () => {
     if (state.run.classes[index]) decide("relabel", state.run.classes[index]);
   }]))],
+  ["w", "why: a reason for the next decision", { w: () => $("reason").focus() }],
   ["u  Ctrl+Z", "undo", { u: () => turn("undo") }],
   ["Shift+U  Ctrl+Y", "redo", { U: () => turn("redo") }],
   ["m t h e", "mask, tiles, heat, attention", { m: toggle("mask"), t: toggle("tiles"), h: toggle("heat"), e: toggle("attention") }],
@@ -224,9 +228,9 @@ function setUpControls() {
 }
 
 function onKey(event) {
-  const isTyping = event.target.matches("input[type=search], select, input[type=range]");
+  const isTyping = event.target.matches("input[type=search], input[type=text], select, input[type=range]");
   if (isTyping) {
-    if (event.key === "Escape" || (event.key === "Enter" && event.target.type === "search")) { event.target.blur(); event.preventDefault(); }
+    if (event.key === "Escape" || (event.key === "Enter" && /search|text/.test(event.target.type))) { event.target.blur(); event.preventDefault(); }
     return;
   }
   if (event.ctrlKey || event.metaKey) {
