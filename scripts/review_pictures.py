@@ -1,8 +1,8 @@
 """The pictures of the review page in docs/pictures: a run is served and looked at in headless Chromium.
 
-Of a drawn cohort, by `tilewise synth cohort --slides 30 --test-slides 0 --faults 1 --difficulty 0.3 --seed 5` and
-`tilewise train cohort --out run --recipe texture --set head.aggregate=attention --set tiles.size_px=128 --set
-tiles.stride_px=64 --set folds.num_folds=3`; then `python scripts/review_pictures.py run`.
+Of a drawn cohort, by `tilewise synth cohort --slides 48 --test-slides 0 --faults 1 --difficulty 0.3 --min-side 512
+--seed 3` and `tilewise train cohort --out run --recipe texture --set tiles.size_px=64 --set tiles.stride_px=null --set
+folds.num_folds=3`; then `python scripts/review_pictures.py run`.
 """
 
 from __future__ import annotations
