@@ -80,7 +80,7 @@ def small_png(data: bytes) -> bytes:
     picture = Image.open(io.BytesIO(data)).convert("RGB")
     for colours in (0, 256, 160, 96):
         buffer = io.BytesIO()
-        (picture.quantize(colours) if colours else picture).save(buffer, "PNG", optimize=True)
+        (picture.quantize(colours, kmeans=2) if colours else picture).save(buffer, "PNG", optimize=True)
         if buffer.tell() <= MOST_BYTES:
             break
     return buffer.getvalue()

@@ -52,6 +52,7 @@ function goTo(number, item = 0) {
 async function show(isNew) {
   const ticket = ++opening, { number } = state;
   const before = isNew ? undefined : shown.facts;
+  if (!state.slides[number].items[state.item]?.others.length) $("pane-two").hidden = true;
   fillPanel(before, handlers);
   let facts;
   try {
@@ -66,7 +67,7 @@ async function show(isNew) {
     one.caption.textContent = [state.slides[number].id, state.slides[number].label ?? "no label"].join(" · ");
     if (facts.size) await one.open(number, facts); else one.close();
     if (ticket !== opening) return;
-    shown.other = null;
+    shown.other = undefined;
   }
   await showPair(ticket, facts);
   if (ticket === opening) aheadOf();

@@ -68,11 +68,11 @@ function itemCard(item, index, number, facts, chooseItem) {
 }
 
 function fillActions(item, slide, decide) {
-  const action = (act, keyName, text, title) => node("button", { className: act, title: `${title} (${keyName})`, onclick: () => decide(act) },
+  const action = (act, keyName, text, title, look = act) => node("button", { className: look, title: `${title} (${keyName})`, onclick: () => decide(act) },
     node("kbd", { textContent: keyName }), text);
   const buttons = item
     ? [action("accept", "a", isDoubt(item) ? item.proposal.replace("relabel: ", "To ") : `Accept: ${item.proposal}`, "Do as proposed"),
-      action("reject", "r", isDoubt(item) ? "Label is right" : "Reject", "The finding is wrong: keep the slide as it is")]
-    : [action("reject", "a", "Label is right", "Confirm the label")];
-  $("actions").replaceChildren(...buttons, action("drop", "d", "Drop slide", "Leave the slide out"), action("skip", "s", "Skip", "Decide later"));
+      action("reject", "r", isDoubt(item) ? "Keep" : "Reject", isDoubt(item) ? "The label is right" : "The finding is wrong: keep the slide as it is")]
+    : [action("reject", "a", "Label is right", "Confirm the label", "wide")];
+  $("actions").replaceChildren(...buttons, action("drop", "d", "Drop", "Leave the slide out"), action("skip", "s", "Skip", "Decide later"));
 }
