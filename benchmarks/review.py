@@ -24,11 +24,14 @@ from tilewise.recipe import load_recipe
 from tilewise.run_folder import RunFolder
 from tilewise.store import write_json, write_table
 
-_SETTINGS = ("tiles.size_px=128", "tiles.stride_px=null", "folds.num_folds=3", "evaluation.num_resamples=100")
+_SETTINGS = ("tiles.size_px=64", "tiles.stride_px=null", "folds.num_folds=3", "evaluation.num_resamples=100")
+_COHORT = {"num_slides": 48, "faults": 1, "min_side_px": 512, "difficulty": 0.3, "seed": 3}
 _LONG = 5000
 _WINDOW = {"width": 1500, "height": 900}
-_DRAWN = """Boolean(window.review && review.panes()[0]?.number === review.state.number && review.panes().every(
-  (pane) => !pane || pane.element.hidden || pane.image?.getFullyLoaded()))"""
+# Of a slide that cannot be read the page says so.
+_DRAWN = """Boolean(window.review && (document.getElementById("stage-message").textContent
+  || review.panes()[0]?.number === review.state.number && review.panes().every(
+    (pane) => !pane || pane.element.hidden || pane.image?.getFullyLoaded())))"""
 
 
 def serve(run: Path) -> tuple[subprocess.Popen, str]:
@@ -105,10 +108,11 @@ def multiply(home: Path) -> Path:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        home = Path(folder)
+        home = Path(sys.argv[1] if len(sys.argv) > 1 else folder)  # a folder in which cohort and run stay
         os.environ["TILEWISE_CACHE"] = f"{folder}/cache"
-        api.synth(home / "cohort", {"num_slides": 40, "faults": 2, "min_side_px": 1024, "seed": 3})
-        api.train(home / "cohort", load_recipe("texture", _SETTINGS), out=home / "run")
+        if not (home / "run").is_dir():
+            api.synth(home / "cohort", _COHORT)
+            api.train(home / "cohort", load_recipe("texture", _SETTINGS), out=home / "run")
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )

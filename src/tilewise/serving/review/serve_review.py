@@ -43,6 +43,8 @@ def serve_review(
 
         from tilewise.serving.review.app import Review, create_app
     except ImportError as error:
+        if (error.name or "").startswith("tilewise"):
+            raise
         raise UsageError(f"serving needs {error.name}; pip install 'tilewise[serve]'") from error
     from tilewise.auditing.decision_log import DecisionLog
     from tilewise.serving.review.reviewed_run import ReviewedRun

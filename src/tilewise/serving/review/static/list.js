@@ -89,7 +89,8 @@ export function drawRows() {
 }
 
 function emptyRow(number) {
-  const picture = node("img", { src: `/thumbnails/${number}`, alt: "", width: 44, height: 44, loading: "lazy", decoding: "async" });
+  const picture = node("img", { fetchPriority: "low", loading: "lazy", decoding: "async", alt: "", width: 44, height: 44 });
+  picture.src = `/thumbnails/${number}`; // after its priority: the slide itself comes first
   picture.addEventListener("error", () => picture.classList.add("broken"), { once: true });
   const row = node("div", { className: "slide-row", role: "option", id: `slide-${number}` },
     picture, node("div", { className: "names" }, node("b"), node("span", { className: "label" })), node("span", { className: "marks" }));
