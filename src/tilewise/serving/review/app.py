@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from importlib import resources
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import cv2
 import numpy as np
@@ -18,7 +19,6 @@ from tilewise.cohort.mask import read_scaled_mask
 from tilewise.errors import TilewiseError
 from tilewise.serving.review.deep_zoom import DeepZoom
 from tilewise.serving.review.guard import SameOriginOnly
-from tilewise.serving.review.heat import HeatMaker
 from tilewise.serving.review.pairs import lay_on
 from tilewise.serving.review.payloads import (
     DOUBT,
@@ -31,6 +31,9 @@ from tilewise.serving.review.payloads import (
 )
 from tilewise.serving.review.reviewed_run import ReviewedRun, ReviewedSlide
 from tilewise.serving.review.tile_pack import TILE_PX, level_sizes
+
+if TYPE_CHECKING:
+    from tilewise.serving.review.heat import HeatMaker
 
 _TYPES: Final = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _FOLDERS: Final = ("static", "openseadragon")
@@ -75,9 +78,15 @@ class Review:
         self.run, self.log, self.reviewer = run, log, reviewer
         self.numbers = {item.slide.slide_id: number for number, item in enumerate(run.slides)}
         self.zoom = DeepZoom([item.slide.path for item in run.slides], max_pixels=run.max_pixels)
-        rows = {name: item.row for item in run.slides if item.row is not None for name in (item.slide.slide_id,)}
-        folds = {item.slide.slide_id: item.prediction.fold for item in run.slides if item.prediction is not None}
-        self.heat = HeatMaker(run.folder, rows, folds)
+
+    @cached_property
+    def heat(self) -> HeatMaker:
+        """What makes the heat of slides."""
+        from tilewise.serving.review.heat import HeatMaker  # brings torch, which takes longer than the page
+
+        rows = {item.slide.slide_id: item.row for item in self.run.slides if item.row is not None}
+        folds = {item.slide.slide_id: item.prediction.fold for item in self.run.slides if item.prediction is not None}
+        return HeatMaker(self.run.folder, rows, folds, self.run.made_masks)
 
     def item(self, number: int) -> ReviewedSlide:
         """A slide by its number.
@@ -190,7 +199,7 @@ def create_app(review: Review, hosts: frozenset[str]) -> FastAPI:  # noqa: C901 
     @app.get("/api/slides/{number}/mask.png")
     def mask(number: Number) -> Response:
         slide, size = review.item(number).slide, review.zoom.slide(number).size
-        path = review.heat.mask_of(slide.slide_id) or slide.mask_path
+        path = review.run.mask_of(number)
         region, _ = read_scaled_mask(replace(slide, mask_path=path), size)
         scale = min(1.0, _MASK_PX / max(size))
         small = cv2.resize(region.astype(np.uint8) * 255, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -26,7 +26,6 @@ from tilewise.pipeline.slide_inputs import SlideInputs
 from tilewise.pipeline.tile_preparer import TilePreparer
 from tilewise.recipe import Recipe, parse_recipe
 from tilewise.run_folder import RunFolder
-from tilewise.segment.output import made_paths
 from tilewise.stain.record import StainRecord
 from tilewise.tiles.tileset import TileSet
 from tilewise.tiles.window import Boxes
@@ -59,12 +58,20 @@ class HeatMaker:
         folder: of a finished run.
         slides: rows of the audit's table of slides that were kept, by id.
         folds: slide -> the fold whose model predicted it without having learnt from it; -1 for none.
+        made_masks: slide -> the mask that the run made of it.
     """
 
-    def __init__(self, folder: RunFolder, slides: Mapping[str, Mapping[str, Any]], folds: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        slides: Mapping[str, Mapping[str, Any]],
+        folds: Mapping[str, int],
+        made_masks: Mapping[str, Path],
+    ) -> None:
         self._folder = folder
         self._slides = slides
         self._folds = folds
+        self._made_masks = made_masks
         self._lock = threading.Lock()
         self._heat = lru_cache(_MOST_CACHED)(self._make)
 
@@ -77,11 +84,6 @@ class HeatMaker:
         """
         with self._lock:
             return self._heat(name)
-
-    def mask_of(self, name: str) -> Path | None:
-        """The mask that the run used or made of a slide, as it repaired it; None where it has none."""
-        path = self._slides.get(name, {}).get("mask")
-        return self._made_masks.get(name) or (Path(path) if isinstance(path, str) else None)
 
     @cached_property
     def _recipe(self) -> Recipe:
@@ -100,10 +102,6 @@ class HeatMaker:
     @cached_property
     def _tiles(self) -> TileSet:
         return TileSet.read(self._folder.tiles)[0]
-
-    @cached_property
-    def _made_masks(self) -> Mapping[str, Path]:
-        return made_paths(self._folder.segment)
 
     def _make(self, name: str) -> TileHeat:
         if name not in self._slides or not self._tiles.counts().get(name):
@@ -165,7 +163,9 @@ class HeatMaker:
 
     def _audited(self, name: str) -> AuditedSlide:
         row = self._slides[name]
-        slide = Slide(name, Path(row["path"]), self.mask_of(name), row["label"])
+        path = row["mask"]
+        mask = self._made_masks.get(name) or (Path(path) if isinstance(path, str) else None)
+        slide = Slide(name, Path(row["path"]), mask, row["label"])
         return AuditedSlide(
             slide=slide,
             size=Size(int(row["width"]), int(row["height"])),

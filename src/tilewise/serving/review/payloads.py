@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tilewise.auditing.decision_log import LABEL, Act
 from tilewise.evaluation.evaluation import Evaluation
-from tilewise.serving.review.heat import TileHeat
 from tilewise.serving.review.pairs import Overlay
 from tilewise.serving.review.reviewed_run import ReviewedRun, ReviewedSlide, Suspicion
+
+if TYPE_CHECKING:
+    from tilewise.serving.review.heat import TileHeat
 
 DOUBT = "doubtful-label"
 """The kind under which the page lists labels in doubt."""

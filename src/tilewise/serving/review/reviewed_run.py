@@ -22,6 +22,7 @@ from tilewise.execution import read_failures
 from tilewise.inference.predictions import PREFIX, Predictions
 from tilewise.recipe import parse_recipe
 from tilewise.run_folder import RunFolder
+from tilewise.segment.output import made_paths
 from tilewise.tiles.tileset import TileSet
 
 # Without calibrated sets: a highest probability below this is unsure.
@@ -113,6 +114,7 @@ class ReviewedRun:
         decided: what people had decided before the run was trained.
         max_pixels: a slide of more is not decoded.
         columns: further column of the table -> slide -> value.
+        made_masks: slide -> the mask that the run made of it.
     """
 
     folder: RunFolder
@@ -121,6 +123,14 @@ class ReviewedRun:
     decided: tuple[Decision, ...]
     max_pixels: int
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    made_masks: Mapping[str, Path] = field(default_factory=dict)
+
+    def mask_of(self, number: int) -> Path | None:
+        """The mask of a slide: as the run made or repaired it, else the cohort's; None where it has none."""
+        item = self.slides[number]
+        path = (item.row or {}).get("mask")
+        used = self.made_masks.get(item.slide.slide_id) or (Path(path) if isinstance(path, str) else None)
+        return used or item.slide.mask_path
 
     @classmethod
     def open(cls, folder: RunFolder) -> Self:
@@ -166,6 +176,7 @@ class ReviewedRun:
             read_decisions(folder.audit / "decisions.csv", Names.of(cohort)),
             recipe.audit.max_megapixels * 1_000_000,
             TableFacts.read(folder.slides).columns,
+            made_paths(folder.segment),
         )
 
 
