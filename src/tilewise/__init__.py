@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         predict,
         report,
         train,
+        tune,
         verify,
     )
     from tilewise.api.estimator import SlideClassifier
@@ -65,10 +66,11 @@ __all__ = [
     "predict",
     "report",
     "train",
+    "tune",
     "verify",
 ]
 
-_VERBS = ("audit", "compare", "evaluate", "features", "load_recipe", "predict", "report", "train", "verify")
+_VERBS = ("audit", "compare", "evaluate", "features", "load_recipe", "predict", "report", "train", "tune", "verify")
 _TYPES = ("AuditedCohort", "ClassifierBundle", "CohortFeatures", "HeadConfig", "PredictionResult", "TrainingConfig")
 _MODULES = ("api", "errors")
 _HOMES = {

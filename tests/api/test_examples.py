@@ -16,7 +16,7 @@ pytestmark = pytest.mark.shared_cache
 PUBLIC = {name: getattr(tw, name) for name in tw.__all__ if name not in {"__version__", "api", "errors"}}
 PUBLIC |= {name: getattr(api, name) for name in api.__all__}
 #: Several trainings, licences that a person has to accept, and what comes from the network.
-WITHOUT_EXAMPLE = {"accept_licence", "ensemble", "fetch_weights", "learning_curve", "sweep"}
+WITHOUT_EXAMPLE = {"accept_licence", "ensemble", "fetch_weights", "learning_curve", "sweep", "tune"}
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from tilewise.cli.main import run
 
 COMMANDS = [
     ["train"], ["predict"], ["evaluate"], ["report"], ["audit"], ["similar"], ["segment"], ["tiles"], ["verify"],
-    ["synth"], ["ensemble"], ["explain"], ["sweep"], ["grids"], ["recipes"],
+    ["synth"], ["ensemble"], ["explain"], ["sweep"], ["grids"], ["tune"], ["spaces"], ["recipes"],
     ["recipes", "show"], ["recipes", "check"], ["recipes", "schema"],
     ["encoders"], ["encoders", "show"], ["encoders", "accept"], ["encoders", "fetch"], ["curve"], ["doctor"],
     ["compare"], ["export"], ["serve"], ["features"], ["features", "import"], ["features", "export"],

@@ -13,6 +13,7 @@ from tilewise.api.finished import compare, evaluate, report, verify
 from tilewise.api.interchange import export_features, export_run, import_features
 from tilewise.api.slides import audit, segment, similar, synth, tiles
 from tilewise.api.train_and_predict import ensemble, explain, features, learning_curve, predict, sweep, train
+from tilewise.api.tuning import tune
 from tilewise.recipe import load_recipe, packaged_recipes, recipe_schema, resolve_recipe
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ if TYPE_CHECKING:
     from tilewise.synthetic.config import SynthConfig
     from tilewise.tiles.tileset import TileSet
     from tilewise.training_config.training import TrainingConfig
+    from tilewise.tuning.outer_scores import OuterScores
+    from tilewise.tuning.trial import Trial
+    from tilewise.tuning.tune_cohort import TunedRecipe
 
 __all__ = [
     "AbstentionPoint",
@@ -112,6 +116,7 @@ __all__ = [
     "Metrics",
     "Neighbour",
     "NoteKind",
+    "OuterScores",
     "PairedDifference",
     "PredictionResult",
     "ProbabilityScores",
@@ -137,6 +142,8 @@ __all__ = [
     "SynthSummary",
     "TileSet",
     "TrainingConfig",
+    "Trial",
+    "TunedRecipe",
     "accept_licence",
     "audit",
     "compare",
@@ -164,6 +171,7 @@ __all__ = [
     "synth",
     "tiles",
     "train",
+    "tune",
     "verify",
 ]
 
@@ -220,6 +228,9 @@ _HOMES = {
     "SynthConfig": "tilewise.synthetic.config",
     "TileSet": "tilewise.tiles.tileset",
     "TrainingConfig": "tilewise.training_config.training",
+    "OuterScores": "tilewise.tuning.outer_scores",
+    "Trial": "tilewise.tuning.trial",
+    "TunedRecipe": "tilewise.tuning.tune_cohort",
 }
 
 

@@ -33,6 +33,7 @@ from tilewise.cli import (
     synth,
     tiles,
     train,
+    tune,
     verify,
 )
 from tilewise.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
@@ -53,6 +54,7 @@ app = typer.Typer(
 _MODULES = (
     train,
     sweep,
+    tune,
     predict,
     serve,
     explain,

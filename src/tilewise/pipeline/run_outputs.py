@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,16 +24,22 @@ def predict_parts(models: tuple[Member, ...], folds: Folds, inputs: SlideInputs[
     """`validation` and `test` of every fold by its own model; of repeated folds with a column `repeat`."""
     tables = []
     for number, (model, fold) in enumerate(zip(models, folds.folds, strict=True)):
-        for part in ("validation", "test"):
-            names = fold.part(part)
-            if names:
-                prediction = inputs.of(number).predict((model,), names)
-                probabilities_SC = prediction.probabilities_MSC[0]
-                first = model.origin.get("validation")  # by a fit that did not learn from it, see `HeadConfig.refit`
-                if part == "validation" and first:
-                    probabilities_SC = np.array([first[name] for name in prediction.slide_ids])
-                tables.append(_table(folds, prediction, probabilities_SC, number, part))
+        parts: tuple[Literal["validation", "test"], ...] = ("validation", "test")
+        tables += [predict_part(model, number, part, folds, inputs) for part in parts if fold.part(part)]
     return Predictions.join(tables)
+
+
+def predict_part(
+    model: Member, number: int, part: Literal["validation", "test", "holdout"], folds: Folds, inputs: SlideInputs[Any]
+) -> Predictions:
+    """A part of a fold, or the hold-out, by the fold's own model."""
+    names = folds.holdout if part == "holdout" else folds.folds[number].part(part)
+    prediction = inputs.of(number).predict((model,), names)
+    probabilities_SC = prediction.probabilities_MSC[0]
+    first = model.origin.get("validation")  # by a fit that did not learn from it, see `HeadConfig.refit`
+    if part == "validation" and first:
+        probabilities_SC = np.array([first[name] for name in prediction.slide_ids])
+    return _table(folds, prediction, probabilities_SC, number, part)
 
 
 def predict_holdout(classifier: ClassifierBundle, folds: Folds, inputs: SlideInputs[Any]) -> list[Predictions]:

@@ -91,8 +91,8 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
         tiles, more = shared.tiles(masked, recipe.tiles, out=folder.tiles)
         failed += [*more, *without_tiles(masked, tiles, recipe.tiles)]
         fold_inputs = FoldInputs(masked, tiles, recipe, folder, shared)
-        folds, inputs = _prepare_inputs(shared.preparer(masked, tiles, recipe), fold_inputs, failed)
-        models = _train_folds(folds, inputs, fold_inputs, _unlabelled(masked, inputs))
+        folds, inputs = prepare_inputs(shared.preparer(masked, tiles, recipe), fold_inputs, failed)
+        models = _train_folds(folds, inputs, fold_inputs, unlabelled_items(masked, inputs))
         parts = predict_parts(models, folds, inputs)
         weights = fold_weights(parts, folds, recipe.ensemble, seed=seed, metric=recipe.evaluation.metric)
         reference_distribution = fit_reference_distribution(models, folds, inputs, tiles.counts())
@@ -171,7 +171,7 @@ def _digest_decisions(path: Path) -> str:
         raise UsageError(f"--decisions {path}: cannot be read ({error}); give the decisions.csv of an audit") from error
 
 
-def _prepare_inputs(
+def prepare_inputs(
     preparer: TilePreparer, fold_inputs: FoldInputs, failed: list[Failure]
 ) -> tuple[Folds, SlideInputs[Any]]:
     """Encode or decode the tiles; slides that fail go to `failed`, and the folds are made again without them.
@@ -206,7 +206,7 @@ def _prepare_inputs(
         return folds, inputs
 
 
-def _unlabelled(audited: AuditedCohort, inputs: SlideInputs[Any]) -> tuple[FoldItem, ...]:
+def unlabelled_items(audited: AuditedCohort, inputs: SlideInputs[Any]) -> tuple[FoldItem, ...]:
     """Slides without a label that could be looked at; they are in no part of any fold."""
     readable = set(inputs)
     return tuple(
@@ -226,7 +226,7 @@ def _train_folds(
         for number in range(len(folds.folds)):
             out = fold_inputs.folder.fold(number)
             shared.copy_fold(recipe, number, out=out)
-            request = _request(recipe, number, folds, unlabelled, shared)
+            request = fold_request(recipe, number, folds, unlabelled, shared)
             if recipe.ladder.rungs:
                 request = rungs[number][_climb(rungs[number], recipe, inputs, closed, out=out).chosen]
             models.append(train_with_unlabelled(inputs, request, out=out))
@@ -237,7 +237,7 @@ def _train_folds(
 def _rungs(
     recipe: Recipe, number: int, folds: Folds, unlabelled: tuple[FoldItem, ...], shared: SharedStages
 ) -> dict[str, FoldRequest]:
-    return {name: _request(rung, number, folds, unlabelled, shared) for name, rung in recipe.rungs().items()}
+    return {name: fold_request(rung, number, folds, unlabelled, shared) for name, rung in recipe.rungs().items()}
 
 
 def _closed(
@@ -274,9 +274,10 @@ def _climb(
     return choice
 
 
-def _request(
+def fold_request(
     recipe: Recipe, number: int, folds: Folds, unlabelled: tuple[FoldItem, ...], shared: SharedStages
 ) -> FoldRequest:
+    """What the model of a fold is trained from."""
     return FoldRequest(
         number=number,
         fold=folds.folds[number],

@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tilewise.errors import ArtifactError, UsageError
-from tilewise.execution import task
-from tilewise.folds import Folds, make_folds
-from tilewise.folds.common import join_items
-from tilewise.pipeline.fold_inputs import fold_items
-from tilewise.pipeline.masks import readable
+from tilewise.folds import Folds
+from tilewise.pipeline.common_folds import common_folds
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.run_folder import RunFolder
 from tilewise.store import digest_config, read_json, visible_names, write_json
@@ -54,7 +51,8 @@ def run_sweep(
         record = _start_or_resume(variants, out, shared)
         seconds = record["seconds"]
         shared.tile_folder = out / "shared"
-        shared.folds = folds = _common_folds(variants, shared, out / _FOLDS)
+        recipes = [variant.recipe for variant in variants]
+        shared.folds = folds = common_folds(recipes, shared, out / _FOLDS)
         done: dict[int, VariantResult] = {}
 
         def note(finished: Sequence[tuple[int, VariantResult]]) -> None:
@@ -73,31 +71,6 @@ def run_sweep(
         ]
         train_variants(every, shared, note)
     return tuple(done[number] for number in sorted(done)), folds
-
-
-def _common_folds(variants: Sequence[Variant], shared: SharedStages, path: Path) -> Folds:
-    """One set of folds over every slide that a variant has tiles of."""
-    ways = {
-        digest_config([variant.recipe.audit, variant.recipe.segment, variant.recipe.tiles]): variant.recipe
-        for variant in variants
-    }
-    items = []
-    with task("ways of cutting", len(ways)) as bar:
-        for recipe in ways.values():
-            cut = shared.audit(recipe.audit)
-            if recipe.segment.method != "none":
-                cut = readable(shared.with_folds(cut, recipe).masks(cut, recipe))
-            tiles, _ = shared.tiles(cut, recipe.tiles, out=None)
-            items.append(fold_items(cut, tiles, recipe.folds))
-            bar.advance()
-    folds = make_folds(join_items(items), variants[0].recipe.folds, seed=shared.seed)
-    if path.is_file() and Folds.read(path).items != folds.items:
-        raise UsageError(
-            f"{path.parent} holds a sweep over other slides: cohort, decisions or the tiles of a variant have changed "
-            "since; choose another --out, or delete that folder"
-        )
-    folds.write(path)
-    return folds
 
 
 def _start_or_resume(variants: Sequence[Variant], out: Path, shared: SharedStages) -> dict[str, Any]:

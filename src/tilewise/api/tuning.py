@@ -1,0 +1,85 @@
+"""The verb that searches for settings."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilewise.api.coerce import checked, to_recipe, to_seconds, to_stages
+from tilewise.errors import ArgumentError
+from tilewise.recipe import DEFAULT, Recipe
+from tilewise.store import check_out_place, check_outside_runs
+
+if TYPE_CHECKING:
+    from tilewise.auditing.cohort import AuditedCohort
+    from tilewise.cohort import Cohort
+    from tilewise.tuning.tune_cohort import TunedRecipe
+
+_log = logging.getLogger(__name__)
+
+
+@checked
+def tune(  # noqa: PLR0913 - one argument per option of the command, all by name
+    cohort: AuditedCohort | Cohort | Path | str,
+    space: Mapping[str, Any] | Path | str,
+    recipe: Recipe | Mapping[str, Any] | Path | str | None = None,
+    *,
+    out: Path | str,
+    num_trials: int = 50,
+    seed: int = 0,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+    time_limit: float | str | None = None,
+) -> TunedRecipe:
+    """Search settings of a recipe by validation, and score the winner once on slides the search never saw.
+
+    A quarter of the slides, or `folds.holdout_fraction` of the recipe, is set apart. Trials train the folds of the
+    others and are scored on their validation parts; Optuna's TPE sampler draws their values, and its Wilcoxon pruner
+    ends those whose folds fall behind the best. A stopped call is resumed, more trials can be asked for later, and
+    several processes may search in one folder.
+
+    Args:
+        cohort: an audit with the recipe's `audit` section, what was discovered, or a folder or table to discover.
+        space: what is searched: a packaged name, a YAML file, or keys as in one. A recipe key with `low` and `high`
+            (and `log`, `step`) or `choices`, or a name with a list of alternatives, each with keys of its own.
+        recipe: that is varied; None takes the space's own, else the default.
+        out: folder for the trials, the winner's run, `tune.html`, `tune.csv`, `tune.json` and `winner.yaml`.
+        num_trials: in all, those of earlier calls counted in.
+        seed: of everything random; 0 is a seed. One process makes the same trials again from the same seed.
+        decisions: a decisions.csv of an audit that a person edited.
+        workers: processes of what trials share; None takes every processor.
+        offline: never reach for the network; the recipe is changed as in `train`.
+        time_limit: seconds or `20m`: a trial that would end later is not begun. The winner is trained after it.
+
+    Raises:
+        RecipeError: the space is not valid, or does not fit the recipe; nothing was run.
+        UsageError: Optuna is not installed, or the cohort or folder cannot be used.
+    """
+    from tilewise.cohort.inputs import inputs_of
+    from tilewise.pipeline.offline import offline_recipe
+    from tilewise.pipeline.shared_stages import Resources
+    from tilewise.tuning.page import write_page
+    from tilewise.tuning.space import load_space
+    from tilewise.tuning.tune_cohort import tune_cohort
+
+    if isinstance(num_trials, bool) or not isinstance(num_trials, int) or num_trials < 1:
+        raise ArgumentError(f"tune: num_trials={num_trials!r}: expected a whole number from 1")
+    deadline = None if time_limit is None else time.monotonic() + to_seconds(time_limit, "time_limit")
+    searched = load_space(space)
+    chosen = to_recipe(recipe if recipe is not None else searched.recipe or DEFAULT)
+    if offline:
+        chosen, notes = offline_recipe(chosen)
+        for note in notes:
+            _log.warning("%s", note)  # before the long work
+    shared = to_stages(
+        cohort, "train", audit=chosen.audit, decisions=decisions, seed=seed, resources=Resources(workers, offline)
+    )
+    check_out_place(Path(out), contents="run", inputs=inputs_of(shared.cohort))
+    check_outside_runs(Path(out))
+    tuned = tune_cohort(searched, chosen, Path(out), shared, num_trials=num_trials, deadline=deadline)
+    write_page(tuned, searched, shared.cohort.root.name, seed)
+    return tuned
