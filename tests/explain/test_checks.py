@@ -8,7 +8,16 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from tilewise.explain.checks import Localisation, MapCheck, correlate, localise, randomised, rank_correlation
+from tilewise.explain.checks import (
+    Localisation,
+    MapCheck,
+    agree_with_occlusion,
+    correlate,
+    localise,
+    randomised,
+    rank_correlation,
+)
+from tilewise.explain.occlusion import Occlusion
 from tilewise.explain.values import TileValues
 from tilewise.models import FoldModel
 from tilewise.models.config import HeadConfig
@@ -72,6 +81,21 @@ def test_maps_that_cannot_be_compared_are_left_out_and_one_that_became_flat_has_
     assert correlate(values(rising), values([0.5] * 5)) == {"probability": 0}
     assert correlate(values([0.5] * 5), values(rising)) == {}
     assert correlate(values(rising[:4]), values(rising[:4])) == {}
+
+
+def test_activation_agrees_with_occlusion_where_bright_parts_matter():
+    activations = np.random.default_rng(0).random((3, 4, 4)).astype(np.float32)
+    boxes = np.tile([0, 0, 8, 8], (3, 1))
+
+    def agreement(falls):
+        occlusion = Occlusion(np.array([2, 0]), falls)
+        return agree_with_occlusion(TileValues(boxes, boxes, np.ones(3), None, activations, occlusion))
+
+    assert agreement(activations[[2, 0]] ** 2) == pytest.approx(1)
+    assert agreement(-activations[[2, 0]]) == pytest.approx(-1)
+    assert agreement(np.zeros((2, 4, 4), np.float32)) is None
+    assert agree_with_occlusion(values([0.1, 0.2])) is None
+    assert len(MapCheck("activation", agreements={"a": -0.2}).faults) == 1
 
 
 def test_a_map_that_fails_a_check_says_so():

@@ -102,7 +102,13 @@ def explain(
         "objects": {name: str(path) for name, path in result.objects.items()},
         "drawn": dict(result.drawn),
         "checks": [
-            {"map": check.name, "rank_correlation": check.correlation, "auroc": check.auroc, "pointing": check.pointing}
+            {
+                "map": check.name,
+                "rank_correlation": check.correlation,
+                "occlusion": check.agreement,
+                "auroc": check.auroc,
+                "pointing": check.pointing,
+            }
             for check in result.checks
         ],
         "without": dict(result.without),

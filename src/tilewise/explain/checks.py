@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata, t
@@ -49,11 +50,13 @@ class MapCheck:
         name: of the map, as in `heat_of`.
         correlations: slide -> rank correlation of its map with that of randomised weights, mean over draws.
         localisations: slide -> how its heat lies to the planted signal; nothing where no signal is known.
+        agreements: slide -> rank correlation of its class activation with occlusion; nothing of other maps.
     """
 
     name: str
     correlations: Mapping[str, float] = field(default_factory=dict)
     localisations: Mapping[str, Localisation] = field(default_factory=dict)
+    agreements: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -64,6 +67,11 @@ class MapCheck:
     def correlation(self) -> float | None:
         """Mean over slides; None where no slide could be compared."""
         return float(np.mean([*self.correlations.values()])) if self.correlations else None
+
+    @property
+    def agreement(self) -> float | None:
+        """Mean over slides; None where nothing was occluded."""
+        return float(np.mean([*self.agreements.values()])) if self.agreements else None
 
     @property
     def is_insensitive(self) -> bool:
@@ -84,6 +92,11 @@ class MapCheck:
             faults.append(
                 f"{maps} are not shown to fall on the planted signal: AUROC {mean:.2f} (95 % interval {low:.2f} to "
                 f"{high:.2f}) where chance is 0.5"
+            )
+        if self.agreement is not None and self.agreement <= 0:
+            faults.append(
+                f"{maps} do not agree with occlusion: what is bright matters no more when it is covered than what is "
+                f"dark (rank correlation {self.agreement:.2f})"
             )
         return tuple(faults)
 
@@ -158,6 +171,26 @@ def rank_correlation(first_N: npt.NDArray[np.floating], second_N: npt.NDArray[np
     if np.ptp(first_N) == 0 or np.ptp(second_N) == 0 or not np.isfinite(second_N).all():
         return 0.0
     return float(np.corrcoef(rankdata(first_N), rankdata(second_N))[0, 1])
+
+
+def agree_with_occlusion(values: TileValues) -> float | None:
+    """Rank correlation of a slide's class activation with what its class loses when the same parts are covered.
+
+    Over the parts of the tiles that were occluded; None where there are none, or all of one value.
+    """
+    if values.activations_THW is None or values.occlusion is None or not len(values.occlusion.tiles_K):
+        return None
+    falls_KHW = values.occlusion.falls_KHW
+    height, width = falls_KHW.shape[1:]
+    activations_KHW = np.stack(
+        [
+            cv2.resize(values.activations_THW[tile], (width, height), interpolation=cv2.INTER_AREA)
+            for tile in values.occlusion.tiles_K.tolist()
+        ]
+    )
+    if np.ptp(activations_KHW) == 0 or np.ptp(falls_KHW) == 0:
+        return None
+    return rank_correlation(activations_KHW.ravel(), falls_KHW.ravel())
 
 
 def localise(heat_HW: Map, signal_HW: Mask) -> Localisation | None:

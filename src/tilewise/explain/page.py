@@ -151,4 +151,6 @@ def _phrases(check: MapCheck, name: str) -> list[str]:
         phrases.append(f"rank correlation {round(check.correlations[name], 2) + 0.0:.2f} with random weights")
     if name in check.localisations:
         phrases.append(f"AUROC {check.localisations[name].auroc:.2f} on the planted signal")
+    if name in check.agreements:
+        phrases.append(f"{round(check.agreements[name], 2) + 0.0:.2f} with occlusion")
     return [f"{check.title.lower()}: {', '.join(phrases)}"] if phrases else []

@@ -14,7 +14,7 @@ from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import read_mask
 from tilewise.errors import ArtifactError, SlideError
 from tilewise.execution import Failure, task
-from tilewise.explain.checks import Localisation, MapCheck, Mask, correlate, localise, randomised
+from tilewise.explain.checks import Localisation, MapCheck, Mask, agree_with_occlusion, correlate, localise, randomised
 from tilewise.explain.slide import SlideExplained, heat_of
 from tilewise.inference.classifier import Member
 from tilewise.models.networks import NetworkModel
@@ -55,6 +55,10 @@ def check_maps(groups: Sequence[ExplainedGroup], classes: Sequence[str], root: P
     correlations: dict[str, dict[str, float]] = {}
     localisations: dict[str, dict[str, Localisation]] = {}
     has_signal = planted_signal(root)
+    explained = [one for group in groups for one in group.explained]
+    agreements = {
+        one.slide.slide_id: value for one in explained if (value := agree_with_occlusion(one.values)) is not None
+    }
     for group in groups:
         for slide, each in _correlations(group, classes).items():
             for name, value in each.items():
@@ -63,7 +67,12 @@ def check_maps(groups: Sequence[ExplainedGroup], classes: Sequence[str], root: P
             for name, localisation in _localisations(one).items():
                 localisations.setdefault(name, {})[one.slide.slide_id] = localisation
     return tuple(
-        MapCheck(name, correlations.get(name, {}), localisations.get(name, {}))
+        MapCheck(
+            name,
+            correlations.get(name, {}),
+            localisations.get(name, {}),
+            agreements if name == "activation" else {},
+        )
         for name in ("probability", "attention", "activation", "occlusion")
         if name in correlations or name in localisations
     )
