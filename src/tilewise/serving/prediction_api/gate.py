@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from typing import Final
@@ -19,6 +20,7 @@ from tilewise.serving.prediction_api.metrics import ServiceMetrics
 
 #: Asked by what watches the service, which holds no token.
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
+_DRAIN_SECONDS: Final = 2.0
 _HEADERS: Final = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -72,7 +74,7 @@ class Gate:
                 if self.num_uploads >= self._config.max_requests:
                     raise busy(f"{self._config.max_requests} requests are here already")
         except ServiceError as error:
-            await _send_error(error, send)
+            await _send_error(error, receive, send)
             return
         is_upload = scope["method"] == "POST"
         self.num_uploads += is_upload
@@ -142,6 +144,8 @@ class Gate:
             num_bytes += len(message.get("body", b""))
             is_whole = not message.get("more_body", False)
             if num_bytes > self._max_bytes:
+                if not is_whole:
+                    await _drain(receive)
                 raise self._too_long()
             return message
 
@@ -155,10 +159,20 @@ def _is_loopback_address(address: str) -> bool:
         return False
 
 
-async def _send_error(error: ServiceError, send: Send) -> None:
-    """Answer before the application is asked; the connection ends, as its body is not read."""
-    headers = {"content-type": "application/json", "connection": "close", **error.headers}
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": error.status, "headers": raw})
+async def _send_error(error: ServiceError, receive: Receive, send: Send) -> None:
+    """Answer before the application is asked; the connection ends."""
     body = json.dumps(error.body.model_dump()).encode()
-    await send({"type": "http.response.body", "body": body})
+    headers = {"content-type": "application/json", "content-length": str(len(body)), "connection": "close"}
+    raw = [(name.lower().encode(), value.encode()) for name, value in (headers | dict(error.headers)).items()]
+    await send({"type": "http.response.start", "status": error.status, "headers": raw})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    await _drain(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _drain(receive: Receive) -> None:
+    """Let a client send for a moment: one that still sends when the connection closes does not read the answer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while (await receive()).get("more_body", False):
+                pass
