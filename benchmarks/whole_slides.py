@@ -132,6 +132,14 @@ elif reader == "fastslide":
     import fastslide
     slide = fastslide.FastSlide.from_file_path(path)
     read = lambda x, y: np.asarray(slide.read_region((x, y), 0, (side, side)))
+elif reader == "hs2p":
+    from hs2p.wsi.reader import open_slide
+    slide = open_slide(path, require_spacing=False)
+    read = lambda x, y: np.asarray(slide.read_region((x, y), 0, (side, side)))
+elif reader == "wsistream":
+    from wsistream import OpenSlideBackend, SlideHandle
+    slide = SlideHandle(path, OpenSlideBackend())
+    read = lambda x, y: np.asarray(slide.read_region(x, y, side, side))
 elif reader == "tiatoolbox":
     from tiatoolbox.wsicore.wsireader import WSIReader
     slide = WSIReader.open(path)
