@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
+_DEFAULT_MMAP_MAX, _DEFAULT_TRIM_THRESHOLD = 65536, 128 << 10
 _LARGEST = 2**31 - 1
 
 # The widest first.
@@ -70,6 +71,15 @@ def prepare_runtime() -> bool:
     if not done:
         _log.warning("glibc refused the allocator's settings; networks will run slower")
     return done
+
+
+def return_freed_memory() -> None:
+    """Let freed memory go back to the system after all, where `prepare_runtime` made it stay; networks run slower."""
+    if prepare_runtime():
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_MAX, _DEFAULT_MMAP_MAX)
+        library.mallopt(_M_TRIM_THRESHOLD, _DEFAULT_TRIM_THRESHOLD)
+        library.malloc_trim(0)
 
 
 @cache

@@ -179,7 +179,7 @@ class TilePreparer:
                 recipe.tiles,
                 input_spec,
                 stains=self._normalisers(target),
-                cache_megabytes=recipe.training.engine.cache_megabytes,
+                cache_megabytes=recipe.training.engine.tile_megabytes,
             )
             failed = store.fill([name for name in store.slide_ids if name not in without]) if hold else ()
             stores.append(store)

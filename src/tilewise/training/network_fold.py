@@ -133,7 +133,7 @@ def _redraw(request: FoldRequest, store: TileStore) -> Redraw | None:
     if tile_config is None or "random_views" not in tile_config.strategy or not tile_config.random_views_epochs:
         return None
     # Two draws are held, the one in use and the next.
-    return Redraw(sources, tile_config.random_views_epochs, request.training.engine.cache_megabytes / 2)
+    return Redraw(sources, tile_config.random_views_epochs, request.training.engine.tile_megabytes / 2)
 
 
 def _synthesized(request: FoldRequest, part: TilePart, seed: int) -> tuple[TilePart, dict[str, Any]]:
@@ -143,7 +143,7 @@ def _synthesized(request: FoldRequest, part: TilePart, seed: int) -> tuple[TileP
         return part, {}
     from tilewise.training.synthesis import synthesize_part
 
-    most = request.training.engine.cache_megabytes
+    most = request.training.engine.tile_megabytes
     synthetic = synthesize_part(part, request.classes, config, find_generator(config), seed=seed, most_megabytes=most)
     for note in synthetic.notes:
         _log.warning("fold %d: %s", request.number, note)

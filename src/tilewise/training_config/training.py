@@ -26,6 +26,7 @@ _EPOCHS: dict[Input, int] = {"features": 60, "tiles": 30}
 _LEARNING_RATE: dict[Input, float] = {"features": 0.05, "tiles": 3e-4}
 _PATIENCE: dict[Input, int] = {"features": 20, "tiles": 10}
 _PIXEL_BATCH = 32
+_SHARE_OF_TILES = 1 / 8  # of a budget of memory
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,16 @@ class EngineConfig(BaseModel):
         description="Decoded tiles that are kept in memory; those of further slides lie in the cache folder. Random "
         "views that are drawn anew take as much again, and lie in the fold's folder beyond it.",
     )
+    memory_gib: float | None = Field(
+        None,
+        ge=1.0,
+        le=10_000.0,
+        description="What training may take at once: weights, decoded tiles (an eighth of it) and what a batch keeps "
+        "for its gradients. A batch that keeps more is computed in parts, whose gradients add up to the same step; "
+        "where tiles are looked at together (BatchNorm that is trained, mixed features), whole, with activations "
+        "computed twice. Either way steps are those without a budget, but for rounding, and dropout of parts. Left "
+        "out: as much as a batch takes. Models of finished folds come on top.",
+    )
     channels_last: bool = Field(
         False,
         description="Channels of a pixel lie together: mostly faster for convolutions, on a graphics card above all.",
@@ -108,7 +119,18 @@ class EngineConfig(BaseModel):
     def _alone_where_it_has_to_be(self) -> Self:
         if self.compile and self.devices != 1:
             raise ValueError("engine.compile is for one device; set training.engine.devices=1, or drop it")
+        if self.memory_gib is not None and (self.devices != 1 or self.compile):
+            raise ValueError(
+                "engine.memory_gib is for one device and a network that is not compiled; set training.engine.devices=1 "
+                "and training.engine.compile=false, or drop it"
+            )
         return self
+
+    @property
+    def tile_megabytes(self) -> float:
+        """Decoded tiles that are kept in memory, in units of 10^6 bytes."""
+        most = _SHARE_OF_TILES * 1000.0 * (self.memory_gib or math.inf)
+        return min(float(self.cache_megabytes), most)
 
 
 class BagConfig(BaseModel):

@@ -10,6 +10,7 @@ from typing import Any, Self, assert_never
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from tilewise.compute import prepare_runtime
 from tilewise.encoders import EncoderConfig, find_card
@@ -27,7 +28,13 @@ from tilewise.models.networks.blocks import Block, encoder_blocks, undecayed_nam
 from tilewise.models.networks.check import check_network
 from tilewise.models.networks.config import NetworkConfig
 from tilewise.models.networks.inputs import FeatureMap, Pixels, add_mask_channel, crop_middle
-from tilewise.models.networks.trained import num_trained_blocks, rate_factors, rest_frozen, set_requires_grad
+from tilewise.models.networks.trained import (
+    normalises_by_batch,
+    num_trained_blocks,
+    rate_factors,
+    rest_frozen,
+    set_requires_grad,
+)
 
 # Networks built for one size of input, which timm has to be told of.
 _SIZED_FAMILIES = frozenset({"vit", "vit_giant", "swin"})
@@ -122,6 +129,8 @@ class TileNetwork(nn.Module):
         head_config: of the head.
         mask_card: of the mask's encoder, if there is one.
         blocks: stem first, head last; the head's block holds everything that is always trained.
+        num_chunks: in which encoders that look at each tile alone take a batch to learn from; above 1, what a chunk
+            keeps for its gradients is dropped and computed again (Chen et al. 2016).
     """
 
     def __init__(
@@ -160,6 +169,7 @@ class TileNetwork(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         self.head = build_head(head, num_features=num_features, num_classes=num_classes, generator=generator)
         self.blocks = self._own_blocks(blocks)
+        self.num_chunks = 1
         self._undecayed = frozenset(self._names_of(undecayed))
         self.train()
 
@@ -197,7 +207,7 @@ class TileNetwork(nn.Module):
             case "dual_branch":
                 assert self.mask_encoder is not None
                 masks_BCHW = self.mask_pixels.grey(_require(batch.masks_BHW, "masks"))
-                return torch.cat([self._encode(images_BCHW), self.mask_encoder(masks_BCHW)], dim=1)
+                return torch.cat([self._encode(images_BCHW), self._in_chunks(self.mask_encoder, masks_BCHW)], dim=1)
             case "dual_stream":
                 return self._encode_streams(images_BCHW, self.pixels.images(_require(batch.wides_BCHW, "wides")))
         assert_never(self.config.input)
@@ -263,12 +273,21 @@ class TileNetwork(nn.Module):
         return parameter.ndim > 1 and name not in self._undecayed
 
     def _encode(self, images_BCHW: Tensor) -> Tensor:
-        features_BD: Tensor = self.encoder(images_BCHW)
+        return self._in_chunks(self.encoder, images_BCHW)
+
+    def _in_chunks(self, encoder: nn.Module, images_BCHW: Tensor) -> Tensor:
+        num = min(self.num_chunks, len(images_BCHW))
+        features_BD: Tensor
+        if num == 1 or not (self.training and torch.is_grad_enabled()) or normalises_by_batch(encoder):
+            features_BD = encoder(images_BCHW)
+        else:
+            chunks = images_BCHW.tensor_split(num)
+            features_BD = torch.cat([checkpoint(encoder, chunk, use_reentrant=False) for chunk in chunks])
         return features_BD
 
     def _encode_streams(self, images_BCHW: Tensor, wides_BCHW: Tensor) -> Tensor:
         if self.wide_encoder is not None:
-            return torch.cat([self._encode(images_BCHW), self.wide_encoder(wides_BCHW)], dim=1)
+            return torch.cat([self._encode(images_BCHW), self._in_chunks(self.wide_encoder, wides_BCHW)], dim=1)
         # In one call, so that BatchNorm sees one batch of both, as its running statistics do.
         return torch.cat(self._encode(torch.cat([images_BCHW, wides_BCHW])).chunk(2), dim=1)
 

@@ -46,6 +46,12 @@ def set_requires_grad(network: nn.Module, trained: Collection[str]) -> None:
             parameter.grad = None
 
 
+def normalises_by_batch(network: nn.Module) -> bool:
+    """Whether a BatchNorm takes its statistics from the batch, so that tiles of a batch depend on each other."""
+    norms = (module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))  # noqa: SLF001
+    return any(module.training for module in norms)
+
+
 def rest_frozen(network: nn.Module) -> None:
     """Put every module whose parameters are all frozen into evaluation mode, so that its BatchNorm learns nothing."""
     for module in network.modules():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -34,6 +34,7 @@ class TrainingBatch:
         targets_BC: shares of the classes.
         weights_B: weight of each tile in the loss.
         mix: how the encoder's vectors are to be mixed; None where they are not.
+        share: what its gradient counts beside the other parts of its batch; 1 of a whole batch.
     """
 
     tiles: Tensor
@@ -41,6 +42,22 @@ class TrainingBatch:
     targets_BC: Tensor
     weights_B: Tensor
     mix: Mix | None = None
+    share: float = 1.0
+
+    def parts(self, num: int) -> Iterator[TrainingBatch]:
+        """The batch in parts; the mean of their gradients, each times its share, is the batch's."""
+        if num == 1:
+            yield self
+            return
+        for own in torch.arange(len(self.tiles)).tensor_split(num):
+            yield replace(
+                self,
+                tiles=self.tiles[own],
+                batch=self.batch.rows(own.to(self.targets_BC.device)),
+                targets_BC=self.targets_BC[own],
+                weights_B=self.weights_B[own],
+                share=num * len(own) / len(self.tiles),
+            )
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,30 @@ class Engine:
         more = penalty(self._config.loss, self.network.parameters())
         return loss if more is None else loss + more
 
+    def saved_bytes(self, batch: TileBatch) -> int:
+        """What the network keeps of a batch for its gradients; nothing in it changes."""
+        own = {tensor.untyped_storage().data_ptr() for tensor in self.network.state_dict().values()}
+        sizes: dict[int, int] = {}
+
+        def note(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                sizes[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+        batch = to_memory_format(batch.to(self.device), channels_last=self._config.engine.channels_last)
+        cards: list[Any] = [self.device] if self.device.type == "cuda" else []
+        with (
+            torch.random.fork_rng(devices=cards),
+            torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
+        ):
+            logits_BC = self._logits(batch, None)  # kept: what it is made from must not be freed before it is counted
+        for name, buffer in self.network.named_buffers():
+            buffer.copy_(buffers[name])
+        del logits_BC
+        return sum(sizes.values())
+
     def probabilities(self, part: TilePart) -> NDArray[np.float32]:
         """Of all tiles of a part, float32 (N, C), in calls of one shape; the network is in evaluation mode after."""
         size, probabilities = self._config.epoch_config.tiles_per_batch(len(part)), []

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,6 +20,7 @@ from tilewise.training.networks.batches import ORDER, BatchMaker, TrainingBatch,
 from tilewise.training.networks.data import PixelData
 from tilewise.training.networks.engine import Engine, training_threads
 from tilewise.training.networks.log import open_log
+from tilewise.training.networks.memory import plan_memory, recompute_activations
 from tilewise.training.networks.views import DrawnViews
 from tilewise.training.networks.worker import Worker
 from tilewise.training.samples import sample_weights
@@ -119,9 +121,21 @@ class NetworkObjective:
         self._worker, self._seed, self._metric = worker, seed, training.metric
         self._weights_C = class_weights(config.loss, class_totals(train, num_classes, config.weight))
         self._engine = Engine(network, config, worker, self._weights_C)
-        self._engine.start_epoch(0, seed)
         self._sampler = Sampler(config.sampling, train.labels_S, train.tile_slide_N)
-        self.num_batches = config.epoch_config.num_batches(self._sampler.num_draws)
+        num_draws = self._sampler.num_draws
+        self._num_whole = config.epoch_config.num_batches(num_draws)
+        plan = plan_memory(
+            self._engine,
+            config,
+            data.train.batch(np.arange(3) % len(data.train)),
+            batch_size=-(-num_draws // self._num_whole),
+            least_size=num_draws // self._num_whole,
+        )
+        if plan.num_chunks > 1:
+            recompute_activations(network, plan.num_chunks)
+        self._num_parts = plan.num_parts
+        self.num_batches = self._num_whole * plan.num_parts
+        self._engine.start_epoch(0, seed)
         labels_N = train.labels_S[train.tile_slide_N]
         self._batch_maker = BatchMaker(
             data.train,
@@ -145,7 +159,7 @@ class NetworkObjective:
             optimizer,
             learning_rate=rate,
             num_epochs=epoch_config.epochs,
-            steps_per_epoch=math.ceil(self.num_batches / step.accumulate),
+            steps_per_epoch=math.ceil(self._num_whole / step.accumulate),
         )
         return Trainer(
             self,
@@ -154,7 +168,7 @@ class NetworkObjective:
             schedule,
             epochs=epoch_config.epochs,
             patience=epoch_config.patience if self._data.validation.slide_data.num_slides else None,
-            accumulate=step.accumulate,
+            accumulate=step.accumulate * self._num_parts,
             clip_norm=step.clip_norm,
             ema=Ema.of(network, step),
             scaler=self._engine.precision.scaler,
@@ -164,15 +178,19 @@ class NetworkObjective:
         """See `Objective`; made ahead of their use, from the epoch's own views."""
         batch_maker = replace(self._batch_maker, part=self._views.part(epoch))
         self._engine.start_epoch(epoch, self._seed)
-        batches = self._sampler.draw(seeded(self._seed, epoch, ORDER)).tensor_split(self.num_batches)
+        batches = self._sampler.draw(seeded(self._seed, epoch, ORDER)).tensor_split(self._num_whole)
         make = partial(_make, batch_maker, epoch, batches)
         with closing(prefetch(make, len(batches), num_workers=self._engine.precision.num_loaders)) as prepared:
             for batch in prepared:
-                yield batch.tiles, batch
+                for part in batch.parts(self._num_parts):
+                    yield part.tiles, part
 
     def losses(self, batch: TrainingBatch) -> tuple[Tensor, ...]:
         """See `Objective`; of this process's share of the batch."""
-        return (self._engine.loss(self._worker.share(batch)),)
+        loss = self._engine.loss(self._worker.share(batch))
+        if batch.share != 1.0:  # its value stays, its gradient counts by the share
+            loss = batch.share * loss - (batch.share - 1.0) * loss.detach()
+        return (loss,)
 
     def name_slides(self, samples: Tensor) -> str:
         """See `Objective`."""
