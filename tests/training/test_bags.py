@@ -16,6 +16,7 @@ from tilewise.models import FoldModel, HeadConfig
 from tilewise.models.config import Aggregator
 from tilewise.recipe import load_recipe
 from tilewise.training import TrainingConfig
+from tilewise.training import head as head_training
 from tilewise.training.bags import BagSamples
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.head import train_head
@@ -99,6 +100,32 @@ def test_the_model_of_several_seeds_is_the_mean_of_their_models(
     history.write(tmp_path / "history.csv")
     assert (tmp_path / "history.csv").read_text("utf-8").startswith("epoch,train_loss,validation_loss,")
     assert ",kept,seed\n1," in (tmp_path / "history.csv").read_text("utf-8")
+
+
+@pytest.mark.parametrize("head", [MLP, HeadConfig(dropout=0.3)], ids=["attention", "mean"])
+def test_seeds_side_by_side_are_those_one_after_the_other(
+    cohort: Cohort, head: HeadConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit, on one processor or several, and however many seeds there are."""
+    data, models = cohort(), []
+    for num_processors, num_seeds in ((1, 4), (3, 4), (3, 2)):
+        monkeypatch.setattr(head_training, "default_threads", lambda num=num_processors: num)
+        config = TrainingConfig(epochs=4, num_seeds=num_seeds)
+        models.append(train_head(data, head, config, seed=4))
+    (one, history), (beside, history_beside), (fewer, _) = models
+    assert history == history_beside
+    assert one.weights.keys() == beside.weights.keys()
+    assert all(np.array_equal(one.weights[key], beside.weights[key]) for key in one.weights)
+    assert all(np.array_equal(one.weights[key], fewer.weights[key]) for key in fewer.weights)
+    assert len(fewer.weights) == len(one.weights) // 2
+    assert torch.get_num_threads() == 1
+
+
+def test_a_seed_that_fails_beside_others_is_named(cohort: Cohort, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head_training, "default_threads", lambda: 2)
+    config = TrainingConfig(learning_rate=10.0, weight_decay=100.0, num_seeds=3)
+    with pytest.raises(TrainingError, match=r"fold 4, seed 0: the loss is (nan|inf)"):
+        train_head(cohort(), ATTENTION, config, seed=0, name="fold 4")
 
 
 def test_seeds_are_refused_where_they_would_have_no_effect() -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tilewise.compute import reproducible
+from tilewise.compute import default_threads, reproducible
 from tilewise.folds import derived_seed
 from tilewise.metrics import PrimaryMetric
-from tilewise.models import FoldModel, HeadConfig
+from tilewise.models import FoldModel, HeadConfig, Standardisation
 from tilewise.training.bags import BagSamples
 from tilewise.training.data import FeatureData
 from tilewise.training.fitted_heads.fit_head import fit_head
@@ -35,6 +36,9 @@ from tilewise.training_loop import (
     penalty,
 )
 
+Trained = TypeVar("Trained")
+_MOST_BYTES = 4 << 30  # of features that trainings side by side hold
+
 
 def train_head(
     data: FeatureData,
@@ -50,8 +54,9 @@ def train_head(
     The loss of a tile counts by the weight of its class and its share of its slide. Where the head sees one vector
     per slide (`head.aggregate`) a sample is a whole slide, and counts by the weight of its class. Heads of kind lda and
     logistic have no epochs; see `fit_head`. Without a validation part training runs its full length and the last epoch
-    is kept. With `config.num_seeds` so many heads are trained one after the other, each of which keeps its own best
-    epoch. The same data, configs and seed give the same model, to the bit, on one machine.
+    is kept. With `config.num_seeds` so many heads are trained, side by side where there are processors for it, each of
+    which keeps its own best epoch. The same data, configs and seed give the same model, to the bit, on one machine,
+    whatever the number of processors; and a head is the same however many others are trained beside it.
 
     Args:
         data: features and labels of the parts train and validation.
@@ -75,20 +80,43 @@ def train_head(
     rows: list[EpochRow] = []
     messages: dict[str, None] = {}
     weights: dict[str, NDArray[Any]] = {}
-    with reproducible(config.epoch_config.num_threads or 1):
-        for number, own_seed in enumerate(seeds):
-            objective = _HeadObjective(data, head, config, torch.Generator().manual_seed(own_seed), metric)
-            several = len(seeds) > 1
-            progress = _train(objective, data, config, f"{name}, seed {number}" if several else name)
-            assert progress.best is not None
-            prefix, label = (f"{number}.", f"seed {number}: ") if several else ("", "")
-            weights |= {prefix + key: tensor.numpy() for key, tensor in progress.best.weights.items()}
-            rows += [SeedRow(**asdict(row), seed=number) if several else row for row in progress.marked()]
-            own_notes = notes(progress.rows, config, data.classes, data.train, data.validation)
-            messages |= dict.fromkeys(label * note.startswith(STOPPED) + note for note in own_notes)
-    standardisation = objective.samples.standardisation
+    several, num_threads = len(seeds) > 1, config.epoch_config.num_threads or 1
+
+    def trained(number: int) -> tuple[Standardisation, TrainingProgress[EpochRow]]:
+        objective = _HeadObjective(data, head, config, torch.Generator().manual_seed(seeds[number]), metric)
+        progress = _train(objective, data, config, f"{name}, seed {number}" if several else name)
+        return objective.samples.standardisation, progress
+
+    with reproducible(num_threads):
+        trainings = _side_by_side(trained, len(seeds), data, num_threads)
+    for number, (_, progress) in enumerate(trainings):
+        assert progress.best is not None
+        prefix, label = (f"{number}.", f"seed {number}: ") if several else ("", "")
+        weights |= {prefix + key: tensor.numpy() for key, tensor in progress.best.weights.items()}
+        rows += [SeedRow(**asdict(row), seed=number) if several else row for row in progress.marked()]
+        own_notes = notes(progress.rows, config, data.classes, data.train, data.validation)
+        messages |= dict.fromkeys(label * note.startswith(STOPPED) + note for note in own_notes)
+    standardisation, _ = trainings[0]
     model = FoldModel(data.classes, head, standardisation, weights, num_context=num_context, num_seeds=config.num_seeds)
     return model, History(tuple(rows), tuple(messages))
+
+
+def _side_by_side(trained: Callable[[int], Trained], num: int, data: FeatureData, num_threads: int) -> list[Trained]:
+    """What becomes of each number, in their order.
+
+    Each training holds standardised features of its own, so that they run side by side as far as these fit into memory.
+    """
+    room = max(1, _MOST_BYTES // max(1, data.train.features_ND.nbytes + data.validation.features_ND.nbytes))
+    num_workers = min(num, default_threads() // num_threads, room)
+    if num_workers < 2:
+        return [trained(number) for number in range(num)]
+    with ThreadPoolExecutor(num_workers, initializer=torch.set_num_threads, initargs=(num_threads,)) as pool:
+        futures = [pool.submit(trained, number) for number in range(num)]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # one has failed, so that the others need not go on
+            raise
 
 
 def _train(
