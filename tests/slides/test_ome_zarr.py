@@ -148,3 +148,13 @@ def test_the_digest_is_that_of_every_file(tmp_path):
     changed = LEVELS[0].copy()
     changed[0, 0] ^= 1
     assert digest_slide(write_ome_zarr(tmp_path / "c.zarr", [changed, *LEVELS[1:]])) != digest_slide(one)
+
+
+def test_of_a_mirax_slide_the_folder_beside_it_counts(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a.mrxs").write_bytes(b"index")
+    digests = {digest_slide(tmp_path / "a.mrxs")}
+    for data in (b"one", b"two"):
+        (tmp_path / "a" / "Data0000.dat").write_bytes(data)
+        digests.add(digest_slide(tmp_path / "a.mrxs"))
+    assert len(digests) == 3

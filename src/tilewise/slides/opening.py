@@ -28,6 +28,7 @@ from tilewise.slides.tiff import decode_tiff, read_tiff_header
 from tilewise.slides.tiled_tiff import TiledTiff
 from tilewise.store import digest_bytes, digest_config, digest_file
 
+_MIRAX: Final = ".mrxs"
 _HEADERS: Final = {"PNG": read_png_header, "JPEG": read_jpeg_header, "BMP": read_bmp_header}
 _DECODERS: Final = {"PNG": decode_png, "JPEG": decode_jpeg, "BMP": decode_bmp}
 
@@ -148,11 +149,13 @@ def slide_exists(path: Path) -> bool:
 
 
 def digest_slide(path: Path) -> str:
-    """Digest of a slide's bytes; of a folder, of every file in it with its name."""
-    if not path.is_dir():
+    """Digest of a slide's bytes; of a folder, and of the folder beside a MIRAX file, of every file with its name."""
+    folder = path.with_suffix("") if path.suffix.lower() == _MIRAX else path
+    if not folder.is_dir():
         return digest_file(path)
-    files = sorted(one for one in path.rglob("*") if one.is_file())
-    return digest_config([[one.relative_to(path).as_posix(), digest_file(one)] for one in files])
+    files = sorted(one for one in folder.rglob("*") if one.is_file())
+    own = [] if folder == path else [digest_file(path)]
+    return digest_config([*own, *([one.relative_to(folder).as_posix(), digest_file(one)] for one in files)])
 
 
 def num_bytes(path: Path) -> int:
