@@ -1,20 +1,23 @@
 """How often intervals hold what they say they hold, and how often the permutation test accuses noise.
 
     python benchmarks/honesty.py recipe [COHORTS]     intervals of a cross-validation: what the recipe reaches
+    python benchmarks/honesty.py others [COHORTS]     the same in other settings, by which the method was chosen
     python benchmarks/honesty.py repeats [COHORTS]    the same where folds are cut several times (`folds.repeats`)
     python benchmarks/honesty.py models [COHORTS]     intervals of a fixed classifier, beside the percentile bootstrap
     python benchmarks/honesty.py noise [COHORTS]      permutation test where features say nothing of labels
 
 Default 1000 cohorts a row. Cohorts of `recipe` and `noise` are drawn from Gaussian features: four classes of the sizes
-205, 220, 189 and 77 of 691, groups of 1, 2, 3 or 6 slides that share most labels and part of their features. Folds,
-head and scores are the product's: five folds with a validation part, LDA fitted again to train and validation.
-What the recipe reaches is the mean score of the folds' models on new slides, over all cohorts of that size. The
-classifier that is deployed, the mean of these models, is measured beside it.
+205, 220, 189 and 77 of 691, groups of 1, 2, 3 or 6 slides that share most labels and part of their features; those of
+`others` have other classes, groups, features and strengths. Folds, head and scores are the product's: five folds with
+a validation part, LDA fitted again to train and validation. What the recipe reaches is the mean score of the folds'
+models on new slides, over all cohorts of that size. The classifier that is deployed, the mean of these models, is
+measured beside it.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -36,15 +39,63 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 METRICS = ("macro_f1", "auroc_macro", "balanced_accuracy", "accuracy")
-CLASSES = ("a", "b", "c", "d")
 COUNTS = np.array([205, 220, 189, 77])
 SHARES = COUNTS / COUNTS.sum()
 NUM_SLIDES = (30, 60, 160, 691)
-STRENGTHS = {"weak": 1.5, "strong": 2.5}
-NUM_FEATURES = 32
-GROUP_VARIANCE = 0.3  # of the features, that slides of a group share
-SAME_LABEL = 0.9  # slides that have the label of their group
 CONFIG = EvaluationConfig(num_resamples=200)
+_NUM_REACHED = 120  # cohorts that tell what a recipe reaches
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What cohorts are drawn from.
+
+    Attributes:
+        name: of the setting.
+        strength: root mean square distance of the classes' means from their centre, in standard deviations.
+        shares: of the classes.
+        num_features: of a slide.
+        group_sizes: slides of a group, each as probable.
+        group_variance: of the features, that slides of a group share.
+        same_label: share of the slides that have the label of their group.
+        seed: of the cohorts.
+    """
+
+    name: str
+    strength: float
+    shares: tuple[float, ...] = tuple(SHARES)
+    num_features: int = 32
+    group_sizes: tuple[int, ...] = (1,) * 75 + (2,) * 15 + (3,) * 6 + (6,) * 4
+    group_variance: float = 0.3
+    same_label: float = 0.9
+    seed: int = 0
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return tuple("abcdefgh"[: len(self.shares)])
+
+    def means(self) -> Floats:
+        """Means of the classes around 0: float64 (C, D)."""
+        means_CD = np.random.default_rng(self.seed).normal(size=(len(self.shares), self.num_features))
+        means_CD -= means_CD.mean(0)
+        scaled_CD: Floats = self.strength * means_CD / np.sqrt(np.square(means_CD).sum(1).mean())
+        return scaled_CD
+
+
+WEAK, STRONG, NOISE = Setting("weak", 1.5), Setting("strong", 2.5), Setting("noise", 0.0)
+OTHERS = (
+    (40, Setting("two classes", 0.6, (0.65, 0.35), 12, (1,), seed=11)),
+    (120, Setting("two classes", 0.6, (0.65, 0.35), 12, (1,), seed=12)),
+    (45, Setting("three equal classes", 2.0, (1 / 3,) * 3, 64, (1, 1, 1, 2), seed=13)),
+    (100, Setting("three equal classes", 2.0, (1 / 3,) * 3, 64, (1, 1, 1, 2), seed=14)),
+    (80, Setting("six classes", 2.2, (0.3, 0.2, 0.2, 0.1, 0.1, 0.1), 20, (1, 1, 2), 0.3, 0.8, 15)),
+    (250, Setting("six classes", 2.2, (0.3, 0.2, 0.2, 0.1, 0.1, 0.1), 20, (1, 1, 2), 0.3, 0.8, 16)),
+    (120, Setting("large groups", 1.3, (0.4, 0.3, 0.3), 24, (2, 4, 6), 0.4, 0.7, 17)),
+    (400, Setting("large groups", 1.3, (0.4, 0.3, 0.3), 24, (2, 4, 6), 0.4, 0.7, 18)),
+    (60, Setting("near perfect", 3.5, (0.5, 0.3, 0.2), 40, (1, 1, 1, 3), seed=19)),
+    (300, Setting("little signal", 0.7, (0.4, 0.3, 0.2, 0.1), 100, (1, 1, 1, 2), seed=20)),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +105,7 @@ class Design:
     `repeats` are further cuts of the same slides.
     """
 
+    setting: Setting
     truth_N: Integers
     group_N: Integers
     fold_N: Integers
@@ -61,17 +113,17 @@ class Design:
     repeats: tuple[Design, ...] = ()
 
     @classmethod
-    def draw(cls, num_slides: int, rng: np.random.Generator, num_repeats: int = 1) -> Design:
+    def draw(cls, setting: Setting, num_slides: int, rng: np.random.Generator, num_repeats: int = 1) -> Design:
         """A cohort in which every class has slides of two groups, so that it can be learnt and tested."""
+        shares, num_classes = setting.shares, len(setting.shares)
         while True:
-            group_N = np.repeat(np.arange(num_slides), rng.choice([1, 2, 3, 6], num_slides, p=[0.75, 0.15, 0.06, 0.04]))
-            group_N = group_N[:num_slides]
-            own_N = rng.choice(len(SHARES), num_slides, p=SHARES)
-            of_group_N = rng.choice(len(SHARES), num_slides, p=SHARES)[group_N]
-            truth_N = np.where(rng.random(num_slides) < SAME_LABEL, of_group_N, own_N)
-            if all(len(np.unique(group_N[truth_N == index])) > 1 for index in range(len(SHARES))):
+            group_N = np.repeat(np.arange(num_slides), rng.choice(setting.group_sizes, num_slides))[:num_slides]
+            own_N = rng.choice(num_classes, num_slides, p=shares)
+            of_group_N = rng.choice(num_classes, num_slides, p=shares)[group_N]
+            truth_N = np.where(rng.random(num_slides) < setting.same_label, of_group_N, own_N)
+            if all(len(np.unique(group_N[truth_N == index])) > 1 for index in range(num_classes)):
                 break
-        items = [FoldItem(f"{i:04d}", CLASSES[truth_N[i]], f"{group_N[i]:04d}") for i in range(num_slides)]
+        items = [FoldItem(f"{i:04d}", setting.classes[truth_N[i]], f"{group_N[i]:04d}") for i in range(num_slides)]
         config = FoldsConfig(repeats=num_repeats)
         folds = make_folds(items, config, seed=int(rng.integers(1 << 31))).folds
         cuts = []
@@ -80,14 +132,15 @@ class Design:
             for number, fold in enumerate(folds[start : start + config.num_folds]):
                 fold_N[[int(name) for name in fold.test]] = number
                 validation_FN[number, [int(name) for name in fold.validation]] = True
-            cuts.append(cls(truth_N, group_N, fold_N, validation_FN))
+            cuts.append(cls(setting, truth_N, group_N, fold_N, validation_FN))
         return replace(cuts[0], repeats=tuple(cuts[1:]))
 
-    def features(self, means_CD: Floats, rng: np.random.Generator) -> Floats:
+    def features(self, rng: np.random.Generator) -> Floats:
         """Features of the slides: float64 (N, D)."""
+        means_CD, shared = self.setting.means(), self.setting.group_variance
         of_group_ND = rng.normal(size=(self.group_N.max() + 1, means_CD.shape[1]))[self.group_N]
         own_ND = rng.normal(size=of_group_ND.shape)
-        noise_ND = np.sqrt(GROUP_VARIANCE) * of_group_ND + np.sqrt(1.0 - GROUP_VARIANCE) * own_ND
+        noise_ND = np.sqrt(shared) * of_group_ND + np.sqrt(1.0 - shared) * own_ND
         features_ND: Floats = means_CD[self.truth_N] + noise_ND
         return features_ND
 
@@ -97,30 +150,24 @@ class Design:
         group_N = np.unique(self.group_N[rows], return_inverse=True)[1]
         names = tuple(f"{row:04d}" for row in rows)
         predicted_N = probabilities_NC.argmax(1)
-        return Sample(names, CLASSES, self.truth_N[rows], predicted_N, probabilities_NC, self.fold_N[rows], group_N)
+        return Sample(
+            names, self.setting.classes, self.truth_N[rows], predicted_N, probabilities_NC, self.fold_N[rows], group_N
+        )
 
 
 @cache
-def designs(num_slides: int, num_designs: int, num_repeats: int = 1) -> tuple[Design, ...]:
+def designs(setting: Setting, num_slides: int, num_designs: int, num_repeats: int = 1) -> tuple[Design, ...]:
     """Designs that cohorts of this size share."""
-    rng = np.random.default_rng([num_slides, 1])
-    return tuple(Design.draw(num_slides, rng, num_repeats) for _ in range(num_designs))
+    rng = np.random.default_rng([num_slides, 1, setting.seed])
+    return tuple(Design.draw(setting, num_slides, rng, num_repeats) for _ in range(num_designs))
 
 
-def class_means(strength: float) -> Floats:
-    """Means of the classes around 0, of root mean square length `strength`: float64 (C, D)."""
-    means_CD = np.random.default_rng(0).normal(size=(len(SHARES), NUM_FEATURES))
-    means_CD -= means_CD.mean(0)
-    scaled_CD: Floats = strength * means_CD / np.sqrt(np.square(means_CD).sum(1).mean())
-    return scaled_CD
-
-
-def fit(features_ND: Floats, truth_N: Integers) -> Linear:
+def fit(features_ND: Floats, truth_N: Integers, num_classes: int) -> Linear:
     """The product's LDA with equal priors, for features as they are."""
     mean_D, scale_D = features_ND.mean(0), features_ND.std(0)
     present, labels_N = np.unique(truth_N, return_inverse=True)
     priors_C = np.full(present.size, 1.0 / present.size)
-    linear = fit_lda((features_ND - mean_D) / scale_D, labels_N, priors_C).linear.with_absent(present, len(SHARES))
+    linear = fit_lda((features_ND - mean_D) / scale_D, labels_N, priors_C).linear.with_absent(present, num_classes)
     coefficients_CD = linear.coefficients_CD / scale_D
     return Linear(coefficients_CD, linear.intercepts_C - coefficients_CD @ mean_D)
 
@@ -136,16 +183,17 @@ class CrossValidation:
     @classmethod
     def of(cls, design: Design, features_ND: Floats) -> CrossValidation:
         """As `tilewise train` with the default head: validation is predicted before it is learnt from."""
-        probabilities_NC = np.empty((design.truth_N.size, len(SHARES)))
+        num_classes = len(design.setting.shares)
+        probabilities_NC = np.empty((design.truth_N.size, num_classes))
         validation, models = [], []
         for number, stops_N in enumerate(design.validation_FN):
             tested_N = design.fold_N == number
-            model = fit(features_ND[~tested_N], design.truth_N[~tested_N])
+            model = fit(features_ND[~tested_N], design.truth_N[~tested_N], num_classes)
             probabilities_NC[tested_N] = model.probabilities(features_ND[tested_N])
             models.append(model)
             if stops_N.any():
                 learnt_N = ~tested_N & ~stops_N
-                first = fit(features_ND[learnt_N], design.truth_N[learnt_N])
+                first = fit(features_ND[learnt_N], design.truth_N[learnt_N], num_classes)
                 part = design.sample(first.probabilities(features_ND[stops_N]), stops_N)
                 validation.append(replace(part, fold_N=np.full(part.num_slides, number)))
         return cls(design.sample(probabilities_NC), validation, models)
@@ -164,7 +212,7 @@ class CrossValidation:
         num_folds = len(design.validation_FN)
         fold_N = np.concatenate([one.fold_N + num_folds * number for number, one in enumerate(samples)])
         repeat_N = np.repeat(np.arange(len(runs)), first.num_slides)
-        sample = Sample(first.slides * len(runs), CLASSES, fold_N=fold_N, repeat_N=repeat_N, **of_rows)
+        sample = Sample(first.slides * len(runs), design.setting.classes, fold_N=fold_N, repeat_N=repeat_N, **of_rows)
         return cls(sample, [], [model for run in runs for model in run.models])
 
 
@@ -187,21 +235,20 @@ class Coverage:
 
 
 def recipe_coverage(
-    num_slides: int, strength: float, num_cohorts: int, *, num_designs: int = 60, num_repeats: int = 1
+    setting: Setting, num_slides: int, num_cohorts: int, *, num_designs: int = 60, num_repeats: int = 1
 ) -> Coverage:
     """Intervals of many cross-validations beside what they are about."""
-    means_CD = class_means(strength)
-    rng = np.random.default_rng([num_slides, int(10 * strength)])
+    rng = np.random.default_rng([num_slides, int(10 * setting.strength), setting.seed])
     estimates, shares, reached = [], [], []
     for number in range(num_cohorts):
-        design = designs(num_slides, num_designs, num_repeats)[number % num_designs]
-        run = CrossValidation.repeated(design, design.features(means_CD, rng))
+        design = designs(setting, num_slides, num_designs, num_repeats)[number % num_designs]
+        run = CrossValidation.repeated(design, design.features(rng))
         share = training_share(run.sample, run.validation)
         scores = score(run.sample, CONFIG, seed=(number,), share=share)
         estimates.append([tuple(scores.estimate(name)) for name in METRICS])
-        shares.append([share.whole[name] for name in METRICS])
-        if number < num_designs:
-            reached.append(_reached(run.models, means_CD, rng))
+        shares.append([scores.interval.training_share[name] for name in METRICS])
+        if number < _NUM_REACHED:
+            reached.append(_reached(setting, run.models, rng))
     value_RM, low_RM, high_RM = np.moveaxis(np.array(estimates, np.float64), 2, 0)
     recipe_M, deployed_M = np.mean(reached, 0)
 
@@ -223,12 +270,12 @@ def _narrowed(value_RM: Floats, end_RM: Floats, narrowing_RM: Floats | float) ->
     return np.where(inside, 1.0 / (1.0 + np.exp(-(centre + (end - centre) * narrowing_RM))), end_RM)
 
 
-def _reached(models: list[Linear], means_CD: Floats, rng: np.random.Generator) -> Floats:
+def _reached(setting: Setting, models: list[Linear], rng: np.random.Generator) -> Floats:
     """Mean score of the models on new slides, and that of their mean: (2, M)."""
-    truth_N = np.repeat(np.arange(len(SHARES)), 3 * COUNTS)
-    features_ND = means_CD[truth_N] + rng.normal(size=(truth_N.size, means_CD.shape[1]))
+    truth_N = np.repeat(np.arange(len(setting.shares)), np.rint(1000 * np.array(setting.shares)).astype(int))
     alone_N = np.arange(truth_N.size)
-    new = Design(truth_N, alone_N, np.zeros_like(truth_N), np.zeros((1, truth_N.size), bool))
+    new = Design(setting, truth_N, alone_N, np.zeros_like(truth_N), np.zeros((1, truth_N.size), bool))
+    features_ND = new.features(rng)
     of_models = [model.probabilities(features_ND) for model in models]
     rows = []
     for probabilities_NC in (*of_models, np.mean(of_models, 0)):
@@ -241,34 +288,39 @@ def noise_p_values(
     num_slides: int, num_cohorts: int, metric: str, *, cross_validated: bool, num_designs: int = 60
 ) -> Floats:
     """P-values of the permutation test on cohorts without signal: float64 (R,)."""
-    means_CD = class_means(0.0)
+    setting = NOISE
     rng = np.random.default_rng([num_slides, int(cross_validated)])
     values = []
     for number in range(num_cohorts):
-        design = designs(num_slides, num_designs)[number % num_designs]
+        design = designs(setting, num_slides, num_designs)[number % num_designs]
         if cross_validated:
-            sample = CrossValidation.of(design, design.features(means_CD, rng)).sample
+            sample = CrossValidation.of(design, design.features(rng)).sample
         else:
-            model = fit(design.features(means_CD, rng), design.truth_N)
-            sample = design.sample(model.probabilities(design.features(means_CD, rng)))
+            model = fit(design.features(rng), design.truth_N, len(setting.shares))
+            sample = design.sample(model.probabilities(design.features(rng)))
             sample = replace(sample, fold_N=np.zeros_like(sample.fold_N))
         values.append(permutation_p_value(sample, metric, num_permutations=200, seed=number))
     return np.array(values)
 
 
 def print_recipe(num_cohorts: int, num_repeats: int = 1) -> None:
-    """A row for each size and strength."""
+    """A row for each size, strength and metric."""
+    rows = [(num_slides, setting) for num_slides in NUM_SLIDES for setting in (WEAK, STRONG)]
+    print_rows(rows, num_cohorts, num_repeats)
+
+
+def print_rows(rows: Sequence[tuple[int, Setting]], num_cohorts: int, num_repeats: int = 1) -> None:
+    """A row for each of these and metric."""
     print("| slides | signal | metric | recipe reaches | deployed reaches | mean estimate | recipe held ", end="")
     print("| deployed held | recipe held by intervals about the models | mean width |")
     print("|" + " --- |" * 10)
-    for num_slides in NUM_SLIDES:
-        for name, strength in STRENGTHS.items():
-            coverage = recipe_coverage(num_slides, strength, num_cohorts, num_repeats=num_repeats)
-            for column, metric in enumerate(METRICS):
-                scores = (*coverage.reached[:, column], coverage.estimates[column])
-                cells = [*(f"{x:.3f}" for x in scores), *(f"{100 * x:.1f} %" for x in coverage.covered[:, column])]
-                cells.append(f"{coverage.width[column]:.3f}")
-                print(f"| {num_slides} | {name} | {metric} | " + " | ".join(cells) + " |", flush=True)
+    for num_slides, setting in rows:
+        coverage = recipe_coverage(setting, num_slides, num_cohorts, num_repeats=num_repeats)
+        for column, metric in enumerate(METRICS):
+            scores = (*coverage.reached[:, column], coverage.estimates[column])
+            cells = [*(f"{x:.3f}" for x in scores), *(f"{100 * x:.1f} %" for x in coverage.covered[:, column])]
+            cells.append(f"{coverage.width[column]:.3f}")
+            print(f"| {num_slides} | {setting.name} | {metric} | " + " | ".join(cells) + " |", flush=True)
 
 
 def print_noise(num_cohorts: int) -> None:
@@ -362,6 +414,7 @@ def print_models(num_cohorts: int) -> None:
 if __name__ == "__main__":
     prints = {
         "recipe": print_recipe,
+        "others": partial(print_rows, OTHERS),
         "repeats": partial(print_recipe, num_repeats=3),
         "models": print_models,
         "noise": print_noise,

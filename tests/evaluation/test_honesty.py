@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.stats
-from benchmarks.honesty import METRICS, STRENGTHS, noise_p_values, recipe_coverage
+from benchmarks.honesty import METRICS, WEAK, noise_p_values, recipe_coverage
 
 # Where the benchmark has to be, and how far so few cohorts may be from it by chance, in one of a thousand tests.
 COVERAGE, REJECTED = (0.935, 0.965), (0.035, 0.065)
@@ -20,7 +20,7 @@ def bounds(shares: tuple[float, float], num_cohorts: int) -> tuple[float, float]
 
 @pytest.mark.parametrize(("num_slides", "num_cohorts"), [(30, 160), (160, 80)])
 def test_intervals_hold_what_the_recipe_reaches(num_slides: int, num_cohorts: int) -> None:
-    coverage = recipe_coverage(num_slides, STRENGTHS["weak"], num_cohorts, num_designs=16)
+    coverage = recipe_coverage(WEAK, num_slides, num_cohorts, num_designs=16)
     low, high = bounds(COVERAGE, num_cohorts)
     recipe, _, about_models = coverage.covered
     assert ((low <= recipe) & (recipe <= high)).all(), dict(zip(METRICS, recipe, strict=True))

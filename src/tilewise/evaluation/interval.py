@@ -61,7 +61,7 @@ UNDEFINED = Estimate(None, None, None)
 
 
 def score_interval(
-    value: float, resampled_R: Floats, *, num_units: int, level: float, limit: float, training_share: float = 0.0
+    value: float, resampled_R: Floats, *, num_units: int, level: float, limit: float, widening: float = 1.0
 ) -> Estimate:
     """A score with its interval.
 
@@ -71,13 +71,12 @@ def score_interval(
         num_units: independent units it rests on. A single one says nothing about others: the interval is 0 to 1.
         level: confidence level.
         limit: low end for a score of 1 (and, mirrored, high end for 0); see `exact_limit`.
-        training_share: what other training slides add to the variance of the resamples, see `TrainingShare`; 0 asks
-            about the very models that predicted.
+        widening: of the variance of the resamples, for what they do not show: other training slides
+            (`TrainingShare`), and errors that few slides did not make (`unseen_widening`).
     """
     if math.isnan(value):
         return UNDEFINED
-    widening = math.sqrt(1.0 + training_share)
-    low, high = _bounds(value, resampled_R * widening, num_units, level, limit)
+    low, high = _bounds(value, resampled_R * math.sqrt(widening), num_units, level, limit)
     return Estimate(float(value), float(min(low, value)), float(max(high, value)))
 
 

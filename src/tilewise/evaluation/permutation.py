@@ -31,7 +31,7 @@ def permutation_p_value(
 
     Predictions of a cross-validation depend on the labels of the other folds, which a relabelling leaves as they are.
     Relabelled scores therefore vary too little, and are drawn apart by as much as the theory of a classifier that
-    learnt noise says, see `_widening`.
+    learnt noise says, see `linear_share`.
 
     Args:
         sample: slides, labels, predictions, groups, folds.
@@ -53,12 +53,13 @@ def permutation_p_value(
         return float("nan")
     if np.unique(sample.fold_N).size > 1:
         mean = float(np.nanmean(scores_R[1:]))
-        scores_R[1:] = mean + _widening(metric, sample.num_classes) * (scores_R[1:] - mean)
+        widening = math.sqrt(1.0 + linear_share(metric, sample.num_classes))
+        scores_R[1:] = mean + widening * (scores_R[1:] - mean)
     return float(np.count_nonzero(scores_R >= scores_R[0] - 1e-12) / scores_R.size)
 
 
-def _widening(metric: str, num_classes: int) -> float:
-    """Standard deviation of a cross-validated score without skill, in those of its relabellings.
+def linear_share(metric: str, num_classes: int) -> float:
+    """What training adds to the variance of a cross-validated score without skill, as a share of that of the slides.
 
     Each pair of groups counts twice, as tested and learnt from and the other way round, and of noise both terms are
     alike: the linear part of the predictions' variance counts twice (`training_share`). Of ranks the linear part is
@@ -68,11 +69,11 @@ def _widening(metric: str, num_classes: int) -> float:
     from scipy.special import ndtr
 
     if metric == "auroc_macro":
-        return math.sqrt(1.0 + 3.0 / math.pi)
+        return 3.0 / math.pi
     x = np.linspace(-9.0, 9.0, 3601)
     density = num_classes * np.exp(-0.5 * x**2) / math.sqrt(2.0 * math.pi) * ndtr(x) ** (num_classes - 1)
     mean_highest = float((x * density).sum() * (x[1] - x[0]))
-    return math.sqrt(1.0 + mean_highest**2 * num_classes / (num_classes - 1) ** 2)
+    return mean_highest**2 * num_classes / (num_classes - 1) ** 2
 
 
 def _between(sample: Sample, rng: np.random.Generator) -> Integers:

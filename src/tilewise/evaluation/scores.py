@@ -8,6 +8,7 @@ import numpy as np
 
 from tilewise.evaluation import guessing
 from tilewise.evaluation.config import EvaluationConfig
+from tilewise.evaluation.influence import unseen_widening
 from tilewise.evaluation.interval import Estimate, exact_limit, score_interval
 from tilewise.evaluation.resample import CLASS_METRICS, METRICS, Statistics, draw_weights, statistics
 from tilewise.evaluation.results import Baselines, ClassScores, ConfusionMatrix, IntervalMethod, Scores
@@ -43,6 +44,8 @@ def score(
     weights_RG = draw_weights(sample.num_groups, config.num_resamples, rng)
     point = statistics(sample, np.ones((1, sample.num_groups)))
     resampled = statistics(sample, weights_RG)
+    unseen = unseen_widening(sample)
+    added = {name: share.added(name, resampled.whole[name]) if share else 0.0 for name in METRICS}
     whole = {
         name: score_interval(
             float(point.whole[name][0]),
@@ -50,7 +53,7 @@ def score(
             num_units=sample.num_groups,
             level=config.level,
             limit=_limit(sample, name, config.level),
-            training_share=share.whole[name] if share else 0.0,
+            widening=unseen[name] * (1.0 + added[name]),
         )
         for name in METRICS
     }
@@ -73,7 +76,7 @@ def score(
             config.num_resamples,
             sample.unit,
             question="models" if share is None else "recipe",
-            training_share={} if share is None else share.whole,
+            training_share={} if share is None else added,
         ),
         notes=(*_notes(sample, whole), *(() if share is None or share.is_measured else (_NOT_MEASURED,))),
     )
@@ -98,7 +101,8 @@ def _per_class(
                 num_units=num_units[metric],
                 level=level,
                 limit=exact_limit(num_units[metric], level),
-                training_share=float(share.by_class[metric][index]) if share else 0.0,
+                widening=1.0
+                + (share.added_to_class(metric, index, resampled.by_class[metric][:, index]) if share else 0.0),
             )
             for metric in CLASS_METRICS
         }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tilewise.evaluation.config import EvaluationConfig
+from tilewise.evaluation.influence import unseen_widening
 from tilewise.evaluation.interval import Estimate, exact_limit, score_interval
 from tilewise.evaluation.resample import draw_weights, statistics
 from tilewise.evaluation.sample import REPEAT, Sample
@@ -96,7 +97,7 @@ def _scores(
 ) -> tuple[Estimate, Estimate]:
     weights_RG = draw_weights(sample.num_groups, config.num_resamples, np.random.default_rng(seed))
     point, resampled = statistics(sample, np.ones((1, sample.num_groups))).whole, statistics(sample, weights_RG).whole
-    limit = exact_limit(sample.num_groups, config.level)
+    limit, unseen = exact_limit(sample.num_groups, config.level), unseen_widening(sample)
     estimates = [
         score_interval(
             float(point[metric][0]),
@@ -104,7 +105,7 @@ def _scores(
             num_units=sample.num_groups,
             level=config.level,
             limit=limit,
-            training_share=training_share.get(metric, 0.0),
+            widening=unseen[metric] * (1.0 + training_share.get(metric, 0.0)),
         )
         for metric in (config.metric, "accuracy")
     ]

@@ -4,14 +4,16 @@ Resampling the groups of the test parts tells how far a score of *these* models 
 of a recipe moves farther, since on another cohort its models would differ too. Cross-validation uses each pair of
 groups twice: i is tested by a model that learnt from j, and j by one that learnt from i. A group that pulls the
 classifier its way at another is pulled likewise by that one, so both terms move together, and their sum has twice the
-variance that resamples show of it. The variance of the pooled score is therefore that of the resamples times 1 + D,
-where D is the share of the variance of a group's influence on the score that is due to what its model learnt from:
+variance that resamples show of it. The variance of the pooled score is therefore that of the resamples times 1 + c T,
+where T is the share of the variance of a group's influence on the score that is due to what its model learnt from:
 0 for a classifier that every cohort would make alike, 1 for one that learnt noise. (The covariances of Bengio and
 Grandvalet 2004, "No unbiased estimator of the variance of k-fold cross-validation", with influences in the place of
-losses. D = 1 gives a standard error of 1.41 times that of the resamples; Nadeau and Bengio 2003 assume 1.5 for five
-folds, whatever the classifier.)
+losses; Nadeau and Bengio 2003 assume a variance of 2.25 times for five folds, whatever the classifier.) Only what is
+linear in the single slides that were learnt from counts twice: of labels, which flip, it is half of the variance near
+a border, and 0.64 (two classes) to 0.47 (four) of noise. c = 0.6 is between them, and was tried in ten simulated
+settings, `benchmarks/honesty.py others`.
 
-D is read off the slides of the validation parts: each was predicted by the model whose training it may stop, and by the
+T is read off the slides of the validation parts: each was predicted by the model whose training it may stop, and by the
 model that tests it. Half the mean squared difference of the two influences, summed over the slides of a group, is what
 training adds for two models that share a fraction o of the slides they learnt from. Models that share nothing differ
 
@@ -21,7 +23,11 @@ training adds for two models that share a fraction o of the slides they learnt f
 Where folds were cut several times, every slide has a prediction of each repeat, and no validation part is needed: the
 variance W of a group's influence between repeats is what training adds for models that share o, and V = W / (1 - o), or
 W / sqrt(1 - o) of labels, what it adds for models that share nothing. The mean over K repeats has W (1 - 1 / K) less of
-it, so that D is V - W (1 - 1 / K) as a share of the variance of the mean influences.
+it, so that V - W (1 - 1 / K) as a share of the variance of the mean influences is added.
+
+Of the AUROC resamples show more than the slides' own variance: pairs are of one fold, so that each slide is compared
+with few others, whose chance counts at every draw. There the two parts are added up as they are, the first from all
+slides together, and count where they are more than the resamples show.
 
 `benchmarks/honesty.py` measures how often intervals that are made so hold what the recipe reaches.
 """
@@ -42,6 +48,7 @@ from tilewise.evaluation.resample import CLASS_METRICS, METRICS, Statistics, of_
 from tilewise.evaluation.sample import Floats, Integers, Sample
 
 _LARGEST = 1.0
+_COUNTED = 0.6  # c
 _WHOLE = tuple(name for name in METRICS if name != "auroc_macro")
 _BY_CLASS = tuple(name for name in CLASS_METRICS if name != "auroc")
 _STEP = 1e-4  # slides
@@ -50,23 +57,42 @@ _LEAST_APART = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class TrainingShare:
-    """What training adds to the variance of each score, as a share D of what resamples of the tested slides show.
+    """What training adds to the variance of each score.
 
     Attributes:
-        whole: of each of `METRICS`.
+        whole: of each of `METRICS`, as a share of what resamples of the tested slides show.
         by_class: of each of `CLASS_METRICS`, float64 (C,).
-        is_measured: False where D is not read off the predictions.
+        auroc_variance: with that of training, of the macro AUROC.
+        class_auroc_variance: of the AUROC of each class, float64 (C,).
+        is_measured: False where it is not read off the predictions.
     """
 
     whole: Mapping[str, float]
     by_class: Mapping[str, Floats]
+    auroc_variance: float
+    class_auroc_variance: Floats
     is_measured: bool = True
 
     @classmethod
     def constant(cls, share: float, num_classes: int) -> TrainingShare:
         """The same for every score, without looking at predictions."""
         by_class = {name: np.full(num_classes, share) for name in CLASS_METRICS}
-        return cls(dict.fromkeys(METRICS, share), by_class, is_measured=False)
+        return cls(dict.fromkeys(METRICS, share), by_class, 0.0, np.zeros(num_classes), is_measured=False)
+
+    def added(self, name: str, resampled_R: Floats) -> float:
+        """To a metric, as a share of the variance of its resamples."""
+        return _added(self.whole[name], self.auroc_variance if name == "auroc_macro" else 0.0, resampled_R)
+
+    def added_to_class(self, name: str, index: int, resampled_R: Floats) -> float:
+        """To a metric of a class, as a share of the variance of its resamples."""
+        variance = float(self.class_auroc_variance[index]) if name == "auroc" else 0.0
+        return _added(float(self.by_class[name][index]), variance, resampled_R)
+
+
+def _added(share: float, least_variance: float, resampled_R: Floats) -> float:
+    defined = resampled_R[~np.isnan(resampled_R)]
+    variance = float(defined.var(ddof=1)) if defined.size > 1 else 0.0
+    return max(share, least_variance / variance - 1.0) if variance > 0.0 else share
 
 
 def training_share(sample: Sample, validation: Sequence[Sample]) -> TrainingShare:
@@ -78,8 +104,8 @@ def training_share(sample: Sample, validation: Sequence[Sample]) -> TrainingShar
             are passed over.
 
     Returns:
-        D of every score; 1, the most that it can be, where no slide is both in a test and in a validation part, or all
-        repeats cut the slides alike.
+        That of every score; a share of 1, more than it can be, where no slide is both in a test and in a validation
+        part, or all repeats cut the slides alike.
     """
     if len(sample.repeats) > 1:
         return _of_repeats(sample)
@@ -96,11 +122,15 @@ def training_share(sample: Sample, validation: Sequence[Sample]) -> TrainingShar
         difference_NM = _influence(sample, part, known, gradient_KM) - influence_NM[rows[known]]
         squares.append(np.square(_sums(sample.group_N[rows[known]], difference_NM)))
     half_M = 0.5 * np.concatenate(squares).mean(0)
-    return _share(_of_separate(half_M, _overlap(sample, validation), sample.num_classes), variance_M, sample)
+    training_M = _of_separate(half_M, _overlap(sample, validation), sample.num_classes)
+    share_M = _COUNTED * _share(training_M, variance_M)
+    share_M[-1 - sample.num_classes :] = 0.0
+    of_ranks_M = sample.num_groups * (variance_M + _COUNTED * training_M)[-1 - sample.num_classes :]
+    return _by_name(share_M, of_ranks_M, sample.num_classes)
 
 
 def _of_repeats(sample: Sample) -> TrainingShare:
-    """D of the mean over repeats. Validation slides count as learnt from, which heads that are fitted at once do."""
+    """Of the mean over repeats. Validation slides count as learnt from, which heads that are fitted at once do."""
     overlap = _overlap_of_repeats(sample)
     if overlap > 1.0 - _LEAST_APART:
         return TrainingShare.constant(_LARGEST, sample.num_classes)
@@ -110,7 +140,9 @@ def _of_repeats(sample: Sample) -> TrainingShare:
     )
     between_M = sums_RGM.var(0, ddof=1).mean(0)
     separate_M = _of_separate(between_M, overlap, sample.num_classes)
-    return _share(separate_M - (1.0 - 1.0 / len(sums_RGM)) * between_M, sums_RGM.mean(0).var(0, ddof=1), sample)
+    training_M = separate_M - (1.0 - 1.0 / len(sums_RGM)) * between_M
+    share_M = _share(training_M, sums_RGM.mean(0).var(0, ddof=1))
+    return _by_name(share_M, np.zeros(1 + sample.num_classes), sample.num_classes)
 
 
 def _of_separate(between_M: Floats, overlap: float, num_classes: int) -> Floats:
@@ -121,9 +153,10 @@ def _of_separate(between_M: Floats, overlap: float, num_classes: int) -> Floats:
     return separate_M
 
 
-def _share(training_M: Floats, variance_M: Floats, sample: Sample) -> TrainingShare:
+def _share(training_M: Floats, variance_M: Floats) -> Floats:
     share_M = np.divide(training_M, variance_M, out=np.full_like(training_M, _LARGEST), where=variance_M > 0.0)
-    return _by_name(np.minimum(share_M, _LARGEST), sample.num_classes)
+    shares_M: Floats = np.minimum(share_M, _LARGEST)
+    return shares_M
 
 
 def _influence(sample: Sample, part: Sample, chosen_N: Integers, gradient_KM: Floats) -> Floats:
@@ -163,12 +196,12 @@ def _columns(statistics: Statistics) -> Floats:
     return np.concatenate([*whole, *(statistics.by_class[name] for name in _BY_CLASS)], 1)
 
 
-def _by_name(share_M: Floats, num_classes: int) -> TrainingShare:
+def _by_name(share_M: Floats, of_ranks_M: Floats, num_classes: int) -> TrainingShare:
     """The columns of `_influence` under their names."""
     whole = dict(zip(_WHOLE, map(float, share_M), strict=False))
     pieces = share_M[len(_WHOLE) : -1].reshape(-1, num_classes)
     by_class = dict(zip((*_BY_CLASS, "auroc"), pieces, strict=True))
-    return TrainingShare(whole | {"auroc_macro": float(share_M[-1])}, by_class)
+    return TrainingShare(whole | {"auroc_macro": float(share_M[-1])}, by_class, float(of_ranks_M[-1]), of_ranks_M[:-1])
 
 
 def _sums(index_N: Integers, values_NM: Floats) -> Floats:
