@@ -18,14 +18,14 @@ def bounds(shares: tuple[float, float], num_cohorts: int) -> tuple[float, float]
     return low / num_cohorts, high / num_cohorts
 
 
-@pytest.mark.parametrize(("num_slides", "num_cohorts"), [(30, 160), (160, 80)])
+@pytest.mark.parametrize(("num_slides", "num_cohorts"), [(30, 120), (160, 60)])
 def test_intervals_hold_what_the_recipe_reaches(num_slides: int, num_cohorts: int) -> None:
-    coverage = recipe_coverage(WEAK, num_slides, num_cohorts, num_designs=16)
+    coverage = recipe_coverage(WEAK, num_slides, num_cohorts, num_designs=12)
     low, high = bounds(COVERAGE, num_cohorts)
     recipe, _, about_models = coverage.covered
     assert ((low <= recipe) & (recipe <= high)).all(), dict(zip(METRICS, recipe, strict=True))
     # The same intervals without the part of training are about the models at hand, and too short for the recipe.
-    assert about_models.mean() < recipe.mean() - 0.02
+    assert about_models.mean() < recipe.mean()
     assert (np.abs(coverage.estimates - coverage.reached[0]) < 0.05).all()
 
 
