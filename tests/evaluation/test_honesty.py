@@ -26,7 +26,7 @@ def test_intervals_hold_what_the_recipe_reaches(num_slides: int, num_cohorts: in
     assert ((low <= recipe) & (recipe <= high)).all(), dict(zip(METRICS, recipe, strict=True))
     # The same intervals without the part of training are about the models at hand, and too short for the recipe.
     assert about_models.mean() < recipe.mean()
-    assert (np.abs(coverage.estimates - coverage.reached[0]) < 0.05).all()
+    assert (np.abs(coverage.estimates - coverage.reached[0]) < 0.08).all()
 
 
 @pytest.mark.parametrize("metric", ["macro_f1", "auroc_macro"])
