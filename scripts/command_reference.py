@@ -1,0 +1,77 @@
+"""Write docs/commands.md from the command line itself, so that the reference cannot drift from `--help`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from tilewise.cli.main import app
+
+TARGET = Path(__file__).parents[1] / "docs" / "commands.md"
+HEAD = """# Commands
+
+Every command and option, generated from the code by `scripts/command_reference.py`; `tilewise COMMAND --help` prints the same.
+
+- **Results** go to stdout, progress and warnings to stderr. `--json` prints one JSON object on stdout and nothing else.
+- **Exit codes**: 0 done; 1 some slides failed or got no result, or a run is damaged; 2 wrong use; 130 stopped by Ctrl-C. An
+  error is one message that names the slide, key or file, and the next step.
+- **Stopped?** The same command goes on from where it was, also after `kill -9`.
+"""
+
+
+def reference() -> str:
+    """The whole page."""
+    return HEAD + "".join(_section(path, command) for path, command in _commands("tilewise", typer.main.get_command(app)))
+
+
+def _commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    """Every command that does something by itself, in the order of `--help`."""
+    children = getattr(command, "commands", {})
+    if not children or (path != "tilewise" and getattr(command, "invoke_without_command", False)):
+        yield path, command
+    for name, child in children.items():
+        yield from _commands(f"{path} {name}", child)
+
+
+def _section(path: str, command: Any) -> str:
+    words = [path, *(_usage(parameter) for parameter in command.params if parameter.param_type_name == "argument")]
+    usage = " ".join([*words, "[OPTIONS]"])
+    lines = [f"\n## {path}\n", f"\n{_paragraphs(command.help or '')}\n", f"\n```text\n{usage}\n```\n"]
+    rows = [_row(parameter) for parameter in command.params if parameter.name != "help" and not parameter.hidden]
+    if rows:
+        lines += ["\n| argument or option | default | meaning |\n|---|---|---|\n", *rows]
+    if command.epilog:
+        example = re.sub(r"^Examples?:\s*", "", command.epilog.strip())
+        lines.append("\n```\n" + "\n".join(line for line in example.splitlines() if line.strip()) + "\n```\n")
+    return "".join(lines)
+
+
+def _usage(parameter: Any) -> str:
+    name = parameter.metavar or parameter.name.upper()
+    name = name.strip("{}[]") + ("..." if parameter.nargs == -1 and not name.endswith("...") else "")
+    return name if parameter.required else f"[{name}]"
+
+
+def _row(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        name = _usage(parameter)
+    else:
+        name = ", ".join([*parameter.opts, *parameter.secondary_opts])
+        name += "" if parameter.is_flag else f" {parameter.metavar or parameter.name.upper()}"
+    default = parameter.default
+    is_told = not (parameter.required or default is None or default is False or default == [] or callable(default))
+    shown = f"`{getattr(default, 'value', default)}`" if is_told else ("required" if parameter.required else "")
+    return f"| `{name}` | {shown} | {_paragraphs(parameter.help or '').replace('|', chr(92) + '|')} |\n"
+
+
+def _paragraphs(text: str) -> str:
+    """Help as Markdown: single line breaks are those of the source."""
+    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))
+
+
+if __name__ == "__main__":
+    TARGET.write_text(reference(), encoding="utf-8")
