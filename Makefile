@@ -12,7 +12,7 @@ DEMO := demo
 # Time for each recipe of `make systems`.
 BUDGET ?= 20m
 
-.PHONY: help demo test test-avx2 check soak bench systems format clean
+.PHONY: help demo test test-avx2 check soak bench docs systems format clean
 
 help:
 	@echo "make demo    the whole job on a cohort it makes itself (minutes)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-avx2  the tests as on a processor with AVX2 only: no AVX-512, no bfloat16"
 	@echo "make soak    the long tests: runs killed at random moments and resumed"
 	@echo "make bench   every benchmark of docs/benchmarks.md"
+	@echo "make docs    the documentation site, with its tutorial run anew: docs/_build/index.html"
 	@echo "make systems the five systems beside each other, BUDGET=20m for each"
 	@echo "make format  put the code into shape"
 	@echo "make clean   remove .venv, $(DEMO)/ and systems/"
@@ -34,6 +35,14 @@ $(VENV)/.core: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) --editable '.[dev,fast,bench,wsi,segment,hub,lite2,ensemble,explain,mlflow,serve]'
 	@touch $@
+
+$(VENV)/.docs: $(VENV)/.core
+	$(PIP) --editable '.[docs,doubts,explain]'
+	@touch $@
+
+docs: $(VENV)/.docs
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
+	@echo "docs/_build/index.html"
 
 demo: $(VENV)/.core
 	@$(BIN)/python scripts/demo.py $(DEMO)

@@ -27,6 +27,46 @@ def test_the_library_reference_is_the_generated_one():
     assert (ROOT / "docs/api.md").read_text("utf-8") == module.reference(), "run scripts/api_reference.py"
 
 
+def test_the_command_reference_is_the_generated_one():
+    spec = importlib.util.spec_from_file_location("command_reference", ROOT / "scripts/command_reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert (ROOT / "docs/commands.md").read_text("utf-8") == module.reference(), "run scripts/command_reference.py"
+
+
+def test_every_command_line_that_is_shown_has_options_that_exist():
+    root = typer.main.get_command(app)
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    lines = [
+        (page.name, line.split("#")[0])
+        for page in pages
+        for block in re.findall(r"^```.*?\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        for line in block.replace("\\\n", " ").splitlines()
+        if re.match(r"[!$]? ?tilewise \w", line)
+    ]
+    assert len(lines) > 60
+    for page, line in lines:
+        words = line.lstrip("!$ ").split()[1:]
+        command = root
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        assert command is not root, f"{page}: {line}"
+        known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        unknown = {word for word in words if word.startswith("--")} - known - {"--help"}
+        assert not unknown, f"{page}: {line}: {unknown}"
+
+
+def test_every_page_stands_in_the_contents_of_the_site():
+    pages = {path.relative_to(ROOT / "docs").with_suffix("").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    contents = set()
+    for index in ("index", "how-to/index"):
+        folder = f"{index.rpartition('/')[0]}/".lstrip("/")
+        text = (ROOT / "docs" / f"{index}.md").read_text("utf-8")
+        blocks = re.findall(r"```\{toctree\}\n(?::.*\n)*\n((?:[\w/-]+\n)+)```", text)
+        contents |= {folder + name for block in blocks for name in block.split()}
+    assert pages - contents == {"index"}
+
+
 def test_the_recipe_reference_shows_the_defaults_of_a_recipe_that_says_nothing():
     recipe = Recipe(name="bare").model_dump(mode="json", by_alias=True)
     rows = re.findall(
