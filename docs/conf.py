@@ -32,6 +32,8 @@ nb_merge_streams = True
 
 html_theme = "furo"
 html_title = f"tilewise {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
 

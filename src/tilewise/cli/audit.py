@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from tilewise.auditing.cohort import AuditedCohort
 
 _EXAMPLES = (
-    "Examples: tilewise audit my_cohort --out audit && tilewise train my_cohort --decisions audit/decisions.csv --out "
-    "runs/first; tilewise audit train_slides --against test_slides --out audit; "
+    "Examples:\n\ntilewise audit my_cohort --out audit\n\n"
+    "tilewise train my_cohort --decisions audit/decisions.csv --out runs/first\n\n"
+    "tilewise audit train_slides --against test_slides --out audit\n\n"
     "tilewise audit my_cohort --set audit.ink=drop --out audit"
 )
 

@@ -21,9 +21,10 @@ from tilewise.cli.options import (
 )
 
 _EXAMPLES = (
-    "Examples: tilewise segment my_cohort --method tissue --out masks && tilewise train masks --out runs/first; "
-    "tilewise segment my_cohort --method unet --mask-threshold 0.3 --out masks; tilewise segment test_slides "
-    "--method unet --set segment.unet.networks=masks/segmenter --out test_masks; "
+    "Examples:\n\ntilewise segment my_cohort --method tissue --out masks\n\n"
+    "tilewise train masks --out runs/first\n\n"
+    "tilewise segment my_cohort --method unet --mask-threshold 0.3 --out masks\n\n"
+    "tilewise segment test_slides --method unet --set segment.unet.networks=masks/segmenter --out test_masks\n\n"
     "tilewise segment my_cohort --method sam --set segment.sam.checkpoint=sam-vit-base/ --out masks"
 )
 

@@ -12,9 +12,10 @@ from tilewise.errors import UsageError
 
 _API_PORT = 8000
 _EXAMPLES = (
-    "Examples: tilewise serve runs/first; tilewise serve runs/first --reviewer 'Dr. Ada' --no-open --port 8080; "
-    "tilewise serve runs/first --api; "
-    "tilewise serve runs/first --api --host 0.0.0.0 --port 8080 --token-file token.txt; "
+    "Examples:\n\ntilewise serve runs/first\n\n"
+    "tilewise serve runs/first --reviewer 'Dr. Ada' --no-open --port 8080\n\n"
+    "tilewise serve runs/first --api\n\n"
+    "tilewise serve runs/first --api --host 0.0.0.0 --port 8080 --token-file token.txt\n\n"
     "curl -F image=@slide.png http://127.0.0.1:8000/v1/predict"
 )
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from tilewise.tiles.tileset import TileSet
 
 _EXAMPLES = (
-    "Examples: tilewise tiles my_cohort --preview tiles.html; tilewise tiles my_cohort --set "
-    "'tiles.strategy=[component_center, window]' --set tiles.size_px=224 --preview tiles.html --out tiles.parquet"
+    "Examples:\n\ntilewise tiles my_cohort --preview tiles.html\n\n"
+    "tilewise tiles my_cohort --set 'tiles.strategy=[component_center, window]' --set tiles.size_px=224 "
+    "--preview tiles.html --out tiles.parquet"
 )
 
 
