@@ -14,12 +14,12 @@ from tilewise.cli.main import app
 TARGET = Path(__file__).parents[1] / "docs" / "commands.md"
 HEAD = """# Commands
 
-Every command and option, generated from the code by `scripts/command_reference.py`; `tilewise COMMAND --help` prints the
-same.
+Every command and option, generated from the code by `scripts/command_reference.py`; `tilewise COMMAND --help` prints
+the same.
 
-- **Results** go to stdout, progress and warnings to stderr. `--json` prints one JSON object on stdout and nothing else.
-- **Exit codes**: 0 done; 1 some slides failed or got no result, or a run is damaged; 2 wrong use; 130 stopped by Ctrl-C.
-  An error is one message that names the slide, key or file, and the next step.
+- **Results** go to stdout, progress and warnings to stderr. `--json` prints one JSON object on stdout, nothing else.
+- **Exit codes**: 0 done; 1 some slides failed or got no result, or a run is damaged; 2 wrong use; 130 stopped by
+  Ctrl-C. An error is one message that names the slide, key or file, and the next step.
 - **Stopped?** The same command goes on from where it was, also after `kill -9`.
 """
 
