@@ -86,15 +86,9 @@ class Setting:
 WEAK, STRONG, NOISE = Setting("weak", 1.5), Setting("strong", 2.5), Setting("noise", 0.0)
 OTHERS = (
     (40, Setting("two classes", 0.6, (0.65, 0.35), 12, (1,), seed=11)),
-    (120, Setting("two classes", 0.6, (0.65, 0.35), 12, (1,), seed=12)),
     (45, Setting("three equal classes", 2.0, (1 / 3,) * 3, 64, (1, 1, 1, 2), seed=13)),
     (100, Setting("three equal classes", 2.0, (1 / 3,) * 3, 64, (1, 1, 1, 2), seed=14)),
     (80, Setting("six classes", 2.2, (0.3, 0.2, 0.2, 0.1, 0.1, 0.1), 20, (1, 1, 2), 0.3, 0.8, 15)),
-    (250, Setting("six classes", 2.2, (0.3, 0.2, 0.2, 0.1, 0.1, 0.1), 20, (1, 1, 2), 0.3, 0.8, 16)),
-    (120, Setting("large groups", 1.3, (0.4, 0.3, 0.3), 24, (2, 4, 6), 0.4, 0.7, 17)),
-    (400, Setting("large groups", 1.3, (0.4, 0.3, 0.3), 24, (2, 4, 6), 0.4, 0.7, 18)),
-    (60, Setting("near perfect", 3.5, (0.5, 0.3, 0.2), 40, (1, 1, 1, 3), seed=19)),
-    (300, Setting("little signal", 0.7, (0.4, 0.3, 0.2, 0.1), 100, (1, 1, 1, 2), seed=20)),
 )
 
 

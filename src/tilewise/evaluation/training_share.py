@@ -10,8 +10,8 @@ where T is the share of the variance of a group's influence on the score that is
 Grandvalet 2004, "No unbiased estimator of the variance of k-fold cross-validation", with influences in the place of
 losses; Nadeau and Bengio 2003 assume a variance of 2.25 times for five folds, whatever the classifier.) Only what is
 linear in the single slides that were learnt from counts twice: of labels, which flip, it is half of the variance near
-a border, and 0.64 (two classes) to 0.47 (four) of noise. c = 0.6 is between them, and was tried in ten simulated
-settings, `benchmarks/honesty.py others`.
+a border, and 0.64 (two classes) to 0.47 (four) of noise. c = 0.6 is between them, and was tried in eight
+simulated settings, four of them `benchmarks/honesty.py others`.
 
 T is read off the slides of the validation parts: each was predicted by the model whose training it may stop, and by the
 model that tests it. Half the mean squared difference of the two influences, summed over the slides of a group, is what
