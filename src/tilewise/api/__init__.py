@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from tilewise.evaluation.comparison import ComparedRecipe, Comparison, RecipePair
     from tilewise.evaluation.difference import MetricDifference, PairedDifference, Spread
+    from tilewise.evaluation.net_benefit import NetBenefit, NetBenefitPoint
     from tilewise.evaluation.results import (
         Baselines,
         ClassScores,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     )
     from tilewise.evaluation.subgroups import Subgroup
     from tilewise.execution import Failure
+    from tilewise.explain.checks import Localisation, MapCheck
     from tilewise.explain.config import ExplainConfig
     from tilewise.inference.classifier import ClassifierBundle
     from tilewise.inference.load_classifier import EnsembleClassifier
@@ -112,9 +114,13 @@ __all__ = [
     "IntervalMethod",
     "LadderChoice",
     "LearningCurve",
+    "Localisation",
+    "MapCheck",
     "MetricDifference",
     "Metrics",
     "Neighbour",
+    "NetBenefit",
+    "NetBenefitPoint",
     "NoteKind",
     "OuterScores",
     "PairedDifference",
@@ -200,9 +206,11 @@ _HOMES = {
     ),
     **dict.fromkeys(("ComparedRecipe", "Comparison", "RecipePair"), "tilewise.evaluation.comparison"),
     **dict.fromkeys(("MetricDifference", "PairedDifference", "Spread"), "tilewise.evaluation.difference"),
+    **dict.fromkeys(("NetBenefit", "NetBenefitPoint"), "tilewise.evaluation.net_benefit"),
     "ChoiceScores": "tilewise.sweep.choice",
     "Failure": "tilewise.execution",
     "FetchedWeights": "tilewise.encoders.fetch",
+    **dict.fromkeys(("Localisation", "MapCheck"), "tilewise.explain.checks"),
     "ExplainConfig": "tilewise.explain.config",
     "ClassifierBundle": "tilewise.inference.classifier",
     "EnsembleClassifier": "tilewise.inference.load_classifier",

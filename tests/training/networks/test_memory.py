@@ -88,10 +88,12 @@ def test_recomputing_keeps_less_of_a_batch(family: str) -> None:
     recompute_activations(other.network, 4)
     peaks = []
     for made in (one, other):
-        kept: list[int] = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda tensor, kept=kept: kept.append(1) or tensor, lambda x: x):
+        saved: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor, saved=saved: saved.append(1) or tensor, lambda x: x
+        ):
             made.network(batch)
-        peaks.append(len(kept))
+        peaks.append(len(saved))
     assert peaks[1] < 0.5 * peaks[0]
 
 
