@@ -82,7 +82,7 @@ def test_headline_rows(evaluation: dict) -> None:
 def test_the_weakest_class_and_the_share_that_is_right(evaluation: dict) -> None:
     changed = deepcopy(evaluation)
     pooled = changed["out_of_fold"]
-    pooled["confusion"]["counts"] = [[9, 0, 1], [4, 5, 3], [0, 0, 12]]
+    pooled["confusion"]["counts"], pooled["num_slides"] = [[9, 0, 1], [4, 5, 3], [0, 0, 12]], 34
     for row, value in zip(pooled["per_class"].values(), (0.8, 0.516, 0.9), strict=True):
         row["f1"]["value"] = value
     summary = headline(changed)

@@ -33,6 +33,9 @@ EXTRAS = {
     "explain": "Grad-CAM of networks on pixels (tilewise explain)",
     "doubts": "labels in doubt (doubtful_labels.csv of a run)",
     "h5": "features of TRIDENT, CLAM, STAMP and torchmil in and out",
+    "zarr": "slides as OME-Zarr",
+    "serve": "the review page and predictions over HTTP (tilewise serve)",
+    "tune": "settings searched by Optuna (tilewise tune)",
     "mlflow": "histories for MLflow (training.engine.log: mlflow)",
 }
 _LEAST_FREE_GIB = 2.0

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from tilewise.errors import UsageError
+from tilewise.run_folder import RunFolder
 from tilewise.serving.prediction_api.access import require_token_beyond_loopback
 from tilewise.serving.prediction_api.config import ServiceConfig
 
@@ -37,6 +38,7 @@ def serve_api(
         ArtifactError: a file of the run is missing or damaged.
     """
     require_token_beyond_loopback(config.host, token)
+    RunFolder(run).require_finished()
     try:
         import uvicorn
 
