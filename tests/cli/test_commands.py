@@ -115,6 +115,7 @@ def test_json_is_one_object_on_stdout_and_nothing_else(call, home, tmp_path, arg
         (["serve", "{tmp}/none", "--no-open"], 2, "holds no run"),
         (["serve", "{tmp}/none", "--api", "--port", "0"], 2, "holds no run"),
         (["serve", "{home}/run", "--api", "--host", "0.0.0.0"], 2, "there is no token"),
+        (["serve", "{home}/run", "--token-file", "{tmp}/token"], 2, "with --api alone"),
         (["evaluate"], 2, "RUN"),
         (["evaluat"], 2, "evaluat"),
     ],

@@ -217,6 +217,19 @@ def test_where_decisions_changed_labels_runs_are_compared_on_both(make_run, tmp_
     assert comparison.to_json()["corrected"]["relabelled"] == slides
 
 
+def test_slides_of_a_class_that_decisions_did_away_with_are_compared_on_corrected_labels_alone(make_run):
+    runs = [make_run("two", skill=1.1), make_run("three", skill=1.2)]
+    for run in runs:
+        folder = RunFolder(run)
+        folder.audit.mkdir(exist_ok=True)
+        table = Predictions.read(folder.predictions).table
+        facts = TableFacts({"img_007.png": "Gone"}).to_json()
+        write_table(folder.slides, table[["slide"]], schema="tilewise.slides", version=2, metadata=facts)
+    comparison = tw.compare(runs)
+    assert comparison.pairs[0].paired.num_slides == NUM_SLIDES - 1
+    assert any("is no class of the runs" in note for note in comparison.notes)
+
+
 def test_slides_that_two_runs_relabel_differently_are_said(make_run):
     one = make_run("one", skill=1.0)
     slides = wrong_slides(one, 12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,15 @@ def register(app: typer.Typer) -> None:
     app.command("serve", epilog=_EXAMPLES)(serve)
 
 
+_OF_API = (
+    *("token_file", "workers", "max_megabytes", "max_megapixels", "max_requests", "max_batch"),
+    *("predict_seconds", "wait_seconds", "upload_seconds", "memory_megabytes"),
+)
+_OF_REVIEW = ("reviewer", "open_page")
+
+
 def serve(
+    context: typer.Context,
     run: RunArgument,
     api: Annotated[bool, typer.Option("--api", help="Serve predictions to programs: REST, with OpenAPI.")] = False,
     host: Annotated[
@@ -81,6 +90,7 @@ def serve(
     With --api, programs ask for predictions, equal to those of `tilewise predict`; /openapi.json describes how. Images
     are decoded in processes of their own, with limits to memory and time. Research only, not a medical device.
     """
+    _refuse_options_of(_OF_REVIEW if api else _OF_API, context, "without" if api else "with")
     if not api:
         return _review(run, host, port or 0, reviewer, open_page=open_page, quiet=quiet)
     from tilewise.serving.prediction_api.access import read_token
@@ -106,6 +116,15 @@ def serve(
     )
     serve_api(run, config, token=read_token(token_file), on_start=say)
     return 0
+
+
+def _refuse_options_of(names: Sequence[str], context: typer.Context, what: str) -> None:
+    """An option that has no effect, a token above all, is not taken silently."""
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = next(parameter.opts[0] for parameter in context.command.params if parameter.name == name)
+            raise UsageError(f"{option} has an effect {what} --api alone; leave one of them out or in")
 
 
 def _review(run: Path, host: str, port: int, reviewer: str | None, *, open_page: bool, quiet: bool) -> int:

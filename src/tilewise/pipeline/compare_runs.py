@@ -55,6 +55,11 @@ class _ComparedRun:
         labels = dict(zip(self.tests["slide"], self.tests["label"], strict=True))
         return {name: labels[name] for name in sorted(slides & self.relabelled.keys())}
 
+    def with_known_labels(self, slides: frozenset[str]) -> frozenset[str]:
+        """Of some slides those whose label in the table is still a class: decisions can do away with one."""
+        labels = dict(zip(self.tests["slide"], self.tests["label"], strict=True))
+        return frozenset(name for name in slides if self.relabelled.get(name, labels[name]) in self.classes)
+
 
 def compare_runs(folders: Sequence[RunFolder], *, margin: float, metric: PrimaryMetric | None = None) -> Comparison:
     """Compare the recipes of runs by their out-of-fold predictions of the same slides.
@@ -95,7 +100,13 @@ def compare_runs(folders: Sequence[RunFolder], *, margin: float, metric: Primary
         notes.append(f"{count(left_out, 'slide')} that not every run has tested had no part in the comparison.")
     named = dict(zip(_recipe_names(list(repeats.values())), repeats.values(), strict=True))
     options = ComparisonOptions(metric or runs[0].metric, runs[0].level, margin, runs[0].num_permutations)
-    samples = {name: _samples(group, common) for name, group in named.items()}
+    known = runs[0].with_known_labels(common)
+    if len(known) < len(common):
+        notes.append(
+            f"{count(len(common) - len(known), 'slide')} whose label in the cohort's table is no class of the runs "
+            "had no part in the comparison on the table's own labels."
+        )
+    samples = {name: _samples(group, known) for name, group in named.items()}
     corrections, disputed = _corrections(runs, common)
     if disputed:
         notes.append(

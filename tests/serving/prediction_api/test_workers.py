@@ -1,6 +1,8 @@
 """Processes that predict: what kills one is an answer, and the next request finds another."""
 
 import asyncio
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -42,6 +44,27 @@ def test_a_request_that_kills_its_process_is_answered_and_the_next_one_too(fake)
         assert ask(workers, "good").picture is None
         assert (workers.num_waiting, workers.num_predicting) == (0, 0)
         assert workers.resident_bytes > 1e6
+
+
+def test_a_process_that_is_killed_between_requests_is_replaced_unnoticed(fake):
+    with Workers(Path("run"), ServiceConfig(predict_seconds=60)) as workers:
+        first = ask(workers, "good").prediction["pid"]
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: not workers.is_ready)
+        assert ask(workers, "good").prediction["pid"] != first
+
+
+def test_the_service_is_ready_again_without_a_further_request(fake):
+    with Workers(Path("run"), ServiceConfig(predict_seconds=60)) as workers:
+        assert code_of(workers, "crash") == (422, "image-crashes-decoder")
+        wait_for(lambda: workers.is_ready)
+
+
+def wait_for(is_so):
+    end = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_a_prediction_that_takes_too_long_is_ended(fake):

@@ -47,12 +47,12 @@ class Worker:
         self._arguments = (str(run), config.max_megapixels * 1_000_000, config.memory_megabytes)
         self._process: BaseProcess | None = None
         self._connection: Connection | None = None
-        self._is_closed = False
+        self.is_closed = False
         self.is_ready = False
 
     def start(self) -> None:
         """Start the process; it loads the run by itself. A closed worker stays as it is."""
-        if self._is_closed:
+        if self.is_closed:
             return
         # Forking a process with threads can deadlock.
         context = multiprocessing.get_context("spawn")
@@ -89,6 +89,8 @@ class Worker:
         Raises:
             ServiceError: the image cannot be predicted, or not in this time.
         """
+        if self._process is None or not self._process.is_alive():  # it died before it saw the image
+            self.restart()
         try:
             self.wait_until_ready()
             assert self._connection is not None
@@ -118,6 +120,11 @@ class Worker:
             raise ServiceError(**reply["error"])
         return Answer(reply["prediction"], picture)
 
+    @property
+    def can_predict(self) -> bool:
+        """Whether its process lives and has the run loaded."""
+        return self.is_ready and self._process is not None and self._process.is_alive()
+
     def restart(self) -> None:
         """End the process and start another."""
         self.end()
@@ -134,7 +141,7 @@ class Worker:
 
     def close(self) -> None:
         """End the process for good."""
-        self._is_closed = True
+        self.is_closed = True
         self.end()
 
     @property
@@ -148,13 +155,16 @@ class Worker:
             return 0
 
     def _receive(self, seconds: float) -> dict[str, Any]:
-        assert self._connection is not None
-        if not self._connection.poll(seconds):
-            raise TimeoutError
+        connection = self._connection
+        if connection is None:
+            raise _WorkerDied
         try:
-            reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
-        except (EOFError, OSError) as error:
+            answer = connection.recv_bytes() if connection.poll(seconds) else None
+        except (EOFError, OSError) as error:  # also where the service closes meanwhile
             raise _WorkerDied from error
+        if answer is None:
+            raise TimeoutError
+        reply: dict[str, Any] = json.loads(answer)
         return reply
 
 
@@ -196,7 +206,7 @@ class Workers:
     @property
     def is_ready(self) -> bool:
         """Whether one of the processes has the run loaded."""
-        return any(worker.is_ready for worker in self._workers)
+        return any(worker.can_predict for worker in self._workers)
 
     @property
     def resident_bytes(self) -> int:
@@ -228,8 +238,21 @@ class Workers:
             worker.start()
             raise ServiceError(503, "no-worker", str(error), "send it again later", {"Retry-After": "30"}) from error
         finally:
-            self._idle.put(worker)
+            if worker.is_ready:
+                self._idle.put(worker)
+            else:  # a thread of its own: those of the pool may all wait for this very worker
+                threading.Thread(target=self._put_back, args=(worker,), daemon=True).start()
             self._count(waiting=0, predicting=-1)
+
+    def _put_back(self, worker: Worker) -> None:
+        """Let a worker that was replaced load the run before it is asked, so that the service is ready by itself."""
+        try:
+            worker.wait_until_ready()
+        except UsageError:
+            if not worker.is_closed:
+                _log.warning("a worker that was replaced could not load the run; the next request tries again")
+        finally:
+            self._idle.put(worker)
 
     def _count(self, *, waiting: int, predicting: int) -> None:
         with self._lock:
