@@ -117,6 +117,15 @@ def test_runs_of_one_recipe_alone_are_compared_one_by_one(make_run):
     notes = " ".join(comparison.notes)
     assert "All 2 runs are of one recipe, a" in notes
     assert "not trained on the same folds" in notes
+    assert "the same seed gives the same folds" in notes
+
+
+def test_other_slides_are_named_as_the_reason_for_other_folds(make_run):
+    comparison = tw.compare([make_run("a", skill=1.0), make_run("b", skill=1.5, num_folds=4, lost=["img_003.png"])])
+    notes = " ".join(comparison.notes)
+    assert "not trained on the same folds" in notes
+    assert "the runs do not have the same slides" in notes
+    assert "the same seed gives" not in notes
 
 
 def test_three_recipes_are_three_pairs_adjusted_for_their_number(make_run):

@@ -159,7 +159,11 @@ class Comparison:
 
 
 def compare_recipes(
-    samples: Mapping[str, Mapping[str, Sample]], options: ComparisonOptions, *, notes: tuple[str, ...] = ()
+    samples: Mapping[str, Mapping[str, Sample]],
+    options: ComparisonOptions,
+    *,
+    notes: tuple[str, ...] = (),
+    same_slides: bool = True,
 ) -> Comparison:
     """Compare every two recipes.
 
@@ -167,6 +171,7 @@ def compare_recipes(
         samples: recipe -> run -> its predictions, all of the same slides.
         options: how.
         notes: on how the runs were made.
+        same_slides: whether no run has slides beyond these.
     """
     recipes = tuple(_recipe(name, runs, options) for name, runs in samples.items())
     names = list(combinations(samples, 2))
@@ -182,7 +187,9 @@ def compare_recipes(
         for index, value in holm({key: value for key, value in p_values.items() if value is not None}).items():
             adjusted[index][name] = value
     pairs = tuple(RecipePair(a, b, one, more) for (a, b), one, more in zip(names, paired, adjusted, strict=True))
-    return Comparison(recipes, pairs, options.metric, (*notes, *_notes(recipes, pairs, options)))
+    return Comparison(
+        recipes, pairs, options.metric, (*notes, *_notes(recipes, pairs, options, same_slides=same_slides))
+    )
 
 
 def _recipe(name: str, runs: Mapping[str, Sample], options: ComparisonOptions) -> ComparedRecipe:
@@ -199,7 +206,9 @@ def _scores(runs: Mapping[str, Sample]) -> dict[str, tuple[float | None, ...]]:
     return {name: tuple(None if np.isnan(one[name][0]) else float(one[name][0]) for one in whole) for name in METRICS}
 
 
-def _notes(recipes: Sequence[ComparedRecipe], pairs: Sequence[RecipePair], options: ComparisonOptions) -> Iterator[str]:
+def _notes(
+    recipes: Sequence[ComparedRecipe], pairs: Sequence[RecipePair], options: ComparisonOptions, *, same_slides: bool
+) -> Iterator[str]:
     metric = options.metric
     for recipe in recipes:
         if recipe.guessing_p_value is not None and recipe.guessing_p_value >= 1.0 - options.level:
@@ -219,9 +228,14 @@ def _notes(recipes: Sequence[ComparedRecipe], pairs: Sequence[RecipePair], optio
             f"and name all runs, and smaller differences can be told{_of_training(largest)}."
         )
     if not all(pair.paired.same_folds for pair in pairs):
+        step = (
+            "the same seed gives the same folds, and a sharper comparison."
+            if same_slides
+            else "the runs do not have the same slides, and other slides are cut into other folds whatever the seed."
+        )
         yield (
             "The recipes were not trained on the same folds, so they are paired slide by slide and not fold by fold: "
-            "the same seed gives the same folds, and a sharper comparison."
+            f"{step}"
         )
     if len(pairs) > 1:
         yield f"{len(pairs)} pairs: p-values are adjusted for their number (Holm), intervals are not."

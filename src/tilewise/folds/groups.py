@@ -41,13 +41,15 @@ class GroupTable:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The labels that occur, sorted."""
-        return tuple(sorted({str(item.label) for group in self.members for item in group}))
+        """The classes that slides are stratified by, sorted."""
+        return tuple(sorted({item.stratum for group in self.members for item in group}))
 
     @property
     def groups_per_class(self) -> tuple[int, ...]:
         """In how many groups each class occurs, in the order of `classes`."""
-        return tuple(sum(any(item.label == name for item in group) for group in self.members) for name in self.classes)
+        return tuple(
+            sum(any(item.stratum == name for item in group) for group in self.members) for name in self.classes
+        )
 
     def without(self, other: GroupTable) -> GroupTable:
         """The groups that are not in the other table."""
@@ -86,7 +88,7 @@ class GroupTable:
         counts_GC = np.zeros((self.num_groups, len(column)), dtype=np.int64)
         for row, group in enumerate(self.members):
             for item in group:
-                counts_GC[row, column[str(item.label)]] += 1
+                counts_GC[row, column[item.stratum]] += 1
         part_G = partition(counts_GC, rules, seed=seed)
         return tuple(
             GroupTable(tuple(self.members[row] for row in np.flatnonzero(part_G == part))) for part in range(len(rules))

@@ -24,7 +24,8 @@ def make_folds(items: Iterable[FoldItem], config: FoldsConfig, *, seed: int) -> 
 
     Groups never fall into two parts of a fold, and every slide outside the hold-out is tested once in each repeat (kind
     kfold). Where a class has too few groups, `train` gets it first, then `test`, then `validation`, and the notes say
-    what that means. The order of the slides does not matter, and the same seed gives the same folds.
+    what that means. The order of the slides does not matter, and the same seed gives the same folds; slides are
+    stratified by the table's own labels, so that a label corrected by decision changes no fold.
 
     Raises:
         FoldsError: the cohort cannot be split as asked; names the class or slide and the next step.

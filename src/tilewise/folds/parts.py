@@ -14,7 +14,7 @@ from tilewise.errors import ArtifactError, FoldsError
 from tilewise.store import read_json, write_json
 
 if TYPE_CHECKING:
-    from tilewise.auditing.cohort import AuditedSlide
+    from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 
 _SCHEMA = "tilewise.folds"
 _VERSION = 1
@@ -27,7 +27,8 @@ PART_NAMES: tuple[PartName, ...] = ("train", "validation", "test")
 class FoldItem:
     """One slide as the folds see it. Slides with the same `group` stay together; None is a group of its own.
 
-    `column_value` is that of the table's column `folds.column`, and takes no part in comparisons, as no file holds it.
+    `column_value` is that of the table's column `folds.column`; `table_label` is the label that the table has where a
+    decision gave the slide another one. Neither takes part in comparisons, as no file holds them.
     """
 
     slide_id: str
@@ -35,13 +36,25 @@ class FoldItem:
     group: str | None = None
     split: str | None = None
     column_value: str | None = field(default=None, compare=False)
+    table_label: str | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, item: AuditedSlide, column: str | None = None) -> FoldItem:
+    def of(cls, item: AuditedSlide, column: str | None = None, table_label: str | None = None) -> FoldItem:
         """An audited slide."""
         value = same_name(str(item.slide.extra.get(column, ""))) if column is not None else ""
         known = value if value and not means_missing(value) else None
-        return cls(item.slide_id, item.slide.label, item.group, item.slide.split, known)
+        return cls(item.slide_id, item.slide.label, item.group, item.slide.split, known, table_label)
+
+    @classmethod
+    def of_cohort(cls, audited: AuditedCohort, column: str | None = None) -> list[FoldItem]:
+        """All slides of an audited cohort, in its order."""
+        relabelled = audited.relabelled
+        return [cls.of(item, column, relabelled.get(item.slide_id)) for item in audited.slides]
+
+    @property
+    def stratum(self) -> str:
+        """The class whose share every part gets: the table's own, so that a corrected label moves no slide."""
+        return str(self.label if self.table_label is None else self.table_label)
 
     @property
     def group_key(self) -> tuple[str, str]:

@@ -113,7 +113,7 @@ def compare_runs(folders: Sequence[RunFolder], *, margin: float, metric: Primary
             f"Decisions of the runs give {count(len(disputed), 'slide')} different new labels ({disputed[0]} is the "
             "first), so that there is no comparison on corrected labels."
         )
-    comparison = compare_recipes(samples, options, notes=(*notes, *_fold_notes(samples)))
+    comparison = compare_recipes(samples, options, notes=(*notes, *_fold_notes(samples)), same_slides=not left_out)
     if disputed or not corrections:
         return comparison
     samples = {name: _samples(group, common, corrections) for name, group in named.items()}

@@ -21,8 +21,8 @@ def fold_items(
     """The slides that have a tile, as folds of this config see them."""
     counts = tiles.counts()
     return [
-        FoldItem.of(item, config.column)
-        for item in cohort.slides
+        item
+        for item in FoldItem.of_cohort(cohort, config.column)
         if counts.get(item.slide_id) and item.slide_id not in without
     ]
 

@@ -103,7 +103,7 @@ class SharedStages:
         """
         if recipe.segment.method != "unet" or recipe.segment.unet.networks is not None or self.folds is not None:
             return self
-        items = [FoldItem.of(item, recipe.folds.column) for item in audited.slides]
+        items = FoldItem.of_cohort(audited, recipe.folds.column)
         return replace(self, folds=make_folds(items, recipe.folds, seed=self.seed))
 
     def masks(self, audited: AuditedCohort, recipe: Recipe) -> Segmentation:
