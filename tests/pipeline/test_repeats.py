@@ -1,11 +1,14 @@
 """A run whose folds are cut twice: who learns from whom, and what becomes of its predictions."""
 
+import json
+
 import pandas as pd
 import pytest
 
 from tests.pipeline.conftest import train
 from tilewise import api
 from tilewise.evaluation.evaluation import Evaluation
+from tilewise.explain.config import ExplainConfig
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.predictions import Predictions
 from tilewise.pipeline.compare_runs import compare_runs
@@ -77,3 +80,22 @@ def test_comparisons_take_repeats_as_they_take_seeds(home, repeated):
     comparison = compare_runs([RunFolder(home / "run"), RunFolder(repeated[0])], margin=0.03)
     assert [len(recipe.runs) for recipe in comparison.recipes] == [1, 2]
     assert comparison.pairs[0].paired.num_runs == (1, 2)
+
+
+def test_slides_are_explained_once_by_the_first_repeats_model(home, repeated, tmp_path, monkeypatch):
+    out, _ = repeated
+    monkeypatch.setenv("TILEWISE_CACHE", str(home / "cache"))
+    predictions = Predictions.read(RunFolder(out).predictions)
+    tests = predictions.out_of_fold.table
+    first = tests[tests["repeat"] == 0].set_index("slide")
+    result = api.explain(out, out=tmp_path / "maps", config=ExplainConfig(class_name="A"), workers=1)
+    assert len(result.drawn) == 9
+    assert all(len(check.correlations) == len(first) for check in result.checks)
+    for name, path in result.objects.items():
+        slide = json.loads(path.read_text("utf-8"))["features"][0]["properties"]["measurements"]
+        assert slide["probability A"] == pytest.approx(first.loc[name, "p_A"], abs=1e-6)
+    page = result.page.read_text("utf-8")
+    assert "the first repeat's model" in page.replace("&#39;", "'")
+    slides = predictions.per_slide.table
+    for name in slides.loc[slides["part"] == "test", "slide"]:
+        assert page.count(f"<title>{name}") == 1

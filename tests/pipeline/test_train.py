@@ -115,7 +115,12 @@ def test_folds_are_taken_from_the_tables_own_split(tmp_path):
     )
     (cohort / "cohort.csv").write_text(table)
     before = (tmp_path / "run/predictions.parquet").read_bytes()
-    with pytest.raises(UsageError, match="have changed since"):
+    with pytest.raises(UsageError, match=r"have changed since.*or delete that folder"):
+        train(cohort, tmp_path / "run", "folds={source: split}")
+    log = tmp_path / "run/review/decisions.sqlite"
+    log.parent.mkdir()
+    log.touch()
+    with pytest.raises(UsageError, match=r"--decisions .*review/decisions\.sqlite; deleting"):
         train(cohort, tmp_path / "run", "folds={source: split}")
     assert (tmp_path / "run/predictions.parquet").read_bytes() == before
     (tmp_path / "run/manifest.json").unlink()

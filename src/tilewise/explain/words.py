@@ -70,16 +70,22 @@ def describe_models(models: Sequence[Member], encoder: str) -> str:
     return f"{count(num, 'head')} on features of {encoder}"
 
 
-def describe_methods(models: Sequence[Member], *, out_of_fold: bool) -> tuple[str, ...]:
+def describe_methods(models: Sequence[Member], *, out_of_fold: bool, num_repeats: int = 1) -> tuple[str, ...]:
     """How the maps are made, a sentence or some each.
 
     Args:
         models: that are explained.
         out_of_fold: whether each slide is explained by the model of its fold, else by all of them.
+        num_repeats: how many times folds were cut.
     """
     first, by = models[0], ""
     if out_of_fold:
         by = " Each slide is explained by the model of the fold that tests it, which knew neither it nor its group."
+        if num_repeats > 1:
+            by += (
+                f" Folds were cut {num_repeats} times: maps and their probabilities are of the first repeat's model, "
+                "while slides are chosen, and stand in the map of all slides, by the mean over repeats."
+            )
     elif len(models) > 1:
         by = " It is the mean over the models, by their weights."
     shared = (

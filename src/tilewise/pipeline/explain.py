@@ -78,7 +78,8 @@ class Explanation:
         drawn: slides that are drawn.
         groups: all slides that were explained, by the models that explained them.
         without: slide -> why it has no map.
-        out_of_fold: whether each slide is explained by the model of its fold.
+        out_of_fold: whether each slide is explained by the model of its fold (in the first repeat).
+        num_repeats: how many times folds were cut.
         kinds: slide -> why it was chosen: `right`, `wrong`, `unsure`, or empty.
         cohort_map: of the run's slides; None of new ones.
         notes: what is to be said of all slides.
@@ -95,6 +96,7 @@ class Explanation:
     groups: tuple[ExplainedGroup, ...]
     without: Mapping[str, str]
     out_of_fold: bool = False
+    num_repeats: int = 1
     kinds: Mapping[str, str] = field(default_factory=dict)
     cohort_map: CohortMap | None = None
     notes: tuple[str, ...] = ()
@@ -166,7 +168,9 @@ def write(explanation: Explanation, out: Path, *, workers: int | None) -> Explai
         recipe=explanation.recipe,
         cohort=explanation.cohort,
         models=describe_models(explanation.models, explanation.encoder),
-        methods=describe_methods(explanation.models, out_of_fold=explanation.out_of_fold),
+        methods=describe_methods(
+            explanation.models, out_of_fold=explanation.out_of_fold, num_repeats=explanation.num_repeats
+        ),
         classes=explanation.classes,
         without=explanation.without,
         notes=(*explanation.notes, *(kind.sentence() for kind in slide_notes)),

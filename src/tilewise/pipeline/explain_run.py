@@ -63,7 +63,8 @@ def explain_run(folder: RunFolder, shared: SharedStages, config: ExplainConfig, 
     recipe = parse_recipe(identity["recipe"], f"the recipe of {folder.root}")
     folds, predictions = Folds.read(folder.folds), Predictions.read(folder.predictions)
     check_class(config.class_name, predictions.classes)
-    table = predictions.out_of_fold.table.dropna(subset=["label"]).set_index("slide", drop=False)
+    table = predictions.per_slide.table
+    table = table[(table["part"] == "test") & table["label"].notna()].set_index("slide", drop=False)
     chosen = choose_slides(table, config, predictions.classes)
     check_out(out, mark="explain.csv", contents="pictures")
     models = _load_models(folder, recipe, len(folds.folds))
@@ -91,7 +92,7 @@ def explain_run(folder: RunFolder, shared: SharedStages, config: ExplainConfig, 
     explained_names = {*chosen, *others[:_MOST_CHECKED]} & set(inputs)
     for number, (fold, model) in enumerate(zip(folds.folds, models, strict=True)):
         group = ExplainedGroup((model,), (1.0,), inputs.of(number), ())
-        own = tuple(name for name in fold.test if name in explained_names)
+        own = tuple(name for name in fold.test if name in explained_names and table.at[name, "fold"] == number)
         if own:
             prediction = group.inputs.predict((model,), own)
             explained, failed = explain_group(group, prediction, items, predictions.classes, config)
@@ -109,6 +110,7 @@ def explain_run(folder: RunFolder, shared: SharedStages, config: ExplainConfig, 
         groups=tuple(groups),
         without={name: unread.get(name, "it has no tile") for name in chosen if name not in drawn},
         out_of_fold=True,
+        num_repeats=folds.num_repeats,
         kinds=chosen,
         cohort_map=_map(table, _feature_inputs(inputs)),
         failures=tuple(failures),

@@ -138,9 +138,15 @@ def _load_finished(folder: RunFolder, cohort: Cohort, audited: AuditedCohort) ->
         return None
     before = Manifest.read(folder.root).inputs.get("cohort")
     if before != audited.digest:
+        log = folder.decision_log
+        advice = (
+            f"choose another --out and add --decisions {log}; deleting that folder would delete what people decided"
+            if log.is_file()
+            else "choose another --out, or delete that folder to train on the cohort as it is now"
+        )
         raise UsageError(
             f"{folder.root} holds a finished run, and slides, masks, labels or groups of {cohort.root} have changed "
-            "since; choose another --out, or delete that folder to train on the cohort as it is now"
+            f"since; {advice}"
         )
     if any(damage.what != "unlisted" for damage in verify(folder.root)):
         return None  # what is missing or changed is made again

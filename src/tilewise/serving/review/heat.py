@@ -19,6 +19,7 @@ from tilewise.cohort import Slide
 from tilewise.encoders import Encoder, build_encoder
 from tilewise.errors import ArtifactError, NoTiles, UsageError
 from tilewise.execution import Failure
+from tilewise.folds import Folds
 from tilewise.inference.classifier import ClassifierBundle, Member
 from tilewise.models import FoldModel
 from tilewise.models.networks import NetworkModel
@@ -115,7 +116,7 @@ class HeatMaker:
             words = f"the model of fold {fold + 1}, which did not learn from this slide"
         else:
             models, weights = self._bundle.members, self._bundle.weights
-            words = f"all {len(models)} models of the run"
+            words = self._name_models(name)
         inputs = self._inputs(name, fold)
         prediction = inputs.predict(models, (name,))
         if isinstance(models[0], NetworkModel):
@@ -135,6 +136,17 @@ class HeatMaker:
             np.stack(attention, axis=1) * len(values[0]) if attention else None,
             words,
         )
+
+    def _name_models(self, name: str) -> str:
+        """The models that are deployed, and what a slide that no fold tested was to them."""
+        models, folds = self._bundle.members, Folds.read(self._folder.folds).folds
+        words = "the one model of the run" if len(models) == 1 else f"all {len(models)} models of the run"
+        learnt = {str(one["slide"]) for model in models for one in model.origin.get("pseudo", {}).get("added", ())}
+        if name in learnt.union(*(fold.train for fold in folds)):
+            return f"{words}, which learnt from this slide"
+        if any(name in fold.validation for fold in folds):
+            return f"{words}, in whose validation part this slide is"
+        return f"{words}, which did not learn from this slide"
 
     def _fold_model(self, fold: int) -> Member:
         folder = self._folder.fold(fold)
