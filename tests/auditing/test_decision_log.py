@@ -1,6 +1,7 @@
 """The log of decisions: nothing is lost, everything can be taken back, and training reads it as it reads a table."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -9,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tilewise.auditing import decision_log
 from tilewise.auditing.decision_log import LABEL, Act, DecisionLog, is_log, read_log
 from tilewise.auditing.decisions import Names, decisions_csv, digest_decisions, read_decisions
 from tilewise.auditing.finding import Decision
@@ -35,6 +37,14 @@ def test_the_latest_act_about_a_finding_counts_and_all_stay(log):
     log.append(RELABEL, session="one")
     assert current(log) == {("a.png", "ink"): "keep", ("b.png", LABEL): "relabel"}
     assert log.num_acts() == 3
+
+
+def test_a_skip_leaves_what_was_decided_before(log):
+    log.append(RELABEL, session="one")
+    log.append(Act("b.png", LABEL, "", "skip"), session="one")
+    log.append(Act("a.png", "ink", "repair", "skip"), session="one")
+    assert current(log) == {("b.png", LABEL): "relabel", ("a.png", "ink"): "skip"}
+    assert [one.value for one in read_log(log.path)] == ["B"]
 
 
 def test_undo_and_redo_go_on_without_end_and_keep_the_history(log):
@@ -104,6 +114,51 @@ def test_faults_of_a_log_are_named(tmp_path, log):
     (tmp_path / "text.sqlite").write_text("no database, and longer than its head")
     with pytest.raises(CohortError, match="no log of decisions"):
         DecisionLog(tmp_path / "text.sqlite")
+
+
+def test_a_log_that_is_busy_is_a_log(log, monkeypatch):
+    log.append(DROP, session="one")
+    monkeypatch.setattr(decision_log, "_WAIT_S", 0.01)
+    other = sqlite3.connect(log.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(CohortError, match=r"is busy .* try again"):
+        DecisionLog(log.path)
+    other.execute("ROLLBACK")
+    log.close()
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    other.execute("PRAGMA user_version=1")
+    other.execute("COMMIT")
+    with sqlite3.connect(log.path, timeout=0) as reader, pytest.raises(sqlite3.OperationalError):
+        reader.execute("SELECT * FROM acts")
+    reader.close()
+    with pytest.raises(CohortError, match=r"is busy .* try again"):
+        read_log(log.path)
+    other.close()
+    assert len(read_log(log.path)) == 1
+
+
+def test_a_commit_that_fails_is_rolled_back_and_the_log_goes_on(log):
+    def refuse(code, name, *_):
+        return sqlite3.SQLITE_DENY if (code, name) == (sqlite3.SQLITE_TRANSACTION, "COMMIT") else sqlite3.SQLITE_OK
+
+    log._connection.set_authorizer(refuse)
+    with pytest.raises(CohortError, match="not authorized"):
+        log.append(DROP, session="one")
+    log._connection.set_authorizer(None)
+    log.append(RELABEL, session="one")
+    assert current(log) == {("b.png", LABEL): "relabel"}
+
+
+def test_a_copy_of_the_file_alone_holds_every_act(log, tmp_path):
+    log.append(DROP, session="one")
+    log.append(RELABEL, session="one")
+    log.undo("one")
+    copy = tmp_path / "copy" / "decisions.sqlite"
+    copy.parent.mkdir()
+    shutil.copy(log.path, copy)
+    assert read_log(copy) == log.decisions()
+    assert len(log.decisions()) == 1
 
 
 def test_earlier_decisions_are_the_first_rows_once(tmp_path):

@@ -1,7 +1,7 @@
 """Decisions of people as they take them: one row for each act, in a SQLite file that is never written over.
 
 To take an act back is an act as well, so that the history stays. An act is acknowledged once it is on the disk; several
-programs may write to one file.
+programs of one machine may write to one file. After each act the file holds all of them, so that it can be copied.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Final, Literal, Self
 
 from tilewise.auditing.finding import Action, Decision
 from tilewise.errors import CohortError
@@ -24,6 +24,10 @@ LABEL: Final = "label"
 SKIP: Final = "skip"
 _HEAD: Final = b"SQLite format 3\0"
 _WAIT_S: Final = 30.0
+# As long may an act wait for readers that keep what was written from being moved into the file itself.
+_CHECKPOINT_MS: Final = 500
+_SERVE_AGAIN: Final = "no log of decisions ({}); move it away and serve the run again"
+_GIVE_LOG: Final = "no log of decisions that `tilewise serve` wrote ({}); give that, or a decisions.csv"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS acts (
     id INTEGER PRIMARY KEY AUTOINCREMENT, slide TEXT NOT NULL, finding TEXT NOT NULL, proposal TEXT NOT NULL,
@@ -34,10 +38,11 @@ CREATE INDEX IF NOT EXISTS acts_by_target ON acts (target);
 CREATE INDEX IF NOT EXISTS acts_by_slide ON acts (slide, finding);
 CREATE INDEX IF NOT EXISTS acts_by_session ON acts (session);
 """
-# Decisions that count: those whose last undo or redo, if any, was a redo; of several about one thing the latest.
+# Decisions that count: those whose last undo or redo, if any, was a redo; of several about one thing the latest that
+# is no skip, which leaves what was decided before.
 _CURRENT: Final = """
-SELECT MAX(id), slide, finding, proposal, decision, value, reason, author, time FROM acts AS act
-WHERE target IS NULL AND COALESCE(
+SELECT MAX(((decision != 'skip') << 60) | id), id, slide, finding, proposal, decision, value, reason, author, time
+FROM acts AS act WHERE target IS NULL AND COALESCE(
     (SELECT decision FROM acts AS later WHERE later.target = act.id ORDER BY later.id DESC LIMIT 1), 'redo') = 'redo'
 """
 
@@ -51,7 +56,7 @@ class Act:
         finding: the kind of finding that is decided; `label` where it is about the slide's label, empty where it is
             about the slide as a whole.
         proposal: what the audit proposed.
-        decision: an action; `skip` leaves the finding open. `keep` of a label confirms it.
+        decision: an action; `skip` leaves the finding open, or as it was decided before. `keep` of a label confirms it.
         value: as of a `Decision`.
         reason: why.
         author: who.
@@ -79,24 +84,25 @@ class DecisionLog:
         before: decisions that were taken before there was a log; they are its first rows.
 
     Raises:
-        CohortError: the file is no such log.
+        CohortError: the file is no such log, or it is busy or cannot be written to; every method may raise the latter.
     """
 
     def __init__(self, path: Path, *, before: Iterable[Decision] = ()) -> None:
         self.path = path
         self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
-        try:
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")
-            self._connection.executescript(_SCHEMA)
-            with self._writing() as connection:
-                if connection.execute("SELECT 1 FROM acts LIMIT 1").fetchone() is None:
-                    for decision in before:
-                        _insert(connection, _act_of(decision), session="")
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise CohortError(f"{path}: no log of decisions ({error}); move it away and serve the run again") from error
+        with _named_faults(path, _SERVE_AGAIN):
+            self._connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                self._connection.execute("PRAGMA synchronous=FULL")
+                self._connection.executescript(_SCHEMA)
+                with self._writing() as connection:
+                    if connection.execute("SELECT 1 FROM acts LIMIT 1").fetchone() is None:
+                        for decision in before:
+                            _insert(connection, _act_of(decision), session="")
+            except BaseException:
+                self._connection.close()
+                raise
 
     def append(self, act: Act, *, session: str) -> None:
         """Store an act; when this returns it is on the disk.
@@ -119,8 +125,8 @@ class DecisionLog:
     def current(self, subject: tuple[str, str] | None = None) -> dict[tuple[str, str], Act]:
         """Slide and finding -> the act that counts, in the order of the acts; of all, or of one slide and finding."""
         with self._lock:
-            rows = sorted(_current(self._connection, subject))
-        return {(row[1], row[2]): Act(*row[1:]) for row in rows}
+            acts = _current(self._connection, subject)
+        return {(act.slide, act.finding): act for act in acts}
 
     def num_acts(self) -> int:
         """Rows, those that were taken back and undone ones included: grows with every act."""
@@ -157,14 +163,25 @@ class DecisionLog:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction, and one writer at a time, of this process and of others."""
-        with self._lock:
+        with self._lock, _named_faults(self.path, _SERVE_AGAIN):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Move acts from the file's log beside it into the file; where a reader is in the way, the next act does."""
+        self._connection.execute(f"PRAGMA busy_timeout={_CHECKPOINT_MS}")
+        try:
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout={int(_WAIT_S * 1000)}")
 
 
 def is_log(path: Path) -> bool:
@@ -180,16 +197,10 @@ def read_log(path: Path) -> tuple[Decision, ...]:
     """The decisions of a log, which another program may be writing to.
 
     Raises:
-        CohortError: the file is another program's, or damaged.
+        CohortError: the file is another program's, damaged, or busy.
     """
-    try:
-        with contextlib.closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection:
-            rows = sorted(_current(connection, None))
-    except sqlite3.DatabaseError as error:
-        raise CohortError(
-            f"{path}: no log of decisions that `tilewise serve` wrote ({error}); give that, or a decisions.csv"
-        ) from error
-    acts = (Act(*row[1:]) for row in rows)
+    with _named_faults(path, _GIVE_LOG), contextlib.closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection:
+        acts = _current(connection, None)
     return tuple(_decision_of(act) for act in acts if not _is_open(act))
 
 
@@ -198,9 +209,22 @@ def digest_log(path: Path) -> str:
     return digest_config([astuple(decision) for decision in read_log(path)])
 
 
-def _current(connection: sqlite3.Connection, subject: tuple[str, str] | None) -> list[tuple[Any, ...]]:
+@contextlib.contextmanager
+def _named_faults(path: Path, advice: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        # An `OperationalError` of the general code is about the tables; others are about the file's place or its users.
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+            advice = "the log of decisions is busy or its folder cannot be written to ({}); try again"
+        raise CohortError(f"{path}: {advice.format(error)}") from error
+
+
+def _current(connection: sqlite3.Connection, subject: tuple[str, str] | None) -> list[Act]:
+    """The acts that count, in their order."""
     where = "" if subject is None else " AND slide = ? AND finding = ?"
-    return connection.execute(f"{_CURRENT}{where} GROUP BY slide, finding", subject or ()).fetchall()
+    rows = connection.execute(f"{_CURRENT}{where} GROUP BY slide, finding ORDER BY id", subject or ())
+    return [Act(*row[2:]) for row in rows]
 
 
 def _is_open(act: Act) -> bool:

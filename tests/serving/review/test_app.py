@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import signal
 import sqlite3
 
@@ -40,6 +41,7 @@ def _nothing_left_behind(client):
 
 def test_the_list_tells_what_the_filters_need(client):
     run, slides = client.get("/api/run").json(), client.get("/api/slides").json()
+    assert shlex.split(run["command"])[4:] == [run["log"], "--out", "NEW_RUN"]
     assert run["classes"] == ["A", "B"]
     assert run["reviewer"] == "ada"
     assert [slide["id"] for slide in slides] == [f"img_{number:04d}.png" for number in range(12)]
@@ -102,6 +104,22 @@ def test_a_decision_is_stored_counted_and_exported(client, small_run):
     client.post("/api/redo", json={"session": "test"})
     assert len(client.get("/api/decisions").json()["decided"]) == 2
     assert verify(small_run) == []
+
+
+def test_to_confirm_a_corrected_label_or_to_skip_it_leaves_the_correction(client):
+    table = client.get("/api/slides").json()[3]["label"]
+    other = "A" if table == "B" else "B"
+
+    def exported():
+        rows = csv.DictReader(io.StringIO(client.get("/api/decisions.csv").text))
+        return [(row["slide"], row["decision"], row["value"]) for row in rows]
+
+    assert decide(client, 3, "label", "reject").json()["decided"][0][2] == "keep"
+    assert exported() == []
+    decide(client, 3, "label", "relabel", value=other)
+    for act in ("reject", "skip"):
+        assert decide(client, 3, "label", act).json()["decided"][0][2:4] == ["relabel", other]
+        assert exported() == [("img_0003.png", "relabel", other)]
 
 
 @pytest.mark.parametrize(
@@ -203,3 +221,14 @@ def test_what_cannot_be_served_is_said(tmp_path, capsys):
     assert "holds no run" in capsys.readouterr().err
     assert command(["serve", str(tmp_path), "--host", "0.0.0.0", "--no-open"]) == 2
     assert "listens at 127.0.0.1 alone" in capsys.readouterr().err
+
+
+def test_a_user_without_a_name_is_asked_for_one(tmp_path, capsys, monkeypatch):
+    def nameless():
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert command(["serve", str(tmp_path), "--no-open"]) == 2
+    assert "--reviewer NAME" in capsys.readouterr().err
+    assert command(["serve", str(tmp_path), "--no-open", "--reviewer", "ada"]) == 2
+    assert "holds no run" in capsys.readouterr().err

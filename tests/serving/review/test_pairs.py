@@ -6,6 +6,7 @@ import pytest
 
 from tilewise.cohort import Slide
 from tilewise.serving.review.pairs import lay_on
+from tilewise.slides import overview
 from tilewise.synthetic.config import SynthConfig
 from tilewise.synthetic.plan import plan_cohort
 from tilewise.synthetic.slide import draw_slide
@@ -57,6 +58,19 @@ def test_pixels_lie_on_what_they_were_before(rgb, tmp_path, name):
     back = np.reshape(lay_on(two, one, max_pixels=10_000_000).matrix, (2, 3))
     there = matrix @ (width // 2, height // 2, 1)
     assert np.abs(back @ (*there, 1) - (width // 2, height // 2)).max() < MOST_PX
+
+
+@pytest.mark.parametrize("name", ["scaled", "padded", "cropped"])
+def test_slides_that_are_compared_by_their_overviews_are_laid_in_level_0(rgb, tmp_path, monkeypatch, name):
+    change, before = changes(*rgb.shape[:2])[name]
+    changed = np.ascontiguousarray(change(rgb))
+    # Of the scaled one the overview is level 0 itself, of the other slides half as wide.
+    monkeypatch.setattr(overview, "OVERVIEW_PIXELS", int(rgb.shape[0] * rgb.shape[1] * 0.6))
+    one, two = written(tmp_path / "one.png", rgb), written(tmp_path / "two.png", changed)
+    matrix = np.reshape(lay_on(one, two, max_pixels=10_000_000).matrix, (2, 3))
+    height, width = changed.shape[:2]
+    for x, y in ((width // 4, height // 4), (3 * width // 4, height // 3)):
+        assert np.abs(matrix @ (x, y, 1) - before(x, y)).max() < 2 * MOST_PX
 
 
 def test_different_tissue_is_not_laid_onto_each_other(rgb, tmp_path):

@@ -137,7 +137,11 @@ class Review:
         value = body.value
         if body.act == "accept" and item.doubt is not None:
             value = item.doubt.suggested
-        if body.act in {"accept", "relabel"}:
+        label = self._label(item)
+        is_corrected = body.act == "reject" and label in self.run.classes and label != item.slide.label
+        if is_corrected:  # to confirm a corrected label is to decide for it, not for the table's
+            value = str(label)
+        if is_corrected or body.act in {"accept", "relabel"}:
             if value not in self.run.classes:
                 raise HTTPException(422, "no such class in the run")
             reason = body.reason or f"label was {item.slide.label or 'missing'}; corrected in review"
@@ -145,6 +149,11 @@ class Review:
         if body.act == "drop":
             return replace(act, finding="", decision="drop")
         return replace(act, decision="skip" if body.act == "skip" else "keep")
+
+    def _label(self, item: ReviewedSlide) -> str | None:
+        """The label of a slide as the page shows it."""
+        act = self.log.current((item.slide.slide_id, LABEL)).get((item.slide.slide_id, LABEL))
+        return act.value if act is not None and act.decision == "relabel" else item.label
 
 
 def create_app(review: Review, hosts: frozenset[str]) -> FastAPI:  # noqa: C901 - one function per route

@@ -10,7 +10,7 @@ import numpy as np
 from tilewise.auditing.copies import find_pairs
 from tilewise.auditing.facts import FactsRequest, MeasuredSlide, measure_slide
 from tilewise.cohort import Slide
-from tilewise.slides import open_slide
+from tilewise.slides import open_slide, overview_factor, overview_size
 from tilewise.units import Size
 from tilewise.valid import valid_field
 
@@ -49,16 +49,19 @@ def lay_on(one: Slide, two: Slide, *, max_pixels: int) -> Overlay:
     (pair,) = pairs
     corners = [_corner(slide, item, max_pixels) for slide, item in zip((one, two), measured, strict=True)]
     forward = np.vstack([np.reshape(pair.matrix, (2, 3)), [0, 0, 1]])
-    whole = _shift(corners[0]) @ np.linalg.inv(forward) @ np.linalg.inv(_shift(corners[1]))
+    reduced = _shift(corners[0]) @ np.linalg.inv(forward) @ np.linalg.inv(_shift(corners[1]))
+    # Large slides are compared by their overviews.
+    one_factor, two_factor = map(overview_factor, sizes)
+    whole = np.diag([one_factor, one_factor, 1.0]) @ reduced @ np.diag([1 / two_factor, 1 / two_factor, 1.0])
     return Overlay(pair.relation, pair.transform, tuple(whole[:2].ravel().tolist()))
 
 
 def _corner(slide: Slide, measured: MeasuredSlide, max_pixels: int) -> tuple[int, int]:
-    """Where what was measured begins: slides are compared without their padding."""
-    if Size(*map(int, measured.fingerprint.size)) == measured.facts.size:
+    """Where what was measured begins, in pixels of the overview: slides are compared without their padding."""
+    if Size(*map(int, measured.fingerprint.size)) == overview_size(measured.facts.size):
         return 0, 0
     with open_slide(slide.path, max_pixels=max_pixels) as reader:
-        box = valid_field(reader.read_whole()).box
+        box = valid_field(reader.overview()).box
     return box.x, box.y
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +23,17 @@ def describe_run(run: ReviewedRun, reviewer: str) -> dict[str, Any]:
     evaluation = Evaluation.read(run.folder.evaluation)
     primary = evaluation.primary
     identity = run.folder.read_identity()
+    root, log = str(identity["cohort"]["root"]), str(run.folder.decision_log)
     return {
         "name": run.folder.root.resolve().name,
         "recipe": str(identity["recipe"]["name"]),
-        "cohort": str(identity["cohort"]["root"]).rstrip("/").rpartition("/")[2],
+        "cohort": root.rstrip("/").rpartition("/")[2],
         "classes": list(run.classes),
         "reviewer": reviewer,
         "metric": evaluation.metric.replace("_", " "),
         "score": [primary.value, primary.low, primary.high],
-        "log": str(run.folder.decision_log),
-        "command": f"tilewise train {identity['cohort']['root']} --decisions {run.folder.decision_log} --out NEW_RUN",
+        "log": log,
+        "command": shlex.join(["tilewise", "train", root, "--decisions", log, "--out", "NEW_RUN"]),
     }
 
 

@@ -181,11 +181,10 @@ class ReviewedRun:
 
 
 def _read_predictions(folder: RunFolder) -> dict[str, PredictedSlide]:
-    predictions = Predictions.read(folder.predictions)
+    predictions = Predictions.read(folder.predictions).per_slide
     table, classes = predictions.table, predictions.classes
-    scored = table[table["part"].isin(["test", "holdout"])].drop_duplicates("slide")
     predicted: dict[str, PredictedSlide] = {}
-    for row in scored.to_dict("records"):
+    for row in table.to_dict("records"):
         is_calibrated = all(row.get(CALIBRATED + name) == row.get(CALIBRATED + name) is not None for name in classes)
         prefix = CALIBRATED if is_calibrated else PREFIX
         sets = row.get(SET)

@@ -34,7 +34,8 @@ def serve_review(
         on_start: is called with the address once requests are answered.
 
     Raises:
-        UsageError: there is no finished run of slides, the extra `serve` is missing, or the port is taken.
+        UsageError: there is no finished run of slides, the extra `serve` is missing, the user has no name, or the
+            port is taken.
         CohortError: the cohort is not where it was.
         ArtifactError: a file of the run is missing or damaged.
     """
@@ -49,6 +50,7 @@ def serve_review(
     from tilewise.auditing.decision_log import DecisionLog
     from tilewise.serving.review.reviewed_run import ReviewedRun
 
+    reviewer = reviewer or _user()
     reviewed = ReviewedRun.open(RunFolder(run))
     try:
         reviewed.folder.decision_log.parent.mkdir(exist_ok=True)
@@ -63,7 +65,7 @@ def serve_review(
     port = listener.getsockname()[1]
     hosts = frozenset({f"{_HOST}:{port}", f"localhost:{port}"})
     with listener, DecisionLog(reviewed.folder.decision_log, before=reviewed.decided) as log:
-        app = create_app(Review(reviewed, log, reviewer or getpass.getuser()), hosts)
+        app = create_app(Review(reviewed, log, reviewer), hosts)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -75,3 +77,10 @@ def serve_review(
         on_start(f"http://{_HOST}:{port}/")
         with contextlib.suppress(KeyboardInterrupt):  # which is how a review is ended
             uvicorn.Server(config).run(sockets=[listener])
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, ImportError, OSError) as error:  # as in a container, whose users need no names
+        raise UsageError("the user has no name here; say who decides with --reviewer NAME") from error
