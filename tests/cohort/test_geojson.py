@@ -92,8 +92,52 @@ def test_the_whole_slide_alone_is_the_mask(tmp_path):
     assert read_outlines(path, Size(40, 30))[0].all()
 
 
+def test_all_that_the_standard_allows_is_read(tmp_path):
+    path, polygon = tmp_path / "a.geojson", {"type": "Polygon", "coordinates": square(5, 5, 10)[0]}
+    geometries = [
+        None,
+        {"type": "Polygon", "coordinates": []},
+        {"type": "MultiPolygon", "coordinates": []},
+        {"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [1, 1]}, polygon]},
+    ]
+    properties = {"classification": "Tumour"}
+    features = [{"type": "Feature", "geometry": one, "properties": properties} for one in geometries]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), "utf-8-sig")
+    mask, notes = read_outlines(path, Size(40, 30))
+    assert mask.sum() == 100
+    assert mask[5:15, 5:15].all()
+    assert [note.split(" not ")[0] for note in notes] == [
+        "1 of the features without a geometry",
+        "2 of the polygons without a point",
+        "1 of the geometries of the kind `Point`",
+    ]
+
+
+@pytest.mark.parametrize("far", [1e5, 1e19, 1e300, 1.7e308])
+def test_coordinates_however_far_outside_cover_what_they_enclose(far):
+    for corners, expected in (
+        ([(-far, -far), (far, -far), (far, far), (-far, far)], np.ones((6, 8), bool)),
+        ([(3, -far), (far, -far), (far, far), (3, far)], np.tile(np.arange(8) >= 3, (6, 1))),
+        ([(-far, 2), (far, 2), (far, far), (-far, far)], np.tile(np.arange(6)[:, None] >= 2, (1, 8))),
+    ):
+        mask = np.zeros((6, 8), bool)
+        fill(mask, [np.array(corners)])
+        np.testing.assert_array_equal(mask, expected)
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{", "{}", '{"type": "Feature"}', '{"type": "Polygon", "coordinates": [[[0, 0]]]}']
+    "text",
+    [
+        "",
+        "{",
+        "{}",
+        '{"type": "Feature"}',
+        '{"type": "Polygon", "coordinates": [[[0, 0]]]}',
+        '{"type": "Polygon", "coordinates": [[[0], [1], [2]]]}',
+        '{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [0, 1' + "0" * 400 + "]]]}",
+        "[" * 200_000,
+    ],
+    ids=range(8),
 )
 def test_damage_names_slide_and_file(text, tmp_path):
     path = tmp_path / "a.geojson"

@@ -26,8 +26,9 @@ _OBJECTS: Final = frozenset({"annotation", ""})
 def read_outlines(path: Path, size: Size) -> tuple[Mask, tuple[str, ...]]:
     """Fill the annotations of a GeoJSON file.
 
-    Every Polygon and MultiPolygon counts, holes left out, but those of QuPath's tiles and detections, of classes that
-    it ignores (their names end in `*`), and one around the whole slide where there are others.
+    Every Polygon and MultiPolygon counts, alone or in a GeometryCollection, holes left out, but those of QuPath's tiles
+    and detections, of classes that it ignores (their names end in `*`), and one around the whole slide where there are
+    others.
 
     Args:
         path: of the file: a FeatureCollection, a list of features, one feature or one geometry.
@@ -40,9 +41,9 @@ def read_outlines(path: Path, size: Size) -> tuple[Mask, tuple[str, ...]]:
         MaskError: it is no such file, or a coordinate is no number.
     """
     try:
-        features = list(_features(json.loads(path.read_text(encoding="utf-8"))))
+        features = list(_features(json.loads(path.read_text(encoding="utf-8-sig"))))
         regions, left_out = _regions(features)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise MaskError(
             f"{path}: it is no GeoJSON with polygons as QuPath has it ({type(error).__name__}: {error}); export the "
             "annotations again as a FeatureCollection"
@@ -80,11 +81,12 @@ def fill(mask: Mask, rings: Sequence[Ring]) -> None:
     parity = np.zeros((bottom - top, right - left + 1), dtype=bool)
     for ring in rings:
         rows, columns = _crossings(ring - (left, top), bottom - top)
-        np.logical_xor.at(parity, (rows, columns.clip(0, right - left)), True)
+        # Cut off before they are whole numbers, which hold no coordinate as large as a float may be.
+        np.logical_xor.at(parity, (rows, columns.clip(0, right - left).astype(np.int64)), True)
     mask[top:bottom, left:right] |= np.logical_xor.accumulate(parity, axis=1)[:, :-1]
 
 
-def _crossings(ring: Ring, num_rows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _crossings(ring: Ring, num_rows: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Row of each crossing, and the first pixel whose middle lies to its right or on it."""
     one, other = ring, np.roll(ring, -1, axis=0)
     falls = one[:, 1] > other[:, 1]
@@ -95,9 +97,11 @@ def _crossings(ring: Ring, num_rows: int) -> tuple[npt.NDArray[np.int64], npt.ND
     num = last - first
     edges = np.repeat(np.arange(len(ring)), num)
     rows = np.arange(num.sum()) - np.repeat(np.cumsum(num) - num, num) + first[edges]
-    along = (rows + 0.5 - upper[edges, 1]) / (lower[edges, 1] - upper[edges, 1])
-    xs = upper[edges, 0] + along * (lower[edges, 0] - upper[edges, 0])
-    return rows, np.ceil(xs - 0.5).astype(np.int64)
+    # Halves, as the difference of two floats may be larger than any float.
+    upper, lower = upper[edges] / 2, lower[edges] / 2
+    along = ((rows + 0.5) / 2 - upper[:, 1]) / (lower[:, 1] - upper[:, 1])
+    xs = upper[:, 0] + along * (lower[:, 0] - upper[:, 0])
+    return rows, np.ceil(xs * 2 - 0.5)
 
 
 def _features(data: Any) -> Iterator[dict[str, Any]]:
@@ -113,26 +117,41 @@ def _features(data: Any) -> Iterator[dict[str, Any]]:
 def _regions(features: Sequence[dict[str, Any]]) -> tuple[list[list[Polygon]], Counter[str]]:
     regions, left_out = [], Counter[str]()
     for feature in features:
-        properties, geometry = feature.get("properties") or {}, feature["geometry"]
+        properties = feature.get("properties") or {}
         kind = str(properties.get("objectType") or "")
-        name = str((properties.get("classification") or {}).get("name") or "")
+        classified = properties.get("classification") or ""
+        name = classified if isinstance(classified, str) else str(classified.get("name") or "")
         if kind not in _OBJECTS:
             left_out[f"QuPath's objects of the kind `{kind}`"] += 1
         elif name.endswith("*"):
             left_out[f"the annotations of the ignored class `{name}`"] += 1
-        elif geometry["type"] not in {"Polygon", "MultiPolygon"}:
-            left_out[f"the geometries of the kind `{geometry['type']}`"] += 1
-        else:
-            coordinates = geometry["coordinates"]
-            polygons = [coordinates] if geometry["type"] == "Polygon" else coordinates
-            regions.append([[_ring(ring) for ring in polygon] for polygon in polygons])
+        elif polygons := list(_polygons(feature["geometry"], left_out)):
+            regions.append(polygons)
     return regions, left_out
+
+
+def _polygons(geometry: dict[str, Any] | None, left_out: Counter[str]) -> Iterator[Polygon]:
+    """Those of a geometry; what is none is counted."""
+    if geometry is None:
+        left_out["the features without a geometry"] += 1
+    elif geometry["type"] == "GeometryCollection":
+        for one in geometry["geometries"]:
+            yield from _polygons(one, left_out)
+    elif geometry["type"] not in {"Polygon", "MultiPolygon"}:
+        left_out[f"the geometries of the kind `{geometry['type']}`"] += 1
+    else:
+        coordinates = geometry["coordinates"]
+        for rings in [coordinates] if geometry["type"] == "Polygon" else coordinates or [[]]:
+            if any(rings):
+                yield [_ring(ring) for ring in rings]
+            else:
+                left_out["the polygons without a point"] += 1
 
 
 def _ring(points: Any) -> Ring:
     ring = np.array([point[:2] for point in points], dtype=np.float64)
-    if len(ring) < 3 or not np.isfinite(ring).all():
-        raise ValueError("a ring has fewer than three points, or a coordinate that is no number")
+    if len(ring) < 3 or ring.shape[1:] != (2,) or not np.isfinite(ring).all():
+        raise ValueError("a ring has fewer than three points of x and y, or a coordinate that is no number")
     return ring
 
 
