@@ -34,10 +34,17 @@ def _tiles(regions: dict[str, str], skipped: tuple[str, ...] = ()) -> TileSet:
 @pytest.fixture
 def facts(tmp_path: Path) -> RunFacts:
     """A run that needs no warning."""
-    folds: Any = SimpleNamespace(folds=(SimpleNamespace(validation=("s0",)), SimpleNamespace(validation=("s1",))))
+    parts = (SimpleNamespace(validation=("s0",), test=("s1",)), SimpleNamespace(validation=("s1",), test=("s0",)))
+    folds: Any = SimpleNamespace(folds=parts, retested=frozenset(), num_repeats=1)
     tiles = _tiles({"s0": "mask", "s1": "mask"})
     settings = recipe().model_dump(mode="json")
     return RunFacts(tmp_path, settings, {"weights": "abc"}, _slides([True, True]), {"has_groups": True}, tiles, folds)
+
+
+def test_repeats_that_test_the_same_slides_together_again_are_named(facts: RunFacts) -> None:
+    folds: Any = SimpleNamespace(folds=2 * facts.folds.folds, retested=frozenset({"s0"}), num_repeats=2)
+    (sentence,) = run_warnings(replace(facts, folds=folds))
+    assert sentence.startswith("1 of 2 slides (50%) is tested with exactly the same slides in several of the 2 repeats")
 
 
 def test_nothing_is_said_without_need(facts: RunFacts) -> None:
@@ -81,7 +88,8 @@ def test_a_split_that_was_used_needs_no_warning(facts: RunFacts) -> None:
 
 
 def test_folds_without_a_validation_part(facts: RunFacts) -> None:
-    folds: Any = SimpleNamespace(folds=(SimpleNamespace(validation=()), SimpleNamespace(validation=("s1",))))
+    parts = (SimpleNamespace(validation=()), SimpleNamespace(validation=("s1",)))
+    folds: Any = SimpleNamespace(folds=parts, retested=frozenset())
     assert run_warnings(replace(facts, folds=folds)) == (
         "Fold 0 has no validation part: training ran to its last epoch.",
     )

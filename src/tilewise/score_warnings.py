@@ -146,6 +146,7 @@ def run_warnings(facts: RunFacts) -> tuple[str, ...]:
         *_magnifications(facts),
         *_without_tiles(facts),
         *_without_validation(facts),
+        *_retested(facts.folds),
         *_without_effect(facts),
     )
 
@@ -306,6 +307,17 @@ def _without_validation(facts: RunFacts) -> Iterator[str]:
     if numbers and has_epochs:
         subject, verb = ("Fold", "has") if len(numbers) == 1 else ("Folds", "have")
         yield f"{subject} {', '.join(numbers)} {verb} no validation part: training ran to its last epoch."
+
+
+def _retested(folds: Folds) -> Iterator[str]:
+    if folds.retested:
+        num_tested = len({name for fold in folds.folds for name in fold.test})
+        yield (
+            f"{len(folds.retested)} of {count(num_tested, 'slide')} ({len(folds.retested) / num_tested:.0%}) "
+            f"{'is' if len(folds.retested) == 1 else 'are'} tested with exactly the same slides in several of the "
+            f"{folds.num_repeats} repeats of the folds: there are too few groups to cut them otherwise each time, so "
+            "that repeats say less about the chance of the cut."
+        )
 
 
 def _without_effect(facts: RunFacts) -> Iterator[str]:

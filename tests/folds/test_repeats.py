@@ -71,3 +71,37 @@ def test_the_file_is_checked_repeat_by_repeat(tmp_path: Path) -> None:
 def test_repeats_are_refused_where_nothing_is_cut_anew(options: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match=r"folds\.repeats has no effect"):
         FoldsConfig.model_validate({**options, "repeats": 2})
+
+
+# Slides of each class in 18 tissue blocks of 45 fields.
+BLOCKS = (
+    (0, 3, 0), (1, 1, 0), (1, 4, 0), (3, 1, 0), (0, 3, 0), (0, 2, 0), (0, 0, 1), (2, 0, 1), (0, 1, 1),
+    (0, 0, 2), (0, 0, 1), (0, 0, 1), (0, 0, 1), (1, 0, 6), (1, 0, 1), (1, 0, 0), (3, 0, 0), (2, 0, 0),
+)  # fmt: skip
+
+
+def few_groups() -> list[FoldItem]:
+    return [
+        FoldItem(f"s{block:02d}-{label}{number}", label, f"g{block:02d}")
+        for block, counts in enumerate(BLOCKS)
+        for label, num_slides in zip("ABC", counts, strict=True)
+        for number in range(num_slides)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_few_groups_are_cut_otherwise_in_each_repeat(seed: int) -> None:
+    config = FoldsConfig(repeats=3)
+    once, thrice = make_folds(few_groups(), FoldsConfig(), seed=seed), make_folds(few_groups(), config, seed=seed)
+    assert thrice.folds[:5] == once.folds
+    assert thrice == make_folds(few_groups()[::-1], config, seed=seed)
+    assert len({fold.test for fold in thrice.folds}) >= 14
+    sizes = [[len(fold.test) for fold in thrice.folds[at : at + 5]] for at in (0, 5, 10)]
+    assert max(max(one) - min(one) for one in sizes) <= 4
+
+
+def test_where_groups_cannot_be_cut_otherwise_the_slides_are_named() -> None:
+    items = [FoldItem(f"s{index}", "AB"[index % 2], f"g{index // 2}") for index in range(6)]
+    folds = make_folds(items, FoldsConfig(num_folds=3, repeats=2), seed=0)
+    assert folds.retested == {item.slide_id for item in items}
+    assert make_folds(items, FoldsConfig(num_folds=3), seed=0).retested == frozenset()

@@ -78,8 +78,10 @@ class GroupTable:
             most_priority=priority + 1,
         )
 
-    def split(self, rules: tuple[PartRule, ...], *, seed: tuple[int, ...]) -> tuple[GroupTable, ...]:
-        """One table per rule; every group is in one of them."""
+    def split(
+        self, rules: tuple[PartRule, ...], *, seed: tuple[int, ...], earlier: Sequence[GroupTable] = ()
+    ) -> tuple[GroupTable, ...]:
+        """One table per rule; every group is in one of them. Parts like the `earlier` ones are avoided."""
         import numpy as np
 
         from tilewise.folds.partition import partition
@@ -89,7 +91,10 @@ class GroupTable:
         for row, group in enumerate(self.members):
             for item in group:
                 counts_GC[row, column[item.stratum]] += 1
-        part_G = partition(counts_GC, rules, seed=seed)
+        earlier_PG = np.array(
+            [[group in part for group in self.members] for part in (set(part.members) for part in earlier)], dtype=bool
+        )
+        part_G = partition(counts_GC, rules, seed=seed, earlier_PG=earlier_PG if earlier else None)
         return tuple(
             GroupTable(tuple(self.members[row] for row in np.flatnonzero(part_G == part))) for part in range(len(rules))
         )

@@ -52,10 +52,7 @@ def make_folds(items: Iterable[FoldItem], config: FoldsConfig, *, seed: int) -> 
     else:
         _check_cohort(labelled)
         inner, holdout = _set_apart(GroupTable.of(labelled), config, seed=seed)
-        if config.kind == "kfold":
-            folds = [fold for repeat in range(config.repeats) for fold in _kfold(inner, config, seed, repeat)]
-        else:
-            folds = [_single(inner, config, seed=seed)]
+        folds = _kfold(inner, config, seed=seed) if config.kind == "kfold" else [_single(inner, config, seed=seed)]
     check_trainable(folds, labelled)
     notes += describe(folds, holdout, labelled, config)
     # Without repeats the file is that of versions which knew none.
@@ -85,12 +82,15 @@ def _set_apart(table: GroupTable, config: FoldsConfig, *, seed: int) -> tuple[Gr
     return inner_table, holdout.slide_ids
 
 
-def _kfold(table: GroupTable, config: FoldsConfig, seed: int, repeat: int) -> list[Fold]:
+def _kfold(table: GroupTable, config: FoldsConfig, *, seed: int) -> list[Fold]:
     # No fold may test all groups of a class, as long as there are two: it could not be learnt.
     rule = table.rule(1.0 / config.num_folds, least=1, least_in_all=1, priority=0, spare=1)
-    tests = table.split((rule,) * config.num_folds, seed=(seed, _TEST, repeat) if repeat else (seed, _TEST))
+    tests: list[GroupTable] = []
+    for repeat in range(config.repeats):
+        numbers = (seed, _TEST, repeat) if repeat else (seed, _TEST)
+        tests += table.split((rule,) * config.num_folds, seed=numbers, earlier=tests)
     folds = []
-    for number, test in enumerate(tests, start=repeat * config.num_folds):
+    for number, test in enumerate(tests):
         train, validation = _carve_validation(table.without(test), config, seed=(seed, _SELECT, number))
         folds.append(Fold(train, validation, test.slide_ids))
     return folds

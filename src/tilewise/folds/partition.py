@@ -18,10 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Counts = NDArray[np.int64]
+Membership = NDArray[np.bool_]
 
 _SIZE_WEIGHT = 1e-3  # the part's whole size only breaks ties between classes
 _STARTS = 8
 _STARTS_OF_MANY = 2
+_STARTS_ANEW = 32  # of a cut that should differ from earlier ones
+_FEW = 100  # kinds of group, up to where so many starts take seconds at most
+_WORSE = 1.25  # times the least deviation, which a cut that differs from earlier ones may have
 _MANY = 300  # kinds of group, from where one start is good enough and slow
 _MAX_SWEEPS = 60
 _MAX_PARTNERS = 400  # kinds of group tried as partners of one swap
@@ -47,13 +51,17 @@ class PartRule:
     most_priority: int = 0
 
 
-def partition(counts_GC: Counts, rules: tuple[PartRule, ...], *, seed: tuple[int, ...]) -> Counts:
+def partition(
+    counts_GC: Counts, rules: tuple[PartRule, ...], *, seed: tuple[int, ...], earlier_PG: Membership | None = None
+) -> Counts:
     """The part of each group.
 
     Args:
         counts_GC: slides of each class in each group.
         rules: one per part.
-        seed: the same counts, rules and seed give the same parts.
+        seed: the same counts, rules, seed and earlier parts give the same parts.
+        earlier_PG: which groups the parts of earlier cuts hold. Of cuts about as good as the best, the one that repeats
+            the fewest whole parts of them is taken, then the fewest pairs of groups that shared one. None: the best.
 
     Returns:
         part_G, indices into `rules`.
@@ -62,6 +70,8 @@ def partition(counts_GC: Counts, rules: tuple[PartRule, ...], *, seed: tuple[int
     kinds_TC, kind_G, number_T = np.unique(counts_GC, axis=0, return_inverse=True, return_counts=True)
     kind_G = kind_G.reshape(-1)
     problem = _Problem.of(kinds_TC, number_T, rules)
+    if earlier_PG is not None:
+        return _cut_anew(problem, number_T, kind_G, rng, earlier_PG)
     best: _State | None = None
     for _ in range(_STARTS if len(number_T) < _MANY else _STARTS_OF_MANY):
         state = _greedy(problem, number_T, rng)
@@ -72,6 +82,28 @@ def partition(counts_GC: Counts, rules: tuple[PartRule, ...], *, seed: tuple[int
             break
     assert best is not None
     return _hand_out(best.number_TP, kind_G, rng)
+
+
+def _cut_anew(
+    problem: _Problem, number_T: Counts, kind_G: Counts, rng: np.random.Generator, earlier_PG: Membership
+) -> Counts:
+    num_kinds = len(number_T)
+    cuts: list[tuple[tuple[int, float], Counts]] = []
+    for _ in range(_STARTS_ANEW if num_kinds <= _FEW else _STARTS if num_kinds < _MANY else _STARTS_OF_MANY):
+        state = _greedy(problem, number_T, rng)
+        _improve(problem, state, rng)
+        cuts.append((problem.cost(state), _hand_out(state.number_TP, kind_G, rng)))
+    least_broken, least_deviation = min(cost for cost, _ in cuts)
+    good = [part_G for (broken, off), part_G in cuts if broken == least_broken and off <= _WORSE * least_deviation]
+    return min(good, key=lambda part_G: _recurrence(part_G, earlier_PG))
+
+
+def _recurrence(part_G: Counts, earlier_PG: Membership) -> tuple[int, int]:
+    """How many parts are those of an earlier cut, and how many pairs of groups share a part again."""
+    part_GP = part_G[:, None] == np.arange(part_G.max() + 1)
+    shared_EP = earlier_PG.astype(np.int64) @ part_GP.astype(np.int64)
+    is_same_EP = (shared_EP == part_GP.sum(axis=0)) & (shared_EP == earlier_PG.sum(axis=1)[:, None])
+    return int(is_same_EP.any(axis=0).sum()), int((shared_EP * (shared_EP - 1) // 2).sum())
 
 
 @dataclass

@@ -113,6 +113,12 @@ class Folds:
         """Folds that test every slide once."""
         return len(self.folds) // self.num_repeats
 
+    @property
+    def retested(self) -> frozenset[str]:
+        """Slides that are tested with exactly the same others in several repeats."""
+        times = Counter(fold.test for fold in self.folds)
+        return frozenset(name for test, number in times.items() if number > 1 for name in test)
+
     def write(self, path: Path) -> None:
         """Write the fold file (JSON, atomic; the same folds give the same bytes)."""
         payload = {
