@@ -32,6 +32,14 @@ def test_brier_and_log_loss_are_scikit_learn_s(make_table):
     assert scores.log_loss.value == pytest.approx(log_loss(names, sample.probabilities_NC, labels=list(CLASSES)))
 
 
+def test_slides_that_calibration_would_call_otherwise_are_counted(make_table):
+    table = make_table(30)
+    calibrated = sample_of(table).probabilities_NC.copy()
+    calibrated[:4] = np.roll(calibrated[:4], 1, axis=1)
+    assert scores_of(table, calibrated).num_overruled == 4
+    assert scores_of(table).num_overruled is None
+
+
 def test_ece_is_the_mean_distance_of_bins(make_table):
     table = make_table(83, skill=2.0)
     sample, scores = sample_of(table), scores_of(table).scores

@@ -3,8 +3,11 @@ from dataclasses import replace
 
 import pytest
 
+from tilewise.evaluation.doubtful_labels import DoubtfulLabel
 from tilewise.reporting.reliability import abstention_chart, probabilities
 from tilewise.reporting.render import render_report
+
+DOUBT = DoubtfulLabel("s0", "A", "B", 0.1, 0.9, 0)
 
 
 def test_every_bin_is_drawn_where_it_lies(evaluation):
@@ -59,5 +62,22 @@ def test_a_report_has_the_sections_and_one_of_an_earlier_version_has_not(report_
 def test_a_report_says_that_probabilities_are_not_calibrated(report_input):
     parts = report_input.evaluation["calibration"]
     bare = {name: part | {"calibrated": None} for name, part in parts.items()}
-    page = render_report(replace(report_input, evaluation=report_input.evaluation | {"calibration": bare}))
+    changed = report_input.evaluation | {"calibration": bare}
+    page = render_report(replace(report_input, evaluation=changed, doubtful_labels=(DOUBT,)))
     assert "They are not calibrated" in page
+    assert "Score <code>p_</code><br>of the label</th>" in page
+
+
+def test_a_report_says_what_decides_and_which_probability_a_table_shows(report_input):
+    parts = report_input.evaluation["calibration"]
+    counted = {name: part | {"num_overruled": num} for (name, part), num in zip(parts.items(), (3, 1), strict=True)}
+    changed = report_input.evaluation | {"calibration": counted}
+    page = render_report(replace(report_input, evaluation=changed, doubtful_labels=(DOUBT,)))
+    assert "another class's: 3 slides (out of fold, pooled), 1 slide (hold-out).</p>" in page
+    assert "Calibrated probability<br>of the label</th>" in page
+    assert "Score <code>p_</code><br>of the truth</th>" in page
+    earlier = {name: dict(part) for name, part in parts.items()}
+    for part in earlier.values():
+        del part["num_overruled"]
+    page = render_report(replace(report_input, evaluation=report_input.evaluation | {"calibration": earlier}))
+    assert "even where the highest calibrated probability is another class's.</p>" in page

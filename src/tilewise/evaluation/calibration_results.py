@@ -56,12 +56,15 @@ class CalibrationScores:
         calibrated: of the calibrated ones; None where there were too few slides to fit to.
         class_shares: class -> its share of the slides.
         shares_brier: Brier score of giving every slide these shares.
+        num_overruled: slides whose highest calibrated probability is not that of the predicted class; None where there
+            are no calibrated ones, and in runs of earlier versions.
     """
 
     scores: ProbabilityScores
     calibrated: ProbabilityScores | None
     class_shares: Mapping[str, float]
     shares_brier: float
+    num_overruled: int | None = None
 
 
 @dataclass(frozen=True)

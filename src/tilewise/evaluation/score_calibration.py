@@ -37,11 +37,13 @@ def score_calibration(
         seed: of the resamples.
     """
     shares_C = np.bincount(sample.truth_N, minlength=sample.num_classes) / sample.num_slides
+    num_overruled = None if calibrated_NC is None else int((calibrated_NC.argmax(axis=1) != sample.predicted_N).sum())
     return CalibrationScores(
         scores=_scores(sample, sample.probabilities_NC, config, seed),
         calibrated=None if calibrated_NC is None else _scores(sample, calibrated_NC, config, seed),
         class_shares=dict(zip(sample.classes, shares_C.tolist(), strict=True)),
         shares_brier=float(brier_scores(sample.truth_N, np.tile(shares_C, (sample.num_slides, 1))).mean()),
+        num_overruled=num_overruled,
     )
 
 

@@ -37,13 +37,17 @@ class ProbabilityRow:
 
 @dataclass(frozen=True)
 class Probabilities:
-    """The probabilities of one set of slides, in words and charts."""
+    """The probabilities of one set of slides, in words and charts.
+
+    `num_overruled` slides are predicted as another class than that of the highest calibrated probability.
+    """
 
     title: str
     rows: tuple[ProbabilityRow, ...]
     sentence: str
     class_shares: Mapping[str, float]
     shares_brier: float
+    num_overruled: int | None
 
 
 def probabilities(evaluation: Mapping[str, Any]) -> list[Probabilities]:
@@ -83,7 +87,8 @@ def _probabilities(title: str, scores: Mapping[str, Any]) -> Probabilities:
     rows = [_row("As the models give them", scores["scores"])]
     if scores["calibrated"] is not None:
         rows.append(_row("Calibrated", scores["calibrated"]))
-    return Probabilities(title, tuple(rows), rows[-1].sentence, scores["class_shares"], scores["shares_brier"])
+    shares, brier, num_overruled = scores["class_shares"], scores["shares_brier"], scores.get("num_overruled")
+    return Probabilities(title, tuple(rows), rows[-1].sentence, shares, brier, num_overruled)
 
 
 def _row(title: str, scores: Mapping[str, Any]) -> ProbabilityRow:
