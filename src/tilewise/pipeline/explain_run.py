@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tilewise.auditing.cohort import AuditedCohort
 from tilewise.auditing.notes import note_kinds
 from tilewise.errors import UsageError
 from tilewise.explain.cohort_map import CohortMap, MappedSlide, map_cohort
@@ -70,13 +71,7 @@ def explain_run(folder: RunFolder, shared: SharedStages, config: ExplainConfig, 
     models = _load_models(folder, recipe, len(folds.folds))
     check_kinds(models)
     require_grad_cam(models)
-    audited = shared.audit(recipe.audit)
-    if Manifest.read(folder.root).inputs.get("cohort") != audited.digest:
-        raise UsageError(
-            f"{shared.cohort.root}: slides, masks or labels have changed since {folder.root} was trained; give the "
-            "folder of slides to explain them as new ones"
-        )
-    masked = audited
+    masked = audited = _unchanged_cohort(folder, shared, recipe)
     if recipe.segment.method != "none":
         masked = readable(shared.with_folds(audited, recipe).masks(audited, recipe))
     tiles, workers = TileSet.read(folder.tiles)[0], shared.resources.workers
@@ -117,6 +112,21 @@ def explain_run(folder: RunFolder, shared: SharedStages, config: ExplainConfig, 
         slide_notes=note_kinds({name: audited.notes.get(name, ()) for name in chosen}),
     )
     return write(explanation, out, workers=workers)
+
+
+def _unchanged_cohort(folder: RunFolder, shared: SharedStages, recipe: Recipe) -> AuditedCohort:
+    """The cohort as the run was trained on it.
+
+    Raises:
+        UsageError: it has changed since.
+    """
+    audited = shared.audit(recipe.audit)
+    if Manifest.read(folder.root).inputs.get("cohort") != audited.digest:
+        raise UsageError(
+            f"{shared.cohort.root}: slides, masks or labels have changed since {folder.root} was trained; give the "
+            "folder of slides to explain them as new ones"
+        )
+    return audited
 
 
 def choose_slides(table: pd.DataFrame, config: ExplainConfig, classes: Sequence[str]) -> dict[str, str]:
