@@ -70,10 +70,10 @@ def explain(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
-    """Draw where a trained run sees a class on its slides, and check whether the maps are to be believed.
+    r"""Draw where a trained run sees a class on its slides, and check whether the maps are to be believed.
 
     Every run: probabilities of tiles. Networks on pixels: Grad-CAM, by the library grad-cam (pip install
-    'tilewise[explain]'). Heads that weigh tiles: their attention. Features come from the cache. The page also holds a
+    'tilewise\[explain]'). Heads that weigh tiles: their attention. Features come from the cache. The page also holds a
     map of the cohort, tiles that count most and least, and slides whose label is worth a second look. Where a run
     looked is not why it decided. Ends with 1 when a slide has no map.
     """

@@ -82,7 +82,7 @@ def serve(
     ] = True,
     quiet: QuietOption = False,
 ) -> int:
-    """Serve a finished run over HTTP until Ctrl-C (pip install 'tilewise[serve]').
+    r"""Serve a finished run over HTTP until Ctrl-C (pip install 'tilewise\[serve]').
 
     A page to review it: slides in deep zoom, findings, labels in doubt and heat maps, decided by the keyboard and
     stored in RUN/review/decisions.sqlite, which `tilewise train --decisions` takes. It listens on this machine alone.

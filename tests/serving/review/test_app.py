@@ -5,8 +5,10 @@ import io
 import json
 import os
 import shlex
+import shutil
 import signal
 import sqlite3
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -15,6 +17,9 @@ import pytest
 from tests.serving.review.conftest import serve
 from tilewise.auditing.decision_log import read_log
 from tilewise.cli.main import run as command
+from tilewise.run_folder import RunFolder
+from tilewise.serving.review.payloads import describe_run
+from tilewise.serving.review.reviewed_run import ReviewedRun
 from tilewise.store import verify
 
 pytestmark = [pytest.mark.enable_socket, pytest.mark.shared_cache]
@@ -41,9 +46,10 @@ def _nothing_left_behind(client):
 
 def test_the_list_tells_what_the_filters_need(client):
     run, slides = client.get("/api/run").json(), client.get("/api/slides").json()
-    assert shlex.split(run["command"])[4:] == [run["log"], "--out", "NEW_RUN"]
+    assert shlex.split(run["command"])[-3:] == [run["log"], "--out", "NEW_RUN"]
     assert run["classes"] == ["A", "B"]
     assert run["reviewer"] == "ada"
+    assert run["attends"] is True
     assert [slide["id"] for slide in slides] == [f"img_{number:04d}.png" for number in range(12)]
     predicted = [slide for slide in slides if "predicted" in slide]
     assert len(predicted) == 11
@@ -68,7 +74,7 @@ def test_tiles_mask_and_thumbnail_are_pictures_of_the_slide(client):
 def test_heat_is_that_of_the_model_which_did_not_learn_from_the_slide(client, small_run):
     heat = client.get("/api/slides/1/heat").json()
     fold = client.get("/api/slides").json()[1]["fold"]
-    assert f"fold {fold + 1}" in heat["models"]
+    assert f"fold {fold}, which" in heat["models"]
     probabilities = np.array(heat["probabilities"])
     assert probabilities.shape == (2, len(heat["boxes"]))
     np.testing.assert_allclose(probabilities.sum(axis=0), 1.0, atol=2e-4)
@@ -120,6 +126,26 @@ def test_to_confirm_a_corrected_label_or_to_skip_it_leaves_the_correction(client
     for act in ("reject", "skip"):
         assert decide(client, 3, "label", act).json()["decided"][0][2:4] == ["relabel", other]
         assert exported() == [("img_0003.png", "relabel", other)]
+
+
+def test_the_command_to_train_again_names_recipe_seed_and_log_as_the_shell_takes_them(small_run, tmp_path):
+    run = ReviewedRun.open(RunFolder(small_run))
+    home = tmp_path / "it's here"
+    shutil.copytree(small_run, home)
+    command = describe_run(replace(run, folder=RunFolder(home)), "ada")["command"]
+    identity = RunFolder(home).read_identity()
+    assert shlex.split(command) == [
+        "tilewise", "train", identity["cohort"]["root"], "--recipe", str(home / "recipe.yaml"), "--seed", "0",
+        "--decisions", str(home / "review/decisions.sqlite"), "--out", "NEW_RUN",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("finding", ["exact-copy", "label", ""])
+def test_a_dropped_slide_is_dropped_as_a_whole(client, finding):
+    number = dropped_copy(client)
+    answer = decide(client, number, finding, "drop").json()
+    assert answer["about"] == [number, ""]
+    assert [row[:3] for row in answer["decided"]] == [[number, "", "drop"]]
 
 
 @pytest.mark.parametrize(
@@ -214,6 +240,11 @@ def test_every_acknowledged_decision_survives_sigkill_and_two_browsers_see_each_
         assert stored == acknowledged
         connection.execute("DELETE FROM acts")
     connection.close()
+
+
+def test_the_help_names_the_extra_to_install(capsys):
+    assert command(["serve", "--help"]) == 0
+    assert "tilewise[serve]" in capsys.readouterr().out
 
 
 def test_what_cannot_be_served_is_said(tmp_path, capsys):

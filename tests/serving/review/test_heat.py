@@ -20,7 +20,7 @@ def test_heat_by_models_that_learnt_from_the_slide_says_so(tmp_path):
     heat = Review(ReviewedRun.open(folder), None, "ada").heat
     folds = Folds.read(folder.folds)
     (fold,) = folds.folds
-    assert heat.of(fold.test[0]).models == "the model of fold 1, which did not learn from this slide"
+    assert heat.of(fold.test[0]).models == "the model of fold 0, which did not learn from this slide"
     for names, words in (
         (fold.train, "which learnt from this slide"),
         (fold.validation, "in whose validation part this slide is"),

@@ -128,6 +128,8 @@ class Review:
             raise HTTPException(422, "the slide has no such finding")
         decision, _, value = suspicion.proposal.partition(": ")
         act = replace(act, proposal=suspicion.proposal, reason=body.reason or "; ".join(suspicion.evidence))
+        if body.act == "drop":  # whatever the finding: a slide that is left out has nothing more to be decided
+            return replace(act, finding="", proposal="", decision="drop")
         if body.act == "accept":
             return replace(act, decision=decision, value=value)  # type: ignore[arg-type] # an audit proposes actions
         return replace(act, decision="keep" if body.act == "reject" else body.act)

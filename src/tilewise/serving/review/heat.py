@@ -113,7 +113,7 @@ class HeatMaker:
         if fold >= 0:
             models: Sequence[Member] = (self._fold_model(fold),)
             weights: Sequence[float] = (1.0,)
-            words = f"the model of fold {fold + 1}, which did not learn from this slide"
+            words = f"the model of fold {fold}, which did not learn from this slide"
         else:
             models, weights = self._bundle.members, self._bundle.weights
             words = self._name_models(name)

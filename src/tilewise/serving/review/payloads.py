@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise.auditing.decision_log import LABEL, Act
 from tilewise.evaluation.evaluation import Evaluation
+from tilewise.recipe import Recipe, parse_recipe
 from tilewise.serving.review.pairs import Overlay
 from tilewise.serving.review.reviewed_run import ReviewedRun, ReviewedSlide, Suspicion
 
@@ -33,8 +34,22 @@ def describe_run(run: ReviewedRun, reviewer: str) -> dict[str, Any]:
         "metric": evaluation.metric.replace("_", " "),
         "score": [primary.value, primary.low, primary.high],
         "log": log,
-        "command": shlex.join(["tilewise", "train", root, "--decisions", log, "--out", "NEW_RUN"]),
+        "attends": _attends(parse_recipe(identity["recipe"], f"the recipe of {run.folder.root}")),
+        "command": _retrain_command(run, identity),
     }
+
+
+def _attends(recipe: Recipe) -> bool:
+    """Whether heads of the recipe, or of a rung of its ladder, may weigh tiles."""
+    return any(one.head.attends and one.training.input == "features" for one in recipe.rungs().values() or (recipe,))
+
+
+def _retrain_command(run: ReviewedRun, identity: Mapping[str, Any]) -> str:
+    """What trains the same recipe again, on what was decided."""
+    cohort, recipe, log = (
+        shlex.quote(str(path)) for path in (identity["cohort"]["root"], run.folder.recipe, run.folder.decision_log)
+    )
+    return f"tilewise train {cohort} --recipe {recipe} --seed {identity['seed']} --decisions {log} --out NEW_RUN"
 
 
 def list_slides(run: ReviewedRun) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ const STOPS = ["440154", "482878", "3e4989", "31688e", "26828e", "1f9e89", "6ece
   .map((hex) => [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)));
 const MASK = "#e69f00", TILE = "#111", TILE_HALO = "#fff";
 const MAP_SIDE = 512;
+const EVEN = 1.05; // attention that nowhere exceeds an equal share by more tells no tile from another
 const KINDS = ["mask", "tiles", "heat", "attention"];
 const $ = (id) => document.getElementById(id);
 
@@ -29,6 +30,7 @@ export function setUpLayers(redraw) {
   $("legend").querySelector(".ramp").style.background = ramp();
   $("legend-chance").style.left = `${100 / state.run.classes.length}%`;
   $("legend-chance").title = "chance";
+  $("attention-layer").hidden = !state.run.attends;
   for (const kind of KINDS) {
     $(`show-${kind}`).addEventListener("change", () => {
       if (kind === "heat" && isOn("heat")) $("show-attention").checked = false;
@@ -54,7 +56,7 @@ export function nextClass() {
 export function drawLayers(pane, context, matrix, redraw) {
   const { number, facts } = pane;
   if (isOn("mask") && facts.has_mask) drawMask(pane, context, matrix, redraw);
-  const values = ["heat", "attention"].filter(isOn);
+  let values = ["heat", "attention"].filter(isOn);
   if (!values.length && !isOn("tiles")) { showLegend(null); return; }
   const heat = fetchHeat(number, redraw);
   if (!heat || heat.error) {
@@ -62,14 +64,17 @@ export function drawLayers(pane, context, matrix, redraw) {
     return;
   }
   $("attention-layer").hidden = !heat.attention;
+  if (!heat.attention) values = values.filter((kind) => kind !== "attention");
   const index = Number($("heat-class").value);
   for (const kind of values) {
     const rows = kind === "heat" ? heat.probabilities : heat.attention;
-    if (rows) paint(context, matrix, mapOf(number, kind, index, heat, rows[index], pane.size), pane.size, opacity(kind));
+    if (!isEven(kind, rows[index])) paint(context, matrix, mapOf(number, kind, index, heat, rows[index], pane.size), pane.size, opacity(kind));
   }
   if (isOn("tiles")) outline(context, matrix, heat.boxes, opacity("tiles"));
   if (pane.element.id === "pane-one") showLegend(values.length ? { kind: values[0], heat, index } : null);
 }
+
+const isEven = (kind, values) => kind === "attention" && Math.max(...values) <= EVEN;
 
 const opacity = (kind) => Number($(`opacity-${kind}`).value) / 100;
 
@@ -168,5 +173,5 @@ function showLegend(shown) {
   $("legend-title").textContent = isHeat ? `probability of ${state.run.classes[index]}` : "attention × equal share";
   $("legend-high").textContent = isHeat ? "1" : Math.max(...heat.attention[index]).toFixed(1);
   $("legend-chance").hidden = !isHeat;
-  message.textContent = `by ${heat.models}`;
+  message.textContent = `${!isHeat && isEven(kind, heat.attention[index]) ? "all tiles alike; " : ""}by ${heat.models}`;
 }

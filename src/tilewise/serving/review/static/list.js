@@ -1,6 +1,6 @@
 // The list of slides: filters, and as many rows as fit on the screen, however many slides there are.
 
-import { state, isUndecided, isDoubt, labelOf, decisionOf } from "./state.js";
+import { state, isUndecided, isDoubt, isWrong, labelOf, decisionOf } from "./state.js";
 
 const ROW = 58;
 const $ = (id) => document.getElementById(id);
@@ -26,7 +26,7 @@ export function fillFilters(onChange) {
   options($("filter-kind"), [["", "any finding or none"], ["*", "with a finding"],
     ...[...kinds].sort().map(([kind, num]) => [kind, `${kind} (${num})`])]);
   options($("filter-class"), [["", "any class"], ...state.run.classes.map((name) => [name, name])]);
-  options($("filter-fold"), [["", "any fold"], ...[...folds].sort((a, b) => a - b).map((fold) => [fold, `fold ${fold + 1}`])]);
+  options($("filter-fold"), [["", "any fold"], ...[...folds].sort((a, b) => a - b).map((fold) => [fold, `fold ${fold}`])]);
   $("filters").addEventListener("input", () => { applyFilters(); onChange(); });
   $("filters").addEventListener("submit", (event) => event.preventDefault());
   $("list").addEventListener("scroll", drawRows, { passive: true });
@@ -44,14 +44,14 @@ export function applyFilters() {
     && (!kind || (kind === "*" ? slide.items.length > 0 : slide.items.some((item) => item.kind === kind)))
     && (!name || labelOf(number) === name || slide.predicted === name)
     && (!fold || slide.fold === Number(fold))
-    && (!$("filter-wrong").checked || slide.wrong)
+    && (!$("filter-wrong").checked || isWrong(number))
     && (!$("filter-unsure").checked || slide.unsure)
     && (!$("filter-doubtful").checked || slide.items.some(isDoubt))
     && (!$("filter-undecided").checked || isUndecided(number));
   state.filtered = [...state.slides.keys()].filter((number) => wants(state.slides[number], number));
   const p = (number) => state.slides[number].p ?? 2;
   if (order === "wrong") {
-    const rank = (number) => (state.slides[number].wrong ? 1 + p(number) : 0);
+    const rank = (number) => (isWrong(number) ? 1 + p(number) : 0);
     state.filtered.sort((one, two) => rank(two) - rank(one));
   } else if (order === "unsure") {
     state.filtered.sort((one, two) => p(one) - p(two));
@@ -91,7 +91,7 @@ export function drawRows() {
 function emptyRow(number) {
   const picture = node("img", { fetchPriority: "low", loading: "lazy", decoding: "async", alt: "", width: 44, height: 44 });
   picture.src = `/thumbnails/${number}`; // after its priority: the slide itself comes first
-  picture.addEventListener("error", () => picture.classList.add("broken"), { once: true });
+  picture.addEventListener("error", () => picture.replaceWith(node("span", { className: "no-picture", title: "no picture", textContent: "–" })), { once: true });
   const row = node("div", { className: "slide-row", role: "option", id: `slide-${number}` },
     picture, node("div", { className: "names" }, node("b"), node("span", { className: "label" })), node("span", { className: "marks" }));
   row.dataset.key = number;
@@ -107,7 +107,7 @@ function fillRow(row, number) {
   chip.style.setProperty("--class", label ? colourOf(label) : "#888");
   const open = slide.items.filter((item) => !decisionOf(number, item)).length;
   const marks = [];
-  if (slide.wrong) marks.push(["wrong", "✗", "predicted otherwise"]);
+  if (isWrong(number)) marks.push(["wrong", "✗", "predicted otherwise"]);
   else if (slide.unsure) marks.push(["unsure", "~", "unsure"]);
   if (!slide.kept) marks.push(["left-out", "∅", "not in the run"]);
   if (open) marks.push(["open", open, `${open} undecided`]);

@@ -1,7 +1,7 @@
 // The review page: one reviewer, one slide at a time, decided by the keyboard.
 
 import { get, post, slideDetails, fetchAhead } from "./api.js";
-import { state, takeIn, progress, nextOpen, subjectOf, isDoubt, isOpen } from "./state.js";
+import { state, takeIn, progress, nextOpen, subjectOf, isDoubt, isDropped, isOpen, labelOf } from "./state.js";
 import { fillFilters, applyFilters, drawRows, reveal, node } from "./list.js";
 import { Pane, placeOn, moveTogether } from "./viewer.js";
 import { setUpLayers, drawLayers, showClass, nextClass } from "./layers.js";
@@ -10,7 +10,9 @@ import { fillPanel } from "./panel.js";
 const $ = (id) => document.getElementById(id);
 const POLL_MS = 4000;
 let one, two, together = { moved: () => {}, lead: () => {} };
-let opening = 0, queue = Promise.resolve(), shown = { number: -1, other: null };
+const NOTHING = { number: -1, facts: undefined, other: undefined };
+// `shown` is what is on the screen; `state` is where the reviewer goes.
+let opening = 0, queue = Promise.resolve(), showing = Promise.resolve(), isDeciding = false, shown = NOTHING;
 
 async function start() {
   const [run, slides, decided] = await Promise.all([get("/api/run"), get("/api/slides"), get("/api/decisions")]);
@@ -43,15 +45,22 @@ function redraw() { one?.draw(); two?.draw(); }
 
 function goTo(number, item = 0) {
   if (number === undefined) return;
-  const isNew = number !== state.number || shown.number !== number;
   Object.assign(state, { number, item: Math.max(0, Math.min(item, state.slides[number].items.length - 1)), other: 0 });
   reveal();
-  show(isNew);
+  show();
 }
 
-async function show(isNew) {
-  const ticket = ++opening, { number } = state;
-  const before = isNew ? undefined : shown.facts;
+function show() { showing = bringUp(); }
+
+async function bringUp() {
+  const ticket = ++opening, { number } = state, isNew = shown.number !== number;
+  if (isNew) {
+    shown = NOTHING;
+    one.close();
+    $("stage-message").textContent = "";
+  }
+  const before = shown.facts;
+  one.caption.textContent = captionOf(number);
   if (!state.slides[number].items[state.item]?.others.length) $("pane-two").hidden = true;
   fillPanel(before, handlers);
   let facts;
@@ -60,18 +69,20 @@ async function show(isNew) {
   } catch (error) { facts = { unreadable: error.message, facts: {}, notes: [], evidence: {} }; }
   if (ticket !== opening) return;
   fillPanel(facts, handlers);
-  shown = { ...shown, number, facts };
   $("stage-message").textContent = facts.unreadable ?? "";
   if (isNew) {
     showClass(state.slides[number].predicted ?? state.slides[number].label);
-    one.caption.textContent = [state.slides[number].id, state.slides[number].label ?? "no label"].join(" · ");
-    if (facts.size) await one.open(number, facts); else one.close();
+    if (facts.size) {
+      try { await one.open(number, facts); } catch (error) { $("stage-message").textContent = error.message; }
+    }
     if (ticket !== opening) return;
-    shown.other = undefined;
+    shown = { ...NOTHING, number, facts };
   }
   await showPair(ticket, facts);
   if (ticket === opening) aheadOf();
 }
+
+const captionOf = (number, ...words) => [state.slides[number].id, labelOf(number) ?? "no label", ...words].join(" · ");
 
 /** Show the second slide of the current finding beside the first, laid onto it. */
 async function showPair(ticket, facts) {
@@ -91,7 +102,7 @@ async function showPair(ticket, facts) {
     if (ticket !== opening || shown.other !== other) return;
     if (!otherFacts.size) throw new Error(otherFacts.unreadable);
     await two.open(other, otherFacts, placeOn(overlay.matrix, facts.size, otherFacts.size));
-    two.caption.textContent = [state.slides[other].id, state.slides[other].label ?? "no label", overlay.words].join(" · ");
+    two.caption.textContent = captionOf(other, overlay.words);
     document.body.dataset.pair = `${state.number} ${other} ${overlay.relation}`;
   } catch (error) {
     two.close();
@@ -112,21 +123,31 @@ function aheadOf() {
   }
 }
 
-/** Decide about the current finding; the page moves on once the decision is stored. */
+/** Decide about the slide on the screen and its current finding; the page moves on once the decision is stored. */
 function decide(act, value = "") {
+  const { number, item: place } = state;
+  if (isDeciding || shown.number !== number) return; // nobody decides about a slide that is not on the screen
+  isDeciding = true;
+  const item = state.slides[number].items[place], reason = $("reason").value.trim();
   enqueue(async () => {
-    const item = state.slides[state.number].items[state.item];
-    const finding = act === "relabel" || !item ? (act === "drop" || act === "skip" ? "" : "label") : subjectOf(item);
-    const kind = isDoubt(item) && act !== "relabel" ? "doubtful-label" : finding;
-    const reason = $("reason").value.trim();
-    const answer = await post("/api/decisions", { slide: state.number, finding: kind, act, value, reason, session: state.session });
-    $("reason").value = "";
-    settle(answer);
+    try {
+      await store(number, item, act, value, reason);
+    } finally { isDeciding = false; }
+    if (state.number !== number || state.item !== place) return; // the reviewer went elsewhere meanwhile
     // A label that was corrected by the way leaves the finding itself open.
-    const next = item && isOpen(state.number, item) ? [state.number, state.item] : nextOpen();
+    const next = item && isOpen(number, item) ? [number, place] : nextOpen();
     if (next) goTo(...next);
     else { toast("Nothing undecided is left in this list."); step(1); }
   });
+}
+
+async function store(slide, item, act, value, reason) {
+  const isWhole = act === "drop" || (act === "skip" && (!item || isDropped(slide)));
+  const label = isDoubt(item) && act !== "relabel" ? "doubtful-label" : "label";
+  const finding = isWhole ? "" : act === "relabel" || !item || isDoubt(item) ? label : subjectOf(item);
+  const answer = await post("/api/decisions", { slide, finding, act, value, reason, session: state.session });
+  $("reason").value = "";
+  settle(answer);
 }
 
 function turn(word) {
@@ -155,7 +176,7 @@ function settle(answer) {
 async function watchOthers() {
   if (document.hidden) return;
   const answer = await get(`/api/decisions?acts=${state.acts}`).catch(() => null);
-  if (answer?.decided) { takeIn(answer); showProgress(); drawRows(); fillPanel(shown.facts, handlers); }
+  if (answer?.decided) { takeIn(answer); showProgress(); drawRows(); fillPanel(shown.facts, handlers); one.caption.textContent = captionOf(state.number); }
 }
 
 function showProgress() {
@@ -179,14 +200,14 @@ function step(by) {
 
 function stepItem(by) {
   const items = state.slides[state.number].items, index = state.item + by;
-  if (index >= 0 && index < items.length) { state.item = index; state.other = 0; show(false); return; }
+  if (index >= 0 && index < items.length) { state.item = index; state.other = 0; show(); return; }
   const place = state.filtered.indexOf(state.number) + by;
   if (place < 0 || place >= state.filtered.length) return;
   goTo(state.filtered[place], by > 0 ? 0 : Infinity);
 }
 
-const handlers = { decide, chooseItem: (index) => { state.item = index; state.other = 0; show(false); } };
-const toggle = (kind) => () => $(`show-${kind}`).click();
+const handlers = { decide, chooseItem: (index) => { state.item = index; state.other = 0; show(); } };
+const toggle = (kind) => () => { if (!$(`show-${kind}`).closest(".layer").hidden) $(`show-${kind}`).click(); };
 
 const KEYS = [
   ["↑ ↓", "slide before, slide after", { ArrowUp: () => step(-1), ArrowDown: () => step(1) }],
@@ -204,7 +225,7 @@ const KEYS = [
   ["Shift+U  Ctrl+Y", "redo", { U: () => turn("redo") }],
   ["m t h e", "mask, tiles, heat, attention", { m: toggle("mask"), t: toggle("tiles"), h: toggle("heat"), e: toggle("attention") }],
   ["c", "heat of the next class", { c: () => { nextClass(); redraw(); } }],
-  ["o", "other slide of the finding", { o: () => { state.other += 1; show(false); } }],
+  ["o", "other slide of the finding", { o: () => { state.other += 1; show(); } }],
   ["+ − 0", "zoom in, out, whole slide", { "+": () => zoom("in"), "=": () => zoom("in"), "-": () => zoom("out"), 0: () => zoom("fit") }],
   ["/", "search", { "/": () => $("filter-text").focus() }],
   ["?", "this list", { "?": () => ($("help").open ? $("help").close() : $("help").showModal()) }],
@@ -257,4 +278,4 @@ function toast(text, isFault = false) {
 
 start().catch((error) => { $("stage-message").textContent = `The page cannot be shown: ${error.message}`; });
 // What tests look at.
-window.review = { state, panes: () => [one, two], settled: () => queue };
+window.review = { state, panes: () => [one, two], shown: () => shown.number, settled: async () => { await queue; await showing; } };

@@ -16,7 +16,7 @@ export function fillPanel(facts, { decide, chooseItem }) {
     className: name === labelOf(number) ? "class current" : "class", style: { borderColor: colourOf(name) },
     title: index < 9 ? `Label ${name} (${index + 1})` : `Label ${name}`, onclick: () => decide("relabel", name),
   }, node("kbd", { textContent: index < 9 ? index + 1 : "" }), name)));
-  const rows = { ...facts?.facts, fold: slide.fold >= 0 ? slide.fold + 1 : null, tiles: facts?.prediction?.num_tiles,
+  const rows = { ...facts?.facts, fold: slide.fold >= 0 ? slide.fold : null, tiles: facts?.prediction?.num_tiles,
     size: facts?.size ? `${facts.size[0]} × ${facts.size[1]} px` : null, "µm per pixel": facts?.mpp };
   $("facts").tBodies[0].replaceChildren(...Object.entries(rows).filter(([, value]) => value !== null && value !== undefined)
     .map(([name, value]) => node("tr", {}, node("th", { scope: "row", textContent: name }), node("td", { textContent: value }))));

@@ -21,11 +21,13 @@ export const isDoubt = (item) => item?.kind === DOUBT;
 export const subjectOf = (item) => (item ? (isDoubt(item) ? LABEL : item.kind) : LABEL);
 const key = (number, finding) => `${number}|${finding}`;
 
+/** Whether the slide as a whole is left out. */
+export const isDropped = (number) => state.decided.get(key(number, ""))?.decision === "drop";
+
 /** The decision about an item of a slide, or undefined. */
 export function decisionOf(number, item) {
-  const own = state.decided.get(key(number, subjectOf(item)));
-  if (own) return own;
-  const whole = state.decided.get(key(number, ""));
+  const own = state.decided.get(key(number, subjectOf(item))), whole = state.decided.get(key(number, ""));
+  if (own && !isDropped(number)) return own;
   if (whole) return whole;
   return item && ABOUT_LABELS.has(item.kind) ? state.decided.get(key(number, LABEL)) : undefined;
 }
@@ -36,6 +38,12 @@ export const labelDecision = (number) => state.decided.get(key(number, LABEL));
 export function labelOf(number) {
   const decision = labelDecision(number);
   return decision?.decision === "relabel" ? decision.value : state.slides[number].label;
+}
+
+/** Whether the run predicts otherwise than the label as it stands. */
+export function isWrong(number) {
+  const label = labelOf(number), { predicted } = state.slides[number];
+  return Boolean(label && predicted && label !== predicted);
 }
 
 export const isOpen = (number, item) => !decisionOf(number, item);

@@ -2,6 +2,8 @@
 
 import { tileAddress } from "./api.js";
 
+const FIRST_TILE = ["tile-loaded", "tile-load-failed"];
+const PATIENCE_MS = 2000; // a tile that is still in the viewer's cache is not announced
 const drawer = new URLSearchParams(location.search).get("drawer");
 
 export class Pane {
@@ -24,7 +26,7 @@ export class Pane {
     for (const name of ["animation", "zoom", "pan", "resize"]) this.viewer.addHandler(name, () => onMove?.(this));
   }
 
-  /** Show a slide; `placed` says how its pixels lie on those of another one, whose frame the pane then has. */
+  /** Show a slide, until its first tile is there; `placed` says how its pixels lie on those of another one, whose frame the pane then has. */
   open(number, facts, placed = null) {
     this.number = number;
     this.facts = facts;
@@ -36,7 +38,13 @@ export class Pane {
     };
     const options = placed ? { tileSource: source, ...placed } : { tileSource: source, x: 0, y: 0, width: 1 };
     return new Promise((resolve, reject) => {
-      this.viewer.addOnceHandler("open", () => resolve(this));
+      const isFirst = (event) => {
+        if (event.tiledImage !== this.image) return; // still one of the slide before
+        for (const name of FIRST_TILE) this.viewer.removeHandler(name, isFirst);
+        resolve(this);
+      };
+      for (const name of FIRST_TILE) this.viewer.addHandler(name, isFirst);
+      this.viewer.addOnceHandler("open", () => setTimeout(() => isFirst({ tiledImage: this.image }), PATIENCE_MS));
       this.viewer.addOnceHandler("open-failed", (event) => reject(new Error(event.message)));
       this.viewer.open(options);
     });
