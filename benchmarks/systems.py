@@ -15,6 +15,9 @@ All systems get the network that every installation has, `efficientnet_lite0` fr
 what the systems do with tiles, masks and training, and not which weights could be downloaded. `--encoder own` takes
 each recipe's own; with `--offline`, those that are not here give way to random weights or to `texture`.
 
+`--processor-time` counts the seconds that processors worked for a run and all its processes, budgets too, so that it
+can be measured beside other work; with one thread on an idle processor they are the wall's.
+
 Columns: macro F1 on the test part with its interval, the range of 95 % of those who guess on the same slides, wall
 seconds of the run (the pilot is not in it; its facts and features are in the cache), most memory that its processes
 held together, epochs run and epochs of the recipe. A row is clear of guessing if its score lies above that range.
@@ -26,6 +29,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -74,6 +78,7 @@ class Options:
     encoder: str
     offline: bool
     num_folds: int | None
+    processor_time: bool
     cohort_settings: tuple[str, ...]
 
     @property
@@ -112,8 +117,28 @@ def scaled(recipe: Recipe, epochs: int) -> list[str]:
     return settings
 
 
-def train(name: str, cohort: Path, out: Path, settings: list[str], options: Options) -> tuple[float, float, dict]:
-    """Wall seconds, peak GiB and what the command printed."""
+@dataclass(frozen=True)
+class Measured:
+    """What one training took."""
+
+    wall_seconds: float
+    processor_seconds: float
+    memory: float
+    answer: dict
+
+    def seconds(self, options: Options) -> float:
+        """The seconds that the budget is of."""
+        return self.processor_seconds if options.processor_time else self.wall_seconds
+
+
+def processor_seconds() -> float:
+    """Of all processes that this one started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def train(name: str, cohort: Path, out: Path, settings: list[str], options: Options) -> Measured:
+    """Run the command."""
     sets = [
         part for setting in (options.folds, *COMMON, *options.cohort_settings, *settings) for part in ("--set", setting)
     ]
@@ -121,8 +146,9 @@ def train(name: str, cohort: Path, out: Path, settings: list[str], options: Opti
         sys.executable, "-m", "tilewise", "train", str(cohort), "--recipe", name, "--out", str(out), "--quiet",
         "--json", *(["--offline"] if options.offline else []), *sets,
     ]  # fmt: skip
+    before = processor_seconds()
     seconds, memory, printed = timed(command, every_s=2.0, TILEWISE_CACHE=str(options.out / "cache"))
-    return seconds, memory, json.loads(printed)
+    return Measured(seconds, processor_seconds() - before, memory, json.loads(printed))
 
 
 def epoch_seconds(run: Path) -> float:
@@ -144,20 +170,23 @@ def measure(name: str, cohort: Path, options: Options) -> Row:
     if own is None:
         raise SystemExit(f"{name} does not say how many epochs it trains for")
     run = options.out / f"{name}-pilot"
-    seconds, memory, answer = train(name, cohort, run, settings + scaled(recipe, 1), options)
+    pilot = measured = train(name, cohort, run, settings + scaled(recipe, 1), options)
     trained = f"1 of {own}"
     if to_recipe(run)["training"]["input"] == "features":
         trained = "a head on features"
     else:
-        epochs = min(own, 1 + int((0.9 * options.budget - seconds) / max(epoch_seconds(run), 0.01)))
+        seconds = pilot.seconds(options)
+        epoch = epoch_seconds(run) * seconds / pilot.wall_seconds
+        epochs = min(own, 1 + int((0.9 * options.budget - seconds) / max(epoch, 0.01)))
         if epochs > 1:  # else the pilot is what the budget holds
             run, trained = options.out / name, f"{epochs} of {own}"
-            seconds, memory, answer = train(name, cohort, run, settings + scaled(recipe, epochs), options)
-    score = answer["out_of_fold"]["macro_f1"]
+            measured = train(name, cohort, run, settings + scaled(recipe, epochs), options)
+    score = measured.answer["out_of_fold"]["macro_f1"]
     written = f"{score['value']:.3f} ({score['low']:.3f} to {score['high']:.3f})"
     random = tw.Run.open(run).evaluation.out_of_fold.baselines.random.macro_f1
     guessing = f"{random.low:.2f} to {random.high:.2f}"
-    return Row(name, written, guessing, seconds, memory, trained, tuple(to_recipe(run)["notes"]))
+    notes = tuple(to_recipe(run)["notes"])
+    return Row(name, written, guessing, measured.seconds(options), measured.memory, trained, notes)
 
 
 def cohort_of(name: str, out: Path) -> tuple[Path, tuple[str, ...]]:
@@ -186,14 +215,16 @@ def main() -> None:
         "--num-folds", type=int, metavar="K", help="folds, each with a test part; default: one hold-out"
     )
     parser.add_argument("--encoder", default="efficientnet_lite0", help="of every system; own: each recipe's own")
+    parser.add_argument("--processor-time", action="store_true", help="count the seconds that processors worked")
     parser.add_argument("--offline", action="store_true", help="what is not on this machine gives way, as train says")
     parser.add_argument("--out", type=Path, default=Path("systems"), help="folder for the runs")
     parser.add_argument("--only", nargs="+", choices=RECIPES, default=RECIPES, metavar="RECIPE")
     arguments = parser.parse_args()
     cohort, settings = cohort_of(arguments.cohort, arguments.out.resolve())
     options = Options(
-        arguments.out.resolve(), arguments.budget, arguments.encoder, arguments.offline, arguments.num_folds, settings
-    )
+        arguments.out.resolve(), arguments.budget, arguments.encoder, arguments.offline, arguments.num_folds,
+        arguments.processor_time, settings,
+    )  # fmt: skip
     num_processors = subprocess.run(["nproc"], capture_output=True, text=True, check=False).stdout.strip() or str(
         os.cpu_count()
     )
