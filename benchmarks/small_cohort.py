@@ -122,13 +122,19 @@ def print_rule(results: Mapping[str, Sequence]) -> None:
 
 def table(cohort: Path, systems: Path, time_limit: str | None) -> None:
     """Print how `small-cohort` does beside the runs of the five systems, on their folds."""
-    folders = sorted(path.parent for path in systems.glob("*/manifest.json"))
-    runs = [tw.Run.open(folder) for folder in folders if not folder.name.endswith(("-pilot", "small-cohort"))]
-    recipe, out = runs[0].folder.read_identity()["recipe"], systems / "small-cohort"
+    finished = {path.parent.name: path.parent for path in sorted(systems.glob("*/manifest.json"))}
+    # A pilot of one epoch is the run of a system that had no time for more.
+    names = sorted({name.removesuffix("-pilot") for name in finished} - {"small-cohort"})
+    runs = [tw.Run.open(finished.get(name, systems / f"{name}-pilot")) for name in names]
+    recipes, out = [run.folder.read_identity()["recipe"] for run in runs], systems / "small-cohort"
     start, before = time.perf_counter(), processor_seconds()
     if not RunFolder(out).is_finished:
-        # What the systems were given of the cohort: its folds, checks and masks.
-        common = [f"{name}={json.dumps(recipe[name])}" for name in ("folds", "audit", "segment")]
+        # What the systems were given of the cohort: its folds, checks and masks. What only some of them have is their own.
+        common = [
+            f"{name}={json.dumps(recipes[0][name])}"
+            for name in ("folds", "audit", "segment")
+            if all(recipe[name] == recipes[0][name] for recipe in recipes)
+        ]
         limit = [] if time_limit is None else ["--time-limit", time_limit]
         command = ["train", str(cohort), "--recipe", "small-cohort", "--out", str(out), "--quiet", *limit]
         sets = [part for setting in common for part in ("--set", setting)]
