@@ -129,7 +129,7 @@ def table(cohort: Path, systems: Path, time_limit: str | None) -> None:
     recipes, out = [run.folder.read_identity()["recipe"] for run in runs], systems / "small-cohort"
     start, before = time.perf_counter(), processor_seconds()
     if not RunFolder(out).is_finished:
-        # What the systems were given of the cohort: its folds, checks and masks. What only some of them have is their own.
+        # What the systems were given of the cohort: its folds, checks and masks. What only some have is their own.
         common = [
             f"{name}={json.dumps(recipes[0][name])}"
             for name in ("folds", "audit", "segment")
