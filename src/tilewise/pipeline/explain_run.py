@@ -16,11 +16,8 @@ from tilewise.errors import UsageError
 from tilewise.explain.cohort_map import CohortMap, MappedSlide, map_cohort
 from tilewise.explain.config import ExplainConfig
 from tilewise.folds import Folds
-from tilewise.inference.classifier import Member
 from tilewise.inference.predictions import PREFIX, Predictions
-from tilewise.ladder.choice import read_choices
 from tilewise.models import FoldModel
-from tilewise.models.networks import NetworkModel
 from tilewise.pipeline.explain import (
     ExplainResult,
     Explanation,
@@ -30,6 +27,7 @@ from tilewise.pipeline.explain import (
     require_grad_cam,
     write,
 )
+from tilewise.pipeline.fold_models import load_fold_model
 from tilewise.pipeline.map_checks import ExplainedGroup
 from tilewise.pipeline.masks import readable
 from tilewise.pipeline.shared_stages import SharedStages
@@ -68,7 +66,7 @@ def explain_run(folder: RunFolder, shared: SharedStages, config: ExplainConfig, 
     table = table[(table["part"] == "test") & table["label"].notna()].set_index("slide", drop=False)
     chosen = choose_slides(table, config, predictions.classes)
     check_out(out, mark="explain.csv", contents="pictures")
-    models = _load_models(folder, recipe, len(folds.folds))
+    models = tuple(load_fold_model(folder, recipe, number) for number in range(len(folds.folds)))
     check_kinds(models)
     require_grad_cam(models)
     masked = audited = _unchanged_cohort(folder, shared, recipe)
@@ -176,16 +174,6 @@ def choose_slides(table: pd.DataFrame, config: ExplainConfig, classes: Sequence[
     for name in [name for name in (*right, *wrong) if name not in chosen][: limit - len(chosen)]:
         chosen[name] = "right" if is_right[name] else "wrong"
     return chosen
-
-
-def _load_models(folder: RunFolder, recipe: Recipe, num_folds: int) -> tuple[Member, ...]:
-    kinds = [recipe.training.input] * num_folds
-    if recipe.ladder.rungs:
-        rungs = recipe.rungs()
-        choices = read_choices([folder.fold(number) for number in range(num_folds)])
-        kinds = [rungs[choice.chosen].training.input for choice in choices]
-    members: dict[str, type[Member]] = {"tiles": NetworkModel, "features": FoldModel}
-    return tuple(members[kind].load(folder.fold(number)) for number, kind in enumerate(kinds))
 
 
 def _feature_inputs(inputs: object) -> FeatureInputs | None:

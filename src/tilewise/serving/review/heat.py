@@ -21,8 +21,8 @@ from tilewise.errors import ArtifactError, NoTiles, UsageError
 from tilewise.execution import Failure
 from tilewise.folds import Folds
 from tilewise.inference.classifier import ClassifierBundle, Member
-from tilewise.models import FoldModel
 from tilewise.models.networks import NetworkModel
+from tilewise.pipeline.fold_models import load_fold_model
 from tilewise.pipeline.slide_inputs import SlideInputs
 from tilewise.pipeline.tile_preparer import TilePreparer
 from tilewise.recipe import Recipe, parse_recipe
@@ -111,7 +111,7 @@ class HeatMaker:
             raise UsageError("the run was trained on features of another program; there are no pixels to look at")
         fold = self._folds.get(name, -1)
         if fold >= 0:
-            models: Sequence[Member] = (self._fold_model(fold),)
+            models: Sequence[Member] = (load_fold_model(self._folder, self._recipe, fold),)
             weights: Sequence[float] = (1.0,)
             words = f"the model of fold {fold}, which did not learn from this slide"
         else:
@@ -147,16 +147,6 @@ class HeatMaker:
         if any(name in fold.validation for fold in folds):
             return f"{words}, in whose validation part this slide is"
         return f"{words}, which did not learn from this slide"
-
-    def _fold_model(self, fold: int) -> Member:
-        folder = self._folder.fold(fold)
-        first, second = (FoldModel, NetworkModel)
-        if self._recipe.training.input == "tiles":
-            first, second = second, first  # type: ignore[assignment]
-        try:
-            return first.load(folder)
-        except ArtifactError:  # a fold of a ladder may have chosen the other kind
-            return second.load(folder)
 
     def _inputs(self, name: str, fold: int) -> SlideInputs[Any]:
         """The one slide as models take it."""
