@@ -49,9 +49,37 @@ def packaged_recipes() -> dict[str, str]:
         >>> "component-box-convnext" in tw.api.packaged_recipes()
         True
     """
-    folder = resources.files("tilewise") / "recipes"
-    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
+    return packaged_texts("tilewise", "recipes")
+
+
+def packaged_texts(package: str, folder: str) -> dict[str, str]:
+    """Name -> text of every YAML file in a folder of a package, in the order of names."""
+    entries = (resources.files(package) / folder).iterdir()
+    files = sorted((entry for entry in entries if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
     return {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in files}
+
+
+def read_text(path: Path, name: str, kind: str, packaged: Mapping[str, str]) -> str:
+    """The text of a YAML file of a person.
+
+    Args:
+        path: of the file.
+        name: as it was given.
+        kind: `recipe`, `grid` or `space`; the command that lists the packaged ones is its plural.
+        packaged: name -> text of those that come with tilewise.
+
+    Raises:
+        RecipeError: there is no such file, or it cannot be read.
+    """
+    if path.suffix not in {".yaml", ".yml"} and not path.is_file():
+        raise RecipeError(
+            f"no {kind} named {name!r}{did_you_mean(name, packaged)}; `tilewise {kind}s` lists them, or give a YAML "
+            "file"
+        )
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot read this {kind} ({error}); give a YAML file or a packaged name") from error
 
 
 def read_sources(source: str | Path | Mapping[str, Any]) -> tuple[RecipeFile, ...]:
@@ -92,15 +120,7 @@ def _read(name: str, folder: Path | None) -> RecipeFile:
     if name in packaged:
         return _source(name, _mapping(packaged[name], name), None)
     path = Path(name) if folder is None else folder / Path(name).expanduser()
-    if path.suffix not in {".yaml", ".yml"} and not path.is_file():
-        raise RecipeError(
-            f"no recipe named {name!r}{did_you_mean(name, packaged)}; `tilewise recipes` lists them, or give a YAML "
-            "file"
-        )
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: cannot read this recipe ({error}); give a YAML file or a packaged name") from error
+    text = read_text(path, name, "recipe", packaged)
     return _source(str(path), _mapping(text, str(path)), path.parent)
 
 
@@ -139,7 +159,17 @@ class _Keys(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def _mapping(text: str, origin: str) -> dict[str, Any]:
+def parse_keys(text: str, origin: str, expected: str) -> dict[str, Any]:
+    """The keys of a YAML file.
+
+    Args:
+        text: of the file.
+        origin: of the text, for messages.
+        expected: what it is to be, and keys such as it has.
+
+    Raises:
+        RecipeError: it is not YAML, a key stands twice, or it holds no keys.
+    """
     try:
         data = parse_yaml(text)
     except yaml.YAMLError as error:
@@ -147,5 +177,9 @@ def _mapping(text: str, origin: str) -> dict[str, Any]:
     except RecipeError as error:
         raise RecipeError(f"{origin}: {error}") from error
     if not isinstance(data, dict):
-        raise RecipeError(f"{origin} is not a recipe: expected keys such as `tiles:` and `encoder:`")
+        raise RecipeError(f"{origin} is not {expected}")
     return data
+
+
+def _mapping(text: str, origin: str) -> dict[str, Any]:
+    return parse_keys(text, origin, "a recipe: expected keys such as `tiles:` and `encoder:`")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tilewise.errors import RecipeError
-from tilewise.recipe.sources import did_you_mean, parse_yaml
+from tilewise.recipe.sources import packaged_texts, parse_yaml, read_text
 
 Settings = dict[str, Any]
 
@@ -76,9 +75,7 @@ class Grid(BaseModel):
 
 def packaged_grids() -> dict[str, str]:
     """Name -> YAML text of every grid that comes with tilewise."""
-    folder = resources.files("tilewise.sweep") / "grids"
-    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
-    return {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in files}
+    return packaged_texts("tilewise.sweep", "grids")
 
 
 def load_grid(name_or_path: str | Path) -> Grid:
@@ -87,19 +84,8 @@ def load_grid(name_or_path: str | Path) -> Grid:
     Raises:
         RecipeError: no such grid, not YAML, an unknown key or a value out of bounds; every fault is listed.
     """
-    origin, path, packaged = str(name_or_path), Path(name_or_path), packaged_grids()
-    if origin in packaged:
-        text = packaged[origin]
-    elif path.suffix in {".yaml", ".yml"} or path.is_file():
-        try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(
-                f"{path}: cannot read this grid ({error}); give a YAML file or a packaged name"
-            ) from error
-    else:
-        likely = did_you_mean(origin, packaged)
-        raise RecipeError(f"no grid named {origin!r}{likely}; `tilewise grids` lists them, or give a YAML file")
+    origin, packaged = str(name_or_path), packaged_grids()
+    text = packaged[origin] if origin in packaged else read_text(Path(name_or_path), origin, "grid", packaged)
     try:
         return Grid.model_validate(parse_yaml(text))
     except yaml.YAMLError as error:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tilewise.errors import RecipeError
 from tilewise.recipe import Recipe
-from tilewise.recipe.sources import did_you_mean, parse_yaml
+from tilewise.recipe.sources import did_you_mean, packaged_texts, parse_keys, read_text
 
 Settings = dict[str, Any]
 
@@ -213,9 +211,7 @@ class _Pinned:
 
 def packaged_spaces() -> dict[str, str]:
     """Name -> YAML text of every space that comes with tilewise."""
-    folder = resources.files("tilewise.tuning") / "spaces"
-    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".yaml")), key=lambda entry: entry.name)
-    return {entry.name.removesuffix(".yaml"): entry.read_text("utf-8") for entry in files}
+    return packaged_texts("tilewise.tuning", "spaces")
 
 
 def load_space(source: str | Path | Mapping[str, Any]) -> Space:
@@ -226,29 +222,9 @@ def load_space(source: str | Path | Mapping[str, Any]) -> Space:
     """
     if isinstance(source, Mapping):
         return _parse(dict(source), "the keys of the space")
-    origin, path, packaged = str(source), Path(source), packaged_spaces()
-    if origin in packaged:
-        text = packaged[origin]
-    elif path.suffix in {".yaml", ".yml"} or path.is_file():
-        try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RecipeError(
-                f"{path}: cannot read this space ({error}); give a YAML file or a packaged name"
-            ) from error
-    else:
-        raise RecipeError(
-            f"no space named {origin!r}{did_you_mean(origin, packaged)}; `tilewise spaces` lists them, or give a YAML "
-            "file"
-        )
-    try:
-        data = parse_yaml(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{origin} is not YAML: {error}") from error
-    except RecipeError as error:
-        raise RecipeError(f"{origin}: {error}") from error
-    if not isinstance(data, dict):
-        raise RecipeError(f"{origin} is not a space: expected recipe keys, such as `head.dropout: {{low: 0, high: 1}}`")
+    origin, packaged = str(source), packaged_spaces()
+    text = packaged[origin] if origin in packaged else read_text(Path(source), origin, "space", packaged)
+    data = parse_keys(text, origin, "a space: expected recipe keys, such as `head.dropout: {low: 0, high: 1}`")
     return _parse(data, origin)
 
 
