@@ -194,9 +194,7 @@ def loops(options: argparse.Namespace, folder: Path) -> None:
     store.fill()
     decoding = time.perf_counter() - start
     names = store.slide_ids
-    data = PixelData(
-        ("A", "B"), TilePart.of(store, names, labels, scored=False), TilePart.of(store, (), labels, scored=True)
-    )
+    data = PixelData(("A", "B"), TilePart.of(store, names, labels), TilePart.of(store, (), labels))
     save_patches(data.train, folder / "patches")
     config = training_of(options)
     num = len(data.train) // options.batch * options.batch
@@ -268,8 +266,8 @@ def cached(options: argparse.Namespace, folder: Path) -> None:
     store.fill()
     data = PixelData(
         ("A", "B"),
-        TilePart.of(store, train, labels, scored=False),
-        TilePart.of(store, validation, labels, scored=True),
+        TilePart.of(store, train, labels),
+        TilePart.of(store, validation, labels),
     )
     trained, _ = train_network(network, data, training_of(options, **shared), seed=0)
     found_SC = predict_slides([trained], store, test).probabilities_MSC[0]
