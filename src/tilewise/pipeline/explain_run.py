@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tilewise.auditing.cohort import AuditedCohort
+from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.auditing.notes import note_kinds
 from tilewise.errors import UsageError
+from tilewise.execution import Failure
 from tilewise.explain.cohort_map import CohortMap, MappedSlide, map_cohort
 from tilewise.explain.config import ExplainConfig
 from tilewise.folds import Folds
+from tilewise.inference.classifier import Member
 from tilewise.inference.predictions import PREFIX, Predictions
 from tilewise.models import FoldModel
 from tilewise.pipeline.explain import (
@@ -31,7 +34,7 @@ from tilewise.pipeline.fold_models import load_fold_model
 from tilewise.pipeline.map_checks import ExplainedGroup
 from tilewise.pipeline.masks import readable
 from tilewise.pipeline.shared_stages import SharedStages
-from tilewise.pipeline.slide_inputs import FeatureInputs
+from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs
 from tilewise.pipeline.tile_preparer import fold_targets
 from tilewise.recipe import Recipe, parse_recipe
 from tilewise.run_folder import RunFolder
@@ -69,27 +72,17 @@ def explain_run(folder: RunFolder, shared: SharedStages, config: ExplainConfig, 
     models = tuple(load_fold_model(folder, recipe, number) for number in range(len(folds.folds)))
     check_kinds(models)
     require_grad_cam(models)
-    masked = audited = _unchanged_cohort(folder, shared, recipe)
-    if recipe.segment.method != "none":
-        masked = readable(shared.with_folds(audited, recipe).masks(audited, recipe))
-    tiles, workers = TileSet.read(folder.tiles)[0], shared.resources.workers
-    preparer, lost = shared.preparer(masked, tiles, recipe).with_profiles(workers=workers)
-    preparer, more = preparer.with_context(workers=workers)
-    without = frozenset(failure.item for failure in (*lost, *more))
-    targets = fold_targets(recipe.stain, preparer.profiles, folds)
-    inputs = preparer.prepare(targets, without=without, hold=False)
-    groups, failures = [], [*lost, *more, *inputs.failures]
-    items = {item.slide_id: item for item in masked.slides}
+    audited, workers = _unchanged_cohort(folder, shared, recipe), shared.resources.workers
+    slides, inputs, failures = _prepare(folder, shared, recipe, audited, folds)
     # Stored features cost so little that tiles and checks are of many slides; networks see those that are drawn.
     others = [name for name in table.index if name not in chosen] if isinstance(models[0], FoldModel) else []
     explained_names = {*chosen, *others[:_MOST_CHECKED]} & set(inputs)
+    groups = []
     for number, (fold, model) in enumerate(zip(folds.folds, models, strict=True)):
-        group = ExplainedGroup((model,), (1.0,), inputs.of(number), ())
         own = tuple(name for name in fold.test if name in explained_names and table.at[name, "fold"] == number)
         if own:
-            prediction = group.inputs.predict((model,), own)
-            explained, failed = explain_group(group, prediction, items, predictions.classes, config)
-            groups.append(replace(group, explained=explained))
+            group, failed = _explain_fold(model, inputs.of(number), own, slides, predictions.classes, config)
+            groups.append(group)
             failures += failed
     drawn = {one.slide.slide_id: one for group in groups for one in group.explained if one.slide.slide_id in chosen}
     unread = {failure.item: f"it could not be read: {failure.message}" for failure in failures}
@@ -110,6 +103,35 @@ def explain_run(folder: RunFolder, shared: SharedStages, config: ExplainConfig, 
         slide_notes=note_kinds({name: audited.notes.get(name, ()) for name in chosen}),
     )
     return write(explanation, out, workers=workers)
+
+
+def _prepare(
+    folder: RunFolder, shared: SharedStages, recipe: Recipe, audited: AuditedCohort, folds: Folds
+) -> tuple[Mapping[str, AuditedSlide], SlideInputs[Any], list[Failure]]:
+    """The slides with their masks, what models take of them, and those that could not be read."""
+    masked, workers = audited, shared.resources.workers
+    if recipe.segment.method != "none":
+        masked = readable(shared.with_folds(audited, recipe).masks(audited, recipe))
+    preparer, lost = shared.preparer(masked, TileSet.read(folder.tiles)[0], recipe).with_profiles(workers=workers)
+    preparer, more = preparer.with_context(workers=workers)
+    targets = fold_targets(recipe.stain, preparer.profiles, folds)
+    without = frozenset(failure.item for failure in (*lost, *more))
+    inputs = preparer.prepare(targets, without=without, hold=False)
+    return {item.slide_id: item for item in masked.slides}, inputs, [*lost, *more, *inputs.failures]
+
+
+def _explain_fold(
+    model: Member,
+    inputs: SlideInputs[Any],
+    names: tuple[str, ...],
+    slides: Mapping[str, AuditedSlide],
+    classes: tuple[str, ...],
+    config: ExplainConfig,
+) -> tuple[ExplainedGroup, Sequence[Failure]]:
+    """Slides of a fold's test part, explained by the model of the fold; and those that could not be."""
+    group = ExplainedGroup((model,), (1.0,), inputs, ())
+    explained, failures = explain_group(group, inputs.predict((model,), names), slides, classes, config)
+    return replace(group, explained=explained), failures
 
 
 def _unchanged_cohort(folder: RunFolder, shared: SharedStages, recipe: Recipe) -> AuditedCohort:

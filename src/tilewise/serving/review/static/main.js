@@ -167,7 +167,10 @@ function enqueue(work) {
 }
 
 function settle(answer) {
-  if (state.acts >= 0 && answer.acts !== state.acts + 1) { takeIn(answer); state.acts = -1; } else takeIn(answer);
+  // More acts than this page knows are another browser's: the next look asks for all. The watch may have brought this one already.
+  const hasMissed = state.acts >= 0 && answer.acts > state.acts + 1;
+  takeIn(answer);
+  if (hasMissed) state.acts = -1;
   showProgress();
   drawRows();
 }
@@ -176,7 +179,7 @@ function settle(answer) {
 async function watchOthers() {
   if (document.hidden) return;
   const answer = await get(`/api/decisions?acts=${state.acts}`).catch(() => null);
-  if (answer?.decided) { takeIn(answer); showProgress(); drawRows(); fillPanel(shown.facts, handlers); one.caption.textContent = captionOf(state.number); }
+  if (answer?.decided && answer.acts > state.acts) { takeIn(answer); showProgress(); drawRows(); fillPanel(shown.facts, handlers); one.caption.textContent = captionOf(state.number); }
 }
 
 function showProgress() {
