@@ -1,4 +1,4 @@
-"""Moments of slides, and models that take them: what a slide's probability follows from."""
+"""Statistics of slides, and models that take them: what a slide's probability follows from."""
 
 from pathlib import Path
 
@@ -18,11 +18,12 @@ HEADS = [
     HeadConfig(kind="lda"),
     HeadConfig(kind="logistic", aggregate="feature_mean_and_deviation"),
     HeadConfig(aggregate="feature_mean_and_deviation"),
+    HeadConfig(aggregate="feature_max"),
 ]
 
 
 def model(head: HeadConfig, seed: int = 0) -> FoldModel:
-    rng, length = np.random.default_rng(seed), D * head.num_moments
+    rng, length = np.random.default_rng(seed), D * len(head.statistics)
     standardisation = Standardisation(
         rng.normal(size=length).astype(np.float32), rng.uniform(0.5, 2.0, length).astype(np.float32)
     )
@@ -49,25 +50,30 @@ def softmax(logits_SC: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=30)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=6).filter(any), st.integers(0, 1000))
-def test_moments_are_those_of_each_slides_own_tiles(num_tiles: list[int], seed: int) -> None:
+def test_statistics_are_those_of_each_slides_own_tiles(num_tiles: list[int], seed: int) -> None:
     features_ND, slides_N = tiles(num_tiles, seed)
-    vectors_SD = slide_vectors(features_ND, slides_N, len(num_tiles), num_moments=2)
+    vectors_SD = slide_vectors(features_ND, slides_N, len(num_tiles), statistics=("mean", "deviation", "max"))
     for slide, num in enumerate(num_tiles):
         own = features_ND[slides_N == slide].astype(np.float64)
-        expected = np.concatenate([own.mean(axis=0), own.std(axis=0)]) if num else np.full(2 * D, np.nan)
+        expected = (
+            np.concatenate([own.mean(axis=0), own.std(axis=0), own.max(axis=0)]) if num else np.full(3 * D, np.nan)
+        )
         np.testing.assert_allclose(vectors_SD[slide], expected, rtol=1e-12, atol=1e-15)
         if num:
-            alone = slide_vectors(features_ND[slides_N == slide], np.zeros(num, np.int64), 1, num_moments=2)
+            alone = slide_vectors(
+                features_ND[slides_N == slide], np.zeros(num, np.int64), 1, statistics=("mean", "deviation", "max")
+            )
             assert alone[0].tobytes() == vectors_SD[slide].tobytes()
-    means_SD = slide_vectors(features_ND, slides_N, len(num_tiles), num_moments=1)
-    np.testing.assert_array_equal(means_SD, vectors_SD[:, :D])
+    for place, statistic in enumerate(("mean", "deviation", "max")):
+        alone_SD = slide_vectors(features_ND, slides_N, len(num_tiles), statistics=(statistic,))
+        np.testing.assert_array_equal(alone_SD, vectors_SD[:, place * D : (place + 1) * D])
 
 
-@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.kind)
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: f"{head.kind}, {head.aggregator}")
 def test_slides_get_the_softmax_of_their_vector(head: HeadConfig) -> None:
     one, (features_ND, slides_N) = model(head), tiles([3, 0, 700, 1])
     computed_SC, counts_S = one.predict_slides(features_ND, slides_N, 4)
-    vectors_SD = slide_vectors(features_ND, slides_N, 4, num_moments=head.num_moments)
+    vectors_SD = slide_vectors(features_ND, slides_N, 4, statistics=head.statistics)
     np.testing.assert_allclose(computed_SC, softmax(logits(one, vectors_SD)), rtol=1e-5)
     assert np.isnan(computed_SC[1]).all()
     assert counts_S.tolist() == [3, 0, 700, 1]
@@ -78,7 +84,7 @@ def test_slides_get_the_softmax_of_their_vector(head: HeadConfig) -> None:
         assert alone_SC[0].tobytes() == computed_SC[slide].tobytes()
 
 
-@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.kind)
+@pytest.mark.parametrize("head", HEADS[:3], ids=lambda head: f"{head.kind}, {head.aggregator}")
 def test_the_logits_of_tiles_are_on_average_those_of_their_slide(head: HeadConfig) -> None:
     one, (features_ND, slides_N) = model(head), tiles([8, 1, 30])
     logs_NC = np.log(one.predict_tiles(features_ND, slides_N).astype(np.float64))
@@ -90,15 +96,16 @@ def test_the_logits_of_tiles_are_on_average_those_of_their_slide(head: HeadConfi
         np.testing.assert_array_equal(alone, one.predict_tiles(features_ND, slides_N)[slides_N == slide])
 
 
-def test_a_tile_by_itself_is_a_slide_that_has_no_other() -> None:
-    one, (features_ND, _) = model(HEADS[0]), tiles([9])
+@pytest.mark.parametrize("head", [HEADS[0], HEADS[3]], ids=lambda head: head.aggregator)
+def test_a_tile_by_itself_is_a_slide_that_has_no_other(head: HeadConfig) -> None:
+    one, (features_ND, _) = model(head), tiles([9])
     alone_SC, _ = one.predict_slides(features_ND, np.arange(9), 9)
     np.testing.assert_allclose(one.predict_tiles(features_ND), alone_SC, rtol=1e-6)
-    vectors_ND = tile_vectors(features_ND, np.arange(9), 9, num_moments=2)
+    vectors_ND = tile_vectors(features_ND, np.arange(9), 9, statistics=("mean", "deviation"))
     np.testing.assert_array_equal(vectors_ND, np.concatenate([features_ND, np.zeros_like(features_ND)], axis=1))
 
 
-@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.kind)
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: f"{head.kind}, {head.aggregator}")
 def test_round_trip(head: HeadConfig, tmp_path: Path) -> None:
     one, (features_ND, slides_N) = model(head), tiles([8, 1, 30])
     one.save(tmp_path)
@@ -120,7 +127,9 @@ def test_what_stands_beside_the_tiles_is_part_of_the_vector_and_may_be_missing(t
     one = FoldModel(tuple("ABC"), head, standardisation, weights, num_context=num_context)
     (features_ND, slides_N), context_SE = tiles([3, 5]), rng.normal(size=(2, 4)).astype(np.float32)
     context_SE[1, 2:] = np.nan
-    vectors_SD = np.concatenate([slide_vectors(features_ND, slides_N, 2, num_moments=2), context_SE], axis=1)
+    vectors_SD = np.concatenate(
+        [slide_vectors(features_ND, slides_N, 2, statistics=("mean", "deviation")), context_SE], axis=1
+    )
     filled_SD = np.where(np.isnan(vectors_SD), standardisation.mean_D, vectors_SD)
     expected = softmax(logits(one, filled_SD))
     computed, _ = one.predict_slides(features_ND, slides_N, 2, context_SE)

@@ -11,9 +11,11 @@ import numpy.typing as npt
 from tilewise.encoders.texture import feature_names
 from tilewise.extraction.bag import FeatureBag
 from tilewise.models import FoldModel
+from tilewise.models.config import Statistic
 from tilewise.models.slide_vectors import slide_vectors
 
 _LINEAR = frozenset({"linear", "lda", "logistic"})
+_NAMED: dict[Statistic, str] = {"mean": "", "deviation": " (spread over tiles)", "max": " (highest tile)"}
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,7 @@ def contribute(
     """
     if encoder != "texture" or not all(_is_linear(head) for head in heads):
         return None
-    names = list(feature_names())
-    if heads[0].head.num_moments > 1:
-        names += [f"{name} (spread over tiles)" for name in names]
+    names = [name + _NAMED[statistic] for statistic in heads[0].head.statistics for name in feature_names()]
     total_D = np.zeros(len(names))
     for head, weight, bag in zip(heads, weights, bags, strict=True):
         total_D += weight * _of_head(head, bag, class_index)[: len(names)]
@@ -79,9 +79,9 @@ def _is_linear(head: FoldModel) -> bool:
 
 
 def _of_head(head: FoldModel, bag: FeatureBag, class_index: int) -> npt.NDArray[np.float64]:
-    """What each feature adds, float64 (num_moments * D,); of several seeds the mean."""
+    """What each feature adds, float64 (len(statistics) * D,); of several seeds the mean."""
     one_slide = np.zeros(len(bag.features_ND), dtype=np.int64)
-    vectors_1D = slide_vectors(bag.features_ND, one_slide, 1, num_moments=head.head.num_moments)
+    vectors_1D = slide_vectors(bag.features_ND, one_slide, 1, statistics=head.head.statistics)
     standardised_D = head.standardisation.apply(vectors_1D)[0]
     weights_CD = np.mean(
         [array.astype(np.float64) for name, array in head.weights.items() if name.endswith("weight")], axis=0

@@ -24,11 +24,15 @@ _SCALE = (
 )
 _LAST_STAGE = "These networks pool several stages; only the last is drawn, and what the others add is not."
 _OF_SLIDE_VECTORS = {
-    1: "These heads see the mean of a slide's features. The probability of a tile is what a slide would get that has "
-    "no other; tiles differ more than slides do, so that it may be far from that of the slide.",
-    2: "These heads see the mean and the standard deviation of a slide's features. The probability of a tile is what "
-    "a slide would get whose mean is this tile and whose deviations are those of the slide that is drawn: what the "
-    "deviations say is the same on all of its tiles, and where in the slide it comes from is not drawn.",
+    "feature_mean": "These heads see the mean of a slide's features. The probability of a tile is what a slide would "
+    "get that has no other; tiles differ more than slides do, so that it may be far from that of the slide.",
+    "feature_max": "These heads see the highest value of each feature over a slide's tiles. The probability of a tile "
+    "is what a slide would get that has no other; which tile a slide's highest values come from differs from feature "
+    "to feature, and is not drawn.",
+    "feature_mean_and_deviation": "These heads see the mean and the standard deviation of a slide's features. The "
+    "probability of a tile is what a slide would get whose mean is this tile and whose deviations are those of the "
+    "slide that is drawn: what the deviations say is the same on all of its tiles, and where in the slide it comes "
+    "from is not drawn.",
 }
 _LEFT_OUT = (
     "Left out (occlusion; Zeiler and Fergus, ECCV 2014): by how much the slide's log odds of the class fall when the "
@@ -108,7 +112,7 @@ def describe_methods(models: Sequence[Member], *, out_of_fold: bool, num_repeats
         )
     else:
         if first.head.takes_slide_vectors:
-            sentences.append(_OF_SLIDE_VECTORS[first.head.num_moments])
+            sentences.append(_OF_SLIDE_VECTORS[first.aggregator])
         if first.num_context:
             sentences.append(_CONTEXT)
         sentences.append("These heads take the features of whole tiles: nothing can be said of places inside a tile.")

@@ -11,12 +11,17 @@ Kind = Literal["linear", "mlp", "lda", "logistic"]
 Aggregator = Literal[
     "mean", "majority", "max", "top_k", "noisy_or", "log_sum_exp",
     "attention", "additive_attention", "clam_sb", "clam_mb", "dsmil", "transmil",
-    "feature_mean", "feature_mean_and_deviation",
+    "feature_mean", "feature_max", "feature_mean_and_deviation",
 ]  # fmt: skip
+Statistic = Literal["mean", "deviation", "max"]
 
 _OF_PROBABILITIES: tuple[Aggregator, ...] = ("mean", "majority", "max", "top_k", "noisy_or", "log_sum_exp")
-_OF_SLIDE_VECTORS: tuple[Aggregator, ...] = ("feature_mean", "feature_mean_and_deviation")
+_OF_SLIDE_VECTORS: tuple[Aggregator, ...] = ("feature_mean", "feature_max", "feature_mean_and_deviation")
 _CLAM: tuple[Aggregator, ...] = ("clam_sb", "clam_mb")
+_STATISTICS: dict[Aggregator, tuple[Statistic, ...]] = {
+    "feature_max": ("max",),
+    "feature_mean_and_deviation": ("mean", "deviation"),
+}
 _OWN_HEAD: tuple[Aggregator, ...] = ("clam_mb", "dsmil")
 
 
@@ -72,8 +77,9 @@ class HeadConfig(BaseModel):
         "et al. 2018), additive_attention (the same without a gate), clam_sb and clam_mb (Lu et al. 2021: attention "
         "whose strongest and weakest tiles are told apart, with one branch or one for each class), dsmil (Li et al. "
         "2021: likeness to the tile that scores highest) and transmil (Shao et al. 2021: a transformer over the "
-        "tiles, in their order). feature_mean: the plain mean. feature_mean_and_deviation: the mean and the standard "
-        "deviation side by side. Left out: mean; of kinds lda and logistic feature_mean.",
+        "tiles, in their order). feature_mean: the plain mean. feature_max: the highest value of each feature. "
+        "feature_mean_and_deviation: the mean and the standard deviation side by side. Left out: mean; of kinds "
+        "lda and logistic feature_mean.",
     )
     tile_weights: Literal["equal", "mask_ratio", "confidence", "mask_ratio_and_confidence"] = Field(
         "equal",
@@ -160,13 +166,13 @@ class HeadConfig(BaseModel):
 
     @property
     def takes_slide_vectors(self) -> bool:
-        """Whether the head sees moments of a slide's features, and no tile by itself."""
+        """Whether the head sees statistics of a slide's features, and no tile by itself."""
         return self.aggregator in _OF_SLIDE_VECTORS
 
     @property
-    def num_moments(self) -> int:
-        """Length of what the head sees, as a multiple of a tile's features."""
-        return 2 if self.aggregator == "feature_mean_and_deviation" else 1
+    def statistics(self) -> tuple[Statistic, ...]:
+        """What the head sees of a slide's features, one after the other."""
+        return _STATISTICS.get(self.aggregator, ("mean",))
 
     @model_validator(mode="after")
     def _refuse_what_has_no_effect(self) -> Self:

@@ -62,7 +62,7 @@ class FoldModel:
     @property
     def num_features(self) -> int:
         """Length of a tile's feature vectors."""
-        return (len(self.standardisation.mean_D) - self.num_context) // self.head.num_moments
+        return (len(self.standardisation.mean_D) - self.num_context) // len(self.head.statistics)
 
     def predict_tiles(
         self,
@@ -89,10 +89,10 @@ class FoldModel:
 
         self._check_features(features_ND)
         inputs_ND: NDArray[np.floating[Any]] = features_ND
-        if self.head.num_moments > 1 or self.num_context:
+        if len(self.head.statistics) > 1 or self.num_context:
             slides_N = np.zeros(len(features_ND), dtype=np.int64) if tile_slide_N is None else tile_slide_N
             num_slides = int(slides_N.max(initial=0)) + 1
-            vectors_ND = tile_vectors(features_ND, slides_N, num_slides, num_moments=self.head.num_moments)
+            vectors_ND = tile_vectors(features_ND, slides_N, num_slides, statistics=self.head.statistics)
             inputs_ND = self._beside(vectors_ND, None if context_SE is None else context_SE[slides_N])
         probabilities_NC = np.empty((len(features_ND), len(self.classes)), dtype=np.float32)
         modules, attends = self._build(), self.head.attends
@@ -213,7 +213,7 @@ class FoldModel:
         num_slides: int,
         context_SE: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float64]:
-        """Standardised vectors of slides, float64 (S, `num_moments` * D + `num_context`), as the head sees them.
+        """Standardised vectors of slides, float64 (S, D for each of `head.statistics` + `num_context`).
 
         Args:
             features_ND: tiles of all slides.
@@ -225,7 +225,7 @@ class FoldModel:
             ValueError: the features have another length than those the model was trained on.
         """
         self._check_features(features_ND)
-        vectors_SD = slide_vectors(features_ND, tile_slide_N, num_slides, num_moments=self.head.num_moments)
+        vectors_SD = slide_vectors(features_ND, tile_slide_N, num_slides, statistics=self.head.statistics)
         return self.standardisation.apply(self._beside(vectors_SD, context_SE))
 
     def _beside(self, vectors_SD: NDArray[np.float64], context_SE: NDArray[np.float32] | None) -> NDArray[np.float64]:
@@ -317,7 +317,7 @@ class FoldModel:
             for prefix in self._prefixes
             for name, tensor in fresh.state_dict().items()
         }
-        expected |= dict.fromkeys(("mean", "scale"), (num_features * self.head.num_moments + self.num_context,))
+        expected |= dict.fromkeys(("mean", "scale"), (num_features * len(self.head.statistics) + self.num_context,))
         shapes = {name: array.shape for name, array in self.weights.items()}
         shapes |= {"mean": self.standardisation.mean_D.shape, "scale": self.standardisation.scale_D.shape}
         check_aggregator(folder, aggregator, self.head, get_args(Aggregator))
@@ -328,7 +328,7 @@ class FoldModel:
         from tilewise.models.heads import build_head
 
         build = build_bag_model if self.head.attends else build_head
-        length = num_features * self.head.num_moments + self.num_context
+        length = num_features * len(self.head.statistics) + self.num_context
         return build(self.head, num_features=length, num_classes=len(self.classes))
 
     @property

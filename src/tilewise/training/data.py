@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tilewise.errors import TrainingError
 from tilewise.models.aggregate_tiles import mask_ratios
+from tilewise.models.config import Statistic
 from tilewise.models.slide_vectors import slide_vectors
 
 
@@ -59,11 +60,11 @@ class PartData:
             np.stack(context) if len(context) else None,
         )
 
-    def of_slides(self, num_moments: int) -> PartData:
+    def of_slides(self, statistics: Sequence[Statistic]) -> PartData:
         """The slides' vectors, and what stands beside the tiles, in place of the tiles; see `slide_vectors`."""
         if not self.num_slides:
             return self
-        vectors_SD = slide_vectors(self.features_ND, self.tile_slide_N, self.num_slides, num_moments=num_moments)
+        vectors_SD = slide_vectors(self.features_ND, self.tile_slide_N, self.num_slides, statistics=statistics)
         if self.context_SE is not None:
             vectors_SD = np.concatenate([vectors_SD, self.context_SE], axis=1)
         tile_slide_N = np.arange(self.num_slides)
@@ -142,9 +143,9 @@ class FeatureData:
         if len(lengths) > 1:
             raise TrainingError(f"train and validation have features of lengths {sorted(lengths)}; extract them again")
 
-    def of_slides(self, num_moments: int) -> FeatureData:
+    def of_slides(self, statistics: Sequence[Statistic]) -> FeatureData:
         """One vector per slide in place of tiles, in both parts."""
-        return replace(self, train=self.train.of_slides(num_moments), validation=self.validation.of_slides(num_moments))
+        return replace(self, train=self.train.of_slides(statistics), validation=self.validation.of_slides(statistics))
 
 
 def _check(slide_id: str, features_ND: NDArray[np.float32], num_features: int) -> None:

@@ -72,7 +72,7 @@ def train_head(
     """
     num_context = 0 if data.train.context_SE is None else data.train.context_SE.shape[1]
     if head.takes_slide_vectors:
-        data = data.of_slides(head.num_moments)
+        data = data.of_slides(head.statistics)
     if not head.learns_in_epochs:
         model, fits = fit_head(data, head, config, seed=seed, metric=metric)
         return replace(model, num_context=num_context), fits

@@ -253,7 +253,7 @@ def test_where_no_feature_varies_every_slide_gets_the_shares(head: HeadConfig) -
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp"])
-@pytest.mark.parametrize("aggregate", ["feature_mean", "feature_mean_and_deviation"])
+@pytest.mark.parametrize("aggregate", ["feature_mean", "feature_max", "feature_mean_and_deviation"])
 def test_heads_that_learn_in_epochs_take_slides_vectors_too(cohort: Cohort, kind: str, aggregate: str) -> None:
     data, head = cohort(strength=2.0), HeadConfig(kind=kind, aggregate=aggregate)
     model, history = train_head(data, head, TrainingConfig(), seed=0)
