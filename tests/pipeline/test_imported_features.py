@@ -71,6 +71,34 @@ def test_every_format_trains_to_the_same_predictions(home, trained, name, tmp_pa
     )
 
 
+def test_stamps_two_tables_train_to_the_same_predictions_as_one(home, trained, tmp_path, capfd):
+    patients = sorted({number // 2 for number in range(NUM)})
+    clini = pd.DataFrame({"PATIENT": [f"p{one}" for one in patients], "AGE": [60 + one for one in patients]})
+    clini["MSI"] = ["AB"[one % 2] for one in patients]
+    clini.to_csv(tmp_path / "clini.csv", index=False)
+    numbers = range(NUM)
+    slides = pd.DataFrame(
+        {"PATIENT": [f"p{number // 2}" for number in numbers], "FILENAME": [f"s{number:02d}.h5" for number in numbers]}
+    )
+    slides.to_csv(tmp_path / "slide.csv", index=False)
+    joined = slides.merge(clini, on="PATIENT").rename(columns={"MSI": "label", "FILENAME": "slide"})
+    joined.to_csv(tmp_path / "labels.csv", index=False)
+    own = tw.train(home / "stamp", recipe(), out=tmp_path / "own", labels=tmp_path / "labels.csv")
+    settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
+    tables = ["--labels", str(tmp_path / "clini.csv"), "--slide-table", str(tmp_path / "slide.csv")]
+    more = ["--label-column", "MSI", "--recipe", "texture", "--out", str(tmp_path / "run"), *settings]
+    assert run(["train", str(home / "stamp/uni-0a1b2c3d"), *tables, *more]) == 0
+    assert "columns `PATIENT` as patient, `MSI` as label" in capfd.readouterr().err
+    pd.testing.assert_frame_equal(
+        tw.Run.open(tmp_path / "run").predictions.to_frame().reset_index(drop=True),
+        own.predictions.to_frame().reset_index(drop=True),
+    )
+    folds = json.loads((tmp_path / "run/folds.json").read_text())
+    assert {item["group"] for item in folds["slides"].values()} == {f"p{one}" for one in patients}
+    assert run(["train", str(home / "stamp"), *tables[2:], *more]) == 2
+    assert "give that table of labels too" in capfd.readouterr().err
+
+
 def test_the_report_says_what_was_not_looked_at_and_shows_no_audit(trained):
     page = trained.folder.report.read_text("utf-8")
     assert "no pixel was looked at" in page
@@ -172,8 +200,23 @@ def test_heads_are_swept_over_features(home, tmp_path):
 
 def test_a_grid_that_varies_what_pixels_are_put_through_is_refused(home, tmp_path):
     grid = tw.api.Grid(name="sizes", recipe="texture", factors={"tiles.size_px": [32, 64]})
-    with pytest.raises(UsageError, match=r"the grid varies tiles\.size_px, and features"):
+    with pytest.raises(UsageError, match=r"tiles\.size_px cannot be varied, for features"):
         tw.api.sweep(home / "trident", grid, out=tmp_path / "sweep", labels=home / "labels.csv")
+
+
+def test_settings_of_heads_are_searched_over_features(home, tmp_path):
+    pytest.importorskip("optuna")
+    one = {key: value for key, value in SETTINGS.items() if key != "head.kind"}
+    chosen = tw.load_recipe("texture").with_(**one, **{"training.epochs": 3})
+    space = {"head.dropout": {"low": 0.0, "high": 0.5}}
+    tuned = tw.api.tune(
+        home / "trident", space, chosen, out=tmp_path / "search", labels=home / "labels.csv", num_trials=2, workers=1
+    )
+    assert [trial.state for trial in tuned.trials] == ["finished", "finished"]
+    assert tuned.num_outer_slides > 0
+    with pytest.raises(UsageError, match=r"tiles\.size_px cannot be varied"):
+        tw.api.tune(home / "clam", {"tiles.size_px": {"choices": [1, 2]}}, chosen, out=tmp_path / "x",
+                    labels=home / "labels.csv")  # fmt: skip
 
 
 def test_a_curve_is_drawn_from_features(home, trained, tmp_path):

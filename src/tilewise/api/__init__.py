@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tilewise.calibration.calibration import Calibration
     from tilewise.calibration.prediction_sets import SetThresholds
     from tilewise.calibration.scaling import Scaling
+    from tilewise.cohort import LabelTables
     from tilewise.encoders.fetch import FetchedWeights
     from tilewise.evaluation.calibration_results import (
         AbstentionPoint,
@@ -112,6 +113,7 @@ __all__ = [
     "GridVariant",
     "HeadConfig",
     "IntervalMethod",
+    "LabelTables",
     "LadderChoice",
     "LearningCurve",
     "Localisation",
@@ -215,6 +217,7 @@ _HOMES = {
     "ClassifierBundle": "tilewise.inference.classifier",
     "EnsembleClassifier": "tilewise.inference.load_classifier",
     "HeadConfig": "tilewise.models",
+    "LabelTables": "tilewise.cohort",
     "LadderChoice": "tilewise.ladder.choice",
     **dict.fromkeys(("CurvePoint", "LearningCurve"), "tilewise.learning_curve.draw_curve"),
     "Extrapolation": "tilewise.learning_curve.extrapolate",

@@ -18,7 +18,7 @@ from tilewise.run_folder import RunFolder
 if TYPE_CHECKING:
     from tilewise.auditing.cohort import AuditedCohort
     from tilewise.auditing.config import AuditConfig
-    from tilewise.cohort import Cohort
+    from tilewise.cohort import Cohort, LabelTables
     from tilewise.cohort.slide import Purpose
     from tilewise.pipeline.finished_run import Run
     from tilewise.pipeline.imported_features import ImportedFeatures
@@ -31,7 +31,7 @@ _PATH = ((str, os.PathLike), "a path")
 _NUMBER = ((Integral,), "a whole number")
 #: Parameters that mean the same in every verb: the types of each, in words, and the least of numbers.
 _EXPECTED: dict[str, tuple[tuple[type, ...], str, int | None]] = {
-    **dict.fromkeys(("out", "decisions", "labels", "preview"), (*_PATH, None)),
+    **dict.fromkeys(("out", "decisions", "preview"), (*_PATH, None)),
     "seed": (*_NUMBER, 0),
     "workers": (*_NUMBER, 1),
     "top": (*_NUMBER, 1),
@@ -112,18 +112,21 @@ def to_seconds(text: float | str, name: str) -> float:
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
-def to_features(source: object, labels: Path | str | None) -> ImportedFeatures | None:
+def to_features(source: object, labels: LabelTables | Path | str | None) -> ImportedFeatures | None:
     """Features to train on, where `source` is a folder of them: labels are given, or it is no cohort of slides."""
+    from tilewise.cohort import LabelTables
     from tilewise.interchange.folder import is_feature_folder
     from tilewise.pipeline.imported_features import ImportedFeatures
 
+    if labels is not None and not isinstance(labels, LabelTables):
+        labels = LabelTables(_expect_path(labels, "labels", "LabelTables, or the path of a table"))
     if not isinstance(source, str | os.PathLike):
         if labels is not None:
             raise ArgumentError("labels: they go with the path of a folder of features; a cohort has its own")
         return None
     if labels is None and not is_feature_folder(Path(source)):
         return None
-    return ImportedFeatures.read(Path(source), to_path(labels), purpose="train")
+    return ImportedFeatures.read(Path(source), labels, purpose="train")
 
 
 def feature_stages(

@@ -27,7 +27,7 @@ from tilewise.store import check_out_place, check_outside_runs
 
 if TYPE_CHECKING:
     from tilewise.auditing.cohort import AuditedCohort
-    from tilewise.cohort import Cohort
+    from tilewise.cohort import Cohort, LabelTables
     from tilewise.ensemble.methods import Method
     from tilewise.explain.config import ExplainConfig
     from tilewise.learning_curve.draw_curve import LearningCurve
@@ -67,7 +67,7 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
     recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
     *,
     out: Path | str | None = None,
-    labels: Path | str | None = None,
+    labels: LabelTables | Path | str | None = None,
     seed: int = 0,
     decisions: Path | str | None = None,
     workers: int | None = None,
@@ -82,7 +82,8 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
         recipe: a recipe, a packaged name, a YAML file, or keys as in one.
         out: folder of the run; it must be new, empty, or hold this very run. None takes `runs/COHORT-RECIPE`.
         labels: table of slides and labels for a folder of features that TRIDENT, CLAM, STAMP or torchmil made, or that
-            `import_features` wrote; None takes `labels.csv` in that folder. No pixel is looked at then.
+            `import_features` wrote; or a table of patients and one of their slides, as STAMP's. None takes
+            `labels.csv` in that folder. No pixel is looked at then.
         seed: of everything random; 0 is a seed.
         decisions: a decisions.csv of an audit that a person edited.
         workers: processes; None takes every processor. Results do not depend on it.
@@ -171,7 +172,7 @@ def sweep(  # noqa: PLR0913 - one argument per option of the command, all by nam
     grid: Grid | Path | str,
     *,
     out: Path | str,
-    labels: Path | str | None = None,
+    labels: LabelTables | Path | str | None = None,
     seed: int = 0,
     decisions: Path | str | None = None,
     workers: int | None = None,
@@ -225,7 +226,7 @@ def learning_curve(  # noqa: PLR0913 - one argument per option of the command, a
     cohort: Cohort | Path | str,
     *,
     out: Path | str,
-    labels: Path | str | None = None,
+    labels: LabelTables | Path | str | None = None,
     shares: Sequence[float] = (0.25, 0.4, 0.6, 0.8),
     num_draws: int = 3,
     workers: int | None = None,

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilewise.api.coerce import checked, to_recipe, to_seconds, to_stages
+from tilewise.api.coerce import checked, feature_stages, to_features, to_recipe, to_seconds, to_stages
 from tilewise.errors import ArgumentError
 from tilewise.recipe import DEFAULT, Recipe
 from tilewise.store import check_out_place, check_outside_runs
 
 if TYPE_CHECKING:
     from tilewise.auditing.cohort import AuditedCohort
-    from tilewise.cohort import Cohort
+    from tilewise.cohort import Cohort, LabelTables
     from tilewise.tuning.tune_cohort import TunedRecipe
 
 _log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ def tune(  # noqa: PLR0913 - one argument per option of the command, all by name
     recipe: Recipe | Mapping[str, Any] | Path | str | None = None,
     *,
     out: Path | str,
+    labels: LabelTables | Path | str | None = None,
     num_trials: int = 50,
     seed: int = 0,
     decisions: Path | str | None = None,
@@ -48,6 +49,8 @@ def tune(  # noqa: PLR0913 - one argument per option of the command, all by name
             (and `log`, `step`) or `choices`, or a name with a list of alternatives, each with keys of its own.
         recipe: that is varied; None takes the space's own, else the default.
         out: folder for the trials, the winner's run, `tune.html`, `tune.csv`, `tune.json` and `winner.yaml`.
+        labels: tables of labels for a folder of features of another program, as in `train`; what is searched are then
+            heads and training.
         num_trials: in all, those of earlier calls counted in.
         seed: of everything random; 0 is a seed. One process makes the same trials again from the same seed.
         decisions: a decisions.csv of an audit that a person edited.
@@ -71,13 +74,16 @@ def tune(  # noqa: PLR0913 - one argument per option of the command, all by name
     deadline = None if time_limit is None else time.monotonic() + to_seconds(time_limit, "time_limit")
     searched = load_space(space)
     chosen = to_recipe(recipe if recipe is not None else searched.recipe or DEFAULT)
-    if offline:
-        chosen, notes = offline_recipe(chosen)
-        for note in notes:
-            _log.warning("%s", note)  # before the long work
-    shared = to_stages(
-        cohort, "train", audit=chosen.audit, decisions=decisions, seed=seed, resources=Resources(workers, offline)
-    )
+    resources, features = Resources(workers, offline), to_features(cohort, labels)
+    if features is not None:
+        chosen = features.varied_recipe(chosen, searched.keys)
+        shared = feature_stages(features, seed, resources, decisions)
+    else:
+        if offline:
+            chosen, notes = offline_recipe(chosen)
+            for note in notes:
+                _log.warning("%s", note)  # before the long work
+        shared = to_stages(cohort, "train", audit=chosen.audit, decisions=decisions, seed=seed, resources=resources)
     check_out_place(Path(out), contents="run", inputs=inputs_of(shared.cohort))
     check_outside_runs(Path(out))
     tuned = tune_cohort(searched, chosen, Path(out), shared, num_trials=num_trials, deadline=deadline)

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from tilewise.cli.options import CohortArgument, JsonOption, OfflineOption, QuietOption, RunArgument, WorkersOption
+from tilewise.cli.options import (
+    CohortArgument,
+    JsonOption,
+    LabelColumnOption,
+    LabelsOption,
+    OfflineOption,
+    QuietOption,
+    RunArgument,
+    SlideTableOption,
+    WorkersOption,
+    label_tables,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -24,10 +35,9 @@ def curve(
     run: RunArgument,
     cohort: CohortArgument,
     out: Annotated[Path, typer.Option("--out", help="Folder for curve.html, curve.json and a run for each point.")],
-    labels: Annotated[
-        Path | None,
-        typer.Option("--labels", help="Table of slides and labels, where COHORT is a folder of features."),
-    ] = None,
+    labels: LabelsOption = None,
+    slide_table: SlideTableOption = None,
+    label_column: LabelColumnOption = None,
     shares: Annotated[
         list[float],
         typer.Option("--share", help="Share of the run's slides to learn from; may be repeated."),
@@ -47,9 +57,10 @@ def curve(
     from tilewise import api
     from tilewise.cli.console import print_result, progress
 
+    tables = label_tables(labels, slide_table, label_column)
     with progress(quiet=quiet):
         made = api.learning_curve(
-            run, cohort, out=out, labels=labels, shares=shares, num_draws=draws, workers=workers, offline=offline
+            run, cohort, out=out, labels=tables, shares=shares, num_draws=draws, workers=workers, offline=offline
         )
     payload = {
         "metric": made.metric,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from tilewise.cohort import LabelTables
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -29,6 +32,17 @@ DecisionsOption = Annotated[
         help="A decisions.csv of an audit that a person edited, or the decisions.sqlite that `tilewise serve` keeps.",
     ),
 ]
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option("--labels", help="Table of slides and labels, or of patients, where COHORT is a folder of features."),
+]
+SlideTableOption = Annotated[
+    Path | None,
+    typer.Option("--slide-table", help="Which files are of which patient of --labels, as STAMP's slide table."),
+]
+LabelColumnOption = Annotated[
+    str | None, typer.Option("--label-column", metavar="NAME", help="Column of --labels. Default: label.")
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes; default: every processor there is.")
@@ -44,3 +58,19 @@ StandInOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, everything else on stderr.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress, no hints; errors only.")]
+
+
+def label_tables(labels: Path | None, slide_table: Path | None, label_column: str | None) -> LabelTables | None:
+    """The tables that options name.
+
+    Raises:
+        UsageError: `--slide-table` or `--label-column` without `--labels`.
+    """
+    from tilewise.cohort import LabelTables
+    from tilewise.errors import UsageError
+
+    if labels is not None:
+        return LabelTables(labels, slide_table, label_column)
+    if slide_table is not None or label_column is not None:
+        raise UsageError("--slide-table and --label-column say how --labels is read; give that table of labels too")
+    return None

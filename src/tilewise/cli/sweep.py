@@ -13,11 +13,15 @@ from tilewise.cli.options import (
     CohortArgument,
     DecisionsOption,
     JsonOption,
+    LabelColumnOption,
+    LabelsOption,
     QuietOption,
     SeedOption,
     SetOption,
+    SlideTableOption,
     StandInOption,
     WorkersOption,
+    label_tables,
 )
 
 
@@ -40,10 +44,9 @@ def sweep(
         str | None,
         typer.Option("--recipe", help="What is varied: a packaged recipe or a YAML file; else the grid's own."),
     ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option("--labels", help="Table of slides and labels, where COHORT is a folder of features."),
-    ] = None,
+    labels: LabelsOption = None,
+    slide_table: SlideTableOption = None,
+    label_column: LabelColumnOption = None,
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
     seed: SeedOption = 0,
     decisions: DecisionsOption = None,
@@ -62,9 +65,10 @@ def sweep(
     from tilewise.sweep.page import notices
 
     chosen = load_grid(grid).over(recipe, set_)
+    tables = label_tables(labels, slide_table, label_column)
     with progress(quiet=quiet):
         made = api.sweep(
-            cohort, chosen, out=out, labels=labels, seed=seed, decisions=decisions, workers=workers, offline=offline
+            cohort, chosen, out=out, labels=tables, seed=seed, decisions=decisions, workers=workers, offline=offline
         )
     payload = {
         "sweep": str(out),

@@ -12,12 +12,16 @@ from tilewise.cli.options import (
     CohortArgument,
     DecisionsOption,
     JsonOption,
+    LabelColumnOption,
+    LabelsOption,
     QuietOption,
     RecipeOption,
     SeedOption,
     SetOption,
+    SlideTableOption,
     StandInOption,
     WorkersOption,
+    label_tables,
 )
 
 
@@ -28,6 +32,7 @@ def register(app: typer.Typer) -> None:
         epilog="Examples:\n\ntilewise train my_cohort --out runs/first\n\n"
         "tilewise train my_cohort --recipe my.yaml --set tiles.size_px=256 --out runs/wide\n\n"
         "tilewise train features_uni_v1 --labels labels.csv --recipe small-cohort --out runs/uni\n\n"
+        "tilewise train uni-0a1b2c3d --labels clini.csv --slide-table slide.csv --label-column MSI --out runs/msi\n\n"
         "The same command again resumes a run that was stopped.",
     )(train)
 
@@ -38,10 +43,9 @@ def train(
         Path | None,
         typer.Option("--out", help="Folder of the run; the same again resumes it. Default: runs/COHORT-RECIPE."),
     ] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option("--labels", help="Table of slides and labels, where COHORT is a folder of features."),
-    ] = None,
+    labels: LabelsOption = None,
+    slide_table: SlideTableOption = None,
+    label_column: LabelColumnOption = None,
     recipe: RecipeOption = "default",
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
     seed: SeedOption = 0,
@@ -82,12 +86,13 @@ def train(
         source = Cohort.discover(cohort)
         if not quiet:
             typer.echo("\n".join(f"{cohort.name}: {note}" for note in source.notes), err=True)
+    tables = label_tables(labels, slide_table, label_column)
     with progress(quiet=quiet):
         run = api.train(
             source,
             chosen,
             out=out,
-            labels=labels,
+            labels=tables,
             seed=seed,
             decisions=decisions,
             workers=workers,

@@ -11,11 +11,15 @@ from tilewise.cli.options import (
     CohortArgument,
     DecisionsOption,
     JsonOption,
+    LabelColumnOption,
+    LabelsOption,
     QuietOption,
     SeedOption,
     SetOption,
+    SlideTableOption,
     StandInOption,
     WorkersOption,
+    label_tables,
 )
 
 
@@ -39,6 +43,9 @@ def tune(
         str | None,
         typer.Option("--recipe", help="What is varied: a packaged recipe or a YAML file; else the space's own."),
     ] = None,
+    labels: LabelsOption = None,
+    slide_table: SlideTableOption = None,
+    label_column: LabelColumnOption = None,
     trials: Annotated[int, typer.Option("--trials", min=1, help="In all; more can be asked for later.")] = 50,
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
     seed: SeedOption = 0,
@@ -59,12 +66,14 @@ def tune(
     from tilewise.tuning.space import load_space
 
     chosen = api.load_recipe(recipe or load_space(space).recipe or DEFAULT, set_)
+    tables = label_tables(labels, slide_table, label_column)
     with progress(quiet=quiet):
         tuned = api.tune(
             cohort,
             space,
             chosen,
             out=out,
+            labels=tables,
             num_trials=trials,
             seed=seed,
             decisions=decisions,

@@ -10,6 +10,7 @@ from pathlib import Path
 from tilewise.cohort.faults import Faults, abbreviate
 from tilewise.cohort.files import Listing, MaskPairing, SlideFinder, same_file
 from tilewise.cohort.identifiers import identifier, same_name
+from tilewise.cohort.label_tables import LabelTables
 from tilewise.cohort.layouts import ClassFolder, Source
 from tilewise.cohort.slide import Purpose, Slide
 from tilewise.cohort.table import Row, read_table
@@ -41,28 +42,30 @@ def assemble(source: Source, purpose: Purpose, faults: Faults) -> AssembledSlide
     return _Assembly(source, purpose, faults).run()
 
 
-def assemble_files(files: Mapping[str, Path], table: Path | None, purpose: Purpose, faults: Faults) -> AssembledSlides:
+def assemble_files(
+    files: Mapping[str, Path], tables: LabelTables | None, purpose: Purpose, faults: Faults
+) -> AssembledSlides:
     """Slides whose files have names already, with the rows of a table; rows without a file are warned of.
 
     Args:
         files: name -> file; the table may add a suffix to the name, or leave its folders out.
-        table: with labels; None where there is none.
+        tables: with labels; None where there are none.
         purpose: `train` needs labels.
         faults: where faults of rows go.
 
     Raises:
         CohortError: the table cannot be read at all, or not one row has a file.
     """
-    if table is None:
+    if tables is None:
         return AssembledSlides(tuple(Slide(name, path) for name, path in files.items()), (), ())
-    rows = read_table(table, need_label=purpose == "train", faults=faults)
+    table = tables.read(need_label=purpose == "train", faults=faults)
     by_key: dict[str, list[Path]] = defaultdict(list)
     for name, path in files.items():
         for key in {same_name(name), same_name(name.rpartition("/")[2])}:
             by_key[key].append(path)
     slides: dict[Path, Slide] = {}
     missing = []
-    for row in rows.rows:
+    for row in table.rows:
         file = next((paths[0] for key in _keys(row.slide) if len(paths := by_key.get(key, [])) == 1), None)
         if file is None:
             missing.append(row.slide)
@@ -73,16 +76,19 @@ def assemble_files(files: Mapping[str, Path], table: Path | None, purpose: Purpo
         else:
             slides[file] = Slide(row.slide, file, None, row.label, row.group, row.split, dict(row.extra))
     if not slides:
+        faults.raise_if_any(table.path)
+        row, step = ("patient", "; give their slide table (--slide-table)") if table.of_patients else ("slide", "")
         raise CohortError(
-            f"{table}: no slide of it has a file, the first: {missing[0]}; files are called {abbreviate([*files])}"
+            f"{table.path}: no {row} of it has a file, the first: {missing[0]}; files are called "
+            f"{abbreviate([*files])}{step}"
         )
-    warnings = list(rows.warnings)
+    warnings = list(table.warnings)
     if missing:
         warnings.append(
-            f"{count(len(missing), 'slide')} of {table.name} without a file take no part: {abbreviate(missing)}"
+            f"{count(len(missing), 'slide')} of {table.path.name} without a file take no part: {abbreviate(missing)}"
         )
     rest = [Slide(name, path) for name, path in files.items() if path not in slides]
-    return AssembledSlides((*slides.values(), *rest), rows.notes, tuple(warnings))
+    return AssembledSlides((*slides.values(), *rest), table.notes, tuple(warnings))
 
 
 def _keys(name: str) -> Iterator[str]:

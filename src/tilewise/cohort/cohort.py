@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, get_args
 from tilewise.cohort.assemble import AssembledSlides, assemble, assemble_files
 from tilewise.cohort.faults import Faults, abbreviate
 from tilewise.cohort.identifiers import identifier, typed_alike
+from tilewise.cohort.label_tables import LabelTables
 from tilewise.cohort.layouts import Source, find_layout, has_both_parts, table_source
 from tilewise.cohort.missing import declared_classes, without_missing
 from tilewise.cohort.slide import Purpose, Slide
@@ -111,14 +112,14 @@ class Cohort:
 
     @classmethod
     def of_files(
-        cls, root: Path, files: Mapping[str, Path], *, table: Path | None, purpose: Purpose, layout: str
+        cls, root: Path, files: Mapping[str, Path], *, tables: LabelTables | None, purpose: Purpose, layout: str
     ) -> Cohort:
         """A cohort whose slides' files have names already, with the labels of a table.
 
         Args:
             root: folder of the files.
             files: name -> file.
-            table: of slides and labels; None where there is none.
+            tables: of slides and labels; None where there are none.
             purpose: as in `discover`.
             layout: what the folder is called in reports.
 
@@ -126,7 +127,8 @@ class Cohort:
             CohortError: the table has faults, or names none of the files.
         """
         faults = Faults()
-        assembled = assemble_files(files, table, purpose, faults)
+        assembled = assemble_files(files, tables, purpose, faults)
+        table = None if tables is None else Path(tables.labels)
         return cls._checked(Source(layout, root.absolute(), table), assembled, purpose, faults)
 
     @classmethod

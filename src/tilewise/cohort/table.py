@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import math
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tilewise.cohort.csv_lines import read_csv_lines
 from tilewise.cohort.faults import Faults
@@ -26,11 +27,15 @@ _ROLES: Final[Mapping[str, Sequence[str]]] = {
 }
 
 
+Key = Literal["slide", "patient", "slide or patient"]
+
+
 @dataclass(frozen=True)
 class Row:
     """One row; empty cells are None. `line` is the file's line (CSV) or the row from 1 (Parquet).
 
-    `slide` and `mask` are as the table spells them; label, group and split are read by `identifiers`.
+    `slide` and `mask` are as the table spells them; label, group and split are read by `identifiers`. In a table of
+    patients `slide` is the patient.
     """
 
     line: int
@@ -60,6 +65,11 @@ class Table:
     notes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
+    @property
+    def of_patients(self) -> bool:
+        """Whether its rows are patients."""
+        return self.roles["slide"].casefold() in _GROUP_NAMES
+
 
 @dataclass(frozen=True)
 class _Raw:
@@ -68,28 +78,38 @@ class _Raw:
     notes: list[str]
 
 
-def read_table(path: Path, *, need_label: bool, faults: Faults) -> Table:
+def read_table(
+    path: Path, *, need_label: bool, faults: Faults, label_column: str | None = None, key: Key = "slide"
+) -> Table:
     """Read a table and find out which column is what.
 
     Args:
-        path: a CSV (any of the usual delimiters and encodings) or Parquet file.
-        need_label: whether a table without the column `label` is at fault.
+        path: a CSV (any of the usual delimiters and encodings), Parquet or Excel file (.xlsx).
+        need_label: whether a table without a column of labels is at fault.
         faults: where faults of single rows go.
+        label_column: with the labels; None takes `label`, or of patients the only column beside them.
+        key: what a row is; of `slide or patient` a patient where no column names slides.
 
     Raises:
         CohortError: the file cannot be read as a table, has no rows, or lacks a column it needs.
     """
     try:
-        raw = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path, faults)
+        raw = {".parquet": _read_parquet, ".xlsx": _read_xlsx}.get(path.suffix.lower(), _read_csv)(path, faults)
     except OSError as error:
         raise CohortError(
             f"{path}: cannot be read ({error.strerror or error}); check the path and its rights"
         ) from error
-    roles, notes = _roles(path, raw.columns, need_label=need_label)
+    roles = _roles(path, raw.columns, label_column, key)
+    kind = "patient" if roles["slide"].casefold() in _GROUP_NAMES else "slide"
+    if need_label and "label" not in roles:
+        option = "" if key == "slide" else ", or name it with --label-column"
+        raise CohortError(f"{path}: column `label` is missing; the first line has {', '.join(raw.columns)}. "
+                          f"{_hint('label', raw.columns)}{option}")  # fmt: skip
+    notes = _role_notes(path, raw.columns, roles, kind)
     if not raw.records:
         raise CohortError(f"{path}: the table has no rows below its column names; add one row per slide")
-    rows, warnings = _in_one_spelling(list(_rows(raw, roles, faults)), roles, notes)
-    rows = _without_repetitions(rows, notes, faults)
+    rows, warnings = _in_one_spelling(list(_rows(raw, roles, faults, kind)), roles, notes)
+    rows = _without_repetitions(rows, notes, faults, kind)
     return Table(path, tuple(rows), roles, (*raw.notes, *notes), tuple(warnings))
 
 
@@ -114,7 +134,7 @@ def _read_csv(path: Path, faults: Faults) -> _Raw:
     return _Raw(columns, rows, [f"{path.name}: {', '.join(remarks)}"] if remarks else [])
 
 
-def _read_parquet(path: Path) -> _Raw:
+def _read_parquet(path: Path, faults: Faults) -> _Raw:  # noqa: ARG001 - as the reader of CSV
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -127,7 +147,30 @@ def _read_parquet(path: Path) -> _Raw:
     return _Raw(columns, [(line, list(cells)) for line, cells in enumerate(zip(*lists, strict=True), start=1)], [])
 
 
-def _roles(path: Path, columns: Sequence[str], *, need_label: bool) -> tuple[dict[str, str], list[str]]:
+def _read_xlsx(path: Path, faults: Faults) -> _Raw:  # noqa: ARG001
+    """The first sheet, every cell as text."""
+    import pandas as pd
+
+    try:
+        sheet = pd.read_excel(path, dtype=str, keep_default_na=False, na_values=[""])
+    except ImportError as error:
+        raise CohortError(
+            f"{path}: reading it needs openpyxl (pip install openpyxl); or save the sheet as CSV (UTF-8) and give that"
+        ) from error
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CohortError(
+            f"{path}: cannot be read as a spreadsheet ({error}); save the sheet as CSV (UTF-8)"
+        ) from error
+    columns = [same_name(str(name)) for name in sheet.columns]
+    records = [(line, list(cells)) for line, cells in enumerate(sheet.itertuples(index=False), start=2)]
+    return _Raw(columns, [(line, cells) for line, cells in records if not all(map(_is_empty, cells))], [])
+
+
+def _is_empty(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
+def _roles(path: Path, columns: Sequence[str], label_column: str | None, key: Key) -> dict[str, str]:
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise CohortError(f"{path}: column `{twice[0]}` occurs twice; rename or delete one")
@@ -137,21 +180,39 @@ def _roles(path: Path, columns: Sequence[str], *, need_label: bool) -> tuple[dic
         column = next((plain[name] for name in names if name in plain), None)
         if column is not None:
             roles[role] = column
+    if "group" in roles and (key == "patient" or (key == "slide or patient" and "slide" not in roles)):
+        roles["slide"] = roles.pop("group")
+        others = [name for name in columns if name != roles["slide"]]
+        if "label" not in roles and len(others) == 1:
+            roles["label"] = others[0]
+    elif key == "patient":
+        raise CohortError(f"{path}: no column names the patients; call it PATIENT. It has {', '.join(columns)}")
     if "slide" not in roles:
-        hint = _hint("slide", columns)
         raise CohortError(
             f"{path}: no column names the slides; it may be called {', '.join(_SLIDE_NAMES)}, but the first line has "
-            f"{', '.join(columns)}. {hint}"
+            f"{', '.join(columns)}. {_hint('slide', columns)}"
         )
-    if need_label and "label" not in roles:
-        raise CohortError(f"{path}: column `label` is missing; the first line has {', '.join(columns)}. "
-                          f"{_hint('label', columns)}")  # fmt: skip
-    spelled = [f"`{name}`" if name == role else f"`{name}` as {role}" for role, name in roles.items()]
+    if label_column is not None:
+        roles["label"] = _column(path, columns, label_column)
+    return roles
+
+
+def _column(path: Path, columns: Sequence[str], name: str) -> str:
+    if name in columns:
+        return name
+    close = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(columns)}"
+    raise CohortError(f"{path}: --label-column {name}: no such column; {hint}")
+
+
+def _role_notes(path: Path, columns: Sequence[str], roles: Mapping[str, str], kind: str) -> list[str]:
+    names = {kind: roles["slide"], **{role: name for role, name in roles.items() if role != "slide"}}
+    spelled = [f"`{name}`" if name == role else f"`{name}` as {role}" for role, name in names.items()]
     notes = [f"{path.name}: columns {', '.join(spelled)}"]
     further = [name for name in columns if name not in roles.values()]
     if further:
         notes.append(f"{path.name}: further columns, taken for subgroups and shortcuts: {', '.join(further)}")
-    return roles, notes
+    return notes
 
 
 def _hint(role: str, columns: Sequence[str]) -> str:
@@ -161,7 +222,7 @@ def _hint(role: str, columns: Sequence[str]) -> str:
     return f"Rename the column that holds it to `{role}`, or add a first line with column names"
 
 
-def _rows(raw: _Raw, roles: Mapping[str, str], faults: Faults) -> Iterable[Row]:
+def _rows(raw: _Raw, roles: Mapping[str, str], faults: Faults, kind: str) -> Iterable[Row]:
     place = {name: index for index, name in enumerate(raw.columns)}
     whole_numbers = {name: _whole_numbers(cells[place[name]] for _, cells in raw.records) for name in roles.values()}
     further = [name for name in raw.columns if name not in roles.values()]
@@ -173,7 +234,7 @@ def _rows(raw: _Raw, roles: Mapping[str, str], faults: Faults) -> Iterable[Row]:
         slide = values["slide"]
         if slide is None:
             faults.add(
-                "no slide", f"line {line}: column `{roles['slide']}` is empty; name the slide or delete the line"
+                f"no {kind}", f"line {line}: column `{roles['slide']}` is empty; name the {kind} or delete the line"
             )
             continue
         group, split = (_stripped(values.get(role)) for role in ("group", "split"))
@@ -182,7 +243,7 @@ def _rows(raw: _Raw, roles: Mapping[str, str], faults: Faults) -> Iterable[Row]:
 
 
 def _text(cell: Any, *, whole: bool) -> str | None:
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+    if _is_empty(cell):
         return None
     text = str(int(cell)) if whole and isinstance(cell, float) else str(cell)
     return text if identifier(text).strip() else None
@@ -216,7 +277,7 @@ def _whole_numbers(cells: Iterable[Any]) -> bool:
     return all(cell is None or not isinstance(cell, float) or math.isnan(cell) or cell.is_integer() for cell in cells)
 
 
-def _without_repetitions(rows: list[Row], notes: list[str], faults: Faults) -> list[Row]:
+def _without_repetitions(rows: list[Row], notes: list[str], faults: Faults, kind: str) -> list[Row]:
     first: dict[str, Row] = {}
     num_repeated: dict[str, int] = {}
     for row in rows:
@@ -231,7 +292,7 @@ def _without_repetitions(rows: list[Row], notes: list[str], faults: Faults) -> l
         values = ", ".join(f"{name} {_value(known, name)!r} and {_value(row, name)!r}" for name in differing)
         faults.add(
             "conflict",
-            f"slide `{row.slide}`: lines {known.line} and {row.line} disagree ({values}); keep the right one",
+            f"{kind} `{row.slide}`: lines {known.line} and {row.line} disagree ({values}); keep the right one",
         )
     if num_repeated:
         repeated = ", ".join(f"`{name}` ({num} times)" for name, num in list(num_repeated.items())[:3])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.auditing.config import AuditConfig
 from tilewise.auditing.finding import Decisions, Finding, Findings
 from tilewise.auditing.groups import infer_groups
-from tilewise.cohort import Cohort, Purpose
+from tilewise.cohort import Cohort, LabelTables, Purpose
 from tilewise.errors import ArtifactError, CohortError, SlideError, SlideUnreadable, UsageError
 from tilewise.execution import Failure, task
 from tilewise.extraction.bag import FeatureBag
@@ -68,12 +68,12 @@ class ImportedFeatures:
     failures: tuple[Failure, ...]
 
     @classmethod
-    def read(cls, path: Path, labels: Path | None, *, purpose: Purpose) -> Self:
+    def read(cls, path: Path, labels: LabelTables | None, *, purpose: Purpose) -> Self:
         """Find features in a folder, meet them with a table, and read them.
 
         Args:
             path: folder of features.
-            labels: table of slides; None takes `labels.csv` in the folder, where it is there.
+            labels: tables of slides; None takes `labels.csv` in the folder, where it is there.
             purpose: `train` needs labels.
 
         Raises:
@@ -82,10 +82,10 @@ class ImportedFeatures:
         """
         folder = FeatureFolder.find(path)
         beside = path / "labels.csv"
-        labels = labels or (beside if beside.is_file() else None)
+        labels = labels or (LabelTables(beside) if beside.is_file() else None)
         if labels is None and purpose == "train":
             raise CohortError(f"{path}: features without labels; give the table of slides and labels with --labels")
-        cohort = Cohort.of_files(path, folder.files, table=labels, purpose=purpose, layout="features")
+        cohort = Cohort.of_files(path, folder.files, tables=labels, purpose=purpose, layout="features")
         names = {file: name for name, file in folder.files.items()}
         slides: dict[str, SlideFeatures] = {}
         failures = []
@@ -174,21 +174,21 @@ class ImportedFeatures:
         data |= {name: fresh[name] for name in _PIXEL_SECTIONS} | {"notes": notes}
         return parse_recipe(data, recipe.name)
 
-    def varied_recipe(self, recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
-        """`recipe` of one variant of a sweep.
+    def varied_recipe(self, recipe: Recipe, keys: Iterable[str]) -> Recipe:
+        """`recipe` of a variant of a sweep, or what a search varies.
 
         Args:
             recipe: of the variant.
-            settings: what the grid sets for it.
+            keys: that the grid or the space sets.
 
         Raises:
-            UsageError: the grid varies what only pixels can be put through, or the variant trains on pixels.
+            UsageError: they are of what only pixels can be put through, or the variant trains on pixels.
         """
-        of_pixels = [key for key in settings if key.split(".")[0] in _PIXEL_SECTIONS]
+        of_pixels = [key for key in keys if key.split(".")[0] in _PIXEL_SECTIONS]
         if of_pixels:
             raise UsageError(
-                f"the grid varies {', '.join(of_pixels)}, and features of another program are what they are; vary the "
-                "head and its training, or sweep over the slides themselves"
+                f"{', '.join(of_pixels)} cannot be varied, for features of another program are what they are; vary the "
+                "head and its training, or give the slides themselves"
             )
         return self.recipe(recipe)
 
@@ -240,7 +240,12 @@ class FeatureStages(SharedStages):
         return tiles, ()
 
     def preparer(self, masked: AuditedCohort, tiles: TileSet, recipe: Recipe) -> TilePreparer:
-        """Bags as they were read."""
+        """Bags as they were read.
+
+        Raises:
+            UsageError: the recipe, one trial of a search say, trains networks on pixels.
+        """
+        self._features.recipe(recipe)
         return ImportedPreparer(masked, tiles, None, recipe, bags=self._features.bags)
 
     @property

@@ -162,6 +162,16 @@ class Space:
         """All keys that are searched."""
         return tuple(parameter for _, parameter in self.root.walk() if parameter is not None)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All recipe keys that some trial sets or searches."""
+        branches, keys = [self.root], []
+        while branches:
+            branch = branches.pop()
+            keys += [*branch.settings, *(parameter.key for parameter in branch.parameters)]
+            branches += [one for alternatives in branch.alternatives for one in alternatives.branches]
+        return tuple(dict.fromkeys(keys))
+
     def check(self, recipe: Recipe) -> None:
         """Try both ends of every range, every choice and every branch on a recipe; nothing is run.
 
