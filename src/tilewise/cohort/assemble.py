@@ -77,9 +77,9 @@ def assemble_files(
             slides[file] = Slide(row.slide, file, None, row.label, row.group, row.split, dict(row.extra))
     if not slides:
         faults.raise_if_any(table.path)
-        row, step = ("patient", "; give their slide table (--slide-table)") if table.of_patients else ("slide", "")
+        kind, step = ("patient", "; give their slide table (--slide-table)") if table.of_patients else ("slide", "")
         raise CohortError(
-            f"{table.path}: no {row} of it has a file, the first: {missing[0]}; files are called "
+            f"{table.path}: no {kind} of it has a file, the first: {missing[0]}; files are called "
             f"{abbreviate([*files])}{step}"
         )
     warnings = list(table.warnings)
