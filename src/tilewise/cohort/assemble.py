@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tilewise.cohort.faults import Faults, abbreviate
-from tilewise.cohort.files import Listing, MaskPairing, SlideFinder, same_file
+from tilewise.cohort.files import Listing, MaskPairing, SlideFinder, mask_key, same_file
 from tilewise.cohort.identifiers import identifier, same_name
 from tilewise.cohort.label_tables import LabelTables
 from tilewise.cohort.layouts import ClassFolder, Source
@@ -142,7 +142,7 @@ class _Assembly:
             row = by_file.get(same_file(path))
             if row is not None:
                 slides.append(self._of_row(row, path))
-            elif path in self.finder.listing(path.parent).slides:
+            elif mask_key(path) is None:
                 name = path.relative_to(self.source.listed[0].folder).as_posix()
                 slides.append(Slide(name, path, self._paired(name, path)))
         return slides

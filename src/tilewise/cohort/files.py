@@ -61,7 +61,7 @@ def list_folder(folder: Path) -> Listing:
     """
     images, outlines, ignored, folders = [], [], [], []
     try:
-        paths = sorted(folder.iterdir()) if folder.is_dir() else []
+        paths = sorted(folder.iterdir(), key=lambda path: path.name) if folder.is_dir() else []
     except OSError as error:
         raise CohortError(f"{folder}: cannot be listed ({error.strerror or error}); check its rights") from error
     for path in paths:
@@ -205,11 +205,12 @@ class MaskPairing:
             *(path for listing in folders for path in (*listing.images, *listing.outlines)),
         )
         self._used: set[Path] = set()
+        outlines = set(slides.outlines)
         for path in self._masks:
             key = mask_key(path)
             if key is not None:
                 self._by_key[_folded(key)].append(path)
-            if path.parent != slides.folder or path in slides.outlines:
+            if path.parent != slides.folder or path in outlines:
                 self._by_key[_folded(stem_of(path))].append(path)
 
     def mask_of(self, slide_id: str, slide: Path, faults: Faults) -> Path | None:

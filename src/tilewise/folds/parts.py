@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -102,6 +103,14 @@ class Folds:
         """Slides that are in no train or validation part: of a hold-out, or of the one test part."""
         learnt = {name for fold in self.folds for name in (*fold.train, *fold.validation)}
         return frozenset(item.slide_id for item in self.items) - learnt
+
+    @cached_property
+    def testing(self) -> Mapping[str, tuple[int, ...]]:
+        """Slide -> the folds that test it, one of each repeat; slides of the hold-out have none."""
+        numbers: dict[str, tuple[int, ...]] = {}
+        for number, fold in enumerate(self.folds):
+            numbers |= {name: (*numbers.get(name, ()), number) for name in fold.test}
+        return numbers
 
     @property
     def num_repeats(self) -> int:

@@ -78,7 +78,7 @@ class Explanation:
         drawn: slides that are drawn.
         groups: all slides that were explained, by the models that explained them.
         without: slide -> why it has no map.
-        out_of_fold: whether each slide is explained by the model of its fold (in the first repeat).
+        out_of_fold: whether each slide is explained by the models of the folds that test it, one of each repeat.
         num_repeats: how many times folds were cut.
         kinds: slide -> why it was chosen: `right`, `wrong`, `unsure`, or empty.
         cohort_map: of the run's slides; None of new ones.

@@ -1,8 +1,9 @@
-"""A finished run in, maps of its own slides out: each by the model of its fold, which knew neither it nor its group."""
+"""A finished run in, maps of its own slides out: each by the models that test it, which knew neither it nor its group."""
 
 from __future__ import annotations
 
 import difflib
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,13 +78,15 @@ def explain_run(folder: RunFolder, shared: SharedStages, config: ExplainConfig, 
     # Stored features cost so little that tiles and checks are of many slides; networks see those that are drawn.
     others = [name for name in table.index if name not in chosen] if isinstance(models[0], FoldModel) else []
     explained_names = {*chosen, *others[:_MOST_CHECKED]} & set(inputs)
+    tested_alike: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    for name in sorted(explained_names):
+        tested_alike[folds.testing[name]].append(name)
     groups = []
-    for number, (fold, model) in enumerate(zip(folds.folds, models, strict=True)):
-        own = tuple(name for name in fold.test if name in explained_names and table.at[name, "fold"] == number)
-        if own:
-            group, failed = _explain_fold(model, inputs.of(number), own, slides, predictions.classes, config)
-            groups.append(group)
-            failures += failed
+    for numbers, own in sorted(tested_alike.items()):
+        members = tuple(models[number] for number in numbers)
+        group, failed = _explain_group(members, inputs.of(*numbers), own, slides, predictions.classes, config)
+        groups.append(group)
+        failures += failed
     drawn = {one.slide.slide_id: one for group in groups for one in group.explained if one.slide.slide_id in chosen}
     unread = {failure.item: f"it could not be read: {failure.message}" for failure in failures}
     explanation = Explanation(
@@ -120,17 +123,17 @@ def _prepare(
     return {item.slide_id: item for item in masked.slides}, inputs, [*lost, *more, *inputs.failures]
 
 
-def _explain_fold(
-    model: Member,
+def _explain_group(
+    models: tuple[Member, ...],
     inputs: SlideInputs[Any],
-    names: tuple[str, ...],
+    names: Sequence[str],
     slides: Mapping[str, AuditedSlide],
     classes: tuple[str, ...],
     config: ExplainConfig,
 ) -> tuple[ExplainedGroup, Sequence[Failure]]:
-    """Slides of a fold's test part, explained by the model of the fold; and those that could not be."""
-    group = ExplainedGroup((model,), (1.0,), inputs, ())
-    explained, failures = explain_group(group, inputs.predict((model,), names), slides, classes, config)
+    """Slides that the same models test, one of each repeat, explained by their mean; and those that could not be."""
+    group = ExplainedGroup(models, (1 / len(models),) * len(models), inputs, ())
+    explained, failures = explain_group(group, inputs.predict(models, names), slides, classes, config)
     return replace(group, explained=explained), failures
 
 

@@ -1,10 +1,14 @@
 """Who says what of a slide: the models behind its heat, in words."""
 
+import numpy as np
 import pytest
 
 from tests.drawn import draw_cohort, recipe
 from tilewise import api
 from tilewise.folds import Folds
+from tilewise.inference.predictions import Predictions
+from tilewise.pipeline.fold_models import load_fold_model
+from tilewise.recipe import load_recipe
 from tilewise.run_folder import RunFolder
 from tilewise.serving.review.app import Review
 from tilewise.serving.review.reviewed_run import ReviewedRun
@@ -27,3 +31,27 @@ def test_heat_by_models_that_learnt_from_the_slide_says_so(tmp_path):
         (folds.holdout, "which did not learn from this slide"),
     ):
         assert heat.of(names[0]).models == f"the one model of the run, {words}"
+
+
+def test_heat_of_repeated_folds_is_the_mean_of_the_models_that_test_the_slide(tmp_path):
+    draw_cohort(tmp_path / "cohort", num_slides=18)
+    api.train(tmp_path / "cohort", recipe("folds.repeats=2"), out=tmp_path / "run", workers=1)
+    folder = RunFolder(tmp_path / "run")
+    run, folds, predictions = ReviewedRun.open(folder), Folds.read(folder.folds), Predictions.read(folder.predictions)
+    maker = Review(run, None, "ada").heat
+    name = folds.folds[0].test[0]
+    numbers = folds.testing[name]
+    heat = maker.of(name)
+    assert heat.models == (
+        f"the mean of the models of folds {numbers[0]} and {numbers[1]}, one of each repeat, "
+        "which did not learn from this slide"
+    )
+    # Each tile's heat is the mean over the two models of what either says of it.
+    inputs, recipe_of_run = maker._inputs(name, numbers), load_recipe(folder.recipe)
+    models = [load_fold_model(folder, recipe_of_run, number) for number in numbers]
+    (bag,) = (bags[name] for bags in inputs.bags)
+    of_models = [model.predict_tiles(bag.features_ND, None, None, bag.placements_NP) for model in models]
+    assert np.abs(of_models[0] - of_models[1]).max() > 0.01
+    np.testing.assert_allclose(heat.probabilities_TC, np.mean(of_models, axis=0), atol=1e-6)
+    tests = predictions.out_of_fold.table
+    assert set(tests.loc[tests["slide"] == name, "fold"]) == set(numbers)

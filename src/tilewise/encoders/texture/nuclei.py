@@ -10,7 +10,6 @@ from typing import Final
 
 import cv2
 import numpy as np
-from scipy.spatial import cKDTree
 
 from tilewise.encoders.texture.planes import Planes, Values, blur, shrink, spread
 from tilewise.encoders.texture.segmentation import Nuclei, find_nuclei
@@ -92,6 +91,8 @@ def _spacing(nuclei: Nuclei) -> Values:
     """Log distance in px to the third neighbour, and to the first in units of the nuclear diameter."""
     if nuclei.area.size < 4:
         return np.zeros(len(_SPACING))
+    from scipy.spatial import cKDTree  # half a second, which commands that look at no pixel need not wait for
+
     centres = np.column_stack([nuclei.x, nuclei.y])
     distances, _ = cKDTree(centres).query(centres, k=4)
     third, _ = _mean_and_spread(np.log(distances[:, 3]), nuclei.area)

@@ -19,7 +19,6 @@ from tilewise.cohort.mask import read_scaled_mask
 from tilewise.errors import TilewiseError
 from tilewise.serving.review.deep_zoom import DeepZoom
 from tilewise.serving.review.guard import SameOriginOnly
-from tilewise.serving.review.pairs import lay_on
 from tilewise.serving.review.payloads import (
     DOUBT,
     describe_decisions,
@@ -85,8 +84,7 @@ class Review:
         from tilewise.serving.review.heat import HeatMaker  # brings torch, which takes longer than the page
 
         rows = {item.slide.slide_id: item.row for item in self.run.slides if item.row is not None}
-        folds = {item.slide.slide_id: item.prediction.fold for item in self.run.slides if item.prediction is not None}
-        return HeatMaker(self.run.folder, rows, folds, self.run.made_masks)
+        return HeatMaker(self.run.folder, rows, self.run.made_masks)
 
     def item(self, number: int) -> ReviewedSlide:
         """A slide by its number.
@@ -220,6 +218,8 @@ def create_app(review: Review, hosts: frozenset[str]) -> FastAPI:  # noqa: C901 
 
     @app.get("/api/pairs/{number}/{other}")
     def pair(number: Number, other: Number) -> Response:
+        from tilewise.serving.review.pairs import lay_on  # brings SciPy, which takes longer than the page
+
         one, two = (review.item(index).slide for index in (number, other))
         return JSONResponse(describe_overlay(lay_on(one, two, max_pixels=review.run.max_pixels)), headers=_FRESH)
 

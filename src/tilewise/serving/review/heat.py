@@ -22,6 +22,7 @@ from tilewise.execution import Failure
 from tilewise.folds import Folds
 from tilewise.inference.classifier import ClassifierBundle, Member
 from tilewise.models.networks import NetworkModel
+from tilewise.pipeline.explain import check_kinds
 from tilewise.pipeline.fold_models import load_fold_model
 from tilewise.pipeline.slide_inputs import SlideInputs
 from tilewise.pipeline.tile_preparer import TilePreparer
@@ -58,7 +59,6 @@ class HeatMaker:
     Args:
         folder: of a finished run.
         slides: rows of the audit's table of slides that were kept, by id.
-        folds: slide -> the fold whose model predicted it without having learnt from it; -1 for none.
         made_masks: slide -> the mask that the run made of it.
     """
 
@@ -66,12 +66,10 @@ class HeatMaker:
         self,
         folder: RunFolder,
         slides: Mapping[str, Mapping[str, Any]],
-        folds: Mapping[str, int],
         made_masks: Mapping[str, Path],
     ) -> None:
         self._folder = folder
         self._slides = slides
-        self._folds = folds
         self._made_masks = made_masks
         self._lock = threading.Lock()
         self._heat = lru_cache(_MOST_CACHED)(self._make)
@@ -101,6 +99,10 @@ class HeatMaker:
         return build_encoder(self._recipe.encoder, offline=True, seed=self._bundle.seed, workers=1)
 
     @cached_property
+    def _folds(self) -> Folds:
+        return Folds.read(self._folder.folds)
+
+    @cached_property
     def _tiles(self) -> TileSet:
         return TileSet.read(self._folder.tiles)[0]
 
@@ -109,15 +111,16 @@ class HeatMaker:
             raise NoTiles(f"{name}: it has no tiles in this run")
         if self._recipe.training.input == "features" and "made_by" in self._bundle.encoder:
             raise UsageError("the run was trained on features of another program; there are no pixels to look at")
-        fold = self._folds.get(name, -1)
-        if fold >= 0:
-            models: Sequence[Member] = (load_fold_model(self._folder, self._recipe, fold),)
-            weights: Sequence[float] = (1.0,)
-            words = f"the model of fold {fold}, which did not learn from this slide"
+        numbers = self._folds.testing.get(name, ())
+        if numbers:
+            models: Sequence[Member] = tuple(load_fold_model(self._folder, self._recipe, one) for one in numbers)
+            check_kinds(models)
+            weights: Sequence[float] = (1 / len(models),) * len(models)
+            words = f"{_name_folds(numbers)}, which did not learn from this slide"
         else:
             models, weights = self._bundle.members, self._bundle.weights
             words = self._name_models(name)
-        inputs = self._inputs(name, fold)
+        inputs = self._inputs(name, numbers)
         prediction = inputs.predict(models, (name,))
         if isinstance(models[0], NetworkModel):
             source = inputs.stores[0].source(name)  # type: ignore[attr-defined] # networks take tiles
@@ -139,7 +142,7 @@ class HeatMaker:
 
     def _name_models(self, name: str) -> str:
         """The models that are deployed, and what a slide that no fold tested was to them."""
-        models, folds = self._bundle.members, Folds.read(self._folder.folds).folds
+        models, folds = self._bundle.members, self._folds.folds
         words = "the one model of the run" if len(models) == 1 else f"all {len(models)} models of the run"
         learnt = {str(one["slide"]) for model in models for one in model.origin.get("pseudo", {}).get("added", ())}
         if name in learnt.union(*(fold.train for fold in folds)):
@@ -148,8 +151,8 @@ class HeatMaker:
             return f"{words}, in whose validation part this slide is"
         return f"{words}, which did not learn from this slide"
 
-    def _inputs(self, name: str, fold: int) -> SlideInputs[Any]:
-        """The one slide as models take it."""
+    def _inputs(self, name: str, numbers: Sequence[int]) -> SlideInputs[Any]:
+        """The one slide as the models of these folds take it, or those that are deployed where there are none."""
         table = self._tiles.table
         tiles = replace(self._tiles, table=table[table["slide"] == name].reset_index(drop=True), skipped={})
         cohort = AuditedCohort((self._audited(name),), self._bundle.classes, Findings(), Decisions(), ())
@@ -157,7 +160,7 @@ class HeatMaker:
         preparer, more = preparer.with_context(workers=1)
         targets = StainRecord.read(self._folder.stain).targets if self._folder.stain.is_file() else ()
         if len(targets) > 1:
-            targets = (targets[fold],) if fold >= 0 else self._bundle.targets
+            targets = tuple(targets[number] for number in numbers) or self._bundle.targets
         inputs = preparer.prepare(targets, hold=False)
         for failure in (*failures, *more, *inputs.failures):
             raise ArtifactError(f"{failure.item}: {failure.message}")
@@ -178,3 +181,10 @@ class HeatMaker:
             pixel_digest="",
             notes=(),
         )
+
+
+def _name_folds(numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return f"the model of fold {numbers[0]}"
+    *first, last = map(str, numbers)
+    return f"the mean of the models of folds {', '.join(first)} and {last}, one of each repeat"

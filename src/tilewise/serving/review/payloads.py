@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from tilewise.auditing.decision_log import LABEL, Act
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.recipe import Recipe, parse_recipe
-from tilewise.serving.review.pairs import Overlay
 from tilewise.serving.review.reviewed_run import ReviewedRun, ReviewedSlide, Suspicion
 
 if TYPE_CHECKING:
     from tilewise.serving.review.heat import TileHeat
+    from tilewise.serving.review.pairs import Overlay
 
 DOUBT = "doubtful-label"
 """The kind under which the page lists labels in doubt."""

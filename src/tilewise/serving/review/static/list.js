@@ -4,6 +4,8 @@ import { state, isUndecided, isDoubt, isWrong, labelOf, decisionOf } from "./sta
 
 const ROW = 58;
 const $ = (id) => document.getElementById(id);
+// Thumbnails wait for the first slide, whose tiles they would hold up.
+let hasPictures = false;
 const colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8d8d8d", "#b3a100"];
 
 export const colourOf = (name) => colours[state.run.classes.indexOf(name) % colours.length] ?? "#888";
@@ -70,6 +72,16 @@ export function reveal() {
   drawRows();
 }
 
+export function showPictures() {
+  hasPictures = true;
+  for (const row of $("list-space").children) showPicture(row);
+}
+
+function showPicture(row) {
+  const picture = row.querySelector("img");
+  if (picture) picture.src = `/thumbnails/${row.dataset.key}`;
+}
+
 export function drawRows() {
   const list = $("list"), space = $("list-space");
   const first = Math.max(0, Math.floor(list.scrollTop / ROW) - 4);
@@ -90,11 +102,11 @@ export function drawRows() {
 
 function emptyRow(number) {
   const picture = node("img", { fetchPriority: "low", loading: "lazy", decoding: "async", alt: "", width: 44, height: 44 });
-  picture.src = `/thumbnails/${number}`; // after its priority: the slide itself comes first
   picture.addEventListener("error", () => picture.replaceWith(node("span", { className: "no-picture", title: "no picture", textContent: "–" })), { once: true });
   const row = node("div", { className: "slide-row", role: "option", id: `slide-${number}` },
     picture, node("div", { className: "names" }, node("b"), node("span", { className: "label" })), node("span", { className: "marks" }));
   row.dataset.key = number;
+  if (hasPictures) showPicture(row);
   return row;
 }
 

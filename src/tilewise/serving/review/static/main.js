@@ -2,7 +2,7 @@
 
 import { get, post, slideDetails, fetchAhead } from "./api.js";
 import { state, takeIn, progress, nextOpen, subjectOf, isDoubt, isDropped, isOpen, labelOf } from "./state.js";
-import { fillFilters, applyFilters, drawRows, reveal, node } from "./list.js";
+import { fillFilters, applyFilters, drawRows, reveal, showPictures, node } from "./list.js";
 import { Pane, placeOn, moveTogether } from "./viewer.js";
 import { setUpLayers, drawLayers, showClass, nextClass } from "./layers.js";
 import { fillPanel } from "./panel.js";
@@ -23,13 +23,15 @@ async function start() {
   const [value, low, high] = run.score;
   $("run-score").textContent = `${run.cohort}, ${run.recipe}: ${run.metric} ${value.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
   $("retrain").textContent = run.command;
-  one = new Pane($("pane-one"), { onDraw: drawOver, onMove: (pane) => together.moved(pane) });
-  setUpLayers(redraw);
   fillFilters(() => { if (!state.filtered.includes(state.number) && state.filtered.length) goTo(state.filtered[0], 0); });
   applyFilters();
+  const first = firstPlace() ?? [state.filtered[0], 0];
+  if (first[0] !== undefined) fetchAhead(first[0]).catch(() => {}); // while the viewer is being made
+  one = new Pane($("pane-one"), { onDraw: drawOver, onMove: (pane) => together.moved(pane) });
+  setUpLayers(redraw);
   setUpControls();
-  const first = firstPlace();
-  if (first) goTo(...first); else if (state.filtered.length) goTo(state.filtered[0], 0);
+  goTo(...first);
+  showing.then(showPictures);
   showProgress();
   setInterval(watchOthers, POLL_MS);
 }

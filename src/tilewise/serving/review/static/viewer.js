@@ -4,7 +4,20 @@ import { tileAddress } from "./api.js";
 
 const FIRST_TILE = ["tile-loaded", "tile-load-failed"];
 const PATIENCE_MS = 2000; // a tile that is still in the viewer's cache is not announced
-const drawer = new URLSearchParams(location.search).get("drawer");
+const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i; // Chromium does not count its own as a caveat
+const DRAWERS = drawers();
+
+/** Ways of drawing, best first; `?drawer=` of the address chooses one. WebGL in software takes seconds for its first tile. */
+function drawers() {
+  const chosen = new URLSearchParams(location.search).get("drawer");
+  if (chosen) return [chosen];
+  const context = document.createElement("canvas").getContext("webgl", { failIfMajorPerformanceCaveat: true });
+  if (!context) return ["canvas"];
+  const info = context.getExtension("WEBGL_debug_renderer_info");
+  const renderer = context.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : context.RENDERER);
+  context.getExtension("WEBGL_lose_context")?.loseContext();
+  return SOFTWARE.test(renderer) ? ["canvas"] : ["webgl", "canvas"];
+}
 
 export class Pane {
   constructor(element, { onDraw, onMove }) {
@@ -16,7 +29,7 @@ export class Pane {
     this.cross = null;
     this.viewer = OpenSeadragon({
       element: element.querySelector(".osd"),
-      drawer: drawer ? [drawer] : ["webgl", "canvas"],
+      drawer: DRAWERS,
       showNavigationControl: false, animationTime: 0.35, springStiffness: 9, visibilityRatio: 0.3,
       maxZoomPixelRatio: 6, minZoomImageRatio: 0.5, gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
       imageLoaderLimit: 6, maxImageCacheCount: 300, crossOriginPolicy: false, preserveImageSizeOnResize: true,
