@@ -87,8 +87,8 @@ def describe_methods(models: Sequence[Member], *, out_of_fold: bool, num_repeats
         by = " Each slide is explained by the model of the fold that tests it, which knew neither it nor its group."
         if num_repeats > 1:
             by += (
-                f" Folds were cut {num_repeats} times: maps and probabilities are the mean over the {num_repeats} models "
-                "that test the slide, one of each repeat."
+                f" Folds were cut {num_repeats} times: maps and probabilities are the mean over the {num_repeats} "
+                "models that test the slide, one of each repeat."
             )
     elif len(models) > 1:
         by = " It is the mean over the models, by their weights."

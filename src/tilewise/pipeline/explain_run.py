@@ -1,4 +1,4 @@
-"""A finished run in, maps of its own slides out: each by the models that test it, which knew neither it nor its group."""
+"""A finished run in, maps of its own slides out: each by the models that test it, which knew no slide of its group."""
 
 from __future__ import annotations
 
