@@ -12,7 +12,7 @@ DEMO := demo
 # Time for each recipe of `make systems`.
 BUDGET ?= 20m
 
-.PHONY: help demo test test-avx2 check soak bench docs systems format clean
+.PHONY: help demo test test-avx2 check soak bench docs package systems format clean
 
 help:
 	@echo "make demo    the whole job on a cohort it makes itself (minutes)"
@@ -21,6 +21,7 @@ help:
 	@echo "make soak    the long tests: runs killed at random moments and resumed"
 	@echo "make bench   every benchmark of docs/benchmarks.md"
 	@echo "make docs    the documentation site, with its tutorial run anew: docs/_build/index.html"
+	@echo "make package wheel and sdist in dist/, the wheel tried in an environment of its own"
 	@echo "make systems the five systems beside each other, BUDGET=20m for each"
 	@echo "make format  put the code into shape"
 	@echo "make clean   remove .venv, $(DEMO)/ and systems/"
@@ -43,6 +44,9 @@ $(VENV)/.docs: $(VENV)/.core
 docs: $(VENV)/.docs
 	PATH=$(abspath $(BIN)):$$PATH $(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build
 	@echo "docs/_build/index.html"
+
+package: $(VENV)/.dev
+	$(BIN)/python scripts/build_package.py --install
 
 demo: $(VENV)/.core
 	@$(BIN)/python scripts/demo.py $(DEMO)
