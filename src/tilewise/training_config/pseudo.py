@@ -23,6 +23,12 @@ class PseudoConfig(BaseModel):
         le=1.0,
         description="A slide joins when the probability of its likeliest class is at least this.",
     )
+    calibrated: bool = Field(
+        True,
+        description="The threshold is on calibrated probabilities: a temperature and a bias of each class are fitted "
+        "to what the model says of the fold's validation part. Models of few slides are less sure than they are right, "
+        "and class weights give rare classes too much. false: as the model says them.",
+    )
     most_per_class: int | None = Field(
         None,
         ge=1,
@@ -40,7 +46,7 @@ class PseudoConfig(BaseModel):
     @model_validator(mode="after")
     def _nothing_without_effect(self) -> Self:
         if self.method == "none":
-            for name in ("threshold", "most_per_class", "balance", "rounds"):
+            for name in ("threshold", "calibrated", "most_per_class", "balance", "rounds"):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(
                         f"pseudo.{name} has no effect with pseudo.method=none; set pseudo.method=confident or drop it"

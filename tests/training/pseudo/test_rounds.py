@@ -25,6 +25,7 @@ from tests.training.pseudo.cohort_of import (
     task,
     truth,
 )
+from tilewise.calibration.scaling import Scaling
 from tilewise.errors import TrainingError
 from tilewise.extraction.bag import FeatureBag
 from tilewise.models import FoldModel
@@ -72,10 +73,23 @@ def test_the_probability_is_what_the_model_of_the_round_before_says(trained: Pat
     for number in (0, 1):
         model = FoldModel.load(trained / "pseudo" / f"round-{number}")
         joined = [row for row in rows(trained) if row["round"] == str(number + 1)]
-        probabilities = head_trainer(bags).predict(model, [row["slide"] for row in joined])
+        validation = head_trainer(bags).predict(model, FOLD.validation)
+        truth_V = np.array([CLASSES.index(LABELS[name]) for name in validation])
+        scaling = Scaling.fit(np.stack(list(validation.values())), truth_V)
+        raw = head_trainer(bags).predict(model, [row["slide"] for row in joined])
+        probabilities = {name: scaling.apply(row_C[None])[0] for name, row_C in raw.items()}
         for row in joined:
             assert float(row["probability"]) == probabilities[row["slide"]].max()
             assert row["label"] == CLASSES[probabilities[row["slide"]].argmax()]
+
+
+def test_uncalibrated_is_what_the_model_says(bags: dict[str, FeatureBag], tmp_path: Path) -> None:
+    train_with_pseudo(task(calibrated=False), head_trainer(bags), out=tmp_path)
+    model = FoldModel.load(tmp_path / "pseudo/round-0")
+    raw = head_trainer(bags).predict(model, UNLABELLED)
+    assert {row["slide"]: float(row["probability"]) for row in rows(tmp_path)} == {
+        name: row_C.max() for name, row_C in raw.items() if row_C.max() >= 0.6
+    }
 
 
 def test_the_last_model_is_trained_on_all_that_joined(

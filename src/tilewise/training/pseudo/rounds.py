@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from tilewise.calibration.scaling import Scaling
 from tilewise.errors import ArtifactError, TrainingError
 from tilewise.folds import Fold
 from tilewise.models import FoldModel
@@ -52,7 +53,7 @@ class PseudoTask:
     Attributes:
         number: of the fold, from 0.
         fold: its three parts.
-        labels: slide -> class. Those of the train part are counted; the others are only handed on.
+        labels: slide -> class. Those of the train part are counted, those of the validation part calibrate.
         classes: in the order of the probability columns.
         candidates: slides without a label, as `candidates` chooses them.
         config: how sure is sure enough.
@@ -87,7 +88,8 @@ def train_with_pseudo(task: PseudoTask, trainer: ModelTrainer[Model], *, out: Pa
 
     This is self-training (Yarowsky 1995) with the threshold of pseudo-labels (Lee 2013): a slide that has joined keeps
     its class, and a model says nothing more of slides that it has learnt from. Every model starts anew. Thresholds are
-    set on the probabilities of slides, so that one sure tile is not enough.
+    set on the probabilities of slides, so that one sure tile is not enough; these are calibrated on the validation part
+    (Guo et al. 2017), which early stopping sees as well.
 
     Beside the model lies `pseudo.csv` with what joined, at which probability and in which round; the model's `origin`
     holds the same. The models of the rounds before lie under `pseudo/`, so that a training that was stopped goes on
@@ -110,7 +112,7 @@ def train_with_pseudo(task: PseudoTask, trainer: ModelTrainer[Model], *, out: Pa
         model = trainer.train(fold, labels, folder)
         names = {one.slide for one in added}
         left = [name for name in task.candidates if name not in names]
-        probabilities = trainer.predict(model, left) if left else {}
+        probabilities = _ask(task, trainer, model, left)
         new = choose(probabilities, task.classes, task.config, labelled=labelled, before=added)
         _log.info("fold %d: %d of %d slides without a label join in round %d", task.number, len(new), len(left), last)
         if not new:
@@ -133,6 +135,22 @@ def train_with_pseudo(task: PseudoTask, trainer: ModelTrainer[Model], *, out: Pa
     model = replace(model, origin={**model.origin, "pseudo": origin})
     model.save(out)
     return model
+
+
+def _ask(
+    task: PseudoTask, trainer: ModelTrainer[Model], model: Model, names: Sequence[str]
+) -> Mapping[str, npt.NDArray[np.float64]]:
+    """Slide -> its probabilities, calibrated on the validation part where the config says so."""
+    if not names:
+        return {}
+    probabilities = trainer.predict(model, names)
+    if not (task.config.calibrated and task.fold.validation):
+        return probabilities
+    validation = trainer.predict(model, task.fold.validation)
+    truth_V = np.array([task.classes.index(task.labels[name]) for name in validation])
+    scaling = Scaling.fit(np.stack(list(validation.values())), truth_V)
+    calibrated_NC = scaling.apply(np.stack(list(probabilities.values())))
+    return dict(zip(probabilities, calibrated_NC, strict=True))
 
 
 def _round(out: Path, number: int) -> Path:
