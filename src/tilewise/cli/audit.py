@@ -36,7 +36,9 @@ def audit(
     ],
     recipe: RecipeOption = "default",
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
-    decisions: Annotated[Path | None, typer.Option("--decisions", help="Decisions that win over proposals.")] = None,
+    decisions: Annotated[
+        Path | None, typer.Option("--decisions", exists=True, help="Decisions that win over proposals.")
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option("--against", metavar="COHORT", help="Another cohort (test slides) that must share no slide."),

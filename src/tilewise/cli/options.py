@@ -29,6 +29,7 @@ DecisionsOption = Annotated[
     Path | None,
     typer.Option(
         "--decisions",
+        exists=True,
         help="A decisions.csv of an audit that a person edited, or the decisions.sqlite that `tilewise serve` keeps.",
     ),
 ]
