@@ -1,12 +1,12 @@
 """Maps of drawn cohorts, whose signal lies in a fifth of the tissue: do they follow what was learnt, and fall on it?
 
-    python benchmarks/explanations.py OUT [--slides 48] [--difficulty 0.25] [--networks]
+    python benchmarks/explanations.py OUT [--slides 48] [--difficulty 0.25] [--models heads|networks]
 
 Tiles are cut over all tissue, so that few of a slide's tiles hold signal, and lookalikes of other classes lie beside
 it. Each head is trained on the same folds and explained by `tilewise explain RUN`, from stored features. The figures
 are those of its page: rank correlation with the maps of randomised weights, AUROC and pointing game against the planted
 regions over slides that were predicted right, with the seconds of the command. `dark` tells how much of it comes for
-nothing: the darkness of the tile as heat. `--networks` adds a network on pixels, which takes long.
+nothing: the darkness of the tile as heat. `--models networks` is of a network on pixels, which takes long.
 """
 
 from __future__ import annotations
@@ -43,15 +43,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--slides", type=int, default=48)
     parser.add_argument("--difficulty", type=float, default=0.25)
-    parser.add_argument("--networks", action="store_true")
+    parser.add_argument("--models", choices=("heads", "networks"), default="heads")
     args = parser.parse_args()
     config = SynthConfig(num_slides=args.slides, difficulty=args.difficulty, min_side_px=512)
     write_cohort(args.out / "cohort", config, workers=1)
     print("| head | macro F1 | map | random weights | AUROC on the signal | pointing, chance | seconds |")
     print("|---|---:|---|---:|---:|---:|---:|")
-    rows = [("texture", name, settings) for name, settings in HEADS.items()]
-    rows += [("fine-tune", name, settings) for name, settings in NETWORKS.items() if args.networks]
-    for recipe, name, settings in rows:
+    recipe, models = {"heads": ("texture", HEADS), "networks": ("fine-tune", NETWORKS)}[args.models]
+    for name, settings in models.items():
         folder = args.out / name.replace(" ", "-")
         run = tw.train(args.out / "cohort", tw.load_recipe(recipe).with_(**TILES, **settings), out=folder, workers=1)
         started = time.perf_counter()
@@ -61,10 +60,7 @@ def main() -> None:
         for number, check in enumerate(result.checks):
             first = f"{name} | {score}" if number == 0 else " | "
             print(f"| {first} | {row_of(check)} | {f'{seconds:.0f}' if number == 0 else ''} |", flush=True)
-    print(f"| dark | | the tile's darkness | | {darkness(args.out / HEADS_FOLDER)} | | |")
-
-
-HEADS_FOLDER = next(iter(HEADS)).replace(" ", "-")
+    print(f"| dark | | the tile's darkness | | {darkness(folder)} | | |")
 
 
 def row_of(check: MapCheck) -> str:

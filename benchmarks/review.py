@@ -60,7 +60,9 @@ def decide_all(browser: Browser, address: str) -> list[float]:
     page = browser.new_page(viewport=_WINDOW)
     page.goto(address)
     until(page, _DRAWN)
-    num_items = page.evaluate("review.state.slides.reduce((sum, slide) => sum + slide.items.length, 0)")
+    num_items = page.evaluate(
+        "review.state.slides.flatMap((slide) => slide.items).filter((item) => !item.is_note).length"
+    )
     seconds = []
     while page.evaluate("Number(document.body.dataset.decided)") < num_items:
         start = time.perf_counter()

@@ -107,6 +107,7 @@ def main() -> None:
             page.goto(address)
             until(page, DRAWN)
             view(page)
+            page.evaluate("document.activeElement?.blur()")
             page.wait_for_timeout(1500)
             (PICTURES / f"{name}.png").write_bytes(small_png(page.screenshot()))
         browser.close()

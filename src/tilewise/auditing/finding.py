@@ -51,6 +51,11 @@ class Finding:
         """The proposal and its value in words: `fix-mask: invert`."""
         return f"{self.proposal}: {self.value}" if self.value else self.proposal
 
+    @property
+    def is_note(self) -> bool:
+        """Whether it asks for nothing: the slide is kept as it is unless somebody decides otherwise."""
+        return self.proposal == "keep"
+
 
 @dataclass(frozen=True)
 class Decision:

@@ -30,7 +30,7 @@ _OF_API = (
     *("token_file", "workers", "max_megabytes", "max_megapixels", "max_requests", "max_batch"),
     *("predict_seconds", "wait_seconds", "upload_seconds", "memory_megabytes"),
 )
-_OF_REVIEW = ("reviewer", "open_page")
+_OF_REVIEW = ("reviewer", "open_page", "no_token")
 
 
 def serve(
@@ -80,19 +80,26 @@ def serve(
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the review page in the browser of this machine.")
     ] = True,
+    no_token: Annotated[
+        bool,
+        typer.Option(
+            "--no-token", help="Let every user of this machine review; else only who has the printed address."
+        ),
+    ] = False,
     quiet: QuietOption = False,
 ) -> int:
     r"""Serve a finished run over HTTP until Ctrl-C (pip install 'tilewise\[serve]').
 
     A page to review it: slides in deep zoom, findings, labels in doubt and heat maps, decided by the keyboard and
-    stored in RUN/review/decisions.sqlite, which `tilewise train --decisions` takes. It listens on this machine alone.
+    stored in RUN/review/decisions.sqlite, which `tilewise train --decisions` takes. It listens on this machine alone,
+    and the printed address holds a token that other users of the machine lack.
 
     With --api, programs ask for predictions, equal to those of `tilewise predict`; /openapi.json describes how. Images
     are decoded in processes of their own, with limits to memory and time. Research only, not a medical device.
     """
     _refuse_options_of(_OF_REVIEW if api else _OF_API, context, "without" if api else "with")
     if not api:
-        return _review(run, host, port or 0, reviewer, open_page=open_page, quiet=quiet)
+        return _review(run, host, port or 0, reviewer, with_token=not no_token, open_page=open_page, quiet=quiet)
     from tilewise.serving.prediction_api.access import read_token
     from tilewise.serving.prediction_api.config import ServiceConfig
     from tilewise.serving.prediction_api.serve_api import serve_api
@@ -127,16 +134,18 @@ def _refuse_options_of(names: Sequence[str], context: typer.Context, what: str) 
             raise UsageError(f"{option} has an effect {what} --api alone; leave one of them out or in")
 
 
-def _review(run: Path, host: str, port: int, reviewer: str | None, *, open_page: bool, quiet: bool) -> int:
+def _review(
+    run: Path, host: str, port: int, reviewer: str | None, *, with_token: bool, open_page: bool, quiet: bool
+) -> int:
     from tilewise.serving.review.serve_review import serve_review
 
     if host not in {"127.0.0.1", "localhost"}:
         raise UsageError(
             f"--host {host}: the review page listens at 127.0.0.1 alone; from another machine, reach it through "
-            "`ssh -L 8080:127.0.0.1:PORT`"
+            "`ssh -L PORT:127.0.0.1:PORT`, with the same PORT twice"
         )
 
-    def say(address: str) -> None:
+    def say(address: str, opened: str) -> None:
         # The address is the result of the command; whoever asks for quiet needs it as well.
         typer.echo(address)
         if not quiet:
@@ -144,7 +153,7 @@ def _review(run: Path, host: str, port: int, reviewer: str | None, *, open_page:
         if open_page:
             import webbrowser
 
-            webbrowser.open(address)
+            webbrowser.open(opened)
 
-    serve_review(run, reviewer=reviewer, port=port, on_start=say)
+    serve_review(run, reviewer=reviewer, port=port, with_token=with_token, on_start=say)
     return 0

@@ -125,7 +125,8 @@ def _require_tags(file: Any, page: Any) -> None:
 def _require_samples(page: Any, mode: str) -> None:
     kind = page.dtype
     if kind is None or not (kind == np.bool_ or (kind.kind == "u" and kind.itemsize <= 2)):
-        raise ValueError(f"its samples are {kind}, not 8 or 16 bits; scale it to 8 bits and save it again")
+        depth = "of no known depth" if kind is None else kind
+        raise ValueError(f"its samples are {depth}, not 8 or 16 bits; scale it to 8 bits and save it again")
     if not isinstance(page.bitspersample, int):
         depths = ", ".join(map(str, page.bitspersample))
         raise ValueError(f"its channels have {depths} bits; save it with 8 bits each")  # noqa: TRY004 - of a file

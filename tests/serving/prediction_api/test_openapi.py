@@ -27,7 +27,7 @@ _HOW = settings(
 )  # fmt: skip
 _ROUTES = [
     ("POST", "/v1/predict"), ("POST", "/v1/predict/batch"), ("GET", "/v1/maps/{name}"), ("GET", "/v1/model"),
-    ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"),
+    ("GET", "/"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics"),
 ]  # fmt: skip
 
 
@@ -66,9 +66,22 @@ def test_every_address_documents_its_errors_in_one_schema(needs_token):
             for answer in errors.values():
                 schema = answer["content"]["application/json"]["schema"]
                 assert schema == {"$ref": "#/components/schemas/ErrorBody"}
+    kinds = document["components"]["schemas"]["Prediction"]["properties"]["map"]["anyOf"]
+    assert kinds == [{"$ref": "#/components/schemas/MapLink"}, {"type": "null"}]
     predict = document["paths"]["/v1/predict"]["post"]
     assert predict["responses"].keys() >= {"200", "400", "408", "413", "415", "422", "500", "503", "504"}
     assert (predict.get("security"), "securitySchemes" in document["components"]) == (
         ([{"token": []}], True) if needs_token else (None, False)
     )
     assert document["components"]["schemas"]["ErrorBody"]["required"] == list(ErrorBody.model_fields)
+
+
+def test_the_root_names_the_model_and_addresses_that_answer(server):
+    with server.client() as client:
+        root, document = client.get("/").json(), client.get("/openapi.json").json()
+        assert root["model"] == client.get(root["model_card"]).json()["name"]
+        assert root["classes"] == ["A", "B"]
+        assert root["version"] == document["info"]["version"]
+        assert client.get(root["openapi"]).status_code == 200
+    for name in ("predict", "predict_batch"):
+        assert "post" in document["paths"][root[name]]

@@ -23,28 +23,37 @@ class Served:
 
     Attributes:
         run: its folder.
-        address: of the page.
+        page: the address that is printed, with its token.
         process: the server.
     """
 
     run: Path
-    address: str
+    page: str
     process: subprocess.Popen
 
+    @property
+    def address(self) -> str:
+        """Of the server, as browsers send it as their origin."""
+        return self.page.partition("/?")[0].rstrip("/")
+
     def client(self, **headers: str) -> httpx2.Client:
-        """As the page itself asks."""
+        """As the page itself asks, the cookie included that it has from the printed address."""
         origin = {"origin": self.address} | {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx2.Client(base_url=self.address, headers=origin, timeout=120)
+        client = httpx2.Client(base_url=self.address, headers=origin, timeout=120)
+        if "?" in self.page:
+            cookies = httpx2.get(self.page).cookies
+            client.cookies.update(cookies)
+        return client
 
 
 @contextlib.contextmanager
-def serve(run: Path) -> Iterator[Served]:
-    command = [sys.executable, "-m", "tilewise", "serve", str(run), "--no-open", "--reviewer", "ada"]
+def serve(run: Path, *options: str) -> Iterator[Served]:
+    command = [sys.executable, "-m", "tilewise", "serve", str(run), "--no-open", "--reviewer", "ada", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline().strip()
             assert line.startswith("http://127.0.0.1:"), process.stderr.read()
-            yield Served(run, line.rstrip("/"), process)
+            yield Served(run, line, process)
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)

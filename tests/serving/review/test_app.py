@@ -9,8 +9,10 @@ import shutil
 import signal
 import sqlite3
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import cv2
+import httpx2
 import numpy as np
 import pytest
 
@@ -55,7 +57,9 @@ def test_the_list_tells_what_the_filters_need(client):
     assert len(predicted) == 11
     assert all(slide["wrong"] == (slide["predicted"] != slide["label"]) for slide in predicted)
     copy = slides[dropped_copy(client)]
-    assert {"kind": "exact-copy", "proposal": "drop", "others": [COPY - slides.index(copy)]} in copy["items"]
+    assert {"kind": "exact-copy", "proposal": "drop", "others": [COPY - slides.index(copy)], "is_note": False} in copy[
+        "items"
+    ]
 
 
 def test_tiles_mask_and_thumbnail_are_pictures_of_the_slide(client):
@@ -218,6 +222,54 @@ def test_pages_of_others_cannot_frame_it_or_read_from_it(served, client):
     assert headers["cross-origin-resource-policy"] == "same-origin"
     with served.client(sec_fetch_site="cross-site") as other:
         assert other.get("/thumbnails/1").status_code == 403
+
+
+def test_who_lacks_the_token_gets_nothing_and_decides_nothing(served, client):
+    page = urlsplit(served.page)
+    token = parse_qs(page.query)["token"][0]
+    assert len(token) >= 32
+    before = client.get("/api/decisions").json()["acts"]
+    body = {"slide": 1, "finding": "label", "act": "relabel", "value": "A", "session": "x"}
+    wrong = {}, {"tilewise-review-0": token}, {f"tilewise-review-{page.port}": token[:-1]}
+    for cookies in wrong:
+        with httpx2.Client(base_url=served.address, headers={"origin": served.address}, cookies=cookies) as other:
+            for path in (
+                "/",
+                "/?token=",
+                f"/?token={token}x",
+                "/api/slides",
+                f"/api/slides?token={token}",
+                "/thumbnails/1",
+            ):
+                answer = other.get(path)
+                assert (answer.status_code, "set-cookie" in answer.headers) == (403, False), path
+            assert "address that tilewise serve printed" in answer.text
+            assert other.post("/api/decisions", json=body).status_code == 403
+    assert client.get("/api/decisions").json()["acts"] == before
+
+
+def test_the_printed_address_leads_to_the_page_and_leaves_a_cookie_that_other_sites_cannot_use(served):
+    with httpx2.Client() as browser:
+        answer = browser.get(f"{served.page}&drawer=canvas")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/?drawer=canvas")
+        cookie = answer.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=lax" in cookie
+        assert browser.get(f"{served.address}/").status_code == 200
+
+
+def test_a_browser_is_opened_by_a_file_that_only_the_reviewer_can_read(served, small_run):
+    file = small_run / "review/open.html"
+    assert file.stat().st_mode & 0o077 == 0
+    assert served.page in file.read_text("utf-8")
+    assert verify(small_run) == []
+
+
+def test_without_a_token_everybody_on_this_machine_may_review(small_run):
+    with serve(small_run, "--no-token") as served, served.client() as client:
+        assert served.page == f"{served.address}/"
+        assert client.get("/").status_code == 200
+        assert client.get("/api/slides").status_code == 200
 
 
 def test_every_acknowledged_decision_survives_sigkill_and_two_browsers_see_each_other(small_run):

@@ -12,7 +12,9 @@ from tests.serving.review.conftest import serve
 from tests.serving.review.page import ReviewPage, chromium
 from tilewise import api
 from tilewise.auditing.decision_log import read_log
+from tilewise.auditing.decisions import Names, read_decisions
 from tilewise.cli.main import run as command
+from tilewise.cohort import Cohort
 from tilewise.recipe import load_recipe
 from tilewise.store import verify
 
@@ -159,7 +161,7 @@ def test_from_the_first_look_to_another_number(home, capsys):
     faults = pd.read_csv(home / "cohort/truth/faults.csv")
     planted = set(faults[(faults["kind"] == "near-copy") & faults["family"].isin(["flipped", "rotated"])]["slide"])
     with serve(run) as served, chromium() as browser:
-        page = ReviewPage(browser, served.address)
+        page = ReviewPage(browser, served.page)
         loop = Loop(page, page.ask("review.state.slides"))
         plain = next(n for n, slide in enumerate(loop.slides) if slide.get("predicted") and not slide["items"])
         look_at_a_pair(loop, planted)
@@ -167,28 +169,53 @@ def test_from_the_first_look_to_another_number(home, capsys):
         reject_a_copy(loop)
         label = correct_a_label(loop, plain, log)
         decide_twenty(loop)
-        table = look_from_another_browser(loop, browser, served.address)
+        table = look_from_another_browser(loop, browser, served.page)
         assert page.faults == []
     assert verify(run) == []
     assert len(table) == 22
 
-    # The log and the table that was exported from it make the same run, and another number than before.
+    # The log and the table that was exported from it hold the same decisions.
     table.to_csv(home / "decisions.csv", index=False)
+    names = Names.of(Cohort.discover(home / "cohort"))
+    assert read_decisions(home / "decisions.csv", names) == read_decisions(log, names)
+
+    # They make another run, and another number.
     settings = [part for setting in SETTINGS for part in ("--set", setting)]
-    for name, decisions in (("log", log), ("table", home / "decisions.csv")):
-        out = ["--out", str(home / name), "--decisions", str(decisions), "--recipe", "texture", "--workers", "1"]
-        assert command(["train", str(home / "cohort"), *out, "--quiet", *settings]) == 1  # some slides cannot be read
-    assert score(home / "log") == score(home / "table")
-    assert score(home / "log")["num_slides"] == score(run)["num_slides"] + 1
-    assert score(home / "log")["macro_f1"] != score(run)["macro_f1"]
-    assert "relabelled" in (home / "log/report.html").read_text("utf-8")
+    out = ["--out", str(home / "again"), "--decisions", str(log), "--recipe", "texture", "--workers", "1"]
+    assert command(["train", str(home / "cohort"), *out, "--quiet", *settings]) == 1  # some slides cannot be read
+    assert score(home / "again")["num_slides"] == score(run)["num_slides"] + 1
+    assert score(home / "again")["macro_f1"] != score(run)["macro_f1"]
+    assert "relabelled" in (home / "again/report.html").read_text("utf-8")
     capsys.readouterr()
 
     # The next review begins with what was decided before.
-    with serve(home / "log") as served, served.client() as client:
+    with serve(home / "again") as served, served.client() as client:
         decided = client.get("/api/decisions").json()["decided"]
     assert [plain, "label", "relabel", label, "ada"] in [row[:5] for row in decided]
     assert len(decided) == 22
+
+
+def test_software_is_drawn_without_webgl_unless_the_address_asks_for_it(home):
+    drawer = "review.panes()[0].viewer.drawer.getType()"
+    with serve(home / "run") as served, chromium() as browser:
+        assert ReviewPage(browser, served.page).ask(drawer) == "canvas"  # the tests' browser has no graphics card
+        assert ReviewPage(browser, f"{served.page}&drawer=webgl").ask(drawer) == "webgl"
+
+
+def test_notes_are_no_work_and_no_menu_is_wider_than_a_small_window(home):
+    with serve(home / "run") as served, chromium() as browser:
+        page = ReviewPage(browser, served.page)
+        items = page.ask("review.state.slides.flatMap((slide) => slide.items)")
+        work = [item for item in items if not item["is_note"]]
+        assert {item["proposal"] for item in items if item["is_note"]} == {"keep"}
+        assert len(work) < len(items)
+        assert page.page.locator("#progress-text").inner_text() == f"{page.decided()} of {len(work)} decided"
+        page.page.set_viewport_size({"width": 800, "height": 700})
+        for name in ("kind", "class", "fold", "order"):
+            box = page.page.locator(f"#filter-{name}").bounding_box()
+            assert box["width"] > 150
+        stage = page.page.locator("#stage").bounding_box()
+        assert stage["width"] > 550
 
 
 def test_a_long_list_has_few_rows_and_the_first_slide_at_once(home):
@@ -198,7 +225,7 @@ def test_a_long_list_has_few_rows_and_the_first_slide_at_once(home):
         long = [slides[number % len(slides)] | {"id": f"{number}.png"} for number in range(5000)]
         page = browser.new_page()
         page.route("**/api/slides", lambda route: route.fulfill(json=long))
-        page.goto(served.address)
+        page.goto(served.page)
         page.wait_for_selector(".slide-row")
         assert page.locator(".slide-row").count() < 40
         page.select_option("#filter-order", "cohort")

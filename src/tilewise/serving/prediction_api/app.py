@@ -17,7 +17,16 @@ from tilewise.serving.prediction_api.config import ServiceConfig
 from tilewise.serving.prediction_api.errors import ServiceError, document_errors
 from tilewise.serving.prediction_api.map_store import MapStore
 from tilewise.serving.prediction_api.metrics import ServiceMetrics
-from tilewise.serving.prediction_api.schemas import Batch, BatchItem, ErrorBody, MapLink, ModelCard, Prediction, Status
+from tilewise.serving.prediction_api.schemas import (
+    Batch,
+    BatchItem,
+    ErrorBody,
+    MapLink,
+    ModelCard,
+    Prediction,
+    ServiceBody,
+    Status,
+)
 from tilewise.serving.prediction_api.uploads import Upload, receive_images
 from tilewise.serving.prediction_api.workers import Workers
 from tilewise.version import __version__
@@ -126,7 +135,10 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         openapi_extra=_form_body({"images": files, "masks": files}, ("images",)),
     )
     async def predict_batch(request: Request, with_map: MapQuery = False) -> Batch:
-        """Each image has its own result or error, the same as alone. Masks: one for every image in order, or none."""
+        """Each image has its own result or error, as alone but without a map unless `map` is true.
+
+        Masks: one for every image in order, or none.
+        """
         received = receive_images(request, service.folder, image="images", mask="masks", most=most)
         async with received as uploads:
             items = [service.predict_item(index, one, with_map=with_map) for index, one in enumerate(uploads)]
@@ -147,6 +159,18 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
 
 
 def _add_facts(app: FastAPI, service: Service) -> None:
+    @app.get("/", summary="What this service is, and where to go on")
+    async def root() -> ServiceBody:
+        return ServiceBody(
+            version=__version__,
+            model=service.card.name,
+            classes=service.card.classes,
+            predict="/v1/predict",
+            predict_batch="/v1/predict/batch",
+            model_card="/v1/model",
+            openapi="/openapi.json",
+        )
+
     @app.get("/v1/model", summary="The model card")
     async def model() -> ModelCard:
         return service.card

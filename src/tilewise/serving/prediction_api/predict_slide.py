@@ -97,7 +97,8 @@ class SlidePredictor:
         except NoTiles as error:
             raise _unusable(error, names, "no-tiles", "send an image that shows tissue") from error
         except (SlideError, CohortError) as error:
-            raise _unusable(error, names, "image-unreadable", _OTHER_IMAGE) from error
+            what = "mask" if mask is not None and str(mask) in str(error) else "image"
+            raise _unusable(error, names, f"{what}-unreadable", _OTHER_IMAGE) from error
         result = join_predictions(self.classifier, cohort, parts)
         if result.unclassified():
             reason = next(why for part in parts.values() for why in part.unpredicted.values())

@@ -30,6 +30,19 @@ class Status(Body):
     status: Literal["ok", "loading"]
 
 
+class ServiceBody(Body):
+    """What this service is, and where to go on."""
+
+    service: Literal["tilewise"] = "tilewise"
+    version: str = Field(description="Of tilewise.")
+    model: str = Field(description="Name of the recipe that the classifier was trained by.")
+    classes: list[str]
+    predict: str = Field(description="POST an image here.")
+    predict_batch: str = Field(description="POST several images here.")
+    model_card: str = Field(description="Scores, recipe and intended use of the classifier.")
+    openapi: str = Field(description="The description of every address.")
+
+
 class IntervalBody(Body):
     """A score and its confidence interval; null where it is not defined."""
 
@@ -104,8 +117,8 @@ class Prediction(Body):
     warnings: list[str] = Field(description="What a person should know before believing the prediction.")
     notes: list[str] = Field(description="How the image's file was read.")
     map: MapLink | None = Field(
-        description="Probability of the predicted class, tile by tile. Null where it was not asked for or cannot be "
-        "drawn."
+        description="Probability of the predicted class, tile by tile. Null where `map` was false, which it is by "
+        "default for batches, and where no map can be drawn."
     )
 
 

@@ -156,15 +156,16 @@ class Review:
         return act.value if act is not None and act.decision == "relabel" else item.label
 
 
-def create_app(review: Review, hosts: frozenset[str]) -> FastAPI:  # noqa: C901 - one function per route
+def create_app(review: Review, hosts: frozenset[str], token: str | None) -> FastAPI:  # noqa: C901 - one function per route
     """The application of one run under review.
 
     Args:
         review: the run.
         hosts: `HOST:PORT` that the server answers to.
+        token: that a browser must have been opened with; None lets all users of this machine in.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(SameOriginOnly, hosts=hosts)
+    app.add_middleware(SameOriginOnly, hosts=hosts, token=token)
     files = _static_files()
     listed = JSONResponse(list_slides(review.run)).body
 

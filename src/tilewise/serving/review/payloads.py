@@ -75,13 +75,21 @@ def _entry(item: ReviewedSlide, numbers: Mapping[str, int]) -> dict[str, Any]:
             "unsure": predicted.is_unsure,
         }
     if item.doubt is not None and item.doubt.label == item.label:
-        entry["items"].append({"kind": DOUBT, "proposal": f"relabel: {item.doubt.suggested}", "others": []})
+        entry["items"].append(
+            {"kind": DOUBT, "proposal": f"relabel: {item.doubt.suggested}", "others": [], "is_note": False}
+        )
+    entry["items"].sort(key=lambda one: one["is_note"])  # notes come last
     return entry
 
 
 def _short(suspicion: Suspicion, numbers: Mapping[str, int]) -> dict[str, Any]:
     others = [numbers[name] for name in suspicion.others if name in numbers]
-    return {"kind": suspicion.kind, "proposal": suspicion.proposal, "others": others}
+    return {
+        "kind": suspicion.kind,
+        "proposal": suspicion.proposal,
+        "others": others,
+        "is_note": suspicion.is_note,
+    }
 
 
 def describe_slide(run: ReviewedRun, number: int) -> dict[str, Any]:

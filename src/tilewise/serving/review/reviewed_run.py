@@ -37,6 +37,7 @@ class Suspicion:
         kind: of the findings.
         proposal: what the audit proposed, its value behind a colon.
         confidence: the highest of the findings.
+        is_note: whether no finding asks for anything but to keep the slide.
         evidence: of each.
         others: the other slides of findings that are relations.
     """
@@ -44,6 +45,7 @@ class Suspicion:
     kind: str
     proposal: str
     confidence: float
+    is_note: bool
     evidence: tuple[str, ...]
     others: tuple[str, ...] = ()
 
@@ -214,6 +216,7 @@ def _read_suspicions(folder: RunFolder) -> dict[str, tuple[Suspicion, ...]]:
                 proposed.finding,
                 proposed.proposal,
                 max(finding.confidence for finding in own),
+                all(finding.is_note for finding in own),
                 tuple(dict.fromkeys(finding.evidence for finding in own)),
                 tuple(dict.fromkeys(finding.other for finding in own if finding.other)),
             )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import html
+import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tilewise.errors import UsageError
@@ -20,7 +22,8 @@ def serve_review(
     *,
     reviewer: str | None = None,
     port: int = 0,
-    on_start: Callable[[str], None] = lambda _: None,
+    with_token: bool = True,
+    on_start: Callable[[str, str], None] = lambda _address, _file: None,
 ) -> None:
     """Serve the review page of a finished run on the loopback address until the process is interrupted.
 
@@ -31,7 +34,10 @@ def serve_review(
         run: the run's folder.
         reviewer: whose decisions these are; None takes the user's name.
         port: to listen at; 0 takes one that is free.
-        on_start: is called with the address once requests are answered.
+        with_token: answer only browsers that were opened at the printed address, which holds a secret: other users of
+            this machine reach the loopback address as well.
+        on_start: is called once requests are answered, with the address, and with one to open a browser at that lacks
+            the secret: the arguments of a process are no secret from other users.
 
     Raises:
         UsageError: there is no finished run of slides, the extra `serve` is missing, the user has no name, or the
@@ -64,8 +70,11 @@ def serve_review(
         raise UsageError(f"--port {port} cannot be listened at ({error.strerror or error}); give 0 for any") from error
     port = listener.getsockname()[1]
     hosts = frozenset({f"{_HOST}:{port}", f"localhost:{port}"})
-    with listener, DecisionLog(reviewed.folder.decision_log, before=reviewed.decided) as log:
-        app = create_app(Review(reviewed, log, reviewer), hosts)
+    token = secrets.token_urlsafe() if with_token else None
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(listener)
+        log = stack.enter_context(DecisionLog(reviewed.folder.decision_log, before=reviewed.decided))
+        app = create_app(Review(reviewed, log, reviewer), hosts, token)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -74,9 +83,27 @@ def serve_review(
             proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
-        on_start(f"http://{_HOST}:{port}/")
-        with contextlib.suppress(KeyboardInterrupt):  # which is how a review is ended
-            uvicorn.Server(config).run(sockets=[listener])
+        address = opened = f"http://{_HOST}:{port}/"
+        if token is not None:
+            address = f"{address}?token={token}"
+            opened = stack.enter_context(
+                _redirecting_file(reviewed.folder.decision_log.with_name("open.html"), address)
+            )
+        on_start(address, opened)
+        stack.enter_context(contextlib.suppress(KeyboardInterrupt))  # which is how a review is ended
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def _redirecting_file(path: Path, address: str) -> Iterator[str]:
+    """A file that only this user can read and that leads to the address, while the block lasts; its own address."""
+    path.unlink(missing_ok=True)
+    path.touch(0o600, exist_ok=False)  # private before it holds anything
+    path.write_text(f'<!doctype html><meta http-equiv="refresh" content="0; url={html.escape(address)}">\n', "utf-8")
+    try:
+        yield path.resolve().as_uri()
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _user() -> str:

@@ -2,8 +2,8 @@
 
 async function answer(response) {
   if (response.ok) return response.json();
-  let detail = response.statusText;
-  try { detail = (await response.json()).detail ?? detail; } catch { /* no JSON: the status says it */ }
+  let detail = await response.text() || response.statusText;
+  try { detail = JSON.parse(detail).detail ?? detail; } catch { /* plain text */ }
   throw new Error(typeof detail === "string" ? detail : JSON.stringify(detail));
 }
 

@@ -1,6 +1,6 @@
 // The list of slides: filters, and as many rows as fit on the screen, however many slides there are.
 
-import { state, isUndecided, isDoubt, isWrong, labelOf, decisionOf } from "./state.js";
+import { state, isUndecided, isDoubt, isOpen, isWrong, labelOf } from "./state.js";
 
 const ROW = 58;
 const $ = (id) => document.getElementById(id);
@@ -25,7 +25,7 @@ export function fillFilters(onChange) {
   const kinds = new Map();
   for (const slide of state.slides) for (const { kind } of slide.items) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   const folds = new Set(state.slides.filter((slide) => slide.fold >= 0).map((slide) => slide.fold));
-  options($("filter-kind"), [["", "any finding or none"], ["*", "with a finding"],
+  options($("filter-kind"), [["", "all slides"], ["*", "with a finding"],
     ...[...kinds].sort().map(([kind, num]) => [kind, `${kind} (${num})`])]);
   options($("filter-class"), [["", "any class"], ...state.run.classes.map((name) => [name, name])]);
   options($("filter-fold"), [["", "any fold"], ...[...folds].sort((a, b) => a - b).map((fold) => [fold, `fold ${fold}`])]);
@@ -117,13 +117,14 @@ function fillRow(row, number) {
   const chip = row.querySelector(".label");
   chip.textContent = label === slide.label ? label ?? "no label" : `${slide.label ?? "no label"} → ${label}`;
   chip.style.setProperty("--class", label ? colourOf(label) : "#888");
-  const open = slide.items.filter((item) => !decisionOf(number, item)).length;
+  const open = slide.items.filter((item) => isOpen(number, item)).length;
   const marks = [];
   if (isWrong(number)) marks.push(["wrong", "✗", "predicted otherwise"]);
   else if (slide.unsure) marks.push(["unsure", "~", "unsure"]);
   if (!slide.kept) marks.push(["left-out", "∅", "not in the run"]);
   if (open) marks.push(["open", open, `${open} undecided`]);
-  else if (slide.items.length) marks.push(["done", "✓", "decided"]);
+  else if (slide.items.some((item) => !item.is_note)) marks.push(["done", "✓", "decided"]);
+  else if (slide.items.length) marks.push(["note", "i", "with a note"]);
   row.querySelector(".marks").replaceChildren(
     ...marks.map(([className, textContent, title]) => node("i", { className, textContent, title })));
 }

@@ -58,7 +58,7 @@ function itemCard(item, index, number, facts, chooseItem) {
   const isCurrent = index === state.item;
   const card = node("div", { className: `item${isCurrent ? " current" : ""}`, role: "listitem", onclick: () => chooseItem(index) },
     node("div", { className: "item-head" }, node("b", { textContent: item.kind.replaceAll("-", " ") }),
-      node("span", { textContent: decision ? `${PAST[decision.decision]}${decision.value ? `: ${decision.value}` : ""}` : `proposed: ${item.proposal}`,
+      node("span", { textContent: decision ? `${PAST[decision.decision]}${decision.value ? `: ${decision.value}` : ""}` : item.is_note ? "note" : `proposed: ${item.proposal}`,
         className: decision ? `decided ${decision.decision}` : "proposed", title: decision ? `${decision.author}, ${decision.time}` : "" })));
   if (isCurrent) {
     card.append(...evidence.map((text) => node("p", { textContent: text })));
@@ -70,7 +70,9 @@ function itemCard(item, index, number, facts, chooseItem) {
 function fillActions(item, slide, decide) {
   const action = (act, keyName, text, title, look = act) => node("button", { className: look, title: `${title} (${keyName})`, onclick: () => decide(act) },
     node("kbd", { textContent: keyName }), text);
-  const buttons = item
+  const buttons = item?.is_note
+    ? [action("accept", "a", "Keep as it is", "Nothing has to be done", "wide")]
+    : item
     ? [action("accept", "a", isDoubt(item) ? item.proposal.replace("relabel: ", "To ") : `Accept: ${item.proposal}`, "Do as proposed"),
       action("reject", "r", isDoubt(item) ? "Keep" : "Reject", isDoubt(item) ? "The label is right" : "The finding is wrong: keep the slide as it is")]
     : [action("reject", "a", "Label is right", "Confirm the label", "wide")];

@@ -46,7 +46,8 @@ export function isWrong(number) {
   return Boolean(label && predicted && label !== predicted);
 }
 
-export const isOpen = (number, item) => !decisionOf(number, item);
+/** Whether somebody has to decide; findings that propose to keep the slide as it is are notes. */
+export const isOpen = (number, item) => !item.is_note && !decisionOf(number, item);
 export const isUndecided = (number) => state.slides[number].items.some((item) => isOpen(number, item));
 
 /** Take in what the server says is decided: all of it, or what one act changed. */
@@ -63,10 +64,11 @@ export function takeIn(answer) {
   state.acts = answer.acts;
 }
 
-/** Counts over all slides: items, and those that are decided. */
+/** Counts over all slides: items that are no notes, and those that are decided. */
 export function progress() {
   let all = 0, decided = 0;
   state.slides.forEach((slide, number) => slide.items.forEach((item) => {
+    if (item.is_note) return;
     all += 1;
     const decision = decisionOf(number, item);
     if (decision && decision.decision !== "skip") decided += 1;
