@@ -29,7 +29,7 @@ tilewise recipes
 tilewise grids
 tilewise spaces
 tilewise doctor
-tilewise synth cohort --slides 24 --min-side 384 --faults 1 --quiet
+tilewise synth cohort --slides 24 --min-side 384 --quiet
 tilewise train cohort --recipe texture --out runs/one --quiet
 tilewise train cohort --out runs/two --quiet
 tilewise report runs/one

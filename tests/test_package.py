@@ -86,9 +86,9 @@ def test_the_wheel_holds_the_source_tree_and_nothing_else(built):
     (_, wheel), _ = built
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        about = {name for name in names if ".dist-info/" in name}
-        assert names - about == source_files()
-        assert {name.partition("/")[2] for name in about} == {
+        dist_info = {name for name in names if ".dist-info/" in name}
+        assert names - dist_info == source_files()
+        assert {name.partition("/")[2] for name in dist_info} == {
             "METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt", "licenses/LICENSE",
         }  # fmt: skip
         for name in ("recipes/default.yaml", "sweep/grids/heads.yaml", "tuning/spaces/heads.yaml", "py.typed",
@@ -114,11 +114,11 @@ def test_the_sdist_holds_what_the_wheel_is_made_of(built):
 def test_metadata_say_what_the_project_says(built):
     (_, wheel), _ = built
     with zipfile.ZipFile(wheel) as archive:
-        about = Parser().parsestr(archive.read("tilewise-0.1.0.dist-info/METADATA").decode())
-    assert (about["License-Expression"], about["Requires-Python"]) == ("Apache-2.0", ">=3.11")
-    assert set(about.get_all("Provides-Extra")) == set(EXTRAS)
+        dist_info = Parser().parsestr(archive.read("tilewise-0.1.0.dist-info/METADATA").decode())
+    assert (dist_info["License-Expression"], dist_info["Requires-Python"]) == ("Apache-2.0", ">=3.11")
+    assert set(dist_info.get_all("Provides-Extra")) == set(EXTRAS)
     text = (ROOT / "CITATION.cff").read_text("utf-8")
-    assert f"version: {about['Version']}" in text
+    assert f"version: {dist_info['Version']}" in text
 
 
 def requirements_of(name, extras):
@@ -151,12 +151,14 @@ def resolved(requirements):
 
 def licences_of(name):
     """The licences of a package, which hold together; each by its alternatives."""
-    about = metadata.metadata(name)
+    dist_info = metadata.metadata(name)
     classifiers = [
-        line.rpartition(" :: ")[2] for line in about.get_all("Classifier") or () if line.startswith("License :: OSI")
+        line.rpartition(" :: ")[2]
+        for line in dist_info.get_all("Classifier") or ()
+        if line.startswith("License :: OSI")
     ]
     listed = " AND ".join(SPDX.get(one, one) for one in classifiers)
-    text = SILENT.get(name) or about["License-Expression"] or listed or about["License"] or ""
+    text = SILENT.get(name) or dist_info["License-Expression"] or listed or dist_info["License"] or ""
     text = " ".join(text.split()).removeprefix("OSI Approved :: ").replace(" WITH LLVM-exception", "")
     if text.startswith("Apache License Version 2.0,"):  # the whole text
         text = "Apache-2.0"

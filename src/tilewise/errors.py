@@ -7,8 +7,9 @@ TilewiseError
 │   ├── RecipeError         unknown key, bad value, bad --set
 │   ├── CohortError         layout not understood, table at fault
 │   ├── FoldsError          the cohort cannot be split as asked
-│   └── EncoderUnavailable  weights are missing or cannot be loaded
-│       └── LicenceNotAccepted
+│   ├── EncoderUnavailable  weights are missing or cannot be loaded
+│   │   └── LicenceNotAccepted
+│   └── PluginError         a plugin is missing or broken; names the package
 ├── SlideError              one slide failed; a batch names it and goes on
 │   ├── SlideUnreadable
 │   ├── SlideTooLarge
@@ -55,6 +56,10 @@ class EncoderUnavailable(UsageError):
 
 class LicenceNotAccepted(EncoderUnavailable):
     """An encoder's licence has to be read and accepted first."""
+
+
+class PluginError(UsageError):
+    """A plugin is missing or broken, or gives something else than it should; names its package."""
 
 
 class SlideError(TilewiseError):

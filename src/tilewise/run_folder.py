@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tilewise.errors import ArtifactError, UsageError
+from tilewise.plugins import require_plugins
 from tilewise.store import MANIFEST_NAME, REVIEW, read_json, visible_names, write_editable, write_json
 
 _log = logging.getLogger(__name__)
@@ -142,6 +143,7 @@ class RunFolder:
         Raises:
             UsageError: this folder holds no run.
             ArtifactError: what it says of its run is damaged.
+            PluginError: it was made with a plugin that is not installed.
         """
         if not self.identity.is_file():
             raise UsageError(f"{self.root} holds no run; make one with `tilewise train COHORT --out {self.root}`")
@@ -149,6 +151,7 @@ class RunFolder:
         lacking = [key for key in ("cohort", "recipe", "seed", "decisions", "notes") if key not in data]
         if lacking:
             raise ArtifactError(f"{self.identity} is damaged (no {lacking[0]!r}); train into another folder")
+        require_plugins(data.get("plugins", ()), f"the run in {self.root}")
         return data
 
     @property
@@ -195,7 +198,9 @@ class RunFolder:
         write_editable(self.recipe, recipe_yaml)
 
     def _compare(self, existing: dict[str, Any], current: dict[str, Any]) -> None:
-        changed = [key for key in ("cohort", "recipe", "seed", "decisions") if existing.get(key) != current.get(key)]
+        changed = [
+            key for key in ("cohort", "recipe", "seed", "decisions", "plugins") if existing.get(key) != current.get(key)
+        ]
         if changed:
             details = "; ".join(_difference(key, existing.get(key), current.get(key)) for key in changed)
             raise UsageError(f"{self.root} holds another run ({details}); choose another --out, or delete that folder")

@@ -12,7 +12,16 @@ from tilewise.api.catalogue import accept_licence, doctor, encoder, encoders, fe
 from tilewise.api.finished import compare, evaluate, report, verify
 from tilewise.api.interchange import export_features, export_run, import_features
 from tilewise.api.slides import audit, segment, similar, synth, tiles
-from tilewise.api.train_and_predict import ensemble, explain, features, learning_curve, predict, sweep, train
+from tilewise.api.train_and_predict import (
+    ensemble,
+    estimate_run,
+    explain,
+    features,
+    learning_curve,
+    predict,
+    sweep,
+    train,
+)
 from tilewise.api.tuning import tune
 from tilewise.recipe import load_recipe, packaged_recipes, recipe_schema, resolve_recipe
 
@@ -131,6 +140,7 @@ __all__ = [
     "RecipePair",
     "ReliabilityBin",
     "ResolvedRecipe",
+    "RunEstimate",
     "RunFolder",
     "Scaling",
     "Scores",
@@ -142,6 +152,7 @@ __all__ = [
     "SlideLoss",
     "SlideMask",
     "Spread",
+    "StageEstimate",
     "Subgroup",
     "Sweep",
     "SweepRow",
@@ -159,6 +170,7 @@ __all__ = [
     "encoder",
     "encoders",
     "ensemble",
+    "estimate_run",
     "evaluate",
     "explain",
     "export_features",
@@ -228,6 +240,7 @@ _HOMES = {
     "ExportedRun": "tilewise.pipeline.export_run",
     "PredictionResult": "tilewise.pipeline.predict",
     "ResolvedRecipe": "tilewise.recipe",
+    **dict.fromkeys(("RunEstimate", "StageEstimate"), "tilewise.pipeline.estimate_run"),
     "RunFolder": "tilewise.run_folder",
     **dict.fromkeys(("Segmentation", "SlideMask"), "tilewise.segment.segment_cohort"),
     "Damage": "tilewise.store",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tilewise.explain.config import ExplainConfig
     from tilewise.learning_curve.draw_curve import LearningCurve
     from tilewise.pipeline.cohort_features import CohortFeatures
+    from tilewise.pipeline.estimate_run import RunEstimate
     from tilewise.pipeline.explain import ExplainResult
     from tilewise.pipeline.finished_run import Run
     from tilewise.pipeline.predict import PredictionResult
@@ -121,6 +122,46 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
     folder = to_path(out) or Path("runs") / f"{shared.cohort.root.stem}-{recipe.name}"
     _check_run(folder, shared.cohort)
     return pipeline.train(recipe, folder, shared)
+
+
+@checked
+def estimate_run(
+    cohort: Cohort | Path | str,
+    recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
+    *,
+    out: Path | str | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    offline: bool = False,
+) -> RunEstimate:
+    """Say what `train` would do, what of it lies in the cache, and roughly how long it takes: a few slides are timed.
+
+    Nothing is written that stays.
+
+    Args:
+        cohort: what was discovered, or a folder or table to discover.
+        recipe: a recipe, a packaged name, a YAML file, or keys as in one.
+        out: folder that the run would have; None takes `runs/COHORT-RECIPE`.
+        seed: of random weights.
+        workers: processes that the run would have; None takes every processor.
+        offline: never reach for the network; the recipe is changed as in `train`.
+
+    Raises:
+        UsageError: the recipe, cohort or folder cannot be used.
+
+    Example:
+        >>> estimate = tw.api.estimate_run("my_cohort", "texture")
+        >>> [stage.name for stage in estimate.stages]
+        ['audit', 'tiles', 'features', 'training']
+    """
+    from tilewise.pipeline import estimate_run as pipeline
+    from tilewise.pipeline.shared_stages import Resources
+
+    recipe = _trainable(to_recipe(recipe), offline=offline)
+    shared = to_stages(cohort, "train", seed=seed, resources=Resources(workers, offline))
+    folder = to_path(out) or Path("runs") / f"{shared.cohort.root.stem}-{recipe.name}"
+    _check_run(folder, shared.cohort)
+    return pipeline.estimate_run(recipe, folder, shared)
 
 
 @checked

@@ -1,7 +1,7 @@
 """All checks in order: evidence in, findings out.
 
 A check is a function from the cohort's evidence to findings. A new one goes into a file of its own and into `CHECKS`,
-and its kinds of findings into `finding.KINDS`.
+and its kinds of findings into `finding.KINDS`. Those of plugins are run where the recipe names them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from dataclasses import replace
 from typing import Final
 
 from tilewise.auditing.evidence import CohortEvidence
-from tilewise.auditing.finding import TWIN_HERE, Finding
+from tilewise.auditing.finding import GRAVITY, TWIN_HERE, Finding
 from tilewise.auditing.groups import infer_groups
 from tilewise.auditing.labels import label_conflict_findings, missing_label_findings, name_family_findings
 from tilewise.auditing.magnification import magnification_findings
 from tilewise.auditing.masks import mask_findings
 from tilewise.auditing.pair_findings import section_findings
 from tilewise.auditing.reading import left_out_findings, unused_bits
+from tilewise.errors import PluginError
 from tilewise.execution import Failure
+from tilewise.plugins import find_plugin
 
 Check = Callable[[CohortEvidence], Iterable[Finding]]
 
@@ -26,9 +28,30 @@ Check = Callable[[CohortEvidence], Iterable[Finding]]
 def find_all(evidence: CohortEvidence) -> tuple[Finding, ...]:
     """Every finding about slides that could be read, in the order of slides and kinds."""
     findings = [finding for check in CHECKS for finding in check(evidence)]
+    findings += [finding for name in evidence.config.checks for finding in plugin_findings(name, evidence)]
     # Groups follow from findings, so that their labels are checked last.
     findings += label_conflict_findings(evidence.slides, infer_groups(evidence.slides, findings))
     return tuple(sorted(findings))
+
+
+def plugin_findings(name: str, evidence: CohortEvidence) -> Iterator[Finding]:
+    """What a plugin's check finds, held to its name and to slides of the cohort.
+
+    Raises:
+        PluginError: it fails, or gives anything else.
+    """
+    plugin = find_plugin("tilewise.audit_checks", name)
+    check: Check = plugin.load()
+    try:
+        findings = list(check(evidence))
+    except Exception as error:
+        raise PluginError(f"{plugin} failed: {error!r}") from error
+    for finding in findings:
+        if not isinstance(finding, Finding) or finding.kind != name or finding.slide not in evidence.slides:
+            raise PluginError(f"{plugin} gives {finding!r}; expected a Finding of kind {name} about a slide")
+        if finding.proposal not in GRAVITY:
+            raise PluginError(f"{plugin} proposes {finding.proposal!r}; expected one of {', '.join(GRAVITY)}")
+        yield finding
 
 
 def check_failures(failures: Iterable[Failure]) -> Iterator[Finding]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from tilewise.plugins import PluginName
 
 
 class AuditConfig(BaseModel):
@@ -39,6 +41,9 @@ class AuditConfig(BaseModel):
     )
     quality: Literal["drop", "keep"] = Field(
         "drop", description="Slides without tissue, damaged, or hopelessly blurred, dark or bright."
+    )
+    checks: tuple[Annotated[str, PluginName((), "tilewise.audit_checks")], ...] = Field(
+        (), description="Further checks, those of plugins, by name; each finding's kind is the name of its check."
     )
     max_megapixels: int = Field(
         400,

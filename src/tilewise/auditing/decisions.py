@@ -150,7 +150,7 @@ def _parse_row(columns: Sequence[str], values: Sequence[str], names: Names) -> D
 
 
 def _check_kind(slide: str, kind: str) -> None:
-    if kind not in {"", *KINDS}:
+    if kind not in {"", *KINDS} and "." not in kind:
         near = difflib.get_close_matches(kind, KINDS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ", or leave it empty to overrule all of them"
         raise _Fault(f"{slide}: no finding is called {kind!r}{hint}")

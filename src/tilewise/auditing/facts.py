@@ -114,10 +114,7 @@ def measure_slide(request: FactsRequest) -> MeasuredSlide:
         SlideTooLarge: it holds more than `max_pixels`.
     """
     slide = request.slide
-    file_digest = _digest_or_none(slide.path)
-    mask_file_digest = _digest_or_none(slide.mask_path)
-    key = digest_config([file_digest, mask_file_digest, slide.mask_path is None, request.max_pixels, _VERSION])
-    cached = cache_dir() / "facts" / key[:2] / f"{key}.safetensors"
+    cached, file_digest, mask_file_digest = _cached(request)
     if file_digest is not None and cached.is_file():
         try:
             return _read(cached)
@@ -129,6 +126,19 @@ def measure_slide(request: FactsRequest) -> MeasuredSlide:
         with cache_writes():
             _write(cached, measured)
     return measured
+
+
+def is_measured(request: FactsRequest) -> bool:
+    """Whether the cache holds the facts of these files already."""
+    return _cached(request)[0].is_file()
+
+
+def _cached(request: FactsRequest) -> tuple[Path, str | None, str | None]:
+    """Where the facts lie, and the digests of slide and mask."""
+    slide = request.slide
+    file_digest, mask_file_digest = _digest_or_none(slide.path), _digest_or_none(slide.mask_path)
+    key = digest_config([file_digest, mask_file_digest, slide.mask_path is None, request.max_pixels, _VERSION])
+    return cache_dir() / "facts" / key[:2] / f"{key}.safetensors", file_digest, mask_file_digest
 
 
 def _decode_and_measure(slide: Slide, max_pixels: int, file_digest: str, mask_file_digest: str | None) -> MeasuredSlide:

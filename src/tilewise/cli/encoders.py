@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tilewise.cli.completion import complete_encoder
 from tilewise.cli.options import EXIT_FAILED, JsonOption
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ app = typer.Typer(
     no_args_is_help=False,
 )
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="An encoder, as `tilewise encoders` lists it.")]
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", autocompletion=complete_encoder, help="An encoder, as `tilewise encoders` lists it."
+    ),
+]
 
 
 @app.callback()
@@ -113,7 +119,12 @@ def accept(
     "HF_TOKEN=... tilewise encoders fetch uni uni2_h"
 )
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Encoders, as `tilewise encoders` lists them.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...", autocompletion=complete_encoder, help="Encoders, as `tilewise encoders` lists them."
+        ),
+    ],
     as_json: JsonOption = False,
 ) -> int:
     """Get weights on a machine with internet, check them, and say how to carry them to one without.

@@ -45,7 +45,6 @@ _PARSER_ERROR: Any = next(base for base in typer.BadParameter.__mro__ if base.__
 app = typer.Typer(
     name="tilewise",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="From a folder of slides, masks and labels to an audited cohort, an honest score and a deployable classifier.",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tilewise.cli.completion import complete_recipe, complete_setting
+
 if TYPE_CHECKING:
     from tilewise.cohort import LabelTables
 
@@ -18,11 +20,17 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a ru
 CohortArgument = Annotated[
     Path, typer.Argument(metavar="COHORT", help="Folder of slides, masks and labels, or a CSV or Parquet table.")
 ]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="A packaged recipe's name or a YAML file.")]
+RecipeOption = Annotated[
+    str,
+    typer.Option("--recipe", autocompletion=complete_recipe, help="A packaged recipe's name or a YAML file."),
+]
 SetOption = Annotated[
     list[str],
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override one recipe key, as in tiles.size_px=256; may be repeated."
+        "--set",
+        metavar="KEY=VALUE",
+        autocompletion=complete_setting,
+        help="Override one recipe key, as in tiles.size_px=256; may be repeated.",
     ),
 ]
 DecisionsOption = Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tilewise.cli.completion import complete_recipe
 from tilewise.cli.options import JsonOption, SetOption
 
 app = typer.Typer(
@@ -33,7 +34,9 @@ def list_recipes(context: typer.Context, as_json: JsonOption = False) -> None:
 
 @app.command(epilog="Example: tilewise recipes show default --set tiles.size_px=256 > mine.yaml")
 def show(
-    name: Annotated[str, typer.Argument(help="A packaged recipe's name or a YAML file.")],
+    name: Annotated[
+        str, typer.Argument(autocompletion=complete_recipe, help="A packaged recipe's name or a YAML file.")
+    ],
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
     as_json: JsonOption = False,
 ) -> None:
@@ -47,7 +50,9 @@ def show(
 
 @app.command(epilog="Example: tilewise recipes check mine.yaml")
 def check(
-    file: Annotated[str, typer.Argument(help="A YAML file or a packaged recipe's name.")],
+    file: Annotated[
+        str, typer.Argument(autocompletion=complete_recipe, help="A YAML file or a packaged recipe's name.")
+    ],
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
     as_json: JsonOption = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tilewise.cli.completion import complete_grid, complete_recipe
 from tilewise.cli.options import (
     EXIT_FAILED,
     CohortArgument,
@@ -38,11 +39,17 @@ def register(app: typer.Typer) -> None:
 
 def sweep(
     cohort: CohortArgument,
-    grid: Annotated[str, typer.Option("--grid", help="A packaged grid's name or a YAML file.")],
+    grid: Annotated[
+        str, typer.Option("--grid", autocompletion=complete_grid, help="A packaged grid's name or a YAML file.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the sweep; the same again resumes it.")],
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", help="What is varied: a packaged recipe or a YAML file; else the grid's own."),
+        typer.Option(
+            "--recipe",
+            autocompletion=complete_recipe,
+            help="What is varied: a packaged recipe or a YAML file; else the grid's own.",
+        ),
     ] = None,
     labels: LabelsOption = None,
     slide_table: SlideTableOption = None,

@@ -64,6 +64,14 @@ def train(
             help="Of a recipe with a ladder: rungs that would take longer than 90s, 20m or 1h are not tried.",
         ),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say what would be done, what of it is in the cache, and roughly how long it takes and how much "
+            "memory, by a few slides that are timed; nothing is written.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -74,8 +82,10 @@ def train(
     """
     from tilewise import api
     from tilewise.cli.console import note_lines, print_failures, print_result, progress
+    from tilewise.cli.estimates import estimate_text
     from tilewise.cli.scores import ladder_lines, score_lines
     from tilewise.cohort import Cohort
+    from tilewise.errors import UsageError
     from tilewise.interchange.folder import is_feature_folder
 
     if presets is not None:
@@ -87,6 +97,13 @@ def train(
         if not quiet:
             typer.echo("\n".join(f"{cohort.name}: {note}" for note in source.notes), err=True)
     tables = label_tables(labels, slide_table, label_column)
+    if dry_run:
+        if source is cohort:
+            raise UsageError("--dry-run times slides, and this cohort is a folder of features; leave it out")
+        with progress(quiet=quiet):
+            estimate = api.estimate_run(source, chosen, out=out, seed=seed, workers=workers, offline=offline)
+        print_result(estimate.to_json(), estimate_text(estimate), as_json=as_json)
+        return 0
     with progress(quiet=quiet):
         run = api.train(
             source,

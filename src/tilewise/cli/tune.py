@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tilewise.cli.completion import complete_recipe, complete_space
 from tilewise.cli.options import (
     CohortArgument,
     DecisionsOption,
@@ -37,11 +38,17 @@ def register(app: typer.Typer) -> None:
 
 def tune(
     cohort: CohortArgument,
-    space: Annotated[str, typer.Option("--space", help="A packaged space's name or a YAML file.")],
+    space: Annotated[
+        str, typer.Option("--space", autocompletion=complete_space, help="A packaged space's name or a YAML file.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the search; the same again resumes it.")],
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", help="What is varied: a packaged recipe or a YAML file; else the space's own."),
+        typer.Option(
+            "--recipe",
+            autocompletion=complete_recipe,
+            help="What is varied: a packaged recipe or a YAML file; else the space's own.",
+        ),
     ] = None,
     labels: LabelsOption = None,
     slide_table: SlideTableOption = None,

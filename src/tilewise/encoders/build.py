@@ -27,13 +27,21 @@ def build_encoder(
     Raises:
         UsageError: there is no such encoder, or the config asks of it what it has not.
         LicenceNotAccepted: its licence has to be read first; nothing is fetched before.
+        PluginError: a plugin makes it, which is broken.
         EncoderUnavailable: its weights are not here, cannot be fetched, or are another network's.
     """
     card = find_card(config.name).pooled(config.pooling)
     if card.builder == "texture":
         _check_texture(config)
         return _build_texture_encoder(card, config, workers)
-    network = _build_network_encoder(card, config, offline=offline, seed=seed)
+    if config.pooling == "stages" and not card.stages:
+        raise UsageError(f"encoder {card.name}: it has no stages to pool; set encoder.pooling=last")
+    if card.builder == "plugin":
+        from tilewise.encoders.plugin_encoder import build_plugin_encoder
+
+        network: Encoder = build_plugin_encoder(card, config)
+    else:
+        network = _build_network_encoder(card, config, offline=offline, seed=seed)
     if not config.with_texture:
         return network
     from tilewise.encoders.joined_encoder import JoinedEncoder

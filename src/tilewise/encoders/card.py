@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-Builder = Literal["texture", "timm", "cnn"]
+Builder = Literal["texture", "timm", "cnn", "plugin"]
 Pooling = Literal["network", "class_and_mean", "stages"]
 Moment = Literal["mean", "deviation", "class"]
 Conversion = Literal["", "transformers_vit", "kimianet", "efficientnet_lite"]
@@ -66,8 +66,9 @@ class EncoderCard:
     Attributes:
         name: how recipes and the command line call it.
         family: encoders of one family behave alike when they are run in another engine or precision.
-        builder: `texture` is computed without weights, `timm` is a network of that library, `cnn` is our own.
-        architecture: the builder's name of the network.
+        builder: `texture` is computed without weights, `timm` is a network of that library, `cnn` is our own, `plugin`
+            is made by a function of an installed package.
+        architecture: the builder's name of the network; of a plugin `module:function`.
         options: the builder's further arguments. The words `SwiGLUPacked`, `SiLU` and `ConvStem` stand for layers.
         source: Hugging Face hub id, or the address of one file, or of the page that offers it; empty without weights.
         revision: commit of the hub repository, or the file's release. `main` where no commit could be established.
@@ -115,6 +116,11 @@ class EncoderCard:
     pooling: Pooling = "network"
     stages: tuple[Stage, ...] = ()
     notes: str = ""
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it has weights that can be trained further."""
+        return self.builder in ("timm", "cnn")
 
     @property
     def hub_id(self) -> str | None:

@@ -16,7 +16,7 @@ class EncoderConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field("texture", description="an encoder that `tilewise encoders` lists")
+    name: str = Field("texture", description="an encoder that `tilewise encoders` lists; plugins have names with a dot")
     init: Literal["pretrained", "random"] = Field(
         "pretrained", description="trained weights, or random ones drawn from the seed, for training from scratch"
     )

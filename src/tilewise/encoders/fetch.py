@@ -42,7 +42,7 @@ def fetch_weights(card: EncoderCard) -> FetchedWeights:
         LicenceNotAccepted: the licence has to be read first; nothing is fetched before.
         EncoderUnavailable: there are no trained weights, they cannot be fetched, or the file is another one.
     """
-    if card.builder == "texture":
+    if not card.is_network:
         return FetchedWeights(card.name, "computed")
     check_licence(card)
     is_local = local_weights(card) is not None

@@ -6,22 +6,22 @@ from dataclasses import asdict
 from typing import Any
 
 from tilewise.encoders.card import EncoderCard
-from tilewise.encoders.catalogue import cards
+from tilewise.encoders.catalogue import cards, plugin_cards
 from tilewise.encoders.find_weights import local_weights
 from tilewise.encoders.licences import licence_needed
 
 
 def encoder_table() -> list[dict[str, Any]]:
-    """Every encoder in the catalogue's order, as JSON data; imports no torch and uses no network.
+    """Every encoder in the catalogue's order, then those of plugins, as JSON data; uses no network.
 
     `weights` is `embedded` (computed, needs none), `random` (only trained from scratch), `here` or `missing`.
     """
-    return [_row(card) for card in cards().values()]
+    return [_row(card) for card in (*cards().values(), *plugin_cards().values())]
 
 
 def _row(card: EncoderCard) -> dict[str, Any]:
-    path = local_weights(card) if card.builder != "texture" else None
-    if card.builder == "texture":
+    path = local_weights(card) if card.is_network else None
+    if not card.is_network:
         weights = "embedded"
     elif path is not None:
         weights = "here"

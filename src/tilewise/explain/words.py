@@ -53,6 +53,7 @@ _ATTENTION = {
     "transmil": "how much the class token attends to each tile in the last layer, mean over heads (Shao et al., 2021); "
     "there each tile has already seen the others",
 }
+_OF_PLUGIN = "how much each tile counts when the slide is predicted, as a plugin weighs it"
 _CONTEXT = (
     "What stands beside the tiles, the tissue outside the mask and the shape of the mask, is the same for all tiles of "
     "a slide: it moves their probabilities alike, and where in the slide it comes from is not drawn."
@@ -105,8 +106,9 @@ def describe_methods(models: Sequence[Member], *, out_of_fold: bool, num_repeats
             sentences.append(_LAST_STAGE)
         return tuple(text for text in (*sentences, _COVERED) if text)
     if first.head.attends:
+        attention = _ATTENTION.get(first.aggregator, _OF_PLUGIN)
         sentences.append(
-            f"Attention: {_ATTENTION[first.aggregator]}; 1 is what each tile would have if all counted the same. A "
+            f"Attention: {attention}; 1 is what each tile would have if all counted the same. A "
             "tile that counts may speak against the class. The probability of a tile is what a slide would get that "
             "has no other."
         )

@@ -106,6 +106,16 @@ def extract_features(
     return {name: bags[name] for name in all_rows if name in bags}, tuple(failures)
 
 
+def num_cached(cohort: AuditedCohort, tiles: TileSet, encoder: Encoder, tile_config: TileConfig) -> int:
+    """Slides whose features, in their own stain, lie in the cache."""
+    slides = {item.slide_id: item for item in cohort.slides}
+    works = [
+        _Work(slides[name], rows, _key(slides[name], rows, encoder, tile_config, None), None)
+        for name, rows in tiles.rows().items()
+    ]
+    return sum(work.cached.is_file() for work in works)
+
+
 def _key(
     slide: AuditedSlide, rows: TileRows, encoder: Encoder, tile_config: TileConfig, stain: AnyNormaliser | None
 ) -> str:

@@ -17,6 +17,7 @@ from tilewise.inference.out_of_distribution import ReferenceDistribution
 from tilewise.models import FoldModel
 from tilewise.models.files import ABOUT_NAME
 from tilewise.models.networks import NetworkModel
+from tilewise.plugins import plugin_records, require_plugins
 from tilewise.segment.segmenter import Segmenter, segmenter_digest
 from tilewise.stain.profile import StainProfile
 from tilewise.store import digest_file, read_json, write_json
@@ -92,6 +93,7 @@ class ClassifierBundle:
             member.save(folder / name)
         if self.segmenter is not None and self.segmenter.resolve() != (folder / _SEGMENTER).resolve():
             Segmenter.load(self.segmenter).save(folder / _SEGMENTER)
+        plugins = plugin_records(self.recipe)
         payload = {
             "members": [
                 {
@@ -104,6 +106,7 @@ class ClassifierBundle:
             ],
             "classes": list(self.classes),
             "recipe": dict(self.recipe),
+            **({"plugins": plugins} if plugins else {}),
             "seed": self.seed,
             "encoder": dict(self.encoder),
             "label_counts": dict(self.label_counts),
@@ -123,8 +126,10 @@ class ClassifierBundle:
 
         Raises:
             ArtifactError: it is missing, not whole or damaged.
+            PluginError: it was made with a plugin that is not installed.
         """
         data = read_json(folder / CLASSIFIER_NAME, schema=_SCHEMA, version=_VERSION)
+        require_plugins(data.get("plugins", ()), f"the classifier in {folder}")
         try:
             # A ladder's members may be of both kinds; before there were ladders, all were as the recipe says.
             recipe_input = data["recipe"].get("training", {}).get("input")

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tilewise.errors import PluginError
 from tilewise.models.config import HeadConfig
+from tilewise.plugins import Plugin, find_plugin, is_plugin
 
 Result = tuple[NDArray[np.float64], NDArray[np.int64]]
 Aggregator = Callable[[NDArray[np.float32], NDArray[np.int64], int], Result]
@@ -178,6 +180,28 @@ def aggregate_weighted(
     return _scaled(sums_SC, num_tiles_S), num_tiles_S
 
 
+def aggregate_by_plugin(
+    probabilities_NC: NDArray[np.float32], tile_slide_N: NDArray[np.int64], num_slides: int, *, plugin: Plugin
+) -> Result:
+    """What a plugin makes of the tiles of each slide, scaled to sum to 1; shapes as `aggregate_mean`.
+
+    Raises:
+        PluginError: it fails, or gives anything but a number from 0 up for each class, and one above 0.
+    """
+    function = plugin.load()
+    num_tiles_S = np.bincount(tile_slide_N, minlength=num_slides)
+    scores_SC = np.zeros((num_slides, probabilities_NC.shape[1]))
+    for slide in np.flatnonzero(num_tiles_S):
+        try:
+            scores_C = np.asarray(function(probabilities_NC[tile_slide_N == slide].astype(np.float64)), np.float64)
+        except Exception as error:
+            raise PluginError(f"{plugin} failed on the probabilities of a slide's tiles: {error!r}") from error
+        if scores_C.shape != scores_SC[slide].shape or not (scores_C >= 0).all() or not 0 < scores_C.sum() < np.inf:
+            raise PluginError(f"{plugin} gives {scores_C}; expected a score from 0 up for each class, not all 0")
+        scores_SC[slide] = scores_C
+    return _scaled(scores_SC, num_tiles_S), num_tiles_S
+
+
 def build_aggregator(head: HeadConfig, mask_ratios_N: NDArray[np.floating[Any]] | None = None) -> Aggregator:
     """What makes slide probabilities of tile probabilities, as `head.aggregate` has it.
 
@@ -191,6 +215,8 @@ def build_aggregator(head: HeadConfig, mask_ratios_N: NDArray[np.floating[Any]] 
         return partial(aggregate_top_k, top_k=head.top_k)
     if head.aggregator == "log_sum_exp":
         return partial(aggregate_log_sum_exp, temperature=head.temperature)
+    if is_plugin("tilewise.aggregators", head.aggregator):
+        return partial(aggregate_by_plugin, plugin=find_plugin("tilewise.aggregators", head.aggregator))
     return _WITHOUT_PARAMETERS[head.aggregator]
 
 

@@ -28,7 +28,7 @@ class BagModel(nn.Module):
     """Base of the learnt ways from tiles to slides; subclasses have a `head` and a `pool`.
 
     A new one is a file with a subclass and its builder, a line in `bag_models.BUILDERS` and its name in
-    `config.Aggregator`.
+    `config.Aggregator`; or a plugin.
     """
 
     head: nn.Module

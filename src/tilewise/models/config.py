@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tilewise.plugins import PluginName, is_plugin
 
 Kind = Literal["linear", "mlp", "lda", "logistic"]
 Aggregator = Literal[
@@ -14,11 +16,13 @@ Aggregator = Literal[
     "feature_mean", "feature_max", "feature_mean_and_deviation",
 ]  # fmt: skip
 Statistic = Literal["mean", "deviation", "max"]
+AGGREGATORS: tuple[Aggregator, ...] = get_args(Aggregator)
+_NAME = PluginName(AGGREGATORS, "tilewise.aggregators", "tilewise.bag_models")
 
 _OF_PROBABILITIES: tuple[Aggregator, ...] = ("mean", "majority", "max", "top_k", "noisy_or", "log_sum_exp")
 _OF_SLIDE_VECTORS: tuple[Aggregator, ...] = ("feature_mean", "feature_max", "feature_mean_and_deviation")
 _CLAM: tuple[Aggregator, ...] = ("clam_sb", "clam_mb")
-_STATISTICS: dict[Aggregator, tuple[Statistic, ...]] = {
+_STATISTICS: dict[str, tuple[Statistic, ...]] = {
     "feature_max": ("max",),
     "feature_mean_and_deviation": ("mean", "deviation"),
 }
@@ -67,7 +71,7 @@ class HeadConfig(BaseModel):
         "logistic). What the run's files say of validation is by the first fit; test is predicted by the second. "
         "Left out: yes, with these kinds.",
     )
-    aggregate: Aggregator | None = Field(
+    aggregate: Annotated[str, _NAME] | None = Field(
         None,
         description="From tiles to the slide, in scoring and in prediction alike. mean: of their probabilities. "
         "majority: share of the tiles that vote for each class. max: the highest probability of each class over the "
@@ -78,7 +82,8 @@ class HeadConfig(BaseModel):
         "whose strongest and weakest tiles are told apart, with one branch or one for each class), dsmil (Li et al. "
         "2021: likeness to the tile that scores highest) and transmil (Shao et al. 2021: a transformer over the "
         "tiles, in their order). feature_mean: the plain mean. feature_max: the highest value of each feature. "
-        "feature_mean_and_deviation: the mean and the standard deviation side by side. Left out: mean; of kinds "
+        "feature_mean_and_deviation: the mean and the standard deviation side by side. Plugins have names "
+        "with a dot. Left out: mean; of kinds "
         "lda and logistic feature_mean.",
     )
     tile_weights: Literal["equal", "mask_ratio", "confidence", "mask_ratio_and_confidence"] = Field(
@@ -135,7 +140,7 @@ class HeadConfig(BaseModel):
         return ((name, value) for name, value in self if name in self.model_fields_set)
 
     @property
-    def aggregator(self) -> Aggregator:
+    def aggregator(self) -> str:
         """`aggregate`, filled in where it was left out."""
         return self.aggregate or ("mean" if self.learns_in_epochs else "feature_mean")
 
@@ -157,7 +162,7 @@ class HeadConfig(BaseModel):
     @property
     def takes_probabilities(self) -> bool:
         """Whether the head sees each tile by itself, and its probabilities become the slide's."""
-        return self.aggregator in _OF_PROBABILITIES
+        return self.aggregator in _OF_PROBABILITIES or is_plugin("tilewise.aggregators", self.aggregator)
 
     @property
     def takes_placements(self) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from tilewise.errors import ArtifactError
-from tilewise.models.config import HeadConfig
+from tilewise.models.config import AGGREGATORS, HeadConfig
 from tilewise.store import read_tensors
 
 WEIGHTS_NAME = "model.safetensors"
@@ -28,13 +28,13 @@ def read_weights(folder: Path, digest: object) -> dict[str, NDArray[Any]]:
     return read_tensors(folder / WEIGHTS_NAME, digest, described_in=ABOUT_NAME, again=AGAIN)
 
 
-def check_aggregator(folder: Path, aggregator: str, head: HeadConfig, known: Collection[str]) -> None:
-    """Hold a model's aggregator to its head, and to those that its kind of model knows.
+def check_aggregator(folder: Path, aggregator: str, head: HeadConfig) -> None:
+    """Hold a model's aggregator to its head.
 
     Raises:
         ArtifactError: it is unknown here, or not that of the head.
     """
-    if aggregator not in known:
+    if aggregator not in AGGREGATORS and "." not in aggregator:
         raise ArtifactError(f"{folder / ABOUT_NAME}: unknown aggregator {aggregator!r}; update tilewise")
     if aggregator != head.aggregator:
         raise ArtifactError(

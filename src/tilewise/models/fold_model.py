@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from tilewise.compute import reproducible
 from tilewise.errors import ArtifactError
 from tilewise.models.aggregate_tiles import build_aggregator, mask_ratios
-from tilewise.models.config import Aggregator, HeadConfig
+from tilewise.models.config import HeadConfig
 from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_aggregator, check_shapes, read_weights
 from tilewise.models.slide_vectors import slide_vectors, tile_vectors
 from tilewise.models.standardisation import Standardisation
@@ -320,7 +320,7 @@ class FoldModel:
         expected |= dict.fromkeys(("mean", "scale"), (num_features * len(self.head.statistics) + self.num_context,))
         shapes = {name: array.shape for name, array in self.weights.items()}
         shapes |= {"mean": self.standardisation.mean_D.shape, "scale": self.standardisation.scale_D.shape}
-        check_aggregator(folder, aggregator, self.head, get_args(Aggregator))
+        check_aggregator(folder, aggregator, self.head)
         check_shapes(folder, shapes=shapes, expected=expected)
 
     def _fresh(self, num_features: int) -> nn.Module:

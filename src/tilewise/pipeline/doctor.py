@@ -13,9 +13,11 @@ from importlib import metadata
 from typing import Any, Literal
 
 from tilewise.compute import computes_bfloat16, instruction_set, num_processors
-from tilewise.encoders import EncoderConfig, encoder_table
+from tilewise.encoders import EncoderConfig, encoder_table, find_card
 from tilewise.encoders.find_weights import weights_folders
+from tilewise.errors import PluginError
 from tilewise.pipeline.environment import processor_name
+from tilewise.plugins import GROUPS, installed_plugins
 from tilewise.recipe import load_recipe
 from tilewise.store import cache_dir
 from tilewise.version import __version__
@@ -47,7 +49,7 @@ class Check:
     """One thing that was looked at.
 
     Attributes:
-        topic: `machine`, `packages`, `weights` or `speed`.
+        topic: `machine`, `packages`, `plugins`, `weights` or `speed`.
         name: of the thing.
         state: `fault` is what no training can do without.
         text: what is there, or what it would be for.
@@ -62,12 +64,12 @@ class Check:
 
 
 def examine_machine(*, measure: bool = False) -> tuple[Check, ...]:
-    """Look at processors, memory, cache, extras and weights; nothing is fetched or changed.
+    """Look at processors, memory, cache, extras, plugins and weights; nothing is fetched or changed.
 
     Args:
         measure: time the default recipe's network with every engine, which takes seconds and imports torch.
     """
-    return (*_machine(), *_cache(), *_extras(), *_weights(), *(_speed() if measure else ()))
+    return (*_machine(), *_cache(), *_extras(), *_plugins(), *_weights(), *(_speed() if measure else ()))
 
 
 def _machine() -> Iterator[Check]:
@@ -118,6 +120,21 @@ def _version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _plugins() -> Iterator[Check]:
+    for group in GROUPS:
+        for name, plugin in installed_plugins(group).items():
+            kind, advice = group.partition(".")[2].replace("_", " "), f"mend, update or uninstall {plugin.package}"
+            if "." not in name:
+                yield Check("plugins", name, "fault", f"{plugin} ({kind}): its name holds no dot", advice)
+                continue
+            try:
+                find_card(name) if group == "tilewise.encoders" else plugin.load()
+            except PluginError as error:
+                yield Check("plugins", name, "fault", str(error), advice)
+            else:
+                yield Check("plugins", name, "ok", f"{kind}, of {plugin.package} {plugin.version}")
 
 
 def _weights() -> Iterator[Check]:

@@ -38,6 +38,7 @@ from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs, train_with_unlabelled
 from tilewise.pipeline.tile_preparer import TilePreparer, fold_targets
 from tilewise.pipeline.tile_probabilities import save_tile_probabilities
+from tilewise.plugins import plugin_records
 from tilewise.recipe import Recipe
 from tilewise.reporting.audit import write_audit_report
 from tilewise.reporting.gather import write_report
@@ -158,10 +159,12 @@ def _load_finished(folder: RunFolder, cohort: Cohort, audited: AuditedCohort) ->
 
 
 def _identity(recipe: Recipe, shared: SharedStages) -> dict[str, Any]:
-    cohort, decisions = shared.cohort, shared.decisions
+    cohort, decisions, choices = shared.cohort, shared.decisions, recipe.model_dump(mode="json")
+    plugins = plugin_records(choices)
     return {
         "cohort": {"root": str(cohort.root.resolve()), "layout": cohort.layout},
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": choices,
+        **({"plugins": plugins} if plugins else {}),
         "seed": shared.seed,
         "decisions": None if decisions is None else _digest_decisions(decisions),
         "notes": list(cohort.notes),

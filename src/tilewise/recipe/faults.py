@@ -58,6 +58,8 @@ def _sentence(fault: Any, model: type[BaseModel]) -> str:
     if fault["type"] == "missing" and place == "name":
         return "name: give the recipe a name of its own; it is not inherited"
     value = "" if isinstance(fault["input"], dict) else f", got {fault['input']!r}"
+    if fault["type"] == "literal_error":
+        value += did_you_mean(str(fault["input"]), re.findall(r"'([^']*)'", fault["ctx"]["expected"]))
     return f"{place}: {fault['msg']}{value}" if place else str(fault["msg"])
 
 

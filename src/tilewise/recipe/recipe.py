@@ -140,7 +140,7 @@ class Recipe(BaseModel):
                 f"{self.head.aggregator} takes none; set head.aggregate=feature_mean, or drop features.context and "
                 "features.context_shape"
             )
-        if not set(self.tiles.strategy) <= BY_MASK:
+        if not {name for name in self.tiles.strategy if "." not in name} <= BY_MASK:
             raise ValueError(
                 f"features.context tells tiles inside the mask from those outside, and tiles.strategy="
                 f"{'+'.join(self.tiles.strategy)} is not cut by the mask; set tiles.strategy=window, or drop it"

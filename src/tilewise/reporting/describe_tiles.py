@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tilewise.reporting.text import count
-from tilewise.tiles.config import Strategy, TileConfig
+from tilewise.tiles.config import TileConfig
 from tilewise.tiles.window import Boxes
 
 _FIRST_TILES = 1000
@@ -37,12 +37,12 @@ def describe_tiling(config: TileConfig) -> str:
 
 def _strategies(config: TileConfig) -> Iterator[str]:
     for strategy in config.strategy:
-        words = _strategy(strategy, config)
+        words = _strategy(strategy, config) if strategy in NAMES else f"Tiles are cut by the plugin {strategy}"
         under = _under(config) if strategy in {"window", "component_center", "random_views"} else ""
         yield f"{words}{under}."
 
 
-def _strategy(strategy: Strategy, config: TileConfig) -> str:
+def _strategy(strategy: str, config: TileConfig) -> str:
     size, step = _size(config), _step(config)
     if strategy == "window":
         over = {

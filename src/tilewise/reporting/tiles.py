@@ -169,7 +169,7 @@ def _figure(
     return TileFigure(
         name,
         slides[name].slide.label or "",
-        NAMES[str(rows.strategy[0])],
+        NAMES.get(str(rows.strategy[0]), str(rows.strategy[0])),
         float(rows.ratios[0]),
         str(rows.region[0]),
         pictures[name].tiles,
@@ -197,7 +197,7 @@ def _view(preview: PreviewInput, rows: Mapping[str, TileRows]) -> dict[str, obje
         "version": __version__,
         "description": describe_tiling(config),
         "config": config,
-        "names": NAMES,
+        "names": {name: NAMES.get(name, name) for name in config.strategy},
         "counts": tile_counts({name: len(own) for name, own in rows.items()}),
         "by_strategy": by_strategy,
         "by_class": _by_class(preview, rows),

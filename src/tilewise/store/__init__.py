@@ -2,7 +2,7 @@
 
 from tilewise.store.artifact import read_json, read_table, write_json, write_table
 from tilewise.store.atomic import atomic_path, write_bytes, write_text
-from tilewise.store.cache_folder import cache_dir, cache_writes
+from tilewise.store.cache_folder import cache_dir, cache_writes, scratch_cache
 from tilewise.store.checksummed import MANIFEST_NAME, read_file
 from tilewise.store.digest import digest_bytes, digest_config, digest_file
 from tilewise.store.edited import (
@@ -50,6 +50,7 @@ __all__ = [
     "read_table",
     "read_tensors",
     "record_written",
+    "scratch_cache",
     "verify",
     "visible_names",
     "write_bytes",

@@ -5,14 +5,32 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 from tilewise.errors import UsageError
 
+_scratch: ContextVar[Path | None] = ContextVar("scratch", default=None)
+
+
+@contextlib.contextmanager
+def scratch_cache() -> Iterator[None]:
+    """A cache of its own for this thread, gone afterwards: nothing is found in it and nothing stays."""
+    with tempfile.TemporaryDirectory() as folder:
+        token = _scratch.set(Path(folder))
+        try:
+            yield
+        finally:
+            _scratch.reset(token)
+
 
 def cache_dir() -> Path:
     """The cache folder (not made here). `$TILEWISE_CACHE` wins, then the platform's convention."""
+    scratch = _scratch.get()
+    if scratch is not None:
+        return scratch
     chosen = os.environ.get("TILEWISE_CACHE")
     if chosen:
         return Path(chosen).expanduser()

@@ -11,14 +11,15 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
+from tilewise.plugins import PluginName
 from tilewise.tiles.config_faults import config_faults
 
 Strategy = Literal["window", "component_center", "component_box", "random_views", "grid", "whole"]
+_NAME = PluginName(get_args(Strategy), "tilewise.tile_strategies")
 
 
 def _listed(value: Any) -> Any:
@@ -30,18 +31,19 @@ def _plain(value: tuple[str, ...]) -> str | list[str]:
     return value[0] if len(value) == 1 else list(value)
 
 
+class _OneOrSeveral:
+    """JSON schema of one name or a list of several."""
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        names = {"enum": _NAME.names()}
+        return {"anyOf": [names, {"type": "array", "items": names, "minItems": 1, "uniqueItems": True}]}
+
+
 Strategies = Annotated[
-    tuple[Strategy, ...],
+    tuple[Annotated[str, _NAME], ...],
     BeforeValidator(_listed),
     PlainSerializer(_plain),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"enum": list(get_args(Strategy))},
-                {"type": "array", "items": {"enum": list(get_args(Strategy))}, "minItems": 1, "uniqueItems": True},
-            ]
-        }
-    ),
+    _OneOrSeveral(),
 ]
 
 
@@ -58,7 +60,8 @@ class TileConfig(BaseModel):
         description="One, or a list of several whose tiles are joined. window: a sliding window, kept where the mask "
         "covers enough of it; component_center: tiles centred on the connected components of the mask; component_box: "
         "the bounding box of each component; random_views: tiles around pixels of the mask drawn at random; grid: a "
-        "window over the whole slide, kept where there is tissue, the mask aside; whole: the slide as one tile.",
+        "window over the whole slide, kept where there is tissue, the mask aside; whole: the slide as one tile. "
+        "Plugins have names with a dot.",
     )
     size_px: int = Field(
         128,

@@ -10,7 +10,7 @@ import numpy as np
 from tilewise.auditing.cohort import AuditedSlide
 from tilewise.slides import SlideReader
 from tilewise.tiles.component import largest_component_box
-from tilewise.tiles.config import Strategy, TileConfig
+from tilewise.tiles.config import TileConfig
 from tilewise.tiles.fields import with_fields, without_copies
 from tilewise.tiles.filters import in_focus, not_blank, unlike_earlier
 from tilewise.tiles.region import Region, SlideRegions
@@ -44,7 +44,7 @@ class TilePlan:
 class _GroupPlan:
     """Tiles of strategies that fall back together; `reason` and `small_mask` as in `TilePlan`."""
 
-    rows: dict[Strategy, TileRows]
+    rows: dict[str, TileRows]
     reason: str = ""
     small_mask: str = ""
 
@@ -91,7 +91,7 @@ class _Planner:
         small_mask = "".join(group.small_mask for group in groups)
         return TilePlan(rows, "; ".join(reasons), self.num_dropped, small_mask)
 
-    def _group(self, strategies: tuple[Strategy, ...]) -> _GroupPlan:
+    def _group(self, strategies: tuple[str, ...]) -> _GroupPlan:
         """Tiles of the first region that yields any."""
         none = dict.fromkeys(strategies, TileRows.none())
         chain, reason = _chain(strategies[0], self.request.slide, self.config)
@@ -112,12 +112,12 @@ class _Planner:
             reason = _extended_reason(reason, names, region, self.regions, num_dropped)
         return _GroupPlan(none, reason)
 
-    def _tiles(self, strategy: Strategy, region: Region, num_dropped: dict[str, int]) -> TileRows:
+    def _tiles(self, strategy: str, region: Region, num_dropped: dict[str, int]) -> TileRows:
         boxes, ratios = strategy_boxes(strategy, self.regions[region], self.request, size_l0=self.size_l0)
         rows = TileRows.of_boxes(boxes, ratios, strategy=strategy, region=region)
         return self._finished(rows, self.regions[region], num_dropped)
 
-    def _of_small_mask(self, strategies: tuple[Strategy, ...]) -> tuple[Strategy, TileRows, str]:
+    def _of_small_mask(self, strategies: tuple[str, ...]) -> tuple[str, TileRows, str]:
         """What comes nearest to the tiles asked for, which tells more than tissue does, by which strategy, and why."""
         strategy, rows, small_mask = strategies[0], TileRows.none(), ""
         if "component_box" in strategies:
@@ -201,14 +201,14 @@ class _Planner:
         return rows.keep_places(chosen)
 
 
-def _groups(config: TileConfig) -> list[tuple[Strategy, ...]]:
+def _groups(config: TileConfig) -> list[tuple[str, ...]]:
     """Strategies that fall back together: where one of them finds a tile under the mask, the others need none."""
     alone = ("grid", "whole")
     together = tuple(strategy for strategy in config.strategy if strategy not in alone)
     return [*([together] if together else []), *((strategy,) for strategy in config.strategy if strategy in alone)]
 
 
-def _chain(strategy: Strategy, slide: AuditedSlide, config: TileConfig) -> tuple[list[Region], str]:
+def _chain(strategy: str, slide: AuditedSlide, config: TileConfig) -> tuple[list[Region], str]:
     """What strategies are cut by, in turn, and why the first of it is missing."""
     fallback: dict[str, list[Region]] = {"tissue": ["tissue", "slide"], "slide": ["slide"], "exclude": []}
     if strategy == "grid":

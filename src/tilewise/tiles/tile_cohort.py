@@ -8,6 +8,7 @@ from pathlib import Path
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.errors import ArtifactError, NoTiles
 from tilewise.execution import Failure, run_each, slide_time_limit
+from tilewise.plugins import plugin_records
 from tilewise.store import digest_config
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.plan import plan_tiles
@@ -44,8 +45,9 @@ def tile_cohort(
     Raises:
         NoTiles: not one slide yields a tile.
     """
+    choices = config.model_dump(mode="json")
     inputs = digest_config(
-        [cohort.digest, config.model_dump(mode="json"), _CODE_VERSION, *([region] if region else [])]
+        [cohort.digest, choices, _CODE_VERSION, *([region] if region else []), *plugin_records({"tiles": choices})]
     )
     if out is not None and out.is_file():
         try:

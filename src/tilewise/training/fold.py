@@ -14,6 +14,7 @@ from tilewise.errors import TrainingError
 from tilewise.extraction.bag import FeatureBag, placements
 from tilewise.folds import derived_seed
 from tilewise.models import FoldModel
+from tilewise.plugins import plugin_records
 from tilewise.store import digest_config
 from tilewise.training.data import FeatureData, PartData
 from tilewise.training.finished_fold import class_indices, load_finished_fold
@@ -94,6 +95,7 @@ def _digest(request: FoldRequest, bags: Mapping[str, FeatureBag]) -> str:
     # Groups decide about what is chosen by inner folds alone.
     chooses = not request.head.learns_in_epochs and request.head.logistic_c is None
     groups = [request.groups.get(slide_id) for part in parts for slide_id in part] if chooses else []
+    plugins = plugin_records({"head": request.head.model_dump()})
     return digest_config(
         {
             "code": _CODE,
@@ -106,6 +108,7 @@ def _digest(request: FoldRequest, bags: Mapping[str, FeatureBag]) -> str:
             ],
             "classes": list(request.classes),
             "head": request.head,
+            **({"plugins": plugins} if plugins else {}),
             "training": request.training,
             "metric": request.metric,
             "seed": [request.seed, request.number],

@@ -11,6 +11,7 @@ from tilewise.errors import TrainingError
 from tilewise.folds import derived_seed
 from tilewise.inference.tilestore import TileStore
 from tilewise.models.networks import NetworkModel
+from tilewise.plugins import plugin_records
 from tilewise.store import digest_config
 from tilewise.training.finished_fold import class_indices, load_finished_fold
 from tilewise.training.fold_request import FoldRequest
@@ -155,6 +156,7 @@ def _digest(request: FoldRequest, store: TileStore, network: TileNetwork) -> str
 
     parts = (request.fold.train, request.fold.validation)
     composed, redraw = request.synthesis.method != "none", _redraw(request, store)
+    plugins = plugin_records({"head": request.head.model_dump()})
     return digest_config(
         {
             "code": _CODE,
@@ -165,6 +167,7 @@ def _digest(request: FoldRequest, store: TileStore, network: TileNetwork) -> str
             "network": request.network,
             "first_weights": digest_tensors(network.state_dict()),
             "head": request.head,
+            **({"plugins": plugins} if plugins else {}),
             "training": request.training.model_dump(mode="json", exclude=_NO_INPUT),
             "augment": request.augment,
             "metric": request.metric,

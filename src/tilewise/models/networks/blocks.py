@@ -69,7 +69,7 @@ def block_table(card: EncoderCard) -> list[dict[str, Any]]:
 
     Nothing is computed and no weights are read. An encoder that is no network has none.
     """
-    if card.builder == "texture":
+    if not card.is_network:
         return []
     with torch.device("meta"):
         network = create_network(card, seed=None)

@@ -23,13 +23,13 @@ def check_network(network: NetworkConfig, encoder: EncoderConfig) -> None:
         UsageError: there is no such encoder.
         RecipeError: an encoder is no network, or a key would be ignored; names the key and what to set instead.
     """
-    if find_card(encoder.name).builder == "texture":
+    if not find_card(encoder.name).is_network:
         raise RecipeError(
             f"encoder.name: {encoder.name} is computed, it is no network: nothing of it can be trained "
             f"(network.trained: {network.trained}) and it takes tiles alone (network.input: {network.input}); train a "
             "head on its features, or choose a network, such as encoder.name=resnet18"
         )
-    if network.input == "dual_branch" and find_card(network.mask_encoder).builder == "texture":
+    if network.input == "dual_branch" and not find_card(network.mask_encoder).is_network:
         raise RecipeError(
             f"network.mask_encoder: {network.mask_encoder} is computed, it is no network; choose one, such as "
             "simple_cnn"

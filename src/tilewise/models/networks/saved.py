@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from tilewise.compute import reproducible
 from tilewise.encoders.card import EncoderCard
 from tilewise.errors import ArtifactError
-from tilewise.models.config import Aggregator, HeadConfig
+from tilewise.models.config import HeadConfig
 from tilewise.models.files import ABOUT_NAME, AGAIN, WEIGHTS_NAME, check_aggregator, check_shapes, read_weights
 from tilewise.models.networks.config import NetworkConfig
 from tilewise.store import read_json, write_json, write_tensors
@@ -156,7 +156,7 @@ class NetworkModel:
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, ValidationError) as error:
             raise ArtifactError(f"{folder / ABOUT_NAME} is damaged ({error!r}); {AGAIN}") from error
         shapes = {name: array.shape for name, array in weights.items()}
-        check_aggregator(folder, aggregator, model.head, get_args(Aggregator))
+        check_aggregator(folder, aggregator, model.head)
         check_shapes(folder, shapes=shapes, expected=expected)
         return model
 

@@ -1,0 +1,197 @@
+"""What a training would do, what of it is in the cache, and how long it takes, by a few slides that are timed."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
+from tilewise.auditing.facts import FactsRequest, is_measured
+from tilewise.cohort import Cohort, Slide
+from tilewise.compute import num_processors
+from tilewise.errors import TilewiseError
+from tilewise.extraction.extract_features import extract_features, num_cached
+from tilewise.pipeline.shared_stages import SharedStages
+from tilewise.recipe import Recipe
+from tilewise.run_folder import RunFolder
+from tilewise.store import scratch_cache
+from tilewise.tiles.tile_cohort import tile_cohort
+from tilewise.wording import count
+
+_NUM_TIMED = 3
+# A worker's interpreter and libraries before it decodes anything, measured on Linux.
+_WORKER_BYTES = 150 << 20
+
+
+@dataclass(frozen=True)
+class StageEstimate:
+    """One stage.
+
+    Attributes:
+        name: `audit`, `tiles`, `features` or `training`.
+        num_items: slides, of features tiles, of training folds; None where the cohort's table tells how many.
+        num_cached: of these, in the cache already; of features scaled up from the timed slides. None where that is not
+            known.
+        seconds: for the rest; None where the stage is not timed.
+        note: what is done.
+    """
+
+    name: str
+    num_items: int | None
+    num_cached: int | None
+    seconds: float | None
+    note: str
+
+
+@dataclass(frozen=True)
+class RunEstimate:
+    """What a training would do here; times are rough.
+
+    Attributes:
+        out: folder of the run.
+        state: `new`, `stopped` (it would go on) or `finished` (nothing would be done if nothing has changed).
+        recipe: its name.
+        num_slides: of the cohort.
+        stages: in order.
+        memory_bytes: peak of all processes; None where the system does not tell.
+        timed: slides that were timed.
+    """
+
+    out: Path
+    state: Literal["new", "stopped", "finished"]
+    recipe: str
+    num_slides: int
+    stages: tuple[StageEstimate, ...]
+    memory_bytes: int | None
+    timed: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of the stages that are timed."""
+        return sum(stage.seconds or 0.0 for stage in self.stages)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self) | {"out": str(self.out), "seconds": self.seconds}
+
+
+def estimate_run(recipe: Recipe, out: Path, shared: SharedStages) -> RunEstimate:
+    """Time the stages on a few slides, in one process and with an empty cache, and scale them up to the cohort.
+
+    Args:
+        recipe: every choice.
+        out: folder that the run would have.
+        shared: cohort, seed and machine.
+
+    Raises:
+        UsageError: the recipe cannot be used here: weights are missing, say.
+    """
+    folder, cohort = RunFolder(out), shared.cohort
+    state: Literal["new", "stopped", "finished"] = "new"
+    if folder.identity.is_file():
+        state = "finished" if folder.is_finished else "stopped"
+    encoder, _ = shared.encoder(recipe)
+    workers = min(shared.resources.workers or num_processors(), len(cohort.slides))
+    max_pixels = recipe.audit.max_megapixels * 1_000_000
+    measured = sum(is_measured(FactsRequest(slide, max_pixels)) for slide in cohort.slides)
+    sample = _sample(cohort)
+    timing = _Timing(replace(cohort, slides=sample), recipe, encoder)
+    num, num_timed = len(cohort.slides), max(len(sample), 1)
+    stages = [
+        StageEstimate(
+            "audit", num, measured, _scaled(timing.audit, (num - measured) / workers / num_timed), "slides to measure"
+        ),
+        StageEstimate("tiles", num, None, _scaled(timing.tiles, num / workers / num_timed), "slides to cut"),
+    ]
+    if recipe.training.input == "features":
+        num_tiles = round(timing.num_tiles * num / num_timed)
+        share = timing.num_cached / num_timed if recipe.stain.method == "none" else 0.0
+        seconds = _scaled(timing.features, (1 - share) * num / num_timed)
+        stages.append(
+            StageEstimate("features", num_tiles, round(share * num_tiles), seconds, f"tiles by {recipe.encoder.name}")
+        )
+    stages.append(_training(recipe))
+    return RunEstimate(
+        out,
+        state,
+        recipe.name,
+        num,
+        tuple(stages),
+        timing.memory_bytes(workers),
+        tuple(slide.slide_id for slide in sample),
+    )
+
+
+def _training(recipe: Recipe) -> StageEstimate:
+    config, epochs = recipe.folds, recipe.training.epochs
+    folds = {"kfold": config.num_folds * config.repeats, "holdout": 1}.get(config.kind)
+    what = f"{recipe.head.kind} head" if recipe.training.input == "features" else f"network {recipe.encoder.name}"
+    learns = f", up to {count(epochs, 'epoch')} each" if recipe.head.learns_in_epochs and epochs else ""
+    rungs = f", {count(len(recipe.ladder.tried), 'rung')} of a ladder" if recipe.ladder.rungs else ""
+    return StageEstimate("training", folds, None, None, f"folds, {what}{learns}{rungs}")
+
+
+def _scaled(seconds: float | None, factor: float) -> float | None:
+    return None if seconds is None else seconds * factor
+
+
+def _sample(cohort: Cohort) -> tuple[Slide, ...]:
+    """Slides of small, middle and largest files."""
+    ordered = sorted(cohort.slides, key=lambda slide: (_num_bytes(slide.path), slide.slide_id))
+    places = {len(ordered) // 4, len(ordered) // 2, len(ordered) - 1} if ordered else set()
+    return tuple(ordered[place] for place in sorted(places))[-_NUM_TIMED:]
+
+
+def _num_bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+class _Timing:
+    """Seconds of each stage on some slides; None from the first one that fails on."""
+
+    def __init__(self, cohort: Cohort, recipe: Recipe, encoder: Any) -> None:
+        self.audit: float | None = None
+        self.tiles: float | None = None
+        self.features: float | None = None
+        self.num_tiles = self.num_cached = 0
+        before = _peak_bytes()
+        with contextlib.suppress(TilewiseError):  # of slides that cannot be used; the run itself names them
+            self._measure(cohort, recipe, encoder)
+        self._before, self._after = before, _peak_bytes()
+
+    def memory_bytes(self, workers: int) -> int | None:
+        """Of this process with what it holds, and of workers that decode slides of the sample's size."""
+        if self._before is None or self._after is None:
+            return None
+        others = workers * (_WORKER_BYTES + self._after - self._before) if workers > 1 else 0
+        return self._after + others
+
+    def _measure(self, cohort: Cohort, recipe: Recipe, encoder: Any) -> None:
+        with scratch_cache():
+            start = time.perf_counter()
+            audited = audit_cohort(cohort, recipe.audit, AuditOptions(drop=False, workers=1))
+            self.audit = time.perf_counter() - start
+            start = time.perf_counter()
+            tiles, _ = tile_cohort(audited, recipe.tiles, out=None, workers=1, require=False)
+            self.tiles = time.perf_counter() - start
+            self.num_tiles = len(tiles.table)
+            if encoder is not None and self.num_tiles:
+                start = time.perf_counter()
+                extract_features(audited, tiles, encoder, recipe.features, recipe.tiles)
+                self.features = time.perf_counter() - start
+        if encoder is not None:
+            self.num_cached = num_cached(audited, tiles, encoder, recipe.tiles)
+
+
+def _peak_bytes() -> int | None:
+    """Peak memory of this process."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
