@@ -66,6 +66,11 @@ def to_cohort(cohort: Cohort | Path | str, *purposes: Purpose) -> Cohort:
     return discover_any(_expect_path(cohort, "cohort", "a Cohort, or the path of a folder or table"), purposes)
 
 
+def files_of(*cohorts: Cohort) -> list[Path]:
+    """The first and the last slide of each, which a node of a cluster that sees the cohort sees."""
+    return [slide.path for cohort in cohorts for slide in dict.fromkeys((*cohort.slides[:1], *cohort.slides[-1:]))]
+
+
 def to_stages(
     cohort: AuditedCohort | Cohort | Path | str,
     *purposes: Purpose,

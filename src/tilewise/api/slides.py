@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilewise.api.coerce import checked, to_cohort, to_path, to_recipe, to_stages
+from tilewise.api.coerce import checked, files_of, to_cohort, to_path, to_recipe, to_stages
+from tilewise.execution import ExecutorName, use_executor
 from tilewise.recipe import DEFAULT, Recipe
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def audit(
     decisions: Path | str | None = None,
     against: Cohort | Path | str | None = None,
     workers: int | None = None,
+    executor: ExecutorName | None = None,
 ) -> AuditedCohort:
     """Look for faults in a cohort; nothing in its folder is changed.
 
@@ -71,6 +73,8 @@ def audit(
         decisions: a decisions.csv that a person edited; its rows win over proposals.
         against: another cohort (the test slides, say) that must share no slide with this one.
         workers: processes; None takes every processor.
+        executor: `local` or `ray`, a cluster (docs/how-to/ray.md); None takes `$TILEWISE_EXECUTOR`, else `local`.
+            Results do not depend on it.
 
     Raises:
         CohortError: the decisions have faults, or no slide is left.
@@ -93,18 +97,23 @@ def audit(
         )
     options = AuditOptions(out=to_path(out), decisions=to_path(decisions), against=other, workers=workers)
     config = to_recipe(recipe).audit
+    cohorts = [cohort] if other is None else [cohort, other]
     if options.out is None:
-        return audit_cohort(cohort, config, options)
+        with use_executor(executor, workers=workers, reads=files_of(*cohorts)):
+            return audit_cohort(cohort, config, options)
     from tilewise.auditing.table import FINDINGS_NAME
     from tilewise.cohort.inputs import inputs_of
     from tilewise.reporting.audit import write_audit_report
     from tilewise.run_folder import RunFolder
     from tilewise.store import check_out
 
-    inputs = inputs_of(cohort) if other is None else inputs_of(cohort, other)
     # Decisions that a person edited are read and kept by the audit itself.
+    inputs = inputs_of(*cohorts)
     check_out(options.out, mark=FINDINGS_NAME, contents="report and tables", inputs=inputs, may_be_edited=True)
-    with RunFolder(options.out).locked():
+    with (
+        use_executor(executor, workers=workers, reads=files_of(*cohorts), writes=[options.out]),
+        RunFolder(options.out).locked(),
+    ):
         audited = audit_cohort(cohort, config, options)
         others = None if audited.origin is None else audited.origin.others
         write_audit_report(options.out, audited, cohort=cohort, others=others, workers=workers)
@@ -167,7 +176,7 @@ def similar(
 
 
 @checked
-def segment(
+def segment(  # noqa: PLR0913 - one argument per option of the command, all by name
     cohort: AuditedCohort | Cohort | Path | str,
     recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
     *,
@@ -175,6 +184,7 @@ def segment(
     seed: int = 0,
     decisions: Path | str | None = None,
     workers: int | None = None,
+    executor: ExecutorName | None = None,
     offline: bool = False,
 ) -> Segmentation:
     """Make region masks for the slides of a cohort; nothing in its folder is changed. A stopped call is resumed.
@@ -187,6 +197,8 @@ def segment(
         seed: of everything random; 0 is a seed.
         decisions: a decisions.csv of an audit that a person edited.
         workers: processes; None takes every processor. Results do not depend on it.
+        executor: `local` or `ray`, a cluster (docs/how-to/ray.md); None takes `$TILEWISE_EXECUTOR`, else `local`.
+            Results do not depend on it.
         offline: never reach for the network.
 
     Raises:
@@ -210,11 +222,12 @@ def segment(
     shared = to_stages(cohort, "train", "predict", audit=chosen.audit, decisions=decisions, resources=resources)
     if folder is not None:
         check_out(folder, mark=SUMMARY, contents="masks", inputs=inputs_of(shared.cohort))
-    audited = shared.audit(chosen.audit)
-    made = segment_cohort(audited, chosen.segment, seed=seed, workers=workers, offline=offline)
-    if folder is not None:
-        with RunFolder(folder).locked():
-            write_output(folder, made, shared.cohort, chosen.segment, seed=seed, workers=workers)
+    with use_executor(executor, workers=workers, reads=files_of(shared.cohort)):
+        audited = shared.audit(chosen.audit)
+        made = segment_cohort(audited, chosen.segment, seed=seed, workers=workers, offline=offline)
+        if folder is not None:
+            with RunFolder(folder).locked():
+                write_output(folder, made, shared.cohort, chosen.segment, seed=seed, workers=workers)
     return made
 
 
@@ -227,6 +240,7 @@ def tiles(
     preview: Path | str | None = None,
     decisions: Path | str | None = None,
     workers: int | None = None,
+    executor: ExecutorName | None = None,
 ) -> tuple[TileSet, tuple[Failure, ...]]:
     """Audit a cohort and cut it into tiles, without encoding them; also the slides that fail or yield no tile.
 
@@ -238,6 +252,8 @@ def tiles(
         preview: an HTML page with the tiles drawn on the slides; None writes nothing.
         decisions: a decisions.csv of an audit that a person edited.
         workers: processes; None takes every processor.
+        executor: `local` or `ray`, a cluster (docs/how-to/ray.md); None takes `$TILEWISE_EXECUTOR`, else `local`.
+            Results do not depend on it.
 
     Raises:
         CohortError: the decisions have faults, or no slide is left.
@@ -263,12 +279,13 @@ def tiles(
         check_out_file(Path(out), is_own=TileSet.is_table, contents="table of tiles", inputs=inputs)
     if preview is not None:
         check_out_file(Path(preview), is_own=is_page_of("tiles"), contents="preview", inputs=inputs, option="--preview")
-    audited = shared.audit(chosen.audit)
-    cut, failures = tile_cohort(audited, chosen.tiles, out=to_path(out), workers=workers, require=preview is None)
-    failures = (*audited.failures, *failures)
-    if preview is not None:
-        from tilewise.reporting.tiles import PreviewInput, write_tiles_preview
+    with use_executor(executor, workers=workers, reads=files_of(shared.cohort)):
+        audited = shared.audit(chosen.audit)
+        cut, failures = tile_cohort(audited, chosen.tiles, out=to_path(out), workers=workers, require=preview is None)
+        failures = (*audited.failures, *failures)
+        if preview is not None:
+            from tilewise.reporting.tiles import PreviewInput, write_tiles_preview
 
-        preview_input = PreviewInput(audited, shared.cohort.root, cut, chosen.tiles, failures)
-        write_tiles_preview(Path(preview), preview_input, workers=workers)
+            preview_input = PreviewInput(audited, shared.cohort.root, cut, chosen.tiles, failures)
+            write_tiles_preview(Path(preview), preview_input, workers=workers)
     return cut, (*failures, *without_tiles(audited, cut, chosen.tiles))

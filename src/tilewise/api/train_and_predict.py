@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from tilewise.api.coerce import (
     checked,
     feature_stages,
+    files_of,
     to_cohort,
     to_features,
     to_folder,
@@ -22,6 +23,7 @@ from tilewise.api.coerce import (
     to_stages,
 )
 from tilewise.errors import ArgumentError, UsageError
+from tilewise.execution import ExecutorName, use_executor
 from tilewise.recipe import DEFAULT, Recipe
 from tilewise.store import check_out_place, check_outside_runs
 
@@ -72,6 +74,7 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
     seed: int = 0,
     decisions: Path | str | None = None,
     workers: int | None = None,
+    executor: ExecutorName | None = None,
     offline: bool = False,
     time_limit: float | str | None = None,
 ) -> Run:
@@ -88,6 +91,8 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
         seed: of everything random; 0 is a seed.
         decisions: a decisions.csv of an audit that a person edited.
         workers: processes; None takes every processor. Results do not depend on it.
+        executor: `local` or `ray`, a cluster (docs/how-to/ray.md); None takes `$TILEWISE_EXECUTOR`, else `local`.
+            Results do not depend on it.
         offline: never reach for the network. Where weights are not on this machine, the recipe is changed to do without
             them; its `notes`, the run's warnings and the report say how.
         time_limit: of a recipe with a ladder, seconds or `20m`: rungs that would take longer, by what one training of
@@ -121,7 +126,8 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
         shared = feature_stages(features, seed, resources, decisions)
     folder = to_path(out) or Path("runs") / f"{shared.cohort.root.stem}-{recipe.name}"
     _check_run(folder, shared.cohort)
-    return pipeline.train(recipe, folder, shared)
+    with use_executor(executor, workers=workers, reads=files_of(shared.cohort), writes=[folder]):
+        return pipeline.train(recipe, folder, shared)
 
 
 @checked
@@ -172,6 +178,7 @@ def features(
     seed: int = 0,
     decisions: Path | str | None = None,
     workers: int | None = None,
+    executor: ExecutorName | None = None,
     offline: bool = False,
 ) -> CohortFeatures:
     """Audit, cut and encode a cohort as `train` does, through the same cache, and return arrays for `SlideClassifier`.
@@ -183,6 +190,8 @@ def features(
         seed: of random weights and of learnt masks; 0 is a seed.
         decisions: a decisions.csv of an audit that a person edited.
         workers: processes; None takes every processor.
+        executor: `local` or `ray`, a cluster (docs/how-to/ray.md); None takes `$TILEWISE_EXECUTOR`, else `local`.
+            Results do not depend on it.
         offline: never reach for the network; the recipe is changed as in `train`.
 
     Raises:
@@ -204,7 +213,8 @@ def features(
     shared = to_stages(
         cohort, "train", "predict", audit=recipe.audit, decisions=decisions, seed=seed, resources=resources
     )
-    return cohort_features(recipe, shared)
+    with use_executor(executor, workers=workers, reads=files_of(shared.cohort)):
+        return cohort_features(recipe, shared)
 
 
 @checked
@@ -217,6 +227,7 @@ def sweep(  # noqa: PLR0913 - one argument per option of the command, all by nam
     seed: int = 0,
     decisions: Path | str | None = None,
     workers: int | None = None,
+    executor: ExecutorName | None = None,
     offline: bool = False,
 ) -> Sweep:
     """Train variants of a recipe on the same folds and compare them; a stopped call is resumed.
@@ -231,6 +242,8 @@ def sweep(  # noqa: PLR0913 - one argument per option of the command, all by nam
         seed: of everything random, the same for all variants.
         decisions: a decisions.csv of an audit that a person edited.
         workers: processes; None takes every processor.
+        executor: `local` or `ray`, a cluster (docs/how-to/ray.md); None takes `$TILEWISE_EXECUTOR`, else `local`.
+            Results do not depend on it.
         offline: never reach for the network; variants are changed as in `train`, and the table says how. Rows of the
             grid that come to the same recipe are one variant.
 
@@ -258,7 +271,8 @@ def sweep(  # noqa: PLR0913 - one argument per option of the command, all by nam
         variants = tuple(replace(one, recipe=features.varied_recipe(one.recipe, one.settings)) for one in variants)
         shared = feature_stages(features, seed, resources, decisions)
     _check_run(Path(out), shared.cohort)
-    return sweep_cohort(chosen, variants, Path(out), shared)
+    with use_executor(executor, workers=workers, reads=files_of(shared.cohort), writes=[Path(out)]):
+        return sweep_cohort(chosen, variants, Path(out), shared)
 
 
 @checked
@@ -271,6 +285,7 @@ def learning_curve(  # noqa: PLR0913 - one argument per option of the command, a
     shares: Sequence[float] = (0.25, 0.4, 0.6, 0.8),
     num_draws: int = 3,
     workers: int | None = None,
+    executor: ExecutorName | None = None,
     offline: bool = False,
 ) -> LearningCurve:
     """Train a run's recipe with fewer slides, and say whether more would help; a stopped call is resumed.
@@ -286,6 +301,8 @@ def learning_curve(  # noqa: PLR0913 - one argument per option of the command, a
         shares: of the run's slides, above 0 and below 1.
         num_draws: trainings at each share, with other slides.
         workers: processes; None takes every processor.
+        executor: `local` or `ray`, a cluster (docs/how-to/ray.md); None takes `$TILEWISE_EXECUTOR`, else `local`.
+            Results do not depend on it.
         offline: never reach for the network.
 
     Raises:
@@ -306,7 +323,8 @@ def learning_curve(  # noqa: PLR0913 - one argument per option of the command, a
     else:
         shared = feature_stages(features, seed, resources, decisions)
     _check_run(Path(out), shared.cohort)
-    curve = draw_curve(folder, Path(out), shared, shares=shares, num_draws=num_draws)
+    with use_executor(executor, workers=workers, reads=files_of(shared.cohort), writes=[Path(out)]):
+        curve = draw_curve(folder, Path(out), shared, shares=shares, num_draws=num_draws)
     Manifest.relist(folder.root, [folder.learning_curve, write_report(folder)])
     return curve
 
@@ -345,6 +363,7 @@ def predict(
     *,
     out: Path | str | None = None,
     workers: int | None = None,
+    executor: ExecutorName | None = None,
     offline: bool = False,
 ) -> PredictionResult:
     """Classify the slides of a cohort with a trained run.
@@ -355,6 +374,8 @@ def predict(
             another program, a folder of such features.
         out: where the submission goes, its details beside it; None writes nothing.
         workers: processes; None takes every processor.
+        executor: `local` or `ray`, a cluster (docs/how-to/ray.md); None takes `$TILEWISE_EXECUTOR`, else `local`.
+            Results do not depend on it.
         offline: never reach for the network.
 
     Raises:
@@ -367,6 +388,7 @@ def predict(
         >>> tw.predict(run, "my_test_folder").table["slide"].tolist()
         ['new_0.png', 'new_1.png']
     """
+    from tilewise.inference.classifier import CLASSIFIER_NAME
     from tilewise.inference.load_classifier import load_classifier
     from tilewise.pipeline import predict as pipeline
     from tilewise.pipeline.imported_features import ImportedFeatures, takes_features
@@ -378,7 +400,9 @@ def predict(
     if takes_features(classifier) and isinstance(cohort, str | os.PathLike):
         features = ImportedFeatures.read(Path(cohort), None, purpose="predict")
     cohort = to_cohort(cohort, "predict") if features is None else features.cohort
-    return pipeline.predict(classifier, cohort, out=to_path(out), features=features, workers=workers, offline=offline)
+    place, classifier_file = to_path(out), folder.model / CLASSIFIER_NAME
+    with use_executor(executor, workers=workers, reads=[*files_of(cohort), classifier_file]):
+        return pipeline.predict(classifier, cohort, out=place, features=features, workers=workers, offline=offline)
 
 
 @checked
@@ -389,6 +413,7 @@ def explain(
     out: Path | str | None = None,
     config: ExplainConfig | None = None,
     workers: int | None = None,
+    executor: ExecutorName | None = None,
     offline: bool = False,
 ) -> ExplainResult:
     """Draw and check where a run sees a class: tile probabilities, attention, occlusion, Grad-CAM of networks.
@@ -405,6 +430,8 @@ def explain(
         config: which slides and which class; None takes all new slides, or nine of the run's own, and the class
             predicted for each.
         workers: processes; None takes every processor.
+        executor: `local` or `ray`, a cluster (docs/how-to/ray.md); None takes `$TILEWISE_EXECUTOR`, else `local`.
+            Results do not depend on it.
         offline: never reach for the network.
 
     Raises:
@@ -420,6 +447,7 @@ def explain(
         ['new_0.png', 'new_1.png']
     """
     from tilewise.explain.config import ExplainConfig
+    from tilewise.inference.classifier import CLASSIFIER_NAME
     from tilewise.inference.load_classifier import load_classifier
     from tilewise.pipeline.explain import explain as explain_new
     from tilewise.pipeline.explain import single_classifier
@@ -436,8 +464,9 @@ def explain(
     if takes_features(classifier):
         raise UsageError(f"{folder.root} was trained on features of another program: there are no pixels to draw on")
     if cohort is not None:
-        new = to_cohort(cohort, "predict")
-        return explain_new(classifier, new, config, out=place, workers=workers, offline=offline)
+        new, classifier_file = to_cohort(cohort, "predict"), folder.model / CLASSIFIER_NAME
+        with use_executor(executor, workers=workers, reads=[*files_of(new), classifier_file], writes=[place]):
+            return explain_new(classifier, new, config, out=place, workers=workers, offline=offline)
     single_classifier(classifier)
     decisions = folder.audit / "decisions.csv" if identity.get("decisions") else None
     shared = to_stages(
@@ -447,4 +476,5 @@ def explain(
         seed=int(identity["seed"]),
         resources=Resources(workers, offline),
     )
-    return explain_run(folder, shared, config, out=place)
+    with use_executor(executor, workers=workers, reads=files_of(shared.cohort), writes=[place]):
+        return explain_run(folder, shared, config, out=place)

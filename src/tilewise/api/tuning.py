@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilewise.api.coerce import checked, feature_stages, to_features, to_recipe, to_seconds, to_stages
+from tilewise.api.coerce import checked, feature_stages, files_of, to_features, to_recipe, to_seconds, to_stages
 from tilewise.errors import ArgumentError
+from tilewise.execution import ExecutorName, use_executor
 from tilewise.recipe import DEFAULT, Recipe
 from tilewise.store import check_out_place, check_outside_runs
 
@@ -33,6 +34,7 @@ def tune(  # noqa: PLR0913 - one argument per option of the command, all by name
     seed: int = 0,
     decisions: Path | str | None = None,
     workers: int | None = None,
+    executor: ExecutorName | None = None,
     offline: bool = False,
     time_limit: float | str | None = None,
 ) -> TunedRecipe:
@@ -55,6 +57,8 @@ def tune(  # noqa: PLR0913 - one argument per option of the command, all by name
         seed: of everything random; 0 is a seed. One process makes the same trials again from the same seed.
         decisions: a decisions.csv of an audit that a person edited.
         workers: processes of what trials share; None takes every processor.
+        executor: `local` or `ray`, a cluster (docs/how-to/ray.md); None takes `$TILEWISE_EXECUTOR`, else `local`.
+            Results do not depend on it.
         offline: never reach for the network; the recipe is changed as in `train`.
         time_limit: seconds or `20m`: a trial that would end later is not begun. The winner is trained after it.
 
@@ -86,6 +90,7 @@ def tune(  # noqa: PLR0913 - one argument per option of the command, all by name
         shared = to_stages(cohort, "train", audit=chosen.audit, decisions=decisions, seed=seed, resources=resources)
     check_out_place(Path(out), contents="run", inputs=inputs_of(shared.cohort))
     check_outside_runs(Path(out))
-    tuned = tune_cohort(searched, chosen, Path(out), shared, num_trials=num_trials, deadline=deadline)
+    with use_executor(executor, workers=workers, reads=files_of(shared.cohort), writes=[Path(out)]):
+        tuned = tune_cohort(searched, chosen, Path(out), shared, num_trials=num_trials, deadline=deadline)
     write_page(tuned, searched, shared.cohort.root.name, seed)
     return tuned

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tilewise.cli.options import CohortArgument, JsonOption, QuietOption, RecipeOption, SetOption, WorkersOption
+from tilewise.cli.options import (
+    CohortArgument,
+    ExecutorOption,
+    JsonOption,
+    QuietOption,
+    RecipeOption,
+    SetOption,
+    WorkersOption,
+)
 from tilewise.wording import count
 
 if TYPE_CHECKING:
@@ -44,6 +52,7 @@ def audit(
         typer.Option("--against", metavar="COHORT", help="Another cohort (test slides) that must share no slide."),
     ] = None,
     workers: WorkersOption = None,
+    executor: ExecutorOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -63,6 +72,7 @@ def audit(
             decisions=decisions,
             against=against,
             workers=workers,
+            executor=executor,
         )
     payload = {
         "findings": [asdict(finding) for finding in audited.findings],

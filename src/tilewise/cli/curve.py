@@ -9,6 +9,7 @@ import typer
 
 from tilewise.cli.options import (
     CohortArgument,
+    ExecutorOption,
     JsonOption,
     LabelColumnOption,
     LabelsOption,
@@ -44,6 +45,7 @@ def curve(
     ] = [0.25, 0.4, 0.6, 0.8],  # noqa: B006 - typer reads the default, nobody changes it
     draws: Annotated[int, typer.Option("--draws", min=1, help="Trainings at each share, with other slides.")] = 3,
     workers: WorkersOption = None,
+    executor: ExecutorOption = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -60,7 +62,15 @@ def curve(
     tables = label_tables(labels, slide_table, label_column)
     with progress(quiet=quiet):
         made = api.learning_curve(
-            run, cohort, out=out, labels=tables, shares=shares, num_draws=draws, workers=workers, offline=offline
+            run,
+            cohort,
+            out=out,
+            labels=tables,
+            shares=shares,
+            num_draws=draws,
+            workers=workers,
+            executor=executor,
+            offline=offline,
         )
     payload = {
         "metric": made.metric,

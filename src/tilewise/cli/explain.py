@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from tilewise.cli.options import EXIT_FAILED, JsonOption, OfflineOption, QuietOption, RunArgument, WorkersOption
+from tilewise.cli.options import (
+    EXIT_FAILED,
+    ExecutorOption,
+    JsonOption,
+    OfflineOption,
+    QuietOption,
+    RunArgument,
+    WorkersOption,
+)
 from tilewise.wording import count
 
 _WARNINGS_SHOWN = 20
@@ -66,6 +74,7 @@ def explain(
         ),
     ] = 4,
     workers: WorkersOption = None,
+    executor: ExecutorOption = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -85,7 +94,7 @@ def explain(
     config = ExplainConfig(slides=tuple(only), class_name=class_name, limit=limit, occluded_tiles=occlude)
     with progress(quiet=quiet):
         cohort = None if slides is None else Cohort.discover(slides, purpose="predict")
-        result = api.explain(run, cohort, out=out, config=config, workers=workers, offline=offline)
+        result = api.explain(run, cohort, out=out, config=config, workers=workers, executor=executor, offline=offline)
     for warning in result.warnings[:_WARNINGS_SHOWN]:
         typer.echo(f"warning: {warning}", err=True)
     if len(result.warnings) > _WARNINGS_SHOWN:

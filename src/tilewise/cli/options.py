@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -55,6 +55,14 @@ LabelColumnOption = Annotated[
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes; default: every processor there is.")
+]
+ExecutorOption = Annotated[
+    Literal["local", "ray"] | None,
+    typer.Option(
+        "--executor",
+        help="Where work over slides, folds and trials runs: here, or on the Ray cluster at $RAY_ADDRESS (without one, "
+        "Ray on this machine). Default: $TILEWISE_EXECUTOR, else local.",
+    ),
 ]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Never reach for the network; weights must be local.")]
 StandInOption = Annotated[

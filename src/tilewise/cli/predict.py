@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from tilewise.cli.options import EXIT_FAILED, JsonOption, OfflineOption, QuietOption, RunArgument, WorkersOption
+from tilewise.cli.options import (
+    EXIT_FAILED,
+    ExecutorOption,
+    JsonOption,
+    OfflineOption,
+    QuietOption,
+    RunArgument,
+    WorkersOption,
+)
 from tilewise.wording import count
 
 _WARNINGS_SHOWN = 20
@@ -31,6 +39,7 @@ def predict(
     ],
     out: Annotated[Path, typer.Option("--out", help="The submission table; details go beside it.")],
     workers: WorkersOption = None,
+    executor: ExecutorOption = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -45,7 +54,7 @@ def predict(
     from tilewise.cli.console import note_lines, print_result, progress
 
     with progress(quiet=quiet):
-        result = api.predict(run, slides, out=out, workers=workers, offline=offline)
+        result = api.predict(run, slides, out=out, workers=workers, executor=executor, offline=offline)
     for warning in result.warnings[:_WARNINGS_SHOWN]:
         typer.echo(f"warning: {warning}", err=True)
     if len(result.warnings) > _WARNINGS_SHOWN:

@@ -11,6 +11,7 @@ from tilewise.cli.options import (
     EXIT_FAILED,
     CohortArgument,
     DecisionsOption,
+    ExecutorOption,
     JsonOption,
     OfflineOption,
     QuietOption,
@@ -58,6 +59,7 @@ def segment(
     decisions: DecisionsOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = None,
+    executor: ExecutorOption = None,
     offline: OfflineOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -87,6 +89,7 @@ def segment(
             seed=seed,
             decisions=decisions,
             workers=workers,
+            executor=executor,
             offline=offline,
         )
     failures = (*made.before.failures, *made.failures)

@@ -13,6 +13,7 @@ from tilewise.cli.options import (
     EXIT_FAILED,
     CohortArgument,
     DecisionsOption,
+    ExecutorOption,
     JsonOption,
     LabelColumnOption,
     LabelsOption,
@@ -58,6 +59,7 @@ def sweep(
     seed: SeedOption = 0,
     decisions: DecisionsOption = None,
     workers: WorkersOption = None,
+    executor: ExecutorOption = None,
     offline: StandInOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -75,7 +77,15 @@ def sweep(
     tables = label_tables(labels, slide_table, label_column)
     with progress(quiet=quiet):
         made = api.sweep(
-            cohort, chosen, out=out, labels=tables, seed=seed, decisions=decisions, workers=workers, offline=offline
+            cohort,
+            chosen,
+            out=out,
+            labels=tables,
+            seed=seed,
+            decisions=decisions,
+            workers=workers,
+            executor=executor,
+            offline=offline,
         )
     payload = {
         "sweep": str(out),

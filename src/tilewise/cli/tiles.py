@@ -14,6 +14,7 @@ from tilewise.cli.options import (
     EXIT_FAILED,
     CohortArgument,
     DecisionsOption,
+    ExecutorOption,
     JsonOption,
     QuietOption,
     RecipeOption,
@@ -47,6 +48,7 @@ def tiles(
     ] = None,
     decisions: DecisionsOption = None,
     workers: WorkersOption = None,
+    executor: ExecutorOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -59,7 +61,13 @@ def tiles(
 
     with progress(quiet=quiet):
         tile_set, failures = api.tiles(
-            cohort, api.load_recipe(recipe, set_), out=out, preview=preview, decisions=decisions, workers=workers
+            cohort,
+            api.load_recipe(recipe, set_),
+            out=out,
+            preview=preview,
+            decisions=decisions,
+            workers=workers,
+            executor=executor,
         )
     payload = {
         "num_tiles": len(tile_set.table),

@@ -11,6 +11,7 @@ from tilewise.cli.options import (
     EXIT_FAILED,
     CohortArgument,
     DecisionsOption,
+    ExecutorOption,
     JsonOption,
     LabelColumnOption,
     LabelsOption,
@@ -51,6 +52,7 @@ def train(
     seed: SeedOption = 0,
     decisions: DecisionsOption = None,
     workers: WorkersOption = None,
+    executor: ExecutorOption = None,
     offline: StandInOption = False,
     presets: Annotated[
         Literal["fast", "best"] | None,
@@ -100,6 +102,8 @@ def train(
     if dry_run:
         if source is cohort:
             raise UsageError("--dry-run times slides, and this cohort is a folder of features; leave it out")
+        if executor == "ray":
+            raise UsageError("--dry-run times slides on this machine, and knows no cluster; leave --executor out")
         with progress(quiet=quiet):
             estimate = api.estimate_run(source, chosen, out=out, seed=seed, workers=workers, offline=offline)
         print_result(estimate.to_json(), estimate_text(estimate), as_json=as_json)
@@ -113,6 +117,7 @@ def train(
             seed=seed,
             decisions=decisions,
             workers=workers,
+            executor=executor,
             offline=offline,
             time_limit=time_limit,
         )

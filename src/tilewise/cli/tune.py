@@ -11,6 +11,7 @@ from tilewise.cli.completion import complete_recipe, complete_space
 from tilewise.cli.options import (
     CohortArgument,
     DecisionsOption,
+    ExecutorOption,
     JsonOption,
     LabelColumnOption,
     LabelsOption,
@@ -58,6 +59,7 @@ def tune(
     seed: SeedOption = 0,
     decisions: DecisionsOption = None,
     workers: WorkersOption = None,
+    executor: ExecutorOption = None,
     offline: StandInOption = False,
     time_limit: Annotated[
         str | None,
@@ -85,6 +87,7 @@ def tune(
             seed=seed,
             decisions=decisions,
             workers=workers,
+            executor=executor,
             offline=offline,
             time_limit=time_limit,
         )

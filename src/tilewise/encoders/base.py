@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import platform
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tilewise.encoders.card import EncoderCard
+from tilewise.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,9 +28,42 @@ class Encoder(Protocol):
         `card` and `weights` say what is computed; the other keys say how, and change only the rounding.
         """
 
+    @property
+    def num_threads(self) -> int:
+        """Processors that `encode` takes."""
+
     def encode(self, tiles_NHWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Features of shape (N, dim), row by row a function of the tile alone.
 
         Args:
             tiles_NHWC: uint8 RGB of shape (N, H, W, 3), any H and W; resizing and normalisation happen inside.
         """
+
+
+def require_signature(encoder: Encoder, signature: Mapping[str, Any]) -> None:
+    """Find out whether an encoder computes here what it computed in another process, perhaps of another machine.
+
+    Raises:
+        UsageError: it would compute other bytes.
+    """
+    for name, value in signature.items():
+        here = encoder.signature.get(name)
+        if here != value:
+            raise UsageError(
+                f"encoder {encoder.card.name} would compute other features on {platform.node()} than where it was "
+                f"built ({name} is {here} and was {value}); use machines that are alike"
+            )
+
+
+Build = Callable[[], Encoder]
+
+
+def rebuild(build: Build, signature: Mapping[str, Any]) -> Encoder:
+    """An encoder in another process, where it must have this signature: engines cannot be pickled.
+
+    Raises:
+        UsageError: it would compute other bytes here.
+    """
+    encoder = build()
+    require_signature(encoder, signature)
+    return encoder

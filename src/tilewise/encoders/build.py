@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tilewise.compute import prepare_runtime
 from tilewise.encoders.base import Encoder
 from tilewise.encoders.card import EncoderCard
@@ -76,7 +78,11 @@ def _build_network_encoder(card: EncoderCard, config: EncoderConfig, *, offline:
         weights = digest_file(path)
     if card.pooling == "stages":
         remove_unused(network, card.input_px)
-    return NetworkEncoder(network, card, plan, weights=weights)
+    # In another process nothing is chosen anew.
+    chosen = {name: getattr(plan, name) for name in ("engine", "precision", "batch_size", "threads")}
+    fixed = config.model_copy(update=chosen | {"with_texture": False})
+    build = partial(build_encoder, fixed, offline=offline, seed=seed)
+    return NetworkEncoder(network, card, plan, weights=weights, build=build)
 
 
 def _check_texture(config: EncoderConfig) -> None:

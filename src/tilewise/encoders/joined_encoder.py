@@ -31,6 +31,11 @@ class JoinedEncoder:
         """Everything that changes a byte of the output; see `Encoder`."""
         return {**self._first.signature, self._second.card.name: dict(self._second.signature)}
 
+    @property
+    def num_threads(self) -> int:
+        """See `Encoder`."""
+        return max(self._first.num_threads, self._second.num_threads)
+
     def encode(self, tiles_NHWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Features of shape (N, dim), row by row a function of the tile alone."""
         return np.concatenate([self._first.encode(tiles_NHWC), self._second.encode(tiles_NHWC)], axis=1)

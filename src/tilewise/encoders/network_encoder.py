@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from tilewise.encoders.base import Build, rebuild
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.engines import build_engine
 from tilewise.encoders.plan import Plan
@@ -22,10 +23,21 @@ _COMPUTED = ("builder", "architecture", "options", "conversion", "input_px", "me
 
 
 class NetworkEncoder:
-    """Resizes, normalises, runs the network in one engine, always with batches of one shape."""
+    """Resizes, normalises, runs the network in one engine, always with batches of one shape.
 
-    def __init__(self, network: nn.Module, card: EncoderCard, plan: Plan, *, weights: str) -> None:
+    Args:
+        network: with its weights.
+        card: of the network.
+        plan: how it is run.
+        weights: what they are, for the signature.
+        build: makes the same encoder in another process; engines cannot be pickled.
+    """
+
+    def __init__(
+        self, network: nn.Module, card: EncoderCard, plan: Plan, *, weights: str, build: Build | None = None
+    ) -> None:
         self.card = card
+        self._build = build
         self.plan = plan
         self._weights = weights
         self._engine = build_engine(network, card, plan)
@@ -49,6 +61,16 @@ class NetworkEncoder:
             "threads": self.plan.threads,
             "batch_size": self.plan.batch_size,
         }
+
+    @property
+    def num_threads(self) -> int:
+        """See `Encoder`."""
+        return self.plan.threads
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._build is None:
+            raise TypeError(f"encoder {self.card.name}: it was not made by build_encoder, and cannot be pickled")
+        return rebuild, (self._build, self.signature)
 
     def encode(self, tiles_NHWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Features of shape (N, dim), row by row a function of the tile alone."""

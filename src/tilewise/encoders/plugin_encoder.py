@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tilewise.encoders.base import Encoder
+from tilewise.compute import default_threads
+from tilewise.encoders.base import Encoder, rebuild
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.config import EncoderConfig
 from tilewise.encoders.preprocess import check_tiles
@@ -45,6 +47,14 @@ class PluginEncoder:
             "engine": "plugin",
             "config": self.config.model_dump(mode="json", exclude={"name", "with_texture"}),
         }
+
+    @property
+    def num_threads(self) -> int:
+        """See `Encoder`."""
+        return self.config.threads or default_threads()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return rebuild, (partial(build_plugin_encoder, self.card, self.config), self.signature)
 
     def encode(self, tiles_NHWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Features of shape (N, dim).

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tilewise.compute import default_threads, instruction_set
+from tilewise.encoders.base import require_signature
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.preprocess import check_tiles, resize_tiles
 from tilewise.encoders.texture import TEXTURE_DIM, VERSION, texture_features
@@ -52,6 +53,19 @@ class TextureEncoder:
             "library": f"opencv {cv2.__version__}, numpy {np.__version__}",
             "instructions": instruction_set(),
         }
+
+    @property
+    def num_threads(self) -> int:
+        """See `Encoder`."""
+        return self._workers
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_pool": None, "signature": self.signature}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        signature = state.pop("signature")
+        vars(self).update(state)
+        require_signature(self, signature)
 
     def encode(self, tiles_NHWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Features of shape (N, dim), row by row a function of the tile alone."""

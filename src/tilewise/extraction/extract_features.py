@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.encoders import Encoder
 from tilewise.errors import ArtifactError, SlideError
-from tilewise.execution import Failure, slide_time_limit, task, time_limit
+from tilewise.execution import Claim, Failure, current_ray, run_each, slide_time_limit, task, time_limit
 from tilewise.extraction.bag import FeatureBag
 from tilewise.extraction.config import FeaturesConfig
 from tilewise.slides import SlideReader, open_slide
@@ -32,6 +33,8 @@ _CODE_VERSION = 2
 _DECODERS = 2
 # Large tiles make a chunk smaller than the recipe says: pixels held at a time, as RGB.
 _CHUNK_BYTES = 1 << 29
+# Tiles of slides that go to a cluster together: each group's last batch is filled up.
+_GROUP_TILES = 256
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,13 @@ class _Work:
     @property
     def cached(self) -> Path:
         return cache_dir() / "features" / self.key[:2] / f"{self.key}.safetensors"
+
+
+@dataclass(frozen=True)
+class _Job:
+    encoder: Encoder
+    config: FeaturesConfig
+    tile_config: TileConfig
 
 
 def extract_features(
@@ -94,13 +104,10 @@ def extract_features(
             else:
                 bags[name] = bag
                 bar.advance()
-        chunks = _chunks(missing, config.chunk_tiles, tile_config, failures)
-        for work, features_ND in _encoded(chunks, encoder):
-            left = work.stain.num_unnormalised if isinstance(work.stain, TileNormaliser) else 0
-            bags[work.name] = FeatureBag(work.name, features_ND, work.rows.boxes, left, mask_ratios=work.rows.ratios)
-            if config.cache:
-                with cache_writes():
-                    bags[work.name].write(work.cached, key=work.key)
+        job = _Job(encoder, config, tile_config)
+        encoded = _encode(missing, failures, job) if current_ray() is None else _on_cluster(missing, failures, job)
+        for bag in encoded:
+            bags[bag.slide_id] = bag
             bar.advance()
         bar.advance(len(failures))
     return {name: bags[name] for name in all_rows if name in bags}, tuple(failures)
@@ -114,6 +121,50 @@ def num_cached(cohort: AuditedCohort, tiles: TileSet, encoder: Encoder, tile_con
         for name, rows in tiles.rows().items()
     ]
     return sum(work.cached.is_file() for work in works)
+
+
+def _encode(works: list[_Work], failures: list[Failure], job: _Job) -> Iterator[FeatureBag]:
+    """Encode slides one after another; those that cannot be read go to `failures`."""
+    chunks = _chunks(works, job.config.chunk_tiles, job.tile_config, failures)
+    for work, features_ND in _encoded(chunks, job.encoder):
+        left = work.stain.num_unnormalised if isinstance(work.stain, TileNormaliser) else 0
+        bag = FeatureBag(work.name, features_ND, work.rows.boxes, left, mask_ratios=work.rows.ratios)
+        if job.config.cache:
+            with cache_writes():
+                bag.write(work.cached, key=work.key)
+        yield bag
+
+
+def _on_cluster(works: list[_Work], failures: list[Failure], job: _Job) -> Iterator[FeatureBag]:
+    """As `_encode`, in groups of slides; a group that takes its process down is encoded again slide by slide."""
+    encoder = job.encoder
+    claim = Claim(encoder.num_threads, gpus=int(encoder.signature.get("device") == "cuda"))
+    groups = _groups(works, min(job.config.chunk_tiles, _GROUP_TILES))
+    while groups:
+        outcome = run_each(partial(_encode_group, job=job), groups, stage="encoding", claim=claim)
+        for bags, failed in outcome.results.values():
+            failures.extend(failed)
+            yield from bags
+        again = [(failure, groups[failure.item]) for failure in outcome.failures]
+        failures.extend(replace(failure, stage="features") for failure, group in again if len(group) == 1)
+        groups = {work.name: [work] for _, group in again if len(group) > 1 for work in group}
+
+
+def _groups(works: list[_Work], num_tiles: int) -> dict[str, list[_Work]]:
+    groups: dict[str, list[_Work]] = {}
+    size = num_tiles
+    for work in works:
+        if size >= num_tiles:
+            group = groups[work.name] = []
+            size = 0
+        group.append(work)
+        size += len(work.rows)
+    return groups
+
+
+def _encode_group(works: list[_Work], *, job: _Job) -> tuple[list[FeatureBag], list[Failure]]:
+    failures: list[Failure] = []
+    return list(_encode(works, failures, job)), failures
 
 
 def _key(

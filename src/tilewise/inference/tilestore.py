@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -94,6 +94,10 @@ class TileStore:
     def source(self, slide_id: str) -> TileSource:
         """What the tiles of a slide are made from."""
         return self._sources[slide_id]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without tiles that lie in the cache folder, from where another process takes them as well."""
+        return {**vars(self), "_tiles": {name: self._tiles[name] for name in self._tiles if name in self._in_memory}}
 
     def __contains__(self, slide_id: object) -> bool:
         return slide_id in self._sources

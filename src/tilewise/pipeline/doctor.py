@@ -38,6 +38,7 @@ EXTRAS = {
     "zarr": "slides as OME-Zarr",
     "serve": "the review page and predictions over HTTP (tilewise serve)",
     "tune": "settings searched by Optuna (tilewise tune)",
+    "ray": "work over slides, folds and trials on a cluster (--executor ray)",
     "mlflow": "histories for MLflow (training.engine.log: mlflow)",
 }
 _LEAST_FREE_GIB = 2.0

@@ -23,19 +23,18 @@ from tilewise.execution import Failure, read_failures, task, write_failures
 from tilewise.folds import FoldItem, Folds
 from tilewise.inference.classifier import Member
 from tilewise.inference.predictions import Predictions
-from tilewise.ladder.choice import CHOICE_NAME, LadderChoice
-from tilewise.ladder.climb import climb
 from tilewise.ladder.plan import LadderPlan, plan_ladder
 from tilewise.pipeline.build_classifier import build_classifier
 from tilewise.pipeline.doubtful_labels import save_doubtful_labels
 from tilewise.pipeline.environment import describe_environment
 from tilewise.pipeline.finished_run import Run
 from tilewise.pipeline.fold_inputs import FoldInputs
+from tilewise.pipeline.fold_jobs import INNER, FoldJob, FoldTrainer, train_elsewhere
 from tilewise.pipeline.masks import masks_for_training, segmenter_of
 from tilewise.pipeline.reference_distribution import fit_reference_distribution
 from tilewise.pipeline.run_outputs import predict_holdout, predict_parts, predictions_digest
 from tilewise.pipeline.shared_stages import SharedStages
-from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs, train_with_unlabelled
+from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs
 from tilewise.pipeline.tile_preparer import TilePreparer, fold_targets
 from tilewise.pipeline.tile_probabilities import save_tile_probabilities
 from tilewise.plugins import plugin_records
@@ -51,9 +50,6 @@ from tilewise.tiles.tile_cohort import without_tiles
 from tilewise.training.fold_request import FoldRequest
 from tilewise.training.pseudo.candidates import candidates
 from tilewise.training.synthesis import find_generator
-
-# Models of the inner folds of a fold; a run that is finished needs them no more.
-_INNER = "inner"
 
 
 def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
@@ -127,7 +123,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
         write_json(folder.environment, environment, schema="tilewise.environment", version=1)
         write_report(folder)
         for number in range(len(folds.folds)):
-            shutil.rmtree(folder.fold(number) / _INNER, ignore_errors=True)
+            shutil.rmtree(folder.fold(number) / INNER, ignore_errors=True)
         _manifest(folder, seed, audited)
     shared.remember(recipe, folder)
     return Run(folder, evaluation, tuple(failed), read_warnings(folder))
@@ -228,17 +224,24 @@ def unlabelled_items(audited: AuditedCohort, inputs: SlideInputs[Any]) -> tuple[
 def _train_folds(
     folds: Folds, inputs: SlideInputs[Any], fold_inputs: FoldInputs, unlabelled: tuple[FoldItem, ...]
 ) -> tuple[Member, ...]:
-    shared, recipe, models = fold_inputs.shared, fold_inputs.recipe, []
-    rungs = {number: _rungs(recipe, number, folds, unlabelled, shared) for number in range(len(folds.folds))}
-    closed = _closed(rungs[0], inputs, fold_inputs, num_folds=len(folds.folds)) if recipe.ladder.rungs else {}
-    with task("folds", len(folds.folds)) as bar:
-        for number in range(len(folds.folds)):
-            out = fold_inputs.folder.fold(number)
-            shared.copy_fold(recipe, number, out=out)
-            request = fold_request(recipe, number, folds, unlabelled, shared)
-            if recipe.ladder.rungs:
-                request = rungs[number][_climb(rungs[number], recipe, inputs, closed, out=out).chosen]
-            models.append(train_with_unlabelled(inputs, request, out=out))
+    shared, recipe, folder = fold_inputs.shared, fold_inputs.recipe, fold_inputs.folder
+    jobs = {
+        number: FoldJob(
+            fold_request(recipe, number, folds, unlabelled, shared),
+            _rungs(recipe, number, folds, unlabelled, shared),
+            folder.fold(number),
+        )
+        for number in range(len(folds.folds))
+    }
+    closed = _closed(jobs[0].rungs, inputs, fold_inputs, num_folds=len(jobs)) if recipe.ladder.rungs else {}
+    trainer = FoldTrainer(inputs, recipe.ladder, closed, recipe.evaluation.level)
+    for number, job in jobs.items():
+        shared.copy_fold(recipe, number, out=job.out)
+    train_elsewhere(trainer, jobs, workers=shared.resources.workers)
+    models = []
+    with task("folds", len(jobs)) as bar:
+        for job in jobs.values():
+            models.append(trainer.train(job))
             bar.advance()
     return tuple(models)
 
@@ -263,24 +266,9 @@ def _closed(
             inputs.of(0),
             num_folds=num_folds,
             seconds_left=deadline - time.monotonic(),
-            out=folder.fold(0) / _INNER / "measured",
+            out=folder.fold(0) / INNER / "measured",
         ).write(folder.ladder)
     return LadderPlan.read(folder.ladder).closed
-
-
-def _climb(
-    requests: Mapping[str, FoldRequest],
-    recipe: Recipe,
-    inputs: SlideInputs[Any],
-    closed: Mapping[str, str],
-    *,
-    out: Path,
-) -> LadderChoice:
-    """What the fold chooses, written into its folder."""
-    number, level = next(iter(requests.values())).number, recipe.evaluation.level
-    choice = climb(requests, recipe.ladder, inputs.of(number), level=level, out=out / _INNER, closed=closed)
-    choice.write(out / CHOICE_NAME)
-    return choice
 
 
 def fold_request(

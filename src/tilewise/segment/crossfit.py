@@ -17,7 +17,7 @@ from tilewise.encoders import find_card
 from tilewise.encoders.config import EncoderConfig
 from tilewise.encoders.find_weights import find_weights
 from tilewise.errors import ArtifactError, TrainingError, UsageError
-from tilewise.execution import Failure, run_each, slide_time_limit
+from tilewise.execution import Claim, Failure, run_each, slide_time_limit
 from tilewise.folds import FoldItem, derived_seed
 from tilewise.folds.groups import GroupTable
 from tilewise.segment.config import UNetConfig
@@ -159,7 +159,7 @@ def crossfit(
                 out=folder,
                 key=key,
             )
-        trained = run_each(_train, requests, stage="networks", workers=workers)
+        trained = run_each(_train, requests, stage="networks", workers=workers, claim=Claim(config.num_threads))
     if trained.failures:
         raise TrainingError(trained.failures[0].message)
     return Crossfit(tuple(folders), tuple(keys), fold_of_group, outcome.failures)

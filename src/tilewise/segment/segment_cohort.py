@@ -11,7 +11,7 @@ from typing import Any
 
 from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.errors import ArtifactError, UsageError
-from tilewise.execution import Failure, run_each
+from tilewise.execution import Claim, Failure, run_each
 from tilewise.segment.config import SegmentConfig
 from tilewise.segment.crossfit import check_unet, crossfit
 from tilewise.segment.masks import MaskRequest, SegmentedMask, find_mask
@@ -124,7 +124,8 @@ def segment_cohort(
         for source in [sources[item.slide_id]]
     }
     # SAM is too large for a copy in each process, and uses every processor by itself.
-    outcome = run_each(find_mask, requests, stage="masks", workers=1 if config.method == "sam" else workers)
+    claim = None if config.method == "sam" else Claim(config.unet.num_threads)
+    outcome = run_each(find_mask, requests, stage="masks", workers=workers, claim=claim)
     items = {item.slide_id: item for item in audited.slides}
     made = tuple(
         SlideMask(

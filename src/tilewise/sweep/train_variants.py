@@ -10,10 +10,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tilewise.compute import num_processors
 from tilewise.errors import TilewiseError
-from tilewise.execution import Failure, run_each, task
+from tilewise.execution import Failure, current_ray, run_each, task
 from tilewise.pipeline.shared_stages import SharedStages, training_digest
 from tilewise.pipeline.train import train
 from tilewise.run_folder import RunFolder
@@ -55,21 +56,6 @@ class Place:
 Note = Callable[[Sequence[tuple[int, VariantResult]]], None]
 
 
-@dataclass(frozen=True)
-class _Job:
-    """Variants whose folds are trained alike, one after the other, so that only the first of them trains.
-
-    Attributes:
-        places: of the variants.
-        shared: what they have in common with all others.
-        apart: whether this is for another process.
-    """
-
-    places: tuple[Place, ...]
-    shared: SharedStages
-    apart: bool
-
-
 def train_variants(places: Sequence[Place], shared: SharedStages, note: Note) -> None:
     """Train every variant; `note` hears of each, in whatever order they are done.
 
@@ -90,11 +76,12 @@ def train_variants(places: Sequence[Place], shared: SharedStages, note: Note) ->
                 bar.advance(len(became))
 
         jobs = _chains(others)
-        workers = min(shared.resources.workers or num_processors(), len(jobs))
-        apart = workers > 1
-        job_shared = shared.for_worker() if apart else shared
-        items = {name: _Job(chain, job_shared, apart) for name, chain in jobs.items()}
-        outcome = run_each(_work, items, stage="heads", workers=workers, on_result=tell)
+        if current_ray() is not None:  # a process takes a function once
+            work, workers = partial(_work, shared.for_worker()), shared.resources.workers
+        else:
+            workers = min(shared.resources.workers or num_processors(), len(jobs))
+            work = partial(_work_apart, shared.for_worker()) if workers > 1 else partial(_work, shared)
+        outcome = run_each(work, jobs, stage="heads", workers=workers, on_result=tell)
         for failure in outcome.failures:  # its process died; whatever else stops a variant it says itself
             lost = [(place.number, VariantResult(place.variant, place.folder, error=failure.message))
                     for place in jobs[failure.item]]  # fmt: skip
@@ -130,11 +117,15 @@ def _chains(places: Sequence[Place]) -> dict[str, tuple[Place, ...]]:
 _own: list[SharedStages] = []
 
 
-def _work(job: _Job) -> list[tuple[int, VariantResult]]:
-    if job.apart and not _own:
-        _own.append(job.shared)
-    shared = _own[0] if job.apart else job.shared
-    return [(place.number, _train(place, shared)) for place in job.places]
+def _work_apart(shared: SharedStages, chain: tuple[Place, ...]) -> list[tuple[int, VariantResult]]:
+    if not _own:
+        _own.append(shared)
+    return _work(_own[0], chain)
+
+
+def _work(shared: SharedStages, chain: tuple[Place, ...]) -> list[tuple[int, VariantResult]]:
+    """Train variants whose folds are trained alike, one after the other, so that only the first of them trains."""
+    return [(place.number, _train(place, shared)) for place in chain]
 
 
 def _train(place: Place, shared: SharedStages) -> VariantResult:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 
 import numpy as np
 
 from tilewise.errors import TilewiseError
-from tilewise.execution import Task
+from tilewise.execution import Task, current_ray, run_each
 from tilewise.metrics import PrimaryMetric, primary_score
+from tilewise.pipeline.fold_jobs import training_claim
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.trial_folds import TrialFolds
 from tilewise.recipe import Recipe
@@ -50,7 +52,7 @@ def run_trials(study: Study, search: Search, bar: Task) -> None:
 
     A trial that would take longer than is left, by the median of those before it, is not begun.
     """
-    num_known = 0
+    num_known = _run_on_cluster(study, search, bar)
     while True:
         trials = study.trials()
         bar.advance(len(trials) - num_known)
@@ -63,6 +65,42 @@ def run_trials(study: Study, search: Search, bar: Task) -> None:
         if trial == "wait":
             time.sleep(_PAUSE)
             continue
+        run_trial(trial, search)
+        study.remove_models()
+
+
+def _run_on_cluster(study: Study, search: Search, bar: Task) -> int:
+    """Make trials on a cluster, if there is one, as many at a time as it has room for; how many there are by then.
+
+    What is left where a node or the time ran out is made here.
+    """
+    if current_ray() is None:
+        return 0
+    num_known = 0
+
+    def count(*_: object) -> None:
+        nonlocal num_known
+        num_made = len(study.trials())
+        bar.advance(num_made - num_known)
+        num_known = num_made
+
+    count()
+    remote = replace(search, shared=search.shared.for_worker(), deadline=None)
+    work = partial(_claim_and_run, study, remote, time.time() + search.seconds_left)
+    items = {f"trial {number}": number for number in range(num_known, search.num_trials)}
+    workers, claim = search.shared.resources.workers, training_claim(search.recipe.training)
+    run_each(work, items, stage="searching", workers=workers, on_result=count, claim=claim)
+    return num_known
+
+
+def _claim_and_run(study: Study, search: Search, ends: float, number: int) -> None:
+    """Make the next trial, whichever it is."""
+    del number
+    search = replace(search, deadline=time.monotonic() + ends - time.time())
+    if search.seconds_left < median([trial.seconds or 0.0 for trial in study.trials()] or [0.0]):
+        return
+    trial = study.claim(search.num_trials)
+    if not isinstance(trial, str):
         run_trial(trial, search)
         study.remove_models()
 

@@ -13,6 +13,7 @@ import logging
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -77,6 +78,10 @@ class Study:
             self._study: optuna.Study = self._optuna.create_study(
                 storage=storage, study_name=_NAME, direction="maximize", load_if_exists=True, pruner=pruner
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the same journal."""
+        return partial(Study, seed=self._seed), (self._out, self._space)
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:

@@ -1,0 +1,70 @@
+"""On a cluster of two nodes: the same results as here, faults named, and lost work done again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("ray", reason="Ray ([ray]) is not installed")
+
+ROOT = Path(__file__).parents[2]
+LIMIT_S = 600
+
+
+def run_script(*arguments: str) -> str:
+    """Run a script of this folder with a Ray that writes nothing into the home folder; its stdout."""
+    # Names of Ray's sockets are as long as they may be.
+    temporary = tempfile.mkdtemp(prefix="ray-")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "RAY_TMPDIR": temporary}
+    environment |= {"RAY_AUTH_MODE": "disabled", "RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES": "200000000"}
+    environment.pop("RAY_ADDRESS", None)
+    try:
+        process = subprocess.run(
+            [sys.executable, *arguments], check=False, env=environment, capture_output=True, text=True, timeout=LIMIT_S
+        )
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    assert process.returncode == 0, process.stderr[-4000:]
+    return process.stdout
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("cluster")
+    run_script(str(Path(__file__).with_name("cluster_of.py")), str(folder))
+    return json.loads((folder / "result.json").read_text())
+
+
+def test_what_goes_wrong_is_named_and_everything_else_is_done(result: dict[str, Any]) -> None:
+    faults = result["faults"]
+    assert faults["results"] == {f"slide {value}": value * value for value in range(10)}
+    assert {name: error for name, (error, _) in faults["failures"].items()} == {
+        "slide -1": "SlideUnreadable",
+        "slide -2": "WorkerDied",
+        "slide -3": "SlideTimeout",
+    }
+    assert faults["failures"]["slide -1"][1] == "three.png: truncated; fetch it again"
+
+
+def test_wrong_use_stops_the_batch(result: dict[str, Any]) -> None:
+    assert result["faults"]["refusal"].startswith("not like this: ")
+
+
+def test_what_a_node_that_is_killed_was_at_is_done_again(result: dict[str, Any]) -> None:
+    killed = result["killed"]
+    assert killed["results"] == {f"slide {value}": value * value for value in range(5)}
+    assert killed["failures"] == 0
+    assert killed["most_times"] > 1
+
+
+def test_a_run_is_the_same_to_the_byte(result: dict[str, Any]) -> None:
+    assert "model/classifier.json" in result["ray"]
+    assert result["ray"] == result["local"]
