@@ -1,0 +1,79 @@
+"""One job on this machine's processes and on a Ray that is started for it, each from an empty cache, in turns.
+
+    python benchmarks/executors.py [--slides 1200] [--rounds 1] [--workers 2]
+
+The job is `tilewise train` with the recipe `texture`: audit, tiles, features, folds. The start-up of Ray stands apart: that
+of a process which does one item of work on it, less the same here. Both runs must come out the same to the byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tilewise import api
+from tilewise.store import digest_file
+
+EXECUTORS = ("local", "ray")
+_START = """
+import sys
+from tilewise.execution import run_each, use_executor
+with use_executor(sys.argv[1], workers={workers}):
+    run_each(abs, {{"one": -1}}, stage="start")
+"""
+
+
+def wall_seconds(command: list[str], cache: Path) -> float:
+    """Of a process."""
+    start = time.perf_counter()
+    subprocess.run(
+        command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | {"TILEWISE_CACHE": str(cache)},
+    )  # fmt: skip
+    return time.perf_counter() - start
+
+
+def digests(run: Path) -> dict[str, str]:
+    """Of every file of a run."""
+    files = {str(path.relative_to(run)): path for path in run.rglob("*") if path.is_file()}
+    return {name: digest_file(path) for name, path in files.items() if not Path(name).name.startswith(".")}
+
+
+def main() -> None:
+    """Time both in turns and print the difference."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--slides", type=int, default=1200)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    seconds: dict[str, list[float]] = {name: [] for name in EXECUTORS}
+    starts: dict[str, list[float]] = {name: [] for name in EXECUTORS}
+    with tempfile.TemporaryDirectory(prefix="executors-") as folder:
+        home = Path(folder)
+        api.synth(home / "cohort", {"num_slides": arguments.slides, "difficulty": 0.3})
+        options = ["--recipe", "texture", "--workers", str(arguments.workers), "--quiet"]
+        for _ in range(arguments.rounds):
+            for name in EXECUTORS:
+                script = _START.format(workers=arguments.workers)
+                starts[name].append(wall_seconds([sys.executable, "-c", script, name], home / "cache"))
+                for old in (home / name, home / "cache"):
+                    shutil.rmtree(old, ignore_errors=True)
+                train = ["train", str(home / "cohort"), "--out", str(home / name / "run"), "--executor", name, *options]
+                seconds[name].append(wall_seconds([sys.executable, "-m", "tilewise", *train], home / "cache"))
+        same = digests(home / "local" / "run") == digests(home / "ray" / "run")
+    local, ray = (statistics.median(seconds[name]) for name in EXECUTORS)
+    start = statistics.median(starts["ray"]) - statistics.median(starts["local"])
+    print(f"{arguments.slides} slides, {arguments.workers} workers, medians of {arguments.rounds}\n")
+    print("| local, s | Ray, s | of that start-up, s | Ray without it costs | same bytes |\n|---|---|---|---|---|")
+    print(f"| {local:.1f} | {ray:.1f} | {start:.1f} | {(ray - start) / local - 1:+.1%} | {'yes' if same else 'NO'} |")
+
+
+if __name__ == "__main__":
+    main()
