@@ -2,8 +2,8 @@
 
     python benchmarks/executors.py [--slides 1200] [--rounds 1] [--workers 2]
 
-The job is `tilewise train` with the recipe `texture`: audit, tiles, features, folds. The start-up of Ray stands apart: what
-one item of work takes on it in a process of its own, less the same here. Both runs must come out the same to the byte.
+The job is `tilewise train` with the recipe `texture`: audit, tiles, features, folds. The start-up of Ray stands apart:
+what one item of work takes on it in a process of its own, less the same here. Both runs must be the same to the byte.
 """
 
 from __future__ import annotations
