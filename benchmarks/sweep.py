@@ -2,7 +2,7 @@
 
     python benchmarks/sweep.py [--encoder texture resnet50] [--slides 96] [--rounds 3]
 
-The grid is the packaged `heads`. One variant is its first row, by `tilewise train`; both are processes of their own, in
+The grid is the packaged `heads` over the recipe `texture`. One variant is its first row, by `tilewise train`; both are processes of their own, in
 turns. Encoders other than texture start from random weights, which costs the same time as trained ones.
 """
 
@@ -24,7 +24,7 @@ from tilewise import api
 def settings_of(encoder: str) -> list[str]:
     """Of both commands."""
     chosen = [f"encoder.name={encoder}"] + (["encoder.init=random"] if encoder != "texture" else [])
-    return [part for setting in chosen for part in ("--set", setting)]
+    return ["--recipe", "texture", *(part for setting in chosen for part in ("--set", setting))]
 
 
 def wall_seconds(command: list[str], cache: Path) -> float:

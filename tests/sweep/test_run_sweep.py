@@ -254,6 +254,13 @@ def test_a_variant_that_fails_is_a_row_and_the_others_are_whole(cached, tmp_path
     assert all(row.error is None for row in again.table.rows)
 
 
+def test_an_encoder_that_no_variant_can_use_is_said_before_any_slide_is_looked_at(cached, tmp_path, monkeypatch):
+    monkeypatch.setattr(shared_stages.SharedStages, "audit", lambda *_: pytest.fail("slides were audited"))
+    variants = grid(factors=HEADS["factors"], set={"encoder.pooling": "stages"})
+    with pytest.raises(UsageError, match="texture: it is no network"):
+        api.sweep(cached[0] / "cohort", variants, out=tmp_path / "sweep", workers=1)
+
+
 @pytest.mark.usefixtures("cached")
 def test_variants_that_cut_otherwise_are_scored_on_the_slides_they_share(tmp_path):
     folder = tmp_path / "cohort"

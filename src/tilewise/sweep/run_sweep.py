@@ -11,6 +11,7 @@ from tilewise.errors import ArtifactError, UsageError
 from tilewise.folds import Folds
 from tilewise.pipeline.common_folds import common_folds
 from tilewise.pipeline.shared_stages import SharedStages
+from tilewise.recipe import Recipe
 from tilewise.run_folder import RunFolder
 from tilewise.store import digest_config, read_json, visible_names, write_json
 from tilewise.sweep.train_variants import Place, VariantResult, train_variants
@@ -46,12 +47,14 @@ def run_sweep(
     Raises:
         UsageError: the folder holds another sweep, or nothing can be cut.
         FoldsError: the slides cannot be split as asked.
+        EncoderUnavailable: no variant can be trained here.
     """
     with RunFolder(out).locked():
         record = _start_or_resume(variants, out, shared)
         seconds = record["seconds"]
         shared.tile_folder = out / "shared"
         recipes = [variant.recipe for variant in variants]
+        _require_an_encoder(recipes, shared)
         shared.folds = folds = common_folds(recipes, shared, out / _FOLDS)
         done: dict[int, VariantResult] = {}
 
@@ -71,6 +74,24 @@ def run_sweep(
         ]
         train_variants(every, shared, note)
     return tuple(done[number] for number in sorted(done)), folds
+
+
+def _require_an_encoder(recipes: Sequence[Recipe], shared: SharedStages) -> None:
+    """Notice before the long work that no variant can be trained here; those of some are reported with the others.
+
+    Raises:
+        UsageError: encoder or licence of every variant is missing or cannot be used as asked; of the first.
+    """
+    first: UsageError | None = None
+    for recipe in recipes:
+        try:
+            shared.encoder(recipe)
+        except UsageError as error:
+            first = first or error
+        else:
+            return
+    assert first is not None
+    raise first
 
 
 def _start_or_resume(variants: Sequence[Variant], out: Path, shared: SharedStages) -> dict[str, Any]:
