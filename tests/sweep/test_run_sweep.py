@@ -173,6 +173,7 @@ def test_what_variants_share_is_made_once(cached, tmp_path, monkeypatch):
     for module, name in (
         (shared_stages, "audit_cohort"),
         (shared_stages, "prepare"),
+        (shared_stages, "find_shortcuts"),
         (tile_cohort, "plan_tiles"),
     ):
         original = getattr(module, name)
@@ -183,7 +184,7 @@ def test_what_variants_share_is_made_once(cached, tmp_path, monkeypatch):
 
         monkeypatch.setattr(module, name, counted)
     api.sweep(home / "cohort", grid(**HEADS), out=tmp_path / "sweep", workers=1)
-    assert calls.count("audit_cohort") == calls.count("prepare") == 1
+    assert calls.count("audit_cohort") == calls.count("prepare") == calls.count("find_shortcuts") == 1
     assert calls.count("plan_tiles") == 18
 
 

@@ -6,15 +6,20 @@ A run by itself makes all of it once, too; runs that differ in their heads alone
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
 
 from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
 from tilewise.auditing.cohort import AuditedCohort
 from tilewise.auditing.config import AuditConfig
 from tilewise.cohort import Cohort
 from tilewise.encoders import Encoder
+from tilewise.evaluation.config import EvaluationConfig
 from tilewise.execution import Failure
 from tilewise.folds import FoldItem, Folds, make_folds
 from tilewise.pipeline.prepare import prepare
@@ -22,7 +27,8 @@ from tilewise.pipeline.tile_preparer import TilePreparer
 from tilewise.recipe import Recipe
 from tilewise.run_folder import RunFolder
 from tilewise.segment.segment_cohort import Segmentation, segment_cohort
-from tilewise.store import atomic_path, digest_config
+from tilewise.shortcuts.find_shortcuts import Shortcuts, find_shortcuts
+from tilewise.store import atomic_path, digest_bytes, digest_config
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.tile_cohort import tile_cohort
 from tilewise.tiles.tileset import TileSet
@@ -70,6 +76,7 @@ class SharedStages:
     _trained: list[tuple[str, RunFolder]] = field(default_factory=list)
     _audits: dict[str, AuditedCohort] = field(default_factory=dict)
     _masks: dict[str, Segmentation] = field(default_factory=dict)
+    _shortcuts: dict[str, Shortcuts] = field(default_factory=dict)
     _encoders: dict[str, tuple[Encoder | None, dict[str, Any]]] = field(default_factory=dict)
 
     def encoder(self, recipe: Recipe) -> tuple[Encoder | None, dict[str, Any]]:
@@ -141,6 +148,22 @@ class SharedStages:
     def preparer(self, masked: AuditedCohort, tiles: TileSet, recipe: Recipe) -> TilePreparer:
         """What encodes or decodes the tiles of slides."""
         return TilePreparer(masked, tiles, self.encoder(recipe)[0], recipe)
+
+    def shortcuts(
+        self,
+        masked: AuditedCohort,
+        slide_ids: Sequence[str],
+        config: EvaluationConfig,
+        vectors: Mapping[str, npt.NDArray[np.float32]] | None,
+    ) -> Shortcuts:
+        """See `find_shortcuts`; runs that differ in their heads alone have the same."""
+        measured = (
+            None if vectors is None else [[name, digest_bytes(vectors[name].tobytes())] for name in sorted(vectors)]
+        )
+        key = digest_config([masked.digest, sorted(slide_ids), config, measured])
+        if key not in self._shortcuts:
+            self._shortcuts[key] = find_shortcuts(masked, slide_ids, config, vectors=vectors, seed=self.seed)
+        return self._shortcuts[key]
 
     def copy_fold(self, recipe: Recipe, number: int, *, out: Path) -> None:
         """Put a fold of an earlier run here, if it was trained by the same choices and `out` is not there yet.

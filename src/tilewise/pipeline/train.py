@@ -43,7 +43,6 @@ from tilewise.reporting.audit import write_audit_report
 from tilewise.reporting.gather import write_report
 from tilewise.run_folder import RunFolder
 from tilewise.score_warnings import read_warnings
-from tilewise.shortcuts.find_shortcuts import find_shortcuts
 from tilewise.stain.target import choose_target
 from tilewise.store import Manifest, verify, write_json
 from tilewise.tiles.tile_cohort import without_tiles
@@ -118,7 +117,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
         save_tile_probabilities(folder, predictions, models, weights, all_inputs)
         vectors = inputs.mean_vectors if isinstance(inputs, FeatureInputs) else None
         slide_ids = [item.slide_id for item in folds.items]
-        find_shortcuts(masked, slide_ids, recipe.evaluation, vectors=vectors, seed=seed).write(folder.shortcuts)
+        shared.shortcuts(masked, slide_ids, recipe.evaluation, vectors).write(folder.shortcuts)
         environment = describe_environment(signature)
         write_json(folder.environment, environment, schema="tilewise.environment", version=1)
         write_report(folder)
