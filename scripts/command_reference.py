@@ -17,10 +17,42 @@ HEAD = """# Commands
 Every command and option, generated from the code by `scripts/command_reference.py`; `tilewise COMMAND --help` prints
 the same.
 
-- **Results** go to stdout, progress and warnings to stderr. `--json` prints one JSON object on stdout, nothing else.
-- **Exit codes**: 0 done; 1 some slides failed or got no result, or a run is damaged; 2 wrong use; 130 stopped by
-  Ctrl-C. An error is one message that names the slide, key or file, and the next step.
+- **Results** go to stdout, progress and warnings to stderr.
 - **Stopped?** The same command goes on from where it was, also after `kill -9`.
+- **Completion**: `tilewise --install-completion` completes commands, options, names of recipes, grids, spaces and
+  encoders, and keys after `--set`, in bash, zsh, fish and PowerShell.
+
+## What programs may rely on
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | done in part: some slides failed or got no result; or a run, a file or the machine is at fault |
+| 2 | wrong use: nothing was computed |
+| 130 | stopped by Ctrl-C |
+
+An error is one message on stderr that names the slide, key or file, and the next step.
+
+With `--json`, stdout is one JSON object and nothing else. An error prints none. Within a major version keys may be
+added; none is renamed, taken away, or given another type. What is not defined is null, paths are strings, and rates are
+from 0 to 1.
+
+| command | keys that are always there |
+|---|---|
+| `audit` | `findings`, `decisions`, `groups`, `slide_notes` |
+| `doctor` | `sound`, `checks` (`topic`, `name`, `state`, `text`, `advice`) |
+| `encoders` | `encoders` (`name`, `dim`, `input_px`, `licence`, `weights`) |
+| `evaluate` | `classes`, `metric`, `out_of_fold`, `per_class`, `confusion`, `baselines`, `folds` |
+| `export` | `files` |
+| `grids` | `grids` (`name`, `description`) |
+| `predict` | `submission`, `details`, `num_slides`, `predicted`, `unclassified`, `warnings`, `failures` |
+| `recipes` | `recipes` (`name`, `description`) |
+| `report` | `report` |
+| `spaces` | `spaces` (`name`, `description`) |
+| `tiles` | `num_tiles`, `tiles`, `skipped`, `failures` |
+| `train` | `run`, `report`, `warnings`, `failures`, and those of `evaluate` |
+| `train --dry-run` | `out`, `state`, `recipe`, `num_slides`, `stages`, `seconds`, `memory_bytes`, `timed` |
+| `verify` | `run`, `sound`, `damage` |
 """
 
 

@@ -1,5 +1,6 @@
 """Wheel and sdist hold what they should, and nothing that they need forbids a use."""
 
+import ast
 import importlib.util
 import re
 import tarfile
@@ -202,3 +203,10 @@ def test_nothing_of_cuda_comes_but_with_torch():
     cuda = {name for name in asked_by if re.match(r"nvidia|cuda|cupy|triton|tensorrt|nvtx", name)}
     assert all(asked_by[name] <= cuda | {"torch"} for name in cuda)
     assert "torch" in asked_by
+
+
+def test_every_file_is_python_of_the_oldest_interpreter():
+    oldest = tuple(map(int, PROJECT["requires-python"].removeprefix(">=").split(".")))
+    assert oldest == (3, 11)
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        ast.parse(path.read_text("utf-8"), feature_version=oldest)

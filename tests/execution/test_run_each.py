@@ -170,3 +170,14 @@ def test_a_limit_that_is_no_number_is_refused(monkeypatch):
     monkeypatch.setenv("TILEWISE_SLIDE_TIMEOUT", "soon")
     with pytest.raises(UsageError, match="TILEWISE_SLIDE_TIMEOUT=soon"):
         slide_time_limit()
+
+
+@pytest.mark.pool
+def test_workers_started_as_macos_and_windows_start_them_give_the_same(monkeypatch, tmp_path):
+    (tmp_path / "added.py").write_text("def double(number):\n    return 2 * number\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
+    from added import double
+
+    outcome = run_each(double, {"a": 1, "b": 2}, stage="test", workers=2)
+    assert dict(outcome.results) == {"a": 2, "b": 4}

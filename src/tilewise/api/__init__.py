@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise.api.catalogue import accept_licence, doctor, encoder, encoders, fetch_weights
 from tilewise.api.finished import compare, evaluate, report, verify
-from tilewise.api.interchange import export_features, export_run, import_features
+from tilewise.api.interchange import export_features, export_run, import_features, model_card
 from tilewise.api.slides import audit, segment, similar, synth, tiles
 from tilewise.api.train_and_predict import (
     ensemble,
@@ -180,6 +180,7 @@ __all__ = [
     "import_features",
     "learning_curve",
     "load_recipe",
+    "model_card",
     "packaged_recipes",
     "predict",
     "recipe_schema",

@@ -99,6 +99,32 @@ def export_features(
 
 
 @checked
+def model_card(run: Run | Path | str, out: Path | str) -> Path:
+    """Write `MODEL_CARD.md` of a run: scores, training data, intended use; what a person has to fill in is marked.
+
+    Args:
+        run: a finished run, or its folder.
+        out: a new or empty folder.
+
+    Returns:
+        Where the card lies.
+
+    Raises:
+        UsageError: the folder holds no finished run, or `out` holds other files.
+        ArtifactError: a file of the run is damaged.
+
+    Example:
+        >>> tw.api.model_card("runs/first", "card").name
+        'MODEL_CARD.md'
+    """
+    from tilewise.interchange.convert import check_empty
+    from tilewise.pipeline.model_card import write_model_card
+
+    check_empty(Path(out), contents="card")
+    return write_model_card(to_folder(run), Path(out))
+
+
+@checked
 def export_run(run: Run | Path | str, out: Path | str, format_: Literal["qupath"] = "qupath") -> ExportedRun:
     """Write how each slide of a run was predicted, its mask and its tiles as GeoJSON that QuPath opens.
 

@@ -1,4 +1,4 @@
-"""`tilewise export`: a run's masks, tiles and predictions for QuPath."""
+"""`tilewise export`: a run's masks, tiles and predictions for QuPath, and its model card."""
 
 from __future__ import annotations
 
@@ -12,31 +12,44 @@ from tilewise.cli.options import EXIT_FAILED, JsonOption, QuietOption, RunArgume
 
 
 class Format(StrEnum):
-    """Programs whose files are written."""
+    """What is written."""
 
     qupath = "qupath"
+    model_card = "model-card"
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("export", epilog="Example: tilewise export runs/first --format qupath --out geojson")(export)
+    app.command(
+        "export",
+        epilog="Examples:\n\ntilewise export runs/first --format qupath --out geojson\n\n"
+        "tilewise export runs/first --format model-card --out card",
+    )(export)
 
 
 def export(
     run: RunArgument,
-    format_: Annotated[Format, typer.Option("--format", help="Whose files are written.")],
-    out: Annotated[Path, typer.Option("--out", help="New or empty folder for a file of each slide.")],
+    format_: Annotated[
+        Format, typer.Option("--format", help="qupath: GeoJSON of each slide; model-card: MODEL_CARD.md.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="New or empty folder.")],
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
-    """Write what a run knows of each slide: how it was predicted, its mask, and its tiles, as GeoJSON for QuPath.
+    """Write what a run knows of each slide as GeoJSON for QuPath, or the run's model card.
 
-    In QuPath, open the slide and drag its file onto it.
+    qupath: how each slide was predicted, its mask, and its tiles. In QuPath, open the slide and drag its file onto it.
+
+    model-card: Markdown with scores, training data and intended use; what a person has to fill in is marked.
     """
     from tilewise import api
     from tilewise.cli.console import print_result, progress
     from tilewise.wording import count
 
+    if format_ is Format.model_card:
+        card = api.model_card(run, out)
+        print_result({"files": {"model card": str(card)}}, f"{card}: see `To fill in`", as_json=as_json)
+        return 0
     with progress(quiet=quiet):
         result = api.export_run(run, out, format_.value)
     for failure in result.failures:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
@@ -11,6 +11,7 @@ from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.interval import Estimate
 from tilewise.evaluation.results import Scores
 from tilewise.metrics import METRIC_NAMES
+from tilewise.pipeline.model_card import INTENDED_USE
 from tilewise.run_folder import RunFolder
 from tilewise.score_warnings import read_warnings
 from tilewise.serving.prediction_api.schemas import (
@@ -21,12 +22,6 @@ from tilewise.serving.prediction_api.schemas import (
     ScoresBody,
 )
 from tilewise.version import __version__
-
-INTENDED_USE: Final = (
-    "Research only. This is not a medical device: it was not cleared or validated for diagnosis, and no decision about "
-    "a patient may rest on it. Scores are those of the training cohort; on other scanners, stains and patients they "
-    "may be lower."
-)
 
 
 def read_model_card(folder: RunFolder) -> ModelCard:

@@ -1,0 +1,49 @@
+"""A run's model card."""
+
+import re
+import zipfile
+
+import pytest
+
+import tilewise as tw
+from tests.test_docs import ROOT
+from tilewise.errors import UsageError
+from tilewise.metrics import METRIC_NAMES
+from tilewise.pipeline.model_card import FILL, INTENDED_USE
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    with zipfile.ZipFile(ROOT / "tests/fixtures/v0.1.0/run.zip") as archive:
+        archive.extractall(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def card(run_folder, tmp_path_factory):
+    return tw.api.model_card(run_folder, tmp_path_factory.mktemp("card")).read_text("utf-8")
+
+
+def test_figures_are_those_of_the_run(run_folder, card):
+    scores = tw.Run.open(run_folder).evaluation.out_of_fold
+    assert INTENDED_USE in card
+    for metric, name in METRIC_NAMES.items():
+        assert f"| {name} | {scores.estimate(metric)} |" in card
+    for name, own in scores.per_class.items():
+        assert f"| {name} | {own.support} | {own.precision} |" in card
+    assert f"- {scores.num_slides} slides in {scores.num_groups} groups" in card
+    for warning in tw.Run.open(run_folder).warnings:
+        assert warning in card
+
+
+def test_what_no_file_tells_is_left_to_a_person(card):
+    assert card.count(FILL) == 7
+    for word in ("scanners", "consent", "labels", "licence that it is given under", "other origin", "harms"):
+        assert re.search(rf"{re.escape(FILL)}.*{word}", card), word
+
+
+def test_a_card_falls_on_no_other_file(run_folder, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds other files"):
+        tw.api.model_card(run_folder, tmp_path)
