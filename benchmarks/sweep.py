@@ -2,8 +2,9 @@
 
     python benchmarks/sweep.py [--encoder texture resnet50] [--slides 96] [--rounds 3]
 
-The grid is the packaged `heads` over the recipe `texture`. One variant is its first row, by `tilewise train`; both are processes of their own, in
-turns. Encoders other than texture start from random weights, which costs the same time as trained ones.
+The grid is the packaged `heads` over the recipe `texture`. One variant is its first row, by `tilewise train`; both are
+processes of their own, in turns. Encoders other than texture start from random weights, which costs the same time as
+trained ones.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import sys
 import tarfile
 import tempfile
 import urllib.request
+from urllib.parse import urljoin
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -166,8 +167,10 @@ def _look_at_review_page(command: list[str], folder: Path, environment: dict[str
         try:
             assert server.stdout is not None
             address = server.stdout.readline().strip()
+            # The address holds a token, and a cookie does from then on.
+            opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
             for path in ("", "static/openseadragon.min.js", "static/review.css"):
-                with urllib.request.urlopen(address + path, timeout=30) as answer:  # noqa: S310 - our own server
+                with opener.open(urljoin(address, f"/{path}") if path else address, timeout=30) as answer:
                     print(f"GET /{path}: {answer.status}, {len(answer.read())} bytes")
         finally:
             server.terminate()
