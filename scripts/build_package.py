@@ -17,8 +17,8 @@ import sys
 import tarfile
 import tempfile
 import urllib.request
-from urllib.parse import urljoin
 from pathlib import Path
+from urllib.parse import urljoin
 
 ROOT = Path(__file__).parents[1]
 _FILES = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff")
