@@ -51,7 +51,7 @@ def export(
         print_result({"files": {"model card": str(card)}}, f"{card}: see `To fill in`", as_json=as_json)
         return 0
     with progress(quiet=quiet):
-        result = api.export_run(run, out, format_.value)
+        result = api.export_run(run, out, "qupath")
     for failure in result.failures:
         typer.echo(f"failed: {failure.message}", err=True)
     payload = {
