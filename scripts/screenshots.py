@@ -23,18 +23,19 @@ from tilewise.recipe import load_recipe
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars")
 MOST_BYTES = 400_000
-#: Name of a picture -> page of the run, and the window's width and height.
-PAGES = {"report": ("report.html", 1200, 1265), "audit": ("audit/report.html", 1200, 1000)}
+#: Name of a picture -> the window's width and height.
+PAGES = {"report": (1200, 1265), "audit": (1200, 1000)}
 #: Name of a picture -> part of the page of an explanation, and what is pointed at.
 PARTS = {"explanation": (".explained", None), "map": (".plan", ".point:nth-of-type(21) .symbol")}
 
 
-def make_run(home: Path) -> Path:
-    """A drawn cohort with planted faults, and a run on it; what is there already is used again."""
-    cohort, run = home / "cohort", home / "run"
+def make_page(home: Path, name: str) -> Path:
+    """The report or the audit of a drawn cohort with planted faults; what is there already is used again."""
+    cohort = home / "cohort"
     api.synth(cohort, {"num_slides": 80, "min_side_px": 640, "difficulty": 0.35, "faults": 1})
-    api.train(cohort, out=run)
-    return run
+    make = {"report": api.train, "audit": api.audit}[name]
+    make(cohort, out=home / name)
+    return home / name / "report.html"
 
 
 def make_explanation(home: Path) -> Path:
@@ -56,6 +57,7 @@ def shoot_part(page: str, selector: str, pointed_at: str | None, out: Path) -> N
         tab.goto(page)
         tab.add_style_tag(content="nav { position: static !important; }")  # it would stand over the part
         part = tab.locator(selector).first
+        part.evaluate("(element) => { element.style.padding = '16px'; }")
         part.scroll_into_view_if_needed()
         if pointed_at is not None:
             part.locator(pointed_at).first.hover()
@@ -102,8 +104,8 @@ def main() -> None:
             if name in PARTS:
                 shoot_part(make_explanation(home).as_uri(), *PARTS[name], PICTURES / f"{name}.png")
             else:
-                page, width, height = PAGES[name]
-                shoot((make_run(home) / page).as_uri(), PICTURES / f"{name}.png", width=width, height=height)
+                width, height = PAGES[name]
+                shoot(make_page(home, name).as_uri(), PICTURES / f"{name}.png", width=width, height=height)
 
 
 if __name__ == "__main__":
