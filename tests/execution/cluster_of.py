@@ -1,6 +1,6 @@
 """Work on a Ray cluster of two nodes on this machine, one of which is killed in the middle; prints JSON.
 
-A script of its own: Ray opens sockets, and its processes must not outlive a test.
+A script of its own: Ray opens sockets, and its processes must not outlive a test. Called by `JOB OUT`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,34 @@ from typing import Any
 import numpy as np
 
 import tilewise as tw
-from tilewise.errors import SlideUnreadable, UsageError
-from tilewise.execution import run_each, use_executor
-from tilewise.store import digest_file
+from tests.training.networks.together_of import train as train_together
+from tilewise.errors import SlideUnreadable, TrainingError, UsageError
+from tilewise.execution import ExecutorName, run_each, use_executor
+from tilewise.models.networks import NetworkModel
+from tilewise.store import digest_bytes, digest_file
+from tilewise.sweep.grid import load_grid
+from tilewise.training.history import History
 
 LIMIT_S = 3.0
 STORE_BYTES = 100_000_000
-RECIPE = {"recipe": "texture", "overrides": {"folds.num_folds": 3, "tiles.size_px": 128}}
+OVERRIDES = ["folds.num_folds=3", "tiles.size_px=128"]
+RECIPE = tw.load_recipe("texture", OVERRIDES)
+GRID = """
+name: heads
+description: Two heads, with and without dropout.
+factors:
+  head:
+    linear: {head.kind: linear, head.refit: null}
+    mlp: {head.kind: mlp, head.hidden_sizes: [16], head.refit: null}
+  head.dropout: [0.0, 0.3]
+"""
+SPACE = {
+    "name": "rates",
+    "description": "How fast a linear head learns.",
+    "head.dropout": {"low": 0.0, "high": 0.5},
+    "training.learning_rate": {"low": 0.01, "high": 0.5, "log": True},
+}
+NUM_TRIALS = 4
 
 
 def work(scale_N: np.ndarray[Any, Any], folder: Path, seconds: float, value: int) -> float:
@@ -70,7 +92,7 @@ class TwoNodes:
                 time.sleep(0.05)
                 lines = [line.split() for path in folder.iterdir() for line in path.read_text().splitlines()]
                 own = [line[1] for line in lines if len(line) == 2 and line[0] == self._second.node_id]
-            self._cluster.remove_node(self._second, allow_graceful=False)
+            self.remove_second()
             for pid in own:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), signal.SIGKILL)
@@ -78,6 +100,9 @@ class TwoNodes:
         thread = threading.Thread(target=kill)
         thread.start()
         return thread
+
+    def remove_second(self) -> None:
+        self._cluster.remove_node(self._second, allow_graceful=False)
 
     def close(self) -> None:
         self._ray.shutdown()
@@ -110,25 +135,112 @@ def killed(folder: Path, nodes: TwoNodes) -> dict[str, Any]:
     return {"results": outcome.results, "failures": len(outcome.failures), "most_times": max(times)}
 
 
-def trained(cohort: Path, out: Path, executor: str) -> dict[str, str]:
+def digests(folder: Path) -> dict[str, str]:
+    files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: digest_file(path) for name, path in files.items() if not Path(name).name.startswith(".")}
+
+
+def trained(cohort: Path, out: Path, executor: ExecutorName) -> dict[str, str]:
     """Digests of a run's files."""
-    recipe = tw.load_recipe(RECIPE["recipe"]).with_(**RECIPE["overrides"])
     os.environ["TILEWISE_CACHE"] = str(out.parent / "cache")
-    tw.train(cohort, recipe, out=out, workers=1 if executor == "local" else 2, executor=executor)
-    files = {str(path.relative_to(out)): path for path in sorted(out.rglob("*")) if path.is_file()}
-    return {name: digest_file(path) for name, path in files.items() if name[0] != "."}
+    tw.train(cohort, RECIPE, out=out, workers=1 if executor == "local" else 2, executor=executor)
+    return digests(out)
 
 
-def main(folder: Path) -> dict[str, Any]:
+def draw_cohort(folder: Path, num_slides: int) -> Path:
+    options = {"num_slides": num_slides, "min_side_px": 256, "classes": {"A": 1.0, "B": 1.0}}
+    tw.api.synth(folder / "cohort", options, workers=1)
+    return folder / "cohort"
+
+
+def many_runs(folder: Path, cohort: Path, executor: ExecutorName) -> dict[str, Any]:
+    """A sweep and a search."""
+    os.environ["TILEWISE_CACHE"] = str(folder / "cache")
+    workers = 1 if executor == "local" else 2
+    grid = folder.parent / "grid.yaml"
+    grid.write_text(GRID)
+    tw.api.sweep(
+        cohort, load_grid(grid).over("texture", OVERRIDES), out=folder / "sweep", workers=workers, executor=executor
+    )
+    tuned = tw.api.tune(
+        cohort, SPACE, RECIPE.with_(**{"head.kind": "linear", "head.refit": None}),
+        out=folder / "search", num_trials=NUM_TRIALS, workers=workers, executor=executor,
+    )  # fmt: skip
+    variants = {path.name: digests(path) for path in sorted((folder / "sweep" / "variants").iterdir())}
+    return {"variants": variants, "trials": {trial.number: trial.value for trial in tuned.trials}}
+
+
+def networks(folder: Path) -> dict[str, Any]:
+    """A network that two processes train, here and one on each node; and on the cluster with one of them killed."""
+    os.environ["TILEWISE_CACHE"] = str(folder / "cache")
+    result: dict[str, Any] = {"local": described(*train_together(2))}
+    with use_executor("ray", writes=[folder]):
+        result["ray"] = described(*train_together(2))
+
+        def kill() -> None:
+            while len(pids := [path.read_text() for path in folder.glob("fold/together-*/*.pid")]) < 2 or "" in pids:
+                time.sleep(0.02)
+            os.kill(int(pids[-1]), signal.SIGKILL)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            train_together(2, folder / "fold")
+        except TrainingError as error:
+            result["killed"] = str(error)
+        killer.join()
+    return result
+
+
+def described(model: NetworkModel, history: History) -> dict[str, Any]:
+    weights = {name: digest_bytes(array.tobytes()) for name, array in model.weights.items()}
+    return {
+        "rows": [asdict(row) for row in history.rows],
+        "weights": weights,
+        "num_devices": model.origin["num_devices"],
+    }
+
+
+def run_networks(folder: Path) -> dict[str, Any]:
+    nodes = TwoNodes()
+    try:
+        return networks(folder)
+    finally:
+        nodes.close()
+
+
+def run_long(folder: Path) -> dict[str, Any]:
+    cohort = draw_cohort(folder, 40)
+    result: dict[str, Any] = {"local": trained(cohort, folder / "local" / "run", "local")}
+    result["local many"] = many_runs(folder / "local", cohort, "local")
+    nodes = TwoNodes()
+    try:
+        result["ray many"] = many_runs(folder / "ray", cohort, "ray")
+
+        def kill() -> None:
+            while not list((folder / "killed" / "cache" / "features").rglob("*.safetensors")):
+                time.sleep(0.02)
+            nodes.remove_second()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        result["ray"] = trained(cohort, folder / "killed" / "run", "ray")
+        killer.join()
+    finally:
+        nodes.close()
+    return result
+
+
+def run_short(folder: Path) -> dict[str, Any]:
     for name in ("faults", "killed"):
         (folder / name).mkdir()
-    tw.api.synth(folder / "cohort", {"num_slides": 12, "min_side_px": 256, "classes": {"A": 1.0, "B": 1.0}}, workers=1)
-    result: dict[str, Any] = {"local": trained(folder / "cohort", folder / "local" / "run", "local")}
+    cohort = draw_cohort(folder, 12)
+    result: dict[str, Any] = {"local": trained(cohort, folder / "local" / "run", "local")}
     nodes = TwoNodes()
     try:
         with use_executor("ray", writes=[folder]):
             result["faults"] = faults(folder / "faults")
-        result["ray"] = trained(folder / "cohort", folder / "ray" / "run", "ray")
+        result["ray"] = trained(cohort, folder / "ray" / "run", "ray")
         with use_executor("ray", writes=[folder]):
             result["killed"] = killed(folder / "killed", nodes)
     finally:
@@ -136,5 +248,8 @@ def main(folder: Path) -> dict[str, Any]:
     return result
 
 
+JOBS = {"short": run_short, "networks": run_networks, "long": run_long}
+
 if __name__ == "__main__":
-    Path(sys.argv[1], "result.json").write_text(json.dumps(main(Path(sys.argv[1]))))
+    HOME = Path(sys.argv[2])
+    (HOME / "result.json").write_text(json.dumps(JOBS[sys.argv[1]](HOME)))

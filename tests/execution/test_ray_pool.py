@@ -36,11 +36,15 @@ def run_script(*arguments: str) -> str:
     return process.stdout
 
 
+def run_cluster(folder: Path, job: str) -> dict[str, Any]:
+    run_script(str(Path(__file__).with_name("cluster_of.py")), job, str(folder))
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return result
+
+
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("cluster")
-    run_script(str(Path(__file__).with_name("cluster_of.py")), str(folder))
-    return json.loads((folder / "result.json").read_text())
+    return run_cluster(tmp_path_factory.mktemp("short"), "short")
 
 
 def test_what_goes_wrong_is_named_and_everything_else_is_done(result: dict[str, Any]) -> None:
@@ -68,3 +72,25 @@ def test_what_a_node_that_is_killed_was_at_is_done_again(result: dict[str, Any])
 def test_a_run_is_the_same_to_the_byte(result: dict[str, Any]) -> None:
     assert "model/classifier.json" in result["ray"]
     assert result["ray"] == result["local"]
+
+
+@pytest.mark.soak
+def test_two_nodes_train_a_network_as_two_processes_of_one_machine_do(tmp_path: Path) -> None:
+    result = run_cluster(tmp_path, "networks")
+    assert result["ray"]["num_devices"] == 2
+    assert len(result["ray"]["rows"]) == 4
+    assert result["ray"] == result["local"]
+    assert result["killed"].startswith("fold 7: one of the 2 processes of the training died")
+    assert not list(tmp_path.glob("**/together-*"))
+
+
+@pytest.mark.soak
+def test_runs_sweeps_and_searches_are_the_same_with_a_node_killed_while_features_are_made(tmp_path: Path) -> None:
+    result = run_cluster(tmp_path, "long")
+    assert result["ray"] == result["local"]
+    local, ray = result["local many"], result["ray many"]
+    assert len(ray["variants"]) == 4
+    assert ray["variants"] == local["variants"]
+    # Values of the first ten trials are drawn at random, whatever came before.
+    assert len(ray["trials"]) == 4
+    assert ray["trials"] == local["trials"]

@@ -18,7 +18,7 @@ from tilewise.cli.main import run as command
 from tilewise.errors import TrainingError, UsageError
 from tilewise.folds import Folds
 from tilewise.inference.predictions import Predictions
-from tilewise.pipeline import shared_stages, train
+from tilewise.pipeline import fold_jobs, shared_stages, train
 from tilewise.run_folder import RunFolder
 from tilewise.sweep.grid import Grid
 from tilewise.sweep.page import sentences
@@ -193,14 +193,14 @@ def test_variants_that_differ_after_training_alone_are_trained_once(cached, tmp_
     names = {"all": {}, "best": {"ensemble.members": "best", "ensemble.num_members": 1}}
     variants = [{"name": name, "set": settings} for name, settings in names.items()]
     trained = []
-    original = train.train_with_unlabelled
+    original = fold_jobs.train_with_unlabelled
 
     def counted(inputs, request, *, out):
         before = (out / "history.csv").exists()
         trained.append(before)
         return original(inputs, request, out=out)
 
-    monkeypatch.setattr(train, "train_with_unlabelled", counted)
+    monkeypatch.setattr(fold_jobs, "train_with_unlabelled", counted)
     chosen = grid(variants=variants).over(None, ["folds.holdout_fraction=0.3"])
     made = api.sweep(home / "cohort", chosen, out=tmp_path / "sweep", workers=1)
     assert trained == [False] * 3 + [True] * 3
@@ -236,14 +236,14 @@ def test_a_stopped_sweep_goes_on_and_more_variants_may_follow(cached, tmp_path, 
 
 def test_a_variant_that_fails_is_a_row_and_the_others_are_whole(cached, tmp_path, monkeypatch):
     home, _ = cached
-    original = train.train_with_unlabelled
+    original = fold_jobs.train_with_unlabelled
 
     def failing(inputs, request, *, out):
         if request.head.dropout:
             raise TrainingError("fold 0: the loss is not a number; lower training.learning_rate")
         return original(inputs, request, out=out)
 
-    monkeypatch.setattr(train, "train_with_unlabelled", failing)
+    monkeypatch.setattr(fold_jobs, "train_with_unlabelled", failing)
     made = api.sweep(home / "cohort", grid(**HEADS), out=tmp_path / "sweep", workers=1)
     assert [row.error is None for row in made.table.rows] == [True, True, False, False]
     page = (tmp_path / "sweep" / "sweep.html").read_text()

@@ -16,6 +16,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -41,8 +42,11 @@ _RETRIES: Final = 2
 # A thread that hangs cannot be ended but with its process, once the result is on its way.
 _EXIT_S: Final = 2.0
 _LOOK_S: Final = 5.0
-# What a process computes with, besides tilewise's own variables.
-_COMPUTING: Final = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+# What a process computes with, and talks by, besides tilewise's own variables.
+_COMPUTING: Final = (
+    *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"),
+    *("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"),
+)
 
 
 def import_ray() -> Any:
@@ -54,6 +58,7 @@ def import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
+        import ray.util.scheduling_strategies
     except ImportError as error:
         raise UsageError(
             "executor ray: Ray is not installed here; run `pip install 'tilewise[ray]'`, or use --executor local"
@@ -106,13 +111,7 @@ class RayPool:
         ray, sizes = self._ray, BundleSizes()
         job, common = _Job(batch.stage, batch.limit_s, self._files, __version__), ray.put(function)
         claim = self._possible(claim)
-        send = ray.remote(_work).options(
-            num_cpus=claim.threads,
-            num_gpus=claim.gpus,
-            max_retries=_RETRIES,
-            name=f"tilewise {batch.stage}",
-            runtime_env={"env_vars": _environment()},
-        )
+        send = self._sender(claim, batch.stage, max_retries=_RETRIES)
         waiting, suspects = deque(items.items()), deque[tuple[str, Any]]()
         running: dict[Any, Bundle] = {}
         try:
@@ -143,6 +142,65 @@ class RayPool:
             for task in running:
                 with contextlib.suppress(Exception):
                     ray.cancel(task, force=True)
+
+    def run_together(self, function: Callable[[int], Result], num: int, stage: str, claim: Claim) -> list[Result]:
+        """Call `function` with the ranks from 0 in as many processes, which all run at the same time, on any nodes.
+
+        Raises:
+            BrokenProcessPool: one of them died; the others are ended.
+            UsageError: the cluster has no room for all.
+        """
+        if self._files is None:
+            self._connect()
+        assert self._files is not None
+        ray, claim = self._ray, self._possible(claim)
+        num_slots = self._num_slots(claim)
+        if num_slots < num:
+            raise UsageError(f"{stage}: the Ray cluster has room for {num_slots} processes at a time, of {num}")
+        room = {"CPU": claim.threads} | ({"GPU": claim.gpus} if claim.gpus else {})
+        group = ray.util.placement_group([room] * num)
+        job, common = _Job(stage, None, self._files, __version__), ray.put(function)
+        running = [
+            self._sender(
+                claim, stage, max_retries=0,
+                scheduling_strategy=ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(group, rank),
+            ).remote(job, [common], [(f"{stage}, rank {rank}", rank)])
+            for rank in range(num)
+        ]  # fmt: skip
+        results: dict[Any, Result] = {}
+        try:
+            while len(results) < num:
+                ready, _ = ray.wait([task for task in running if task not in results], timeout=_LOOK_S)
+                for task in ready:
+                    report = self._report(task)
+                    if report is None:
+                        raise BrokenProcessPool(f"{stage}: a process died")
+                    results[task] = report.outcomes[0][1]
+        finally:
+            left = [task for task in running if task not in results]
+            for task in left:
+                with contextlib.suppress(Exception):
+                    ray.cancel(task, force=True)
+            if left:
+                ray.wait(left, num_returns=len(left), timeout=_LOOK_S)
+            ray.util.remove_placement_group(group)
+        return [results[task] for task in running]
+
+    @property
+    def num_gpus(self) -> int:
+        """Graphics cards of all nodes."""
+        if self._files is None:
+            self._connect()
+        return sum(int(node.get("GPU", 0)) for node in self._resources())
+
+    def _sender(self, claim: Claim, stage: str, **options: Any) -> Any:
+        return self._ray.remote(_work).options(
+            num_cpus=claim.threads,
+            num_gpus=claim.gpus,
+            name=f"tilewise {stage}",
+            runtime_env={"env_vars": _environment()},
+            **options,
+        )
 
     def _report(self, task: Any) -> _Report | None:
         """What a task came to; None where it took its process down."""
@@ -213,6 +271,12 @@ class RayPool:
             own = int(node.get("CPU", 0)) // claim.threads
             slots += min(own, int(node.get("GPU", 0)) // claim.gpus) if claim.gpus else own
         return max(1, slots)
+
+
+def node_address() -> str:
+    """Where other nodes reach this one, in a worker process."""
+    address: str = import_ray().util.get_node_ip_address()
+    return address
 
 
 def _environment() -> dict[str, str]:

@@ -76,12 +76,14 @@ class FoldTrainer:
 def train_elsewhere(trainer: FoldTrainer, jobs: Mapping[int, FoldJob], *, workers: int | None) -> None:
     """Train all folds on a cluster, where there is one; their models are in their folders then.
 
+    Networks that several devices train together are left: their processes go to the cluster by themselves.
+
     Raises:
         TrainingError: a fold could not be trained.
     """
-    if current_ray() is None:
-        return
     configs = [request.training for job in jobs.values() for request in (*job.rungs.values(), job.request)]
+    if current_ray() is None or any(_is_joint(config) for config in configs):
+        return
     claims = [training_claim(config) for config in configs]
     claim = Claim(max(one.threads for one in claims), max(one.gpus for one in claims))
     items = {f"fold {number}": job for number, job in jobs.items()}
@@ -97,8 +99,14 @@ def training_claim(config: TrainingConfig) -> Claim:
         return Claim(min((num_threads or 1) * config.num_seeds, default_threads()))
     if find_device(config.engine.device, config.step.precision).type == "cpu":
         return Claim(num_threads or default_threads())
-    # One card at least: how many there are is the node's business.
     return Claim(gpus=1 if config.engine.devices == "all" else config.engine.devices)
+
+
+def _is_joint(config: TrainingConfig) -> bool:
+    devices = config.engine.devices
+    if config.input != "tiles" or devices == 1:
+        return False
+    return devices != "all" or find_device(config.engine.device, config.step.precision).type == "cuda"
 
 
 def _error(failure: Failure) -> TilewiseError:

@@ -173,7 +173,7 @@ def test_more_devices_than_there_are_or_than_a_batch_can_feed_are_refused(monkey
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
     assert [num("all", "cuda"), num(2, "cuda"), num("all", "cpu"), num(2, "cpu")] == [3, 2, 1, 2]
-    with pytest.raises(UsageError, match=r"devices=4: torch sees 3 graphics cards here"):
+    with pytest.raises(UsageError, match=r"devices=4: torch sees here 3 graphics cards"):
         num(4, "cuda")
 
 

@@ -14,17 +14,19 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 from tilewise import errors
-from tilewise.compute import find_device
+from tilewise.compute import default_threads, find_device
 from tilewise.errors import TilewiseError, TrainingError
-from tilewise.execution import WorkerPool
+from tilewise.execution import Claim, WorkerPool, current_ray
 from tilewise.inference.slide_tiles import Pixels, SlideTiles
 from tilewise.models.networks import NetworkModel
+from tilewise.store import cache_dir, write_text
 from tilewise.training.history import History
 from tilewise.training.networks.data import PixelData, TilePart
 from tilewise.training.networks.objective import NetworkTraining, train_share
@@ -39,47 +41,68 @@ _ARRAYS = ("images_TSCHW", "masks_THW", "wide_CHW")
 _PATIENCE = datetime.timedelta(days=7)
 # An exchange also fails because another process has ended, whose own words are heard first.
 _AFTER_OTHERS_S = 3.0
+_LOOK_S = 0.05
 
 
 def train_together(
     network: NetworkModel, data: PixelData, training: NetworkTraining, num: int
 ) -> tuple[NetworkModel, History]:
-    """As `train_network`, in this many processes of this machine, each with a device of its own.
+    """As `train_network`, in this many processes of this machine or of a cluster, each with a device of its own.
 
-    They exchange gradients by NCCL between graphics cards and by Gloo between processors, over the machine's own
-    interface. Tiles in memory are written to the fold's folder for as long as it takes, and read by all from there.
+    They exchange gradients by NCCL between graphics cards and by Gloo between processors. Tiles in memory are written
+    to the fold's folder for as long as it takes, and read by all from there.
 
     Raises:
         TrainingError: as `train_network`, or a process died; a training with a folder goes on after its last epoch.
         UsageError: a batch has fewer tiles than there are devices.
     """
     _check_batches(training.config, data, num)
-    with _workdir(training.record.folder) as workdir:
+    cluster = current_ray()
+    with _workdir(training.record.folder, shared=cluster is not None) as workdir:
         train, validation = (
             _parked(part, workdir / name) for part, name in ((data.train, "train"), (data.validation, "validation"))
         )
+        job = _Job(network, training, data.classes, train, validation, num, workdir, cluster is not None)
         try:
-            with WorkerPool(num) as pool:
-                try:
-                    job = _Job(network, training, data.classes, train, validation)
-                    running = [pool.submit(_work, job, rank, num, workdir) for rank in range(num)]
-                    # The pool's thread looks for dead processes among those it knew when it last woke, which the newest
-                    # is none of; one more task wakes it.
-                    pool.submit(os.getpid)
-                    wait(running, return_when=FIRST_EXCEPTION)
-                    first, *_ = [future.result() for future in running]
-                except BaseException:
-                    _end_all(workdir)
-                    raise
+            if cluster is not None:
+                results = cluster.run_together(partial(_work, job), num, training.record.name, _claim(training, num))
+            else:
+                results = _in_processes(job)
         except BrokenProcessPool as error:
             raise _reason(workdir, training.record.name, num) from error
+    first = results[0]
     assert first is not None
     return first
 
 
+def _in_processes(job: _Job) -> list[tuple[NetworkModel, History] | None]:
+    with WorkerPool(job.num) as pool:
+        try:
+            running = [pool.submit(_work, job, rank) for rank in range(job.num)]
+            # The pool's thread looks for dead processes among those it knew when it last woke, which the newest is none
+            # of; one more task wakes it.
+            pool.submit(os.getpid)
+            wait(running, return_when=FIRST_EXCEPTION)
+            return [future.result() for future in running]
+        except BaseException:
+            _end_all(job.workdir)
+            raise
+
+
+def _claim(training: NetworkTraining, num: int) -> Claim:
+    config = training.config
+    device = find_device(config.engine.device, config.step.precision)
+    if device.type == "cuda":
+        return Claim(gpus=1)
+    return Claim(config.epoch_config.num_threads or max(1, default_threads() // num))
+
+
 @contextlib.contextmanager
-def _workdir(folder: Path | None) -> Iterator[Path]:
-    if folder is not None:
+def _workdir(folder: Path | None, *, shared: bool) -> Iterator[Path]:
+    if folder is None and shared:  # by all nodes
+        folder = cache_dir()
+        folder.mkdir(parents=True, exist_ok=True)
+    elif folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         remove_workdirs(folder)
     with tempfile.TemporaryDirectory(prefix=WORKDIR, dir=folder, ignore_cleanup_errors=True) as workdir:
@@ -103,13 +126,16 @@ class _StoredPart:
 
 @dataclass(frozen=True)
 class _Job:
-    """What all processes get: the network with its first weights, and what it learns from."""
+    """What all processes get: the network with its first weights, what it learns from, and where they meet."""
 
     network: NetworkModel
     training: NetworkTraining
     classes: tuple[str, ...]
     train: _StoredPart
     validation: _StoredPart
+    num: int
+    workdir: Path
+    on_cluster: bool
 
 
 def _parked(part: TilePart, folder: Path) -> _StoredPart:
@@ -145,20 +171,20 @@ def _check_batches(config: TrainingConfig, data: PixelData, num: int) -> None:
         )
 
 
-def _work(job: _Job, rank: int, num: int, workdir: Path) -> tuple[NetworkModel, History] | None:
+def _work(job: _Job, rank: int) -> tuple[NetworkModel, History] | None:
     """All that one process does; the first one gives the result.
 
     Where it fails it ends itself, for the others would wait for it in vain.
     """
-    (workdir / f"{rank}.pid").write_text(str(os.getpid()), encoding="utf-8")
+    (job.workdir / f"{rank}.pid").write_text(str(os.getpid()), encoding="utf-8")
     try:
-        result = _trained(job, rank, num, workdir)
+        result = _trained(job, rank)
     except Exception as error:  # noqa: BLE001 - the boundary of a process: the other side says it
-        _report(error, workdir)
+        _report(error, job.workdir)
     return None if rank else result
 
 
-def _trained(job: _Job, rank: int, num: int, workdir: Path) -> tuple[NetworkModel, History]:
+def _trained(job: _Job, rank: int) -> tuple[NetworkModel, History]:
     import torch
     from torch import distributed
 
@@ -167,24 +193,46 @@ def _trained(job: _Job, rank: int, num: int, workdir: Path) -> tuple[NetworkMode
     prepare_runtime()
     device = find_device(job.training.config.engine.device, job.training.config.step.precision)
     if device.type == "cuda":
-        device = torch.device("cuda", rank)
+        device = torch.device("cuda", 0 if job.on_cluster else rank)  # a cluster shows a process its own card alone
         torch.cuda.set_device(device)
+    data = PixelData(job.classes, job.train.opened(), job.validation.opened())
+    distributed.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        rank=rank,
+        world_size=job.num,
+        timeout=_PATIENCE,
+        **(_meet_on_cluster(job, rank) if job.on_cluster else _meet_here(job)),
+    )
+    try:
+        return train_share(job.network.build(), data, job.training, Worker(rank, job.num, device))
+    finally:
+        distributed.destroy_process_group()
+
+
+def _meet_here(job: _Job) -> dict[str, Any]:
     own = {"linux": "lo", "darwin": "lo0"}.get(sys.platform)
     if own is not None:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", own)
         os.environ.setdefault("NCCL_SOCKET_IFNAME", own)
-    data = PixelData(job.classes, job.train.opened(), job.validation.opened())
-    distributed.init_process_group(
-        "nccl" if device.type == "cuda" else "gloo",
-        init_method=(workdir / _MEETING).resolve().as_uri(),
-        rank=rank,
-        world_size=num,
-        timeout=_PATIENCE,
-    )
-    try:
-        return train_share(job.network.build(), data, job.training, Worker(rank, num, device))
-    finally:
-        distributed.destroy_process_group()
+    return {"init_method": (job.workdir / _MEETING).resolve().as_uri()}
+
+
+def _meet_on_cluster(job: _Job, rank: int) -> dict[str, Any]:
+    """The first process opens a store, and says where in the folder that all nodes share."""
+    from torch import distributed
+
+    from tilewise.execution.ray_pool import node_address
+
+    tcp_store: Any = vars(distributed)["TCPStore"]  # torch exports it without a type
+    place = job.workdir / _MEETING
+    if rank == 0:
+        store = tcp_store(node_address(), 0, job.num, is_master=True, timeout=_PATIENCE, wait_for_workers=False)
+        write_text(place, f"{store.host} {store.port}")
+        return {"store": store}
+    while not place.is_file():  # whoever waits for one that is gone is ended
+        time.sleep(_LOOK_S)
+    host, port = place.read_text("utf-8").split()
+    return {"store": tcp_store(host, int(port), job.num, is_master=False, timeout=_PATIENCE)}
 
 
 def _report(error: Exception, workdir: Path) -> NoReturn:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tilewise.compute import default_threads, reproducible
 from tilewise.errors import UsageError
+from tilewise.execution import current_ray
 from tilewise.models.heads import SeededDropout
 from tilewise.models.networks import TileBatch, TileNetwork
 from tilewise.training.networks.batches import DROPOUT, TrainingBatch, prefetch, to_memory_format
@@ -122,18 +123,20 @@ class Engine:
 
 
 def num_devices(config: TrainingConfig, device: torch.device) -> int:
-    """How many devices train one network together.
+    """How many devices train one network together, of this machine or, where there is one, of the cluster.
 
     Raises:
         UsageError: there are not so many graphics cards.
     """
-    there = torch.cuda.device_count() if device.type == "cuda" else 1
-    wanted = config.engine.devices
+    there, wanted, cluster = 1, config.engine.devices, current_ray()
+    if device.type == "cuda":
+        there = torch.cuda.device_count() if cluster is None else cluster.num_gpus
     if wanted == "all":
         return there
     if device.type == "cuda" and wanted > there:
+        where = "torch sees here" if cluster is None else "the Ray cluster has"
         raise UsageError(
-            f"training.engine.devices={wanted}: torch sees {there} graphics cards here; set training.engine.devices=all"
+            f"training.engine.devices={wanted}: {where} {there} graphics cards; set training.engine.devices=all"
         )
     return wanted
 
