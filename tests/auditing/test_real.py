@@ -7,6 +7,7 @@ from tilewise import api
 pytestmark = pytest.mark.real
 
 
+@pytest.mark.soak
 def test_neighbouring_sections_of_one_tumour_share_a_group_and_are_no_copies(data_dir):
     audited = api.audit(data_dir / "her2st_slides", workers=2)
     groups = audited.groups
@@ -23,7 +24,14 @@ def test_sections_of_other_stains_are_noticed(data_dir):
     assert len(other) == 4
 
 
-@pytest.mark.parametrize("folder", ["breakhis", "camelyon_tiles", "brecahad", "osteosarcoma"])
+# One in the ordinary checks; the others in `make soak`.
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "osteosarcoma",
+        *(pytest.param(name, marks=pytest.mark.soak) for name in ("breakhis", "camelyon_tiles", "brecahad")),
+    ],
+)
 def test_real_fields_are_kept_as_they_are(data_dir, folder):
     audited = api.audit(data_dir / folder, workers=2)
     refused = {(item.slide, item.kind) for item in audited.findings if item.proposal in {"drop", "repair"}}

@@ -77,7 +77,11 @@ def assert_same_features(exact: Features, fast: Features) -> None:
     assert np.corrcoef(ranks)[0, 1] >= 0.999
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+# The slow ones in `make soak`.
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.soak] * (name in ("ctranspath", "resnet50"))) for name in NETWORKS],
+)
 def test_the_default_and_every_engine_agree_with_float32(build, name: str, tiles) -> None:
     exact = build(name, engine="torch", precision="float32").encode(tiles)
     # A test of rounding needs features that differ between tiles.

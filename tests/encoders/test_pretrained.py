@@ -50,7 +50,7 @@ def test_weights_as_the_hub_names_them_are_the_same_network(tmp_path: Path, tile
     assert np.array_equal(installed, hub)
 
 
-@pytest.mark.parametrize("pooling", ["last", "stages"])
+@pytest.mark.parametrize("pooling", [pytest.param("last", marks=pytest.mark.soak), "stages"])
 def test_engines_and_precisions_agree_on_its_features(pooling: str, tiles) -> None:
     pytest.importorskip("openvino", reason="the [fast] extra is not installed")
     base: dict[str, Any] = {"name": "efficientnet_lite0", "pooling": pooling, "threads": 1, "batch_size": 4}

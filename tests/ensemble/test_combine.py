@@ -15,7 +15,7 @@ from tilewise.metrics import macro_f1
 
 FITTED = [method for method in METHODS if method != "average"]
 COLUMNS = [f"p_{name}" for name in CLASSES]
-NUM_SHUFFLES = 30
+NUM_SHUFFLES = 15
 NUM_LEAKS = 12
 NUM_RUNS = {method: 8 if method in {"weighted", "greedy"} else 2 for method in METHODS}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -41,6 +42,7 @@ def accuracy(network: TileNetwork, batch: TileBatch, labels: torch.Tensor) -> fl
         return float((network(batch).argmax(dim=1) == labels).float().mean())
 
 
+@pytest.mark.soak
 def test_fine_tuning_beats_training_from_scratch_on_real_tiles(data_dir: Path) -> None:
     batch, labels = textures(data_dir)
     assert labels.bincount().tolist() == [10] * 7
