@@ -178,11 +178,6 @@ def test_features_of_two_encoders_and_wishes_that_need_pixels_are_refused(home, 
         tw.train(home / "clam", "fine-tune", out=tmp_path / "run", labels=home / "labels.csv")
 
 
-def test_a_run_on_features_has_nothing_to_draw_on(home, trained, tmp_path):
-    with pytest.raises(UsageError, match="no pixels to draw on"):
-        tw.api.explain(trained, home / "trident", out=tmp_path / "maps")
-
-
 def test_a_run_on_features_does_not_predict_slides(trained, tmp_path):
     cohort = tw.Cohort.discover(draw_cohort(tmp_path / "cohort", num_slides=4))
     with pytest.raises(UsageError, match="give a folder of such features, not slides"):

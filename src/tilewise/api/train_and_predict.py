@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tilewise.pipeline.estimate_run import RunEstimate
     from tilewise.pipeline.explain import ExplainResult
     from tilewise.pipeline.finished_run import Run
+    from tilewise.pipeline.imported_features import ImportedFeatures
     from tilewise.pipeline.predict import PredictionResult
     from tilewise.run_folder import RunFolder
     from tilewise.sweep.grid import Grid
@@ -411,6 +412,7 @@ def explain(
     cohort: Cohort | Path | str | None = None,
     *,
     out: Path | str | None = None,
+    pixels: Path | str | None = None,
     config: ExplainConfig | None = None,
     workers: int | None = None,
     executor: ExecutorName | None = None,
@@ -423,10 +425,12 @@ def explain(
 
     Args:
         run: a run, or its folder; not one that `ensemble` made.
-        cohort: new slides, discovered with `purpose="predict"`, or a folder or table to discover so; None takes those
-            of the run.
+        cohort: new slides, discovered with `purpose="predict"`, or a folder or table to discover so; of a run on
+            features of another program, a folder of such features. None takes those of the run.
         out: folder for a picture and a GeoJSON file of each slide, `explain.csv` and `explain.html`; new, empty or of
             an earlier call. None takes `RUN-explained` beside the run.
+        pixels: of a run on features of another program, the folder of the slides, to draw on them. None draws tiles as
+            rectangles on a blank, in microns where no file tells how many a pixel has.
         config: which slides and which class; None takes all new slides, or nine of the run's own, and the class
             predicted for each.
         workers: processes; None takes every processor.
@@ -435,9 +439,9 @@ def explain(
         offline: never reach for the network.
 
     Raises:
-        UsageError: the folder holds no finished run, or one of several runs or on features of another program, `out`
-            holds other things, a slide or the class is unknown, the cohort has changed since the run, or the library
-            grad-cam is needed and not installed.
+        UsageError: the folder holds no finished run, or one of several runs, `out` holds other things, `pixels` fits
+            none of the features or the run looks at slides, a slide or the class is unknown, the cohort has changed
+            since the run, or the library grad-cam is needed and not installed.
         ArtifactError: its classifier is damaged.
         EncoderUnavailable: the encoder's weights are not here, or are others than in training.
 
@@ -461,20 +465,33 @@ def explain(
     identity = folder.require_finished()
     place = to_path(out) or folder.root.resolve().with_name(f"{folder.root.resolve().name}-explained")
     classifier = load_classifier(folder.model)
+    seed, resources = int(identity["seed"]), Resources(workers, offline)
     if takes_features(classifier):
-        raise UsageError(f"{folder.root} was trained on features of another program: there are no pixels to draw on")
+        features, is_new = _features_to_explain(folder, cohort, pixels), cohort is not None
+        with use_executor(executor, workers=workers, reads=files_of(features.cohort), writes=[place]):
+            if is_new:
+                return explain_new(classifier, features.cohort, config, out=place, features=features, workers=workers)
+            single_classifier(classifier)
+            return explain_run(folder, feature_stages(features, seed, resources, None), config, out=place)
+    if pixels is not None:
+        raise UsageError(f"--pixels is for runs on features of another program, and {folder.root} looks at slides")
     if cohort is not None:
         new, classifier_file = to_cohort(cohort, "predict"), folder.model / CLASSIFIER_NAME
         with use_executor(executor, workers=workers, reads=[*files_of(new), classifier_file], writes=[place]):
             return explain_new(classifier, new, config, out=place, workers=workers, offline=offline)
     single_classifier(classifier)
     decisions = folder.audit / "decisions.csv" if identity.get("decisions") else None
-    shared = to_stages(
-        identity["cohort"]["root"],
-        "train",
-        decisions=decisions,
-        seed=int(identity["seed"]),
-        resources=Resources(workers, offline),
-    )
+    shared = to_stages(identity["cohort"]["root"], "train", decisions=decisions, seed=seed, resources=resources)
     with use_executor(executor, workers=workers, reads=files_of(shared.cohort), writes=[place]):
         return explain_run(folder, shared, config, out=place)
+
+
+def _features_to_explain(folder: RunFolder, cohort: object, pixels: Path | str | None) -> ImportedFeatures:
+    """Features of a run, or new ones of a folder, with the places of their tiles."""
+    from tilewise.pipeline.imported_features import ImportedFeatures
+
+    if cohort is None:
+        return ImportedFeatures.of_run(folder).drawable(to_path(pixels))
+    if not isinstance(cohort, str | os.PathLike):
+        raise ArgumentError("cohort: the run was trained on features of another program; give a folder of such")
+    return ImportedFeatures.read(Path(cohort), None, purpose="predict").drawable(to_path(pixels))

@@ -42,6 +42,7 @@ class AuditedSlide:
         repaired: what was repaired, in words; empty where nothing was.
         tissue_lost: share of its tissue that went with the ink.
         before_after: picture of the repair; None where there is none.
+        has_pixels: whether its file is a picture; not where features of another program stand for it.
     """
 
     slide: Slide
@@ -56,6 +57,7 @@ class AuditedSlide:
     repaired: str = ""
     tissue_lost: float = 0.0
     before_after: Path | None = None
+    has_pixels: bool = True
 
     @property
     def slide_id(self) -> str:

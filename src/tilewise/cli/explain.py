@@ -49,6 +49,15 @@ def explain(
             "RUN-explained, beside the run.",
         ),
     ] = None,
+    pixels: Annotated[
+        Path | None,
+        typer.Option(
+            "--pixels",
+            metavar="FOLDER",
+            help="Of a run on features of another program: folder of the slides, to draw on them. Default: tiles are "
+            "rectangles on a blank.",
+        ),
+    ] = None,
     only: Annotated[
         list[str], typer.Option("--slides", metavar="ID", help="Draw this slide alone; may be repeated.")
     ] = [],  # noqa: B006 - typer reads the default, nobody changes it
@@ -90,11 +99,16 @@ def explain(
     from tilewise.cli.console import note_lines, print_result, progress
     from tilewise.cohort import Cohort
     from tilewise.explain.config import ExplainConfig
+    from tilewise.interchange.folder import is_feature_folder
 
     config = ExplainConfig(slides=tuple(only), class_name=class_name, limit=limit, occluded_tiles=occlude)
     with progress(quiet=quiet):
-        cohort = None if slides is None else Cohort.discover(slides, purpose="predict")
-        result = api.explain(run, cohort, out=out, config=config, workers=workers, executor=executor, offline=offline)
+        cohort: Cohort | Path | None = slides
+        if slides is not None and not is_feature_folder(slides):
+            cohort = Cohort.discover(slides, purpose="predict")
+        result = api.explain(
+            run, cohort, out=out, pixels=pixels, config=config, workers=workers, executor=executor, offline=offline
+        )
     for warning in result.warnings[:_WARNINGS_SHOWN]:
         typer.echo(f"warning: {warning}", err=True)
     if len(result.warnings) > _WARNINGS_SHOWN:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from tilewise.auditing.cohort import AuditedSlide
 from tilewise.cohort import read_mask
 from tilewise.explain.slide import MapScales, SlideExplained, SlideMap, maps_of
 from tilewise.reporting.pictures import outline
@@ -30,6 +31,7 @@ _GAP, _MARGIN = 28, 28
 _BAR = Size(260, 20)
 _TEXT, _SMALL = 25, 21
 _INK, _SOFT, _PAPER = (24, 34, 44), (90, 104, 115), (255, 255, 255)
+_EMPTY = 245  # grey of a slide without pixels
 _OUTLINE, _HALO = (16, 32, 42), (255, 255, 255)
 _OPAQUE = 0.7  # of a map over the slide
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
@@ -58,13 +60,9 @@ def draw_slide(explained: SlideExplained, scales: MapScales) -> RGB:
     """
     item = explained.slide
     canvas = _canvas(item.size)
-    with open_slide(item.slide.path, max_pixels=item.size.area) as reader:  # the audit has let this size pass
-        thumbnail = reader.thumbnail(max(canvas))
-    small = cv2.resize(
-        thumbnail, canvas, interpolation=cv2.INTER_AREA if thumbnail.shape[1] > canvas.width else cv2.INTER_LINEAR
-    )
+    small = _thumbnail(item, canvas) if item.has_pixels else _blank(explained, canvas)
     regions = _regions(explained, canvas)
-    title = "slide, with its region" if regions else "slide"
+    title = "slide, with its region" if regions else "slide" if item.has_pixels else "tiles; no pixels were at hand"
     # Dark on a light halo is seen on pink tissue, on blue nuclei and on white glass.
     panels = [_Panel(title, _outlined(_outlined(small, regions, _HALO, 6), regions, _OUTLINE, 2))]
     panels += [
@@ -72,6 +70,26 @@ def draw_slide(explained: SlideExplained, scales: MapScales) -> RGB:
         for one in maps_of(explained, canvas, scales)
     ]
     return _page(explained, panels, canvas)
+
+
+def _thumbnail(item: AuditedSlide, canvas: Size) -> RGB:
+    with open_slide(item.slide.path, max_pixels=item.size.area) as reader:  # the audit has let this size pass
+        thumbnail = reader.thumbnail(max(canvas))
+    interpolation = cv2.INTER_AREA if thumbnail.shape[1] > canvas.width else cv2.INTER_LINEAR
+    small: RGB = cv2.resize(thumbnail, canvas, interpolation=interpolation)
+    return small
+
+
+def _blank(explained: SlideExplained, canvas: Size) -> RGB:
+    """An empty slide with its tiles as rectangles."""
+    blank = np.full((canvas.height, canvas.width, 3), _EMPTY, dtype=np.uint8)
+    scale = canvas.width / explained.slide.size.width
+    corners_N22 = np.stack(
+        [explained.values.boxes[:, :2], explained.values.boxes.reshape(-1, 2, 2).sum(axis=1)], axis=1
+    )
+    for first, last in (corners_N22 * scale).round().astype(int).tolist():
+        cv2.rectangle(blank, first, last, _SOFT, 1)
+    return blank
 
 
 def _canvas(size: Size) -> Size:

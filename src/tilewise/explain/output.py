@@ -23,7 +23,9 @@ from tilewise.slides.png import encode_png
 from tilewise.store import digest_config, forget_written, record_written, write_bytes, write_text
 
 TABLE, PAGE = "explain.csv", "explain.html"
-_COLUMNS = ("slide", "class", "x", "y", "width", "height", "probability", "activation", "attention", "left_out")
+_BOX = ("x", "y", "width", "height")
+_MEASURED = ("probability", "activation", "attention", "left_out")
+_UNPLACED = "nobody knows where its tiles lie; explain.csv has them by number"
 _QUALITY, _WIDEST = 82, 1500
 
 
@@ -71,17 +73,19 @@ def write_explanation(
     requests = {
         one.slide.slide_id: _Request(one, scales, out / place)
         for one, place in zip(explained, places.values(), strict=True)
+        if one.is_placed
     }
     drawn = run_each(_draw, requests, stage="drawing", workers=workers)
     with_picture = [one for one in explained if one.slide.slide_id in drawn.results]
-    without = dict(facts.without)
+    without = dict(facts.without) | {one.slide.slide_id: _UNPLACED for one in explained if not one.is_placed}
     without |= {failure.item: f"it could not be drawn: {failure.message}" for failure in drawn.failures}
     objects = {}
-    for one in with_picture:
+    for one in with_picture if facts.unit == "px" else ():  # QuPath counts pixels
         name = one.slide.slide_id
         objects[name] = requests[name].path.with_suffix(".geojson")
         write_objects(objects[name], slide_objects(one, facts.classes))
-    _write_table(out / TABLE, with_picture, places)
+    in_table = [one for one in explained if one.slide.slide_id in drawn.results or not one.is_placed]
+    _write_table(out / TABLE, in_table, {name: places[name] for name in drawn.results}, facts.unit)
     pictures = {name: requests[name].path for name in drawn.results}
     record_written(out, [out / TABLE, *pictures.values(), *objects.values()])
     view = page_view(facts, with_picture, drawn.results, without, cut_pictures(facts.sheets, workers=workers))
@@ -125,15 +129,17 @@ def _draw(request: _Request) -> str:
     return webp_uri(webp(rgb_HWC, _QUALITY))
 
 
-def _write_table(path: Path, explained: Sequence[SlideExplained], places: Mapping[str, str]) -> None:
+def _write_table(path: Path, explained: Sequence[SlideExplained], places: Mapping[str, str], unit: str) -> None:
     buffer = io.StringIO()
     rows = csv.writer(buffer, lineterminator="\n")
-    rows.writerow([*_COLUMNS, "picture"])
+    box_columns = _BOX if unit == "px" else tuple(f"{name}_{unit}" for name in _BOX)
+    rows.writerow(["slide", "class", "tile", *box_columns, *_MEASURED, "picture"])
     for one in explained:
-        measured = one.values.of_tiles()
-        columns = [measured.get(name) for name in _COLUMNS[6:]]
-        for tile, box in enumerate(one.values.boxes.tolist()):
+        name, measured = one.slide.slide_id, one.values.of_tiles()
+        columns = [measured.get(key) for key in _MEASURED]
+        for tile, numbers_4 in enumerate(one.values.boxes.tolist()):
+            box = numbers_4 if one.is_placed else [""] * 4
             numbers = [None if column_T is None else column_T[tile] for column_T in columns]
             written = ["" if number is None or number != number else f"{number:.6g}" for number in numbers]  # noqa: PLR0124 - nan
-            rows.writerow([one.slide.slide_id, one.class_name, *box, *written, places[one.slide.slide_id]])
+            rows.writerow([name, one.class_name, tile, *box, *written, places.get(name, "")])
     write_text(path, buffer.getvalue())

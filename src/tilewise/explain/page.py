@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tilewise.explain.checks import MapCheck
 from tilewise.explain.cohort_chart import cohort_chart, mark
@@ -43,6 +43,8 @@ class PageFacts:
         checks: of the maps.
         sheets: tiles that count most and least.
         contributions: slide -> what named features add.
+        unit: that tiles' places are counted in: `px` of level 0, or `um`.
+        places: what is to be said of where tiles lie and what they are drawn on.
     """
 
     recipe: str
@@ -57,6 +59,8 @@ class PageFacts:
     checks: tuple[MapCheck, ...] = ()
     sheets: tuple[TileSheet, ...] = ()
     contributions: Mapping[str, Contributions] = field(default_factory=dict)
+    unit: Literal["px", "um"] = "px"
+    places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

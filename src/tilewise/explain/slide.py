@@ -46,6 +46,11 @@ class SlideExplained:
     label: str | None = None
 
     @property
+    def is_placed(self) -> bool:
+        """Whether it is known where its tiles lie."""
+        return bool(self.values.boxes[:, 2:].all())
+
+    @property
     def caption(self) -> str:
         """Class and probability, in words."""
         drawn = f"{self.class_name}, probability {self.probability:.2f}"

@@ -24,15 +24,27 @@ class SheetTile:
 
     Attributes:
         slide: that it is of.
-        box: where, in level-0 pixels.
+        number: of the tile in its slide, from 0.
+        box: where, in level-0 pixels, or in the unit of the page; None where nobody knows.
         value: how much it counts.
         label: the slide's class in the table; None where unknown.
     """
 
     slide: AuditedSlide
-    box: Box
+    number: int
+    box: Box | None
     value: float
     label: str | None
+
+    @property
+    def place(self) -> str:
+        """Where it lies, in words."""
+        return f"tile {self.number}" if self.box is None else f"at {self.box.x}, {self.box.y}"
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether it can be cut from its slide."""
+        return self.slide.has_pixels and self.box is not None
 
 
 @dataclass(frozen=True)
@@ -81,16 +93,16 @@ def _tiles(explained: Sequence[SlideExplained], *, highest: bool, attends: bool)
         if attends and one.values.attention_T is not None:
             values_T = one.values.attention_T * len(one.values)
         place = int(values_T.argmax() if highest else values_T.argmin())
-        box = Box(*one.values.boxes[place].tolist())
-        tiles.append(SheetTile(one.slide, box, float(values_T[place]), one.label))
+        box = Box(*one.values.boxes[place].tolist()) if one.is_placed else None
+        tiles.append(SheetTile(one.slide, place, box, float(values_T[place]), one.label))
     return tuple(sorted(tiles, key=lambda tile: tile.value, reverse=highest)[:_MOST])
 
 
 def cut_pictures(sheets: Sequence[TileSheet], *, workers: int | None) -> Mapping[SheetTile, str]:
-    """Tile -> its picture as a `data:` address; tiles of slides that cannot be read are left out."""
+    """Tile -> its picture as a `data:` address; not of slides without pixels, or that cannot be read."""
     boxes: dict[str, list[SheetTile]] = {}
     for sheet in sheets:
-        for tile in sheet.tiles:
+        for tile in (tile for tile in sheet.tiles if tile.has_pixels):
             boxes.setdefault(tile.slide.slide_id, []).append(tile)
     cut = run_each(
         _cut, {name: tuple(dict.fromkeys(tiles)) for name, tiles in boxes.items()}, stage="tiles", workers=workers
@@ -102,6 +114,7 @@ def _cut(tiles: tuple[SheetTile, ...]) -> dict[SheetTile, str]:
     with open_slide(tiles[0].slide.slide.path, max_pixels=tiles[0].slide.size.area) as reader:
         pictures = {}
         for tile in tiles:
+            assert tile.box is not None
             scale = _SIDE / max(tile.box.width, tile.box.height)
             size = Size(max(1, round(tile.box.width * scale)), max(1, round(tile.box.height * scale)))
             pictures[tile] = webp_uri(webp(np.ascontiguousarray(reader.read_region(tile.box, size=size)), _QUALITY))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,6 +112,12 @@ class SlideFeatures:
         if self.mpp is None:
             raise SlideError(f"{self.slide_id}: its file does not say how many microns a pixel is; give --mpp")
         return self.mpp
+
+    @property
+    def without_vectors(self) -> SlideFeatures:
+        """Where its tiles lie and what is known of them, each vector empty; one of the whole slide lies nowhere."""
+        empty_N0 = np.empty((len(self.tile_vectors), 0), dtype=np.float32)
+        return replace(self, features=empty_N0, coords=None if self.of_slide else self.coords)
 
     def write(self, path: Path) -> None:
         """Write tilewise's own file: arrays in the types they have, facts and attributes in the header."""

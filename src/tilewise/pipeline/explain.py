@@ -29,6 +29,8 @@ from tilewise.inference.load_classifier import EnsembleClassifier
 from tilewise.inference.network import SlideProbabilities
 from tilewise.models import FoldModel
 from tilewise.models.networks import NetworkModel
+from tilewise.pipeline.feature_places import FeaturePlaces
+from tilewise.pipeline.imported_features import ImportedFeatures
 from tilewise.pipeline.map_checks import ExplainedGroup, check_maps
 from tilewise.pipeline.run_predictor import NewSlides, RunPredictor
 from tilewise.pipeline.slide_inputs import FeatureInputs
@@ -85,6 +87,7 @@ class Explanation:
         notes: what is to be said of all slides.
         failures: slides that could not be read.
         slide_notes: what was taken for what in the slides' files, by kind.
+        places: where the tiles of features of another program lie; None of slides with pixels.
     """
 
     recipe: str
@@ -102,6 +105,7 @@ class Explanation:
     notes: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     slide_notes: tuple[NoteKind, ...] = ()
+    places: FeaturePlaces | None = None
 
 
 def explain(
@@ -110,10 +114,20 @@ def explain(
     config: ExplainConfig,
     *,
     out: Path,
+    features: ImportedFeatures | None = None,
     workers: int | None = None,
     offline: bool = False,
 ) -> ExplainResult:
     """Draw where a run's classifier sees a class on slides, which are prepared as in `predict`.
+
+    Args:
+        classifier: of one run.
+        cohort: the slides.
+        config: which slides and which class.
+        out: folder for the page and its pictures.
+        features: of the slides, with places, where another program made them.
+        workers: processes; None takes every processor.
+        offline: never reach for the network.
 
     Raises:
         UsageError: `out` holds other things, the class or a slide is unknown, the classifier is an ensemble of runs, or
@@ -127,7 +141,8 @@ def explain(
     check_out(out, mark=TABLE, contents="pictures", inputs=inputs_of(cohort))
     check_class(config.class_name, single.classes)
     chosen = _chosen(cohort, config)
-    slides = NewSlides(chosen, workers, offline)
+    features = None if features is None else features.of(chosen)
+    slides = NewSlides(chosen, workers, offline, features)
     predictor = RunPredictor.of(single, slides)
     require_grad_cam(single.members)
     prepared = predictor.prepare(slides)
@@ -144,7 +159,7 @@ def explain(
         Explanation(
             recipe=str(single.recipe["name"]),
             cohort=cohort.root,
-            encoder=single.recipe["encoder"]["name"],
+            encoder=single.recipe["encoder"]["name"] if features is None else features.encoder_name,
             models=single.members,
             classes=single.classes,
             drawn=explained,
@@ -153,6 +168,7 @@ def explain(
             notes=prediction.notes,
             failures=(*prediction.failures, *lost),
             slide_notes=note_kinds(prediction.slide_notes),
+            places=None if features is None else features.places,
         ),
         out,
         workers=workers,
@@ -163,7 +179,7 @@ def write(explanation: Explanation, out: Path, *, workers: int | None) -> Explai
     """Check the maps, and write pictures, tables and the page."""
     checks = check_maps(explanation.groups, explanation.classes, explanation.cohort)
     explained = [one for group in explanation.groups for one in group.explained]
-    slide_notes = explanation.slide_notes
+    slide_notes, places = explanation.slide_notes, explanation.places
     facts = PageFacts(
         recipe=explanation.recipe,
         cohort=explanation.cohort,
@@ -179,6 +195,8 @@ def write(explanation: Explanation, out: Path, *, workers: int | None) -> Explai
         checks=checks,
         sheets=make_sheets(explained, explanation.classes),
         contributions=_contributions(explanation),
+        unit="px" if places is None else places.unit,
+        places=() if places is None else places.sentences,
     )
     with RunFolder(out).locked():
         written = write_explanation(out, explanation.drawn, facts, workers=workers)
@@ -191,7 +209,13 @@ def write(explanation: Explanation, out: Path, *, workers: int | None) -> Explai
         pictures=written.pictures,
         drawn={one.slide.slide_id: one.class_name for one in drawn if one.slide.slide_id in written.pictures},
         without=without,
-        warnings=(*explanation.notes, *(text for check in checks for text in check.faults), *lacking, *warned),
+        warnings=(
+            *facts.places,
+            *explanation.notes,
+            *(text for check in checks for text in check.faults),
+            *lacking,
+            *warned,
+        ),
         failures=tuple(dict.fromkeys((*explanation.failures, *written.failures))),
         slide_notes=slide_notes,
         objects=written.objects,

@@ -92,7 +92,7 @@ def explain_run(folder: RunFolder, shared: SharedStages, config: ExplainConfig, 
     explanation = Explanation(
         recipe=str(recipe.name),
         cohort=shared.cohort.root,
-        encoder=recipe.encoder.name,
+        encoder=shared.encoder_name(recipe),
         models=models,
         classes=predictions.classes,
         drawn=tuple(drawn[name] for name in chosen if name in drawn),
@@ -104,6 +104,7 @@ def explain_run(folder: RunFolder, shared: SharedStages, config: ExplainConfig, 
         cohort_map=_map(table, _feature_inputs(inputs)),
         failures=tuple(failures),
         slide_notes=note_kinds({name: audited.notes.get(name, ()) for name in chosen}),
+        places=shared.places,
     )
     return write(explanation, out, workers=workers)
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 
 from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.auditing.config import AuditConfig
 from tilewise.auditing.finding import Decisions, Finding, Findings
 from tilewise.auditing.groups import infer_groups
-from tilewise.cohort import Cohort, LabelTables, Purpose
+from tilewise.auditing.table import read_slides
+from tilewise.cohort import Cohort, LabelTables, Purpose, Slide
 from tilewise.errors import ArtifactError, CohortError, SlideError, SlideUnreadable, UsageError
 from tilewise.execution import Failure, task
 from tilewise.extraction.bag import FeatureBag
@@ -22,10 +24,12 @@ from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.load_classifier import EnsembleClassifier
 from tilewise.interchange.folder import IN_WORDS, FeatureFolder
 from tilewise.interchange.slide_features import SlideFeatures
+from tilewise.pipeline.feature_places import FeaturePlaces, place_tiles
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.slide_inputs import FeatureInputs
 from tilewise.pipeline.tile_preparer import TilePreparer
 from tilewise.recipe import Recipe, parse_recipe
+from tilewise.run_folder import RunFolder
 from tilewise.stain.profile import StainProfile
 from tilewise.store import digest_bytes
 from tilewise.tiles.config import TileConfig
@@ -55,6 +59,8 @@ class ImportedFeatures:
         mpp: slide -> microns per pixel, where known.
         digests: slide -> digest of its vectors.
         failures: slides whose features cannot be used.
+        files: slide -> what its file says but for the vectors.
+        places: where tiles lie, to be drawn; None where nothing is drawn.
     """
 
     cohort: Cohort
@@ -66,6 +72,8 @@ class ImportedFeatures:
     mpp: Mapping[str, float | None]
     digests: Mapping[str, str]
     failures: tuple[Failure, ...]
+    files: Mapping[str, SlideFeatures]
+    places: FeaturePlaces | None = None
 
     @classmethod
     def read(cls, path: Path, labels: LabelTables | None, *, purpose: Purpose) -> Self:
@@ -86,6 +94,38 @@ class ImportedFeatures:
         if labels is None and purpose == "train":
             raise CohortError(f"{path}: features without labels; give the table of slides and labels with --labels")
         cohort = Cohort.of_files(path, folder.files, tables=labels, purpose=purpose, layout="features")
+        return cls._of_cohort(path, folder, cohort)
+
+    @classmethod
+    def of_run(cls, run: RunFolder) -> Self:
+        """The features that a run was trained on, with its labels and groups.
+
+        Raises:
+            CohortError, UsageError: they are no longer where they were.
+            ArtifactError: a table of the run is damaged.
+        """
+        path = Path(run.read_identity()["cohort"]["root"])
+        folder = FeatureFolder.find(path)
+        rows = read_slides(run.slides)[0].to_dict("records")
+        files = {str(file.resolve()): file for file in folder.files.values()}
+        missing = [row["slide"] for row in rows if row["path"] not in files]
+        if missing:
+            raise UsageError(f"{path}: the features of {missing[0]}, of which {run.root} was trained, are not there")
+        slides = tuple(
+            Slide(
+                str(row["slide"]),
+                files[row["path"]],
+                label=_text(row["label"]),
+                group=_text(row["group"]),
+                split=_text(row["split"]),
+            )
+            for row in rows
+        )
+        classes = tuple(sorted({slide.label for slide in slides if slide.label is not None}))
+        return cls._of_cohort(path, folder, Cohort(path.absolute(), "features", slides, classes, ()))
+
+    @classmethod
+    def _of_cohort(cls, path: Path, folder: FeatureFolder, cohort: Cohort) -> Self:
         names = {file: name for name, file in folder.files.items()}
         slides: dict[str, SlideFeatures] = {}
         failures = []
@@ -114,12 +154,38 @@ class ImportedFeatures:
             {name: slide.mpp for name, slide in slides.items()},
             {name: digest_bytes(slide.features.tobytes()) for name, slide in slides.items()},
             tuple(failures),
+            {name: slide.without_vectors for name, slide in slides.items()},
         )
+
+    def drawable(self, pixels: Path | None) -> Self:
+        """The same with tiles where they are drawn: on the slides in `pixels`, or on a blank.
+
+        Args:
+            pixels: folder of the slides, found by name; None where there are none.
+
+        Raises:
+            UsageError: there is no such folder, or not one slide in it fits.
+        """
+        places = place_tiles(self.files, pixels)
+        bags = {name: replace(bag, boxes=places.boxes[name]) for name, bag in self.bags.items()}
+        return replace(self, bags=bags, sizes=places.sizes, places=places)
+
+    def of(self, cohort: Cohort) -> Self:
+        """Those of some slides alone."""
+        names = {slide.slide_id for slide in cohort.slides}
+        bags = {name: bag for name, bag in self.bags.items() if name in names}
+        failures = tuple(failure for failure in self.failures if failure.item in names)
+        return replace(self, cohort=cohort, bags=bags, failures=failures)
+
+    @property
+    def encoder_name(self) -> str:
+        """The encoder, in words where it has no name."""
+        return self.encoder or _UNKNOWN
 
     @property
     def signature(self) -> dict[str, Any]:
         """What stands where other runs describe their encoder."""
-        return {"card": self.encoder or _UNKNOWN, MADE_BY: self.made_by, "num_features": self.num_features}
+        return {"card": self.encoder_name, MADE_BY: self.made_by, "num_features": self.num_features}
 
     def audited(self) -> AuditedCohort:
         """The slides as later stages take them: nothing was looked at but whether two have the same vectors."""
@@ -131,9 +197,10 @@ class ImportedFeatures:
             if twin != name and len(self.bags[name].boxes):
                 findings.append(Finding(name, "exact-copy", twin, "keep", 1.0, f"the same vectors as {twin}"))
         groups = infer_groups(slides, findings)
+        pictures = {} if self.places is None else self.places.pictures
         audited = tuple(
             AuditedSlide(
-                slide=slide,
+                slide=replace(slide, path=pictures.get(name, slide.path)),
                 size=self.sizes[name],
                 mpp=self.mpp[name],
                 group=groups[name],
@@ -141,6 +208,7 @@ class ImportedFeatures:
                 content=self.digests[name],
                 pixel_digest=self.digests[name],
                 notes=(),
+                has_pixels=name in pictures,
             )
             for name, slide in slides.items()
         )
@@ -167,7 +235,7 @@ class ImportedFeatures:
             raise UsageError("training.input=tiles: networks take pixels, and here are features; set it to features")
         data, fresh = recipe.model_dump(mode="json"), Recipe(name=recipe.name).model_dump(mode="json")
         note = (
-            f"The features are {self.made_by}'s, by {self.encoder or _UNKNOWN} ({self.num_features} values a tile): no "
+            f"The features are {self.made_by}'s, by {self.encoder_name} ({self.num_features} values a tile): no "
             "pixel was looked at. Copies, ink, focus and masks were not audited, and slides have no pictures."
         )
         notes = [*data["notes"], *([] if note in data["notes"] else [note])]
@@ -198,7 +266,7 @@ class ImportedFeatures:
         Raises:
             UsageError: they differ in number or in the encoder's name.
         """
-        own = self.encoder or _UNKNOWN
+        own = self.encoder_name
         is_other = _UNKNOWN not in (own, encoder["card"]) and own != encoder["card"]
         if is_other or encoder["num_features"] != self.num_features:
             raise UsageError(
@@ -221,6 +289,10 @@ class FeatureStages(SharedStages):
     def encoder(self, recipe: Recipe) -> tuple[None, dict[str, Any]]:  # noqa: ARG002 - nothing is encoded
         """No encoder, and who made the features."""
         return None, self._features.signature
+
+    def encoder_name(self, recipe: Recipe) -> str:  # noqa: ARG002 - the features' own
+        """Of the features."""
+        return self._features.encoder_name
 
     def audit(self, config: AuditConfig) -> AuditedCohort:  # noqa: ARG002 - no pixel is there to be audited
         """See `ImportedFeatures.audited`."""
@@ -247,6 +319,11 @@ class FeatureStages(SharedStages):
         """
         self._features.recipe(recipe)
         return ImportedPreparer(masked, tiles, None, recipe, bags=self._features.bags)
+
+    @property
+    def places(self) -> FeaturePlaces | None:
+        """See `ImportedFeatures`."""
+        return self._features.places
 
     @property
     def _features(self) -> ImportedFeatures:
@@ -280,6 +357,10 @@ def takes_features(classifier: ClassifierBundle | EnsembleClassifier) -> bool:
     """Whether a classifier was trained on features of another program."""
     parts = classifier.parts.values() if isinstance(classifier, EnsembleClassifier) else (classifier,)
     return any(MADE_BY in part.encoder for part in parts)
+
+
+def _text(cell: Any) -> str | None:
+    return None if pd.isna(cell) else str(cell)
 
 
 def _usable(slide: SlideFeatures) -> SlideFeatures:

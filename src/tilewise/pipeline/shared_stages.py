@@ -22,6 +22,7 @@ from tilewise.encoders import Encoder
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.execution import Failure
 from tilewise.folds import FoldItem, Folds, make_folds
+from tilewise.pipeline.feature_places import FeaturePlaces
 from tilewise.pipeline.prepare import prepare
 from tilewise.pipeline.tile_preparer import TilePreparer
 from tilewise.recipe import Recipe
@@ -89,6 +90,15 @@ class SharedStages:
                 recipe, seed=self.seed, workers=self.resources.workers, offline=self.resources.offline
             )
         return self._encoders[key]
+
+    def encoder_name(self, recipe: Recipe) -> str:
+        """What the encoder is called; nothing is built."""
+        return recipe.encoder.name
+
+    @property
+    def places(self) -> FeaturePlaces | None:
+        """Where tiles lie whose slides may have no pixels; None where slides have them."""
+        return None
 
     def add_audit(self, audited: AuditedCohort, config: AuditConfig) -> None:
         """Runs with this `audit` section need not audit again."""

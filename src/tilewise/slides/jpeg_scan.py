@@ -13,13 +13,15 @@ import io
 import math
 import re
 import struct
+from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
-from PIL import JpegImagePlugin
+from PIL import Image, JpegImagePlugin
 
 from tilewise.slides.jpeg_markers import END, MARKER, SCAN
 from tilewise.slides.jpeg_stream import HUFFMAN, PROGRESSIVE, QUANTISATION, RESTART, JpegStream, read_stream
@@ -34,6 +36,7 @@ _NUM_PADDED, _NUM_PADDED_ALONE, _NUM_PADDED_SCAN = 1, 2, 4
 _NUM_EMPTY: Final = 2
 # Read as blocks where a segment ends too early; of no meaning, and without a marker.
 _TAIL: Final = bytes(range(1, 251, 7)) * 2
+_recent: deque[_Layout] = deque(maxlen=4)
 
 
 def scan_fault(data: bytes, *, tables: bytes | None = None) -> str:
@@ -78,24 +81,24 @@ def _in_one_scan(stream: JpegStream, data: bytes) -> tuple[int, int, int]:
     if len(parts) != math.ceil(num_units / in_part):
         return abs(len(parts) - math.ceil(num_units / in_part)), 0, len(parts)
     num_padded = _NUM_PADDED if len(stream.components) > 1 else _NUM_PADDED_ALONE
-    layout = _Layout.of(stream, len(parts), in_part + num_padded + _NUM_EMPTY)
+    layout = _layout_of(stream, len(parts), in_part + num_padded + _NUM_EMPTY)
     if layout is None:
         return 0, 0, len(parts)
     ends = np.full(len(parts), in_part)
     ends[-1] = num_units - (len(parts) - 1) * in_part
-    beyond_end = np.arange(layout.in_part) - ends[:, np.newaxis]
-    # Steps of quantisation as large as they can be: a unit that is not empty is then far from grey.
-    coarse = layout.stream([_unpadded(part) for part in parts], [_coarsest(table) for table in stream.quantisation])
-    empty = (layout.units(_eighth(coarse), 8) == _GREY).all(axis=2)
+    beyond_end = np.arange(ends[-1], layout.in_part) - ends[:, np.newaxis]
+    coarse = layout.stream([_unpadded(part) for part in parts], coarse=True)
+    empty = (layout.units(_eighth(coarse, layout), 8)[:, ends[-1] :] == _GREY).all(axis=2)
     beyond = (~empty & (beyond_end >= num_padded)).any(axis=1)
     short = (empty & (beyond_end == 0)).any(axis=1)
     if short.any():
         # A whole segment may end on a unit of middle grey as well; then nothing that is added to it is read.
         decoded, decoded_longer = (
-            layout.units(_own_pixels(_components(layout.stream(pieces, stream.quantisation), stream), stream), 1)
+            layout.units(_own_pixels(_components(layout.stream(pieces), stream), stream), 1)
             for pieces in (parts, [part + _TAIL for part in parts])
         )
-        short &= ((decoded != decoded_longer).any(axis=2) & (beyond_end < 0)).any(axis=1)
+        before_end = np.arange(layout.in_part) < ends[:, np.newaxis]
+        short &= ((decoded != decoded_longer).any(axis=2) & before_end).any(axis=1)
     return int(short.sum()), int(beyond.sum()), len(parts)
 
 
@@ -109,23 +112,32 @@ class _Layout:
     in_row: int
     rows: int
 
-    @classmethod
-    def of(cls, source: JpegStream, num_parts: int, in_part: int) -> _Layout | None:
-        """None where a JPEG cannot be large enough."""
-        across, down = source.unit
-        in_row = min(math.ceil(math.sqrt(num_parts * in_part)), _LONGEST_SIDE // across)
-        rows = math.ceil(num_parts * in_part / in_row)
-        fits = rows * down <= _LONGEST_SIDE and in_part <= _LONGEST_INTERVAL
-        return cls(source, num_parts, in_part, in_row, rows) if fits or num_parts == 1 else None
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture."""
+        across, down = self.source.unit
+        return self.in_row * across, self.rows * down
 
-    def stream(self, parts: list[bytes], quantisation: list[bytes]) -> bytes:
-        """A JPEG of the segments."""
-        source, (across, down) = self.source, self.source.unit
+    @cached_property
+    def _head(self) -> bytes:
+        return self._head_with(self.source.quantisation)
+
+    @cached_property
+    def _coarse_head(self) -> bytes:
+        """With steps of quantisation as large as they can be: a unit that is not empty is then far from grey."""
+        return self._head_with([_coarsest(table) for table in self.source.quantisation])
+
+    def _head_with(self, quantisation: list[bytes]) -> bytes:
+        source = self.source
         pieces = [b"\xff\xd8", *(_segment(QUANTISATION, table) for table in quantisation)]
-        pieces.append(_segment(source.frame_marker, source.frame_of(self.in_row * across, self.rows * down)))
+        pieces.append(_segment(source.frame_marker, source.frame_of(*self.size)))
         pieces += [_segment(HUFFMAN, table) for table in source.huffman]
-        pieces += [_segment(RESTART, struct.pack(">H", self.in_part))] if len(parts) > 1 else []
-        pieces.append(_segment(SCAN, source.scan))
+        pieces += [_segment(RESTART, struct.pack(">H", self.in_part))] if self.num_parts > 1 else []
+        return b"".join([*pieces, _segment(SCAN, source.scan)])
+
+    def stream(self, parts: list[bytes], *, coarse: bool = False) -> bytes:
+        """A JPEG of the segments."""
+        pieces = [self._coarse_head if coarse else self._head]
         for number, part in enumerate(parts):
             pieces += [bytes([0xFF, 0xD0 + (number - 1) % 8])] if number else []
             pieces.append(part)
@@ -137,6 +149,21 @@ class _Layout:
         by_unit = pixels.reshape(self.rows, down // scale, self.in_row, across // scale, -1).transpose(0, 2, 1, 3, 4)
         by_unit = by_unit.reshape(self.rows * self.in_row, -1)[: self.num_parts * self.in_part]
         return by_unit.reshape(self.num_parts, self.in_part, -1)
+
+
+def _layout_of(source: JpegStream, num_parts: int, in_part: int) -> _Layout | None:
+    """None where a JPEG cannot be large enough; tiles of a slide have the same, as they have the same stream."""
+    for layout in tuple(_recent):
+        if layout.source is source and (layout.num_parts, layout.in_part) == (num_parts, in_part):
+            return layout
+    across, down = source.unit
+    in_row = min(math.ceil(math.sqrt(num_parts * in_part)), _LONGEST_SIDE // across)
+    rows = math.ceil(num_parts * in_part / in_row)
+    fits = rows * down <= _LONGEST_SIDE and in_part <= _LONGEST_INTERVAL
+    if not fits and num_parts > 1:
+        return None
+    _recent.appendleft(_Layout(source, num_parts, in_part, in_row, rows))
+    return _recent[0]
 
 
 def _in_many_scans(stream: JpegStream, data: bytes) -> tuple[int, int, int]:
@@ -203,8 +230,17 @@ def _unpadded(part: bytes) -> bytes:
     return bare + b"\0" if bare.endswith(b"\xff") and len(bare) < len(filled) else bare
 
 
-def _eighth(data: bytes) -> npt.NDArray[np.uint8]:
+def _eighth(data: bytes, layout: _Layout) -> npt.NDArray[np.uint8]:
     """Decoded at an eighth of its size, grey where that is possible; uint8 (h, w) or (h, w, C)."""
+    if len(layout.source.components) in (1, 3):
+        # Pillow's decoder without the reader around it, which takes half the time of a tile.
+        width, height = layout.size
+        picture = Image.new("L", (width // 8, height // 8))
+        decoder = Image._getdecoder("L", "jpeg", ("L", ""), (8, 0))  # noqa: SLF001
+        decoder.setimage(picture.im, (0, 0, *picture.size))
+        if decoder.decode(data)[1] < 0:
+            raise OSError("the decoder stops")
+        return np.asarray(picture)
     with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
         image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
         pixels = np.asarray(image)
