@@ -407,7 +407,7 @@ def predict(
 
 
 @checked
-def explain(
+def explain(  # noqa: PLR0913 - one argument per option of the command, all by name
     run: Run | Path | str,
     cohort: Cohort | Path | str | None = None,
     *,
