@@ -214,6 +214,13 @@ def test_settings_of_heads_are_searched_over_features(home, tmp_path):
                     labels=home / "labels.csv")  # fmt: skip
 
 
+def test_runs_on_features_are_compared_and_what_needs_slides_says_so(home, trained, tmp_path, capfd):
+    other = tw.train(home / "clam", recipe(), out=tmp_path / "other", labels=home / "labels.csv", seed=1)
+    assert tw.api.compare([trained, other]).pairs
+    assert run(["audit", str(home / "trident"), "--out", str(tmp_path / "audit")]) == 2
+    assert "features of another program go to `tilewise train FOLDER --labels TABLE`" in capfd.readouterr().err
+
+
 def test_a_curve_is_drawn_from_features(home, trained, tmp_path):
     curve = tw.api.learning_curve(
         trained, home / "trident", out=tmp_path / "curve", labels=home / "labels.csv", shares=(0.6,), num_draws=1

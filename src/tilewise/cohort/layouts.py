@@ -239,6 +239,8 @@ def _next_step(folder: Path, purpose: Purpose) -> str:
     above = folder.parent
     if folder.name in {"images", "train_data", "test_data", "masks"}:
         return f"perhaps you mean the folder above, {above}"
+    if next(folder.rglob("*.h5"), None) is not None:
+        return "features of another program go to `tilewise train FOLDER --labels TABLE`; other commands take slides"
     if purpose == "predict":
         return "put the slides right into the folder, or give a table with a column `slide`"
     return "bring the folder into one of these layouts, or give a table with the columns slide,mask,label,group,split"
