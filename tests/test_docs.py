@@ -96,3 +96,12 @@ def test_every_room_stands_in_the_architecture_page():
     rooms = {path.name for path in (ROOT / "src/tilewise").iterdir() if not path.name.startswith(("_", "."))}
     missing = {room for room in rooms - {"py.typed"} if room.removesuffix(".py") not in text}
     assert not missing
+
+
+def test_the_map_of_the_house_names_rooms_that_exist_and_leaves_none_out():
+    table = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("## The house on one page")[1].split("\n## ")[0]
+    named = set(re.findall(r"`([a-z_]+/)`", table))
+    rooms = {f"{path.parent.name}/" for path in (ROOT / "src/tilewise").glob("*/__init__.py")}
+    # Rooms that every other one stands on, and that that are no place for a change of their own.
+    assert rooms - named == {"store/", "execution/", "shortcuts/", "synthetic/"}
+    assert named <= rooms
