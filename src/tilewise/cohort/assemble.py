@@ -10,7 +10,7 @@ from pathlib import Path
 from tilewise.cohort.faults import Faults, abbreviate
 from tilewise.cohort.files import Listing, MaskPairing, SlideFinder, mask_key, same_file
 from tilewise.cohort.identifiers import identifier, same_name
-from tilewise.cohort.label_tables import LabelTables
+from tilewise.cohort.label_tables import LabelTables, read_label_tables
 from tilewise.cohort.layouts import ClassFolder, Source
 from tilewise.cohort.slide import Purpose, Slide
 from tilewise.cohort.table import Row, read_table
@@ -58,7 +58,7 @@ def assemble_files(
     """
     if tables is None:
         return AssembledSlides(tuple(Slide(name, path) for name, path in files.items()), (), ())
-    table = tables.read(need_label=purpose == "train", faults=faults)
+    table = read_label_tables(tables, need_label=purpose == "train", faults=faults)
     by_key: dict[str, list[Path]] = defaultdict(list)
     for name, path in files.items():
         for key in {same_name(name), same_name(name.rpartition("/")[2])}:

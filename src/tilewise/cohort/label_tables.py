@@ -40,29 +40,30 @@ class LabelTables:
     slide_table: Path | str | None = None
     label_column: str | None = None
 
-    def read(self, *, need_label: bool, faults: Faults) -> Table:
-        """A row per slide, with its label, its patient as the group, and further columns of both tables.
 
-        Args:
-            need_label: whether a table without a column of labels is at fault.
-            faults: where faults of single rows go.
+def read_label_tables(tables: LabelTables, *, need_label: bool, faults: Faults) -> Table:
+    """A row per slide, with its label, its patient as the group, and further columns of both tables.
 
-        Raises:
-            CohortError: a table cannot be read, or lacks a column that it needs.
-        """
-        path = Path(self.labels)
-        table = read_table(
-            path,
-            need_label=need_label,
-            faults=faults,
-            label_column=self.label_column,
-            key="slide or patient" if self.slide_table is None else "patient",
-        )
-        if self.slide_table is None:
-            return table
-        slides = read_table(Path(self.slide_table), need_label=False, faults=faults)
-        _check_columns(slides, table)
-        return _joined(slides, table, faults)
+    Args:
+        tables: of slides, or of patients and their slides.
+        need_label: whether a table without a column of labels is at fault.
+        faults: where faults of single rows go.
+
+    Raises:
+        CohortError: a table cannot be read, or lacks a column that it needs.
+    """
+    table = read_table(
+        Path(tables.labels),
+        need_label=need_label,
+        faults=faults,
+        label_column=tables.label_column,
+        key="slide or patient" if tables.slide_table is None else "patient",
+    )
+    if tables.slide_table is None:
+        return table
+    slides = read_table(Path(tables.slide_table), need_label=False, faults=faults)
+    _check_columns(slides, table)
+    return _joined(slides, table, faults)
 
 
 def _check_columns(slides: Table, patients: Table) -> None:
