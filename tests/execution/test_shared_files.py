@@ -42,3 +42,12 @@ def test_a_node_without_the_current_folder_is_named(files, monkeypatch):
     monkeypatch.setattr(os, "chdir", lambda _: (_ for _ in ()).throw(FileNotFoundError("gone")))
     with pytest.raises(UsageError, match="node n1 of the Ray cluster has no folder"):
         files.check("n1")
+
+
+def test_marks_of_killed_commands_go_after_a_month(tmp_path):
+    old, new = (tmp_path / f".tilewise-mark-{age}" for age in ("old", "new"))
+    for mark, days in ((old, 40), (new, 2)):
+        mark.touch()
+        os.utime(mark, (mark.stat().st_mtime - days * 86_400,) * 2)
+    SharedFiles.of([], [tmp_path]).remove()
+    assert list(tmp_path.iterdir()) == [new]

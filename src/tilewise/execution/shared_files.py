@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from tilewise.errors import UsageError
+
+_MARK: Final = ".tilewise-mark-"
+_STALE_S: Final = 30 * 86_400
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,9 @@ class SharedFiles:
         marks = []
         for path in writes:
             folder = next(one for one in (path.absolute(), *path.absolute().parents) if one.is_dir())
-            mark = folder / f".tilewise-{uuid.uuid4().hex}"
+            mark = folder / f"{_MARK}{uuid.uuid4().hex}"
             try:
+                _remove_stale(folder)
                 mark.touch()
             except OSError as error:
                 raise UsageError(f"{folder} cannot be written to ({error}); choose another folder") from error
@@ -77,3 +82,10 @@ class SharedFiles:
         """Take the marks away."""
         for name in self.marks:
             Path(name).unlink(missing_ok=True)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Take away marks of commands that were killed, long after any that may still run."""
+    for mark in folder.glob(f"{_MARK}*"):
+        if time.time() - mark.stat().st_mtime > _STALE_S:
+            mark.unlink(missing_ok=True)
