@@ -1,3 +1,4 @@
+import pickle
 import sys
 
 import pytest
@@ -62,3 +63,17 @@ def test_ray_client_is_refused(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
     with use_executor("ray"), pytest.raises(UsageError, match="ray job submit"):
         run_each(abs, {"a": -1}, stage="s")
+
+
+def test_a_node_with_another_version_is_named(tmp_path):
+    pytest.importorskip("ray", reason="Ray ([ray]) is not installed")
+    from tilewise.execution import ray_pool
+    from tilewise.execution.shared_files import SharedFiles
+
+    class Reference:
+        def hex(self):
+            return "0"
+
+    job = ray_pool._Job("read", None, SharedFiles(str(tmp_path), {}, ()), "0.0.1")
+    report = pickle.loads(ray_pool._work(job, [Reference()], [("a", 1)]))
+    assert "the run was started by 0.0.1; install the same version on all nodes" in str(report.refusal)

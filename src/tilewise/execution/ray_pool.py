@@ -173,9 +173,10 @@ class RayPool:
                 ready, _ = ray.wait([task for task in running if task not in results], timeout=_LOOK_S)
                 for task in ready:
                     report = self._report(task)
-                    if report is None:
+                    outcome: Any = None if report is None else report.outcomes[0][1]
+                    if report is None or isinstance(outcome, Failure):
                         raise BrokenProcessPool(f"{stage}: a process died")
-                    results[task] = report.outcomes[0][1]
+                    results[task] = outcome
         finally:
             left = [task for task in running if task not in results]
             for task in left:
