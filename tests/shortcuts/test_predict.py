@@ -105,9 +105,9 @@ def test_only_groups_of_one_size_exchange_their_labels_and_folds_keep_groups(see
     rng = np.random.default_rng(seed)
     groups_S = np.repeat(np.arange(len(sizes)), sizes)
     labels_S = rng.integers(0, 3, len(groups_S))
-    blocks = [tuple(labels_S[groups_S == group]) for group in range(len(sizes))]
+    blocks = [tuple(sorted(labels_S[groups_S == group])) for group in range(len(sizes))]
     for shuffled_S in _shufflings(labels_S, groups_S, 3, rng):
-        others = [tuple(shuffled_S[groups_S == group]) for group in range(len(sizes))]
+        others = [tuple(sorted(shuffled_S[groups_S == group])) for group in range(len(sizes))]
         for size in set(sizes):
             assert sorted(b for b in blocks if len(b) == size) == sorted(b for b in others if len(b) == size)
     fold_S = _folds(groups_S, rng)

@@ -22,9 +22,9 @@ def permutation_p_value(
     The predictions stay, the labels move (Ojala and Garriga 2010, with the observed labels counted in, so that the
     value is never 0). What may be exchanged is the hypothesis that is tested:
 
-    - `between`: labels say nothing of the slides. The labels of a group stay together, and groups of one size exchange
-      theirs (permutation of exchangeable blocks, Winkler et al. 2015). Sizes that fewer than five groups have are
-      taken together with the next; a group that gets the labels of a longer one takes the first of them, and of a
+    - `between`: labels say nothing of the slides. The labels of a group stay together, in any order, and groups of one
+      size exchange theirs (permutation of exchangeable blocks, Winkler et al. 2015). Sizes that fewer than five groups
+      have are taken together with the next; a group that gets the labels of a longer one takes some of them, and of a
       shorter one repeats them. Where all groups of such sizes hold one class each this is exact as well.
     - `within`: labels say nothing of the slides beyond their group. Labels move only inside their group, so a
       classifier that only recognises the group (the patient, the scanner) is given no credit.
@@ -87,7 +87,9 @@ def _between(sample: Sample, rng: np.random.Generator) -> Integers:
     place_N = np.empty_like(slides)
     place_N[slides] = np.arange(sample.num_slides) - start_G[sample.group_N[slides]]
     giver_N = giver_G[sample.group_N]
-    moved_N: Integers = sample.truth_N[slides[start_G[giver_N] + place_N % size_G[giver_N]]]
+    # In any order: where every group holds the same classes, groups that only exchanged theirs would change nothing.
+    given_N = np.lexsort((rng.random(sample.num_slides), sample.group_N))
+    moved_N: Integers = sample.truth_N[given_N[start_G[giver_N] + place_N % size_G[giver_N]]]
     return moved_N
 
 

@@ -85,7 +85,7 @@ def _shufflings(
     for _ in range(num_permutations):
         shuffled_S = labels_S.copy()
         for slides_GN in blocks:
-            shuffled_S[slides_GN] = labels_S[slides_GN[rng.permutation(len(slides_GN))]]
+            shuffled_S[slides_GN] = labels_S[rng.permuted(slides_GN[rng.permutation(len(slides_GN))], axis=1)]
         yield shuffled_S
 
 
