@@ -74,14 +74,12 @@ class TwoNodes:
     """A head with one processor, from where work is started, and another node with one."""
 
     def __init__(self) -> None:
-        import ray
         from ray.cluster_utils import Cluster
 
         options = {"num_cpus": 1, "object_store_memory": STORE_BYTES}
         self._cluster = Cluster(initialize_head=True, head_node_args={**options, "include_dashboard": False})
         self._second = self._cluster.add_node(**options)
-        ray.init(address=self._cluster.address, log_to_driver=False, logging_level="ERROR")
-        self._ray = ray
+        os.environ["RAY_ADDRESS"] = self._cluster.address
 
     def kill_second(self, folder: Path) -> threading.Thread:
         """Kill the other node, with all of its processes, once it works on something."""
@@ -105,7 +103,6 @@ class TwoNodes:
         self._cluster.remove_node(self._second, allow_graceful=False)
 
     def close(self) -> None:
-        self._ray.shutdown()
         self._cluster.shutdown()
 
 
@@ -237,11 +234,11 @@ def run_short(folder: Path) -> dict[str, Any]:
     cohort = draw_cohort(folder, 12)
     result: dict[str, Any] = {"local": trained(cohort, folder / "local" / "run", "local")}
     nodes = TwoNodes()
+    os.environ["TILEWISE_CACHE"] = str(folder / "ray" / "cache")  # with another one, Ray would start further workers
     try:
         with use_executor("ray", writes=[folder]):
             result["faults"] = faults(folder / "faults")
-        result["ray"] = trained(cohort, folder / "ray" / "run", "ray")
-        with use_executor("ray", writes=[folder]):
+            result["ray"] = trained(cohort, folder / "ray" / "run", "ray")
             result["killed"] = killed(folder / "killed", nodes)
     finally:
         nodes.close()
