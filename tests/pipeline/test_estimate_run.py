@@ -55,7 +55,9 @@ def test_what_a_run_left_in_the_cache_is_told(cohort, tmp_path):
 
 def test_networks_and_folders_of_features(cohort, tmp_path, capsys):
     recipe = api.load_recipe("fine-tune", ["encoder.name=simple_cnn", "encoder.init=random"])
-    assert [stage.name for stage in api.estimate_run(cohort, recipe).stages] == ["audit", "tiles", "training"]
+    stages = {stage.name: stage for stage in api.estimate_run(cohort, recipe).stages}
+    assert list(stages) == ["audit", "tiles", "pixels", "training"]
+    assert stages["training"].seconds > 0
     features = tmp_path / "features"
     features.mkdir()
     (features / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n")

@@ -26,7 +26,7 @@ def _lines(estimate: RunEstimate) -> Iterator[str]:
     beside = f", and {' and '.join(untimed)}" if untimed else ""
     yield f"about {duration(estimate.seconds)}{beside}; rough, by {', '.join(estimate.timed)}, timed here and now"
     if estimate.memory_bytes is not None:
-        yield f"about {estimate.memory_bytes / 2**30:.1f} GiB of memory, all processes together, before training"
+        yield f"about {estimate.memory_bytes / 2**30:.1f} GiB of memory, all processes together"
     yield "nothing was written"
 
 

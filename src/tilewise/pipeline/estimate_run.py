@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,15 +15,20 @@ from tilewise.auditing.facts import FactsRequest, is_measured
 from tilewise.cohort import Cohort, Slide
 from tilewise.compute import num_processors
 from tilewise.errors import TilewiseError
-from tilewise.extraction.extract_features import extract_features, num_cached
+from tilewise.extraction.extract_features import num_cached
+from tilewise.folds import Fold
 from tilewise.pipeline.shared_stages import SharedStages
+from tilewise.pipeline.slide_inputs import SlideInputs
+from tilewise.pipeline.tile_preparer import TilePreparer
 from tilewise.recipe import Recipe
 from tilewise.run_folder import RunFolder
 from tilewise.store import scratch_cache
 from tilewise.tiles.tile_cohort import tile_cohort
+from tilewise.training.fold_request import FoldRequest
 from tilewise.wording import count
 
 _NUM_TIMED = 3
+_CLASSES = ("one", "other")
 # A worker's interpreter and libraries before it decodes anything, measured on Linux.
 _WORKER_BYTES = 150 << 20
 
@@ -32,11 +38,12 @@ class StageEstimate:
     """One stage.
 
     Attributes:
-        name: `audit`, `tiles`, `features` or `training`.
+        name: `audit`, `tiles`, `features` or `pixels`, `training`.
         num_items: slides, of features tiles, of training folds; None where the cohort's table tells how many.
         num_cached: of these, in the cache already; of features scaled up from the timed slides. None where that is not
             known.
-        seconds: for the rest; None where the stage is not timed.
+        seconds: for the rest; None where the stage is not timed. Of training for networks on pixels alone, with all of
+            their epochs; `pretrain`, `pseudo` and `synthesis` have no part in it.
         note: what is done.
     """
 
@@ -107,14 +114,15 @@ def estimate_run(recipe: Recipe, out: Path, shared: SharedStages) -> RunEstimate
         ),
         StageEstimate("tiles", num, None, _scaled(timing.tiles, num / workers / num_timed), "slides to cut"),
     ]
+    num_tiles = round(timing.num_tiles * num / num_timed)
+    share = timing.num_cached / num_timed if recipe.stain.method == "none" else 0.0
+    seconds = _scaled(timing.inputs, (1 - share) * num / num_timed)
     if recipe.training.input == "features":
-        num_tiles = round(timing.num_tiles * num / num_timed)
-        share = timing.num_cached / num_timed if recipe.stain.method == "none" else 0.0
-        seconds = _scaled(timing.features, (1 - share) * num / num_timed)
-        stages.append(
-            StageEstimate("features", num_tiles, round(share * num_tiles), seconds, f"tiles by {recipe.encoder.name}")
-        )
-    stages.append(_training(recipe))
+        cached, note = round(share * num_tiles), f"tiles by {recipe.encoder.name}"
+        stages.append(StageEstimate("features", num_tiles, cached, seconds, note))
+    else:
+        stages.append(StageEstimate("pixels", num_tiles, None, seconds, "tiles to decode"))
+    stages.append(_training(recipe, timing, num / num_timed))
     return RunEstimate(
         out,
         state,
@@ -126,13 +134,16 @@ def estimate_run(recipe: Recipe, out: Path, shared: SharedStages) -> RunEstimate
     )
 
 
-def _training(recipe: Recipe) -> StageEstimate:
+def _training(recipe: Recipe, timing: _Timing, scale: float) -> StageEstimate:
     config, epochs = recipe.folds, recipe.training.epochs
     folds = {"kfold": config.num_folds * config.repeats, "holdout": 1}.get(config.kind)
     what = f"{recipe.head.kind} head" if recipe.training.input == "features" else f"network {recipe.encoder.name}"
     learns = f", up to {count(epochs, 'epoch')} each" if recipe.head.learns_in_epochs and epochs else ""
     rungs = f", {count(len(recipe.ladder.tried), 'rung')} of a ladder" if recipe.ladder.rungs else ""
-    return StageEstimate("training", folds, None, None, f"folds, {what}{learns}{rungs}")
+    seconds = None
+    if timing.start is not None and timing.epoch is not None and folds is not None and not recipe.ladder.rungs:
+        seconds = folds * (timing.start + timing.epoch * scale * recipe.training.epoch_config.epochs)
+    return StageEstimate("training", folds, None, seconds, f"folds, {what}{learns}{rungs}")
 
 
 def _scaled(seconds: float | None, factor: float) -> float | None:
@@ -156,18 +167,21 @@ class _Timing:
     def __init__(self, cohort: Cohort, recipe: Recipe, encoder: Any) -> None:
         self.audit: float | None = None
         self.tiles: float | None = None
-        self.features: float | None = None
+        self.inputs: float | None = None
+        # Of a network's training: what every fold costs, and an epoch.
+        self.start: float | None = None
+        self.epoch: float | None = None
         self.num_tiles = self.num_cached = 0
-        before = _peak_bytes()
+        self._before = self._decoded = _peak_bytes()
         with contextlib.suppress(TilewiseError):  # of slides that cannot be used; the run itself names them
             self._measure(cohort, recipe, encoder)
-        self._before, self._after = before, _peak_bytes()
+        self._after = _peak_bytes()
 
     def memory_bytes(self, workers: int) -> int | None:
         """Of this process with what it holds, and of workers that decode slides of the sample's size."""
-        if self._before is None or self._after is None:
+        if self._before is None or self._decoded is None or self._after is None:
             return None
-        others = workers * (_WORKER_BYTES + self._after - self._before) if workers > 1 else 0
+        others = workers * (_WORKER_BYTES + self._decoded - self._before) if workers > 1 else 0
         return self._after + others
 
     def _measure(self, cohort: Cohort, recipe: Recipe, encoder: Any) -> None:
@@ -179,12 +193,41 @@ class _Timing:
             tiles, _ = tile_cohort(audited, recipe.tiles, out=None, workers=1, require=False)
             self.tiles = time.perf_counter() - start
             self.num_tiles = len(tiles.table)
-            if encoder is not None and self.num_tiles:
-                start = time.perf_counter()
-                extract_features(audited, tiles, encoder, recipe.features, recipe.tiles)
-                self.features = time.perf_counter() - start
+            self._decoded = _peak_bytes()
+            if not self.num_tiles:
+                return
+            start = time.perf_counter()
+            inputs = TilePreparer(audited, tiles, encoder, recipe).prepare(())
+            self.inputs = time.perf_counter() - start
+            if recipe.training.input == "tiles":
+                one, two = (_time_training(recipe, inputs, epochs) for epochs in (1, 2))
+                self.epoch = max(two - one, 0.0)
+                self.start = max(one - self.epoch, 0.0)
         if encoder is not None:
             self.num_cached = num_cached(audited, tiles, encoder, recipe.tiles)
+
+
+def _time_training(recipe: Recipe, inputs: SlideInputs[Any], epochs: int) -> float:
+    """Seconds in which a network learns from all slides and is validated on them, with labels that mean nothing."""
+    names = tuple(inputs)
+    request = FoldRequest(
+        number=0,
+        fold=Fold(names, names, ()),
+        labels={name: _CLASSES[index % 2] for index, name in enumerate(names)},
+        classes=_CLASSES,
+        head=recipe.head,
+        training=recipe.training.model_copy(update={"epochs": epochs}),
+        seed=0,
+        metric=recipe.evaluation.metric,
+        network=recipe.network,
+        encoder=recipe.encoder,
+        augment=recipe.augment,
+        offline=True,
+    )
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        inputs.train(request, out=Path(folder) / "fold")
+    return time.perf_counter() - start
 
 
 def _peak_bytes() -> int | None:
