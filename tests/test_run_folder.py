@@ -1,5 +1,9 @@
 import contextlib
+import errno
+import json
 import os
+import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +122,14 @@ def test_what_killed_writes_left_is_cleared_away(folder):
         assert not any(path.exists() for path in leftovers)
 
 
+def test_what_a_killed_first_write_left_is_cleared_away_and_nothing_else(tmp_path):
+    leftover, other = tmp_path / ".run.ab12cd34.tmp.json", tmp_path / ".notes.ab12cd34.tmp.json"
+    leftover.write_text("half")
+    other.write_text("somebody's")
+    with RunFolder(tmp_path).locked():
+        assert (leftover.exists(), other.exists()) == (False, True)
+
+
 def test_a_run_that_was_killed_between_its_first_two_files_goes_on(folder):
     # Whichever of the two is written first, the folder must be known for what it is.
     folder.recipe.unlink()
@@ -140,7 +152,8 @@ def test_two_processes_cannot_write_at_once_and_a_killed_one_holds_nothing(folde
     command = [sys.executable, "-c", HOLD, str(folder.root), holder]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "locked\n"
-        with pytest.raises(UsageError, match="another tilewise is writing"), folder.locked():
+        whose = rf"another tilewise \(process {process.pid} on {re.escape(platform.node())}\) is writing to .*run"
+        with pytest.raises(UsageError, match=whose), folder.locked():
             pass
         process.kill()
         process.wait()
@@ -155,16 +168,43 @@ def test_a_folder_that_cannot_be_made_is_wrong_use(tmp_path):
         pass
 
 
-def test_a_file_system_without_locks_is_a_warning_not_another_writer(folder, monkeypatch, caplog):
-    fcntl = pytest.importorskip("fcntl")
+@pytest.fixture(params=[errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS])
+def without_locks(request, monkeypatch):
+    """As on some network file systems."""
 
     def unsupported(*_):
-        raise OSError(95, "Operation not supported")
+        raise OSError(request.param, "no locks")
 
-    monkeypatch.setattr(fcntl, "flock", unsupported)
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", unsupported)
+
+
+def test_a_file_system_without_locks_is_a_warning_not_another_writer(folder, without_locks, caplog):
     with folder.locked(), contextlib.nullcontext():
         pass
     assert "cannot be locked" in caplog.text
+    assert "did not end" not in caplog.text
+
+
+def test_without_locks_what_another_process_is_writing_is_left_alone(folder, without_locks):
+    (folder.root / ".tiles.ab12cd34.tmp.parquet").write_text("half")
+    with folder.locked():
+        assert (folder.root / ".tiles.ab12cd34.tmp.parquet").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="whether a process runs is asked on POSIX alone")
+def test_without_locks_the_note_of_a_running_process_is_heeded_and_that_of_a_dead_one_is_not(
+    folder, without_locks, caplog
+):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        note = {"tilewise writes here": {"pid": process.pid, "host": platform.node()}}
+        (folder.root / ".writer").write_text(json.dumps(note))
+        with pytest.raises(UsageError, match=rf"process {process.pid} on"), folder.locked():
+            pass
+        process.communicate(b"\n")
+    with folder.locked():
+        pass
+    assert "did not end" in caplog.text
+    assert not (folder.root / ".writer").exists()
 
 
 def test_a_recipe_that_somebody_edited_in_the_runs_folder_is_kept_beside_the_runs_own(folder):
@@ -175,7 +215,7 @@ def test_a_recipe_that_somebody_edited_in_the_runs_folder_is_kept_beside_the_run
 
 
 def test_a_folder_of_somebody_elses_loses_nothing_to_a_lock(tmp_path):
-    for name in (".lock", "sub/.settings.tmpl", ".notes.12345678.tmp"):
+    for name in (".lock", ".writer", "sub/.settings.tmpl", ".notes.12345678.tmp"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("mine")
     (tmp_path / "work.txt").write_text("mine")

@@ -7,6 +7,7 @@ TilewiseError
 │   ├── RecipeError         unknown key, bad value, bad --set
 │   ├── CohortError         layout not understood, table at fault
 │   ├── FoldsError          the cohort cannot be split as asked
+│   ├── DiskFull            a disk is full; what was computed is kept    exit code 1
 │   ├── EncoderUnavailable  weights are missing or cannot be loaded
 │   │   └── LicenceNotAccepted
 │   └── PluginError         a plugin is missing or broken; names the package
@@ -48,6 +49,10 @@ class CohortError(UsageError):
 
 class FoldsError(UsageError):
     """The cohort cannot be split as the recipe asks; names the class or group."""
+
+
+class DiskFull(UsageError):
+    """A disk is full: a batch stops at once, since the other slides would fail as well; names the folder."""
 
 
 class EncoderUnavailable(UsageError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,10 @@ from typing import Any
 
 from tilewise.errors import ArtifactError, UsageError
 from tilewise.plugins import require_plugins
-from tilewise.store import MANIFEST_NAME, REVIEW, read_json, visible_names, write_editable, write_json
+from tilewise.store import MANIFEST_NAME, REVIEW, folder_lock, read_json, visible_names, write_editable, write_json
 
-_log = logging.getLogger(__name__)
+IDENTITY_COPY = "run.json"
+"""Key of the text of `run.json` among the inputs of a run's manifest."""
 
 _SCHEMA = "tilewise.run"
 _VERSION = 1
@@ -212,36 +213,35 @@ class RunFolder:
         Raises:
             UsageError: another process writes here, or the folder cannot be made.
         """
-        import filelock
-
-        path = self.root / _LOCK
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            path.open("a").close()  # a file of this name that is somebody's is not emptied
-        except OSError as error:
-            raise UsageError(f"--out {self.root}: cannot write here ({error}); choose another folder") from error
-        # Preserved, so that a file system without locks is an error here and not a file that outlives the process.
-        lock = filelock.FileLock(path, preserve_lock_file=True)
-        try:
-            lock.acquire(blocking=False)
-        except filelock.Timeout as error:
-            raise UsageError(
-                f"another tilewise is writing to {self.root}; wait for it, or choose another --out"
-            ) from error
-        except OSError as error:  # some network file systems know no locks
-            _log.warning("%s cannot be locked (%s); let no other tilewise write there", path, error)
-        try:
-            # Nobody else writes here now, so these are what killed writes left; in a folder that is somebody else's
-            # such a name may be anything.
-            if any((self.root / name).is_file() for name in _MARKS):
-                for partial in self.root.rglob(".*.????????.tmp*"):
-                    partial.unlink(missing_ok=True)
+        with folder_lock(self.root) as is_held:
+            self._refuse_links()
+            if is_held:
+                self._remove_partial_files()
             yield
-        finally:
-            lock.release()
+
+    def _refuse_links(self) -> None:
+        """A run that somebody else made must not lead what is written into it elsewhere."""
+        root = self.root.resolve()
+        for folder, names, _ in os.walk(root):
+            for path in (Path(folder) / name for name in names):
+                if path.is_symlink() and not path.resolve().is_relative_to(root):
+                    raise UsageError(
+                        f"{path} leads to another folder, {path.resolve()}, and nothing is written through it; put a "
+                        "folder in its place, or choose another --out"
+                    )
+
+    def _remove_partial_files(self) -> None:
+        """Nobody else writes here now, so these are what killed writes left.
+
+        In a folder that is somebody else's such a name may be anything, but for that of a mark.
+        """
+        partials = [path for name in map(Path, _MARKS) for path in self.root.glob(f".{name.stem}.????????.tmp*")]
+        if any((self.root / name).is_file() for name in _MARKS):
+            partials = list(self.root.rglob(".*.????????.tmp*"))
+        for partial in partials:
+            partial.unlink(missing_ok=True)
 
 
-_LOCK = ".lock"
 # What results of a command that writes into a folder are known by.
 _MARKS = ("run.json", "sweep.json", "findings.parquet", "segment.json", "explain.csv")
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from tilewise.errors import ArtifactError
@@ -44,9 +46,33 @@ def test_digests_do_not_depend_on_key_order_and_do_on_every_value(tmp_path):
 
 
 def test_files_that_are_written_again_or_new_are_taken_in(run):
-    (run / "a.txt").write_text("again")
-    (run / "c.txt").write_text("new")
-    Manifest.relist(run, [run / "a.txt", run / "c.txt"])
+    for name in ("c.txt", "a.txt"):
+        Manifest.rewrite(run, run / name, b"new")
+        assert (run / name).read_text() == "new"
     assert verify(run) == []
     assert Manifest.read(run).inputs == {"seed": 0}
     assert list(Manifest.read(run).files) == ["a.txt", "c.txt", "sub/b.txt"]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "c.txt"])
+def test_a_run_is_whole_wherever_the_rewriting_of_a_file_stops(run, name, monkeypatch):
+    written, last = [], 0
+    original = Path.replace
+
+    def replace(self, target):
+        if len(written) == last:
+            raise KeyboardInterrupt
+        written.append(target)
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    for last in range(3):
+        written.clear()
+        with pytest.raises(KeyboardInterrupt):
+            Manifest.rewrite(run, run / name, f"new {last}".encode())
+        assert verify(run) == []
+    last = None
+    Manifest.rewrite(run, run / name, b"done")
+    assert verify(run) == []
+    (run / name).write_text("half")
+    assert verify(run) == [Damage(name, "changed")]

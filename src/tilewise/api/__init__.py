@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tilewise.api.catalogue import accept_licence, doctor, encoder, encoders, fetch_weights
-from tilewise.api.finished import compare, evaluate, report, verify
+from tilewise.api.finished import compare, evaluate, repair, report, verify
 from tilewise.api.interchange import export_features, export_run, import_features, model_card
 from tilewise.api.slides import audit, segment, similar, synth, tiles
 from tilewise.api.train_and_predict import (
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from tilewise.pipeline.explain import ExplainResult
     from tilewise.pipeline.export_run import ExportedRun
     from tilewise.pipeline.predict import PredictionResult
+    from tilewise.pipeline.repair_run import RunRepair
     from tilewise.recipe import ResolvedRecipe
     from tilewise.run_folder import RunFolder
     from tilewise.segment.segment_cohort import Segmentation, SlideMask
@@ -142,6 +143,7 @@ __all__ = [
     "ResolvedRecipe",
     "RunEstimate",
     "RunFolder",
+    "RunRepair",
     "Scaling",
     "Scores",
     "Segmentation",
@@ -184,6 +186,7 @@ __all__ = [
     "packaged_recipes",
     "predict",
     "recipe_schema",
+    "repair",
     "report",
     "resolve_recipe",
     "segment",
@@ -240,6 +243,7 @@ _HOMES = {
     "ExplainResult": "tilewise.pipeline.explain",
     "ExportedRun": "tilewise.pipeline.export_run",
     "PredictionResult": "tilewise.pipeline.predict",
+    "RunRepair": "tilewise.pipeline.repair_run",
     "ResolvedRecipe": "tilewise.recipe",
     **dict.fromkeys(("RunEstimate", "StageEstimate"), "tilewise.pipeline.estimate_run"),
     "RunFolder": "tilewise.run_folder",

@@ -1,13 +1,13 @@
-"""What is done with finished runs: evaluate, compare, report, verify."""
+"""What is done with finished runs: evaluate, compare, report, verify, repair."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from tilewise.api.coerce import checked, to_folder, to_path
+from tilewise.api.coerce import checked, feature_stages, to_features, to_folder, to_path, to_stages
 from tilewise.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tilewise.evaluation.evaluation import Evaluation
     from tilewise.metrics import PrimaryMetric
     from tilewise.pipeline.finished_run import Run
+    from tilewise.pipeline.repair_run import RunRepair
+    from tilewise.pipeline.shared_stages import SharedStages
     from tilewise.store import Damage
 
 
@@ -108,7 +110,7 @@ def report(run: Run | Path | str, *, out: Path | str | None = None) -> Path:
         >>> tw.report("runs/first", out="report.html").name
         'report.html'
     """
-    from tilewise.reporting.gather import write_report
+    from tilewise.reporting.gather import report_html, write_report
     from tilewise.reporting.templates import is_page_of
     from tilewise.store import Manifest, check_out_file
 
@@ -116,10 +118,10 @@ def report(run: Run | Path | str, *, out: Path | str | None = None) -> Path:
     folder.require_finished()
     if path is not None and path.resolve() != folder.report.resolve():
         check_out_file(path, is_own=is_page_of("report"), contents="report")
-    written = write_report(folder, out=path)
-    if written.resolve() == folder.report.resolve():
-        Manifest.relist(folder.root, [folder.report])
-    return written
+        return write_report(folder, out=path)
+    with folder.locked():
+        Manifest.rewrite(folder.root, folder.report, report_html(folder).encode())
+    return path or folder.report
 
 
 def verify(run: Run | Path | str) -> list[Damage]:
@@ -137,3 +139,46 @@ def verify(run: Run | Path | str) -> list[Damage]:
     folder = to_folder(run)
     folder.require_finished()
     return verify_folder(folder.root)
+
+
+@checked
+def repair(
+    run: Run | Path | str,
+    *,
+    decisions: Path | str | None = None,
+    labels: Path | str | None = None,
+    workers: int | None = None,
+    offline: bool = False,
+) -> RunRepair:
+    """Make the damaged files of a finished run again, from what is whole of it and from its cohort.
+
+    Of tables, recipes and pictures, which a person may have edited, the changed file is kept as NAME.DATE.SUFFIX beside
+    the new one.
+
+    Args:
+        run: a run, or its folder; not one that `ensemble` made, which the same call of `ensemble` repairs.
+        decisions: the table that the run was made with, where the run's own `audit/decisions.csv` is damaged.
+        labels: table of slides and labels, where the run was trained on a folder of features.
+        workers: processes; None takes every processor.
+        offline: never reach for the network.
+
+    Raises:
+        UsageError: the folder holds no finished run, or its cohort has changed or is not where it was; then nothing is
+            taken away.
+        ArtifactError: nothing says any more what the run was made from.
+
+    Example:
+        >>> tw.api.repair("runs/first").remade
+        ()
+    """
+    from tilewise.pipeline.repair_run import repair_run
+    from tilewise.pipeline.shared_stages import Resources
+
+    def stages_of(identity: Mapping[str, Any], own_decisions: Path | None) -> SharedStages:
+        root, seed, resources = Path(identity["cohort"]["root"]), int(identity["seed"]), Resources(workers, offline)
+        features, decided = to_features(root, labels), own_decisions or decisions
+        if features is None:
+            return to_stages(root, "train", decisions=decided, seed=seed, resources=resources)
+        return feature_stages(features, seed, resources, decided)
+
+    return repair_run(to_folder(run), stages_of)

@@ -311,11 +311,11 @@ def learning_curve(  # noqa: PLR0913 - one argument per option of the command, a
     """
     from tilewise.learning_curve.draw_curve import draw_curve
     from tilewise.pipeline.shared_stages import Resources
-    from tilewise.reporting.gather import write_report
+    from tilewise.reporting.gather import report_html
     from tilewise.store import Manifest
 
     folder = to_folder(run)
-    identity = folder.read_identity()
+    identity = folder.require_finished()
     decisions = folder.audit / "decisions.csv" if identity.get("decisions") else None
     resources = Resources(workers, offline)
     features, seed = to_features(cohort, labels), int(identity["seed"])
@@ -326,7 +326,10 @@ def learning_curve(  # noqa: PLR0913 - one argument per option of the command, a
     _check_run(Path(out), shared.cohort)
     with use_executor(executor, workers=workers, reads=files_of(shared.cohort), writes=[Path(out)]):
         curve = draw_curve(folder, Path(out), shared, shares=shares, num_draws=num_draws)
-    Manifest.relist(folder.root, [folder.learning_curve, write_report(folder)])
+    # One after the other, so that a run whose curve was stopped here is whole.
+    with folder.locked():
+        Manifest.rewrite(folder.root, folder.learning_curve, curve.data.read_bytes())
+        Manifest.rewrite(folder.root, folder.report, report_html(folder).encode())
     return curve
 
 

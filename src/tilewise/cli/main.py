@@ -37,7 +37,7 @@ from tilewise.cli import (
     verify,
 )
 from tilewise.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
-from tilewise.errors import TilewiseError, UsageError
+from tilewise.errors import DiskFull, TilewiseError, UsageError
 
 # Some releases of typer bring their own click, others import it; its base error is found through typer either way.
 _PARSER_ERROR: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -107,7 +107,7 @@ def run(arguments: Sequence[str]) -> int:
         error.show(sys.stderr)
         return EXIT_USAGE
     except UsageError as error:
-        return _print_error(error, EXIT_USAGE)
+        return _print_error(error, EXIT_FAILED if isinstance(error, DiskFull) else EXIT_USAGE)
     except TilewiseError as error:
         return _print_error(error, EXIT_FAILED)
     except OSError as error:

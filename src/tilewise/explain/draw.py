@@ -239,9 +239,11 @@ def _legible(text: str, font: ImageFont.FreeTypeFont) -> str:
     box = bytes(font.getmask(_NO_CHARACTER))
 
     def has(character: str) -> bool:
-        return character.isspace() or bytes(font.getmask(character)) != box
+        return bytes(font.getmask(character)) != box
 
     def drawn(character: str) -> str:
+        if character.isspace():  # a line break in a name is refused by some of Pillow's layout engines
+            return " "
         if has(character):
             return character
         base = "".join(part for part in unicodedata.normalize("NFKD", character) if not unicodedata.combining(part))

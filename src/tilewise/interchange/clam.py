@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tilewise.errors import SlideError, SlideUnreadable
 from tilewise.interchange.h5_files import attributes_of, open_h5, write_h5
 from tilewise.interchange.slide_features import Array, SlideFeatures
-from tilewise.store import atomic_path
+from tilewise.store import atomic_path, path_below
 
 NAME = "clam"
 _INT32 = np.iinfo(np.int32)
@@ -68,7 +68,7 @@ def write(slide: SlideFeatures, folder: Path) -> tuple[Path, ...]:
     if slide.of_slide:
         raise SlideError(f"{slide.slide_id}: CLAM holds vectors of tiles, and this is one of the whole slide")
     h5_path, pt_path, patches = (
-        folder / name / f"{slide.slide_id}{suffix}"
+        path_below(folder / name, f"{slide.slide_id}{suffix}")
         for name, suffix in (("h5_files", ".h5"), ("pt_files", ".pt"), ("patches", ".h5"))
     )
     features_ND, coords_N2, of_tiles = slide.features, slide.coords, slide.attributes.get("patches", {})

@@ -11,7 +11,7 @@ from tilewise.errors import ArtifactError, SlideError, UsageError
 from tilewise.execution import Failure, task
 from tilewise.interchange.folder import OWN, FeatureFolder, HeldFeatures, write_features
 from tilewise.interchange.slide_features import SUFFIX, SlideFeatures
-from tilewise.store import check_out_place, visible_names
+from tilewise.store import check_out_place, path_below, visible_names
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def check_empty(out: Path, *, contents: str = "features") -> None:
 def _write(slide: SlideFeatures, out: Path, format_: str, *, declared_mpp: bool) -> tuple[Path, ...]:
     if format_ != OWN:
         return write_features(slide, out, format_, declared_mpp=declared_mpp)
-    path = out / f"{slide.slide_id}{SUFFIX}"
+    path = path_below(out, f"{slide.slide_id}{SUFFIX}")
     slide.write(path)
     return (path,)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tilewise.errors import SlideError
 from tilewise.interchange.slide_features import SlideFeatures
-from tilewise.store import atomic_path, write_text
+from tilewise.store import atomic_path, path_below, write_text
 
 NAME = "hs2p"
 # Readers refuse metadata that lacks a key or has another one; what tilewise does not know is null.
@@ -45,7 +45,7 @@ def write(slide: SlideFeatures, folder: Path) -> tuple[Path, ...]:
     xy_N2 = slide.coords_px()
     xy_N2 = xy_N2[np.lexsort((xy_N2[:, 1], xy_N2[:, 0]))]
     name = slide.slide_id
-    meta_path, path = folder / f"{name}.coordinates.meta.json", folder / f"{name}.coordinates.npz"
+    meta_path, path = (path_below(folder, f"{name}.coordinates.{suffix}") for suffix in ("meta.json", "npz"))
     write_text(meta_path, json.dumps(_meta(slide, int(side), slide.mpp), indent=2, sort_keys=True) + "\n")
     if not len(xy_N2):
         return (meta_path,)

@@ -9,6 +9,7 @@ import numpy as np
 from tilewise.errors import SlideError
 from tilewise.interchange.h5_files import attributes_of, open_h5, write_h5
 from tilewise.interchange.slide_features import SlideFeatures, number
+from tilewise.store import path_below
 
 NAME = "stamp"
 # Readers refuse files of versions newer than their own.
@@ -57,7 +58,7 @@ def write(slide: SlideFeatures, folder: Path, *, declared_mpp: bool = False) -> 
     Raises:
         SlideError: the scale, the tiles' size or the encoder are unknown, or values go beyond float16.
     """
-    path = folder / f"{slide.slide_id}.h5"
+    path = path_below(folder, f"{slide.slide_id}.h5")
     if slide.source == NAME:
         arrays = {"feats": slide.features} | ({} if slide.coords is None else {"coords": slide.coords})
         write_h5(path, arrays, slide.attributes)

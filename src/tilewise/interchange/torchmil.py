@@ -8,7 +8,7 @@ import numpy as np
 
 from tilewise.errors import SlideError, SlideUnreadable
 from tilewise.interchange.slide_features import Array, SlideFeatures
-from tilewise.store import atomic_path
+from tilewise.store import atomic_path, path_below
 
 NAME = "torchmil"
 
@@ -38,7 +38,7 @@ def write(slide: SlideFeatures, folder: Path) -> tuple[Path, ...]:
         arrays["coords"] = slide.coords
     paths = []
     for name, array in arrays.items():
-        path = folder / name / f"{slide.slide_id}.npy"
+        path = path_below(folder / name, f"{slide.slide_id}.npy")
         with atomic_path(path) as here, here.open("wb") as stream:
             np.save(stream, array, allow_pickle=False)
         paths.append(path)

@@ -71,6 +71,11 @@ class LearningCurve:
         """The curve to look at."""
         return self.out / "curve.html"
 
+    @property
+    def data(self) -> Path:
+        """The same for programs; a copy of it is the run's `learning_curve.json`."""
+        return self.out / _FILE
+
     def sentence(self) -> str:
         """Whether more slides would help."""
         name, (own, *_) = METRIC_NAMES[self.metric], self.expected.sizes
@@ -99,7 +104,7 @@ class LearningCurve:
 def draw_curve(
     run: RunFolder, out: Path, shared: SharedStages, *, shares: Sequence[float] = SHARES, num_draws: int = NUM_DRAWS
 ) -> LearningCurve:
-    """Train a run's recipe with fewer slides and write `curve.json`, `curve.html` and the run's `learning_curve.json`.
+    """Train a run's recipe with fewer slides and write `curve.json` and `curve.html`.
 
     The same call goes on where a stopped one ended.
 
@@ -146,8 +151,7 @@ def draw_curve(
     points = tuple(CurvePoint(size, float(score)) for size, score in zip(sizes, scores_RK[0], strict=True))
     name = run.root.resolve().name
     curve = LearningCurve(out, metric, points, law, expected, samples[-1].num_slides, config.level, name)
-    for path in (out / _FILE, run.learning_curve):
-        write_json(path, curve.to_json(), schema=SCHEMA, version=VERSION)
+    write_json(curve.data, curve.to_json(), schema=SCHEMA, version=VERSION)
     write_curve_page(curve.page, curve.to_json())
     return curve
 

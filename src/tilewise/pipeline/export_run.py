@@ -20,6 +20,7 @@ from tilewise.interchange.qupath import Colour, QuPathObject, class_colours, rec
 from tilewise.run_folder import RunFolder
 from tilewise.segment.output import made_paths
 from tilewise.slides import overview_factor
+from tilewise.store import path_below
 from tilewise.tiles.tileset import TileSet
 from tilewise.units import Size
 
@@ -75,7 +76,7 @@ def export_qupath(folder: RunFolder, out: Path) -> ExportedRun:
                     failures.append(Failure(name, "masks", type(error).__name__, str(error)))
             objects += _of_tiles(name, own)
             if objects:
-                files[name] = out / f"{name}.geojson"
+                files[name] = path_below(out, f"{name}.geojson")
                 write_objects(files[name], objects)
             bar.advance()
     return ExportedRun(files, tuple(failures))

@@ -41,23 +41,24 @@ from tilewise.plugins import plugin_records
 from tilewise.recipe import Recipe
 from tilewise.reporting.audit import write_audit_report
 from tilewise.reporting.gather import write_report
-from tilewise.run_folder import RunFolder
+from tilewise.run_folder import IDENTITY_COPY, RunFolder
 from tilewise.score_warnings import read_warnings
 from tilewise.stain.target import choose_target
-from tilewise.store import Manifest, verify, write_json
+from tilewise.store import Manifest, remove_damaged, verify, write_json
 from tilewise.tiles.tile_cohort import without_tiles
 from tilewise.training.fold_request import FoldRequest
 from tilewise.training.pseudo.candidates import candidates
 from tilewise.training.synthesis import find_generator
 
 
-def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
+def train(recipe: Recipe, out: Path, shared: SharedStages, *, identity: dict[str, Any] | None = None) -> Run:
     """Cohort and recipe in, run out. The same call goes on where a stopped one ended.
 
     Args:
         recipe: every choice.
         out: folder of the run.
         shared: cohort, seed and machine, and what other runs on them have made already.
+        identity: what the run was made from, where it is repaired; None follows from the others.
 
     Raises:
         UsageError: the recipe, cohort or folder cannot be used; nothing that was computed is lost.
@@ -71,7 +72,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages) -> Run:
     if recipe.synthesis.method != "none":
         find_generator(recipe.synthesis)
     with folder.locked():
-        folder.start_or_resume(_identity(recipe, shared), recipe.to_yaml())
+        folder.start_or_resume(identity or _identity(recipe, shared), recipe.to_yaml())
         audited = shared.audit(recipe.audit)
         finished = _load_finished(folder, cohort, audited)
         if finished is not None:
@@ -144,8 +145,11 @@ def _load_finished(folder: RunFolder, cohort: Cohort, audited: AuditedCohort) ->
             f"{folder.root} holds a finished run, and slides, masks, labels or groups of {cohort.root} have changed "
             f"since; {advice}"
         )
-    if any(damage.what != "unlisted" for damage in verify(folder.root)):
-        return None  # what is missing or changed is made again
+    damage = [one for one in verify(folder.root) if one.what != "unlisted"]
+    if damage:
+        # What is missing is made again, and not all that is changed would be noticed.
+        remove_damaged(folder.root, damage, editable=False)
+        return None
     failures = read_failures(folder.failures)
     if any(failure.stage != "audit" and failure.error != NoTiles.__name__ for failure in failures):
         return None  # the slides can be read, so what failed after that may not fail again
@@ -297,4 +301,6 @@ def fold_request(
 
 def _manifest(folder: RunFolder, seed: int, audited: AuditedCohort) -> None:
     """Every file of the run with its digest, written last: a run that has it is whole."""
-    Manifest.of_folder(folder.root, {"seed": seed, "cohort": audited.digest}).write(folder.root)
+    # The identity is there twice, for nothing else could make a damaged one again.
+    inputs = {"seed": seed, "cohort": audited.digest, IDENTITY_COPY: folder.identity.read_text(encoding="utf-8")}
+    Manifest.of_folder(folder.root, inputs).write(folder.root)

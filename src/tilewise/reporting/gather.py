@@ -56,9 +56,18 @@ def write_report(folder: RunFolder, *, out: Path | None = None) -> Path:
         ArtifactError: the folder holds no finished run.
     """
     path = out or folder.report
-    combined = (folder.root / RECORD_NAME).is_file()
-    write_text(path, render_report(gather_ensemble(folder) if combined else gather(folder)))
+    write_text(path, report_html(folder))
     return path
+
+
+def report_html(folder: RunFolder) -> str:
+    """The report of a run as one page.
+
+    Raises:
+        ArtifactError: the folder holds no finished run.
+    """
+    combined = (folder.root / RECORD_NAME).is_file()
+    return render_report(gather_ensemble(folder) if combined else gather(folder))
 
 
 def gather(folder: RunFolder) -> ReportInput:

@@ -204,7 +204,7 @@ def _train(request: _Request) -> None:
     network = create_unet(request.config, seed=request.seed)
     if request.config.init == "pretrained":
         load_encoder(network, request.config, offline=True)
-    data = np.load(request.data, mmap_mode="r")[list(request.rows)]
+    data = np.load(request.data, mmap_mode="r", allow_pickle=False)[list(request.rows)]
     loss = train_unet(
         network,
         np.ascontiguousarray(data[..., :3]),

@@ -147,7 +147,8 @@ def _masks_before(out: Path) -> set[str]:
     except (ArtifactError, KeyError, TypeError):
         return set()
     # A damaged summary must not name files elsewhere.
-    return {name for name in names if name.endswith("_mask.png") and ".." not in PurePosixPath(name).parts}
+    paths = {name: PurePosixPath(name) for name in names if name.endswith("_mask.png")}
+    return {name for name, path in paths.items() if ".." not in path.parts and not path.is_absolute()}
 
 
 def _table(out: Path, slides: Mapping[str, Slide], masks: Mapping[str, str]) -> str:

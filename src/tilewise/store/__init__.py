@@ -4,7 +4,9 @@ from tilewise.store.artifact import read_json, read_table, write_json, write_tab
 from tilewise.store.atomic import atomic_path, write_bytes, write_text
 from tilewise.store.cache_folder import cache_dir, cache_writes, scratch_cache
 from tilewise.store.checksummed import MANIFEST_NAME, read_file
+from tilewise.store.damaged import remove_damaged
 from tilewise.store.digest import digest_bytes, digest_config, digest_file
+from tilewise.store.disk_full import room_in
 from tilewise.store.edited import (
     edited_files,
     forget_written,
@@ -19,8 +21,10 @@ from tilewise.store.folder import (
     check_out_file,
     check_out_place,
     check_outside_runs,
+    path_below,
     visible_names,
 )
+from tilewise.store.lock import folder_lock
 from tilewise.store.manifest import REVIEW, Damage, Manifest, verify
 from tilewise.store.tensors import read_checksummed_tensors, read_tensors, write_checksummed_tensors, write_tensors
 
@@ -41,15 +45,19 @@ __all__ = [
     "digest_config",
     "digest_file",
     "edited_files",
+    "folder_lock",
     "forget_written",
     "is_as_written",
     "keep_edited",
+    "path_below",
     "read_checksummed_tensors",
     "read_file",
     "read_json",
     "read_table",
     "read_tensors",
     "record_written",
+    "remove_damaged",
+    "room_in",
     "scratch_cache",
     "verify",
     "visible_names",

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from tilewise.store.disk_full import room_in
+
+_REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 @contextlib.contextmanager
@@ -19,28 +24,33 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
         path: the target.
         durable: whether it must survive a power cut. Entries of a cache need not: what reads them notices damage and
             makes them again, and waiting for the disk after each of a thousand small files takes longer than the work.
+
+    Raises:
+        DiskFull: there is no room for the file; also where a writer within the block says so in words of its own.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept because some writers choose the format by it.
-    try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}")
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    with room_in(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix is kept because some writers choose the format by it.
+        try:
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}")
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
     os.close(descriptor)
     temporary = Path(name)
     try:
-        yield temporary
-        if durable:
-            _flush(temporary, os.O_RDWR)
-        # mkstemp makes files private to the user; a run is meant to be shared as other files are.
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-        if durable:
-            _flush(path.parent, os.O_RDONLY)
+        with room_in(path.parent):
+            yield temporary
+            if durable:
+                _flush(temporary, os.O_RDWR)
+            # mkstemp makes files private to the user; a run is meant to be shared as other files are.
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+            if durable:
+                _flush(path.parent, os.O_RDONLY)
     except OSError as error:
-        if error.filename not in (None, name):
+        if error.errno is None or error.filename not in (None, name):
             raise
-        # A full disk is told without the file, or with the temporary one.
+        # Some errors come without the file, or with the temporary one.
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -64,8 +74,11 @@ def _flush(path: Path, flags: int) -> None:
     except PermissionError:  # a folder cannot be opened on Windows; the rename is durable enough there
         return
     try:
-        with contextlib.suppress(OSError):  # some network file systems refuse fsync on folders
-            os.fsync(descriptor)
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems refuse it, above all on folders; that data did not fit shows here as well.
+        if error.errno not in _REFUSED and not path.is_dir():
+            raise
     finally:
         os.close(descriptor)
 

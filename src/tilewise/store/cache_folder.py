@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
-from tilewise.errors import UsageError
+from tilewise.errors import DiskFull, UsageError
+from tilewise.store.disk_full import room_in
+
+_ELSEWHERE = "set TILEWISE_CACHE to a folder that has some"
 
 _scratch: ContextVar[Path | None] = ContextVar("scratch", default=None)
 
@@ -48,10 +51,16 @@ def cache_writes() -> Iterator[None]:
     """Say what to do about a cache that cannot be written to; what lies in it already is not lost.
 
     Raises:
-        UsageError: something inside the block raised OSError (no rights, no room).
+        DiskFull: there is no room.
+        UsageError: something inside the block raised OSError (no rights).
     """
     try:
-        yield
+        with room_in(cache_dir(), advice=_ELSEWHERE):
+            yield
+    except DiskFull as error:
+        if _ELSEWHERE in str(error):
+            raise
+        raise DiskFull(str(error).replace("choose another folder", _ELSEWHERE)) from error
     except OSError as error:
         raise UsageError(
             f"the cache in {cache_dir()} cannot be written to ({error}); set TILEWISE_CACHE to a folder that you may "

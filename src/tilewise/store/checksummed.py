@@ -74,8 +74,8 @@ def next_step(path: Path) -> str:
     if run is None:
         return "delete it and run the same command again"
     return (
-        f"`tilewise verify {run}` lists every damaged file of this run; restore them from a copy, or train into "
-        "another folder"
+        f"`tilewise verify {run}` lists every damaged file of this run, and `tilewise verify {run} --repair` makes "
+        "them again"
     )
 
 

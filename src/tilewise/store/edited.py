@@ -26,6 +26,12 @@ def is_as_written(path: Path) -> bool:
     return path.is_file() and _read(path.parent).get(path.name) == digest_file(path)
 
 
+def is_recorded(path: Path, root: Path) -> bool:
+    """Whether a folder from that of the file up to `root` remembers how the file was written."""
+    folders = [folder for folder in path.parents if folder.is_relative_to(root)]
+    return any(path.relative_to(folder).as_posix() in _read(folder) for folder in folders)
+
+
 def edited_files(folder: Path) -> list[Path]:
     """Files of a folder whose bytes are no more those that were recorded, sorted; missing ones are not among them."""
     recorded = _read(folder)

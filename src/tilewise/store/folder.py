@@ -143,6 +143,16 @@ def _holds_slides(folder: Path, inputs: Inputs) -> bool:
     return any(Path(name).suffix.lower() in inputs.suffixes for name in visible_names(folder))
 
 
+def path_below(folder: Path, name: str) -> Path:
+    """Where a file that is called after a slide goes: below the folder, wherever the name would lead.
+
+    Names of a cohort's table may be paths: their root is left out, and `..` becomes `__`.
+    """
+    path = Path(name)
+    parts = path.parts[1:] if path.anchor else path.parts
+    return folder.joinpath(*("__" if part == ".." else part for part in parts))
+
+
 def check_outside_runs(out: Path) -> None:
     """Refuse a folder for a run that lies inside another run.
 

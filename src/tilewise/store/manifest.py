@@ -9,13 +9,16 @@ from typing import Any
 
 from tilewise.errors import ArtifactError
 from tilewise.store.artifact import read_json, write_json
+from tilewise.store.atomic import write_bytes
 from tilewise.store.checksummed import MANIFEST_NAME
-from tilewise.store.digest import digest_file
+from tilewise.store.digest import digest_bytes, digest_file
 
 _SCHEMA = "tilewise.manifest"
 _VERSION = 1
 # A folder of what people add to a run once it is finished: no part of it.
 REVIEW = "review"
+# Of a file that is being written again: the digest of the old one, or none where there was no file.
+_BEFORE = "before"
 
 
 @dataclass(frozen=True)
@@ -52,14 +55,24 @@ class Manifest:
         write_json(root / MANIFEST_NAME, {"inputs": self.inputs, "files": self.files}, schema=_SCHEMA, version=_VERSION)
 
     @classmethod
-    def relist(cls, root: Path, paths: Iterable[Path]) -> None:
-        """Take files of a finished run that were written again, or are new, into its manifest.
+    def rewrite(cls, root: Path, path: Path, data: bytes) -> None:
+        """Write a file of a finished run again, or a new one, and list it.
+
+        Killed at any moment, the file is the old one or the new one, and the manifest knows both.
 
         Raises:
             ArtifactError: the run has no manifest, or it is damaged.
         """
-        before = cls.read(root)
-        cls(dict(sorted((before.files | cls.of(root, paths, {}).files).items())), before.inputs).write(root)
+        manifest, name = cls.read(root), path.relative_to(root).as_posix()
+        entry: dict[str, Any] = {"bytes": len(data), "digest": digest_bytes(data)}
+        either = entry | {_BEFORE: digest_file(path) if path.is_file() else None}
+        manifest.listing(name, either).write(root)
+        write_bytes(path, data)
+        manifest.listing(name, entry).write(root)
+
+    def listing(self, name: str, entry: dict[str, Any]) -> Manifest:
+        """The same with another file, or another entry of one."""
+        return Manifest(dict(sorted((self.files | {name: entry}).items())), self.inputs)
 
     @classmethod
     def read(cls, root: Path) -> Manifest:
@@ -69,9 +82,10 @@ class Manifest:
             ArtifactError: there is none, or it is damaged.
         """
         data = read_json(root / MANIFEST_NAME, schema=_SCHEMA, version=_VERSION)
-        if not isinstance(data.get("files"), dict) or not isinstance(data.get("inputs"), dict):
-            raise ArtifactError(f"{root / MANIFEST_NAME} is damaged; run `tilewise train` into this folder again")
-        return cls(data["files"], data["inputs"])
+        files, inputs = data.get("files"), data.get("inputs")
+        if not isinstance(files, dict) or not isinstance(inputs, dict) or not all(map(_is_inside, files)):
+            raise ArtifactError(f"{root / MANIFEST_NAME} is damaged; `tilewise verify {root} --repair` makes it again")
+        return cls(files, inputs)
 
 
 def verify(root: Path) -> list[Damage]:
@@ -87,12 +101,19 @@ def verify(root: Path) -> list[Damage]:
     damage = []
     for name, entry in manifest.files.items():
         path = root / name
+        expected = (entry["digest"], entry.get(_BEFORE, entry["digest"]))
         if not path.is_file():
-            damage.append(Damage(name, "missing"))
-        elif path.stat().st_size != entry["bytes"] or digest_file(path) != entry["digest"]:
+            damage += [Damage(name, "missing")] if None not in expected else []
+        elif digest_file(path) not in expected:
             damage.append(Damage(name, "changed"))
     damage += [Damage(name, "unlisted") for name in sorted(_present(root) - manifest.files.keys())]
     return damage
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a name in a manifest, which may be a stranger's, stays in its folder."""
+    path = Path(name)
+    return not path.anchor and ".." not in path.parts
 
 
 def _present(root: Path) -> set[str]:

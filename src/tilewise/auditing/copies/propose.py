@@ -17,6 +17,9 @@ _KEYPOINTS_PER_SLIDE = 80
 _ALIKE = 0.96
 _PROJECTED_BINS = 30
 _BLOCK = 1024
+_SLIDES_AT_ONCE = 256
+# Rows of a projection that are multiplied with each other: half the squared length of one by the one of the other.
+_SWAPPED = [*range(_PROJECTED_BINS), _PROJECTED_BINS + 1, _PROJECTED_BINS]
 # Of a copy that is cropped, recoloured, recompressed and one third covered, one in six keypoints still votes; of
 # unlike slides three of a hundred get this share by chance.
 _FEWEST_VOTES, _MOST_VOTES, _SHARE_OF_VOTES = 3, 5, 1 / 15
@@ -51,10 +54,14 @@ def index_keypoints(fingerprints: Sequence[Fingerprint]) -> KeypointIndex:
     """Turn the best keypoints of every slide to face the same way."""
     chosen = [fingerprint.descriptors[:_KEYPOINTS_PER_SLIDE] for fingerprint in fingerprints]
     slides = np.repeat(np.arange(len(chosen)), [len(each) for each in chosen])
-    raw = np.concatenate(chosen) if chosen else np.empty((0, NUM_BINS), np.uint8)
-    descriptors = unit_vectors(raw)
-    symmetries = facing_symmetries(descriptors)
-    turned = np.take_along_axis(descriptors, PERMUTATIONS[symmetries], axis=1)
+    turned = np.empty((len(slides), NUM_BINS), np.float32)
+    symmetries = np.empty(len(slides), np.intp)
+    stop = 0
+    for first in range(0, len(chosen), _SLIDES_AT_ONCE):
+        unit = unit_vectors(np.concatenate(chosen[first : first + _SLIDES_AT_ONCE]))
+        rows = slice(stop, stop := stop + len(unit))
+        symmetries[rows] = facing_symmetries(unit)
+        turned[rows] = np.take_along_axis(unit, PERMUTATIONS[symmetries[rows]], axis=1)
     return KeypointIndex(turned, slides, symmetries)
 
 
@@ -89,18 +96,17 @@ def propose(index: KeypointIndex, *, num_first: int | None = None) -> list[Propo
     split = len(index.slides) if num_first is None else int(np.searchsorted(index.slides, num_first))
     if split == 0:
         return []
-    projected = _project(index.descriptors)
-    half_norm = (projected**2).sum(axis=1, keepdims=True) / 2
-    one = np.ones_like(half_norm)
-    left = np.concatenate([projected, -half_norm, one], axis=1)
-    right = np.ascontiguousarray(np.concatenate([projected, one, -half_norm], axis=1).T)
-    matches = []
+    right = _project(index.descriptors)
+    matches = [np.empty((2, 0), np.intp)]
     for start in range(0, split, _BLOCK):
         rows = slice(start, min(start + _BLOCK, split))
+        left = np.ascontiguousarray(right[_SWAPPED, rows].T)
         for begin in range(rows.start if num_first is None else split, len(index.slides), _BLOCK * 4):
             columns = slice(begin, begin + _BLOCK * 4)
             # Half the squared distance of two unit vectors is one less their cosine.
-            near = np.flatnonzero((left[rows] @ right[:, columns] >= _ALIKE - 1.0).ravel())
+            near = np.flatnonzero((left @ right[:, columns] >= _ALIKE - 1.0).ravel())
+            if not len(near):
+                continue
             width = min(columns.stop, len(index.slides)) - begin
             i, j = near // width + start, near % width + begin
             in_order = index.slides[i] < index.slides[j]
@@ -112,10 +118,18 @@ def propose(index: KeypointIndex, *, num_first: int | None = None) -> list[Propo
 
 
 def _project(descriptors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """float32 (bins + 2, N): the projection, ones, and less half its squared length, a block at a time."""
     sample = descriptors[:: max(1, len(descriptors) // 20_000)].astype(np.float64)
     sample -= sample.mean(axis=0)
     _, vectors = np.linalg.eigh(sample.T @ sample)
-    return descriptors @ vectors[:, -_PROJECTED_BINS:].astype(np.float32)
+    directions = vectors[:, -_PROJECTED_BINS:].astype(np.float32)
+    columns_DN = np.ones((_PROJECTED_BINS + 2, len(descriptors)), np.float32)
+    for start in range(0, len(descriptors), _BLOCK * 4):
+        rows = slice(start, start + _BLOCK * 4)
+        projected = descriptors[rows] @ directions
+        columns_DN[:_PROJECTED_BINS, rows] = projected.T
+        columns_DN[-1, rows] = -(projected**2).sum(axis=1) / 2
+    return columns_DN
 
 
 def _tally(index: KeypointIndex, i: npt.NDArray[np.intp], j: npt.NDArray[np.intp]) -> list[Proposal]:

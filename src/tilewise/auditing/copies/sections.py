@@ -30,7 +30,7 @@ _ALIKE = 0.55
 _AREA_RATIO = 1.7
 # Real neighbouring sections reach 4 to 7 standard deviations, drawn ones 5 and more, strangers in one outline 2.3.
 _LEAST_OVERLAP, _LEAST_CORRELATION, _LEAST_CERTAINTY = 0.8, 0.2, 3.8
-_BLOCK = 64
+_BLOCK, _COLUMNS = 64, 2048
 _FEWEST_INDEPENDENT = 12
 _SMALL_TURN = 30.0
 
@@ -123,18 +123,19 @@ def propose_sections(
     proposals = []
     for start in range(0, split, _BLOCK):
         rows = slice(start, min(start + _BLOCK, split))
-        begin = start if num_first is None else split
-        # One product for each frequency, summed over the radii: the correlation at every turn at once.
-        cross = np.matmul(spectra[rows].transpose(2, 0, 1), spectra[begin:].conj().transpose(2, 1, 0))
-        correlation = np.fft.irfft(cross.transpose(1, 2, 0), _NUM_ANGLES, axis=2)
-        best = correlation.argmax(axis=2)
-        i, j = np.nonzero(correlation.max(axis=2) >= _ALIKE)
-        ratio = areas[i + start] / areas[j + begin]
-        fits = (i + start < j + begin) & (ratio > 1 / _AREA_RATIO) & (ratio < _AREA_RATIO)
-        proposals += [
-            (indices[one + start], indices[two + begin], -float(best[one, two]) * 360 / _NUM_ANGLES)
-            for one, two in zip(i[fits].tolist(), j[fits].tolist(), strict=True)
-        ]
+        for begin in range(start if num_first is None else split, len(indices), _COLUMNS):
+            # One product for each frequency, summed over the radii: the correlation at every turn at once.
+            others = spectra[begin : begin + _COLUMNS].conj().transpose(2, 1, 0)
+            cross = np.matmul(spectra[rows].transpose(2, 0, 1), others)
+            correlation = np.fft.irfft(cross.transpose(1, 2, 0), _NUM_ANGLES, axis=2)
+            best = correlation.argmax(axis=2)
+            i, j = np.nonzero(correlation.max(axis=2) >= _ALIKE)
+            ratio = areas[i + start] / areas[j + begin]
+            fits = (i + start < j + begin) & (ratio > 1 / _AREA_RATIO) & (ratio < _AREA_RATIO)
+            proposals += [
+                (indices[one + start], indices[two + begin], -float(best[one, two]) * 360 / _NUM_ANGLES)
+                for one, two in zip(i[fits].tolist(), j[fits].tolist(), strict=True)
+            ]
     return proposals
 
 

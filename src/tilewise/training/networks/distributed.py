@@ -26,7 +26,7 @@ from tilewise.errors import TilewiseError, TrainingError
 from tilewise.execution import Claim, WorkerPool, current_ray
 from tilewise.inference.slide_tiles import Pixels, SlideTiles
 from tilewise.models.networks import NetworkModel
-from tilewise.store import cache_dir, write_text
+from tilewise.store import cache_dir, room_in, write_text
 from tilewise.training.history import History
 from tilewise.training.networks.data import PixelData, TilePart
 from tilewise.training.networks.objective import NetworkTraining, train_share
@@ -155,7 +155,8 @@ def _file(array: Pixels, path: Path) -> str:
         stored: Any = np.load(array.filename, mmap_mode="r", allow_pickle=False)
         if stored.shape == array.shape and stored.offset == array.offset:
             return str(array.filename)
-    np.save(path, array)
+    with room_in(path.parent):
+        np.save(path, array)
     return str(path)
 
 

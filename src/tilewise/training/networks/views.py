@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tilewise.inference.slide_tiles import SlideTiles, TileSource
+from tilewise.store import room_in
 from tilewise.training.networks.data import Redraw, TilePart
 
 WORKDIR = "together-"  # folders of what is in use during a training begin so
@@ -96,7 +97,8 @@ def _decoded(source: TileSource, draw: int, folder: Path | None) -> SlideTiles:
     mapped = {}
     for name, array in arrays.items():
         if array is not None:
-            np.save(folder / f"{name}.npy", array)
+            with room_in(folder):
+                np.save(folder / f"{name}.npy", array)
             mapped[name] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
     return replace(tiles, **mapped)
 
