@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,19 @@ def masks() -> dict[str, bytes]:
         "bool.tif": _tiff(region > 0),
         "labels.tif": _tiff(region.astype(np.uint16), compression="zlib"),
         "half.png": _saved(Image.fromarray(region[::2, ::2]), "PNG"),
+    }
+
+
+def outlines() -> dict[str, str]:
+    """Masks as outlines, as QuPath writes them, by file name."""
+    ring = [[10.5, 10], [40, 10], [40, 30], [10, 30], [10.5, 10]]
+    hole = [[20, 15], [30, 15], [30, 25], [20, 25], [20, 15]]
+    properties = {"objectType": "annotation", "classification": {"name": "Tumor", "color": [200, 0, 0]}}
+    one = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [ring, hole]}, "properties": properties}
+    many = one | {"geometry": {"type": "MultiPolygon", "coordinates": [[ring], [hole]]}}
+    return {
+        "one.geojson": json.dumps({"type": "FeatureCollection", "features": [one]}),
+        "many.geojson": json.dumps([one, many]),
     }
 
 

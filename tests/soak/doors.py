@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -23,13 +24,15 @@ _ROOT: Final = Path(__file__).parents[2]
 _START_S: Final = 300.0
 MOST_S: Final = 10.0
 """No door may need longer for one small file, whatever is in it."""
+MOST_MB: Final = 1500.0
+"""Nor may the process behind the doors, with all its libraries, ever hold more."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came out of a door: `done` without complaint, a `named` error, or one that nobody named."""
+    """What came out of a door: `done` without complaint, a `named` error, or one that nobody named; or too much."""
 
-    kind: Literal["done", "named", "unnamed", "hang", "crash"]
+    kind: Literal["done", "named", "unnamed", "hang", "crash", "large"]
     text: str = ""
 
 
@@ -69,7 +72,10 @@ class Doors:
             process.wait()
             self._end()
             return Answer("crash", f"the process ended with {process.returncode}")
-        return Answer(**json.loads(line))
+        answer = Answer(**json.loads(line))
+        if answer.kind == "large":  # what a process has held at most never grows less
+            self._end()
+        return answer
 
     def _started(self) -> subprocess.Popen[str]:
         paths = [str(_ROOT / "src"), str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -108,11 +114,13 @@ def _doors() -> dict[str, Callable[[Path], Any]]:
     from tilewise.folds import Folds
     from tilewise.inference.classifier import ClassifierBundle
     from tilewise.inference.predictions import Predictions
+    from tilewise.interchange.folder import FeatureFolder
     from tilewise.recipe import load_recipe
     from tilewise.reporting.gather import gather
     from tilewise.run_folder import RunFolder
     from tilewise.slides import open_slide, read_image
     from tilewise.tiles.tileset import TileSet
+    from tilewise.tuning.space import load_space
     from tilewise.units import Box, Size
 
     def image(path: Path) -> None:
@@ -133,13 +141,21 @@ def _doors() -> dict[str, Callable[[Path], Any]]:
     def run_of(path: Path) -> Path:
         return next(folder for folder in path.parents if (folder / "audit").is_dir())
 
+    def features(path: Path) -> None:
+        folder = FeatureFolder.find(path)
+        for slide_id in folder.files:
+            folder.read(slide_id)
+
     return {
         "hang": lambda path: time.sleep(60),
+        "hoard": lambda path: bytearray(b"x") * int(MOST_MB * 1_000_000),
         "crash": lambda path: os.abort(),
         "image": image,
         "mask": mask,
         "table": table,
         "decisions": lambda path: read_decisions(path, Names(["a.png", "b.png", "ü.png"], ["A", "B"])),
+        "features": features,
+        "space": load_space,
         "recipe": lambda path: load_recipe(path).model_dump_json(),
         "bag": lambda path: FeatureBag.read(path, "a.png", key="k"),
         "tiles": TileSet.read,
@@ -172,6 +188,9 @@ def _serve() -> None:
             answer = {"kind": "named", "text": f"{type(error).__name__}: {error}"}
         except BaseException:  # noqa: BLE001 - whatever it is, the other side judges it
             answer = {"kind": "unnamed", "text": traceback.format_exc()}
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+        if peak_mb > MOST_MB:
+            answer = {"kind": "large", "text": f"the process held {peak_mb:.0f} MB"}
         answers.write(json.dumps(answer) + "\n")
 
 
