@@ -1,6 +1,7 @@
 """Runs that start from features of other programs: the same score from every format, and what was not looked at."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -227,3 +228,14 @@ def test_a_curve_is_drawn_from_features(home, trained, tmp_path):
     )
     assert len(curve.points) == 2
     assert curve.points[0].num_slides < curve.points[1].num_slides
+
+
+def test_a_damaged_run_on_features_is_made_whole_with_its_table_of_labels(trained, home, tmp_path):
+    shutil.copytree(trained.folder.root, tmp_path / "run")
+    path = tmp_path / "run/predictions.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UsageError, match="--labels"):
+        tw.api.repair(tmp_path / "run", workers=1)
+    repaired = tw.api.repair(tmp_path / "run", labels=home / "labels.csv", workers=1)
+    assert (repaired.remade, repaired.differing) == (("predictions.parquet",), ())
+    assert path.read_bytes() == trained.folder.predictions.read_bytes()
