@@ -14,11 +14,13 @@ import argparse
 import contextlib
 import csv
 import json
+import multiprocessing.forkserver
 import os
 import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,18 +83,41 @@ class StageTimes:
         """Nothing is shown."""
 
 
+class WorkerMemory(threading.Thread):
+    """Looks, while the work goes on, at the most that any process below this one has ever held, in MB (Linux)."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0.0
+
+    def run(self) -> None:
+        """Look twice a second."""
+        while True:
+            parents, peaks = {}, {}
+            for path in Path("/proc").glob("[0-9]*/status"):
+                with contextlib.suppress(OSError):
+                    fields = dict(line.split(":", 1) for line in path.read_text().splitlines())
+                    parents[int(fields["Pid"])] = int(fields["PPid"])
+                    peaks[int(fields["Pid"])] = int(fields.get("VmHWM", "0 kB").split()[0]) / 1024
+            servers = {pid for pid, parent in parents.items() if parent == os.getpid()}
+            self.peak = max(self.peak, *(peaks[pid] for pid, parent in parents.items() if parent in servers), 0.0)
+            time.sleep(0.5)
+
+
 def measure(home: Path, workers: int, settings: list[str]) -> dict[str, Any]:
     """Train in this process and say what it took."""
     from tilewise import api
     from tilewise.execution import show_progress
 
     os.environ["TILEWISE_CACHE"] = str(home / "cache")
-    stages, start = StageTimes(), time.monotonic()
+    stages, workers_memory, start = StageTimes(), WorkerMemory(), time.monotonic()
+    workers_memory.start()
     with show_progress(stages):
         run = api.train(
             home / "cohort", api.load_recipe("texture", [*SETTINGS, *settings]), out=home / "run", workers=workers
         )
     wall = time.monotonic() - start
+    multiprocessing.forkserver._forkserver._stop()  # noqa: SLF001 - else its workers' time would not be counted
     own, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     files = [path for path in (home / "cache").rglob("*") if path.is_file()]
     return {
@@ -101,7 +126,7 @@ def measure(home: Path, workers: int, settings: list[str]) -> dict[str, Any]:
         "stages": stages.seconds,
         "processor": sum(one.ru_utime + one.ru_stime for one in (own, others)),
         "memory": own.ru_maxrss / 1024,
-        "worker_memory": others.ru_maxrss / 1024,
+        "worker_memory": workers_memory.peak,
         "cache_mb": sum(path.stat().st_size for path in files) / 1e6,
         "cache_files": len(files),
         "run_mb": sum(path.stat().st_size for path in (home / "run").rglob("*") if path.is_file()) / 1e6,
