@@ -155,3 +155,8 @@ def test_features_that_changed_or_left_are_named(home, tmp_path):
     (tmp_path / "features/s03.h5").unlink()
     with pytest.raises(UsageError, match=r"the features of s03.* are not there"):
         tw.api.explain(run, out=tmp_path / "maps")
+
+
+def test_a_run_on_features_cannot_be_reviewed_and_the_message_says_what_to_do(trident, capsys):
+    assert run_cli(["serve", str(trident), "--port", "0"]) == 2
+    assert f"tilewise explain {trident} --pixels SLIDES" in capsys.readouterr().err

@@ -146,6 +146,11 @@ class ReviewedRun:
         identity = folder.require_finished()
         if not folder.slides.is_file() or not folder.tiles.is_file():
             raise UsageError(f"{folder.root} combines several runs; serve one of these, which have slides and tiles")
+        if identity["cohort"]["layout"] == "features":
+            raise UsageError(
+                f"{folder.root} was trained on features of another program: nothing can be reviewed; draw them "
+                f"by `tilewise explain {folder.root} --pixels SLIDES`"
+            )
         recipe = parse_recipe(identity["recipe"], f"the recipe of {folder.root}")
         root = Path(identity["cohort"]["root"])
         cohort = Cohort.discover(root)
