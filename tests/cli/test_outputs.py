@@ -1,5 +1,7 @@
 """No command writes over files of a cohort or a run, or over anything that is not its own earlier result."""
 
+import os
+
 import pytest
 
 from tilewise.cli.main import run
@@ -111,7 +113,7 @@ def test_an_audit_does_not_go_into_a_folder_of_other_things(root, refused):
 
 def test_two_commands_do_not_write_into_one_folder_at_once(root, refused):
     with RunFolder(root / "o").locked():
-        assert "another tilewise is writing to" in refused("audit --out", "o")
+        assert f"another tilewise (process {os.getpid()} on" in refused("audit --out", "o")
 
 
 def test_a_submission_beside_the_test_slides_is_not_taken_for_the_cohorts_table(root):
