@@ -18,8 +18,9 @@ from tilewise import Run, api
 from tilewise.auditing import checks
 from tilewise.auditing.config import AuditConfig
 from tilewise.cli.main import run
-from tilewise.encoders import EncoderConfig, build_encoder
-from tilewise.errors import PluginError, RecipeError
+from tilewise.encoders import EncoderConfig, accept_licence, build_encoder, find_card
+from tilewise.encoders.fetch import fetch_weights
+from tilewise.errors import EncoderUnavailable, LicenceNotAccepted, PluginError, RecipeError, UsageError
 from tilewise.inference.load_classifier import load_classifier
 from tilewise.models.aggregate_tiles import build_aggregator
 from tilewise.models.bag_models import build_bag_model
@@ -121,6 +122,49 @@ def test_a_changed_file_makes_features_again(tmp_path, monkeypatch):
     assert build_encoder(config).encode(tiles).shape == (2, 6)
 
 
+def signature_of_two_files(folder, monkeypatch, encode="return colours", **config):
+    """Of an encoder whose card and function lie in files of their own."""
+    cards = CODE.replace("acme:build_encoder", "acme_net:build_encoder")
+    install(folder, monkeypatch, cards)
+    net = f"def build_encoder(card, config):\n    def encode(colours):\n        {encode}\n    return encode\n"
+    (folder / "acme_net.py").write_text(net)
+    monkeypatch.delitem(sys.modules, "acme_net", raising=False)
+    return build_encoder(EncoderConfig(name="acme.colour", **config)).signature
+
+
+def test_a_function_s_own_file_and_a_file_of_weights_make_features_again(tmp_path, monkeypatch):
+    first = signature_of_two_files(tmp_path / "one", monkeypatch)
+    assert signature_of_two_files(tmp_path / "two", monkeypatch) == first
+    assert signature_of_two_files(tmp_path / "three", monkeypatch, "return colours + 1") != first
+    weights, moved = tmp_path / "weights.bin", tmp_path / "moved.bin"
+    weights.write_bytes(b"1")
+    moved.write_bytes(b"1")
+    one = signature_of_two_files(tmp_path / "four", monkeypatch, weights=weights)
+    assert one != first
+    assert signature_of_two_files(tmp_path / "five", monkeypatch, weights=moved) == one
+    weights.write_bytes(b"2")
+    assert signature_of_two_files(tmp_path / "six", monkeypatch, weights=weights) != one
+
+
+def test_an_encoder_of_a_plugin_takes_no_seed_and_no_missing_file(acme, tmp_path):
+    with pytest.raises(UsageError, match=r"acme.colour: .*no seed; leave out encoder.init"):
+        build_encoder(EncoderConfig(name="acme.colour", init="random"))
+    with pytest.raises(EncoderUnavailable, match=r"there is no file .*none.bin"):
+        build_encoder(EncoderConfig(name="acme.colour", weights=tmp_path / "none.bin"))
+
+
+@pytest.mark.parametrize("licence", ["CC-BY-NC-ND-4.0", "Acme-1.0"])
+def test_a_licence_of_a_plugin_has_to_be_accepted(licence, tmp_path, monkeypatch):
+    install(tmp_path, monkeypatch, CODE.replace('"Apache-2.0"', f'"{licence}", non_commercial=True'))
+    card = find_card("acme.colour")
+    for use in (lambda: build_encoder(EncoderConfig(name="acme.colour")), lambda: fetch_weights(card)):
+        with pytest.raises(LicenceNotAccepted, match=r"tilewise encoders accept acme\.colour"):
+            use()
+    accept_licence(card)
+    assert build_encoder(EncoderConfig(name="acme.colour")).card == card
+    assert fetch_weights(card).status == "computed"
+
+
 def test_another_version_is_warned_of(acme, caplog):
     records = plugin_records({"head": {"aggregate": "acme.median"}})
     require_plugins(records, "the run")
@@ -182,7 +226,7 @@ def test_a_broken_plugin_is_named_and_doctor_shows_it(tmp_path, monkeypatch, cap
 
 TILES = np.zeros((3, 32, 32, 3), np.uint8)
 EVIDENCE = SimpleNamespace(
-    config=AuditConfig(), slides={"one": None}, facts={"one": SimpleNamespace(tissue_share=0.01)}
+    config=AuditConfig(), slides={"one": SimpleNamespace(label="A")}, facts={"one": SimpleNamespace(tissue_share=0.01)}
 )
 
 
@@ -235,9 +279,27 @@ def test_the_guide_s_plugins_do_what_it_says(use, acme):
         (use_encoder, "acme:build_encoder", "acme:nothing", "acme:nothing.* cannot be loaded: AttributeError"),
         (use_check, '"acme.bluish", ""', '"ink", ""', "expected a Finding of kind acme.bluish"),
         (use_check, '"keep", 0.5', '"mend", 0.5', "proposes 'mend'; expected one of keep"),
+        (use_check, '"acme.bluish", ""', '"acme.bluish", "nobody"', "`other` is neither empty nor a slide"),
+        (use_check, '"acme.bluish", ""', '"acme.bluish", None', "`other` is neither empty nor a slide"),
+        (use_check, '"keep", 0.5', '"keep", "high"', "`confidence` is no float from 0 to 1"),
+        (use_check, '"keep", 0.5', '"keep", float("nan")', "`confidence` is no float from 0 to 1"),
+        (use_check, '"keep", 0.5, f', '"keep", 0.5, value=7, evidence=f', "`evidence` and `value` are not both text"),
+        (use_check, '"keep", 0.5', '"relabel", 0.5', "acme.bluish .*`value` is no class of the cohort: A"),
+        (
+            use_check,
+            '"keep", 0.5, f',
+            '"fix-mask", 0.5, value="turn", evidence=f',
+            "value` of fix-mask is empty or inv",
+        ),
         (use_check, "evidence.facts", "evidence.facs", "acme.bluish of tilewise-acme 1.0 failed"),
         (use_strategy, "(size.width - side) // 2", "size.width", "one: .* cuts no boxes inside the slide"),
         (use_strategy, "np.int64", "np.float64", "float64 of shape"),
+        (
+            use_strategy,
+            "[[(size.width - side) // 2, (size.height - side) // 2, side, side]], np.int64",
+            "[[90, 0, 200, 20]], np.uint8",
+            "one: .* cuts no boxes inside the slide",
+        ),
         (use_strategy, "size.height", "size.higher", "one: .* failed: AttributeError"),
         (use_aggregator, "np.median(probabilities_TC, axis=0)", "-1", "expected a score from 0 up"),
         (use_aggregator, "axis=0", "axis=3", "failed on the probabilities of a slide's tiles"),

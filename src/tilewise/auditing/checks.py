@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from tilewise.auditing.evidence import CohortEvidence
-from tilewise.auditing.finding import GRAVITY, TWIN_HERE, Finding
+from tilewise.auditing.finding import GRAVITY, INVERT, TWIN_HERE, Finding
 from tilewise.auditing.groups import infer_groups
 from tilewise.auditing.labels import label_conflict_findings, missing_label_findings, name_family_findings
 from tilewise.auditing.magnification import magnification_findings
@@ -51,7 +51,26 @@ def plugin_findings(name: str, evidence: CohortEvidence) -> Iterator[Finding]:
             raise PluginError(f"{plugin} gives {finding!r}; expected a Finding of kind {name} about a slide")
         if finding.proposal not in GRAVITY:
             raise PluginError(f"{plugin} proposes {finding.proposal!r}; expected one of {', '.join(GRAVITY)}")
+        fault = _fault(finding, evidence)
+        if fault:
+            raise PluginError(f"{plugin} gives {finding!r}; {fault}")
         yield finding
+
+
+def _fault(finding: Finding, evidence: CohortEvidence) -> str:
+    """What is wrong with a finding of a slide and a proposal that there are; empty where nothing is."""
+    if finding.other not in ("", *evidence.slides):
+        return "`other` is neither empty nor a slide"
+    if not isinstance(finding.confidence, float) or not 0 <= finding.confidence <= 1:
+        return "`confidence` is no float from 0 to 1"
+    if not all(isinstance(text, str) for text in (finding.evidence, finding.value)):
+        return "`evidence` and `value` are not both text"
+    if finding.proposal == "relabel":
+        classes = sorted({slide.label for slide in evidence.slides.values() if slide.label})
+        return "" if finding.value in classes else f"`value` is no class of the cohort: {', '.join(classes)}"
+    if finding.proposal == "fix-mask" and finding.value not in ("", INVERT):
+        return f"the `value` of fix-mask is empty or {INVERT}"
+    return ""
 
 
 def check_failures(failures: Iterable[Failure]) -> Iterator[Finding]:

@@ -41,6 +41,7 @@ def build_encoder(
     if card.builder == "plugin":
         from tilewise.encoders.plugin_encoder import build_plugin_encoder
 
+        check_licence(card)
         network: Encoder = build_plugin_encoder(card, config)
     else:
         network = _build_network_encoder(card, config, offline=offline, seed=seed)

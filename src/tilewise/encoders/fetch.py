@@ -42,9 +42,9 @@ def fetch_weights(card: EncoderCard) -> FetchedWeights:
         LicenceNotAccepted: the licence has to be read first; nothing is fetched before.
         EncoderUnavailable: there are no trained weights, they cannot be fetched, or the file is another one.
     """
+    check_licence(card)
     if not card.is_network:
         return FetchedWeights(card.name, "computed")
-    check_licence(card)
     is_local = local_weights(card) is not None
     path = find_weights(card, EncoderConfig(name=card.name))
     check_digest(card, path)

@@ -77,14 +77,15 @@ LICENCES = {
 
 
 def licence_of(card: EncoderCard) -> Licence:
-    """The licence a card names."""
-    return LICENCES[card.licence]
+    """The licence a card names; a plugin's may be one of which nothing is known here."""
+    unknown = Licence(card.licence, card.address or "", "tilewise does not know this licence; read it first.")
+    return LICENCES.get(card.licence, unknown)
 
 
 def licence_text(card: EncoderCard) -> str:
     """What a user has to have seen before accepting, in a few lines."""
     licence = licence_of(card)
-    lines = [f"{card.name}: {licence.title}", licence.summary, f"Full text: {licence.address}"]
+    lines = [f"{card.name}: {licence.title}", licence.summary, licence.address and f"Full text: {licence.address}"]
     if card.gated:
         lines.append(f"The weights are given after registration at {card.address}; that page may hold further terms.")
         lines.append(card.notes)

@@ -15,8 +15,9 @@ from tilewise.encoders.base import Encoder, rebuild
 from tilewise.encoders.card import EncoderCard
 from tilewise.encoders.config import EncoderConfig
 from tilewise.encoders.preprocess import check_tiles
-from tilewise.errors import PluginError
+from tilewise.errors import EncoderUnavailable, PluginError, UsageError
 from tilewise.plugins import Plugin, find_plugin
+from tilewise.store import digest_file
 
 Encode = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
@@ -30,22 +31,23 @@ class PluginEncoder:
         plugin: that adds it.
         config: that it was built for.
         function: (N, H, W, 3) in, (N, dim) out.
+        weights: package, version and digests of the files that may change a byte of the output.
     """
 
     card: EncoderCard
     plugin: Plugin
     config: EncoderConfig
     function: Encode
+    weights: str
 
     @property
     def signature(self) -> dict[str, Any]:
         """Everything that may change a byte of the output; see `Encoder`."""
-        record = self.plugin.record()
         return {
             "card": f"{self.card.name} {self.card.input_px} px, {self.card.dim}",
-            "weights": f"{record['package']} {record['version']} {record['digest']}",
+            "weights": self.weights,
             "engine": "plugin",
-            "config": self.config.model_dump(mode="json", exclude={"name", "with_texture"}),
+            "config": self.config.model_dump(mode="json", exclude={"name", "weights", "with_texture"}),
         }
 
     @property
@@ -80,11 +82,22 @@ def build_plugin_encoder(card: EncoderCard, config: EncoderConfig) -> Encoder:
     """The encoder that a card's `architecture`, `module:function`, makes.
 
     Raises:
+        UsageError: random weights are asked for, whose seed the function is not given.
+        EncoderUnavailable: there is no file `encoder.weights`.
         PluginError: it cannot be imported, or fails.
     """
+    if config.init == "random":
+        raise UsageError(f"encoder {card.name}: a plugin makes it, which is given no seed; leave out encoder.init")
+    path = config.weights and config.weights.expanduser()
+    if path and not path.is_file():
+        raise EncoderUnavailable(f"encoder.weights: there is no file {path}")
     plugin = find_plugin("tilewise.encoders", card.name)
-    build = replace(plugin, target=card.architecture).load()
+    maker = replace(plugin, target=card.architecture)
+    build = maker.load()
+    digests = [plugin.record()["digest"], maker.record()["digest"]]
+    digests += [digest_file(path)] if path else []
+    weights = " ".join(dict.fromkeys((plugin.package, plugin.version, *digests)))
     try:
-        return PluginEncoder(card, plugin, config, build(card, config))
+        return PluginEncoder(card, plugin, config, build(card, config), weights)
     except Exception as error:
         raise PluginError(f"{plugin}: {card.architecture} failed: {error!r}") from error

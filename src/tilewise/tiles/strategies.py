@@ -93,13 +93,15 @@ def _of_plugin(strategy: str, region: Mask, request: TileRequest, size_l0: int) 
         raise PluginError(f"{request.slide.slide_id}: {plugin} failed: {error!r}") from error
     boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
     is_stack = boxes.ndim == 2 and boxes.shape[1] == 4 and (boxes.size == 0 or np.issubdtype(boxes.dtype, np.integer))
-    if not is_stack or (boxes < [0, 0, 1, 1]).any() or (boxes[:, :2] + boxes[:, 2:] > [size.width, size.height]).any():
+    if is_stack:
+        boxes = boxes.astype(np.int64)  # small integers would overflow
+    if not is_stack or (boxes < [0, 0, 1, 1]).any() or (boxes[:, :2] > [size.width, size.height] - boxes[:, 2:]).any():
         raise PluginError(
             f"{request.slide.slide_id}: {plugin} cuts no boxes inside the slide ({size.width} x {size.height} px): "
             f"{boxes.dtype} of shape {boxes.shape}; give int64 (N, 4) as x, y, width, height"
         )
     _, first = np.unique(boxes, axis=0, return_index=True)
-    boxes = boxes[np.sort(first)].astype(np.int64)
+    boxes = boxes[np.sort(first)]
     ratios = covered_by(covered_table(region), boxes, Frame.of_slide(size))
     return boxes[ratios > 0], ratios[ratios > 0]
 
