@@ -62,6 +62,14 @@ def test_a_run_has_folds_scores_intervals_and_the_groups_of_the_table(trained):
     assert {item["group"] for item in folds["slides"].values()} == {f"p{number}" for number in range(NUM // 2)}
 
 
+def test_the_model_card_names_the_encoder_of_the_files_and_no_licence_that_nobody_knows(trained, tmp_path):
+    card = tw.api.model_card(trained, tmp_path / "card").read_text("utf-8")
+    assert "- Encoder uni_v1, by which TRIDENT made the features.\n" in card
+    assert "**To fill in:** the licence and the paper of that encoder." in card
+    assert "texture" not in card.partition("## Model")[2].partition("## Intended use")[0]
+    assert "Apache-2.0" not in card
+
+
 @pytest.mark.parametrize("name", ["clam", "stamp", "ours", "mil"])
 def test_every_format_trains_to_the_same_predictions(home, trained, name, tmp_path):
     other = tw.train(home / name, recipe(), out=tmp_path / "run", labels=home / "labels.csv")

@@ -1,6 +1,7 @@
 """A run whose folds choose a rung: its files, report, prediction, and what resumes it."""
 
 import shutil
+from collections import Counter
 
 import pytest
 
@@ -43,6 +44,14 @@ def test_the_report_shows_the_rungs(run):
     assert '<section id="ladder">' in page
     for choice in run.ladder:
         assert f"{choice.rungs[1].gain.value:+.3f}" in page
+
+
+def test_the_model_card_says_what_the_folds_chose(run, tmp_path):
+    card = api.model_card(run, tmp_path / "card").read_text("utf-8")
+    kinds = {"means": "lda", "tiles": "linear"}
+    for name, num in Counter(choice.chosen for choice in run.ladder).items():
+        assert f"{name}, {kinds[name]}, in {num} fold" in card
+    assert card.count("A head (of a ladder: ") == 1
 
 
 def test_new_slides_are_predicted(run):

@@ -2,6 +2,8 @@
 
 import re
 import zipfile
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,7 +11,9 @@ import tilewise as tw
 from tests.test_docs import ROOT
 from tilewise.errors import UsageError
 from tilewise.metrics import METRIC_NAMES
+from tilewise.pipeline import model_card
 from tilewise.pipeline.model_card import FILL, INTENDED_USE
+from tilewise.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +45,15 @@ def test_what_no_file_tells_is_left_to_a_person(card):
     assert card.count(FILL) == 7
     for word in ("scanners", "consent", "labels", "licence that it is given under", "other origin", "harms"):
         assert re.search(rf"{re.escape(FILL)}.*{word}", card), word
+
+
+def test_no_cell_of_a_table_ends_it(run_folder, tmp_path, monkeypatch):
+    evaluation = tw.Run.open(run_folder).evaluation
+    group = SimpleNamespace(column="site", value="Berlin | Mitte\nCharité", num_slides=3, score=1.0)
+    odd = replace(evaluation, subgroups=(group,))
+    monkeypatch.setattr(model_card.Evaluation, "read", lambda _: odd)
+    written = model_card.write_model_card(RunFolder(run_folder), tmp_path).read_text("utf-8")
+    assert "| site | Berlin \\| Mitte Charité | 3 | 1.0 |\n" in written
 
 
 def test_a_card_falls_on_no_other_file(run_folder, tmp_path):

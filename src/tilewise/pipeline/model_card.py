@@ -5,17 +5,19 @@ Sections as in Mitchell et al., Model cards for model reporting, FAT* 2019.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tilewise.encoders import find_card
+from tilewise.encoders import cards, find_card
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.results import Scores
+from tilewise.ladder.choice import read_choices
 from tilewise.metrics import METRIC_NAMES
 from tilewise.run_folder import RunFolder
 from tilewise.score_warnings import read_warnings
-from tilewise.store import digest_file, write_text
+from tilewise.store import digest_file, read_json, write_text
 from tilewise.wording import count
 
 CARD_NAME: Final = "MODEL_CARD.md"
@@ -62,12 +64,11 @@ def _details(folder: RunFolder, identity: Mapping[str, Any], evaluation: Evaluat
     yield f"- Made by tilewise {identity['tilewise_version']} on {identity.get('created', 'a day that is not noted')}."
     yield f"- Predicts {', '.join(f'`{name}`' for name in evaluation.classes)}, one of them for each slide."
     if "encoder" in recipe:
-        card = find_card(recipe["encoder"]["name"])
+        num_folds = len(evaluation.folds)
         trained = recipe["training"]["input"] == "tiles"
-        what = "A network on tiles" if trained else f"A head ({recipe['head']['kind']}) on features"
-        yield f"- {what}, {count(len(evaluation.folds), 'fold')}, seed {identity['seed']}."
-        terms = ", **which forbids commercial use**" if card.non_commercial else ""
-        yield f"- Encoder {card.name}: {card.description}. Licence {card.licence}{terms}. {card.citation.rstrip('.')}."
+        what = "A network on tiles" if trained else f"A head ({_heads(folder, recipe, num_folds)}) on features"
+        yield f"- {what}, {count(num_folds, 'fold')}, seed {identity['seed']}."
+        yield from _encoder(folder, recipe["encoder"]["name"])
     else:
         yield "- A combination of several runs, which `run.json` names."
     for plugin in identity.get("plugins", ()):
@@ -75,6 +76,32 @@ def _details(folder: RunFolder, identity: Mapping[str, Any], evaluation: Evaluat
     for path in sorted(folder.model.glob("*.json")):
         yield f"- `{path.name}`: BLAKE2b-160 `{digest_file(path)}`."
     yield f"- {FILL} who made it, how to reach them, its version, and the licence that it is given under."
+
+
+def _heads(folder: RunFolder, recipe: Mapping[str, Any], num_folds: int) -> str:
+    """Its kind; of a ladder, which rungs the folds chose."""
+    base = str(recipe["head"]["kind"])
+    choices = read_choices([folder.fold(number) for number in range(num_folds)])
+    if not choices:
+        return base
+    kinds = {rung["name"]: rung["set"].get("head.kind", base) for rung in recipe["ladder"]["rungs"]}
+    chosen = Counter(choice.chosen for choice in choices).most_common()
+    return "of a ladder: " + ", ".join(f"{name}, {kinds[name]}, in {count(num, 'fold')}" for name, num in chosen)
+
+
+def _encoder(folder: RunFolder, name: str) -> Iterator[str]:
+    """Licence and paper of the encoder; other programs' files tell its name alone."""
+    of_run = read_json(folder.environment, schema="tilewise.environment", version=1)["encoder"]
+    by = ""
+    if "made_by" in of_run:
+        name, by = of_run["card"], f", by which {of_run['made_by']} made the features"
+        if name not in cards():
+            yield f"- Encoder {name}{by}."
+            yield f"- {FILL} the licence and the paper of that encoder."
+            return
+    card = find_card(name)
+    terms = ", **which forbids commercial use**" if card.non_commercial else ""
+    yield f"- Encoder {name}{by}: {card.description}. Licence {card.licence}{terms}. {card.citation.rstrip('.')}."
 
 
 def _use() -> Iterator[str]:
@@ -103,7 +130,7 @@ def _scores(evaluation: Evaluation) -> Iterator[str]:
         yield f"\n### Subgroups, by {METRIC_NAMES[evaluation.metric]}\n"
         yield "| column | value | slides | score |\n|---|---|---|---|"
         for group in evaluation.subgroups:
-            yield f"| {group.column} | {group.value} | {group.num_slides} | {group.score} |"
+            yield _row(group.column, group.value, group.num_slides, group.score)
     else:
         yield "\nNo subgroups: the cohort's table has no further columns such as site or scanner."
     yield f"\n{FILL} scores on slides of other origin, if there are any."
@@ -119,7 +146,13 @@ def _table(title: str, scores: Scores) -> Iterator[str]:
         yield f"| {name} | {scores.estimate(metric)} | {values} |"
     yield "\n| class | slides | precision | recall | F1 |\n|---|---|---|---|---|"
     for name, own in scores.per_class.items():
-        yield f"| {name} | {own.support} | {own.precision} | {own.recall} | {own.f1} |"
+        yield _row(name, own.support, own.precision, own.recall, own.f1)
+
+
+def _row(*cells: object) -> str:
+    """Of a table; no cell ends another or the line."""
+    texts = [" ".join(str(cell).split()).replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(texts)} |"
 
 
 def _caveats(folder: RunFolder) -> Iterator[str]:
