@@ -15,7 +15,7 @@ PUBLIC |= {name: getattr(api, name) for name in api.__all__}
 #: Parts of public things that nobody but tilewise makes; sections of recipes are in docs/recipe.md.
 INNER = {
     *("AuditOrigin", "Combiner", "EpochConfig", "RecipeFile", "ReferenceDistribution", "SegmentedMask", "Size"),
-    *("Faults", "RungResult", "SlideFacts", "StainProfile", "Table", "TilePlan", "TileRows"),
+    *("RungResult", "SlideFacts", "StainProfile", "TilePlan", "TileRows"),
 }
 
 
