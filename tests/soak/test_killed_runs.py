@@ -1,5 +1,6 @@
 """A run that is killed at any moment and started again ends with the files of an uninterrupted one."""
 
+import itertools
 import json
 import os
 import random
@@ -83,15 +84,18 @@ def test_ten_kills_of_the_command_at_random_times_leave_the_same_bytes_in_the_en
     assert whole.wait() == 0
     duration = time.monotonic() - began
     moments, num_killed = random.Random(workers), 0
-    for number in range(10):
+    for number in itertools.count():
         home = tmp_path / str(number)
         process = start(cohort, home, workers)
         wait_until_begun(process, home)
         time.sleep(moments.uniform(0.0, 0.9) * duration)
         process.send_signal(signal.SIGKILL)
-        num_killed += process.wait() == -signal.SIGKILL
+        is_killed = process.wait() == -signal.SIGKILL
         assert start(cohort, home, workers).wait() == 0
         assert differing(home / "run", tmp_path / "whole" / "run") == []
         assert run(["verify", str(home / "run")]) == 0
-    # On a machine that is busier while the first run is timed, late ones may be over before their moment.
-    assert num_killed >= 7
+        num_killed += is_killed
+        if num_killed == 10:
+            return
+        # The machine was busier while the first run was timed, and this one was over before its moment.
+        duration *= 1.0 if is_killed else 0.7
