@@ -115,3 +115,40 @@ def test_without_a_reader_of_spreadsheets_the_next_step_is_named(tmp_path, monke
     (tmp_path / "clini.xlsx").write_bytes(b"PK\x03\x04")
     with pytest.raises(CohortError, match=r"save the sheet as CSV \(UTF-8\)"):
         of_tables(tmp_path, LabelTables(tmp_path / "clini.xlsx", tmp_path / "clini.xlsx"))
+
+
+@pytest.mark.parametrize("folder", ["tables", "features"])
+def test_a_class_that_is_declared_stays_one(tmp_path, folder):
+    for name in ("tables", "features"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "tables/clini.csv").write_text("PATIENT,grade\nP1,NA\nP2,high\nP3,-nan\n")
+    (tmp_path / "tables/slide.csv").write_text("FILENAME,PATIENT\nb.h5,P1\nc.h5,P2\nd.h5,P3\n")
+    (tmp_path / folder / "classes.txt").write_text("NA\nhigh\n")
+    tables = LabelTables(tmp_path / "tables/clini.csv", tmp_path / "tables/slide.csv", "grade")
+    made = of_tables(tmp_path / "features", tables)
+    assert {slide.slide_id: slide.label for slide in made.slides if slide.group} == {
+        "b.h5": "NA", "c.h5": "high", "d.h5": None,
+    }  # fmt: skip
+
+
+def test_the_column_of_labels_has_no_other_part(tmp_path, cohort):
+    for column in ("PATIENT", "slide"):
+        with pytest.raises(CohortError, match=f"--label-column {column}: it names slides or patients"):
+            cohort("slide,PATIENT,label\nb,P1,x\nc,P2,y\n", None, label_column=column)
+    made = cohort("slide,split,label\nb,train,x\nc,test,y\n", None, label_column="split")
+    slides = {slide.slide_id: slide for slide in made.slides}
+    assert [(slides[name].label, slides[name].split) for name in ("b", "c")] == [("train", None), ("test", None)]
+    assert slides["b"].extra == {"label": "x"}
+
+
+def test_a_column_that_a_spreadsheet_has_twice_is_refused(tmp_path, monkeypatch):
+    # Without the package that reads the format; pandas names columns of both alike.
+    monkeypatch.setattr(pd, "read_excel", pd.read_csv)
+    path = tmp_path / "labels.xlsx"
+    path.write_text("slide,label,\nb,x,1\nc,y,2\n")
+    made = of_tables(tmp_path, LabelTables(path))
+    assert made.classes == ("x", "y")
+    assert made.slides[0].extra == {"column 3": "1"}
+    path.write_text("slide,label,label\nb,x,y\n")
+    with pytest.raises(CohortError, match="column `label` occurs twice"):
+        of_tables(tmp_path, LabelTables(tmp_path / "labels.xlsx"))

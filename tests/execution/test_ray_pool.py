@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-pytest.importorskip("ray", reason="Ray ([ray]) is not installed")
+from tilewise.errors import UsageError
+from tilewise.execution import ray_pool as module
+from tilewise.version import __version__
+
+ray = pytest.importorskip("ray", reason="Ray ([ray]) is not installed")
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 600
@@ -45,6 +52,35 @@ def run_cluster(folder: Path, job: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return run_cluster(tmp_path_factory.mktemp("short"), "short")
+
+
+def test_workers_find_weights_where_this_process_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"HF_HOME": "/shared/hf", "HF_HUB_CACHE": "/shared/hub", "HF_HUB_OFFLINE": "1"}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    assert names.items() <= module._environment().items()
+
+
+def test_a_node_that_cannot_take_up_its_work_is_named_with_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(_: object) -> None:
+        raise ray.exceptions.RaySystemError(RuntimeError("CUDA out of memory"))
+
+    monkeypatch.setattr(ray, "get", get)
+    job = SimpleNamespace(version=__version__, files=SimpleNamespace(check=lambda _: None))
+    node = re.escape(platform.node())
+    with pytest.raises(UsageError, match=rf"^node {node} of the Ray cluster cannot take up .*\(CUDA out of memory\)"):
+        module._find_function(job, b"reference")  # type: ignore[arg-type]
+
+
+def test_a_task_that_is_just_ending_is_not_cancelled() -> None:
+    cancelled: list[str] = []
+    pool = module.RayPool(1, reads=[], writes=[])
+    pool._ray = SimpleNamespace(
+        wait=lambda tasks, **_: (tasks[:1], tasks[1:]), cancel=lambda task, **_: cancelled.append(task)
+    )
+    pool._cancel([])
+    pool._cancel(["ending", "running"])
+    assert cancelled == ["running"]
 
 
 def test_what_goes_wrong_is_named_and_everything_else_is_done(result: dict[str, Any]) -> None:

@@ -51,3 +51,9 @@ def test_marks_of_killed_commands_go_after_a_month(tmp_path):
         os.utime(mark, (mark.stat().st_mtime - days * 86_400,) * 2)
     SharedFiles.of([], [tmp_path]).remove()
     assert list(tmp_path.iterdir()) == [new]
+
+
+def test_marks_before_a_folder_that_cannot_be_written_to_go(tmp_path):
+    with pytest.raises(UsageError, match="cannot be written to"):
+        SharedFiles.of([], [tmp_path, Path("/proc/nothing")])
+    assert list(tmp_path.iterdir()) == []

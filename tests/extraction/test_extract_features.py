@@ -254,3 +254,18 @@ def test_how_many_tiles_kept_their_colours_is_known_from_the_cache_too(folder):
         stains = {item.slide_id: TileNormaliser(STANDARD, "macenko") for item in audited.slides}
         bags, _ = extract_features(audited, tiles, MeanAndSpread(), FeaturesConfig(), recipe().tiles, stains)
         assert all(bag.num_unnormalised == len(bag.features_ND) for bag in bags.values()), "the tiles are of one colour"
+
+
+class _OutOfMemory(MeanAndSpread):
+    num_threads = 1
+
+    def encode(self, tiles_NHWC):
+        raise MemoryError(f"{len(tiles_NHWC)} tiles are too many")
+
+
+@pytest.mark.parametrize("cluster", [None, object()])
+def test_an_error_of_the_encoder_stops_the_command_on_every_executor(folder, monkeypatch, cluster):
+    monkeypatch.setattr(module, "current_ray", lambda: cluster)
+    audited, tiles = cut(folder)
+    with pytest.raises(MemoryError, match="tiles are too many"):
+        encode(audited, tiles, encoder=_OutOfMemory(), cache=False)

@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -18,9 +19,12 @@ from tests.drawn import SETTINGS, draw_cohort, recipe
 from tilewise import api
 from tilewise.cli.main import run as command
 from tilewise.errors import RecipeError, TrainingError, UsageError
+from tilewise.execution import Failure, Outcome
 from tilewise.folds import Folds
+from tilewise.pipeline import fold_jobs
 from tilewise.pipeline.trial_folds import TrialFolds
 from tilewise.tuning import run_trials as module
+from tilewise.tuning.space import load_space
 
 pytestmark = pytest.mark.shared_cache
 
@@ -216,3 +220,21 @@ def test_a_trial_must_have_the_slides_of_all_others(home):
     made = api.tune(home / "cohort", space, recipe("tiles.fallback=exclude"), out=home / "cut", num_trials=3, workers=1)
     failed = [trial for trial in made.trials if trial.state == "failed"]
     assert [trial.settings["tiles.min_mask_ratio"] for trial in failed] == [1.0] * len(failed)
+
+
+def test_on_a_cluster_a_task_claims_what_the_largest_trial_takes_and_failures_are_warned_of(monkeypatch, caplog):
+    claims = []
+
+    def run_each(*_, claim, **__):
+        claims.append(claim)
+        return Outcome({}, (Failure("trial 0", "searching", "OSError", "no space left"),))
+
+    monkeypatch.setattr(module, "run_each", run_each)
+    monkeypatch.setattr(module, "current_ray", object)
+    monkeypatch.setattr(fold_jobs, "default_threads", lambda: 8)
+    space = load_space(SPACE | {"training": [{"name": "small"}, {"name": "large", "training.num_threads": 3}]})
+    study = SimpleNamespace(trials=list, space=space, claim=lambda _: "done")
+    shared = SimpleNamespace(for_worker=lambda: None, resources=SimpleNamespace(workers=1))
+    module.run_trials(study, module.Search(recipe(*SLOW), shared, 2), SimpleNamespace(advance=lambda _: None))
+    assert [claim.threads for claim in claims] == [3]
+    assert "1 of 2 tasks on the cluster ended without a trial, the first by OSError: no space left" in caplog.text

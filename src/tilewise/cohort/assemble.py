@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,12 @@ def assemble(source: Source, purpose: Purpose, faults: Faults) -> AssembledSlide
 
 
 def assemble_files(
-    files: Mapping[str, Path], tables: LabelTables | None, purpose: Purpose, faults: Faults
+    files: Mapping[str, Path],
+    tables: LabelTables | None,
+    purpose: Purpose,
+    faults: Faults,
+    *,
+    classes: Collection[str] = (),
 ) -> AssembledSlides:
     """Slides whose files have names already, with the rows of a table; rows without a file are warned of.
 
@@ -52,13 +57,14 @@ def assemble_files(
         tables: with labels; None where there are none.
         purpose: `train` needs labels.
         faults: where faults of rows go.
+        classes: labels that are classes, however they are spelled.
 
     Raises:
         CohortError: the table cannot be read at all, or not one row has a file.
     """
     if tables is None:
         return AssembledSlides(tuple(Slide(name, path) for name, path in files.items()), (), ())
-    table = read_label_tables(tables, need_label=purpose == "train", faults=faults)
+    table = read_label_tables(tables, need_label=purpose == "train", faults=faults, classes=classes)
     by_key: dict[str, list[Path]] = defaultdict(list)
     for name, path in files.items():
         for key in {same_name(name), same_name(name.rpartition("/")[2])}:

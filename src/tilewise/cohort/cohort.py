@@ -127,13 +127,13 @@ class Cohort:
             CohortError: the table has faults, or names none of the files.
         """
         faults = Faults()
-        assembled = assemble_files(files, tables, purpose, faults)
         table = None if tables is None else Path(tables.labels)
+        assembled = assemble_files(files, tables, purpose, faults, classes=declared_classes(root, table))
         return cls._checked(Source(layout, root.absolute(), table), assembled, purpose, faults)
 
     @classmethod
     def _checked(cls, source: Source, assembled: AssembledSlides, purpose: Purpose, faults: Faults) -> Cohort:
-        declared = declared_classes(source.root)
+        declared = declared_classes(source.root, source.table)
         notes = [f"layout `{source.layout}`", *assembled.notes, *assembled.warnings]
         # The name of a folder is nobody's empty cell.
         named = {*declared, *(identifier(item.label) for item in source.classes)}

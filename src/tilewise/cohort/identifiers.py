@@ -26,6 +26,8 @@ _FRACTION: Final = re.compile(r"-?\d+\.\d*[1-9]\d*")
 # What programs write into cells that are empty.
 _MISSING: Final = frozenset(
     {"nan", "na", "n/a", "n.a.", "#n/a", "<na>", "nat", "none", "null", "nil", "-", "--", "?", "."}
+    # Further ones that pandas, with which STAMP reads its tables, takes for missing.
+    | {"#n/a n/a", "#na", "-nan", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"}
 )
 
 

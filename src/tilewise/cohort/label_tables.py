@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 from tilewise.cohort.faults import Faults, abbreviate
-from tilewise.cohort.identifiers import Spellings
+from tilewise.cohort.identifiers import Spellings, means_missing
 from tilewise.cohort.table import Row, Table, read_table
 from tilewise.errors import CohortError
 from tilewise.wording import count
-
-# Cells that pandas, with which STAMP reads its tables, takes for missing.
-_MISSING: Final = frozenset(
-    {"NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None"}
-    | {"1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
-)
 
 
 @dataclass(frozen=True)
@@ -41,13 +34,14 @@ class LabelTables:
     label_column: str | None = None
 
 
-def read_label_tables(tables: LabelTables, *, need_label: bool, faults: Faults) -> Table:
+def read_label_tables(tables: LabelTables, *, need_label: bool, faults: Faults, classes: Collection[str] = ()) -> Table:
     """A row per slide, with its label, its patient as the group, and further columns of both tables.
 
     Args:
         tables: of slides, or of patients and their slides.
         need_label: whether a table without a column of labels is at fault.
         faults: where faults of single rows go.
+        classes: labels of patients that are classes, however they are spelled.
 
     Raises:
         CohortError: a table cannot be read, or lacks a column that it needs.
@@ -63,7 +57,7 @@ def read_label_tables(tables: LabelTables, *, need_label: bool, faults: Faults) 
         return table
     slides = read_table(Path(tables.slide_table), need_label=False, faults=faults)
     _check_columns(slides, table)
-    return _joined(slides, table, faults)
+    return _joined(slides, table, faults, classes)
 
 
 def _check_columns(slides: Table, patients: Table) -> None:
@@ -81,7 +75,12 @@ def _further(table: Table) -> Iterable[str]:
     return table.rows[0].extra if table.rows else ()
 
 
-def _joined(slides: Table, patients: Table, faults: Faults) -> Table:
+def _missing(rows: Iterable[Row], classes: Collection[str]) -> set[str | None]:
+    return {row.label for row in rows if row.label and means_missing(row.label) and row.label not in classes}
+
+
+def _joined(slides: Table, patients: Table, faults: Faults, classes: Collection[str]) -> Table:
+    missing = _missing(patients.rows, classes)
     texts = [row.group for row in slides.rows if row.group is not None] + [row.slide for row in patients.rows]
     spellings = Spellings("patient", texts, strip=True)
     by_patient: dict[str, Row] = {}
@@ -100,13 +99,15 @@ def _joined(slides: Table, patients: Table, faults: Faults) -> Table:
             rows.append(replace(slide, group=group, extra={**empty, **slide.extra}))
             continue
         used.add(group)
-        label = None if patient.label in _MISSING else patient.label
+        label = None if patient.label in missing else patient.label
         further = {**patient.extra, **slide.extra}
         rows.append(replace(slide, group=group, label=label, split=slide.split or patient.split, extra=further))
     notes = [*slides.notes, *patients.notes]
-    missing = [row.slide for row in patients.rows if row.label in _MISSING]
-    if missing:
-        notes.append(f"{patients.path.name}: {count(len(missing), 'label')} taken for none: {abbreviate(missing)}")
+    unlabelled = [row.slide for row in patients.rows if row.label in missing]
+    if unlabelled:
+        notes.append(
+            f"{patients.path.name}: {count(len(unlabelled), 'label')} taken for none: {abbreviate(unlabelled)}"
+        )
     idle = [name for name in by_patient if name not in used]
     if idle:
         notes.append(f"{count(len(idle), 'patient')} of {patients.path.name} without a slide: {abbreviate(idle)}")

@@ -18,16 +18,16 @@ DECLARED_NAME: Final = "classes.txt"
 Field = Literal["label", "group"]
 
 
-def declared_classes(folder: Path) -> tuple[str, ...]:
-    """Names of classes in the folder's `classes.txt`, one a line; none where there is no such file.
+def declared_classes(root: Path, table: Path | None) -> tuple[str, ...]:
+    """Names of classes in `classes.txt` in the cohort's folder or beside its table, one a line; none without one.
 
     Raises:
         CohortError: the file cannot be read.
     """
-    path = folder / DECLARED_NAME
-    if not path.is_file():
-        return ()
-    return tuple(dict.fromkeys(name for line in read_text(path).splitlines() if (name := same_name(line))))
+    folders = [root] if table is None else [root, table.absolute().parent]
+    paths = [path for folder in dict.fromkeys(folders) if (path := folder / DECLARED_NAME).is_file()]
+    lines = [line for path in paths for line in read_text(path).splitlines()]
+    return tuple(dict.fromkeys(name for line in lines if (name := same_name(line))))
 
 
 def without_missing(

@@ -99,7 +99,7 @@ def read_table(
         raise CohortError(
             f"{path}: cannot be read ({error.strerror or error}); check the path and its rights"
         ) from error
-    roles = _roles(path, raw.columns, label_column, key)
+    roles = _labelled(path, raw.columns, _roles(path, raw.columns, key), label_column)
     kind = "patient" if roles["slide"].casefold() in _GROUP_NAMES else "slide"
     if need_label and "label" not in roles:
         option = "" if key == "slide" else ", or name it with --label-column"
@@ -152,7 +152,8 @@ def _read_xlsx(path: Path, faults: Faults) -> _Raw:  # noqa: ARG001
     import pandas as pd
 
     try:
-        sheet = pd.read_excel(path, dtype=str, keep_default_na=False, na_values=[""])
+        # With a header pandas would rename a column that occurs twice.
+        sheet = pd.read_excel(path, header=None, dtype=str, keep_default_na=False, na_values=[""])
     except ImportError as error:
         raise CohortError(
             f"{path}: reading it needs openpyxl (pip install openpyxl); or save the sheet as CSV (UTF-8) and give that"
@@ -161,8 +162,8 @@ def _read_xlsx(path: Path, faults: Faults) -> _Raw:  # noqa: ARG001
         raise CohortError(
             f"{path}: cannot be read as a spreadsheet ({error}); save the sheet as CSV (UTF-8)"
         ) from error
-    columns = [same_name(str(name)) for name in sheet.columns]
-    records = [(line, list(cells)) for line, cells in enumerate(sheet.itertuples(index=False), start=2)]
+    (_, names), *records = [(line, list(cells)) for line, cells in enumerate(sheet.to_numpy(), 1)] or [(1, [])]
+    columns = [f"column {place}" if _is_empty(name) else same_name(name) for place, name in enumerate(names, 1)]
     return _Raw(columns, [(line, cells) for line, cells in records if not all(map(_is_empty, cells))], [])
 
 
@@ -170,7 +171,7 @@ def _is_empty(cell: Any) -> bool:
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
 
 
-def _roles(path: Path, columns: Sequence[str], label_column: str | None, key: Key) -> dict[str, str]:
+def _roles(path: Path, columns: Sequence[str], key: Key) -> dict[str, str]:
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise CohortError(f"{path}: column `{twice[0]}` occurs twice; rename or delete one")
@@ -192,14 +193,17 @@ def _roles(path: Path, columns: Sequence[str], label_column: str | None, key: Ke
             f"{path}: no column names the slides; it may be called {', '.join(_SLIDE_NAMES)}, but the first line has "
             f"{', '.join(columns)}. {_hint('slide', columns)}"
         )
-    if label_column is not None:
-        roles["label"] = _column(path, columns, label_column)
     return roles
 
 
-def _column(path: Path, columns: Sequence[str], name: str) -> str:
+def _labelled(path: Path, columns: Sequence[str], roles: dict[str, str], name: str | None) -> dict[str, str]:
+    """The roles with a column as the labels, which then has no other."""
+    if name is None:
+        return roles
+    if name in {roles["slide"], roles.get("group")} and name.casefold() != "group":
+        raise CohortError(f"{path}: --label-column {name}: it names slides or patients; give the column of labels")
     if name in columns:
-        return name
+        return {role: column for role, column in roles.items() if column != name} | {"label": name}
     close = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(columns)}"
     raise CohortError(f"{path}: --label-column {name}: no such column; {hint}")

@@ -116,7 +116,8 @@ def run_each(
         function: a picklable function of one item. What is large and the same for all is bound to it.
         items: what to work on, by the name used in messages (a slide's id, say).
         stage: shown with the progress and written beside failures.
-        workers: processes; None takes every processor, 1 stays in this process. On a cluster, tasks at a time.
+        workers: processes; None takes every processor, 1 stays in this process. On a cluster, tasks at a time, 1 in a
+            process of the cluster, too.
         on_result: is called here with what became of each item, as they are done.
         limit_s: seconds that one item may take; after that its process is killed and another one goes on with the
             others. In this process, see `time_limit`. None is no limit.

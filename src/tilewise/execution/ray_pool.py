@@ -42,10 +42,12 @@ _RETRIES: Final = 2
 # A thread that hangs cannot be ended but with its process, once the result is on its way.
 _EXIT_S: Final = 2.0
 _LOOK_S: Final = 5.0
-# What a process computes with, and talks by, besides tilewise's own variables.
+_ENDING_S: Final = 1.0
+# What a process computes with, talks by, and finds weights by, besides tilewise's own variables.
 _COMPUTING: Final = (
     *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY"),
     *("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"),
+    *("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE"),
 )
 
 
@@ -139,15 +141,13 @@ class RayPool:
                     else:
                         yield bundle[0][0], worker_died(bundle[0][0], batch.stage)
         finally:
-            for task in running:
-                with contextlib.suppress(Exception):
-                    ray.cancel(task, force=True)
+            self._cancel([*running])
 
     def run_together(self, function: Callable[[int], Result], num: int, stage: str, claim: Claim) -> list[Result]:
         """Call `function` with the ranks from 0 in as many processes, which all run at the same time, on any nodes.
 
         Raises:
-            BrokenProcessPool: one of them died; the others are ended.
+            BrokenProcessPool: one of them died, of what the message says; the others are ended.
             UsageError: the cluster has no room for all.
         """
         if self._files is None:
@@ -173,15 +173,15 @@ class RayPool:
                 ready, _ = ray.wait([task for task in running if task not in results], timeout=_LOOK_S)
                 for task in ready:
                     report = self._report(task)
-                    outcome: Any = None if report is None else report.outcomes[0][1]
-                    if report is None or isinstance(outcome, Failure):
-                        raise BrokenProcessPool(f"{stage}: a process died")
+                    if report is None:
+                        raise BrokenProcessPool("out of memory, or killed")
+                    outcome: Any = report.outcomes[0][1]
+                    if isinstance(outcome, Failure):
+                        raise BrokenProcessPool(f"{outcome.error}: {outcome.message}")
                     results[task] = outcome
         finally:
             left = [task for task in running if task not in results]
-            for task in left:
-                with contextlib.suppress(Exception):
-                    ray.cancel(task, force=True)
+            self._cancel(left)
             if left:
                 ray.wait(left, num_returns=len(left), timeout=_LOOK_S)
             ray.util.remove_placement_group(group)
@@ -203,6 +203,15 @@ class RayPool:
             **options,
         )
 
+    def _cancel(self, tasks: list[Any]) -> None:
+        """End tasks; Ray aborts this process where the reply of one that is just ending meets its cancellation."""
+        if not tasks:
+            return
+        _, left = self._ray.wait(tasks, num_returns=len(tasks), timeout=_ENDING_S)
+        for task in left:
+            with contextlib.suppress(Exception):
+                self._ray.cancel(task, force=True)
+
     def _report(self, task: Any) -> _Report | None:
         """What a task came to; None where it took its process down."""
         errors = self._ray.exceptions
@@ -211,7 +220,8 @@ class RayPool:
         except errors.RuntimeEnvSetupError as error:
             raise UsageError(f"a node of the Ray cluster cannot start a worker ({error})") from error
         except errors.RayTaskError as error:
-            if isinstance(error.cause, ImportError | RuntimeError):
+            # Ray's own RuntimeError says so of a function whose module it does not find.
+            if isinstance(error.cause, ImportError) or "failed to import on the worker" in str(error.cause):
                 raise UsageError(
                     f"a node of the Ray cluster cannot run tilewise ({error.cause}); install tilewise {__version__} on "
                     "all nodes"
@@ -347,7 +357,12 @@ def _find_function(job: _Job, reference: Any) -> Callable[[Any], Any]:
         except ray.exceptions.RaySystemError as error:
             if isinstance(error.client_exc, UsageError):
                 raise error.client_exc from error
-            raise
+            if isinstance(error.client_exc, ImportError):
+                raise error.client_exc from error
+            raise UsageError(
+                f"node {node} of the Ray cluster cannot take up what it is to compute ({error.client_exc}); see "
+                "whether it has the memory, graphics cards and packages of the machine that started the run"
+            ) from error
     return _own_function[name]
 
 

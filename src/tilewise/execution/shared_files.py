@@ -37,7 +37,7 @@ class SharedFiles:
         Raises:
             UsageError: a folder cannot be written to.
         """
-        marks = []
+        marks: list[str] = []
         for path in writes:
             folder = next(one for one in (path.absolute(), *path.absolute().parents) if one.is_dir())
             mark = folder / f"{_MARK}{uuid.uuid4().hex}"
@@ -45,6 +45,7 @@ class SharedFiles:
                 _remove_stale(folder)
                 mark.touch()
             except OSError as error:
+                cls("", {}, tuple(marks)).remove()
                 raise UsageError(f"{folder} cannot be written to ({error}); choose another folder") from error
             marks.append(str(mark))
         sizes = {str(path.absolute()): path.stat().st_size for path in reads if path.is_file()}

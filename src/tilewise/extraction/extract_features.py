@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tilewise.auditing.cohort import AuditedCohort, AuditedSlide
 from tilewise.encoders import Encoder
-from tilewise.errors import ArtifactError, SlideError
+from tilewise.errors import ArtifactError, SlideError, UsageError
 from tilewise.execution import Claim, Failure, current_ray, run_each, slide_time_limit, task, time_limit
 from tilewise.extraction.bag import FeatureBag
 from tilewise.extraction.config import FeaturesConfig
@@ -136,13 +136,25 @@ def _encode(works: list[_Work], failures: list[Failure], job: _Job) -> Iterator[
 
 
 def _on_cluster(works: list[_Work], failures: list[Failure], job: _Job) -> Iterator[FeatureBag]:
-    """As `_encode`, in groups of slides; a group that takes its process down is encoded again slide by slide."""
+    """As `_encode`, in groups of slides; a group that takes its process down is encoded again slide by slide.
+
+    What stops the command on one machine, an error of the encoder say, stops it here.
+    """
+
+    def stop_at_error(_: str, result: object) -> None:
+        if isinstance(result, Exception):
+            raise result
+
     encoder = job.encoder
     claim = Claim(encoder.num_threads, gpus=int(encoder.signature.get("device") == "cuda"))
     groups = _groups(works, min(job.config.chunk_tiles, _GROUP_TILES))
     while groups:
-        outcome = run_each(partial(_encode_group, job=job), groups, stage="encoding", claim=claim)
-        for bags, failed in outcome.results.values():
+        outcome = run_each(
+            partial(_encode_group, job=job), groups, stage="encoding", claim=claim, on_result=stop_at_error
+        )
+        for result in outcome.results.values():
+            assert not isinstance(result, Exception)
+            bags, failed = result
             failures.extend(failed)
             yield from bags
         again = [(failure, groups[failure.item]) for failure in outcome.failures]
@@ -162,9 +174,15 @@ def _groups(works: list[_Work], num_tiles: int) -> dict[str, list[_Work]]:
     return groups
 
 
-def _encode_group(works: list[_Work], *, job: _Job) -> tuple[list[FeatureBag], list[Failure]]:
+def _encode_group(works: list[_Work], *, job: _Job) -> tuple[list[FeatureBag], list[Failure]] | Exception:
+    """Bags and slides that cannot be read, or the error that is none of a slide's."""
     failures: list[Failure] = []
-    return list(_encode(works, failures, job)), failures
+    try:
+        return list(_encode(works, failures, job)), failures
+    except UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - it is raised where the command was started
+        return error
 
 
 def _key(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -18,6 +18,7 @@ from tilewise.tiles.window import Boxes
 from tilewise.units import Size
 
 _FEATURE_SUFFIXES: Final = (".h5", ".pt", ".npy", ".safetensors")
+_OME: Final = ".ome"  # of `slide.ome.tif`
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def place_tiles(slides: Mapping[str, SlideFeatures], folder: Path | None) -> Fea
 def _stem(name: str) -> str:
     """A slide's name without folders and suffix."""
     path = PurePosixPath(same_name(name).replace("\\", "/"))
-    while path.suffix.lower() in (*SUFFIXES, *_FEATURE_SUFFIXES):
+    while path.suffix.lower() in (*SUFFIXES, *_FEATURE_SUFFIXES, _OME):
         path = path.with_suffix("")
     return path.name
 
@@ -141,11 +142,14 @@ def _fitting(files: list[Path], slide: SlideFeatures) -> float | None:
 def _boxes(slide: SlideFeatures, unit: Unit, mpp: float | None) -> Boxes:
     """int64 (N, 4) in the unit, rounded; 0 wide where nobody knows."""
     boxes_N4 = np.zeros((len(slide.tile_vectors), 4), dtype=np.int64)
-    scale = 1.0 if slide.unit == unit else mpp or slide.mpp
-    if slide.coords is None or slide.tile_size is None or scale is None:
+    if slide.coords is None or slide.tile_size is None:
         return boxes_N4
-    boxes_N4[:, :2] = np.rint(slide.coords.reshape(-1, 2).astype(np.float64) / scale)
-    boxes_N4[:, 2:] = max(1, round(slide.tile_size / scale))
+    try:
+        side = replace(slide, mpp=mpp or slide.mpp).tile_size_in(unit)
+    except SlideError:  # the scale is unknown
+        return boxes_N4
+    boxes_N4[:, :2] = np.rint(slide.coords.reshape(-1, 2).astype(np.float64) * (side / slide.tile_size))
+    boxes_N4[:, 2:] = max(1, round(side))
     return boxes_N4
 
 

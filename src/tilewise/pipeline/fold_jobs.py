@@ -84,16 +84,19 @@ def train_elsewhere(trainer: FoldTrainer, jobs: Mapping[int, FoldJob], *, worker
     configs = [request.training for job in jobs.values() for request in (*job.rungs.values(), job.request)]
     if current_ray() is None or any(_is_joint(config) for config in configs):
         return
-    claims = [training_claim(config) for config in configs]
-    claim = Claim(max(one.threads for one in claims), max(one.gpus for one in claims))
     items = {f"fold {number}": job for number, job in jobs.items()}
-    outcome = run_each(trainer.write, items, stage="training", workers=workers, claim=claim)
+    outcome = run_each(trainer.write, items, stage="training", workers=workers, claim=training_claim(*configs))
     if outcome.failures:
         raise _error(outcome.failures[0])
 
 
-def training_claim(config: TrainingConfig) -> Claim:
-    """What one training takes of a node."""
+def training_claim(*configs: TrainingConfig) -> Claim:
+    """What any one of these trainings takes of a node."""
+    claims = [_claim(config) for config in configs]
+    return Claim(max(one.threads for one in claims), max(one.gpus for one in claims))
+
+
+def _claim(config: TrainingConfig) -> Claim:
     num_threads = config.epoch_config.num_threads
     if config.input == "features":
         return Claim(min((num_threads or 1) * config.num_seeds, default_threads()))

@@ -88,8 +88,16 @@ def _run_on_cluster(study: Study, search: Search, bar: Task) -> int:
     remote = replace(search, shared=search.shared.for_worker(), deadline=None)
     work = partial(_claim_and_run, study, remote, time.time() + search.seconds_left)
     items = {f"trial {number}": number for number in range(num_known, search.num_trials)}
-    workers, claim = search.shared.resources.workers, training_claim(search.recipe.training)
-    run_each(work, items, stage="searching", workers=workers, on_result=count, claim=claim)
+    # A task makes whichever trial is the next, on pixels too where some branch of the space says so.
+    claim = training_claim(*(search.recipe.with_(**settings).training for settings in study.space.extremes()))
+    workers = search.shared.resources.workers
+    outcome = run_each(work, items, stage="searching", workers=workers, on_result=count, claim=claim)
+    if outcome.failures:
+        first = outcome.failures[0]
+        _log.warning(
+            "%d of %d tasks on the cluster ended without a trial, the first by %s: %s; what is left is made here",
+            len(outcome.failures), len(items), first.error, first.message,
+        )  # fmt: skip
     return num_known
 
 

@@ -172,6 +172,12 @@ class Space:
             branches += [one for alternatives in branch.alternatives for one in alternatives.branches]
         return tuple(dict.fromkeys(keys))
 
+    def extremes(self) -> Iterator[Settings]:
+        """Trials at both ends of every range, with every choice and in every branch, one at a time."""
+        for pins, parameter in self.root.walk():
+            for end in (0,) if parameter is None else range(len(parameter.labels) or 2):
+                yield self.root.draw(_Pinned(pins if parameter is None else {**pins, parameter.name: end}))
+
     def check(self, recipe: Recipe) -> None:
         """Try both ends of every range, every choice and every branch on a recipe; nothing is run.
 
@@ -179,20 +185,18 @@ class Space:
             RecipeError: a key is unknown, or a value is not valid there; every fault is listed.
         """
         faults: dict[str, None] = {}
-        for pins, parameter in self.root.walk():
-            for end in (0,) if parameter is None else range(len(parameter.labels) or 2):
-                settings = self.root.draw(_Pinned(pins if parameter is None else {**pins, parameter.name: end}))
-                common = [key for key in settings if key.split(".")[0] in _COMMON]
-                if common:
-                    raise RecipeError(
-                        f"space {self.name}: {common[0]} is the same for all trials, which are compared by it or leave "
-                        "it out; set it in the recipe, or with --set"
-                    )
-                try:
-                    recipe.with_(**settings)
-                except RecipeError as error:
-                    text = str(error).replace(f"recipe {recipe.name} with {', '.join(settings)}: ", "", 1)
-                    faults.setdefault(text)
+        for settings in self.extremes():
+            common = [key for key in settings if key.split(".")[0] in _COMMON]
+            if common:
+                raise RecipeError(
+                    f"space {self.name}: {common[0]} is the same for all trials, which are compared by it or leave "
+                    "it out; set it in the recipe, or with --set"
+                )
+            try:
+                recipe.with_(**settings)
+            except RecipeError as error:
+                text = str(error).replace(f"recipe {recipe.name} with {', '.join(settings)}: ", "", 1)
+                faults.setdefault(text)
         if faults:
             raise RecipeError(
                 f"space {self.name} over recipe {recipe.name}: " + "\n  ".join(list(faults)[:_MOST_FAULTS])

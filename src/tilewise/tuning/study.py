@@ -66,7 +66,7 @@ class Study:
     """
 
     def __init__(self, out: Path, space: Space, *, seed: int) -> None:
-        self._optuna, self._out, self._space, self._seed = import_optuna(), out, space, seed
+        self._optuna, self._out, self.space, self._seed = import_optuna(), out, space, seed
         from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
         path = str(out / JOURNAL)
@@ -81,7 +81,7 @@ class Study:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process opens the same journal."""
-        return partial(Study, seed=self._seed), (self._out, self._space)
+        return partial(Study, seed=self._seed), (self._out, self.space)
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
@@ -121,13 +121,13 @@ class Study:
             )
             trial = self._study.ask()
             trial.set_user_attr(_NUMBER, number)
-            settings = self._space.root.draw(_Suggested(trial))
+            settings = self.space.root.draw(_Suggested(trial))
             trial.set_user_attr(_SETTINGS, settings)
             return OpenTrial(self, self._study, trial, number, settings, lock)
 
     def trials(self) -> tuple[Trial, ...]:
         """All that are made, by number."""
-        known = {one.name: one for one in self._space.parameters}
+        known = {one.name: one for one in self.space.parameters}
         trials = []
         for trial in self._study.get_trials(deepcopy=False):
             ended = _STATES.get(trial.state.name)

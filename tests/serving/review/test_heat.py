@@ -10,6 +10,7 @@ from tilewise.inference.predictions import Predictions
 from tilewise.pipeline.fold_models import load_fold_model
 from tilewise.recipe import load_recipe
 from tilewise.run_folder import RunFolder
+from tilewise.serving.review import heat as module
 from tilewise.serving.review.app import Review
 from tilewise.serving.review.reviewed_run import ReviewedRun
 
@@ -33,7 +34,7 @@ def test_heat_by_models_that_learnt_from_the_slide_says_so(tmp_path):
         assert heat.of(names[0]).models == f"the one model of the run, {words}"
 
 
-def test_heat_of_repeated_folds_is_the_mean_of_the_models_that_test_the_slide(tmp_path):
+def test_heat_of_repeated_folds_is_the_mean_of_the_models_that_test_the_slide(tmp_path, monkeypatch):
     draw_cohort(tmp_path / "cohort", num_slides=18)
     api.train(tmp_path / "cohort", recipe("folds.repeats=2"), out=tmp_path / "run", workers=1)
     folder = RunFolder(tmp_path / "run")
@@ -55,3 +56,16 @@ def test_heat_of_repeated_folds_is_the_mean_of_the_models_that_test_the_slide(tm
     np.testing.assert_allclose(heat.probabilities_TC, np.mean(of_models, axis=0), atol=1e-6)
     tests = predictions.out_of_fold.table
     assert set(tests.loc[tests["slide"] == name, "fold"]) == set(numbers)
+    # Where the second repeat chose a network, the heat is that of the first one's head.
+    monkeypatch.setattr(module, "NetworkModel", _Network)
+    monkeypatch.setattr(module, "load_fold_model", lambda *_: _Network() if _[2] == numbers[1] else models[0])
+    heat = Review(run, None, "ada").heat.of(name)
+    assert heat.models == (
+        f"the model of fold {numbers[0]}, which did not learn from this slide; other repeats chose a network and have "
+        f"no part (fold {numbers[1]})"
+    )
+    np.testing.assert_allclose(heat.probabilities_TC, of_models[0], atol=1e-6)
+
+
+class _Network:
+    """Stands for a model of the other kind, which nobody asks anything."""

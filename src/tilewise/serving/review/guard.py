@@ -34,7 +34,8 @@ class SameOriginOnly:
 
     A request must name this server as its host. What changes anything must come from its own page and hold JSON, which
     no form of another page can send; it may not be large. Other users of this machine reach the server as well: they
-    lack the token, which the address of the page holds when it is first opened, and a cookie from then on.
+    lack the token, which the address of the page holds when it is first opened, and a cookie from then on. Browsers
+    send that cookie to every port of the host, so a reviewer who opens a link to another user's server hands it over.
 
     Args:
         app: what is guarded.
@@ -68,7 +69,7 @@ class SameOriginOnly:
     def _ask_for_token(self, scope: Scope, token: str) -> Response | None:
         """A refusal, or the way to the page whose address lacks the token; None for a browser that has the cookie."""
         connection = HTTPConnection(scope)
-        cookie = f"tilewise-review-{scope['server'][1]}"  # browsers send a host's cookies to all of its ports
+        cookie = f"tilewise-review-{scope['server'][1]}"
         if scope["path"] != "/" or not _equal(connection.query_params.get("token", ""), token):
             is_known = _equal(connection.cookies.get(cookie, ""), token)
             return None if is_known else PlainTextResponse(_NOT_INVITED, status_code=403)

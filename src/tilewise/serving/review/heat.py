@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import compress
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from tilewise.inference.classifier import ClassifierBundle, Member
 from tilewise.models.networks import NetworkModel
 from tilewise.pipeline.explain import check_kinds
 from tilewise.pipeline.fold_models import load_fold_model
+from tilewise.pipeline.ladder_inputs import LadderInputs
 from tilewise.pipeline.slide_inputs import SlideInputs
 from tilewise.pipeline.tile_preparer import TilePreparer
 from tilewise.recipe import Recipe, parse_recipe
@@ -111,19 +113,19 @@ class HeatMaker:
             raise NoTiles(f"{name}: it has no tiles in this run")
         if self._recipe.training.input == "features" and "made_by" in self._bundle.encoder:
             raise UsageError("the run was trained on features of another program; there are no pixels to look at")
-        numbers = self._folds.testing.get(name, ())
+        numbers: Sequence[int] = self._folds.testing.get(name, ())
         if numbers:
-            models: Sequence[Member] = tuple(load_fold_model(self._folder, self._recipe, one) for one in numbers)
-            check_kinds(models)
+            numbers, models, words = self._models_of_folds(numbers)
             weights: Sequence[float] = (1 / len(models),) * len(models)
-            words = f"{_name_folds(numbers)}, which did not learn from this slide"
         else:
             models, weights = self._bundle.members, self._bundle.weights
+            check_kinds(models)
             words = self._name_models(name)
         inputs = self._inputs(name, numbers)
         prediction = inputs.predict(models, (name,))
         if isinstance(models[0], NetworkModel):
-            source = inputs.stores[0].source(name)  # type: ignore[attr-defined] # networks take tiles
+            of_networks = inputs.tiles if isinstance(inputs, LadderInputs) else inputs
+            source = of_networks.stores[0].source(name)  # type: ignore[attr-defined] # networks take tiles
             boxes = source.rows.boxes[:: source.input_spec.num_fields]
             return TileHeat(boxes, np.average(prediction.tiles[name], axis=0, weights=weights), None, words)
         values = []
@@ -139,6 +141,18 @@ class HeatMaker:
             np.stack(attention, axis=1) * len(values[0]) if attention else None,
             words,
         )
+
+    def _models_of_folds(self, numbers: Sequence[int]) -> tuple[Sequence[int], Sequence[Member], str]:
+        """The folds whose models are of the first one's kind, for maps of heads and networks have nothing in common."""
+        models = tuple(load_fold_model(self._folder, self._recipe, number) for number in numbers)
+        alike = [isinstance(model, NetworkModel) == isinstance(models[0], NetworkModel) for model in models]
+        own, others = ([number for number, is_own in zip(numbers, alike, strict=True) if is_own is kind]
+                       for kind in (True, False))  # fmt: skip
+        words = f"{_name_folds(own)}, which did not learn from this slide"
+        if others:
+            kind = "head" if isinstance(models[0], NetworkModel) else "network"
+            words += f"; other repeats chose a {kind} and have no part (fold {', '.join(map(str, others))})"
+        return own, tuple(compress(models, alike)), words
 
     def _name_models(self, name: str) -> str:
         """The models that are deployed, and what a slide that no fold tested was to them."""

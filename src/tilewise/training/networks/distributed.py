@@ -69,7 +69,8 @@ def train_together(
             else:
                 results = _in_processes(job)
         except BrokenProcessPool as error:
-            raise _reason(workdir, training.record.name, num) from error
+            cause = "out of memory, or killed" if cluster is None else str(error)
+            raise _reason(workdir, training.record.name, num, cause) from error
     first = results[0]
     assert first is not None
     return first
@@ -246,13 +247,13 @@ def _report(error: Exception, workdir: Path) -> NoReturn:
     os._exit(1)
 
 
-def _reason(workdir: Path, name: str, num: int) -> TilewiseError:
-    """What a process said before it ended, as the error it was."""
+def _reason(workdir: Path, name: str, num: int, cause: str) -> TilewiseError:
+    """What a process said before it ended, as the error it was; the cause where it said nothing."""
     path = workdir / _ERROR
     if not path.is_file():
         return TrainingError(
-            f"{name}: one of the {num} processes of the training died (out of memory, or killed); run it again, and it "
-            "goes on after the last whole epoch, if need be with a smaller training.batch_size or "
+            f"{name}: one of the {num} processes of the training died ({cause}); run it again, and it goes on "
+            "after the last whole epoch, if need be with a smaller training.batch_size or "
             "training.engine.devices=1"
         )
     failure = json.loads(path.read_text("utf-8"))
