@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -175,30 +175,41 @@ class RunFolder:
             )
         return identity
 
-    def start_or_resume(self, identity: dict[str, Any], recipe_yaml: str) -> None:
-        """Make the folder this run's, or find that it already is (then the run is resumed).
+    def check_place(self, identity: Mapping[str, Any]) -> str:
+        """Find out whether the folder can be this run's.
+
+        Returns:
+            The day when the run was begun.
 
         Raises:
-            UsageError: the folder holds something else; nothing in it was changed.
+            UsageError: the folder holds something else.
         """
         if self.identity.is_file():
             existing = self.read_identity()
             # What was stopped before anything was trained is nobody's work yet.
             if self.is_finished or (self.root / "folds").exists():
                 self._compare(existing, identity)
-            identity = identity | {"created": existing.get("created", identity["created"])}
-        else:
-            # Hidden files are the lock, what a killed write left, or the system's; none of them is anybody's work.
-            foreign = visible_names(self.root)
-            if foreign:
-                raise UsageError(f"{self.root} is not empty and holds no run ({foreign[0]}); choose another --out")
+            return str(existing.get("created", identity["created"]))
+        # Hidden files are the lock, what a killed write left, or the system's; none of them is anybody's work.
+        foreign = visible_names(self.root)
+        if foreign:
+            raise UsageError(f"{self.root} is not empty and holds no run ({foreign[0]}); choose another --out")
+        return str(identity["created"])
+
+    def start_or_resume(self, identity: dict[str, Any], recipe_yaml: str) -> None:
+        """Make the folder this run's, or find that it already is (then the run is resumed).
+
+        Raises:
+            UsageError: the folder holds something else; nothing in it was changed.
+        """
+        identity = identity | {"created": self.check_place(identity)}
         # The identity comes first: a folder that holds anything of a run says whose it is. A finished run keeps it,
         # or the notes of a cohort that has changed since would stand in it.
         if not self.is_finished:
             write_json(self.identity, identity, schema=_SCHEMA, version=_VERSION)
         write_editable(self.recipe, recipe_yaml)
 
-    def _compare(self, existing: dict[str, Any], current: dict[str, Any]) -> None:
+    def _compare(self, existing: Mapping[str, Any], current: Mapping[str, Any]) -> None:
         changed = [
             key for key in ("cohort", "recipe", "seed", "decisions", "plugins") if existing.get(key) != current.get(key)
         ]

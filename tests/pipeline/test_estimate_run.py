@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.interchange.written import grid, vectors, write_trident
 from tilewise import api
 from tilewise.cli.estimates import estimate_text
 from tilewise.cli.main import run
+from tilewise.encoders import find_weights
+from tilewise.errors import LicenceNotAccepted, UsageError
+from tilewise.pipeline import estimate_run
 from tilewise.store import cache_dir, scratch_cache
 
 
@@ -51,6 +55,9 @@ def test_what_a_run_left_in_the_cache_is_told(cohort, tmp_path):
     assert features.seconds == 0.0
     assert training.num_items == 2
     assert "a finished run" in estimate_text(estimate)
+    other = recipe.with_(**{"folds.num_folds": 3})
+    with pytest.raises(UsageError, match=r"holds another run .*num_folds"):
+        api.estimate_run(cohort, other, out=tmp_path / "run")
 
 
 def test_networks_and_folders_of_features(cohort, tmp_path, capsys):
@@ -60,9 +67,42 @@ def test_networks_and_folders_of_features(cohort, tmp_path, capsys):
     assert stages["training"].seconds > 0
     features = tmp_path / "features"
     features.mkdir()
-    (features / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    write_trident(features / "a.h5", vectors(3), grid(3))
     assert run(["train", str(features), "--labels", "none.csv", "--dry-run"]) == 2
     assert "leave it out" in capsys.readouterr().err
+
+
+def test_what_training_refuses_is_refused(cohort, tmp_path, monkeypatch, capsys):
+    decisions = tmp_path / "decisions.csv"
+    decisions.write_text("slide,finding,proposal,decision\nnobody,ink,keep,drop\n")
+    table = tmp_path / "labels.csv"
+    table.write_text("slide,label\n")
+    command = ["train", str(cohort), "--recipe", "texture", "--dry-run", "--quiet"]
+    for option, value, message in (
+        ("--decisions", decisions, "nobody"),
+        ("--time-limit", "20m", "a time limit is for recipes with a ladder"),
+        ("--labels", table, "no features were found"),
+    ):
+        assert run([*command, option, str(value)]) == 2
+        assert message in capsys.readouterr().err
+    monkeypatch.setenv("TILEWISE_EXECUTOR", "ray")
+    assert run(command) == 2
+    assert "no cluster is known" in capsys.readouterr().err
+
+
+def test_no_weights_are_fetched_and_no_more_than_a_few_slides_read(cohort, monkeypatch):
+    monkeypatch.setattr(find_weights, "_fetch", lambda card: pytest.fail(f"fetches {card.name}"))
+    monkeypatch.setattr(find_weights, "_hub_is_off", lambda: False)
+    looked_up = []
+    monkeypatch.setattr(estimate_run, "is_measured", lambda request: looked_up.append(request) or True)
+    monkeypatch.setattr(estimate_run, "_NUM_LOOKED_UP", 3)
+    estimate = api.estimate_run(cohort, api.load_recipe("texture", ["encoder.name=resnet18"]))
+    audit, _, features, _ = estimate.stages
+    assert (len(looked_up), audit.num_cached) == (3, 8)
+    assert features.seconds is None
+    assert "tiles by resnet18, whose weights are to be fetched" in estimate_text(estimate)
+    with pytest.raises(LicenceNotAccepted):
+        api.estimate_run(cohort, api.load_recipe("texture", ["encoder.name=uni"]))
 
 
 def test_a_scratch_cache_is_gone_afterwards():

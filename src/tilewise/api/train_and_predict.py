@@ -23,7 +23,7 @@ from tilewise.api.coerce import (
     to_stages,
 )
 from tilewise.errors import ArgumentError, UsageError
-from tilewise.execution import ExecutorName, use_executor
+from tilewise.execution import ExecutorName, chosen_executor, use_executor
 from tilewise.recipe import DEFAULT, Recipe
 from tilewise.store import check_out_place, check_outside_runs
 
@@ -63,6 +63,16 @@ def _trainable(recipe: Recipe, *, offline: bool) -> Recipe:
     for note in notes:
         _log.warning("%s", note)  # before the long work
     return recipe
+
+
+def _deadline(recipe: Recipe, time_limit: float | str | None) -> float | None:
+    """When a ladder should have been climbed, by `time.monotonic`."""
+    if time_limit is None:
+        return None
+    deadline = time.monotonic() + to_seconds(time_limit, "time_limit")
+    if not recipe.ladder.rungs:
+        raise UsageError(f"a time limit is for recipes with a ladder, and {recipe.name} has none; use small-cohort")
+    return deadline
 
 
 @checked
@@ -117,10 +127,7 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
     features = to_features(cohort, labels)
     recipe = to_recipe(recipe)
     recipe = _trainable(recipe, offline=offline) if features is None else features.recipe(recipe)
-    deadline = None if time_limit is None else time.monotonic() + to_seconds(time_limit, "time_limit")
-    if deadline is not None and not recipe.ladder.rungs:
-        raise UsageError(f"a time limit is for recipes with a ladder, and {recipe.name} has none; use small-cohort")
-    resources = Resources(workers, offline, deadline)
+    resources = Resources(workers, offline, _deadline(recipe, time_limit))
     if features is None:
         shared = to_stages(cohort, "train", audit=recipe.audit, decisions=decisions, seed=seed, resources=resources)
     else:
@@ -132,29 +139,35 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
 
 
 @checked
-def estimate_run(
+def estimate_run(  # noqa: PLR0913 - as `train`
     cohort: Cohort | Path | str,
     recipe: Recipe | Mapping[str, Any] | Path | str = DEFAULT,
     *,
     out: Path | str | None = None,
     seed: int = 0,
+    decisions: Path | str | None = None,
     workers: int | None = None,
+    executor: ExecutorName | None = None,
     offline: bool = False,
+    time_limit: float | str | None = None,
 ) -> RunEstimate:
     """Say what `train` would do, what of it lies in the cache, and roughly how long it takes: a few slides are timed.
 
-    Nothing is written that stays.
+    Nothing is written that stays, and nothing is fetched.
 
     Args:
         cohort: what was discovered, or a folder or table to discover.
         recipe: a recipe, a packaged name, a YAML file, or keys as in one.
         out: folder that the run would have; None takes `runs/COHORT-RECIPE`.
-        seed: of random weights.
+        seed: of everything random.
+        decisions: a decisions.csv of an audit that a person edited; it is checked.
         workers: processes that the run would have; None takes every processor.
+        executor: `local` alone, for slides are timed on this machine; None takes `$TILEWISE_EXECUTOR`, else `local`.
         offline: never reach for the network; the recipe is changed as in `train`.
+        time_limit: as in `train`; it is checked, and no rung's time is estimated.
 
     Raises:
-        UsageError: the recipe, cohort or folder cannot be used.
+        UsageError: the recipe, cohort or folder cannot be used, or the folder holds another run.
 
     Example:
         >>> estimate = tw.api.estimate_run("my_cohort", "texture")
@@ -164,8 +177,11 @@ def estimate_run(
     from tilewise.pipeline import estimate_run as pipeline
     from tilewise.pipeline.shared_stages import Resources
 
+    if chosen_executor(executor) == "ray":
+        raise UsageError("a run is estimated on this machine, and no cluster is known; choose the executor `local`")
     recipe = _trainable(to_recipe(recipe), offline=offline)
-    shared = to_stages(cohort, "train", seed=seed, resources=Resources(workers, offline))
+    resources = Resources(workers, offline, _deadline(recipe, time_limit))
+    shared = to_stages(cohort, "train", decisions=decisions, seed=seed, resources=resources)
     folder = to_path(out) or Path("runs") / f"{shared.cohort.root.stem}-{recipe.name}"
     _check_run(folder, shared.cohort)
     return pipeline.estimate_run(recipe, folder, shared)

@@ -88,7 +88,7 @@ def train(
     from tilewise.cli.scores import ladder_lines, score_lines
     from tilewise.cohort import Cohort
     from tilewise.errors import UsageError
-    from tilewise.interchange.folder import is_feature_folder
+    from tilewise.interchange.folder import FeatureFolder, is_feature_folder
 
     if presets is not None:
         set_ = [*set_, f"ladder.preset={presets}"]
@@ -101,11 +101,20 @@ def train(
     tables = label_tables(labels, slide_table, label_column)
     if dry_run:
         if source is cohort:
+            FeatureFolder.find(cohort)  # raises where there are none, as without --dry-run
             raise UsageError("--dry-run times slides, and this cohort is a folder of features; leave it out")
-        if executor == "ray":
-            raise UsageError("--dry-run times slides on this machine, and knows no cluster; leave --executor out")
         with progress(quiet=quiet):
-            estimate = api.estimate_run(source, chosen, out=out, seed=seed, workers=workers, offline=offline)
+            estimate = api.estimate_run(
+                source,
+                chosen,
+                out=out,
+                seed=seed,
+                decisions=decisions,
+                workers=workers,
+                executor=executor,
+                offline=offline,
+                time_limit=time_limit,
+            )
         print_result(estimate.to_json(), estimate_text(estimate), as_json=as_json)
         return 0
     with progress(quiet=quiet):

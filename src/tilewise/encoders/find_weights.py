@@ -88,6 +88,13 @@ def find_weights(card: EncoderCard, config: EncoderConfig, *, offline: bool = Fa
     return _fetch(card)
 
 
+def needs_fetching(card: EncoderCard, config: EncoderConfig, *, offline: bool = False) -> bool:
+    """Whether `find_weights` would take a file from the network."""
+    has_address = bool(card.hub_id or card.file_address)
+    is_asked = card.is_network and config.init == "pretrained" and config.weights is None
+    return is_asked and has_address and local_weights(card) is None and not (offline or _hub_is_off())
+
+
 def _fetch(card: EncoderCard) -> Path:
     try:
         if card.hub_id:

@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 from tilewise.compute import num_processors
 from tilewise.errors import UsageError
 from tilewise.execution.batch import Batch, Claim
-from tilewise.execution.executor import ExecutorName, current_ray, use_executor
+from tilewise.execution.executor import ExecutorName, chosen_executor, current_ray, use_executor
 from tilewise.execution.failures import Failure, read_failures, write_failures
 from tilewise.execution.processes import in_pool, in_process
 from tilewise.execution.time_limit import slide_time_limit, time_limit
@@ -31,6 +31,7 @@ __all__ = [
     "Progress",
     "Task",
     "WorkerPool",
+    "chosen_executor",
     "current_ray",
     "hidden_main",
     "leave_with_parent",

@@ -26,6 +26,19 @@ def current_ray() -> RayPool | None:
     return _ray.get()
 
 
+def chosen_executor(name: ExecutorName | None) -> str:
+    """The executor of this name; None takes `$TILEWISE_EXECUTOR`, else `local`.
+
+    Raises:
+        UsageError: there is no such executor.
+    """
+    chosen = name or os.environ.get(VARIABLE) or "local"
+    if chosen not in get_args(ExecutorName):
+        source = "executor" if name else VARIABLE
+        raise UsageError(f"{source}={chosen!r}: give one of {', '.join(get_args(ExecutorName))}")
+    return chosen
+
+
 @contextlib.contextmanager
 def use_executor(
     name: ExecutorName | None, *, workers: int | None = None, reads: Iterable[Path] = (), writes: Iterable[Path] = ()
@@ -42,11 +55,7 @@ def use_executor(
     Raises:
         UsageError: there is no such executor, or Ray is not installed.
     """
-    chosen = name or os.environ.get(VARIABLE) or "local"
-    if chosen not in get_args(ExecutorName):
-        source = "executor" if name else VARIABLE
-        raise UsageError(f"{source}={chosen!r}: give one of {', '.join(get_args(ExecutorName))}")
-    if chosen == "local":
+    if chosen_executor(name) == "local":
         token = _ray.set(None)
         try:
             yield

@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
+from tilewise.auditing.decisions import Names, read_decisions
 from tilewise.auditing.facts import FactsRequest, is_measured
 from tilewise.cohort import Cohort, Slide
 from tilewise.compute import num_processors
+from tilewise.encoders import find_card
+from tilewise.encoders.find_weights import needs_fetching
+from tilewise.encoders.licences import check_licence
 from tilewise.errors import TilewiseError
 from tilewise.extraction.extract_features import num_cached
 from tilewise.folds import Fold
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.slide_inputs import SlideInputs
 from tilewise.pipeline.tile_preparer import TilePreparer
+from tilewise.pipeline.train import run_identity
 from tilewise.recipe import Recipe
 from tilewise.run_folder import RunFolder
 from tilewise.store import scratch_cache
@@ -28,6 +33,7 @@ from tilewise.training.fold_request import FoldRequest
 from tilewise.wording import count
 
 _NUM_TIMED = 3
+_NUM_LOOKED_UP = 8
 _CLASSES = ("one", "other")
 # A worker's interpreter and libraries before it decodes anything, measured on Linux.
 _WORKER_BYTES = 150 << 20
@@ -40,7 +46,7 @@ class StageEstimate:
     Attributes:
         name: `audit`, `tiles`, `features` or `pixels`, `training`.
         num_items: slides, of features tiles, of training folds; None where the cohort's table tells how many.
-        num_cached: of these, in the cache already; of features scaled up from the timed slides. None where that is not
+        num_cached: of these, in the cache already, scaled up from a few slides. None where that is not
             known.
         seconds: for the rest; None where the stage is not timed. Of training for networks on pixels alone, with all of
             their epochs; `pretrain`, `pseudo` and `synthesis` have no part in it.
@@ -95,16 +101,28 @@ def estimate_run(recipe: Recipe, out: Path, shared: SharedStages) -> RunEstimate
         shared: cohort, seed and machine.
 
     Raises:
-        UsageError: the recipe cannot be used here: weights are missing, say.
+        UsageError: the recipe cannot be used here: weights are missing, say; or the folder holds another run.
+        CohortError: the decisions have faults.
     """
     folder, cohort = RunFolder(out), shared.cohort
+    if shared.decisions is not None:
+        read_decisions(shared.decisions, Names.of(cohort))
+    folder.check_place(run_identity(recipe, shared))
     state: Literal["new", "stopped", "finished"] = "new"
     if folder.identity.is_file():
         state = "finished" if folder.is_finished else "stopped"
-    encoder, _ = shared.encoder(recipe)
+    card, is_fetched = find_card(recipe.encoder.name), False
+    if needs_fetching(card, recipe.encoder, offline=shared.resources.offline):
+        check_licence(card)
+        encoder, is_fetched = None, True
+    else:
+        encoder, _ = shared.encoder(recipe)
     workers = min(shared.resources.workers or num_processors(), len(cohort.slides))
     max_pixels = recipe.audit.max_megapixels * 1_000_000
-    measured = sum(is_measured(FactsRequest(slide, max_pixels)) for slide in cohort.slides)
+    # Of a few slides, for every byte of a slide is read.
+    looked_up = cohort.slides[:: -(-len(cohort.slides) // _NUM_LOOKED_UP) or 1]
+    share_measured = sum(is_measured(FactsRequest(slide, max_pixels)) for slide in looked_up) / max(len(looked_up), 1)
+    measured = round(share_measured * len(cohort.slides))
     sample = _sample(cohort)
     timing = _Timing(replace(cohort, slides=sample), recipe, encoder)
     num, num_timed = len(cohort.slides), max(len(sample), 1)
@@ -118,11 +136,11 @@ def estimate_run(recipe: Recipe, out: Path, shared: SharedStages) -> RunEstimate
     share = timing.num_cached / num_timed if recipe.stain.method == "none" else 0.0
     seconds = _scaled(timing.inputs, (1 - share) * num / num_timed)
     if recipe.training.input == "features":
-        cached, note = round(share * num_tiles), f"tiles by {recipe.encoder.name}"
+        cached, note = round(share * num_tiles), f"tiles by {_encoder(recipe, is_fetched=is_fetched)}"
         stages.append(StageEstimate("features", num_tiles, cached, seconds, note))
     else:
         stages.append(StageEstimate("pixels", num_tiles, None, seconds, "tiles to decode"))
-    stages.append(_training(recipe, timing, num / num_timed))
+    stages.append(_training(recipe, timing, num / num_timed, is_fetched=is_fetched))
     return RunEstimate(
         out,
         state,
@@ -134,10 +152,18 @@ def estimate_run(recipe: Recipe, out: Path, shared: SharedStages) -> RunEstimate
     )
 
 
-def _training(recipe: Recipe, timing: _Timing, scale: float) -> StageEstimate:
+def _encoder(recipe: Recipe, *, is_fetched: bool) -> str:
+    return f"{recipe.encoder.name}, whose weights are to be fetched" if is_fetched else recipe.encoder.name
+
+
+def _training(recipe: Recipe, timing: _Timing, scale: float, *, is_fetched: bool) -> StageEstimate:
     config, epochs = recipe.folds, recipe.training.epochs
     folds = {"kfold": config.num_folds * config.repeats, "holdout": 1}.get(config.kind)
-    what = f"{recipe.head.kind} head" if recipe.training.input == "features" else f"network {recipe.encoder.name}"
+    what = (
+        f"{recipe.head.kind} head"
+        if recipe.training.input == "features"
+        else f"network {_encoder(recipe, is_fetched=is_fetched)}"
+    )
     learns = f", up to {count(epochs, 'epoch')} each" if recipe.head.learns_in_epochs and epochs else ""
     rungs = f", {count(len(recipe.ladder.tried), 'rung')} of a ladder" if recipe.ladder.rungs else ""
     seconds = None
@@ -194,7 +220,7 @@ class _Timing:
             self.tiles = time.perf_counter() - start
             self.num_tiles = len(tiles.table)
             self._decoded = _peak_bytes()
-            if not self.num_tiles:
+            if not self.num_tiles or (recipe.training.input == "features" and encoder is None):
                 return
             start = time.perf_counter()
             inputs = TilePreparer(audited, tiles, encoder, recipe).prepare(())

@@ -72,7 +72,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages, *, identity: dict[str
     if recipe.synthesis.method != "none":
         find_generator(recipe.synthesis)
     with folder.locked():
-        folder.start_or_resume(identity or _identity(recipe, shared), recipe.to_yaml())
+        folder.start_or_resume(identity or run_identity(recipe, shared), recipe.to_yaml())
         audited = shared.audit(recipe.audit)
         finished = _load_finished(folder, cohort, audited)
         if finished is not None:
@@ -157,7 +157,12 @@ def _load_finished(folder: RunFolder, cohort: Cohort, audited: AuditedCohort) ->
     return Run(folder, evaluation, failures, read_warnings(folder), was_finished=True)
 
 
-def _identity(recipe: Recipe, shared: SharedStages) -> dict[str, Any]:
+def run_identity(recipe: Recipe, shared: SharedStages) -> dict[str, Any]:
+    """What a run is made from, as `run.json` says it.
+
+    Raises:
+        UsageError: the decisions cannot be read.
+    """
     cohort, decisions, choices = shared.cohort, shared.decisions, recipe.model_dump(mode="json")
     plugins = plugin_records(choices)
     return {
