@@ -17,6 +17,7 @@ from tests.test_docs import ROOT
 from tilewise import Run, api
 from tilewise.auditing import checks
 from tilewise.auditing.config import AuditConfig
+from tilewise.cli.completion import complete_encoder, complete_setting
 from tilewise.cli.main import run
 from tilewise.encoders import EncoderConfig, accept_licence, build_encoder, find_card
 from tilewise.encoders.fetch import fetch_weights
@@ -27,6 +28,7 @@ from tilewise.models.bag_models import build_bag_model
 from tilewise.models.config import HeadConfig
 from tilewise.plugins import PluginName, find_plugin, installed_plugins, plugin_records, require_plugins
 from tilewise.recipe import load_recipe, recipe_schema
+from tilewise.store import digest_file
 from tilewise.tiles.config import TileConfig
 from tilewise.tiles.strategies import TileRequest, strategy_boxes
 from tilewise.tiles.tileset import TileSet
@@ -317,4 +319,19 @@ def test_what_a_plugin_gives_is_held_to_what_it_should(use, before, after, messa
 def test_nothing_is_imported_before_it_is_used(acme):
     assert set(installed_plugins("tilewise.encoders")) == {"acme.colour"}
     load_recipe("texture", ["tiles.strategy=acme.centre"])
+    assert complete_encoder("acme.") == ["acme.colour"]
+    assert complete_setting("tiles.strategy=acme") == ["tiles.strategy=acme.centre"]
     assert "acme" not in sys.modules
+
+
+def test_a_record_of_a_module_in_a_package_imports_nothing(tmp_path, monkeypatch):
+    points = {"tilewise.aggregators": {"acme.median": "acme_parts.inner:take", "acme.lost": "acme_parts.none:take"}}
+    install(tmp_path, monkeypatch, points=points)
+    package = tmp_path / "acme_parts"
+    package.mkdir()
+    (package / "__init__.py").write_text("1 / 0\n")
+    (package / "inner.py").write_text("")
+    (record,) = plugin_records({"head": {"aggregate": "acme.median"}})
+    assert record["digest"] == digest_file(package / "inner.py")
+    assert plugin_records({"head": {"aggregate": "acme.lost"}})[0]["digest"] == ""
+    assert "acme_parts" not in sys.modules

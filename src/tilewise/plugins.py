@@ -1,18 +1,19 @@
 """What installed packages add to tilewise, through entry points.
 
 A plugin's name holds a dot (`acme.median`), so that it never is one of tilewise's own; a recipe names it where it would
-name one of these. Nothing of a plugin is imported before a recipe that names it is used.
+name one of these. Nothing of a plugin is imported before a recipe that names it is used, but for the cards that
+`tilewise encoders` lists and what `tilewise doctor` tries.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -82,12 +83,27 @@ class Plugin:
         """Of the file alone: a change of another file of the package goes with its version."""
         name = self.target.partition(":")[0]
         module = sys.modules.get(name)
-        try:
-            spec = importlib.util.find_spec(name) if module is None else module.__spec__
-        except (ImportError, ValueError):
-            spec = None
+        spec = _find_spec(name) if module is None else module.__spec__
         origin = None if spec is None else spec.origin
         return digest_file(Path(origin)) if origin is not None and Path(origin).is_file() else ""
+
+
+def _find_spec(name: str) -> ModuleSpec | None:
+    """Of a module; `importlib.util.find_spec` would import its parents."""
+    spec: ModuleSpec | None = None
+    path: list[str] | None = None
+    parts = name.split(".")
+    for num in range(1, len(parts) + 1):
+        finders = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")]
+        specs = (finder.find_spec(".".join(parts[:num]), path) for finder in finders)
+        try:
+            spec = next((spec for spec in specs if spec is not None), None)
+            path = [] if spec is None else list(spec.submodule_search_locations or ())
+        except (ImportError, KeyError, ValueError):  # KeyError: a namespace package inside another
+            return None
+        if spec is None:
+            return None
+    return spec
 
 
 def installed_plugins(group: Group) -> Mapping[str, Plugin]:

@@ -31,10 +31,11 @@ def complete_space(incomplete: str) -> list[str]:
 
 
 def complete_encoder(incomplete: str) -> list[str]:
-    """Encoders of the catalogue and of plugins."""
-    from tilewise.encoders.catalogue import cards, plugin_cards
+    """Encoders of the catalogue and of plugins, of which none is imported."""
+    from tilewise.encoders.catalogue import cards
+    from tilewise.plugins import installed_plugins
 
-    return [name for name in (*cards(), *plugin_cards()) if name.startswith(incomplete)]
+    return [name for name in (*cards(), *installed_plugins("tilewise.encoders")) if name.startswith(incomplete)]
 
 
 def complete_setting(incomplete: str) -> list[str]:
