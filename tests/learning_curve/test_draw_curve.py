@@ -67,3 +67,12 @@ def test_shares_that_make_no_curve_are_refused_at_once(home, tmp_path, shares):
     with pytest.raises(UsageError, match="above 0 and below 1"):
         api.learning_curve(run, folder / "cohort", out=tmp_path / "curve", shares=shares)
     assert module.SHARES == (0.25, 0.4, 0.6, 0.8)
+
+
+def test_shares_that_leave_the_same_slides_are_trained_once_and_said(home, tmp_path, caplog):
+    folder, run, _ = home
+    curve = api.learning_curve(
+        run, folder / "cohort", out=tmp_path / "curve", shares=[0.05, 0.1, 0.7], num_draws=1, workers=1
+    )
+    assert len(curve.points) == 3  # one of two tiny shares, the larger one, and the run itself
+    assert "1 of 3 trainings would learn from the slides of another" in caplog.text

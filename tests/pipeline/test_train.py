@@ -62,6 +62,18 @@ def test_the_holdout_is_in_no_part_of_any_fold_and_in_no_training(home, monkeypa
     assert sum(classifier.label_counts.values()) == 18 - len(folds["holdout"])
 
 
+def test_what_a_lone_model_was_tested_on_is_no_training_slide_and_its_score_is_the_one_shown(home, tmp_path):
+    split = "folds={kind: holdout, test_fraction: 0.4, validation_fraction: 0.2}"
+    run = train(home / "cohort", tmp_path / "run", split)
+    (fold,) = json.loads((tmp_path / "run/folds.json").read_text())["folds"]
+    classifier = ClassifierBundle.load(tmp_path / "run/model")
+    assert set(classifier.training_slides.values()) == {*fold["train"], *fold["validation"]}
+    assert sum(classifier.label_counts.values()) == len(fold["train"]) + len(fold["validation"])
+    report = run.folder.report.read_text("utf-8")
+    assert "uses the model that is scored here" in report
+    assert "has no score of its own" not in report
+
+
 def test_a_model_does_not_depend_on_the_holdout_or_on_its_own_test_part(home, tmp_path, monkeypatch):
     """Slides of the parts a score is reported on are turned into noise: the models stay the same, byte for byte."""
     folds = json.loads((home / "run/folds.json").read_text())

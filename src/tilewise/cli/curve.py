@@ -41,7 +41,9 @@ def curve(
     label_column: LabelColumnOption = None,
     shares: Annotated[
         list[float],
-        typer.Option("--share", help="Share of the run's slides to learn from; may be repeated."),
+        typer.Option(
+            "--share", help="Share of the run's groups to learn from, of every class two at least; may be repeated."
+        ),
     ] = [0.25, 0.4, 0.6, 0.8],  # noqa: B006 - typer reads the default, nobody changes it
     draws: Annotated[int, typer.Option("--draws", min=1, help="Trainings at each share, with other slides.")] = 3,
     workers: WorkersOption = None,

@@ -25,8 +25,8 @@ def similar(
         typer.Option(
             "--encoder",
             metavar="NAME",
-            help="One that `tilewise encoders` lists. Default: DINOv2 or another network whose weights are here, else "
-            "texture.",
+            help="One that `tilewise encoders` lists. Default: the first of dinov2_vits14, "
+            "lunit_vits16_dino, phikon and resnet50 whose weights are here, else texture.",
         ),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="How many slides to show.")] = 12,

@@ -46,7 +46,7 @@ class ClassifierBundle:
         recipe: the resolved recipe as plain data; tiles and encoder of new slides are made by it.
         seed: of the run, for encoders with random weights.
         encoder: the encoder's signature at training.
-        label_counts: class -> slides learned from or tested on.
+        label_counts: class -> slides of the train and validation parts of these folds.
         training_slides: digest of the decoded pixels -> slide id, to recognise a training slide when it comes back.
         targets: stains that new slides are brought to, one for all members or one for each; none where stains are left
             as they are.

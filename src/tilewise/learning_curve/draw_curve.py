@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from tilewise.errors import UsageError
 from tilewise.evaluation.resample import draw_weights, statistics
 from tilewise.evaluation.sample import Sample
 from tilewise.execution import task
-from tilewise.folds import Folds
+from tilewise.folds import Fold, Folds
 from tilewise.inference.predictions import Predictions
 from tilewise.learning_curve.extrapolate import Extrapolation, extrapolate
 from tilewise.learning_curve.subsample import num_learnt, with_fewer
@@ -25,6 +26,8 @@ from tilewise.recipe import load_recipe
 from tilewise.reporting.learning_curve import SCHEMA, VERSION, write_curve_page
 from tilewise.run_folder import RunFolder
 from tilewise.store import write_json
+
+_log = logging.getLogger(__name__)
 
 _FILE = "curve.json"
 _BEYOND = (1.0, 1.5, 2.0, 4.0)
@@ -125,10 +128,21 @@ def draw_curve(
     if not shares or not all(0.0 < share < 1.0 for share in shares):
         raise UsageError("shares: give numbers above 0 and below 1, such as 0.25 and 0.5")
     jobs = [(share, draw) for share in sorted(shares) for draw in range(num_draws)]
+    # A class keeps two groups in each part, so that of few groups small shares may leave the same slides.
+    trainings: dict[tuple[Fold, ...], tuple[float, int, Folds]] = {}
+    for share, draw in jobs:
+        fewer = with_fewer(folds, share, seed=draw)
+        trainings.setdefault(fewer.folds, (share, draw, fewer))
+    if len(trainings) < len(jobs):
+        _log.warning(
+            "%d of %d trainings would learn from the slides of another, as every class keeps two groups in each part: "
+            "left out; larger --share values would be trainings of their own",
+            len(jobs) - len(trainings),
+            len(jobs),
+        )
     sizes, tables = [], []
-    with task("trainings", len(jobs)) as bar:
-        for share, draw in jobs:
-            fewer = with_fewer(folds, share, seed=draw)
+    with task("trainings", len(trainings)) as bar:
+        for share, draw, fewer in trainings.values():
             folder = RunFolder(out / "points" / f"{share:g}-{draw}")
             train(recipe, folder.root, replace(shared, folds=fewer))
             sizes.append(num_learnt(fewer))

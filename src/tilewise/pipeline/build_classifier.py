@@ -21,9 +21,11 @@ def build_classifier(
     seed: int,
 ) -> ClassifierBundle:
     """The deployable classifier: the models of the folds that have a weight, and what they have learnt from."""
-    weighted = [(model, weight) for model, weight in zip(models, weights, strict=True) if weight]
-    models, weights = tuple(model for model, _ in weighted), tuple(weight for _, weight in weighted)
-    inside = {item.slide_id: str(item.label) for item in folds.items if item.slide_id not in set(folds.holdout)}
+    weighted = [row for row in zip(models, weights, folds.folds, strict=True) if row[1]]
+    models, weights = tuple(model for model, _, _ in weighted), tuple(weight for _, weight, _ in weighted)
+    # What a lone fold only tested is as new to its model as any other slide.
+    known = {name for _, _, fold in weighted for name in (*fold.train, *fold.validation)}
+    inside = {item.slide_id: str(item.label) for item in folds.items if item.slide_id in known}
     joined = {one["slide"] for model in models for one in model.origin.get("pseudo", {}).get("added", ())}
     joined |= {name for model in models for name in model.origin.get("pretrain", {}).get("unlabelled", ())}
     taught = inside.keys() | joined

@@ -211,7 +211,7 @@ def _is_unsure(card: Card) -> bool:
 
 _REASONS: Final[dict[str, Callable[[Card], bool]]] = {
     "where a person decided otherwise than was proposed": lambda card: any(entry.overruled for entry in card.entries),
-    "paired with one of another label (at least one label, or one slide, is wrong)": lambda card: card.labels_differ,
+    "paired with one of another label (a label or a slide may be wrong)": lambda card: card.labels_differ,
     f"to be dropped or repaired at a confidence below {_UNSURE:g}": _is_unsure,
 }
 

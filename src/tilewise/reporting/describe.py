@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tilewise.auditing.finding import INVERT
+from tilewise.folds import Folds
 from tilewise.inference.classifier import read_weights
 from tilewise.reporting.data import DecisionRow
 from tilewise.reporting.text import number
@@ -71,20 +72,22 @@ def _words(row: DecisionRow, fallback: str) -> str:
     return f"{words} as {row.value}" if row.value else words
 
 
-def describe_deployed(folder: RunFolder, *, holdout: bool) -> str:
+def describe_deployed(folder: RunFolder, folds: Folds) -> str:
     """In two sentences: its members with their weights, and where it is scored.
 
     Raises:
         ArtifactError: the run's bundle is missing or damaged.
     """
     weights = read_weights(folder.model)
+    if len(folds.folds) == 1 and not folds.holdout:
+        return "`tilewise predict` uses the model that is scored here, on slides that it did not learn from."
     if len(weights) == 1:
         made = "`tilewise predict` uses one fold's model alone"
     elif len(set(weights)) == 1:
         made = f"`tilewise predict` uses the mean of {len(weights)} folds' models"
     else:
         made = f"`tilewise predict` uses {len(weights)} folds' models, weighted {', '.join(map(number, weights))}"
-    if holdout:
+    if folds.holdout:
         return f"{made}; its own score is that on the hold-out."
     return (
         f"{made}. The folds hold every slide, so that classifier has no score of its own: the one here is of the "

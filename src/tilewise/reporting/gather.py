@@ -130,7 +130,7 @@ def gather(folder: RunFolder) -> ReportInput:
         shortcuts=facts.shortcuts if not made_by or (facts.shortcuts and facts.shortcuts.traits) else None,
         curve=read_curve(folder.learning_curve),
         ledgers=make_ledgers(facts, audit.decisions, failures, predictions),
-        deployed=describe_deployed(folder, holdout=bool(folds.holdout)),
+        deployed=describe_deployed(folder, folds),
     )
 
 

@@ -106,7 +106,12 @@ class TunedRecipe:
         )
         if self.gain is not None:
             gain = self.gain.difference
-            verdict = "which is more than other slides make it" if (gain.low or 0.0) > 0.0 else "which may be chance"
+            if gain.low == gain.high:
+                verdict = "and an interval without width: both predict these alike, so that they cannot tell them apart"
+            else:
+                verdict = (
+                    "which is more than other slides make it" if (gain.low or 0.0) > 0.0 else "which may be chance"
+                )
             sentences.append(
                 f"Against the recipe as it is ({self.first_scores.deployed:.3f}) that is {gain:+.3f} on the same "
                 f"slides, {verdict}."

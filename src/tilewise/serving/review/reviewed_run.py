@@ -25,7 +25,7 @@ from tilewise.run_folder import RunFolder
 from tilewise.segment.output import made_paths
 from tilewise.tiles.tileset import TileSet
 
-# Without calibrated sets: a highest probability below this is unsure.
+# A highest probability below this is unsure.
 _UNSURE = 0.5
 
 
@@ -74,8 +74,8 @@ class PredictedSlide:
 
     @property
     def is_unsure(self) -> bool:
-        """Whether the prediction set is not one class, or no class is more probable than not."""
-        return len(self.classes) != 1 if self.is_calibrated else self.probabilities[self.predicted] < _UNSURE
+        """Whether no class is more probable than not; prediction sets of few slides mostly hold several classes."""
+        return self.probabilities[self.predicted] < _UNSURE
 
 
 @dataclass(frozen=True)
