@@ -11,17 +11,10 @@ from typing import TYPE_CHECKING, Any
 from tilewise.api.catalogue import accept_licence, doctor, encoder, encoders, fetch_weights
 from tilewise.api.finished import compare, evaluate, repair, report, verify
 from tilewise.api.interchange import export_features, export_run, import_features, model_card
+from tilewise.api.prediction import explain, predict
+from tilewise.api.several_runs import ensemble, learning_curve, sweep
 from tilewise.api.slides import audit, segment, similar, synth, tiles
-from tilewise.api.train_and_predict import (
-    ensemble,
-    estimate_run,
-    explain,
-    features,
-    learning_curve,
-    predict,
-    sweep,
-    train,
-)
+from tilewise.api.training import estimate_run, features, train
 from tilewise.api.tuning import tune
 from tilewise.recipe import load_recipe, packaged_recipes, recipe_schema, resolve_recipe
 

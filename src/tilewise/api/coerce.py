@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from tilewise.errors import ArgumentError
 from tilewise.recipe import Recipe, load_recipe
 from tilewise.run_folder import RunFolder
+from tilewise.store import check_out_place, check_outside_runs
 
 if TYPE_CHECKING:
     from tilewise.auditing.cohort import AuditedCohort
@@ -182,3 +183,11 @@ def _expect_path(value: object, name: str, expected: str) -> Path:
 def _name_type(value: object) -> str:
     name = type(value).__name__
     return "None" if value is None else f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def check_run_place(out: Path, *cohorts: Cohort) -> None:
+    """Refuse a folder for results that would lie in a cohort, in another run, or hold other things."""
+    from tilewise.cohort.inputs import inputs_of
+
+    check_out_place(out, contents="run", inputs=inputs_of(*cohorts))
+    check_outside_runs(out)

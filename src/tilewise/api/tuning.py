@@ -8,11 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tilewise.api.coerce import checked, feature_stages, files_of, to_features, to_recipe, to_seconds, to_stages
+from tilewise.api.coerce import (
+    check_run_place,
+    checked,
+    feature_stages,
+    files_of,
+    to_features,
+    to_recipe,
+    to_seconds,
+    to_stages,
+)
 from tilewise.errors import ArgumentError
 from tilewise.execution import ExecutorName, use_executor
 from tilewise.recipe import DEFAULT, Recipe
-from tilewise.store import check_out_place, check_outside_runs
 
 if TYPE_CHECKING:
     from tilewise.auditing.cohort import AuditedCohort
@@ -66,7 +74,6 @@ def tune(  # noqa: PLR0913 - one argument per option of the command, all by name
         RecipeError: the space is not valid, or does not fit the recipe; nothing was run.
         UsageError: Optuna is not installed, or the cohort or folder cannot be used.
     """
-    from tilewise.cohort.inputs import inputs_of
     from tilewise.pipeline.offline import offline_recipe
     from tilewise.pipeline.shared_stages import Resources
     from tilewise.tuning.page import write_page
@@ -88,8 +95,7 @@ def tune(  # noqa: PLR0913 - one argument per option of the command, all by name
             for note in notes:
                 _log.warning("%s", note)  # before the long work
         shared = to_stages(cohort, "train", audit=chosen.audit, decisions=decisions, seed=seed, resources=resources)
-    check_out_place(Path(out), contents="run", inputs=inputs_of(shared.cohort))
-    check_outside_runs(Path(out))
+    check_run_place(Path(out), shared.cohort)
     with use_executor(executor, workers=workers, reads=files_of(shared.cohort), writes=[Path(out)]):
         tuned = tune_cohort(searched, chosen, Path(out), shared, num_trials=num_trials, deadline=deadline)
     write_page(tuned, searched, shared.cohort.root.name, seed)
