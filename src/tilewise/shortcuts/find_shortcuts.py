@@ -29,6 +29,12 @@ _FEWEST = 5
 
 Integers = npt.NDArray[np.int64]
 
+# What a measure holds of the tissue all the same.
+_CAVEATS = {
+    "colour of the glass": " Of a slide that tissue fills to its edges it is the colour of the palest tissue.",
+    "file size": " Of pictures of one size it also follows how much tissue there is.",
+}
+
 
 @dataclass(frozen=True)
 class _Target:
@@ -204,13 +210,6 @@ def _warning(trait: TraitScore, told_columns: set[str]) -> str:
         f"{trait.macro_f1}, where guessing reaches {trait.guess_low:.2f} to {trait.guess_high:.2f}.{also} "
         f"Part of the run's score may be due to it: compare slides that are alike in it.{_CAVEATS.get(trait.name, '')}"
     )
-
-
-# What a measure holds of the tissue all the same.
-_CAVEATS = {
-    "colour of the glass": " Of a slide that tissue fills to its edges it is the colour of the palest tissue.",
-    "file size": " Of pictures of one size it also follows how much tissue there is.",
-}
 
 
 def _scores(rows: Sequence[Mapping[str, Any]]) -> tuple[TraitScore, ...]:
