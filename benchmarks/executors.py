@@ -9,15 +9,13 @@ what one item of work takes on it in a process of its own, less the same here. B
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from sweep import wall_seconds
 from tilewise import api
 from tilewise.store import digest_file
 
@@ -28,16 +26,6 @@ from tilewise.execution import run_each, use_executor
 with use_executor(sys.argv[1], workers={workers}):
     run_each(abs, {{"one": -1}}, stage="start")
 """
-
-
-def wall_seconds(command: list[str], cache: Path) -> float:
-    """Of a process."""
-    start = time.perf_counter()
-    subprocess.run(
-        command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env=os.environ | {"TILEWISE_CACHE": str(cache)},
-    )  # fmt: skip
-    return time.perf_counter() - start
 
 
 def digests(run: Path) -> dict[str, str]:
