@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -38,6 +39,8 @@ _EXPECTED: dict[str, tuple[tuple[type, ...], str, int | None]] = {
     "top": (*_NUMBER, 1),
     "offline": ((bool,), "True or False", None),
 }
+
+_log = logging.getLogger(__name__)
 
 
 def checked(verb: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -158,6 +161,18 @@ def to_folder(run: Run | RunFolder | Path | str) -> RunFolder:
 def to_recipe(recipe: Recipe | Mapping[str, Any] | Path | str) -> Recipe:
     """A recipe, loaded by name or path, or from its keys."""
     return recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+
+
+def trainable(recipe: Recipe, *, offline: bool) -> Recipe:
+    """The recipe, or what stands in for it where weights are not on this machine and must not be fetched."""
+    from tilewise.pipeline.offline import offline_recipe
+
+    if not offline:
+        return recipe
+    recipe, notes = offline_recipe(recipe)
+    for note in notes:
+        _log.warning("%s", note)  # before the long work
+    return recipe
 
 
 def to_path(path: Path | str | None) -> Path | None:

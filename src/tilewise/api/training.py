@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from tilewise.api.coerce import (
     to_recipe,
     to_seconds,
     to_stages,
+    trainable,
 )
 from tilewise.errors import UsageError
 from tilewise.execution import ExecutorName, chosen_executor, use_executor
@@ -29,20 +29,6 @@ if TYPE_CHECKING:
     from tilewise.pipeline.cohort_features import CohortFeatures
     from tilewise.pipeline.estimate_run import RunEstimate
     from tilewise.pipeline.finished_run import Run
-
-_log = logging.getLogger(__name__)
-
-
-def _trainable(recipe: Recipe, *, offline: bool) -> Recipe:
-    """The recipe, or what stands in for it where weights are not on this machine and must not be fetched."""
-    from tilewise.pipeline.offline import offline_recipe
-
-    if not offline:
-        return recipe
-    recipe, notes = offline_recipe(recipe)
-    for note in notes:
-        _log.warning("%s", note)  # before the long work
-    return recipe
 
 
 def _deadline(recipe: Recipe, time_limit: float | str | None) -> float | None:
@@ -106,7 +92,7 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
 
     features = to_features(cohort, labels)
     recipe = to_recipe(recipe)
-    recipe = _trainable(recipe, offline=offline) if features is None else features.recipe(recipe)
+    recipe = trainable(recipe, offline=offline) if features is None else features.recipe(recipe)
     resources = Resources(workers, offline, _deadline(recipe, time_limit))
     if features is None:
         shared = to_stages(cohort, "train", audit=recipe.audit, decisions=decisions, seed=seed, resources=resources)
@@ -159,7 +145,7 @@ def estimate_run(  # noqa: PLR0913 - as `train`
 
     if chosen_executor(executor) == "ray":
         raise UsageError("a run is estimated on this machine, and no cluster is known; choose the executor `local`")
-    recipe = _trainable(to_recipe(recipe), offline=offline)
+    recipe = trainable(to_recipe(recipe), offline=offline)
     resources = Resources(workers, offline, _deadline(recipe, time_limit))
     shared = to_stages(cohort, "train", decisions=decisions, seed=seed, resources=resources)
     folder = to_path(out) or Path("runs") / f"{shared.cohort.root.stem}-{recipe.name}"
@@ -206,7 +192,7 @@ def features(
     from tilewise.pipeline.cohort_features import cohort_features
     from tilewise.pipeline.shared_stages import Resources
 
-    recipe, resources = _trainable(to_recipe(recipe), offline=offline), Resources(workers, offline)
+    recipe, resources = trainable(to_recipe(recipe), offline=offline), Resources(workers, offline)
     shared = to_stages(
         cohort, "train", "predict", audit=recipe.audit, decisions=decisions, seed=seed, resources=resources
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from tilewise.api.coerce import (
     to_recipe,
     to_seconds,
     to_stages,
+    trainable,
 )
 from tilewise.errors import ArgumentError
 from tilewise.execution import ExecutorName, use_executor
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from tilewise.auditing.cohort import AuditedCohort
     from tilewise.cohort import Cohort, LabelTables
     from tilewise.tuning.tune_cohort import TunedRecipe
-
-_log = logging.getLogger(__name__)
 
 
 @checked
@@ -74,7 +72,6 @@ def tune(  # noqa: PLR0913 - one argument per option of the command, all by name
         RecipeError: the space is not valid, or does not fit the recipe; nothing was run.
         UsageError: Optuna is not installed, or the cohort or folder cannot be used.
     """
-    from tilewise.pipeline.offline import offline_recipe
     from tilewise.pipeline.shared_stages import Resources
     from tilewise.tuning.page import write_page
     from tilewise.tuning.space import load_space
@@ -90,10 +87,7 @@ def tune(  # noqa: PLR0913 - one argument per option of the command, all by name
         chosen = features.varied_recipe(chosen, searched.keys)
         shared = feature_stages(features, seed, resources, decisions)
     else:
-        if offline:
-            chosen, notes = offline_recipe(chosen)
-            for note in notes:
-                _log.warning("%s", note)  # before the long work
+        chosen = trainable(chosen, offline=offline)
         shared = to_stages(cohort, "train", audit=chosen.audit, decisions=decisions, seed=seed, resources=resources)
     check_run_place(Path(out), shared.cohort)
     with use_executor(executor, workers=workers, reads=files_of(shared.cohort), writes=[Path(out)]):
