@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -52,6 +54,15 @@ def _one_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     """Stages work in this process unless a test asks for a pool: results do not depend on it, and pools take long."""
     if "pool" not in request.keywords:
         monkeypatch.setattr("tilewise.execution.num_processors", lambda: 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Say what ended a process of pytest-xdist that died: a negative status is the signal, -9 often want of memory."""
+    if error:
+        status = node.gateway._io.popen.wait(10)
+        memory = Path("/proc/meminfo").read_text().splitlines()[:3] if Path("/proc/meminfo").exists() else []
+        sys.stderr.write(f"\n{node.gateway.id} ended with status {status}; {'; '.join(memory)}\n")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -73,13 +73,15 @@ def refuse(value: int) -> int:
 class TwoNodes:
     """A head with one processor, from where work is started, and another node with one."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         from ray.cluster_utils import Cluster
 
+        (folder / "starting").touch()
         options = {"num_cpus": 1, "object_store_memory": STORE_BYTES}
         self._cluster = Cluster(initialize_head=True, head_node_args={**options, "include_dashboard": False})
         self._second = self._cluster.add_node(**options)
         os.environ["RAY_ADDRESS"] = self._cluster.address
+        (folder / "started").touch()
 
     def kill_second(self, folder: Path) -> threading.Thread:
         """Kill the other node, with all of its processes, once it works on something."""
@@ -199,7 +201,7 @@ def described(model: NetworkModel, history: History) -> dict[str, Any]:
 
 
 def run_networks(folder: Path) -> dict[str, Any]:
-    nodes = TwoNodes()
+    nodes = TwoNodes(folder)
     try:
         return networks(folder)
     finally:
@@ -210,7 +212,7 @@ def run_long(folder: Path) -> dict[str, Any]:
     cohort = draw_cohort(folder, 40)
     result: dict[str, Any] = {"local": trained(cohort, folder / "local" / "run", "local")}
     result["local many"] = many_runs(folder / "local", cohort, "local")
-    nodes = TwoNodes()
+    nodes = TwoNodes(folder)
     try:
         result["ray many"] = many_runs(folder / "ray", cohort, "ray")
 
@@ -233,7 +235,7 @@ def run_short(folder: Path) -> dict[str, Any]:
         (folder / name).mkdir()
     cohort = draw_cohort(folder, 12)
     result: dict[str, Any] = {"local": trained(cohort, folder / "local" / "run", "local")}
-    nodes = TwoNodes()
+    nodes = TwoNodes(folder)
     os.environ["TILEWISE_CACHE"] = str(folder / "ray" / "cache")  # with another one, Ray would start further workers
     try:
         with use_executor("ray", writes=[folder]):
