@@ -4,6 +4,7 @@
     python benchmarks/honesty.py others [COHORTS]     the same in other settings, by which the method was chosen
     python benchmarks/honesty.py repeats [COHORTS]    the same where folds are cut several times (`folds.repeats`)
     python benchmarks/honesty.py models [COHORTS]     intervals of a fixed classifier, beside the percentile bootstrap
+    python benchmarks/honesty.py classes [COHORTS]    intervals of the AUROC of single classes, of few groups too
     python benchmarks/honesty.py noise [COHORTS]      permutation test where features say nothing of labels
 
 Default 1000 cohorts a row. Cohorts of `recipe` and `noise` are drawn from Gaussian features: four classes of the sizes
@@ -255,27 +256,61 @@ def recipe_coverage(
     return Coverage(np.stack([recipe_M, deployed_M]), value_RM.mean(0), np.stack(rows), (high_RM - low_RM).mean(0))
 
 
+def class_auroc_coverage(
+    setting: Setting, num_slides: int, num_cohorts: int, *, num_designs: int = 60
+) -> tuple[float, float, float, float]:
+    """Of the AUROC of single classes: what is reached, share of intervals that hold it, mean width, share above 0.8."""
+    rng = np.random.default_rng([num_slides, int(10 * setting.strength), setting.seed, 2])
+    estimates, reached = [], []
+    for number in range(num_cohorts):
+        design = designs(setting, num_slides, num_designs)[number % num_designs]
+        run = CrossValidation.of(design, design.features(rng))
+        scores = score(run.sample, CONFIG, seed=(number,), share=training_share(run.sample, run.validation))
+        estimates.append([tuple(scores.per_class[name].auroc) for name in setting.classes])
+        if number < _NUM_REACHED:
+            new, features_ND = _new_slides(setting, rng)
+            samples = [new.sample(model.probabilities(features_ND)) for model in run.models]
+            reached.append(
+                np.mean([statistics(one, np.ones((1, one.num_groups))).by_class["auroc"][0] for one in samples], 0)
+            )
+    value_RC, low_RC, high_RC = np.moveaxis(np.array(estimates, np.float64), 2, 0)
+    target_C, defined_RC = np.mean(reached, 0), ~np.isnan(value_RC)
+    covered, width = ((low_RC <= target_C) & (target_C <= high_RC))[defined_RC], (high_RC - low_RC)[defined_RC]
+    return float(target_C.mean()), float(covered.mean()), float(width.mean()), float((width > 0.8).mean())
+
+
 def _narrowed(value_RM: Floats, end_RM: Floats, narrowing_RM: Floats | float) -> Floats:
-    """The end of an interval whose standard error is so much smaller; intervals are symmetrical in the logit."""
+    """The end of an interval whose standard error is so much smaller.
+
+    Intervals are symmetrical in the logit, where half-lengths beyond 2 grow with the logarithm.
+    """
     inside = (value_RM > 0.0) & (value_RM < 1.0)
     centre, end = (
         np.log(np.clip(x, 1e-12, 1.0 - 1e-12) / (1.0 - np.clip(x, 1e-12, 1.0 - 1e-12))) for x in (value_RM, end_RM)
     )
-    return np.where(inside, 1.0 / (1.0 + np.exp(-(centre + (end - centre) * narrowing_RM))), end_RM)
+    reach = np.abs(end - centre)
+    reach = np.where(reach > 2.0, 2.0 * np.exp(reach / 2.0 - 1.0), reach) * narrowing_RM
+    reach = np.where(reach > 2.0, 2.0 + 2.0 * np.log(np.maximum(reach, 2.0) / 2.0), reach)
+    return np.where(inside, 1.0 / (1.0 + np.exp(-(centre + np.sign(end - centre) * reach))), end_RM)
 
 
 def _reached(setting: Setting, models: list[Linear], rng: np.random.Generator) -> Floats:
     """Mean score of the models on new slides, and that of their mean: (2, M)."""
-    truth_N = np.repeat(np.arange(len(setting.shares)), np.rint(1000 * np.array(setting.shares)).astype(int))
-    alone_N = np.arange(truth_N.size)
-    new = Design(setting, truth_N, alone_N, np.zeros_like(truth_N), np.zeros((1, truth_N.size), bool))
-    features_ND = new.features(rng)
+    new, features_ND = _new_slides(setting, rng)
     of_models = [model.probabilities(features_ND) for model in models]
     rows = []
     for probabilities_NC in (*of_models, np.mean(of_models, 0)):
-        whole = statistics(new.sample(probabilities_NC), np.ones((1, truth_N.size))).whole
+        whole = statistics(new.sample(probabilities_NC), np.ones((1, new.truth_N.size))).whole
         rows.append([whole[name][0] for name in METRICS])
     return np.stack([np.mean(rows[:-1], 0), rows[-1]])
+
+
+def _new_slides(setting: Setting, rng: np.random.Generator) -> tuple[Design, Floats]:
+    """About 1,000 slides of groups of their own, and their features."""
+    truth_N = np.repeat(np.arange(len(setting.shares)), np.rint(1000 * np.array(setting.shares)).astype(int))
+    alone_N = np.arange(truth_N.size)
+    new = Design(setting, truth_N, alone_N, np.zeros_like(truth_N), np.zeros((1, truth_N.size), bool))
+    return new, new.features(rng)
 
 
 def noise_p_values(
@@ -315,6 +350,19 @@ def print_rows(rows: Sequence[tuple[int, Setting]], num_cohorts: int, num_repeat
             cells = [*(f"{x:.3f}" for x in scores), *(f"{100 * x:.1f} %" for x in coverage.covered[:, column])]
             cells.append(f"{coverage.width[column]:.3f}")
             print(f"| {num_slides} | {setting.name} | {metric} | " + " | ".join(cells) + " |", flush=True)
+
+
+def print_classes(num_cohorts: int) -> None:
+    """A row for each size and strength, of three classes that are not equally common."""
+    print("| slides | groups, about | strength | recipe reaches | held | mean width | longer than 0.8 |")
+    print("|" + " --- |" * 7)
+    for num_slides in (15, 22, 38, 75, 200):
+        for strength in (0.9, 1.5, 2.3):
+            setting = Setting("three classes", strength, (0.5, 0.3, 0.2), 16, (1, 1, 1, 2), seed=5)
+            reached, covered, width, too_long = class_auroc_coverage(setting, num_slides, num_cohorts)
+            cells = [f"{num_slides}", f"{round(num_slides / 1.25)}", f"{strength}", f"{reached:.3f}"]
+            cells += [f"{100 * covered:.1f} %", f"{width:.3f}", f"{100 * too_long:.1f} %"]
+            print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def print_noise(num_cohorts: int) -> None:
@@ -410,6 +458,7 @@ if __name__ == "__main__":
         "recipe": print_recipe,
         "others": partial(print_rows, OTHERS),
         "repeats": partial(print_recipe, num_repeats=3),
+        "classes": print_classes,
         "models": print_models,
         "noise": print_noise,
     }

@@ -81,6 +81,22 @@ def test_interval_holds_the_value_and_stays_in_range(
     assert -1.0 <= moved.low <= value - 0.5 <= moved.high <= 1.0
 
 
+@pytest.mark.parametrize("value", [0.7, 0.99])
+def test_a_long_interval_grows_as_a_score_interval_does(value: float) -> None:
+    """On the logit scale Wilson's has the half-length 2 asinh(r / 2), which is 2 ln r where r is long."""
+    centre = math.log(value / (1 - value))
+    halves = []
+    for reach in (1.9, 2.0, 8.0, 80.0):
+        spread = reach * value * (1 - value) / scipy.stats.norm.ppf(0.975)
+        resampled = value + spread * np.array([-1.0, 1.0]) / math.sqrt(2)
+        low = score_interval(value, resampled, num_units=10**9, level=0.95, limit=0.5).low
+        assert low is not None
+        halves.append(centre - math.log(low / (1 - low)))
+    assert halves[:2] == pytest.approx([1.9, 2.0], rel=1e-6)
+    assert halves[3] - halves[2] == pytest.approx(2 * math.log(10), rel=1e-6)
+    assert halves[3] - halves[2] == pytest.approx(2 * (math.asinh(40.0) - math.asinh(4.0)), rel=0.01)
+
+
 def test_undefined_score_has_no_interval() -> None:
     nothing = Estimate(None, None, None)
     assert score_interval(math.nan, np.zeros(3), num_units=9, level=0.95, limit=0.5) == nothing

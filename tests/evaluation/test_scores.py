@@ -140,6 +140,34 @@ def test_few_groups_and_rare_classes_are_named(make_table: MakeTable) -> None:
     assert without.per_class["in situ"].support == 0
 
 
+@pytest.mark.parametrize(("num_groups", "is_few"), [(29, True), (30, False)])
+def test_fewer_than_thirty_groups_are_few(make_table: MakeTable, num_groups: int, is_few: bool) -> None:
+    table = make_table(60).assign(group=[f"patient {index % num_groups}" for index in range(60)])
+    notes = score(Sample.of(table, CLASSES), CONFIG, seed=(0,)).notes
+    assert any(note.startswith("Only 29 groups: ") for note in notes) is is_few
+
+
+def test_an_auroc_near_1_of_few_groups_has_an_interval_that_says_something() -> None:
+    """Ten slides of five groups against twenty of ten, one pair the wrong way round."""
+    truth = np.repeat([0, 1], [10, 20])
+    own = np.r_[np.full(9, 0.9), 0.3, np.full(19, 0.1), 0.4]
+    group = np.repeat(np.arange(15), 2)
+    probabilities = np.stack([own, 1 - own], 1)
+    names = tuple(f"{index:02d}" for index in range(30))
+    sample = Sample(names, ("a", "b"), truth, probabilities.argmax(1), probabilities, np.zeros(30, int), group)
+    for row in score(sample, EvaluationConfig(), seed=(0,)).per_class.values():
+        assert row.auroc.value == pytest.approx(0.995)
+        assert 0.5 < float(row.auroc.low or 0) < 0.95
+
+
+def test_guessers_are_the_same_wherever_they_stand(make_table: MakeTable) -> None:
+    table = make_table(45, num_groups=18)
+    renamed = table.assign(slide=table["slide"].to_numpy()[::-1], group=None)
+    first, other = (score(Sample.of(one, CLASSES), CONFIG, seed=(seed,)) for seed, one in enumerate((table, renamed)))
+    assert first.macro_f1 != other.macro_f1
+    assert first.baselines.random == other.baselines.random
+
+
 def test_commonest_is_that_of_the_training_labels(make_table: MakeTable) -> None:
     sample = Sample.of(make_table(30, num_folds=2), CLASSES)
     counts = {0: {"benign": 1, "invasive": 9}, 1: {"in situ": 4, "invasive": 4}}

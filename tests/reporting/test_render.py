@@ -262,12 +262,23 @@ def test_the_highest_losses_come_first_with_the_mean_of_each_class(report_input:
 
 
 def test_the_note_on_auroc_stands_beside_it_alone(report_input: ReportInput) -> None:
-    pooled = {**report_input.evaluation["out_of_fold"], "notes": ["AUROC compares models.", "Only 3 groups."]}
+    pooled = {**report_input.evaluation["out_of_fold"], "notes": ["AUROC compares models.", "Folds were cut twice."]}
     evaluation = {**report_input.evaluation, "out_of_fold": pooled}
     reader = _read(render_report(replace(report_input, evaluation=evaluation)))
-    assert "Only 3 groups." in _box(reader)
+    assert "Folds were cut twice." in _box(reader)
     assert "AUROC compares" not in _box(reader)
     assert _words(reader).count("AUROC compares models.") == 1
+
+
+@pytest.mark.parametrize(("num_groups", "is_few"), [(18, True), (48, False)])
+def test_few_groups_are_named_beside_the_score(report_input: ReportInput, num_groups: int, is_few: bool) -> None:
+    pooled = report_input.evaluation["out_of_fold"]
+    notes = [f"Only {num_groups} groups: rough."] if is_few else []
+    pooled = {**pooled, "num_groups": num_groups, "interval": {**pooled["interval"], "unit": "group"}, "notes": notes}
+    page = render_report(replace(report_input, evaluation={**report_input.evaluation, "out_of_fold": pooled}))
+    score = page.partition('id="score"')[2].partition("</section>")[0]
+    assert score.count("Only 18 groups: with fewer than 30") == is_few
+    assert "rough.</li>" not in score
 
 
 def test_every_heading_has_its_word_in_the_navigation(report_input: ReportInput) -> None:

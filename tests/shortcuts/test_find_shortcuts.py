@@ -57,6 +57,7 @@ def test_what_was_planted_is_named(planted):
     assert len(shortcuts.warnings()) == len(telling)
     assert any("from the colour of the glass alone: macro F1" in sentence for sentence in shortcuts.warnings())
     assert shortcuts.num_slides == NUM
+    assert len({(one.guess_low, one.guess_high) for one in shortcuts.traits}) == 1
 
 
 def test_nothing_is_named_where_nothing_was_planted(plain):

@@ -32,11 +32,11 @@ def score_lines(evaluation: Evaluation, *, details: bool = False) -> Iterator[st
         yield f"  {scores.interval.level:.0%} intervals of {scores.interval.words}"
         for metric in dict.fromkeys([primary, *METRIC_NAMES]) if details else [primary]:
             yield f"  {metric:<18} {_interval(scores.estimate(metric))}"
-        for guesser, baseline in (
-            ("commonest class", scores.baselines.commonest),
-            ("guessing at random", scores.baselines.random),
+        for guesser, baseline, detail in (
+            ("commonest class", scores.baselines.commonest, ", of the training slides"),
+            ("guessing at random", scores.baselines.random, ""),
         ):
-            yield f"  {guesser:<18} {_interval(baseline.estimate(primary))}  ({primary})"
+            yield f"  {guesser:<18} {_interval(baseline.estimate(primary))}  ({primary}{detail})"
         if details:
             yield from _class_lines(scores)
             yield from _probability_lines(evaluation, part)

@@ -53,20 +53,21 @@ def commonest(sample: Sample, predicted_N: Integers, weights_RG: npt.NDArray[np.
     return Metrics(**estimates)
 
 
-def uniform(sample: Sample, num_guessers: int, rng: np.random.Generator, *, level: float) -> Metrics:
+def uniform(sample: Sample, num_guessers: int, *, level: float) -> Metrics:
     """Scores of guessing every class equally often: the mean guesser, and between low and high `level` of all guessers.
 
     The range is that of guessers on these very slides: a classifier inside it is not told from guessing by this score.
+    It follows from the slides of each class alone, so that wherever it stands it is the same.
     """
-    guesses = simulate(sample.repeats[0], num_guessers, rng)
+    guesses = _simulate(sample.repeats[0], num_guessers)
     return Metrics(**{name: _range(guesses.whole[name], level) for name in METRICS})
 
 
-def simulate(sample: Sample, num_guessers: int, rng: np.random.Generator) -> Statistics:
+def _simulate(sample: Sample, num_guessers: int) -> Statistics:
     """Metrics of many uniform guessers."""
     num_cells = sample.num_classes**2
-    guesses_RN = rng.integers(sample.num_classes, size=(num_guessers, sample.num_slides))
-    cells_RN = sample.truth_N * sample.num_classes + guesses_RN + np.arange(num_guessers)[:, None] * num_cells
+    guesses_RN = np.random.default_rng(0).integers(sample.num_classes, size=(num_guessers, sample.num_slides))
+    cells_RN = np.sort(sample.truth_N) * sample.num_classes + guesses_RN + np.arange(num_guessers)[:, None] * num_cells
     counts = np.bincount(cells_RN.ravel(), minlength=num_guessers * num_cells)
     return of_confusion(counts.reshape(num_guessers, sample.num_classes, sample.num_classes))
 

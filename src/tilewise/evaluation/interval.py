@@ -3,9 +3,12 @@
 The interval of a score is `value ± t * SE` on the logit scale, where SE is the bootstrap standard error, widened by
 sqrt(n / (n - 1)), and t the quantile of Student's distribution with n - 1 degrees of freedom, n being the number of
 independent units (groups, or slides where every slide is a group of its own). The logit keeps the interval inside
-0 .. 1 and lets it lean to the right side. A percentile interval, the usual choice, is as good with hundreds of units
-and too short with few: `benchmarks/honesty.py models` measures both. Sources: Efron and Tibshirani 1993, chapters
-12 and 13; Cameron, Gelbach and Miller 2008 for t and few clusters; Hesterberg 2015 for the widening.
+0 .. 1 and lets it lean to the right side. There a half-length r > 2, which few units and a score near 1 make, would
+reach down to nothing; it becomes 2 + 2 ln(r / 2), which grows as that of Wilson's score interval does (Newcombe 2001,
+"Logit confidence intervals and the inverse sinh transformation"). A percentile interval, the usual choice, is as good
+with hundreds of units and too short with few: `benchmarks/honesty.py models` measures both. Sources: Efron and
+Tibshirani 1993, chapters 12 and 13; Cameron, Gelbach and Miller 2008 for t and few clusters; Hesterberg 2015 for the
+widening.
 
 Where the score is 0 or 1 every resample agrees and the bootstrap says nothing; the limit of Clopper and Pearson (1934)
 for n units stands in: the error rate that would have shown itself with probability 1 - (1 - level) / 2.
@@ -22,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+_LONGEST_STRAIGHT = 2.0  # half-length on the logit scale
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,8 @@ def _bounds(value: float, resampled_R: Floats, num_units: int, level: float, lim
         return 0.0, 1.0
     centre = math.log(value / (1.0 - value))
     reach = student_quantile(level, num_units) * spread / (value * (1.0 - value))
+    if reach > _LONGEST_STRAIGHT:
+        reach = _LONGEST_STRAIGHT * (1.0 + math.log(reach / _LONGEST_STRAIGHT))
     return _logistic(centre - reach), _logistic(centre + reach)
 
 

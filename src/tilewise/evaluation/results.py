@@ -79,6 +79,15 @@ QUESTIONS: Mapping[str, str] = {
     "models": "these very models on other slides",
 }
 
+_FEW = 30  # groups; with fewer, coverage of intervals is known from a few simulated settings alone
+
+
+def few_units(num_units: int, unit: str) -> str:
+    """A sentence where an interval rests on few groups, or slides where each is a group; '' where it does not."""
+    if not 1 < num_units < _FEW:
+        return ""
+    return f"Only {count(num_units, unit)}: with fewer than {_FEW} the intervals are rough, beside being wide."
+
 
 @dataclass(frozen=True)
 class IntervalMethod:

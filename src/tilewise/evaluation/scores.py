@@ -11,12 +11,11 @@ from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.influence import unseen_widening
 from tilewise.evaluation.interval import Estimate, exact_limit, score_interval
 from tilewise.evaluation.resample import CLASS_METRICS, METRICS, Statistics, draw_weights, statistics
-from tilewise.evaluation.results import Baselines, ClassScores, ConfusionMatrix, IntervalMethod, Scores
+from tilewise.evaluation.results import Baselines, ClassScores, ConfusionMatrix, IntervalMethod, Scores, few_units
 from tilewise.evaluation.sample import Sample
 from tilewise.evaluation.training_share import TrainingShare
 from tilewise.metrics import log_loss
 
-_FEW_GROUPS = 10
 _FEW_OF_CLASS = 5
 METHOD = "bootstrap standard error, Student t on the logit scale; Clopper-Pearson limit at 0 and 1"
 
@@ -66,7 +65,7 @@ def score(
         confusion=ConfusionMatrix(tuple(sample.classes), counts),
         baselines=Baselines(
             commonest=guessing.commonest(sample, guess_N, weights_RG, level=config.level),
-            random=guessing.uniform(sample, config.num_resamples, rng, level=config.level),
+            random=guessing.uniform(sample, config.num_resamples, level=config.level),
         ),
         num_slides=sample.num_slides,
         num_groups=sample.num_groups,
@@ -88,19 +87,24 @@ def _per_class(
     table: dict[str, ClassScores] = {}
     for index, name in enumerate(sample.classes):
         # A class's figure rests on its own units: three slides of a class are three, however many others there are.
+        own, others = sample.units_with(sample.truth_N == index), sample.units_with(sample.truth_N != index)
+        fewer = min(own, others)
         num_units = {
             "precision": sample.units_with(sample.predicted_N == index),
-            "recall": sample.units_with(sample.truth_N == index),
-            "f1": sample.units_with(sample.truth_N == index),
-            "auroc": _auroc_units(sample, index),
+            "recall": own,
+            "f1": own,
+            # An AUROC varies by the units of both sides.
+            "auroc": (own + others) // 2 if fewer > 1 else fewer,
         }
+        # A perfect one is no surer than the side of fewer units makes it.
+        limiting = num_units | {"auroc": fewer}
         estimates = {
             metric: score_interval(
                 float(point.by_class[metric][0, index]),
                 resampled.by_class[metric][:, index],
                 num_units=num_units[metric],
                 level=level,
-                limit=exact_limit(num_units[metric], level),
+                limit=exact_limit(limiting[metric], level),
                 widening=1.0
                 + (share.added_to_class(metric, index, resampled.by_class[metric][:, index]) if share else 0.0),
             )
@@ -147,9 +151,8 @@ def _notes(sample: Sample, whole: Mapping[str, Estimate]) -> list[str]:
         )
     if sample.num_groups == 1:
         notes.append("All slides are of one group, which says nothing about other groups: intervals are 0 to 1.")
-    elif sample.num_groups < _FEW_GROUPS:
-        unit = "groups" if sample.unit == "group" else "slides"
-        notes.append(f"Only {sample.num_groups} {unit}: the intervals are wide, and rough all the same.")
+    elif few := few_units(sample.num_groups, sample.unit):
+        notes.append(few)
     for index, name in enumerate(sample.classes):
         own_N = sample.truth_N == index
         num_slides, num_units = int(own_N.sum()) // len(sample.repeats), sample.units_with(own_N)

@@ -29,7 +29,7 @@ def run_html(root: Path, evaluation: Evaluation, warnings: Sequence[str], report
     classes = evaluation.out_of_fold.per_class
     return page_html(
         heading_html(f"Run {root}", f"{metric} {evaluation.primary}"),
-        paragraph_html(" ".join(filter(None, (head.right, head.weakest, head.verdict)))),
+        paragraph_html(" ".join(filter(None, (head.right, head.weakest, head.verdict, head.few_units)))),
         table_html((metric, "", head.level, "0 to 1"), [_score_cells(row) for row in head.rows]),
         table_html(
             ("class", "slides", "precision", "recall", "F1"),

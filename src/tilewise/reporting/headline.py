@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tilewise import metrics, wording
-from tilewise.evaluation.results import QUESTIONS
+from tilewise.evaluation.results import QUESTIONS, few_units
 from tilewise.reporting.text import count, interval, number, percent
 
 METRIC_NAMES = {metric: name[0].upper() + name[1:] for metric, name in metrics.METRIC_NAMES.items()}
@@ -41,11 +41,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Headline:
-    """The score, what it is of, how many slides are right, the weakest class, more scores, what it means, the chart."""
+    """The score, how sure and of what it is, right slides, the weakest class, more scores, the verdict, the chart."""
 
     value: str
     interval: str
     level: str
+    few_units: str
     subject: str
     right: str
     weakest: str
@@ -65,6 +66,7 @@ def headline(evaluation: Mapping[str, Any]) -> Headline:
         value=number(pooled[metric]["value"], _QUOTED),
         interval=interval(pooled[metric], _QUOTED),
         level=f"{100 * pooled['interval']['level']:g} % interval of {interval_question(pooled)}",
+        few_units=few_units(pooled["num_groups"], pooled["interval"]["unit"]),
         subject=_subject(pooled, metric),
         right=describe_right(pooled),
         weakest=describe_weakest(pooled),
@@ -102,7 +104,9 @@ def _rows(evaluation: Mapping[str, Any]) -> list[Row]:
         detail = f"mean {number(mean['mean'])}, sd {number(mean['std'])}"
         rows.append(Row("Each fold by itself", detail, "folds", mean["mean"], None, None, dots))
     baselines = pooled["baselines"]
-    rows.append(_row("Always the commonest class", "", "baseline", baselines["commonest"][metric]))
+    rows.append(
+        _row("Always the commonest class", "of each fold's training slides", "baseline", baselines["commonest"][metric])
+    )
     rows.append(_row("Guessing at random", "", "baseline", baselines["random"][metric]))
     return rows
 
@@ -166,7 +170,7 @@ def _verdict(scores: Mapping[str, Any], metric: str) -> tuple[str, bool]:
     best_guess = max(random["high"], guessing["commonest"][metric]["high"])
     against = (
         f"random guessing scores {interval(random)} on these slides, "
-        f"the commonest class {number(guessing['commonest'][metric]['value'])}"
+        f"always the commonest class of the fold's training slides {number(guessing['commonest'][metric]['value'])}"
     )
     if score["low"] > best_guess:
         return f"Better than guessing: the whole interval lies above it ({against}).", True

@@ -71,6 +71,9 @@ def render_report(data: ReportInput) -> str:
 
 
 def _split_notes(notes: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Notes of the evaluation on the AUROC, which stand beside it, and the others, which stand in the first box."""
+    """Notes of the evaluation on the AUROC, which stand beside it, and the others, which stand in the first box.
+
+    That of few groups is neither: it stands beside the score.
+    """
     auroc = [note for note in notes if note.startswith("AUROC ")]
-    return auroc, [note for note in notes if note not in auroc]
+    return auroc, [note for note in notes if not note.startswith(("AUROC ", "Only "))]

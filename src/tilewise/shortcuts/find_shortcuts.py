@@ -207,7 +207,7 @@ def _warning(trait: TraitScore, told_columns: set[str]) -> str:
     also = " The features tell it, too." if trait.name in told_columns else ""
     return (
         f"The label can be told without a look at the tissue, from the {trait.name} alone: macro F1 "
-        f"{trait.macro_f1}, where guessing reaches {trait.guess_low:.2f} to {trait.guess_high:.2f}.{also} "
+        f"{trait.macro_f1}, where random guessing scores {trait.guess_low:.2f} to {trait.guess_high:.2f}.{also} "
         f"Part of the run's score may be due to it: compare slides that are alike in it.{_CAVEATS.get(trait.name, '')}"
     )
 
