@@ -20,7 +20,15 @@ from tilewise.tiles.tileset import TileSet
 def _slides(use_mask: list[bool]) -> pd.DataFrame:
     names = [f"s{index}" for index in range(len(use_mask))]
     masks = ["m.png"] * len(names)
-    columns = {"slide": names, "label": "A", "mask": masks, "use_mask": use_mask, "split": None, "mpp": None}
+    columns = {
+        "slide": names,
+        "label": "A",
+        "group": names,
+        "mask": masks,
+        "use_mask": use_mask,
+        "split": None,
+        "mpp": None,
+    }
     return pd.DataFrame(columns)
 
 
@@ -179,6 +187,16 @@ def test_keys_that_had_no_effect_are_said(facts: RunFacts) -> None:
     assert sentence.startswith("network.pooling=average had no effect: resnet18")
     other = recipe(*pixels, "encoder.name=convnext_tiny").model_dump(mode="json")
     assert run_warnings(replace(facts, recipe=other)) == ()
+
+
+@pytest.mark.parametrize(("column", "start"), [("slide", "Slides are named like"), ("group", "Groups are named like")])
+def test_names_that_tell_patients_are_a_warning(facts: RunFacts, column: str, start: str) -> None:
+    slides = _slides([True] * 6).assign(**{column: [f"P{number}-{part}" for number in range(3) for part in "ab"]})
+    audit = {"has_groups": column == "group"}
+    tiles = _tiles(dict.fromkeys(slides["slide"], "mask"))
+    warnings = run_warnings(replace(facts, slides=slides, audit=audit, tiles=tiles))
+    assert warnings[-1].startswith(start)
+    assert "`P0` has 2 " in warnings[-1]
 
 
 def test_a_drawn_cohort_comes_first(facts: RunFacts) -> None:

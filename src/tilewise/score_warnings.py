@@ -15,6 +15,7 @@ import pandas as pd
 
 from tilewise.auditing.cohort import NO_GROUPS
 from tilewise.auditing.magnification import scales
+from tilewise.auditing.name_families import family_sentence
 from tilewise.auditing.table import read_slides
 from tilewise.encoders.catalogue import find_card
 from tilewise.ensemble.record import RECORD_NAME, EnsembleRecord
@@ -174,6 +175,9 @@ def _random_weights(encoder: Mapping[str, Any]) -> Iterator[str]:
 def _groups_and_split(facts: RunFacts) -> Iterator[str]:
     if not facts.has_groups:
         yield NO_GROUPS
+    names = facts.slides["group" if facts.has_groups else "slide"].astype(str)
+    if families := family_sentence(names, are_groups=facts.has_groups):
+        yield families
     if facts.recipe["folds"]["source"] is None and facts.slides["split"].notna().any():
         yield (
             "The table's `split` column was not used: all slides went into the folds. `--set folds.source=split` "

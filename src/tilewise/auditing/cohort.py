@@ -10,6 +10,7 @@ from pathlib import Path
 from tilewise.auditing.config import AuditConfig
 from tilewise.auditing.facts import SlideFacts
 from tilewise.auditing.finding import GRAVITY, Decision, Decisions, Findings
+from tilewise.auditing.name_families import family_sentence
 from tilewise.auditing.notes import NoteKind, note_kinds
 from tilewise.cohort import Cohort, Slide
 from tilewise.execution import Failure
@@ -193,6 +194,11 @@ class AuditedCohort:
         """What would have leaked between parts had slides been split one by one, and what still might."""
         sentences = [self._shared_groups(), self._dropped_twins(), "" if self.has_groups else NO_GROUPS]
         return " ".join(sentence for sentence in sentences if sentence)
+
+    def families(self) -> str:
+        """What names say of patients that the table does not name; empty where they say nothing."""
+        names = (item.group if self.has_groups else item.slide_id for item in self.slides)
+        return family_sentence(names, are_groups=self.has_groups)
 
     def _class_rows(self, slides: Iterable[Slide]) -> Iterator[tuple[str | None, int, int, int, int, int]]:
         """Class, slides as they were found, kept, repaired, groups and masks used."""

@@ -8,13 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 from tilewise.auditing.finding import Finding
+from tilewise.auditing.name_families import name_families
 from tilewise.cohort import Slide
 
 # What people and their file managers append to the name of a copy.
 _COPY_MARK = re.compile(r"([ _-]*(\(\d+\)|copy( ?\d+)?|kopie|copie|copia|duplicate|dup))+$", re.IGNORECASE)
-_TOKEN_END = re.compile(r"[_\-. ]+")
-# One family that holds more of the cohort than this is the naming scheme, not a patient.
-_SCHEME_SHARE = 0.5
 
 
 def missing_label_findings(slides: Mapping[str, Slide]) -> Iterator[Finding]:
@@ -59,7 +57,7 @@ def name_family_findings(slides: Mapping[str, Slide]) -> Iterator[Finding]:
         yield Finding(name, "name-family", originals[name], "keep", 0.5, f"named like a copy of {originals[name]}")
     if any(slide.group is not None for slide in slides.values()):
         return
-    for prefix, names in _families({name: PurePosixPath(name).stem for name in slides}).items():
+    for prefix, names in name_families({name: PurePosixPath(name).stem for name in slides}).items():
         text = (
             f"{len(names)} slides are named {prefix}...; if they are of one patient, add a `group` column, for "
             "otherwise folds may put them on both sides"
@@ -80,21 +78,3 @@ def _originals(slides: Iterable[str]) -> dict[str, str]:
         for name in names
         if len(names) > 1 and is_named_like_copy(name)
     }
-
-
-def _families(stems: Mapping[str, str]) -> dict[str, list[str]]:
-    """The longest beginnings, up to a separator, that names share, unless it is the whole cohort's scheme."""
-    num_tokens = max((len(_TOKEN_END.split(stem)) for stem in stems.values()), default=0)
-    families: dict[str, list[str]] = {}
-    left = dict(stems)
-    for length in range(num_tokens - 1, 0, -1):
-        by_prefix = defaultdict(list)
-        for name, stem in left.items():
-            ends = [match.start() for match in _TOKEN_END.finditer(stem)]
-            if len(ends) >= length:
-                by_prefix[stem[: ends[length - 1]]].append(name)
-        for prefix, names in by_prefix.items():
-            if 1 < len(names) <= _SCHEME_SHARE * len(stems) and any(char.isdigit() for char in prefix):
-                families[prefix] = names
-                left = {name: stem for name, stem in left.items() if name not in set(names)}
-    return families

@@ -102,4 +102,4 @@ def _lines(audited: AuditedCohort) -> Iterator[str]:
     labels = Counter(str(item.slide.label) for item in audited.slides if item.slide.label is not None)
     if labels:
         yield "kept         " + ", ".join(f"{label} {num}" for label, num in sorted(labels.items()))
-    yield audited.leakage()
+    yield from filter(None, (audited.leakage(), audited.families()))

@@ -87,7 +87,7 @@ def write_audit_report(
         "by_people": _by_people(audited),
         "page_sections": page_sections,
         "pictures": pictures,
-        "no_groups": "" if audited.has_groups else NO_GROUPS,
+        "no_groups": " ".join(filter(None, ("" if audited.has_groups else NO_GROUPS, audited.families()))),
     }
     path = out / _NAME
     write_text(path, environment().get_template("audit_gallery.html").render(view))

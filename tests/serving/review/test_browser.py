@@ -1,6 +1,7 @@
 """The whole loop in a browser: open, filter, zoom, look, decide, take back, train again, and see another number."""
 
 import json
+import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from tilewise.auditing.decision_log import read_log
 from tilewise.auditing.decisions import Names, read_decisions
 from tilewise.cli.main import run as command
 from tilewise.cohort import Cohort
+from tilewise.evaluation.doubtful_labels import DoubtfulLabel, write_doubtful_labels
 from tilewise.recipe import load_recipe
 from tilewise.store import verify
 
@@ -193,6 +195,38 @@ def test_from_the_first_look_to_another_number(home, capsys):
         decided = client.get("/api/decisions").json()["decided"]
     assert [plain, "label", "relabel", label, "ada"] in [row[:5] for row in decided]
     assert len(decided) == 22
+
+
+def test_a_label_in_doubt_is_kept_by_the_first_button(home, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(home / "run", run)
+    table = pd.read_parquet(run / "predictions.parquet")
+    row = table[(table["part"] == "test") & table["label"].notna()].iloc[0]
+    other = next(name for name in sorted(set(table["label"].dropna())) if name != row["label"])
+    doubt = DoubtfulLabel(row["slide"], row["label"], other, 0.2, 0.7, int(row["fold"]))
+    write_doubtful_labels(run / "doubtful_labels.csv", [doubt])
+    with serve(run) as served, chromium() as browser:
+        page = ReviewPage(browser, served.page)
+        loop = Loop(page, page.ask("review.state.slides"))
+        number = next(n for n, slide in enumerate(loop.slides) if slide["id"] == row["slide"])
+
+        def buttons():
+            loop.search(number)
+            while page.place() != (number, "doubtful-label"):
+                page.press("ArrowRight")
+            return page.page.locator("#actions button")
+
+        assert buttons().all_inner_texts()[:2] == [f"rKeep {row['label']}", f"aChange to {other}"]
+        assert "accept" in (buttons().first.get_attribute("class") or "")
+        assert "most such labels are right" in page.page.locator("#items .current").inner_text()
+        buttons().first.click()
+        page.until("review.state.acts === 1")
+        assert loop.label(number) == row["label"]
+        page.press("u")
+        buttons()
+        page.press("a")  # the keys are as they are everywhere
+        assert loop.label(number) == f"{row['label']} → {other}"
+        assert page.faults == []
 
 
 def test_software_is_drawn_without_webgl_unless_the_address_asks_for_it(home):

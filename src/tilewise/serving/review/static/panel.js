@@ -58,7 +58,7 @@ function itemCard(item, index, number, facts, chooseItem) {
   const isCurrent = index === state.item;
   const card = node("div", { className: `item${isCurrent ? " current" : ""}`, role: "listitem", onclick: () => chooseItem(index) },
     node("div", { className: "item-head" }, node("b", { textContent: item.kind.replaceAll("-", " ") }),
-      node("span", { textContent: decision ? `${PAST[decision.decision]}${decision.value ? `: ${decision.value}` : ""}` : item.is_note ? "note" : `proposed: ${item.proposal}`,
+      node("span", { textContent: decision ? `${PAST[decision.decision]}${decision.value ? `: ${decision.value}` : ""}` : item.is_note ? "note" : isDoubt(item) ? item.proposal.replace("relabel: ", "in doubt, perhaps ") : `proposed: ${item.proposal}`,
         className: decision ? `decided ${decision.decision}` : "proposed", title: decision ? `${decision.author}, ${decision.time}` : "" })));
   if (isCurrent) {
     card.append(...evidence.map((text) => node("p", { textContent: text })));
@@ -72,9 +72,13 @@ function fillActions(item, slide, decide) {
     node("kbd", { textContent: keyName }), text);
   const buttons = item?.is_note
     ? [action("accept", "a", "Keep as it is", "Nothing has to be done", "wide")]
+    // Most labels in doubt are right, so that the suggestion is not what one clicks first.
+    : isDoubt(item)
+    ? [action("reject", "r", `Keep ${labelOf(state.number)}`, "The label is right", "accept"),
+      action("accept", "a", item.proposal.replace("relabel: ", "Change to "), "The label is wrong: take the class that the run suggests", "wide")]
     : item
-    ? [action("accept", "a", isDoubt(item) ? item.proposal.replace("relabel: ", "To ") : `Accept: ${item.proposal}`, "Do as proposed"),
-      action("reject", "r", isDoubt(item) ? "Keep" : "Reject", isDoubt(item) ? "The label is right" : "The finding is wrong: keep the slide as it is")]
+    ? [action("accept", "a", `Accept: ${item.proposal}`, "Do as proposed"),
+      action("reject", "r", "Reject", "The finding is wrong: keep the slide as it is")]
     : [action("reject", "a", "Label is right", "Confirm the label", "wide")];
   $("actions").replaceChildren(...buttons, action("drop", "d", "Drop", "Leave the slide out"), action("skip", "s", "Skip", "Decide later"));
 }
