@@ -1,11 +1,10 @@
 """Work on a Ray cluster of two nodes on this machine, one of which is killed in the middle; prints JSON.
 
-A script of its own: Ray opens sockets, and its processes must not outlive a test. Called by `JOB OUT`.
+A script of its own: Ray opens sockets, and its processes must not outlive a test. Called by `OUT JOB`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -20,16 +19,16 @@ from typing import Any
 import numpy as np
 
 import tilewise as tw
+from tests.execution.two_nodes import TwoNodes, digests
 from tests.training.networks.together_of import train as train_together
 from tilewise.errors import SlideUnreadable, TrainingError, UsageError
 from tilewise.execution import ExecutorName, run_each, use_executor
 from tilewise.models.networks import NetworkModel
-from tilewise.store import digest_bytes, digest_file
+from tilewise.store import digest_bytes
 from tilewise.sweep.grid import load_grid
 from tilewise.training.history import History
 
 LIMIT_S = 3.0
-STORE_BYTES = 100_000_000
 OVERRIDES = ["folds.num_folds=3", "tiles.size_px=128"]
 RECIPE = tw.load_recipe("texture", OVERRIDES)
 GRID = """
@@ -70,44 +69,6 @@ def refuse(value: int) -> int:
     raise UsageError(f"not like this: {value}")
 
 
-class TwoNodes:
-    """A head with one processor, from where work is started, and another node with one."""
-
-    def __init__(self, folder: Path) -> None:
-        from ray.cluster_utils import Cluster
-
-        (folder / "starting").touch()
-        options = {"num_cpus": 1, "object_store_memory": STORE_BYTES}
-        self._cluster = Cluster(initialize_head=True, head_node_args={**options, "include_dashboard": False})
-        self._second = self._cluster.add_node(**options)
-        os.environ["RAY_ADDRESS"] = self._cluster.address
-        (folder / "started").touch()
-
-    def kill_second(self, folder: Path) -> threading.Thread:
-        """Kill the other node, with all of its processes, once it works on something."""
-
-        def kill() -> None:
-            own: list[str] = []
-            while not own:
-                time.sleep(0.05)
-                lines = [line.split() for path in folder.iterdir() for line in path.read_text().splitlines()]
-                own = [line[1] for line in lines if len(line) == 2 and line[0] == self._second.node_id]
-            self.remove_second()
-            for pid in own:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
-
-        thread = threading.Thread(target=kill)
-        thread.start()
-        return thread
-
-    def remove_second(self) -> None:
-        self._cluster.remove_node(self._second, allow_graceful=False)
-
-    def close(self) -> None:
-        self._cluster.shutdown()
-
-
 def faults(folder: Path) -> dict[str, Any]:
     """Items that go wrong, and wrong use."""
     items = {f"slide {value}": value for value in (*range(10), -1, -2, -3)}
@@ -132,11 +93,6 @@ def killed(folder: Path, nodes: TwoNodes) -> dict[str, Any]:
     killer.join()
     times = [len(path.read_text().splitlines()) for path in folder.iterdir()]
     return {"results": outcome.results, "failures": len(outcome.failures), "most_times": max(times)}
-
-
-def digests(folder: Path) -> dict[str, str]:
-    files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: digest_file(path) for name, path in files.items() if not Path(name).name.startswith(".")}
 
 
 def trained(cohort: Path, out: Path, executor: ExecutorName) -> dict[str, str]:
@@ -250,5 +206,5 @@ def run_short(folder: Path) -> dict[str, Any]:
 JOBS = {"short": run_short, "networks": run_networks, "long": run_long}
 
 if __name__ == "__main__":
-    HOME = Path(sys.argv[2])
-    (HOME / "result.json").write_text(json.dumps(JOBS[sys.argv[1]](HOME)))
+    HOME = Path(sys.argv[1])
+    (HOME / "result.json").write_text(json.dumps(JOBS[sys.argv[2]](HOME)))

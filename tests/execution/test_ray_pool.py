@@ -2,65 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import platform
 import re
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.execution.two_nodes import run_script
 from tilewise.errors import UsageError
 from tilewise.execution import ray_pool as module
 from tilewise.version import __version__
 
 ray = pytest.importorskip("ray", reason="Ray ([ray]) is not installed")
 
-ROOT = Path(__file__).parents[2]
-LIMIT_S = 400
-
-
-def run_cluster(folder: Path, job: str) -> dict[str, Any]:
-    """What a job on two nodes came to: in a session of its own, all of whose processes are ended with it."""
-    # Names of Ray's sockets are as long as they may be.
-    temporary, log = tempfile.mkdtemp(prefix="ray-"), folder / "log.txt"
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "RAY_TMPDIR": temporary}
-    environment |= {"RAY_AUTH_MODE": "disabled", "RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES": "200000000"}
-    environment.pop("RAY_ADDRESS", None)
-    command = [sys.executable, str(Path(__file__).with_name("cluster_of.py")), job, str(folder)]
-    with (
-        log.open("w") as stream,
-        subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True
-        ) as process,
-    ):
-        try:
-            process.wait(LIMIT_S)
-        except subprocess.TimeoutExpired:
-            stream.write(f"\nno end after {LIMIT_S} s")
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            shutil.rmtree(temporary, ignore_errors=True)
-    text = log.read_text().strip()
-    if not (folder / "started").exists() and (folder / "starting").exists():
-        pytest.skip(f"Ray starts no cluster of two nodes on this machine: {text.splitlines()[-1]}")
-    assert process.returncode == 0, text[-4000:]
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    return result
+JOBS = Path(__file__).with_name("cluster_of.py")
 
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return run_cluster(tmp_path_factory.mktemp("short"), "short")
+    return run_script(JOBS, tmp_path_factory.mktemp("short"), "short")
 
 
 def test_workers_find_weights_where_this_process_does(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +88,7 @@ def test_a_run_is_the_same_to_the_byte(result: dict[str, Any]) -> None:
 @pytest.mark.cluster
 @pytest.mark.soak
 def test_two_nodes_train_a_network_as_two_processes_of_one_machine_do(tmp_path: Path) -> None:
-    result = run_cluster(tmp_path, "networks")
+    result = run_script(JOBS, tmp_path, "networks")
     assert result["ray"]["num_devices"] == 2
     assert len(result["ray"]["rows"]) == 4
     assert result["ray"] == result["local"]
@@ -137,7 +99,7 @@ def test_two_nodes_train_a_network_as_two_processes_of_one_machine_do(tmp_path: 
 @pytest.mark.cluster
 @pytest.mark.soak
 def test_runs_sweeps_and_searches_are_the_same_with_a_node_killed_while_features_are_made(tmp_path: Path) -> None:
-    result = run_cluster(tmp_path, "long")
+    result = run_script(JOBS, tmp_path, "long")
     assert result["ray"] == result["local"]
     local, ray = result["local many"], result["ray many"]
     assert len(ray["variants"]) == 4
