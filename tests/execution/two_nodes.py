@@ -67,7 +67,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def run_script(path: Path, folder: Path, *arguments: str, limit_s: float = 400.0) -> dict[str, Any]:
-    """What a script on two nodes writes into `result.json`; in a session of its own, which ends with all its processes."""
+    """What a script on two nodes writes into `result.json`; in its own session, which ends with all its processes."""
     # Names of Ray's sockets are as long as they may be.
     temporary, log = tempfile.mkdtemp(prefix="ray-"), folder / "log.txt"
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "RAY_TMPDIR": temporary}
