@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from tilewise.encoders import catalogue
+from tilewise.encoders.card import EncoderCard
 from tilewise.recipe import Recipe, load_recipe
 
 SYSTEMS = (
@@ -20,16 +25,9 @@ _EVERY = (
 )  # fmt: skip
 _OWN = {
     "window-resnet50": ("tiles.size_px=64",),
-    # A ViT-B takes a minute; a ViT-S of the catalogue is the same network, smaller.
-    "ten-view-phikon": ("tiles.size_px=64", "tiles.random_views_num=2", "encoder.name=lunit_vits16_dino"),
+    "ten-view-phikon": ("tiles.size_px=64", "tiles.random_views_num=2"),
     "dual-branch-convnext": ("tiles.size_px=64", "network.mask_init=random", "ensemble.num_members=1"),
-    # The whole ResNet-50 is that of window-resnet50.
-    "adaptive-patch-resnet50": (
-        "encoder.name=resnet18",
-        "tiles.size_px=64",
-        "segment.unet.input_px=64",
-        "segment.unet.epochs=1",
-    ),
+    "adaptive-patch-resnet50": ("tiles.size_px=64", "segment.unet.input_px=64", "segment.unet.epochs=1"),
     "component-box-convnext": (
         "tiles.size_px=64",
         "tiles.component_box_min=12",
@@ -37,6 +35,23 @@ _OWN = {
         "training.epochs=2",
     ),
 }
+
+#: Networks of the same family and the same names of blocks that timm has for tests, their features and their input.
+_SMALLEST = {
+    "convnext_tiny": {"architecture": "test_convnext", "dim": 64},
+    "resnet18": {"architecture": "test_resnet", "dim": 96},
+    "resnet50": {"architecture": "test_resnet", "dim": 96},
+    "phikon": {"architecture": "test_vit", "dim": 64, "input_px": 160},
+}
+
+
+@pytest.fixture
+def smallest_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encoders of the systems with a hundredth of their weights."""
+    cards: dict[str, EncoderCard] = dict(catalogue.cards())
+    for name, changes in _SMALLEST.items():
+        cards[name] = replace(cards[name], **changes)
+    monkeypatch.setattr(catalogue, "cards", lambda: cards)
 
 
 def shrink(name: str, *more: str) -> Recipe:

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from tests.one_thread import one_thread  # noqa: F401 - used by every test here
-from tests.recipes.shrunk import SYSTEMS, link_slides, shrink
+from tests.recipes.shrunk import SYSTEMS, link_slides, shrink, smallest_networks  # noqa: F401 - a fixture
 from tilewise import api
 from tilewise.folds import derived_seed
 from tilewise.models.networks import build_network
 from tilewise.recipe import load_recipe
 from tilewise.store import verify
 
-pytestmark = pytest.mark.shared_cache
+pytestmark = [pytest.mark.shared_cache, pytest.mark.usefixtures("smallest_networks")]
 
 # What a test may change: how large, how many, how long, and that weights are drawn.
 SIZES = {
@@ -24,7 +24,6 @@ SIZES = {
     "segment.unet.epochs", "folds.num_folds", "ensemble.num_members", "training.epochs", "training.num_threads",
     "training.batch_size", "evaluation.num_resamples",
 }  # fmt: skip
-SMALLER = {"ten-view-phikon": {"encoder.name"}, "adaptive-patch-resnet50": {"encoder.name"}}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def test_a_small_one_differs_in_sizes_alone(name):
 
     whole, small = (dict(leaves(one.model_dump(by_alias=True))) for one in (load_recipe(name), shrink(name)))
     changed = {key for key in whole if whole[key] != small[key]}
-    assert changed <= SIZES | SMALLER.get(name, set())
+    assert changed <= SIZES
     assert {"encoder.init", "training.epochs"} <= changed
 
 

@@ -6,8 +6,10 @@ Exit codes: 0 done, 1 something failed (some slides, a damaged run), 2 wrong use
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import typer
@@ -36,6 +38,7 @@ from tilewise.cli import (
     tune,
     verify,
 )
+from tilewise.cli.completion import complete_in_bash
 from tilewise.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from tilewise.errors import DiskFull, TilewiseError, UsageError
 
@@ -97,14 +100,18 @@ def _root(
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors are printed to stderr as one message."""
+    program = partial(typer.main.get_command(app).main, list(arguments), prog_name="tilewise", standalone_mode=False)
     try:
-        code = typer.main.get_command(app).main(list(arguments), prog_name="tilewise", standalone_mode=False)
+        if os.environ.get("_TILEWISE_COMPLETE") == "complete_bash":
+            complete_in_bash(program)
+        code = program()
     except typer.Exit as stop:
         code = stop.exit_code
     except (typer.Abort, KeyboardInterrupt):
         code = EXIT_INTERRUPTED
     except _PARSER_ERROR as error:
         error.show(sys.stderr)
+        _print_list_command(error)
         return EXIT_USAGE
     except UsageError as error:
         return _print_error(error, EXIT_FAILED if isinstance(error, DiskFull) else EXIT_USAGE)
@@ -122,6 +129,18 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> None:
     """The console script."""
     sys.exit(run(sys.argv[1:]))
+
+
+def _print_list_command(error: Any) -> None:
+    """Say which command lists what a missing option or argument may be; a choice is listed by the parser."""
+    if type(error).__name__ != "MissingParameter" or error.ctx is None or error.param is None:
+        return
+    command = {"space": "tilewise spaces", "grid": "tilewise grids"}.get(error.param.name)
+    group = error.ctx.parent
+    if error.param.param_type_name == "argument" and group.parent is not None and group.command.invoke_without_command:
+        command = group.command_path
+    if command is not None:
+        typer.echo(f"`{command}` lists what there is.", err=True)
 
 
 def _print_error(error: TilewiseError, code: int) -> int:

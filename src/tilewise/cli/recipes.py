@@ -35,7 +35,8 @@ def list_recipes(context: typer.Context, as_json: JsonOption = False) -> None:
 @app.command(epilog="Example: tilewise recipes show default --set tiles.size_px=256 > mine.yaml")
 def show(
     name: Annotated[
-        str, typer.Argument(autocompletion=complete_recipe, help="A packaged recipe's name or a YAML file.")
+        str,
+        typer.Argument(metavar="NAME", autocompletion=complete_recipe, help="A packaged recipe's name or a YAML file."),
     ],
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
     as_json: JsonOption = False,
@@ -51,7 +52,8 @@ def show(
 @app.command(epilog="Example: tilewise recipes check mine.yaml")
 def check(
     file: Annotated[
-        str, typer.Argument(autocompletion=complete_recipe, help="A YAML file or a packaged recipe's name.")
+        str,
+        typer.Argument(metavar="FILE", autocompletion=complete_recipe, help="A YAML file or a packaged recipe's name."),
     ],
     set_: SetOption = [],  # noqa: B006 - typer reads the default, nobody changes it
     as_json: JsonOption = False,
