@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
@@ -15,12 +16,18 @@ from hypothesis import settings
 settings.register_profile("tilewise", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("tilewise")
 
+_PRELOADED = ["cv2", "pandas", "scipy.stats", "sklearn.linear_model", "torch", "tilewise.pipeline.train"]
 _MISSING = "the real slides are not there; set TILEWISE_DATA to their folder"
 
 
 def pytest_configure() -> None:
-    """Small tensors are fastest on one thread, above all beside other tests; before numpy and torch are imported."""
+    """Before numpy and torch are imported: small tensors are fastest on one thread, above all beside other tests.
+
+    Processes of pools are forks of one server, which imports for all of them.
+    """
     os.environ["OMP_NUM_THREADS"] = "1"
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.get_context("forkserver").set_forkserver_preload(_PRELOADED)
 
 
 @pytest.fixture(scope="session")

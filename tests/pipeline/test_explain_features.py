@@ -89,11 +89,10 @@ def test_without_pixels_tiles_are_rectangles_and_everything_else_is_there(triden
         )
 
 
-def colours(picture):
+def shows(picture, bgr):
     import cv2
 
-    bgr = cv2.imread(str(picture))
-    return {tuple(colour) for colour in bgr.reshape(-1, 3)[::17].tolist()}
+    return (cv2.imread(str(picture)) == bgr).all(axis=2).any()
 
 
 def test_with_the_slides_maps_lie_on_their_pixels_where_they_fit(home, trident, tmp_path):
@@ -101,7 +100,7 @@ def test_with_the_slides_maps_lie_on_their_pixels_where_they_fit(home, trident, 
     result = tw.api.explain(trident, out=tmp_path / "maps", pixels=home / "pixels", config=config, workers=1)
     assert len(result.pictures) == NUM
     pink = (180, 120, 230)
-    assert [name for name, path in result.pictures.items() if pink not in colours(path)] == ["s11"]
+    assert [name for name, path in result.pictures.items() if not shows(path, pink)] == ["s11"]
     assert result.warnings[0] == (
         "1 of 12 slides are drawn as rectangles on a blank, the first s11: its features are of 448 x 128 px, and "
         "s11.tif has 64 x 64 px."

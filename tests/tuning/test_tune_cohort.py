@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 import yaml
 from sklearn.metrics import f1_score
 
+from tests import killed
 from tests.drawn import SETTINGS, draw_cohort, recipe
 from tilewise import api
 from tilewise.cli.main import run as command
@@ -147,12 +147,12 @@ def start(home, out, num_trials):
 
 
 def test_a_search_that_is_killed_ends_with_the_same_trials(home, tuned, capsys):
-    process = start(home, "killed", 4)
+    process = killed.start(command, arguments(home, "killed", 4))
     while not (home / "killed" / "trials" / "0002" / "folds" / "0").exists():
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.is_alive(), "it ended before it could be killed"
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     assert not (home / "killed" / "tune.json").exists()
     assert command([*arguments(home, "killed", 4), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)

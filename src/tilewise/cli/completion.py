@@ -102,6 +102,8 @@ def _values(key: str) -> list[str]:
     """The values that the schema of recipes lists for a key; without such a list, its default."""
     from tilewise.recipe import Recipe, recipe_schema
 
+    if key == "encoder.name":
+        return complete_encoder("")
     section = dict(_keys(Recipe)).get(key)
     if section is None:
         return []

@@ -1,18 +1,14 @@
-"""One small fold on pixels, and a process of its own that dies in the middle of it.
-
-    python -m tests.training.networks.fold_of COHORT OUT step|save NUMBER
-
-kills itself with SIGKILL before the step of this number, or between the two files of the epoch of this number.
-"""
+"""One small fold on pixels, and a training of it that dies in the middle."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from tests.inference.cut import cut
 from tilewise.encoders import EncoderConfig
@@ -81,15 +77,13 @@ def _die_before(owner: Any, name: str, number: int) -> None:
     setattr(owner, name, call)
 
 
-def _main(cohort: str, out: str, where: str, number: str) -> None:
+def die(cohort: Path, out: Path, where: str, number: int) -> None:
+    """End this process by SIGKILL before the step of this number, or between the two files of such an epoch."""
     from tilewise.training.network_fold import train_network_fold
     from tilewise.training_loop import Checkpoint, Trainer
 
     # A state is written after the weights of the best epoch.
     owner, name = (Trainer, "_step") if where == "step" else (Checkpoint, "save")
-    _die_before(owner, name, int(number))
-    train_network_fold(task(), store_of(Path(cohort)), out=Path(out))
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    torch.set_num_threads(1)
+    _die_before(owner, name, number)
+    train_network_fold(task(), store_of(cohort), out=out)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,8 @@ import pytest
 import torch
 
 from tests.drawn import draw_cohort
-from tests.training.networks.fold_of import NAMES, STEPS_PER_EPOCH, changed, store_of, task
+from tests.killed import exit_code
+from tests.training.networks.fold_of import NAMES, STEPS_PER_EPOCH, changed, die, store_of, task
 from tilewise.encoders import EncoderConfig
 from tilewise.errors import TrainingError
 from tilewise.folds import Fold
@@ -77,9 +76,7 @@ def test_killed_twice_and_taken_up_it_is_the_same_to_the_byte(
     out = tmp_path / "fold"
     # In the middle of the second epoch; then, going on, once the best weights of the third lie there, their state not.
     for where, number, epochs in (("step", STEPS_PER_EPOCH + 3, 1), ("save", 2, 2)):
-        command = [sys.executable, "-m", "tests.training.networks.fold_of", str(cohort), str(out), where, str(number)]
-        killed = subprocess.run(command, check=False, capture_output=True, text=True)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert exit_code(die, cohort, out, where, number) == -signal.SIGKILL
         assert not (out / "model.json").exists()
         assert len((out / "history.csv").read_text().splitlines()) == epochs + 1
     train_network_fold(task(), store, out=out)

@@ -1,16 +1,14 @@
-"""One small pretraining, and a process of its own that dies in the middle of its second epoch.
-
-python -m tests.training.pretrain.killed OUT
-"""
+"""One small pretraining, and one that dies in the middle of its second epoch."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from tests.training.networks.drawn import cnn
 from tests.training.pretrain.drawn import Tiles, draw_slides, simclr, training
@@ -30,7 +28,8 @@ def slides_of_task() -> Tiles:
     return made
 
 
-def _main(out: str) -> None:
+def die(out: Path) -> None:
+    """End this process by SIGKILL before the fourth step."""
     from tilewise.training_loop import Trainer
 
     original, calls = Trainer._step, [0]
@@ -42,8 +41,5 @@ def _main(out: str) -> None:
         original(self)
 
     Trainer._step = step
-    pretrain_encoder(task(), slides_of_task(), cnn(), out=Path(out))
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    torch.set_num_threads(1)
+    pretrain_encoder(task(), slides_of_task(), cnn(), out=out)

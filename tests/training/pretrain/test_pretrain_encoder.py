@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +13,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from tests.killed import exit_code
 from tests.training.networks.drawn import cnn
 from tests.training.pretrain.drawn import Tiles, draw_slides, simclr, training
-from tests.training.pretrain.killed import slides_of_task, task
+from tests.training.pretrain.killed import die, slides_of_task, task
 from tilewise.errors import TrainingError
 from tilewise.models import HeadConfig
 from tilewise.models.networks import TileNetwork
@@ -128,9 +127,7 @@ def test_killed_before_its_last_file_it_ends_with_the_same_bytes(
 def test_killed_in_the_middle_of_an_epoch_it_ends_with_the_same_bytes(
     made: Path, slides: Tiles, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "tests.training.pretrain.killed", str(tmp_path)]
-    killed = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert exit_code(die, tmp_path) == -signal.SIGKILL
     assert sorted(contents(tmp_path)) == ["pretraining.csv", "pretraining.safetensors"]
     assert len((tmp_path / "pretraining.csv").read_text().splitlines()) == 2
     pretrain_encoder(task(), slides, cnn(), out=tmp_path)

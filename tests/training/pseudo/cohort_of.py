@@ -1,15 +1,9 @@
-"""A drawn cohort of feature bags, most of them without a label, and a process that dies in the middle of its fold.
-
-    python -m tests.training.pseudo.cohort_of OUT NUMBER
-
-kills itself with SIGKILL when the model of this number, from 1, is about to be written.
-"""
+"""A drawn cohort of feature bags, most of them without a label, and a training that dies in the middle of its fold."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -100,7 +94,8 @@ def task(
     return PseudoTask(0, fold, labels, CLASSES, tuple(candidates), made)
 
 
-def _main(out: str, number: str) -> None:
+def die(out: Path, number: int) -> None:
+    """End this process by SIGKILL when the model of this number, from 1, is about to be written."""
     import torch
 
     torch.set_num_threads(1)
@@ -108,13 +103,9 @@ def _main(out: str, number: str) -> None:
 
     def save(model: FoldModel, folder: Path) -> None:
         calls[0] += 1
-        if calls[0] == int(number):
+        if calls[0] == number:
             os.kill(os.getpid(), signal.SIGKILL)
         original(model, folder)
 
     FoldModel.save = save  # type: ignore[method-assign]
-    train_with_pseudo(task(rounds=2), head_trainer(draw(TRUTH)), out=Path(out))
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    train_with_pseudo(task(rounds=2), head_trainer(draw(TRUTH)), out=out)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.killed import exit_code
 from tests.training.pseudo.cohort_of import (
     CLASSES,
     FOLD,
@@ -20,6 +19,7 @@ from tests.training.pseudo.cohort_of import (
     TRUTH,
     UNLABELLED,
     Guarded,
+    die,
     draw,
     head_trainer,
     task,
@@ -155,9 +155,7 @@ def test_killed_and_taken_up_it_is_the_same_to_the_byte(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Before the second model is there.
-    command = [sys.executable, "-m", "tests.training.pseudo.cohort_of", str(tmp_path), "2"]
-    killed = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert exit_code(die, tmp_path, 2) == -signal.SIGKILL
     assert [path.parent.name for path in tmp_path.rglob("model.json")] == ["round-0"]
     # Then, going on, between the last model and what is said of it.
     original, folders = FoldModel.save, []
