@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,7 @@ def complete_in_bash(program: Callable[[], object]) -> None:
             program()
     finally:
         for line in answer.getvalue().splitlines():
-            print(line.removeprefix(done))
+            sys.stdout.write(f"{line.removeprefix(done)}\n")
 
 
 def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
