@@ -3,7 +3,6 @@
 import os
 import pty
 import re
-import select
 import shutil
 import subprocess
 import sys
@@ -79,13 +78,16 @@ def bash(tmp_path):
     process, terminal = pty.fork()
     if process == 0:
         os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], environment)
+    os.set_blocking(terminal, False)
 
     def read_until(is_there, seconds=60.0):
         end, output = time.monotonic() + seconds, b""
         while not is_there(output):
             assert time.monotonic() < end, output
-            if select.select([terminal], [], [], 0.02)[0]:
+            try:
                 output += os.read(terminal, 65536)
+            except BlockingIOError:
+                time.sleep(0.02)
 
     def type_line(*keys):
         """Each part up to a tab is typed once what came before it is completed."""
