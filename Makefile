@@ -3,8 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 # The tests of a file stay in one process, where they share what its fixtures made.
-# A process that dies is a fault of its own: nothing goes on after it.
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m 'not soak and not cluster'
+# A test that hangs ends its process with the stacks of all threads, and nothing goes on after a process that died.
+LIMITED := $(BIN)/pytest -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
+PYTEST := $(LIMITED) -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m 'not soak and not cluster'
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # Real slides for tests and benchmarks; where the folder is absent their skip is counted and printed.
 export TILEWISE_DATA ?= $(abspath ../shared/data)
@@ -60,7 +61,7 @@ check: $(VENV)/.dev
 
 test: check
 	$(PYTEST)
-	$(BIN)/pytest -m 'cluster and not soak' tests/execution
+	$(LIMITED) -m 'cluster and not soak' tests/execution
 
 # oneDNN computes for torch and OpenVINO; with its cap tilewise chooses float32 too. ATen's own kernels have another.
 test-avx2: export ONEDNN_MAX_CPU_ISA := AVX2

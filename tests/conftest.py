@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,26 @@ def pytest_testnodedown(node: Any, error: object) -> None:
         status = node.gateway._io.popen.wait(10)
         memory = Path("/proc/meminfo").read_text().splitlines()[:3] if Path("/proc/meminfo").exists() else []
         sys.stderr.write(f"\n{node.gateway.id} ended with status {status}; {'; '.join(memory)}\n")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """A function that makes a disk of so many kB, or gives the one that it made another size."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def sized(kilobytes: int) -> Path:
+        options = f"size={kilobytes}k" + (",remount" if place.is_mount() else "")
+        made = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], capture_output=True, check=False)
+        if made.returncode:
+            pytest.skip("only root may mount a small disk")
+        return place
+
+    if sys.platform != "linux" or shutil.which("mount") is None:
+        pytest.skip("a small disk is mounted on Linux alone")
+    yield sized
+    if place.is_mount():
+        subprocess.run(["umount", "-l", place], check=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -201,3 +201,21 @@ def test_what_was_acknowledged_is_there_after_the_process_was_killed(tmp_path):
     writer.wait()
     writer.stdout.close()
     assert {f"{number}.png" for number in acknowledged} <= {one.slide for one in read_log(path)}
+
+
+def test_a_full_disk_refuses_a_decision_and_loses_none_that_it_took(disk):
+    path, taken = disk(100) / "decisions.sqlite", []
+
+    def decide_on(log):
+        for number in range(10_000):
+            log.append(Act(f"{number}.png", "ink", "repair", "drop", reason="r" * 200), session="one")
+            taken.append(f"{number}.png")
+
+    with DecisionLog(path) as log, pytest.raises(CohortError, match="full"):
+        decide_on(log)
+    assert len(taken) > 10
+    disk(4000)
+    with DecisionLog(path) as log:
+        assert [decision.slide for decision in log.decisions()] == taken
+        log.append(DROP, session="one")
+        assert len(log.decisions()) == len(taken) + 1

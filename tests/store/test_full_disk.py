@@ -2,9 +2,6 @@
 
 import contextlib
 import errno
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -62,26 +59,6 @@ WRITERS = {
     "torch": save_torch,
     "npy": save_npy,
 }
-
-
-@pytest.fixture
-def disk(tmp_path):
-    """A function that makes a disk of so many kB, or gives the one that it made another size."""
-    place = tmp_path / "disk"
-    place.mkdir()
-
-    def sized(kilobytes):
-        options = f"size={kilobytes}k" + (",remount" if place.is_mount() else "")
-        made = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], capture_output=True, check=False)
-        if made.returncode:
-            pytest.skip("only root may mount a small disk")
-        return place
-
-    if sys.platform != "linux" or shutil.which("mount") is None:
-        pytest.skip("a small disk is mounted on Linux alone")
-    yield sized
-    if place.is_mount():
-        subprocess.run(["umount", "-l", place], check=True)
 
 
 @pytest.mark.parametrize("kind", WRITERS)

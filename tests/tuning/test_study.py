@@ -1,10 +1,12 @@
 """Trials in a journal: what they draw, what is pruned, and trials of processes that died."""
 
+import gc
+
 import filelock
 import numpy as np
 import pytest
 
-from tilewise.errors import UsageError
+from tilewise.errors import DiskFull, UsageError
 from tilewise.tuning import study as module
 from tilewise.tuning.space import load_space
 from tilewise.tuning.study import JOURNAL, Study
@@ -121,3 +123,19 @@ def test_without_optuna_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     with pytest.raises(UsageError, match=r"pip install 'tilewise\[tune\]'"):
         module.import_optuna()
+
+
+def test_a_full_disk_is_named_and_the_search_goes_on_where_it_was(whole, disk):
+    out = disk(40)
+
+    def search():
+        with pytest.raises(DiskFull, match="disk is full"):
+            make(Study(out, SPACE, seed=5), 24)
+
+    search()
+    gc.collect()  # the locks of a process that ends
+    disk(4000)
+    study = Study(out, SPACE, seed=5)
+    assert 0 < len(study.trials()) < 24
+    assert make(study, 24) == "done"
+    assert [trial.number for trial in study.trials()] == list(range(24))

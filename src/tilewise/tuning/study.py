@@ -22,6 +22,7 @@ import numpy as np
 
 from tilewise.errors import UsageError
 from tilewise.folds import derived_seed
+from tilewise.store import room_in
 from tilewise.tuning.space import Parameter, Settings, Space
 from tilewise.tuning.trial import State, Trial, best_trial
 
@@ -92,7 +93,8 @@ class Study:
         except OSError as error:  # some network file systems know no locks
             _log.warning("%s cannot be locked (%s); let no other tilewise write there", self._out, error)
         try:
-            yield
+            with room_in(self._out):
+                yield
         finally:
             lock.release()
 
@@ -219,7 +221,8 @@ class OpenTrial:
     def report(self, fold: int, value: float) -> bool:
         """Note a fold's value; whether the folds so far are so far behind those of the best that it is pruned."""
         self._values.append(value)
-        self._trial.report(value, fold)
+        with room_in(self.folder):
+            self._trial.report(value, fold)
         return bool(self._trial.should_prune())
 
     def finish(self, seconds: float) -> None:
@@ -232,7 +235,8 @@ class OpenTrial:
 
     def fail(self, error: str, seconds: float) -> None:
         """It has no score, and is not tried again."""
-        self._trial.set_user_attr(_ERROR, error)
+        with room_in(self.folder):
+            self._trial.set_user_attr(_ERROR, error)
         self._end("PRUNED", seconds)  # Optuna's FAIL would let it try the like again
 
     def stop(self) -> None:
@@ -242,8 +246,9 @@ class OpenTrial:
     def _end(self, state: str, seconds: float | None, value: float | None = None) -> None:
         from optuna.trial import TrialState
 
-        self._trial.set_user_attr(_SECONDS, seconds)
-        self._study.tell(self._trial, value, state=TrialState[state])
+        with room_in(self.folder):
+            self._trial.set_user_attr(_SECONDS, seconds)
+            self._study.tell(self._trial, value, state=TrialState[state])
         self._lock.release()
 
 
