@@ -281,6 +281,18 @@ def test_few_groups_are_named_beside_the_score(report_input: ReportInput, num_gr
     assert "rough.</li>" not in score
 
 
+def test_an_interval_of_a_class_that_says_nothing_is_not_shown(report_input: ReportInput) -> None:
+    pooled = report_input.evaluation["out_of_fold"]
+    name, row = next(iter(pooled["per_class"].items()))
+    wide = {**row, "auroc": {"value": 0.99, "low": 0.12, "high": 0.997}}
+    pooled = {**pooled, "per_class": {**pooled["per_class"], name: wide}}
+    words = _words(
+        _read(render_report(replace(report_input, evaluation={**report_input.evaluation, "out_of_fold": pooled})))
+    )
+    assert f"0.99 too few {pooled['interval']['unit']}s for an interval" in words
+    assert "0.12 to 1.00" not in words
+
+
 def test_every_heading_has_its_word_in_the_navigation(report_input: ReportInput) -> None:
     page = render_report(report_input)
     named = re.findall(r'<a href="#\w+">([^<]+)</a>', page.partition("<nav")[2].partition("</nav>")[0])

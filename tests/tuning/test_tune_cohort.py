@@ -108,6 +108,12 @@ def test_trials_never_ask_about_test_parts_or_outer_slides(home, monkeypatch):
 def test_page_tables_and_recipe_hold_it(home, tuned):
     page = tuned.page.read_text("utf-8")
     assert page.count("<svg") == 1 + 3
+    history = page.partition('class="chart history"')[2].partition("</svg>")[0]
+    assert all(f">{number}</text>" in history for number in range(4))
+    assert "line best" in history
+    assert "line train" not in history  # which is dashed, as the recipe as it is
+    (caution,) = [sentence for sentence in tuned.sentences() if sentence.startswith("Only 6 ")]
+    assert caution.split(" `")[0] in page
     assert 'href="as-it-is/report.html"' in page
     assert f'href="{tuned.run.folder.root.name}/report.html"' in page
     with tuned.csv.open() as stream:

@@ -43,6 +43,7 @@ def environment(**filters: Callable[[Any], str]) -> jinja2.Environment:
         with_code=with_code,
         **filters,
     )
+    made.tests.update(says_nothing=text.says_nothing)
     script = read("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     made.globals.update(

@@ -9,6 +9,7 @@ from typing import Any
 from tilewise import wording
 
 NOTHING = "–"
+_LONGEST = 0.8  # interval that is shown
 
 # An absolute path of at least one folder, of either system; addresses (`https://...`) and shares (`2/3`) are none.
 _FOLDERS = re.compile(r"(?<![\w.:/\\~-])(?:~|[A-Za-z]:)?[/\\]{1,2}(?:[^\s/\\:;,'\"`<>|()]+[/\\]+)+(?=[^\s/\\])")
@@ -39,6 +40,11 @@ def interval(score: Mapping[str, Any], digits: int = 2) -> str:
     if score["low"] is None or score["high"] is None:
         return NOTHING
     return f"{number(score['low'], digits)} to {number(score['high'], digits)}"
+
+
+def says_nothing(score: Mapping[str, Any]) -> bool:
+    """Whether an interval is so long that it leaves nearly every score from 0 to 1 open."""
+    return score["low"] is not None and score["high"] is not None and score["high"] - score["low"] > _LONGEST
 
 
 def mean_and_spread(mean: Mapping[str, Any], digits: int = 2) -> str:

@@ -112,6 +112,7 @@ def sentences(table: SweepTable) -> list[str]:
             "There is nothing to compare or to choose from: all rows of the grid are one and the same run."
         )
     sentences += _differences(scored, table.metric)
+    sentences += [table.few_units] if table.few_units else []
     failed = len(table.rows) - len(scored)
     return sentences + ([f"{count(failed, 'variant')} failed."] if failed else [])
 
@@ -132,8 +133,8 @@ def _choice(table: SweepTable, chosen: SweepRow) -> list[str]:
         distance = f"{number(abs(choice.optimism), 3)} {'higher' if choice.optimism >= 0 else 'lower'}"
         sentences.append(
             f"Whatever was chosen in each fold by that fold's own validation part scores {_score(choice.test[metric])} "
-            "on slides that had no part in the choice: expect that of new slides. The winner's own score is "
-            f"{distance}: the optimism of choosing."
+            "on slides that had no part in the choice: that interval is what to expect of new slides. The winner's own "
+            f"score is {distance}: the optimism of choosing."
         )
     if chosen.holdout:
         score = _score(chosen.holdout[metric])

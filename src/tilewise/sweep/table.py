@@ -16,7 +16,7 @@ from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.evaluate_predictions import count_training, evaluate
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.resample import METRICS
-from tilewise.evaluation.results import Scores
+from tilewise.evaluation.results import Scores, few_units
 from tilewise.evaluation.sample import Sample
 from tilewise.evaluation.scores import score
 from tilewise.evaluation.training_share import training_share
@@ -87,6 +87,7 @@ class SweepTable:
         level: of the intervals.
         metric: that variants are chosen and compared by.
         choice: what choosing by validation scores, fold by fold; None where there is nothing to choose from or by.
+        few_units: a sentence where the scores are of few groups; empty where they are not.
     """
 
     rows: tuple[SweepRow, ...]
@@ -95,6 +96,7 @@ class SweepTable:
     level: float
     metric: PrimaryMetric = "macro_f1"
     choice: ChoiceScores | None = None
+    few_units: str = ""
 
     @property
     def chosen(self) -> SweepRow | None:
@@ -172,7 +174,12 @@ class Scorer:
                 row = replace(row, **self._known[key], num_slides=len(tests[name]))
             rows.append(row)
         left_out = tuple(sorted(frozenset[str]().union(*tests.values()) - everywhere))
-        table = SweepTable(_adjust(rows), len(everywhere), left_out, self.config.level, self.config.metric)
+        few = ""
+        if first is not None:
+            sample = Sample.of(_part(_only(tables[first], everywhere), "test"), folds.classes)
+            few = few_units(sample.num_groups, sample.unit)
+        config = self.config
+        table = SweepTable(_adjust(rows), len(everywhere), left_out, config.level, config.metric, few_units=few)
         return replace(table, choice=self._choice(table, tables, everywhere, folds))
 
     def _choice(

@@ -16,6 +16,7 @@ _HISTORY = (680.0, 260.0)
 _SLICE = (230.0, 150.0)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40.0, 10.0, 10.0, 30.0
 _LONGEST_LABEL = 11
+_MOST_TICKS = 10
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,10 @@ def history(trials: Sequence[Trial], first: float, winner: int | None, metric: s
         for trial in trials:
             best = max(best, trial.value or best)
             steps += [(x(trial.number), steps[-1][1]), (x(trial.number), scores.y(best, height))]
-        yield element("path", d=path([*steps, (width - _RIGHT, steps[-1][1])]), class_="line train")
+        yield element("path", d=path([*steps, (width - _RIGHT, steps[-1][1])]), class_="line best")
         for trial in trials:
             yield from _dot(trial, x(trial.number), scores, height, is_winner=trial.number == winner)
-        for number in sorted({0, last // 2, last}):
+        for number in range(0, last + 1, math.ceil(max(1, last) / _MOST_TICKS)):
             yield element("text", str(number), x=x(number), y=height - 12, class_="tick", text_anchor="middle")
 
     label = f"{metric} on validation of {len(trials)} trials in their order, with the best so far."

@@ -13,6 +13,7 @@ import pandas as pd
 from tilewise.errors import UsageError
 from tilewise.evaluation.compare import paired_difference
 from tilewise.evaluation.difference import MetricDifference
+from tilewise.evaluation.results import few_units
 from tilewise.evaluation.sample import Sample
 from tilewise.execution import task
 from tilewise.folds import Folds
@@ -101,8 +102,8 @@ class TunedRecipe:
         sentences.append(
             f"On {count(self.num_outer_slides, 'outer slide')}, which the search never saw, its models score "
             f"{scores.outer:.3f}: the optimism of choosing, and of stopping by the same slides, is "
-            f"{scores.optimism:+.3f}. All models together, as deployed, score {scores.deployed:.3f}; expect that of "
-            "new slides."
+            f"{scores.optimism:+.3f}. All models together, as deployed, score {scores.deployed:.3f}: that interval, "
+            "not the value alone, is what to expect of new slides."
         )
         if self.gain is not None:
             gain = self.gain.difference
@@ -116,6 +117,9 @@ class TunedRecipe:
                 f"Against the recipe as it is ({self.first_scores.deployed:.3f}) that is {gain:+.3f} on the same "
                 f"slides, {verdict}."
             )
+        holdout = self.run.evaluation.holdout
+        if holdout is not None and (few := few_units(holdout.num_groups, holdout.interval.unit)):
+            sentences.append(f"{few} `folds.holdout_fraction` sets more slides apart.")
         if self.num_winners > 1:
             sentences.append(
                 f"{self.num_winners} winners of this search, which was extended, have been scored on the outer slides "
