@@ -284,8 +284,8 @@ def test_few_groups_are_named_beside_the_score(report_input: ReportInput, num_gr
 def test_an_interval_of_a_class_that_says_nothing_is_not_shown(report_input: ReportInput) -> None:
     pooled = report_input.evaluation["out_of_fold"]
     name, row = next(iter(pooled["per_class"].items()))
-    wide = {**row, "auroc": {"value": 0.99, "low": 0.12, "high": 0.997}}
-    pooled = {**pooled, "per_class": {**pooled["per_class"], name: wide}}
+    long_row = {**row, "auroc": {"value": 0.99, "low": 0.12, "high": 0.997}}
+    pooled = {**pooled, "per_class": {**pooled["per_class"], name: long_row}}
     words = _words(
         _read(render_report(replace(report_input, evaluation={**report_input.evaluation, "out_of_fold": pooled})))
     )

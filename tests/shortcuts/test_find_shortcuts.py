@@ -55,7 +55,10 @@ def test_what_was_planted_is_named(planted):
     assert {"colour of the glass", "column `site`"} <= telling
     assert "column `age`" not in telling
     assert len(shortcuts.warnings()) == len(telling)
-    assert any("from the colour of the glass alone: macro F1" in sentence for sentence in shortcuts.warnings())
+    assert any("told from the colour of the glass alone: macro F1" in sentence for sentence in shortcuts.warnings())
+    assert any("tissue, from the column `site` alone: macro F1" in sentence for sentence in shortcuts.warnings())
+    (glass,) = [sentence for sentence in shortcuts.warnings() if "the glass alone" in sentence]
+    assert "That may be the tissue: of a slide that tissue fills to its edges it is the colour" in glass
     assert shortcuts.num_slides == NUM
     assert len({(one.guess_low, one.guess_high) for one in shortcuts.traits}) == 1
 

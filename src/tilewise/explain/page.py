@@ -13,6 +13,7 @@ from tilewise.explain.cohort_map import CohortMap, MappedSlide
 from tilewise.explain.contributions import Contributions
 from tilewise.explain.slide import SlideExplained
 from tilewise.explain.tile_sheet import SheetTile, TileSheet
+from tilewise.explain.words import describe_outlines
 from tilewise.reporting.templates import read
 from tilewise.reporting.text import without_folders
 from tilewise.version import __version__
@@ -125,6 +126,7 @@ def page_view(
         "without": {name: without_folders(why, root) for name, why in without.items()},
         "groups": [(_KINDS[kind], figures[kind]) for kind in _KINDS if kind in figures],
         "num_slides": len(explained),
+        "outlines": describe_outlines(sum(one.slide.use_mask for one in explained), len(explained)),
         "anchors": anchors,
         "tile_pictures": tile_pictures,
         "chart": cohort_chart(cohort_map, facts.classes, anchors) if cohort_map else None,

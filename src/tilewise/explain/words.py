@@ -75,6 +75,20 @@ def describe_models(models: Sequence[Member], encoder: str) -> str:
     return f"{count(num, 'head')} on features of {encoder}"
 
 
+def describe_outlines(num_masks: int, num_slides: int) -> str:
+    """What the outlines on a page's slides are.
+
+    Args:
+        num_masks: slides whose mask is used, which have one.
+        num_slides: on the page.
+    """
+    if not num_masks:
+        return "No slide here has a mask that is used, and so an outline."
+    others = num_slides - num_masks
+    rest = f"; {count(others, 'slide')} without one {'has' if others == 1 else 'have'} no mask that is used"
+    return f"The outline is the region that tiles are cut by{rest if others else ''}."
+
+
 def describe_methods(models: Sequence[Member], *, out_of_fold: bool, num_repeats: int = 1) -> tuple[str, ...]:
     """How the maps are made, a sentence or some each.
 

@@ -29,10 +29,11 @@ _FEWEST = 5
 
 Integers = npt.NDArray[np.int64]
 
-# What a measure holds of the tissue all the same.
-_CAVEATS = {
-    "colour of the glass": " Of a slide that tissue fills to its edges it is the colour of the palest tissue.",
-    "file size": " Of pictures of one size it also follows how much tissue there is.",
+# What a measure holds of the tissue, so that it may tell the label for a good reason.
+_OF_TISSUE = {
+    "mask outline": "the outline of a region follows the tissue's own shape, and its area how much of it there is",
+    "colour of the glass": "of a slide that tissue fills to its edges it is the colour of the palest tissue",
+    "file size": "a compressed file is the larger, the more tissue and the finer detail the slide shows",
 }
 
 
@@ -204,11 +205,15 @@ def _lda(train_SD: npt.NDArray[np.float64], levels_S: Integers, test_SD: npt.NDA
 
 
 def _warning(trait: TraitScore, told_columns: set[str]) -> str:
+    of_tissue = _OF_TISSUE.get(trait.name)
+    start = "The label can be told" if of_tissue else "The label can be told without a look at the tissue,"
     also = " The features tell it, too." if trait.name in told_columns else ""
+    due = "Part of the run's score may be due to it"
+    if of_tissue:
+        due = f"That may be the tissue: {of_tissue}. If it is not, part of the run's score is due to it"
     return (
-        f"The label can be told without a look at the tissue, from the {trait.name} alone: macro F1 "
-        f"{trait.macro_f1}, where random guessing scores {trait.guess_low:.2f} to {trait.guess_high:.2f}.{also} "
-        f"Part of the run's score may be due to it: compare slides that are alike in it.{_CAVEATS.get(trait.name, '')}"
+        f"{start} from the {trait.name} alone: macro F1 {trait.macro_f1}, where random guessing scores "
+        f"{trait.guess_low:.2f} to {trait.guess_high:.2f}.{also} {due}: compare slides that are alike in it."
     )
 
 
