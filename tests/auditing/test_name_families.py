@@ -55,6 +55,6 @@ def test_groups_that_are_blocks_of_patients_are_noticed():
     names = [f"{patient}-{block}" for patient, blocks in patients.items() for block in blocks.split()]
     assert family_sentence(names * 2, are_groups=True) == (
         "Groups are named like parts of 4 larger ones (`Case-48-P5` has 2 groups, `Case-3` has 2 groups, `Case-4` has "
-        "2 groups, `P9` has 2 groups). If these are patients, slides of one fall into several parts, and the score is "
-        "too high: name them in the `group` column."
+        "2 groups, `P9` has 2 groups). If these are patients, folds have slides of one on both sides, and the score "
+        "is too high: name patients in the `group` column."
     )

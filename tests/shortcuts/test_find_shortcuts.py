@@ -57,6 +57,8 @@ def test_what_was_planted_is_named(planted):
     assert len(shortcuts.warnings()) == len(telling)
     assert any("told from the colour of the glass alone: macro F1" in sentence for sentence in shortcuts.warnings())
     assert any("tissue, from the column `site` alone: macro F1" in sentence for sentence in shortcuts.warnings())
+    lead = describe_shortcuts(replace(shortcuts, traits=tuple(one for one in shortcuts.traits if one.is_told) * 2))
+    assert lead.count(" and ") == 1
     (glass,) = [sentence for sentence in shortcuts.warnings() if "the glass alone" in sentence]
     assert "That may be the tissue: of a slide that tissue fills to its edges it is the colour" in glass
     assert shortcuts.num_slides == NUM

@@ -69,7 +69,7 @@ def family_sentence(names: Iterable[str], *, are_groups: bool) -> str:
     if are_groups:
         return (
             f"Groups are named like parts of {len(families)} larger ones ({listed}{more}). If these are patients, "
-            "slides of one fall into several parts, and the score is too high: name them in the `group` column."
+            "folds have slides of one on both sides, and the score is too high: name patients in the `group` column."
         )
     return f"Slides are named like several of one patient ({listed}{more}): the names say what to put into that column."
 

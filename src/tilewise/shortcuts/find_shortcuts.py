@@ -228,4 +228,5 @@ def describe_shortcuts(shortcuts: Shortcuts) -> str:
         return "Slides do not differ in ink, mask, size, file, glass or any column of the table."
     if not telling:
         return f"None of {count(len(shortcuts.traits), 'thing')} besides the tissue tells the label better than chance."
-    return f"Besides the tissue, {' and '.join(telling)} {'tells' if len(telling) == 1 else 'tell'} the label."
+    names = " and ".join(filter(None, (", ".join(telling[:-1]), telling[-1])))
+    return f"Besides the tissue, {names} {'tells' if len(telling) == 1 else 'tell'} the label."
