@@ -36,6 +36,17 @@ def test_results_and_failures_stand_in_the_order_of_the_items(workers):
     assert outcome.failures == (Failure("3", "squares", "SlideUnreadable", "three.png: truncated; fetch it again"),)
 
 
+def process_of(_):
+    return os.getpid()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_item_that_is_isolated_is_worked_on_in_another_process(workers):
+    for isolate in (False, True):
+        outcome = run_each(process_of, {"a": 1}, stage="s", workers=workers, isolate=isolate)
+        assert (outcome.results["a"] == os.getpid()) is not isolate
+
+
 def test_a_worker_that_dies_takes_only_its_own_item_with_it():
     items = {f"slide-{value}": value for value in range(8)}
     outcome = run_each(die_on_two, items, stage="read", workers=2)
@@ -71,6 +82,26 @@ def test_a_script_without_a_main_guard_runs_once_and_works_in_processes(tmp_path
     command = [sys.executable, "-"] if piped else [sys.executable, str(path)]
     process = subprocess.run(command, input=script, capture_output=True, text=True, check=True)
     assert process.stdout == "started\n{'a': 2.0, 'b': 3.0}\n"
+    assert process.stderr == ""
+
+
+def test_workers_begin_with_a_module_that_was_imported_ahead_and_compute_as_ever():
+    script = (
+        "import numpy as np\n"
+        "from tilewise.execution import WorkerPool, preload_workers\n"
+        "preload_workers('tilewise.pipeline.train')\n"
+        "with WorkerPool(2) as pool:\n"
+        '    print(pool.submit(eval, \'"tilewise.pipeline.train" in __import__("sys").modules\').result())\n'
+        "    ones = np.ones((600, 600))\n"
+        "    print(pool.submit(np.dot, ones, ones).result().sum())\n"
+        "    import torch\n"
+        "    print(pool.submit(torch.mm, torch.ones(600, 600), torch.ones(600, 600)).result().sum().item())\n"
+    )
+    # As a user has it: libraries take every processor.
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    command = [sys.executable, "-c", script]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=300)
+    assert process.stdout == "True\n216000000.0\n216000000.0\n"
     assert process.stderr == ""
 
 
@@ -181,3 +212,22 @@ def test_workers_started_as_macos_and_windows_start_them_give_the_same(monkeypat
 
     outcome = run_each(double, {"a": 1, "b": 2}, stage="test", workers=2)
     assert dict(outcome.results) == {"a": 2, "b": 4}
+
+
+def die_or_hang(value):
+    time.sleep(value / 2)
+    if value == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if value == 2:
+        time.sleep(600)
+    return value
+
+
+def test_an_item_that_hangs_while_another_one_dies_is_stopped_too():
+    items = {"dies": 1, "hangs": 2, "works": 3}
+    outcome = run_each(die_or_hang, items, stage="read", workers=3, limit_s=4)
+    assert outcome.results == {"works": 3}
+    assert [(failure.item, failure.error) for failure in outcome.failures] == [
+        ("dies", "WorkerDied"),
+        ("hangs", "SlideTimeout"),
+    ]

@@ -79,6 +79,7 @@ class Doors:
     def _started(self) -> subprocess.Popen[str]:
         paths = [str(_ROOT / "src"), str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "TILEWISE_CACHE": str(self._cache)}
+        environment["TILEWISE_SLIDE_TIMEOUT"] = "3"  # twice within MOST_S
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.soak.doors"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
@@ -104,7 +105,7 @@ class Doors:
 
 
 def _doors() -> dict[str, Callable[[Path], Any]]:
-    from tilewise import api
+    from tilewise import api, errors
     from tilewise.auditing.decisions import Names, read_decisions
     from tilewise.auditing.table import read_findings, read_slides
     from tilewise.cohort import Cohort, Slide, read_scaled_mask
@@ -141,9 +142,9 @@ def _doors() -> dict[str, Callable[[Path], Any]]:
         return next(folder for folder in path.parents if (folder / "audit").is_dir())
 
     def features(path: Path) -> None:
-        folder = FeatureFolder.find(path)
-        for slide_id in folder.files:
-            folder.read(slide_id)
+        for failure in FeatureFolder.find(path).each(bool).failures:
+            if not hasattr(errors, failure.error):
+                raise AssertionError(f"{failure.error}: {failure.message}")
 
     return {
         "hang": lambda path: time.sleep(60),
@@ -172,7 +173,9 @@ def _doors() -> dict[str, Callable[[Path], Any]]:
 
 def _serve() -> None:
     from tilewise.errors import TilewiseError
+    from tilewise.execution.worker_pool import preload_workers
 
+    preload_workers("tilewise.interchange.folder")
     # What a library prints must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)

@@ -12,7 +12,9 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from tilewise.compute import num_processors
 from tilewise.errors import ArgumentError
+from tilewise.execution import ExecutorName, chosen_executor, preload_workers
 from tilewise.recipe import Recipe, load_recipe
 from tilewise.run_folder import RunFolder
 from tilewise.store import check_out_place, check_outside_runs
@@ -136,6 +138,12 @@ def to_features(source: object, labels: LabelTables | Path | str | None) -> Impo
     if labels is None and not is_feature_folder(Path(source)):
         return None
     return ImportedFeatures.read(Path(source), labels, purpose="train")
+
+
+def start_workers(workers: int | None, executor: ExecutorName | None) -> None:
+    """Let what a training needs be imported for its worker processes while this process imports it."""
+    if workers != 1 and num_processors() > 1 and chosen_executor(executor) == "local":
+        preload_workers("tilewise.pipeline.train")
 
 
 def feature_stages(

@@ -14,6 +14,7 @@ from tilewise.api.coerce import (
     checked,
     feature_stages,
     files_of,
+    start_workers,
     to_features,
     to_folder,
     to_stages,
@@ -68,6 +69,7 @@ def sweep(  # noqa: PLR0913 - one argument per option of the command, all by nam
         RecipeError: the grid or a variant is not valid; nothing was run.
         UsageError: the cohort or folder cannot be used.
     """
+    start_workers(workers, executor)
     from tilewise.pipeline.shared_stages import Resources
     from tilewise.sweep.grid import Grid, load_grid
     from tilewise.sweep.page import notices

@@ -12,6 +12,7 @@ from tilewise.api.coerce import (
     checked,
     feature_stages,
     files_of,
+    start_workers,
     to_features,
     to_path,
     to_recipe,
@@ -87,6 +88,7 @@ def train(  # noqa: PLR0913 - one argument per option of the command, all by nam
         >>> sorted(run.predictions.to_frame()["part"].unique())
         ['test', 'validation']
     """
+    start_workers(workers, executor)
     from tilewise.pipeline import train as pipeline
     from tilewise.pipeline.shared_stages import Resources
 

@@ -19,7 +19,7 @@ from tilewise.execution.executor import ExecutorName, chosen_executor, current_r
 from tilewise.execution.failures import Failure, read_failures, write_failures
 from tilewise.execution.processes import in_pool, in_process
 from tilewise.execution.time_limit import slide_time_limit, time_limit
-from tilewise.execution.worker_pool import WorkerPool, hidden_main, leave_with_parent
+from tilewise.execution.worker_pool import WorkerPool, hidden_main, leave_with_parent, preload_workers
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ __all__ = [
     "current_ray",
     "hidden_main",
     "leave_with_parent",
+    "preload_workers",
     "read_failures",
     "run_each",
     "show_progress",
@@ -99,7 +100,7 @@ def task(description: str, total: int) -> contextlib.AbstractContextManager[Task
     return _progress.get(_NoProgress()).task(description, total)
 
 
-def run_each(
+def run_each(  # noqa: PLR0913 - all but two by name
     function: Callable[[Item], Result],
     items: Mapping[str, Item],
     *,
@@ -108,6 +109,7 @@ def run_each(
     on_result: Callable[[str, Result | Failure], None] | None = None,
     limit_s: float | None = None,
     claim: Claim | None = Claim(),  # noqa: B008 - frozen
+    isolate: bool = False,
 ) -> Outcome[Result]:
     """Call `function` on every item and collect results and failures, on this machine or where `use_executor` says.
 
@@ -122,7 +124,10 @@ def run_each(
         on_result: is called here with what became of each item, as they are done.
         limit_s: seconds that one item may take; after that its process is killed and another one goes on with the
             others. In this process, see `time_limit`. None is no limit.
-        claim: what an item takes of a node of a cluster; None keeps the work in this process.
+        claim: what an item takes of a node of a cluster; None keeps the work on this machine, and in this process
+            unless it is isolated.
+        isolate: work in other processes even where one is enough, so that compiled code that hangs or crashes is
+            stopped there.
 
     Raises:
         UsageError: as raised by `function`; wrong use is the same for every item, so the batch stops at once.
@@ -132,7 +137,7 @@ def run_each(
     results: dict[str, Result] = {}
     failures: dict[str, Failure] = {}
     with task(stage, len(items)) as bar:
-        outcomes = _outcomes(function, items, Batch(stage, workers, limit_s), claim)
+        outcomes = _outcomes(function, items, Batch(stage, workers, limit_s, isolate), claim)
         for name, value in outcomes:
             if isinstance(value, Failure):
                 failures[name] = value
@@ -154,7 +159,7 @@ def _outcomes(
     cluster = current_ray()
     if cluster is not None and claim is not None and items:
         return cluster.outcomes(function, items, batch, claim)
-    num = 1 if claim is None else min(batch.workers or num_processors(), len(items))
-    if num <= 1:
+    num = 1 if claim is None and not batch.isolate else min(batch.workers or num_processors(), len(items))
+    if num <= 1 and not batch.isolate:
         return in_process(function, items, batch)
     return in_pool(function, items, batch, num)

@@ -13,11 +13,13 @@ class Batch:
         stage: shown with the progress and written beside failures.
         workers: processes, or tasks on a cluster, at a time; None takes every processor.
         limit_s: seconds that one item may take; None is no limit.
+        isolate: never work in this process.
     """
 
     stage: str
     workers: int | None
     limit_s: float | None
+    isolate: bool = False
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def in_pool(
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         for name, item in suspects:
-            yield name, _alone(function, name, item, batch.stage)
+            yield name, _alone(function, name, item, batch)
 
 
 class _Clock:
@@ -102,10 +102,15 @@ class _Clock:
         return {name for name in names if now - self._since.get(name, now) > self._limit_s}
 
 
-def _alone(function: Callable[[Item], Result], name: str, item: Item, stage: str) -> Result | Failure:
+def _alone(function: Callable[[Item], Result], name: str, item: Item, batch: Batch) -> Result | Failure:
     """Run a suspect in a process of its own: whoever kills that one as well is the culprit."""
     with WorkerPool(1) as pool:
         try:
-            return pool.submit(guarded, function, name, item, stage).result()
+            # A process that runs and has imported what it needs, so that only the item's own time counts.
+            pool.submit(callable, function).result()
+            return pool.submit(guarded, function, name, item, batch.stage).result(batch.limit_s)
         except BrokenProcessPool:
-            return worker_died(name, stage)
+            return worker_died(name, batch.stage)
+        except TimeoutError:
+            pool.kill()
+            return timed_out(name, batch.stage, too_slow(name, batch.limit_s or 0.0))

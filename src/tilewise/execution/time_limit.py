@@ -13,18 +13,17 @@ from typing import Final
 from tilewise.errors import SlideTimeout, UsageError
 
 VARIABLE: Final = "TILEWISE_SLIDE_TIMEOUT"
-_DEFAULT_S: Final = 3600.0
 
 
-def slide_time_limit() -> float | None:
-    """Seconds that one slide may take in one stage: `$TILEWISE_SLIDE_TIMEOUT`, else an hour; None for no limit (0).
+def slide_time_limit(default_s: float = 3600.0) -> float | None:
+    """Seconds that one slide may take in one stage: `$TILEWISE_SLIDE_TIMEOUT`, else the default; None for no limit (0).
 
     Raises:
         UsageError: the variable holds no number.
     """
     text = os.environ.get(VARIABLE, "")
     try:
-        seconds = float(text) if text else _DEFAULT_S
+        seconds = float(text) if text else default_s
     except ValueError as error:
         raise UsageError(f"{VARIABLE}={text}: give a number of seconds, or 0 for no limit") from error
     return seconds if seconds > 0 else None

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
@@ -16,6 +17,17 @@ Result = TypeVar("Result")
 
 # Of a worker: where it tells what it begins with.
 _started: multiprocessing.SimpleQueue[str] | None = None
+
+
+def preload_workers(module: str) -> None:
+    """Start the process that workers are forked from, which imports `module` while this one goes on.
+
+    Workers, of all pools, then begin with that module. Without effect where a worker was started before.
+    """
+    # Elsewhere, libraries of the system do not survive a fork.
+    if sys.platform == "linux":
+        multiprocessing.set_forkserver_preload([module])
+        forkserver.ensure_running()
 
 
 class WorkerPool(ProcessPoolExecutor):
@@ -29,7 +41,8 @@ class WorkerPool(ProcessPoolExecutor):
     """
 
     def __init__(self, workers: int) -> None:
-        # Forking a process in which torch or OpenCV threads run can deadlock; a fork server has none.
+        # Forking a process in which torch or OpenCV threads run can deadlock; a fork server has none, for it computes
+        # nothing.
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         context = multiprocessing.get_context(method)
         self.started: multiprocessing.SimpleQueue[str] = context.SimpleQueue()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tilewise.errors import ArtifactError, SlideError, UsageError
-from tilewise.execution import Failure, task
+from tilewise.errors import SlideError, UsageError
+from tilewise.execution import Failure
 from tilewise.interchange.folder import OWN, FeatureFolder, HeldFeatures, write_features
 from tilewise.interchange.slide_features import SUFFIX, SlideFeatures
 from tilewise.store import check_out_place, path_below, visible_names
@@ -48,23 +49,18 @@ def convert(
     Raises:
         UsageError: `out` holds other files, or a library is not installed.
     """
-    files: dict[str, tuple[Path, ...]] = {}
-    failures, without_file = [], []
-    with task("features", len(folder.files)) as bar:
-        for slide_id in folder.files:
-            try:
-                slide = _with_declared(folder.read(slide_id), declared or {})
-                paths = _write(slide, out, format_, declared_mpp="mpp" in (declared or {}))
-            except (SlideError, ArtifactError) as error:
-                failures.append(Failure(slide_id, "features", type(error).__name__, str(error)))
-                continue
-            finally:
-                bar.advance()
-            if paths:
-                files[slide_id] = paths
-            else:
-                without_file.append(slide_id)
-    return ConvertedFeatures(folder.format, format_, files, tuple(without_file), tuple(failures))
+    outcome = folder.each(partial(_convert_slide, out, format_, declared or {}))
+    return ConvertedFeatures(
+        folder.format,
+        format_,
+        {name: paths for name, paths in outcome.results.items() if paths},
+        tuple(name for name, paths in outcome.results.items() if not paths),
+        outcome.failures,
+    )
+
+
+def _convert_slide(out: Path, format_: str, declared: Mapping[str, Any], slide: SlideFeatures) -> tuple[Path, ...]:
+    return _write(_with_declared(slide, declared), out, format_, declared_mpp="mpp" in declared)
 
 
 def check_empty(out: Path, *, contents: str = "features") -> None:

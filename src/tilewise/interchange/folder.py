@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from tilewise.cohort import Cohort
-from tilewise.errors import CohortError, SlideError, UsageError
+from tilewise.errors import CohortError, SlideError, SlideUnreadable, UsageError
+from tilewise.execution import Failure, Outcome, run_each, slide_time_limit
 from tilewise.interchange import clam, hs2p, stamp, torchmil, trident
 from tilewise.interchange.h5_files import open_h5
 from tilewise.interchange.slide_features import SUFFIX, SlideFeatures
@@ -20,6 +22,14 @@ OWN: Final = "tilewise"
 IN_WORDS: Final[Mapping[str, str]] = {
     "trident": "TRIDENT", "clam": "CLAM", "stamp": "STAMP", "torchmil": "torchmil", "hs2p": "hs2p", OWN: "tilewise",
 }  # fmt: skip
+_STAGE: Final = "features"
+_H5: Final = ".h5"
+# Seconds for one file, of which the HDF5 library makes a loop without end where some bytes are damaged.
+_LIMIT_S: Final = 300.0
+# One reads while the vectors of the other are on their way.
+_READERS: Final = 2
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -30,11 +40,13 @@ class FeatureFolder:
         root: what the slides' names are relative to.
         format: of all files: `tilewise`, or another program's.
         files: slide -> its file.
+        unreadable: slides whose file does not even tell its format, and why.
     """
 
     root: Path
     format: str
     files: Mapping[str, Path]
+    unreadable: Mapping[str, Failure] = field(default_factory=dict)
 
     @classmethod
     def find(cls, folder: Path, *, format_: str | None = None) -> FeatureFolder:
@@ -42,13 +54,17 @@ class FeatureFolder:
 
         Raises:
             CohortError: there are none, or of several formats.
+            SlideUnreadable: not one file can be read; of the first.
             UsageError: h5py is needed and not installed.
         """
         by_format: dict[str, list[Path]] = {}
+        failures = _kinds_of_h5(folder)[1]
         for path, kind in _kinds(folder):
             by_format.setdefault(kind, []).append(path)
         if format_ is not None:
             by_format = {kind: paths for kind, paths in by_format.items() if kind == format_}
+        if not by_format and failures:
+            raise SlideUnreadable(next(iter(failures.values())).message)
         if not by_format:
             wanted = "" if format_ is None else f" of {IN_WORDS[format_]}"
             raise CohortError(f"{folder}: no features{wanted} were found; give the folder that holds the .h5 files")
@@ -57,26 +73,60 @@ class FeatureFolder:
             raise CohortError(f"{folder}: features of {names} lie here; give the folder of one of them")
         ((kind, paths),) = by_format.items()
         root = Path(os.path.commonpath([path.parent for path in paths]))
-        return cls(root, kind, {path.relative_to(root).with_suffix("").as_posix(): path for path in paths})
+        if paths[0].suffix != _H5:
+            failures = {}
+        paths = sorted([*paths, *(path for path in failures if path.is_relative_to(root))])
+        files = {path.relative_to(root).with_suffix("").as_posix(): path for path in paths}
+        unreadable = {name: replace(failures[path], item=name) for name, path in files.items() if path in failures}
+        return cls(root, kind, files, unreadable)
+
+    def each(self, work: Callable[[SlideFeatures], Result]) -> Outcome[Result]:
+        """Read every slide and call `work`, which is picklable, on it; files that are damaged are named.
+
+        HDF5 is read in other processes, where a damaged file can be stopped.
+
+        Raises:
+            UsageError: a library is not installed.
+        """
+        outcome = run_each(
+            partial(_read_and, work, self.format),
+            {name: (name, path) for name, path in self.files.items() if name not in self.unreadable},
+            stage=_STAGE,
+            workers=_READERS if self._is_h5 else 1,
+            limit_s=slide_time_limit(_LIMIT_S),
+            claim=None,
+            isolate=self._is_h5,
+        )
+        failures = {failure.item: failure for failure in outcome.failures} | dict(self.unreadable)
+        return replace(outcome, failures=tuple(failures[name] for name in self.files if name in failures))
+
+    @property
+    def _is_h5(self) -> bool:
+        return any(path.suffix == _H5 for path in self.files.values())
 
     def read(self, slide_id: str) -> SlideFeatures:
-        """Read the file of a slide.
+        """Read the file of a slide in this process, which a damaged HDF5 file can hold up for ever; see `each`.
 
         Raises:
             SlideError: it is damaged or of another kind; names the slide.
             ArtifactError: it is tilewise's own and damaged.
         """
-        path = self.files[slide_id]
-        if self.format == OWN:
-            return replace(SlideFeatures.read(path), slide_id=slide_id)
-        slide = _READ[self.format](path, slide_id)
-        if slide.features.ndim not in (1, 2):
-            raise SlideError(f"{slide_id}: its features have {slide.features.ndim} axes, and tiles x values are two")
-        if slide.coords is not None and slide.coords.size != 2 * len(slide.tile_vectors) and not slide.of_slide:
-            raise SlideError(
-                f"{slide_id}: {len(slide.tile_vectors)} vectors, but coordinates of {slide.coords.size / 2:g}"
-            )
-        return slide
+        return _read(self.format, slide_id, self.files[slide_id])
+
+
+def _read_and(work: Callable[[SlideFeatures], Result], format_: str, item: tuple[str, Path]) -> Result:
+    return work(_read(format_, *item))
+
+
+def _read(format_: str, slide_id: str, path: Path) -> SlideFeatures:
+    if format_ == OWN:
+        return replace(SlideFeatures.read(path), slide_id=slide_id)
+    slide = _READ[format_](path, slide_id)
+    if slide.features.ndim not in (1, 2):
+        raise SlideError(f"{slide_id}: its features have {slide.features.ndim} axes, and tiles x values are two")
+    if slide.coords is not None and slide.coords.size != 2 * len(slide.tile_vectors) and not slide.of_slide:
+        raise SlideError(f"{slide_id}: {len(slide.tile_vectors)} vectors, but coordinates of {slide.coords.size / 2:g}")
+    return slide
 
 
 @dataclass(frozen=True)
@@ -91,9 +141,9 @@ class HeldFeatures:
     files: Mapping[str, SlideFeatures]
     format: str = OWN
 
-    def read(self, slide_id: str) -> SlideFeatures:
-        """The vectors of a slide."""
-        return self.files[slide_id]
+    def each(self, work: Callable[[SlideFeatures], Result]) -> Outcome[Result]:
+        """Call `work` on every slide."""
+        return run_each(work, self.files, stage=_STAGE, workers=1)
 
 
 def write_features(slide: SlideFeatures, folder: Path, format_: str, *, declared_mpp: bool) -> tuple[Path, ...]:
@@ -135,11 +185,9 @@ def _kinds(folder: Path) -> Iterator[tuple[Path, str]]:
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; give a folder of features")
     any_file = False
-    for path in sorted(folder.rglob("*.h5")):
-        kind = _kind_of_h5(path)
-        if kind is not None:
-            any_file = True
-            yield path, kind
+    for path, kind in _kinds_of_h5(folder)[0].items():
+        any_file = True
+        yield path, kind
     for path in sorted(folder.rglob(f"*{SUFFIX}")):
         with path.open("rb") as stream:
             is_own = b"tilewise.features" in stream.read(4096)
@@ -153,6 +201,24 @@ def _kinds(folder: Path) -> Iterator[tuple[Path, str]]:
         parts = path.relative_to(folder).parts[:-1]
         if "features" in parts or (folder.name == "features" and not parts):
             yield path, torchmil.NAME
+
+
+def _kinds_of_h5(folder: Path) -> tuple[dict[Path, str], dict[Path, Failure]]:
+    """Formats of HDF5 files that hold vectors, and files that cannot be read."""
+    paths = {str(path.relative_to(folder)): path for path in sorted(folder.rglob(f"*{_H5}"))}
+    stats = {name: path.lstat() for name, path in paths.items()}
+    outcome = _recognise(tuple((name, paths[name], stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()))
+    kinds = {paths[name]: kind for name, kind in outcome.results.items() if kind is not None}
+    return kinds, {paths[failure.item]: failure for failure in outcome.failures}
+
+
+@lru_cache(maxsize=1)
+def _recognise(files: tuple[tuple[str, Path, int, int], ...]) -> Outcome[str | None]:
+    """Sizes and times are given so that a file that is changed is opened again."""
+    return run_each(
+        _kind_of_h5, {name: path for name, path, *_ in files}, stage=_STAGE,
+        workers=_READERS, limit_s=slide_time_limit(_LIMIT_S), claim=None, isolate=True,
+    )  # fmt: skip
 
 
 def _kind_of_h5(path: Path) -> str | None:

@@ -17,8 +17,8 @@ from tilewise.auditing.finding import Decisions, Finding, Findings
 from tilewise.auditing.groups import infer_groups
 from tilewise.auditing.table import read_slides
 from tilewise.cohort import Cohort, LabelTables, Purpose, Slide
-from tilewise.errors import ArtifactError, CohortError, SlideError, SlideUnreadable, UsageError
-from tilewise.execution import Failure, task
+from tilewise.errors import CohortError, SlideError, SlideUnreadable, UsageError
+from tilewise.execution import Failure
 from tilewise.extraction.bag import FeatureBag
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.load_classifier import EnsembleClassifier
@@ -127,15 +127,11 @@ class ImportedFeatures:
     @classmethod
     def _of_cohort(cls, path: Path, folder: FeatureFolder, cohort: Cohort) -> Self:
         names = {file: name for name, file in folder.files.items()}
-        slides: dict[str, SlideFeatures] = {}
-        failures = []
-        with task("features", len(cohort.slides)) as bar:
-            for slide in cohort.slides:
-                try:
-                    slides[slide.slide_id] = _usable(folder.read(names[slide.path]))
-                except (SlideError, ArtifactError) as error:
-                    failures.append(Failure(slide.slide_id, "audit", type(error).__name__, str(error)))
-                bar.advance()
+        ids = {names[slide.path]: slide.slide_id for slide in cohort.slides}
+        outcome = replace(folder, files={name: folder.files[name] for name in ids}).each(_usable)
+        slides = {ids[name]: slide for name, slide in outcome.results.items()}
+        # As a stage that a finished run does not try again.
+        failures = [replace(failure, item=ids[failure.item], stage="audit") for failure in outcome.failures]
         if not slides:
             raise CohortError(f"{path}: no slide's features can be used, the first: {failures[0].message}")
         bags = {
