@@ -40,18 +40,41 @@ from 0 to 1.
 | command | keys that are always there |
 |---|---|
 | `audit` | `findings`, `decisions`, `groups`, `slide_notes` |
+| `compare` | `sentences`, `metric`, `recipes`, `pairs`, `notes`, `relabelled`, `page` |
+| `curve` | `metric`, `sentence`, `points` (`num_slides`, `score`), `expected`, `page` |
 | `doctor` | `sound`, `checks` (`topic`, `name`, `state`, `text`, `advice`) |
 | `encoders` | `encoders` (`name`, `dim`, `input_px`, `licence`, `weights`) |
+| `encoders accept` | `name`, `accepted`, `remembered_in` |
+| `encoders fetch` | `encoders` (`name`, `status`, `path`, `sha256`, `revision`) |
+| `encoders show` | `name`, `dim`, `input_px`, `licence`, `licence_accepted`, `weights`, `source`, `revision`, \
+`blocks` |
+| `ensemble` | `run`, `report`, `method`, `warnings`, and those of `evaluate` |
 | `evaluate` | `classes`, `metric`, `out_of_fold`, `per_class`, `confusion`, `baselines`, `folds` |
+| `explain` | `page`, `table`, `pictures`, `objects`, `drawn`, `checks`, `without`, `warnings`, `failures`, \
+`slide_notes` |
 | `export` | `files` |
+| `features export` | `source`, `format`, `files`, `without_file`, `failures` |
+| `features import` | `source`, `format`, `files`, `without_file`, `failures` |
 | `grids` | `grids` (`name`, `description`) |
+| `grids NAME` | `name`, `description`, `recipe`, `set`, `factors`, `variants`, `cumulative` |
 | `predict` | `submission`, `details`, `num_slides`, `predicted`, `unclassified`, `warnings`, `failures` |
 | `recipes` | `recipes` (`name`, `description`) |
+| `recipes check` | `name`, `valid` |
+| `recipes show` | the sections of [a recipe](recipe.md) |
 | `report` | `report` |
+| `segment` | `config`, `seed`, `scores`, `slides` (`slide`, `mask`, `made_by`, `used`), `failures`, `dropped` |
+| `similar` | `to`, `encoder`, `num_compared`, `neighbours` (`slide`, `rank`, `similarity`, `label`), `failures`, \
+`page` |
 | `spaces` | `spaces` (`name`, `description`) |
+| `spaces NAME` | `name`, `keys` |
+| `sweep` | `sweep`, `page`, `metric`, `rows` (`name`, `run`, `validation`, `test`, `difference`, `error`), \
+`chosen`, `choice`, `num_slides`, `notices`, `failures` |
+| `synth` | `cohort`, `num_train`, `num_test`, `num_faulty`, `best_macro_f1`, `truth` |
 | `tiles` | `num_tiles`, `tiles`, `skipped`, `failures` |
 | `train` | `run`, `report`, `warnings`, `failures`, and those of `evaluate` |
 | `train --dry-run` | `out`, `state`, `recipe`, `num_slides`, `stages`, `seconds`, `memory_bytes`, `timed` |
+| `tune` | `search`, `page`, `metric`, `winner`, `run`, `scores`, `gain`, `trials` (`number`, `state`, `value`, \
+`settings`, `error`), `sentences` |
 | `verify` | `run`, `sound`, `damage` |
 """
 

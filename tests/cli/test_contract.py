@@ -5,39 +5,63 @@ import re
 import zipfile
 
 import pytest
+import typer
 
 from tests.test_docs import ROOT
-from tilewise.cli.main import run
+from tilewise.cli.main import app, run
+from tilewise.recipe import Recipe
 
 PAGE = (ROOT / "docs/commands.md").read_text("utf-8")
-TABLE = dict(
-    re.findall(r"^\| `([\w -]+)` \| (`.*`.*) \|$", PAGE.split("always there")[1].split("\n## ")[0], re.MULTILINE)
-)
+TABLE = dict(re.findall(r"^\| `([\w -]+)` \| (.*) \|$", PAGE.split("always there")[1].split("\n## ")[0], re.MULTILINE))
+SMALL = "--recipe texture --set folds.num_folds=2 --set evaluation.num_resamples=100 --quiet"
 LINES = {
     "audit": "audit cohort --out audit --quiet",
+    "compare": "compare first second",
+    "curve": "curve run cohort --draws 1 --out curve --quiet",
     "doctor": "doctor",
     "encoders": "encoders",
+    "encoders accept": "encoders accept texture",
+    "encoders fetch": "encoders fetch texture",
+    "encoders show": "encoders show texture",
+    "ensemble": "ensemble first second --out ensemble",
     "evaluate": "evaluate run",
+    "explain": "explain first --limit 1 --out maps --quiet",
     "export": "export run --format model-card --out card",
+    "features export": "features export features --format torchmil --out torchmil --quiet",
+    "features import": "features import torchmil --out imported --quiet",
     "grids": "grids",
+    "grids NAME": "grids heads",
     "predict": "predict run cohort --out submission.csv --quiet",
     "recipes": "recipes",
+    "recipes check": "recipes check texture",
+    "recipes show": "recipes show texture",
     "report": "report run",
+    "segment": "segment cohort --method tissue --out masks --quiet",
+    "similar": "similar cohort --to images/slide_1.png --encoder texture --quiet",
     "spaces": "spaces",
+    "spaces NAME": "spaces heads",
+    "sweep": f"sweep cohort --grid grid.yaml --out sweep {SMALL}",
+    "synth": "synth drawn --slides 4 --test-slides 1 --min-side 256 --quiet",
     "tiles": "tiles cohort --recipe texture --quiet",
-    "train": "train cohort --recipe texture --set folds.num_folds=2 --out again --quiet",
+    "train": f"train cohort --out first {SMALL} --set head.norm=none",
     "train --dry-run": "train cohort --recipe texture --dry-run --quiet",
+    "tune": f"tune cohort --space space.yaml --trials 1 --out tune {SMALL}",
     "verify": "verify run",
 }
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A run that tilewise 0.1.0 made, so that nothing has to be trained."""
+    """A cohort, features and a run of tilewise 0.1.0, and two runs on the same folds."""
     folder = tmp_path_factory.mktemp("home")
-    for name in ("cohort", "run"):
+    for name in ("cohort", "features", "run"):
         with zipfile.ZipFile(ROOT / "tests/fixtures/v0.1.0" / f"{name}.zip") as archive:
             archive.extractall(folder / name)
+    (folder / "grid.yaml").write_text("name: norms\nfactors: {head.norm: [none, batch]}\n")
+    (folder / "space.yaml").write_text("head.dropout: {low: 0.0, high: 0.5}\n")
+    for name, norm in {"first": "none", "second": "batch"}.items():
+        options = ["--out", str(folder / name), *SMALL.split(), "--set", f"head.norm={norm}"]
+        assert run(["train", str(folder / "cohort"), *options]) == 0
     return folder
 
 
@@ -48,7 +72,17 @@ def keys_of(row):
     return set(outer), inner
 
 
-def test_every_row_is_tried():
+def commands_with_json(command, path=()):
+    """Words of every command that takes --json."""
+    if any("--json" in getattr(option, "opts", ()) for option in command.params):
+        yield " ".join(path)
+    for name, child in getattr(command, "commands", {}).items():
+        yield from commands_with_json(child, (*path, name))
+
+
+def test_every_command_has_a_row_and_every_row_is_tried():
+    commands = set(commands_with_json(typer.main.get_command(app)))
+    assert {name.partition(" --")[0].removesuffix(" NAME") for name in TABLE} == commands
     assert TABLE.keys() == LINES.keys()
 
 
@@ -59,6 +93,8 @@ def test_json_has_the_keys_that_are_promised(name, home, monkeypatch, capsys):
     assert code in (0, 1)
     payload = json.loads(capsys.readouterr().out)
     keys, inner = keys_of(TABLE[name])
+    if "sections of" in TABLE[name]:
+        keys = set(Recipe.model_fields)
     if "those of `evaluate`" in TABLE[name]:
         keys |= keys_of(TABLE["evaluate"])[0]
     assert keys <= payload.keys()

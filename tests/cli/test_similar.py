@@ -26,8 +26,8 @@ def test_json_names_the_neighbours_and_the_encoder(capfd, folder):
     code, out, _ = call(capfd, folder, "--to", "img_0002.png", "--top", 3, "--json")
     payload = json.loads(out)
     assert code == 0
-    assert payload["interchange"][0] == {"slide": "img_0005.png", "similarity": 1.0, "rank": 1, "label": "B"}
-    assert (len(payload["interchange"]), payload["num_compared"]) == (3, 5)
+    assert payload["neighbours"][0] == {"slide": "img_0005.png", "similarity": 1.0, "rank": 1, "label": "B"}
+    assert (len(payload["neighbours"]), payload["num_compared"]) == (3, 5)
     assert payload["encoder"] == "texture"
     assert payload["failures"] == []
 

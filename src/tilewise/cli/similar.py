@@ -46,7 +46,7 @@ def similar(
         "to": result.to,
         "encoder": result.encoder,
         "num_compared": result.num_compared,
-        "interchange": [asdict(one) for one in result.neighbours],
+        "neighbours": [asdict(one) for one in result.neighbours],
         "failures": [asdict(failure) for failure in result.failures],
         "page": str(out) if out else None,
     }
