@@ -80,7 +80,10 @@ def assert_same_features(exact: Features, fast: Features) -> None:
 # The slow ones in `make soak`.
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.soak] * (name in ("ctranspath", "resnet50"))) for name in NETWORKS],
+    [
+        pytest.param(name, marks=[pytest.mark.soak] * (name in ("convnext_tiny", "ctranspath", "resnet50")))
+        for name in NETWORKS
+    ],
 )
 def test_the_default_and_every_engine_agree_with_float32(build, name: str, tiles) -> None:
     exact = build(name, engine="torch", precision="float32").encode(tiles)
@@ -98,7 +101,9 @@ def test_float32_is_float32_in_both_engines(build, name: str, tiles) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", ["resnet50", "mobilenet_v3_small", "lunit_vits16_dino"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("resnet50", marks=pytest.mark.soak), "mobilenet_v3_small", "lunit_vits16_dino"]
+)
 def test_the_default_agrees_with_float32_on_real_tiles(build, name: str, real_tiles) -> None:
     exact = build(name, engine="torch", precision="float32").encode(real_tiles)
     assert_same_features(exact, build(name).encode(real_tiles))

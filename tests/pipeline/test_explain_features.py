@@ -111,12 +111,13 @@ def test_with_the_slides_maps_lie_on_their_pixels_where_they_fit(home, trident, 
 
 def test_microns_stay_microns_until_the_slides_tell_their_scale(home, tmp_path):
     run = trained(home, "stamp", home / "stamp")
-    result = tw.api.explain(run, out=tmp_path / "maps", workers=1)
-    assert len(result.pictures) == 9
+    config = ExplainConfig(limit=3)
+    result = tw.api.explain(run, out=tmp_path / "maps", config=config, workers=1)
+    assert len(result.pictures) == 3
     assert not result.objects
     assert any("Places are in microns" in text for text in result.warnings)
     assert [row["x_um"] for row in rows_of(result.table)[:3]] == ["0", "256", "512"]
-    result = tw.api.explain(run, out=tmp_path / "maps", pixels=home / "pixels", workers=1)
+    result = tw.api.explain(run, out=tmp_path / "maps", pixels=home / "pixels", config=config, workers=1)
     assert [row["x"] for row in rows_of(result.table)[:3]] == ["0", "64", "128"]
     assert len(result.objects) == len(result.pictures)
 

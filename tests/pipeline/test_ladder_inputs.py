@@ -21,7 +21,7 @@ pytestmark = pytest.mark.shared_cache
 
 NETWORK = (
     "{training.input: tiles, encoder.name: simple_cnn, encoder.init: random, network.trained: all, "
-    "network.input_px: 32, training.epochs: 12, training.learning_rate: 0.003, training.num_threads: 1, "
+    "network.input_px: 32, training.epochs: 8, training.learning_rate: 0.003, training.num_threads: 1, "
     "head.kind: linear, head.logistic_c: null}"
 )
 SETTINGS = (
@@ -36,7 +36,7 @@ SETTINGS = (
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("rungs")
-    draw_cohort(home / "cohort", num_slides=24)
+    draw_cohort(home / "cohort", num_slides=18)
     for preset in ("fast", "best"):
         chosen = recipe(*SETTINGS, f"ladder.preset={preset}")
         api.train(Cohort.discover(home / "cohort"), chosen, out=home / preset, workers=1)

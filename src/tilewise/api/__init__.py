@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from tilewise.models import HeadConfig
     from tilewise.pipeline.cohort_features import CohortFeatures
     from tilewise.pipeline.doctor import Check
-    from tilewise.pipeline.explain import ExplainResult
+    from tilewise.pipeline.explanation import ExplainResult
     from tilewise.pipeline.export_run import ExportedRun
     from tilewise.pipeline.predict import PredictionResult
     from tilewise.pipeline.repair_run import RunRepair

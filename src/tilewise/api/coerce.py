@@ -150,7 +150,7 @@ def feature_stages(
     features: ImportedFeatures, seed: int, resources: Resources, decisions: Path | str | None
 ) -> SharedStages:
     """Stages of runs that start from features, which nobody audits."""
-    from tilewise.pipeline.imported_features import FeatureStages
+    from tilewise.pipeline.feature_stages import FeatureStages
 
     if decisions is not None:
         raise ArgumentError("decisions: features have no pixels and are not audited; correct their table of labels")

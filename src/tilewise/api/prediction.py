@@ -21,7 +21,7 @@ from tilewise.execution import ExecutorName, use_executor
 if TYPE_CHECKING:
     from tilewise.cohort import Cohort
     from tilewise.explain.config import ExplainConfig
-    from tilewise.pipeline.explain import ExplainResult
+    from tilewise.pipeline.explanation import ExplainResult
     from tilewise.pipeline.finished_run import Run
     from tilewise.pipeline.imported_features import ImportedFeatures
     from tilewise.pipeline.predict import PredictionResult

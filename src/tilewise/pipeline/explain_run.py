@@ -22,15 +22,8 @@ from tilewise.folds import Folds
 from tilewise.inference.classifier import Member
 from tilewise.inference.predictions import PREFIX, Predictions
 from tilewise.models import FoldModel
-from tilewise.pipeline.explain import (
-    ExplainResult,
-    Explanation,
-    check_class,
-    check_kinds,
-    explain_group,
-    require_grad_cam,
-    write,
-)
+from tilewise.pipeline.explain import check_class, check_kinds, explain_group, require_grad_cam
+from tilewise.pipeline.explanation import ExplainResult, Explanation, write
 from tilewise.pipeline.fold_models import load_fold_model
 from tilewise.pipeline.map_checks import ExplainedGroup
 from tilewise.pipeline.masks import readable

@@ -21,7 +21,8 @@ from tilewise.execution import Failure
 from tilewise.inference.classifier import ClassifierBundle
 from tilewise.inference.network import SlideProbabilities
 from tilewise.models import FoldModel
-from tilewise.pipeline.imported_features import MADE_BY, ImportedFeatures, ImportedPreparer
+from tilewise.pipeline.feature_stages import ImportedPreparer
+from tilewise.pipeline.imported_features import MADE_BY, ImportedFeatures
 from tilewise.pipeline.masks import masks_for_prediction
 from tilewise.pipeline.slide_inputs import SlideInputs
 from tilewise.pipeline.tile_preparer import TilePreparer
