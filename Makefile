@@ -9,6 +9,8 @@ PYTEST := $(LIMITED) -n 2 --dist loadfile --no-loadscope-reorder --max-worker-re
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 # Real slides for tests and benchmarks; where the folder is absent their skip is counted and printed.
 export TILEWISE_DATA ?= $(abspath ../shared/data)
+# Bytecode is written: without it every process that a test starts compiles the package anew.
+export PYTHONDONTWRITEBYTECODE :=
 DEMO := demo
 
 # Time for each recipe of `make systems`.

@@ -33,7 +33,7 @@ SETTINGS = ("tiles.size_px=64", "tiles.stride_px=null", "folds.num_folds=3", "ev
 def home(tmp_path_factory):
     """A drawn cohort with a planted fault of each kind, and a run on it."""
     home = tmp_path_factory.mktemp("loop")
-    drawing = {"num_slides": 24, "faults": 1, "min_side_px": 384, "difficulty": 0.3, "seed": 3}
+    drawing = {"num_slides": 24, "faults": 1, "min_side_px": 256, "difficulty": 0.3, "seed": 3}
     api.synth(home / "cohort", drawing, workers=1)
     api.train(home / "cohort", load_recipe("texture", SETTINGS), out=home / "run", workers=1)
     return home
