@@ -1,6 +1,6 @@
 """One job on this machine's processes and on a Ray that is started for it, each from an empty cache, in turns.
 
-    python benchmarks/executors.py [--slides 1200] [--rounds 1] [--workers 2]
+    python benchmarks/executors.py [--slides 1200 | --cohort FOLDER] [--rounds 1] [--workers 2]
 
 The job is `tilewise train` with the recipe `texture`: audit, tiles, features, folds. The start-up of Ray stands apart:
 what one item of work takes on it in a process of its own, less the same here. Both runs must be the same to the byte.
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sweep import wall_seconds
 from tilewise import api
+from tilewise.cohort import Cohort
 from tilewise.store import digest_file
 
 EXECUTORS = ("local", "ray")
@@ -38,6 +39,7 @@ def main() -> None:
     """Time both in turns and print the difference."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--slides", type=int, default=1200)
+    parser.add_argument("--cohort", type=Path, help="a cohort, instead of one that is drawn")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
@@ -45,7 +47,10 @@ def main() -> None:
     starts: dict[str, list[float]] = {name: [] for name in EXECUTORS}
     with tempfile.TemporaryDirectory(prefix="executors-") as folder:
         home = Path(folder)
-        api.synth(home / "cohort", {"num_slides": arguments.slides, "difficulty": 0.3})
+        cohort = arguments.cohort or home / "cohort"
+        if arguments.cohort is None:
+            api.synth(cohort, {"num_slides": arguments.slides, "difficulty": 0.3})
+        num_slides = len(Cohort.discover(cohort).slides)
         options = ["--recipe", "texture", "--workers", str(arguments.workers), "--quiet"]
         for _ in range(arguments.rounds):
             for name in EXECUTORS:
@@ -53,12 +58,12 @@ def main() -> None:
                 starts[name].append(wall_seconds([sys.executable, "-c", script, name], home / "cache"))
                 for old in (home / name, home / "cache"):
                     shutil.rmtree(old, ignore_errors=True)
-                train = ["train", str(home / "cohort"), "--out", str(home / name / "run"), "--executor", name, *options]
+                train = ["train", str(cohort), "--out", str(home / name / "run"), "--executor", name, *options]
                 seconds[name].append(wall_seconds([sys.executable, "-m", "tilewise", *train], home / "cache"))
         same = digests(home / "local" / "run") == digests(home / "ray" / "run")
     local, ray = (statistics.median(seconds[name]) for name in EXECUTORS)
     start = statistics.median(starts["ray"]) - statistics.median(starts["local"])
-    print(f"{arguments.slides} slides, {arguments.workers} workers, medians of {arguments.rounds}\n")
+    print(f"{num_slides} slides, {arguments.workers} workers, medians of {arguments.rounds}\n")
     print("| local, s | Ray, s | of that start-up, s | Ray without it costs | same bytes |\n|---|---|---|---|---|")
     print(f"| {local:.1f} | {ray:.1f} | {start:.1f} | {(ray - start) / local - 1:+.1%} | {'yes' if same else 'NO'} |")
 
