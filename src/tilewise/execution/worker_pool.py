@@ -41,8 +41,8 @@ class WorkerPool(ProcessPoolExecutor):
     """
 
     def __init__(self, workers: int) -> None:
-        # Forking a process in which torch or OpenCV threads run can deadlock; a fork server has none, for it computes
-        # nothing.
+        # Forking a process while torch or OpenCV compute in threads can deadlock; a fork server computes nothing, and
+        # threads that libraries start when they are imported (OpenBLAS, jemalloc) are made for forks.
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         context = multiprocessing.get_context(method)
         self.started: multiprocessing.SimpleQueue[str] = context.SimpleQueue()
