@@ -245,6 +245,8 @@ class RayPool:
             # Ray tells of accelerators, `uv` and versions to come; its own errors are raised.
             options: dict[str, Any] = {"address": address or "local", "logging_level": logging.ERROR}
             if not address:
+                # Ray gives its workers the lowest claim to a processor but four; processes of ours have the usual one.
+                os.environ.setdefault("RAY_worker_niceness", "0")
                 options |= {"num_cpus": self._workers or num_processors(), "include_dashboard": False}
             try:
                 with warnings.catch_warnings():
