@@ -88,8 +88,9 @@ def test_a_training_slide_among_the_test_slides_is_recognised(home, tmp_path, ca
     folder.mkdir()
     for name in ("img_0000.png", "mask_0000.png"):
         shutil.copy(home / "cohort/train_data" / name, folder / name.replace("0000", "7777"))
-    code, _, err = output(capsys, "predict", home / "run", folder, "--out", tmp_path / "s.csv", "--quiet")
+    code, text, err = output(capsys, "predict", home / "run", folder, "--out", tmp_path / "s.csv", "--quiet")
     assert code == 0
+    assert "1 with the pixels of training slides: ignore" in text
     assert "img_7777.png" in err
     assert "same pixels as the training slide img_0000.png" in err
 

@@ -21,6 +21,20 @@ def test_few_tiles_are_told_and_none_is_another_matter():
     assert USUAL.warnings(0) == []
 
 
+def test_far_more_tiles_than_any_training_slide_speak_of_another_magnification():
+    distribution = ReferenceDistribution.of([4, 16])
+    assert distribution.warnings(32) == []
+    (sentence,) = distribution.warnings(67)
+    assert sentence.startswith("many tiles: 67, and no slide of the training cohort has more than 16")
+    assert "another magnification?" in sentence
+    assert "`tilewise audit NEW --against COHORT" in sentence
+
+
+def test_classifiers_that_do_not_know_the_most_tiles_say_nothing_of_them():
+    distribution = ReferenceDistribution.from_json({"fewest_tiles": 4, "farthest": None})
+    assert distribution.warnings(999) == []
+
+
 def test_a_far_slide_is_told_how_far_and_without_a_distance_nothing_is_said():
     assert "1.5 times as far" in USUAL.warnings(9, 3.0)[0]
     assert USUAL.warnings(9, 2.0) == []
@@ -32,7 +46,8 @@ def test_the_bounds_are_those_that_99_of_100_keep():
     distribution = ReferenceDistribution.of(range(1, 201), np.arange(200.0))
     assert distribution.fewest_tiles == 2
     assert distribution.farthest == 198.0
-    assert ReferenceDistribution.of([7, 9]) == ReferenceDistribution(7, None)
+    assert distribution.most_tiles == 200
+    assert ReferenceDistribution.of([7, 9]) == ReferenceDistribution(7, None, 9)
     assert ReferenceDistribution.from_json(distribution.to_json()) == distribution
 
 

@@ -55,15 +55,19 @@ def predict(
 
     with progress(quiet=quiet):
         result = api.predict(run, slides, out=out, workers=workers, executor=executor, offline=offline)
-    for warning in result.warnings[:_WARNINGS_SHOWN]:
+    warnings = result.folded_warnings()
+    for warning in warnings[:_WARNINGS_SHOWN]:
         typer.echo(f"warning: {warning}", err=True)
-    if len(result.warnings) > _WARNINGS_SHOWN:
-        typer.echo(f"... and {len(result.warnings) - _WARNINGS_SHOWN} more; {result.details} has them all", err=True)
-    counts, unclassified = result.counts(), result.unclassified()
+    if len(warnings) > _WARNINGS_SHOWN:
+        more = count(len(warnings) - _WARNINGS_SHOWN, "more kind")
+        typer.echo(f"... and {more} of warnings; {result.details} has them all", err=True)
+    counts, unclassified, copies = result.counts(), result.unclassified(), result.copies_of_training()
     lines = [f"{count(len(result.table) - len(unclassified), 'slide')} classified"]
     lines += [f"  {name:<22} {num}" for name, num in counts.items()]
     if unclassified:
         lines.append(f"{len(unclassified)} NOT classified, filled in with the commonest class of the training cohort")
+    if copies:
+        lines.append(f"{len(copies)} with the pixels of training slides: ignore their predictions")
     text = "\n".join([*lines, *note_lines(result.slide_notes), f"submission: {out}", f"details: {result.details}"])
     payload = {
         "submission": str(out),
@@ -71,6 +75,7 @@ def predict(
         "num_slides": len(result.table),
         "predicted": counts,
         "unclassified": list(unclassified),
+        "copies_of_training": list(copies),
         "warnings": list(result.warnings),
         "failures": [failure.__dict__ for failure in result.failures],
         "slide_notes": [kind.to_json() for kind in result.slide_notes],

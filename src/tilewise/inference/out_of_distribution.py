@@ -12,20 +12,26 @@ from tilewise.extraction.bag import FeatureBag
 from tilewise.models import FoldModel
 
 _PERCENT = 1.0  # of the training cohort's slides that lie beyond a bound
+_FAR_MORE = (
+    2  # twice the scale makes four times the tiles; a slide with more tissue seldom has twice those of the largest
+)
 
 
 @dataclass(frozen=True)
 class ReferenceDistribution:
-    """Bounds that all but one in a hundred slides of the training cohort keep.
+    """Bounds that all or nearly all slides of the training cohort keep.
 
     Attributes:
-        fewest_tiles: number of tiles.
-        farthest: distance of a slide from the slides a fold's model learnt from (`distance`), measured on slides that
-            the model did not know; None where networks take pixels, which have no features to measure it by.
+        fewest_tiles: number of tiles that 99 of 100 slides have.
+        farthest: that 99 of 100 slides keep within: distance of a slide from the slides a fold's model learnt from
+            (`distance`), measured on slides that the model did not know; None where networks take pixels, which have
+            no features to measure it by.
+        most_tiles: number of tiles of the slide that has the most; None in classifiers of earlier versions.
     """
 
     fewest_tiles: int
     farthest: float | None = None
+    most_tiles: int | None = None
 
     @classmethod
     def of(cls, num_tiles: Iterable[int], distances: Iterable[float] = ()) -> Self:
@@ -35,9 +41,10 @@ class ReferenceDistribution:
             num_tiles: of each slide.
             distances: of each slide from those its fold's model learnt from, none of which it was itself.
         """
-        far = list(distances)
+        far, counts = list(distances), list(num_tiles)
         return cls(
-            fewest_tiles=int(np.percentile(list(num_tiles), _PERCENT, method="lower")),
+            fewest_tiles=int(np.percentile(counts, _PERCENT, method="lower")),
+            most_tiles=max(counts),
             farthest=float(np.percentile(far, 100.0 - _PERCENT, method="higher")) if far else None,
         )
 
@@ -48,6 +55,12 @@ class ReferenceDistribution:
             sentences.append(
                 f"few tiles: {num_tiles}, and 99 of 100 slides of the training cohort have {self.fewest_tiles} or more"
             )
+        if self.most_tiles and num_tiles > _FAR_MORE * self.most_tiles:
+            sentences.append(
+                f"many tiles: {num_tiles}, and no slide of the training cohort has more than {self.most_tiles}: "
+                "another magnification? Save it at the scale of the training slides and predict again, or compare with "
+                "`tilewise audit NEW --against COHORT --out audit`, which finds copies at another scale too"
+            )
         if distance is not None and self.farthest is not None and distance > self.farthest:
             sentences.append(
                 f"out of distribution: its tiles lie {distance / self.farthest:.1f} times as far from the training "
@@ -57,13 +70,17 @@ class ReferenceDistribution:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {"fewest_tiles": self.fewest_tiles, "farthest": self.farthest}
+        return {"fewest_tiles": self.fewest_tiles, "farthest": self.farthest, "most_tiles": self.most_tiles}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The bounds of plain data."""
-        farthest = data["farthest"]
-        return cls(int(data["fewest_tiles"]), None if farthest is None else float(farthest))
+        farthest, most = data["farthest"], data.get("most_tiles")
+        return cls(
+            int(data["fewest_tiles"]),
+            None if farthest is None else float(farthest),
+            None if most is None else int(most),
+        )
 
 
 def distance(model: FoldModel, bag: FeatureBag) -> float:

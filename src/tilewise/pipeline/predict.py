@@ -7,7 +7,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from tilewise.inference.load_classifier import EnsembleClassifier
 from tilewise.inference.predictions import PREFIX
 from tilewise.inference.submission import write_submission
 from tilewise.pipeline.imported_features import ImportedFeatures
+from tilewise.pipeline.prediction_warnings import NOT_CLASSIFIED, copies_of_training, fold_warnings
 from tilewise.pipeline.run_predictor import NewSlides, RunPrediction, RunPredictor
 from tilewise.store import check_out_file, write_text
 from tilewise.wording import count
@@ -49,6 +50,7 @@ class PredictionResult:
         warnings: what a person should know, slide by slide.
         failures: slides that could not be read; they have a row all the same.
         slide_notes: what was taken for what in the slides' files, by kind.
+        warnings_by_slide: slide -> its warnings; those about all slides stand in `warnings` alone.
     """
 
     table: pd.DataFrame
@@ -56,6 +58,7 @@ class PredictionResult:
     warnings: tuple[str, ...]
     failures: tuple[Failure, ...]
     slide_notes: tuple[NoteKind, ...] = ()
+    warnings_by_slide: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{name} {num}" for name, num in self.counts().items())
@@ -92,6 +95,15 @@ class PredictionResult:
     def unclassified(self) -> tuple[str, ...]:
         """Slides that were not looked at: they could not be read or yielded no tile, and were filled in."""
         return tuple(self.table.loc[self.table["num_tiles"] == 0, "slide"])
+
+    def copies_of_training(self) -> tuple[str, ...]:
+        """Slides with the pixels of a training slide: the classifier knows them, their predictions say nothing."""
+        return copies_of_training(self.warnings_by_slide)
+
+    def folded_warnings(self) -> list[str]:
+        """The warnings with one line for each kind, the gravest first."""
+        num_notes = len(self.warnings) - sum(map(len, self.warnings_by_slide.values()))
+        return [*self.warnings[:num_notes], *fold_warnings(self.warnings_by_slide)]
 
 
 def predict(
@@ -141,7 +153,7 @@ def join_predictions(
     sentences = (*notes, *(f"{name}: {text}" for name, texts in warnings.items() for text in texts))
     failures = dict.fromkeys(failure for part in parts.values() for failure in part.failures)
     slide_notes = {name: own for part in parts.values() for name, own in part.slide_notes.items()}
-    return PredictionResult(table, None, sentences, tuple(failures), note_kinds(slide_notes))
+    return PredictionResult(table, None, sentences, tuple(failures), note_kinds(slide_notes), warnings)
 
 
 def _table(
@@ -237,7 +249,7 @@ def _calibrated(
 
 def _join_warnings(names: Sequence[str], parts: Mapping[str, RunPrediction], commonest: str) -> dict[str, list[str]]:
     """Slide -> sentences; what all runs say is said once, what some say is said with their names."""
-    prior = f"NOT CLASSIFIED, filled in with the commonest class of the training cohort ({commonest})"
+    prior = f"{NOT_CLASSIFIED}, filled in with the commonest class of the training cohort ({commonest})"
     joined: dict[str, list[str]] = {}
     for name in names:
         runs_of: dict[str, list[str]] = {}

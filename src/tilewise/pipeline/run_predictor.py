@@ -24,6 +24,7 @@ from tilewise.models import FoldModel
 from tilewise.pipeline.feature_stages import ImportedPreparer
 from tilewise.pipeline.imported_features import MADE_BY, ImportedFeatures
 from tilewise.pipeline.masks import masks_for_prediction
+from tilewise.pipeline.prediction_warnings import COPY_OF_TRAINING
 from tilewise.pipeline.slide_inputs import SlideInputs
 from tilewise.pipeline.tile_preparer import TilePreparer
 from tilewise.recipe import Recipe, parse_recipe
@@ -273,7 +274,7 @@ def _warnings(classifier: ClassifierBundle, audited: AuditedCohort, tiles: TileS
             warnings.setdefault(item.slide_id, []).append(f"repaired: {item.repaired}")
         twin = classifier.training_slides.get(item.pixel_digest)
         if twin is not None:
-            text = f"the same pixels as the training slide {twin}: the classifier has seen it, ignore its prediction"
+            text = f"{COPY_OF_TRAINING} {twin}: the classifier has seen it, ignore its prediction"
             warnings.setdefault(item.slide_id, []).append(text)
     return warnings
 
