@@ -77,7 +77,7 @@ def audit(
             Results do not depend on it.
 
     Raises:
-        CohortError: the decisions have faults, or no slide is left.
+        CohortError: the decisions have faults, or no slide can be read. Where all are dropped the audit has no slides.
 
     Example:
         >>> audit = tw.audit(tw.Cohort.discover("my_cohort"))
@@ -95,7 +95,9 @@ def audit(
         raise UsageError(
             f"--against {other.root}: some of these are the very files that are audited; name other slides"
         )
-    options = AuditOptions(out=to_path(out), decisions=to_path(decisions), against=other, workers=workers)
+    options = AuditOptions(
+        out=to_path(out), decisions=to_path(decisions), against=other, may_be_empty=True, workers=workers
+    )
     config = to_recipe(recipe).audit
     cohorts = [cohort] if other is None else [cohort, other]
     if options.out is None:

@@ -39,6 +39,7 @@ class AuditOptions:
         decisions: a decisions table that a person edited; its rows win over proposals.
         against: another cohort, whose slides must not stand in this one.
         drop: whether proposals to drop are followed. Where every slide must be predicted, they are not.
+        may_be_empty: whether the audit may leave no slide, as where all are copies of another cohort's.
         workers: processes; None takes every processor.
     """
 
@@ -46,6 +47,7 @@ class AuditOptions:
     decisions: Path | None = None
     against: Cohort | None = None
     drop: bool = True
+    may_be_empty: bool = False
     workers: int | None = None
 
 
@@ -75,7 +77,7 @@ def audit_cohort(cohort: Cohort, config: AuditConfig, options: AuditOptions | No
     contents = {name: fact.content for name, fact in facts.items()}
     origin = AuditOrigin(cohort, config, options.decisions, edited, options.against, options.out, contents)
     audited = replace(audited, failures=(*failures, *audited.failures), origin=origin)
-    if not audited.slides:
+    if not audited.slides and not (options.may_be_empty and measured):
         raise CohortError(_nothing_left(cohort, findings, options))
     return audited if options.out is None else _write_slides(options.out, audited)
 
@@ -104,6 +106,8 @@ def require_current(audited: AuditedCohort) -> AuditOrigin:
     origin = audited.origin
     if origin is None:
         raise ArgumentError("cohort: these slides were not put together by `audit`; give what it returns")
+    if not audited.slides:
+        raise CohortError(_nothing_left(origin.cohort, tuple(audited.findings), AuditOptions(out=origin.out)))
     for slide in origin.cohort.slides:
         if slide.slide_id in origin.contents and digest_content(slide) != origin.contents[slide.slide_id]:
             raise ArgumentError(f"{slide.slide_id}: slide or mask has changed since the audit; {_AUDIT_AGAIN}")

@@ -60,13 +60,22 @@ def audit(
 
     Found are copies (exact, changed, in another cohort), drawings in the place of tissue, other stains, ink, masks of
     no use, blurred, blank or damaged slides, and what the table gets wrong. Slides of one block or copy share a group.
+    Ends with 0 whatever is found, also where every slide is a copy and none is left; with 2 where none can be read.
     """
     from tilewise import api
     from tilewise.cli.console import note_lines, print_result, progress
+    from tilewise.cohort.cohort import discover_any
 
+    source = discover_any(cohort, ("train", "predict"))
+    if not quiet:
+        typer.echo(
+            "\n".join(f"{cohort.name}: {note}" for note in source.notes if note not in source.warnings), err=True
+        )
+    for warning in source.warnings:
+        typer.echo(f"warning: {cohort.name}: {warning}", err=True)
     with progress(quiet=quiet):
         audited = api.audit(
-            cohort,
+            source,
             api.load_recipe(recipe, set_),
             out=out,
             decisions=decisions,
@@ -86,6 +95,8 @@ def audit(
         f"report       {out / 'report.html'}",
         f"decisions    {out / 'decisions.csv'}",
     ]
+    if not audited.slides:
+        text.append("No slide is left to train on; the report shows why, decisions.csv is where to overrule it.")
     # A slide that cannot be read is what an audit is for: it is found, and the audit has not failed.
     print_result(payload, "\n".join(text), as_json=as_json)
     return 0

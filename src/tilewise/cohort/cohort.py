@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -156,6 +156,8 @@ class Cohort:
 def discover_any(path: Path, purposes: Sequence[Purpose]) -> Cohort:
     """Discover a cohort as the first of the purposes that it serves.
 
+    Where it has a table and does not serve to train, a warning says why not.
+
     Raises:
         CohortError: it serves none; the error is that of the first purpose.
     """
@@ -169,6 +171,9 @@ def discover_any(path: Path, purposes: Sequence[Purpose]) -> Cohort:
         # One of the challenge's two parts must not be looked at in the place of the other: its fault would go unheard.
         if first is not None and has_both_parts(cohort.layout, cohort.root):
             break
+        if first is not None and purposes[0] == "train" and cohort.table is not None:
+            warning = f"cannot be trained on as it is: {first}"
+            cohort = replace(cohort, notes=(*cohort.notes, warning), warnings=(*cohort.warnings, warning))
         return cohort
     raise first or ValueError("no purpose was given")
 
