@@ -188,12 +188,37 @@ def test_look_here_first_names_a_slide_once_with_every_reason(tmp_path, cohort):
         Finding(name(6), "blank", "", "drop", 0.99, "nothing"),
     ]
     both, unsure = look_first(sections(Sources(audited_of(cohort, findings), cohort, {})))
-    assert [card.entries[0].slide for card in both.cards] == [name(0)]
-    assert both.sentence.startswith("1 slide paired with one of another label")
+    assert [slide for slide, _ in both.links] == [name(0)]
+    assert both.sentence.startswith("1 slide paired with a copy of another label")
     assert both.sentence.endswith(", and to be dropped or repaired at a confidence below 0.9")
-    assert [card.entries[0].slide for card in unsure.cards] == [name(4)]
+    assert [slide for slide, _ in unsure.links] == [name(4)]
     first = page_of(tmp_path, cohort, findings).partition("Look here first")[2].partition("</aside>")[0]
     assert first.count(name(0)) == 1
+
+
+def test_groups_of_several_labels_are_counted_as_in_the_table_of_findings(tmp_path, cohort):
+    cohort = replace(cohort, slides=tuple(replace(one, label="AB"[n % 2]) for n, one in enumerate(cohort.slides)))
+    findings = [
+        *(Finding(name(n), "neighbouring-section", name(n + 1), "keep", 0.5, "one block") for n in (0, 2)),
+        *(Finding(name(n), "label-conflict", name(1 - n % 2), "keep", 0.5, "A (3), B (2)") for n in range(5)),
+    ]
+    all_sections = sections(Sources(audited_of(cohort, findings), cohort, {}))
+    (pointer,) = look_first(all_sections)
+    assert pointer.sentence.startswith("5 slides in groups of more than one label (normal in a tissue block")
+    assert sorted(slide for slide, _ in pointer.links) == [name(n) for n in range(5)]
+    page = page_of(tmp_path, cohort, findings)
+    row = page.partition('<th><a href="#kind-label-conflict">')[2].partition("</tr>")[0]
+    assert '<td class="n">5</td>' in row
+
+
+def test_commands_have_the_paths_as_from_where_the_audit_was_run(tmp_path, cohort, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "my audit"
+    out.mkdir()
+    page = page_of(out, cohort, [])
+    assert "--decisions &#39;my audit/out/decisions.csv&#39; --out" in page
+    monkeypatch.chdir(out / "out")
+    assert "--decisions decisions.csv --out" in page_of(out, cohort, [])
 
 
 def test_the_navigation_has_a_menu_for_each_kind_of_finding_and_none_that_is_empty(tmp_path, cohort):

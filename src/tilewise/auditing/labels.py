@@ -41,7 +41,10 @@ def label_conflict_findings(slides: Mapping[str, Slide], groups: Mapping[str, st
             labels = ", ".join(f"{label} ({num})" for label, num in sorted(counts.items()))
             for name in names:
                 other = next(one for one in names if slides[one].label != slides[name].label)
-                text = f"group {group} carries several labels: {labels}; if one is wrong, relabel it"
+                text = (
+                    f"group {group} carries several labels: {labels}; normal in a tissue block, but relabel what is "
+                    "wrong in copies"
+                )
                 yield Finding(name, "label-conflict", other, "keep", 0.5, text)
 
 

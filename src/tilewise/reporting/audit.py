@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,8 @@ def write_audit_report(
     notes = [without_folders(note, str(cohort.root)) for note in cohort.notes if not note.startswith("layout ")]
     view = {
         "title": cohort.root.name,
+        "cohort_path": _path_to_type(cohort.root),
+        "decisions_path": _path_to_type(out, "decisions.csv"),
         "layout": describe_layout(cohort.layout, cohort.notes),
         "notes": notes,
         "slide_notes": audited.slide_notes(),
@@ -92,6 +95,13 @@ def write_audit_report(
     path = out / _NAME
     write_text(path, environment().get_template("audit_gallery.html").render(view))
     return path
+
+
+def _path_to_type(folder: Path, name: str = "") -> str:
+    """A path as a person types it where the audit was run; folders above that are told to nobody."""
+    folder, here = folder.absolute(), Path.cwd()
+    typed = folder.relative_to(here) if folder.is_relative_to(here) else Path(folder.name)
+    return shlex.quote((typed / name).as_posix())
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,11 @@ _KINDS: Final = (
     Kind("mask-outside-tissue", "Masks beside the tissue", "Much of what the mask marks is empty glass."),
     Kind("mask-missing", "Missing masks", "The slide has no mask.", "list"),
     Kind("mask-fault", "Masks at fault", "The mask cannot be used.", "list"),
-    Kind("label-conflict", "Conflicting labels", "Slides that belong together carry different labels."),
+    Kind(
+        "label-conflict",
+        "Several labels in a group",
+        "Slides that belong together carry different labels: normal in a tissue block or a patient, a fault in copies.",
+    ),
     Kind("tissue-area", "Unusual amount of tissue", "Far more or far less tissue than the other slides have."),
     Kind(
         "magnification",

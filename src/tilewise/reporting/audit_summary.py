@@ -17,6 +17,8 @@ from tilewise.reporting.text import count
 _UNSURE: Final = 0.9
 _MOST_LINKS: Final = 12
 _LARGEST_GROUPS: Final = 8
+_SAME_PIXELS: Final = frozenset({"exact-copy", "near-copy", "shared-mask", "in-both"})
+_SEVERAL_LABELS: Final = "in groups of more than one label (normal in a tissue block or a patient, a fault in copies)"
 _FATES: Final = (
     ("keep", "kept as it is"),
     ("scaled", "kept with the mask scaled"),
@@ -81,10 +83,10 @@ class Groups:
 
 @dataclass(frozen=True)
 class Pointer:
-    """Something worth a person's eyes: a sentence, and the cards it is about."""
+    """Something worth a person's eyes: a sentence, slides with the anchors of their cards, and how many more."""
 
     sentence: str
-    cards: tuple[Card, ...]
+    links: tuple[tuple[str, str], ...]
     more: int
 
 
@@ -185,33 +187,41 @@ def groups(audited: AuditedCohort) -> Groups:
 def look_first(all_sections: Sequence[Section]) -> tuple[Pointer, ...]:
     """What a person should see before trusting the decisions: contradictions, and drops that are not certain.
 
-    Each slide is named once, with the first of its cards and every reason to look at it.
+    Each slide is named once, with the first of its cards and every reason to look at it. Groups of several labels come
+    last and by themselves, with as many slides as the table of findings counts.
     """
     reasons: dict[str, dict[str, Card]] = {}
     for reason, is_it in _REASONS.items():
-        cards = [card for section in all_sections for card in section.cards if is_it(card)]
+        cards = [card for section in all_sections for card in section.cards if is_it(section, card)]
         for card in sorted(cards, key=lambda card: card.confidence):
             reasons.setdefault(card.entries[0].slide, {}).setdefault(reason, card)
-    alike: dict[tuple[str, ...], list[Card]] = {}
-    for by_reason in reasons.values():
-        alike.setdefault(tuple(by_reason), []).append(next(iter(by_reason.values())))
-    return tuple(
-        Pointer(
-            f"{count(len(cards), 'slide')} {', and '.join(words)}",
-            tuple(cards[:_MOST_LINKS]),
-            max(len(cards) - _MOST_LINKS, 0),
-        )
-        for words, cards in alike.items()
-    )
+    alike: dict[tuple[str, ...], dict[str, Card]] = {}
+    for slide, by_reason in reasons.items():
+        alike.setdefault(tuple(by_reason), {})[slide] = next(iter(by_reason.values()))
+    pointers = [_pointer(", and ".join(words), cards) for words, cards in alike.items()]
+    conflicts = [section for section in all_sections if section.kind.name == "label-conflict"]
+    card_of = {entry.slide: card for section in conflicts for card in section.cards for entry in card.entries}
+    if card_of:
+        pointers.append(_pointer(_SEVERAL_LABELS, card_of))
+    return tuple(pointers)
 
 
-def _is_unsure(card: Card) -> bool:
+def _pointer(words: str, card_of: Mapping[str, Card]) -> Pointer:
+    links = tuple((slide, card.anchor) for slide, card in card_of.items())
+    return Pointer(f"{count(len(links), 'slide')} {words}", links[:_MOST_LINKS], max(len(links) - _MOST_LINKS, 0))
+
+
+def _is_unsure(_: Section, card: Card) -> bool:
     return any(entry.proposal in {"drop", "repair"} and entry.confidence < _UNSURE for entry in card.entries)
 
 
-_REASONS: Final[dict[str, Callable[[Card], bool]]] = {
-    "where a person decided otherwise than was proposed": lambda card: any(entry.overruled for entry in card.entries),
-    "paired with one of another label (a label or a slide may be wrong)": lambda card: card.labels_differ,
+_REASONS: Final[dict[str, Callable[[Section, Card], bool]]] = {
+    "where a person decided otherwise than was proposed": lambda _, card: any(
+        entry.overruled for entry in card.entries
+    ),
+    "paired with a copy of another label (a label or a slide may be wrong)": lambda section, card: (
+        section.kind.name in _SAME_PIXELS and card.labels_differ
+    ),
     f"to be dropped or repaired at a confidence below {_UNSURE:g}": _is_unsure,
 }
 
