@@ -95,7 +95,7 @@ def test_the_day_of_a_run_is_that_of_its_start(folder):
 
 
 def test_a_stopped_run_is_said_to_be_stopped(folder):
-    with pytest.raises(UsageError, match="stopped before its end"):
+    with pytest.raises(UsageError, match="not come to its end"):
         folder.require_finished()
 
 

@@ -170,7 +170,7 @@ class RunFolder:
         if not self.is_finished:
             command = "ensemble RUN..." if "ensemble" in identity else f"train {identity['cohort']['root']}"
             raise UsageError(
-                f"the run in {self.root} was stopped before its end; the same command goes on: "
+                f"the run in {self.root} has not come to its end: it was stopped, or failed; the same command goes on: "
                 f"`tilewise {command} --out {self.root}` with its recipe and options"
             )
         return identity

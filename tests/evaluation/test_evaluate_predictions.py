@@ -74,7 +74,7 @@ def test_intervals_out_of_fold_are_about_the_recipe_and_others_about_the_models(
 def test_without_validation_parts_intervals_are_as_wide_as_of_noise(make_table: MakeTable) -> None:
     pooled = evaluate(make_table(60), CLASSES, CONFIG, seed=0).out_of_fold
     assert set(pooled.interval.training_share.values()) == {1.0}
-    assert any(note.startswith("No slide is in a test and in a validation part") for note in pooled.notes)
+    assert any(note.startswith("No slide is in a test and in a validation part of models") for note in pooled.notes)
 
 
 def test_slides_with_the_highest_loss_come_first(make_table: MakeTable, tmp_path: Path) -> None:

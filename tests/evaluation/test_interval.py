@@ -142,3 +142,7 @@ def test_coverage(num_groups: int, per_group: int, spread: float) -> None:
         interval = score(sample, config, seed=(repetition,)).accuracy
         num_covered += interval.low <= true_accuracy <= interval.high
     assert 0.90 <= num_covered / 150 <= 0.995
+
+
+def test_an_estimate_without_an_interval_prints_its_value() -> None:
+    assert f"{Estimate(0.5987, None, None):.3f}" == "0.599 (no interval)"

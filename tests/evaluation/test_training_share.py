@@ -68,3 +68,12 @@ def test_noise_adds_as_much_as_it_can(make_table: MakeTable) -> None:
 
 def _resamples(variance: float) -> np.ndarray:
     return 0.5 + np.sqrt(variance / 2.0) * np.array([-1.0, 1.0])
+
+
+def test_models_of_the_same_slides_say_nothing(make_table: MakeTable) -> None:
+    """Of four groups, two whose models validate by each other's test part learn from the same two others."""
+    table = make_table(40, num_folds=4)
+    moved = table.assign(fold=table["fold"] ^ 1)
+    share = training_share(Sample.of(table, CLASSES), [Sample.of(part, CLASSES) for _, part in moved.groupby("fold")])
+    assert share.whole == dict.fromkeys(METRICS, 1.0)
+    assert not share.is_measured

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 import re
 from dataclasses import fields, is_dataclass, replace
 from html.parser import HTMLParser
@@ -196,6 +197,22 @@ def test_every_text_is_escaped(report_input: ReportInput) -> None:
     assert "<b>alert" not in page
     assert page.count("&lt;script&gt;") > 50
     assert _HOSTILE in " ".join(reader.text)
+
+
+def _without_intervals(data: Any) -> Any:
+    if isinstance(data, list | tuple):
+        return [_without_intervals(one) for one in data]
+    if not isinstance(data, dict):
+        return data
+    ends = {"low": None, "high": None} if {"value", "low", "high"} <= data.keys() else {}
+    return {name: _without_intervals(one) for name, one in data.items()} | ends
+
+
+def test_scores_without_intervals_have_a_dash(report_input: ReportInput) -> None:
+    """Runs of four groups have been written with a value between two nulls."""
+    evaluation = _without_intervals(json.loads(json.dumps(report_input.evaluation)))
+    reader = _read(render_report(replace(report_input, evaluation=evaluation)))
+    assert "Whether it is better than guessing cannot be told: the score has no interval" in _words(reader)
 
 
 def test_smallest_input(report_input: ReportInput) -> None:

@@ -32,7 +32,7 @@ _LONGEST_STRAIGHT = 2.0  # half-length on the logit scale
 class Estimate:
     """A number and its confidence interval, of 95 % unless the recipe's `evaluation.level` says otherwise.
 
-    All three are None where the number is not defined. An estimate unpacks into them, is its value as a `float` (nan
+    All three are None where the number is not defined, and the ends alone where nothing tells how sure it is. An estimate unpacks into them, is its value as a `float` (nan
     where it is not defined), and prints with as many digits as asked for, two by default.
 
     Example:
@@ -52,9 +52,11 @@ class Estimate:
         return math.nan if self.value is None else self.value
 
     def __format__(self, spec: str) -> str:
-        if self.value is None or self.low is None or self.high is None:
-            return "not defined"
         spec = spec or ".2f"
+        if self.value is None:
+            return "not defined"
+        if self.low is None or self.high is None:
+            return f"{self.value:{spec}} (no interval)"
         return f"{self.value:{spec}} ({self.low:{spec}} to {self.high:{spec}})"
 
     def __str__(self) -> str:

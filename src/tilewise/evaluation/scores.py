@@ -20,8 +20,8 @@ _FEW_OF_CLASS = 5
 METHOD = "bootstrap standard error, Student t on the logit scale; Clopper-Pearson limit at 0 and 1"
 
 _NOT_MEASURED = (
-    "No slide is in a test and in a validation part of what is scored here, so that nothing tells how much the models "
-    "depend on what they learnt from: intervals are as wide as they would be of a classifier of noise."
+    "No slide is in a test and in a validation part of models that learnt from different slides, so that nothing tells "
+    "how much they depend on what they learnt from: intervals are as wide as they would be of a classifier of noise."
 )
 
 

@@ -105,13 +105,17 @@ def training_share(sample: Sample, validation: Sequence[Sample]) -> TrainingShar
 
     Returns:
         That of every score; a share of 1, more than it can be, where no slide is both in a test and in a validation
-        part, or all repeats cut the slides alike.
+        part, all repeats cut the slides alike, or the two models of each such slide learnt from the same slides, which
+        four groups or fewer can come to.
     """
     if len(sample.repeats) > 1:
         return _of_repeats(sample)
     row_of = {name: row for row, name in enumerate(sample.slides)}
     parts = [(part, np.array([row_of.get(name, -1) for name in part.slides], np.int64)) for part in validation]
     if not any((rows >= 0).any() for _, rows in parts):
+        return TrainingShare.constant(_LARGEST, sample.num_classes)
+    overlap = _overlap(sample, validation)
+    if overlap > 1.0 - _LEAST_APART:
         return TrainingShare.constant(_LARGEST, sample.num_classes)
     gradient_KM = _gradient(sample.confusion_by_group.sum(0))
     influence_NM = _influence(sample, sample, np.arange(sample.num_slides), gradient_KM)
@@ -122,7 +126,7 @@ def training_share(sample: Sample, validation: Sequence[Sample]) -> TrainingShar
         difference_NM = _influence(sample, part, known, gradient_KM) - influence_NM[rows[known]]
         squares.append(np.square(_sums(sample.group_N[rows[known]], difference_NM)))
     half_M = 0.5 * np.concatenate(squares).mean(0)
-    training_M = _of_separate(half_M, _overlap(sample, validation), sample.num_classes)
+    training_M = _of_separate(half_M, overlap, sample.num_classes)
     share_M = _COUNTED * _share(training_M, variance_M)
     share_M[-1 - sample.num_classes :] = 0.0
     of_ranks_M = sample.num_groups * (variance_M + _COUNTED * training_M)[-1 - sample.num_classes :]

@@ -85,7 +85,7 @@ class LearningCurve:
         twice = self.expected.sizes.index(2.0 * own)
         gain, score = self.expected.gains[twice], self.expected.scores[twice]
         promise = f"With twice the slides to learn from ({2 * own:.0f} for {own:.0f}), {name} {score} is expected"
-        change = f"{gain.value:+.2f} ({gain.low:+.2f} to {gain.high:+.2f})".replace("-", "\N{MINUS SIGN}")
+        change = f"{gain:+.2f}".replace("-", "\N{MINUS SIGN}")
         if gain.low is not None and gain.low > 0.0:
             return f"More slides would help. {promise}, {change} over now."
         return f"Whether more slides would help cannot be told from these. {promise}, {change} over now."

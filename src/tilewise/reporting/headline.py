@@ -167,11 +167,14 @@ def _verdict(scores: Mapping[str, Any], metric: str) -> tuple[str, bool]:
     if score["value"] is None:
         return "The score is not defined on these slides.", False
     random = guessing["random"][metric]
-    best_guess = max(random["high"], guessing["commonest"][metric]["high"])
+    ends = (random["high"], guessing["commonest"][metric]["high"], guessing["commonest"][metric]["value"])
+    best_guess = max((end for end in ends if end is not None), default=1.0)
     against = (
         f"random guessing scores {interval(random)} on these slides, "
         f"always the commonest class of the fold's training slides {number(guessing['commonest'][metric]['value'])}"
     )
+    if score["low"] is None:
+        return f"Whether it is better than guessing cannot be told: the score has no interval ({against}).", False
     if score["low"] > best_guess:
         return f"Better than guessing: the whole interval lies above it ({against}).", True
     if score["value"] > best_guess:

@@ -108,6 +108,8 @@ def _sentence(title: str, scores: Mapping[str, Any], *, is_too_sure: bool) -> st
         f"their calibration error is {number(error['value'])} ({interval(error)}), where exact probabilities of as "
         f"many slides have {number(chance['value'])} ({interval(chance)})"
     )
+    if chance["high"] is None:
+        return f"Whether {which.lower()} are off by more than chance cannot be told: {against}."
     if error["value"] <= chance["high"]:
         return f"{which} show no error beyond chance: {against}."
     lean = "too sure" if is_too_sure else "not sure enough"
@@ -120,7 +122,8 @@ def _diagram(bins: Sequence[Mapping[str, Any]], title: str, sentence: str) -> Ma
     parts.append(element("path", d=path([frame.at(0.0, 0.0), frame.at(1.0, 1.0)]), class_="kept"))
     for entry in bins:
         x, y = frame.at(entry["confidence"], entry["right"]["value"])
-        (_, low), (_, high) = (frame.at(0.0, entry["right"][end]) for end in ("low", "high"))
+        ends = [entry["right"][end] for end in ("low", "high")]
+        (_, low), (_, high) = (frame.at(0.0, entry["right"]["value"] if end is None else end) for end in ends)
         words = (
             f"{count(entry['num_slides'], 'slide')} of mean probability {number(entry['confidence'])}: "
             f"{number(entry['right']['value'])} are right ({interval(entry['right'])})"
