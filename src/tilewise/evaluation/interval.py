@@ -32,8 +32,9 @@ _LONGEST_STRAIGHT = 2.0  # half-length on the logit scale
 class Estimate:
     """A number and its confidence interval, of 95 % unless the recipe's `evaluation.level` says otherwise.
 
-    All three are None where the number is not defined, and the ends alone where nothing tells how sure it is. An estimate unpacks into them, is its value as a `float` (nan
-    where it is not defined), and prints with as many digits as asked for, two by default.
+    All three are None where the number is not defined, the ends alone where nothing tells how sure it is. An estimate
+    unpacks into them, is its value as a `float` (nan where it is not defined), and prints with as many digits as asked
+    for, two by default.
 
     Example:
         >>> value, low, high = estimate = tw.Estimate(0.431, 0.377, 0.482)
