@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -106,15 +107,21 @@ def propose(index: KeypointIndex, *, num_first: int | None = None) -> list[Propo
     columns_DN = _project(index.descriptors)
     is_small = len(index.slides) <= _MOST_COMPARED
     pairs = _near_ones(columns_DN, split, num_first is None) if is_small else _near_ones_of_cells(columns_DN)
-    matches = [np.empty((2, 0), np.intp)]
+    matches = [np.empty((2, 0), np.int32)]
     for i, j in pairs:
         one, two = index.slides[i], index.slides[j]
         wanted = one < two if num_first is None else (one < num_first) & (two >= num_first)
         i, j = i[wanted], j[wanted]  # noqa: PLW2901 - what is left of them
         cosines = (unit_vectors(index.descriptors[i]) * unit_vectors(index.descriptors[j])).sum(axis=1)
-        matches.append(np.stack([i[cosines >= _ALIKE], j[cosines >= _ALIKE]]))
+        matches.append(np.stack([i[cosines >= _ALIKE], j[cosines >= _ALIKE]]).astype(np.int32))
     i, j = np.concatenate(matches, axis=1)
-    return _tally(index, i, j)
+    del matches
+    firsts = np.arange(0, int(index.slides.max()) + 1, _SLIDES_AT_ONCE)
+    proposals = []
+    for start, stop in pairwise([*np.searchsorted(index.slides, firsts).tolist(), len(index.slides)]):
+        some = (i >= start) & (i < stop)
+        proposals += _tally(index, i[some], j[some])
+    return sorted(proposals, key=lambda proposal: (-proposal.votes, proposal.one, proposal.two, proposal.symmetry))
 
 
 Near = Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]
@@ -178,7 +185,7 @@ def _project(descriptors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return columns_DN
 
 
-def _tally(index: KeypointIndex, i: npt.NDArray[np.intp], j: npt.NDArray[np.intp]) -> list[Proposal]:
+def _tally(index: KeypointIndex, i: npt.NDArray[np.int32], j: npt.NDArray[np.int32]) -> list[Proposal]:
     num_slides = int(index.slides.max()) + 1
     symmetry = COMPOSE[INVERSE[index.symmetries[j]], index.symmetries[i]]
     pair = (index.slides[i] * num_slides + index.slides[j]) * 8 + symmetry
@@ -190,12 +197,11 @@ def _tally(index: KeypointIndex, i: npt.NDArray[np.intp], j: npt.NDArray[np.intp
     one, two = np.divmod(pairs // 8, num_slides)
     enough = votes >= np.minimum(fewest[one], fewest[two])
     columns = (column[enough].tolist() for column in (one, two, pairs % 8, votes))
-    proposals = [Proposal(*row) for row in zip(*columns, strict=True)]
-    return sorted(proposals, key=lambda proposal: (-proposal.votes, proposal.one, proposal.two, proposal.symmetry))
+    return [Proposal(*row) for row in zip(*columns, strict=True)]
 
 
 def _voters(
-    pair: npt.NDArray[np.intp], keypoint: npt.NDArray[np.intp]
+    pair: npt.NDArray[np.intp], keypoint: npt.NDArray[np.int32]
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """The pairs in order, and how many different keypoints speak for each."""
     order = np.lexsort((keypoint, pair))
