@@ -10,6 +10,7 @@ import importlib
 import logging
 import sys
 import warnings
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -32,7 +33,7 @@ class OpenVinoEngine:
         openvino = import_openvino()
         shape = (plan.batch_size, card.input_px, card.input_px)
         model = _with_normalisation(openvino, _traced(network, shape), card, shape)
-        self._compiled = openvino.Core().compile_model(
+        self._compiled = _core().compile_model(
             model,
             "CPU",
             {
@@ -68,6 +69,16 @@ def import_openvino() -> ModuleType:
     if "openvino" not in sys.modules:
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return importlib.import_module("openvino")
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO itself, until the process ends.
+
+    Where a processor has AMX it gives the thread that starts it a stack for signals, which it frees where it is let go
+    of, be it in another thread: the next signal, such as Ctrl-C, would then end the process with a segmentation fault.
+    """
+    return import_openvino().Core()
 
 
 def _traced(network: nn.Module, shape: tuple[int, int, int]) -> Any:
