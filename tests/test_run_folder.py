@@ -138,8 +138,12 @@ def test_a_run_that_was_killed_between_its_first_two_files_goes_on(folder):
 
 
 def test_a_folder_without_a_run_and_a_damaged_run_are_said_to_be_so(tmp_path, folder):
-    with pytest.raises(UsageError, match="holds no run"):
+    with pytest.raises(UsageError, match=r"make one with `tilewise train COHORT --out .*/none`"):
         RunFolder(tmp_path / "none").read_identity()
+    (tmp_path / "osteo").mkdir()
+    (tmp_path / "osteo/labels.csv").write_text("slide,label\n")
+    with pytest.raises(UsageError, match=r"train .*/osteo --out runs/osteo`"):
+        RunFolder(tmp_path / "osteo").read_identity()
     rewrite_json(folder.identity, without=("recipe",))
     with pytest.raises(ArtifactError, match="'recipe'"):
         folder.read_identity()

@@ -147,7 +147,10 @@ class RunFolder:
             PluginError: it was made with a plugin that is not installed.
         """
         if not self.identity.is_file():
-            raise UsageError(f"{self.root} holds no run; make one with `tilewise train COHORT --out {self.root}`")
+            # A folder that holds other things is a cohort, most likely, and no run goes into that.
+            holds_others = self.root.is_dir() and visible_names(self.root)
+            command = f"{self.root} --out runs/{self.root.name}" if holds_others else f"COHORT --out {self.root}"
+            raise UsageError(f"{self.root} holds no run; make one with `tilewise train {command}`")
         data = read_json(self.identity, schema=_SCHEMA, version=_VERSION)
         lacking = [key for key in ("cohort", "recipe", "seed", "decisions", "notes") if key not in data]
         if lacking:

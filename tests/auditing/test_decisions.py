@@ -144,3 +144,13 @@ def test_fix_mask_takes_no_other_value_than_invert(slides, tmp_path):
     (tmp_path / "d.csv").write_text("slide,finding,decision,value\nü.png,mask-full,fix-mask,inverse\n")
     with pytest.raises(CohortError, match=r"line 2: ü.png: the value of fix-mask is 'inverse'; write invert"):
         read_decisions(tmp_path / "d.csv", slides)
+
+
+def test_a_decision_names_a_slide_by_its_file_where_one_has_that_name(tmp_path):
+    names = Names(["images/a.png", "images/b.png", "more/b.png"], ["A"])
+    (tmp_path / "d.csv").write_text("slide,finding,decision\na.png,blank,drop\n")
+    (decision,) = read_decisions(tmp_path / "d.csv", names)
+    assert decision.slide == "images/a.png"
+    (tmp_path / "d.csv").write_text("slide,finding,decision\nb.png,blank,drop\n")
+    with pytest.raises(CohortError, match=r"may be 'images/b\.png' or 'more/b\.png'"):
+        read_decisions(tmp_path / "d.csv", names)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilewise.cohort.identifiers import identifier, integers, means_missing, typed_alike, visible
+from tilewise.cohort.identifiers import identifier, integers, means_missing, slides_named, typed_alike, visible
 
 
 @given(st.text(max_size=20))
@@ -41,6 +41,16 @@ def test_what_cannot_be_seen_goes(text, plain):
 )
 def test_integers_with_decimals(texts, expected):
     assert integers(texts) == expected
+
+
+def test_a_slide_is_named_by_its_id_or_by_the_name_of_its_file():
+    ids = ["images/a.png", "images/b.png", "more/b.png", "b.png ", "c.png", "x/c.png"]
+    assert slides_named("images/a.png", ids) == ["images/a.png"]
+    assert slides_named("a.png", ids) == ["images/a.png"]
+    assert slides_named("c.png", ids) == ["c.png"]
+    assert slides_named("b.png", ids) == ["b.png "]
+    assert slides_named("b.png", ids[:3]) == ["images/b.png", "more/b.png"]
+    assert slides_named("d.png", ids) == []
 
 
 def test_what_is_missing_and_what_looks_alike():

@@ -14,6 +14,7 @@ from tilewise import api
 from tilewise.encoders.texture_encoder import TextureEncoder
 from tilewise.errors import UsageError
 from tilewise.explain.config import ExplainConfig
+from tilewise.pipeline.explain import slides_to_explain
 from tilewise.pipeline.explain_run import choose_slides
 from tilewise.pipeline.finished_run import Run
 
@@ -129,3 +130,12 @@ def test_some_wrong_some_unsure_some_right_are_chosen():
     everything = choose_slides(table(rows), ExplainConfig(limit=50), ("A", "B"))
     assert sorted(everything) == sorted(row[0] for row in rows)
     assert choose_slides(table(rows), ExplainConfig(slides=("b1", "a2")), ("A", "B")) == {"a2": "", "b1": ""}
+
+
+def test_a_slide_to_explain_is_named_by_its_file_where_one_has_that_name():
+    ids = ["images/a.png", "images/b.png", "more/b.png"]
+    assert slides_to_explain(ExplainConfig(slides=("a.png",)), ids, "unknown") == {"images/a.png"}
+    with pytest.raises(UsageError, match=r"more than one slide is called so; did you mean 'images/b\.png' or 'more/b"):
+        slides_to_explain(ExplainConfig(slides=("b.png",)), ids, "unknown")
+    with pytest.raises(UsageError, match=r"--slides c\.svs: unknown; "):
+        slides_to_explain(ExplainConfig(slides=("c.svs",)), ids, "unknown")

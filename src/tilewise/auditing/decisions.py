@@ -14,7 +14,7 @@ from tilewise.auditing.decision_log import digest_log, is_log, read_log
 from tilewise.auditing.finding import COPIES, GRAVITY, INVERT, KINDS, TWIN_HERE, Action, Decision, Finding
 from tilewise.cohort import Cohort
 from tilewise.cohort.csv_lines import read_csv_lines
-from tilewise.cohort.identifiers import same_name, typed_alike
+from tilewise.cohort.identifiers import same_name, slides_named, typed_alike
 from tilewise.cohort.missing import DECLARED_NAME
 from tilewise.errors import CohortError, UsageError
 from tilewise.store import digest_file, is_as_written, write_editable
@@ -181,10 +181,10 @@ class Names:
         return cls((slide.slide_id for slide in cohort.slides), (*cohort.classes, *cohort.declared))
 
     def slide(self, cell: str) -> str:
-        """The id that a cell means: as it stands, or else without regard to what cannot be seen."""
+        """The id that a cell means: as it stands, without regard to what cannot be seen, or by its file's name."""
         if cell in self._slides:
             return cell
-        alike = [name for name in self._slides if same_name(name) == same_name(cell)]
+        alike = slides_named(cell, self._slides)
         if len(alike) == 1:
             return alike[0]
         if alike:

@@ -43,6 +43,18 @@ def same_name(text: str) -> str:
     return identifier(text).strip()
 
 
+def slides_named(text: str, slide_ids: Iterable[str]) -> list[str]:
+    """The slides that a person may mean: the one of this id, else those that look the same, else of this file name.
+
+    One is meant, several are ambiguous.
+    """
+    ids, wanted = list(slide_ids), same_name(text)
+    if text in ids:
+        return [text]
+    alike = [slide_id for slide_id in ids if same_name(slide_id) == wanted]
+    return alike or [slide_id for slide_id in ids if same_name(slide_id).rpartition("/")[2] == wanted]
+
+
 def typed_alike(text: str) -> str:
     """A key that is equal for identifiers that differ in case, spaces, zeros in front or letters that look alike."""
     plain = " ".join(identifier(text).translate(_LOOKALIKE).split()).casefold()

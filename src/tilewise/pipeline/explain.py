@@ -12,6 +12,7 @@ import numpy as np
 from tilewise.auditing.cohort import AuditedSlide
 from tilewise.auditing.notes import note_kinds
 from tilewise.cohort import Cohort
+from tilewise.cohort.identifiers import slides_named
 from tilewise.cohort.inputs import inputs_of
 from tilewise.errors import UsageError
 from tilewise.execution import Failure, task
@@ -201,13 +202,25 @@ def check_class(name: str | None, classes: Sequence[str]) -> None:
         raise UsageError(f"--class {name}: {hint}the run knows {', '.join(classes)}")
 
 
+def slides_to_explain(config: ExplainConfig, known: Sequence[str], fault: str) -> set[str]:
+    """The ids of the slides that are asked for; a file's name does where only one slide has it.
+
+    Raises:
+        UsageError: a name is of no slide, `fault`, or of several.
+    """
+    wanted = set()
+    for name in config.slides:
+        alike = slides_named(name, known)
+        if len(alike) != 1:
+            near = alike[:3] or difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "give names as the table has them"
+            raise UsageError(f"--slides {name}: {'more than one slide is called so' if alike else fault}; {hint}")
+        wanted.add(alike[0])
+    return wanted
+
+
 def _chosen(cohort: Cohort, config: ExplainConfig) -> Cohort:
     """The cohort with the slides that are asked for alone, in its order."""
-    known = {slide.slide_id for slide in cohort.slides}
-    for name in config.slides:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "give names as the table has them"
-            raise UsageError(f"--slides {name}: no such slide in {cohort.root}; {hint}")
-    wanted = set(config.slides) or known
+    known = [slide.slide_id for slide in cohort.slides]
+    wanted = slides_to_explain(config, known, f"no such slide in {cohort.root}") or set(known)
     return replace(cohort, slides=tuple(slide for slide in cohort.slides if slide.slide_id in wanted)[: config.limit])

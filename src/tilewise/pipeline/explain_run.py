@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +21,7 @@ from tilewise.folds import Folds
 from tilewise.inference.classifier import Member
 from tilewise.inference.predictions import PREFIX, Predictions
 from tilewise.models import FoldModel
-from tilewise.pipeline.explain import check_class, check_kinds, explain_group, require_grad_cam
+from tilewise.pipeline.explain import check_class, check_kinds, explain_group, require_grad_cam, slides_to_explain
 from tilewise.pipeline.explanation import ExplainResult, Explanation, write
 from tilewise.pipeline.fold_models import load_fold_model
 from tilewise.pipeline.map_checks import ExplainedGroup
@@ -160,13 +159,9 @@ def choose_slides(table: pd.DataFrame, config: ExplainConfig, classes: Sequence[
     Raises:
         UsageError: a slide that is asked for was not predicted out of fold.
     """
-    for name in config.slides:
-        if name not in table.index:
-            near = difflib.get_close_matches(name, table.index, n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "names are those of predictions.parquet"
-            raise UsageError(f"--slides {name}: the run has not predicted such a slide out of fold; {hint}")
-    if config.slides:
-        names = [name for name in table.index if name in config.slides]
+    wanted = slides_to_explain(config, list(table.index), "the run has not predicted such a slide out of fold")
+    if wanted:
+        names = [name for name in table.index if name in wanted]
         return dict.fromkeys(names[: config.limit], "")
     limit = config.limit or _LIMIT
     probabilities_SC = table[[PREFIX + name for name in classes]].to_numpy()

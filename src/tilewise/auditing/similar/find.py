@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tilewise.auditing.similar.embedding import Embedding, embed
 from tilewise.cohort import Cohort, Slide
+from tilewise.cohort.identifiers import slides_named
 from tilewise.encoders import Encoder, encoder_table
 from tilewise.errors import SlideUnreadable, UsageError
 from tilewise.execution import Failure
@@ -125,10 +126,10 @@ def _example(cohort: Cohort, to: Path | str) -> tuple[Slide, bool]:
     if path.is_file():
         same = [slide for slide in cohort.slides if slide.path.resolve() == path.resolve()]
         return (same[0], True) if same else (Slide(path.name, path), False)
-    called = [slide for slide in cohort.slides if Path(slide.slide_id).name == str(to)]
-    if len(called) == 1:
-        return called[0], True
-    close = difflib.get_close_matches(str(to), slides, n=3, cutoff=0.5)
+    alike = slides_named(str(to), slides)
+    if len(alike) == 1:
+        return slides[alike[0]], True
+    close = alike[:3] or difflib.get_close_matches(str(to), slides, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "give a slide's name or a picture's path"
     raise UsageError(f"--to {to}: neither a slide of {cohort.root} nor a file; {hint}")
 
