@@ -20,6 +20,7 @@ from tilewise.evaluation.interval import (
     student_quantile,
 )
 from tilewise.evaluation.resample import draw_weights
+from tilewise.evaluation.results import few_units
 from tilewise.evaluation.sample import Sample
 from tilewise.evaluation.scores import score
 
@@ -146,3 +147,10 @@ def test_coverage(num_groups: int, per_group: int, spread: float) -> None:
 
 def test_an_estimate_without_an_interval_prints_its_value() -> None:
     assert f"{Estimate(0.5987, None, None):.3f}" == "0.599 (no interval)"
+
+
+def test_intervals_of_fewer_than_eight_groups_are_not_called_wide() -> None:
+    assert few_units(5, "group").startswith("Only 5 groups: ")
+    assert "far too short" in few_units(7, "group")
+    assert "beside being wide" in few_units(8, "group")
+    assert not few_units(30, "group")

@@ -99,3 +99,15 @@ def test_cells_of_the_column(cell, value):
     assert FoldItem.of(audited, "site").column_value == value
     assert FoldItem.of(audited, "scanner").column_value is None
     assert FoldItem.of(audited) == FoldItem("s.png", "A", "g")
+
+
+@pytest.mark.parametrize("column", ["group", "Patient"])
+def test_the_column_of_the_groups_can_be_left_out(column):
+    slide = Slide("s.png", Path("s.png"), label="A", group="P1")
+    audited = SimpleNamespace(slide_id="s.png", slide=slide, group="joined")
+    assert FoldItem.of(audited, column).column_value == "P1"
+    assert FoldItem.of(SimpleNamespace(slide_id="s.png", slide=replace(slide, group=None), group="s"), column) == (
+        FoldItem("s.png", "A", "s")
+    )
+    further = SimpleNamespace(slide_id="s.png", slide=replace(slide, extra={column: "X"}), group="joined")
+    assert FoldItem.of(further, column).column_value == "X"

@@ -11,7 +11,7 @@ from tilewise import api
 from tilewise.cli.estimates import estimate_text
 from tilewise.cli.main import run
 from tilewise.encoders import find_weights
-from tilewise.errors import LicenceNotAccepted, UsageError
+from tilewise.errors import FoldsError, LicenceNotAccepted, UsageError
 from tilewise.pipeline import estimate_run
 from tilewise.store import cache_dir, scratch_cache
 
@@ -113,3 +113,11 @@ def test_a_scratch_cache_is_gone_afterwards():
         assert scratch != own
     assert cache_dir() == own
     assert not scratch.exists()
+
+
+@pytest.mark.parametrize("verb", [api.train, api.estimate_run])
+def test_more_folds_than_groups_are_refused_before_any_work(cohort, tmp_path, verb):
+    recipe = api.load_recipe("texture", ["folds.num_folds=50"])
+    with pytest.raises(FoldsError, match=r"cannot make 50 folds; use --set folds.num_folds=\d or fewer"):
+        verb(cohort, recipe, out=tmp_path / "run", workers=1)
+    assert not (tmp_path / "run").exists()

@@ -17,12 +17,12 @@ from tilewise.errors import CohortError
 
 TABLE_SUFFIXES: Final = (".csv", ".tsv", ".txt", ".parquet")
 _SLIDE_NAMES: Final = ("slide", "sample_index", "file", "filename", "image", "path", "slide_id")
-_GROUP_NAMES: Final = ("group", "patient", "patient_id", "case", "case_id", "subject", "subject_id", "donor", "block")
+GROUP_NAMES: Final = ("group", "patient", "patient_id", "case", "case_id", "subject", "subject_id", "donor", "block")
 _ROLES: Final[Mapping[str, Sequence[str]]] = {
     "slide": _SLIDE_NAMES,
     "label": ("label",),
     "mask": ("mask",),
-    "group": _GROUP_NAMES,
+    "group": GROUP_NAMES,
     "split": ("split",),
 }
 
@@ -68,7 +68,7 @@ class Table:
     @property
     def of_patients(self) -> bool:
         """Whether its rows are patients."""
-        return self.roles["slide"].casefold() in _GROUP_NAMES
+        return self.roles["slide"].casefold() in GROUP_NAMES
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def read_table(
             f"{path}: cannot be read ({error.strerror or error}); check the path and its rights"
         ) from error
     roles = _labelled(path, raw.columns, _roles(path, raw.columns, key), label_column)
-    kind = "patient" if roles["slide"].casefold() in _GROUP_NAMES else "slide"
+    kind = "patient" if roles["slide"].casefold() in GROUP_NAMES else "slide"
     if need_label and "label" not in roles:
         option = "" if key == "slide" else ", or name it with --label-column"
         raise CohortError(f"{path}: column `label` is missing; the first line has {', '.join(raw.columns)}. "

@@ -79,6 +79,7 @@ QUESTIONS: Mapping[str, str] = {
     "models": "these very models on other slides",
 }
 
+_TOO_FEW = 8  # groups; with fewer, the spread of resamples is itself a guess
 _FEW = 30  # groups; with fewer, coverage of intervals is known from a few simulated settings alone
 
 
@@ -86,7 +87,12 @@ def few_units(num_units: int, unit: str) -> str:
     """A sentence where an interval rests on few groups, or slides where each is a group; '' where it does not."""
     if not 1 < num_units < _FEW:
         return ""
-    return f"Only {count(num_units, unit)}: with fewer than {_FEW} the intervals are rough, beside being wide."
+    only = f"Only {count(num_units, unit)}"
+    if num_units < _TOO_FEW:
+        return (
+            f"{only}: resamples of so few may be alike by chance, and the intervals far too short. Do not rely on them."
+        )
+    return f"{only}: with fewer than {_FEW} the intervals are rough, beside being wide."
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ class FoldsConfig(BaseModel):
         "leave_one_out: a fold for each value of a column of the table, which it tests and has not learnt from.",
     )
     column: str | None = Field(
-        None, min_length=1, description="The table's column, such as site or scanner (kind leave_one_out)."
+        None,
+        min_length=1,
+        description="The table's column, such as site, scanner, or that of the groups (kind leave_one_out).",
     )
     num_folds: int = Field(5, ge=2, le=100, description="Number of folds (kind kfold).")
     repeats: int = Field(

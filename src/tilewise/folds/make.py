@@ -64,11 +64,8 @@ def make_folds(items: Iterable[FoldItem], config: FoldsConfig, *, seed: int) -> 
 def _set_apart(table: GroupTable, config: FoldsConfig, *, seed: int) -> tuple[GroupTable, tuple[str, ...]]:
     """The slides of the folds, and the hold-out; the folds keep two groups of each class, to train on and to test."""
     folds_needed = config.num_folds if config.kind == "kfold" else 3
-    if table.num_groups < folds_needed:
-        raise FoldsError(
-            f"{table.num_groups} groups cannot make {config.num_folds} folds; "
-            f"use --set folds.num_folds={table.num_groups} or fewer"
-        )
+    if config.kind == "kfold":
+        check_num_folds(table.num_groups, config)
     if config.holdout_fraction == 0.0:
         return table, ()
     if table.num_groups <= folds_needed:
@@ -80,6 +77,18 @@ def _set_apart(table: GroupTable, config: FoldsConfig, *, seed: int) -> tuple[Gr
     outer = table.rule(config.holdout_fraction, least=1, least_in_all=1, priority=0)
     inner_table, holdout = table.split((inner, outer), seed=(seed, _HOLDOUT))
     return inner_table, holdout.slide_ids
+
+
+def check_num_folds(num_groups: int, config: FoldsConfig) -> None:
+    """Refuse more folds than there are groups of labelled slides.
+
+    Raises:
+        FoldsError: says how many there can be.
+    """
+    if config.kind == "kfold" and config.source is None and num_groups < config.num_folds:
+        raise FoldsError(
+            f"{num_groups} groups cannot make {config.num_folds} folds; use --set folds.num_folds={num_groups} or fewer"
+        )
 
 
 def _kfold(table: GroupTable, config: FoldsConfig, *, seed: int) -> list[Fold]:

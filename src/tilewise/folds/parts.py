@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tilewise.cohort.identifiers import means_missing, same_name
+from tilewise.cohort.table import GROUP_NAMES
 from tilewise.errors import ArtifactError, FoldsError
 from tilewise.store import read_json, write_json
 
@@ -28,8 +29,9 @@ PART_NAMES: tuple[PartName, ...] = ("train", "validation", "test")
 class FoldItem:
     """One slide as the folds see it. Slides with the same `group` stay together; None is a group of its own.
 
-    `column_value` is that of the table's column `folds.column`; `table_label` is the label that the table has where a
-    decision gave the slide another one. Neither takes part in comparisons, as no file holds them.
+    `column_value` is that of the table's column `folds.column`, which may be that of the groups; `table_label` is the
+    label that the table has where a decision gave the slide another one. Neither takes part in comparisons, as no file
+    holds them.
     """
 
     slide_id: str
@@ -42,7 +44,7 @@ class FoldItem:
     @classmethod
     def of(cls, item: AuditedSlide, column: str | None = None, table_label: str | None = None) -> FoldItem:
         """An audited slide."""
-        value = same_name(str(item.slide.extra.get(column, ""))) if column is not None else ""
+        value = same_name(_cell(item, column)) if column is not None else ""
         known = value if value and not means_missing(value) else None
         return cls(item.slide_id, item.slide.label, item.group, item.slide.split, known, table_label)
 
@@ -189,6 +191,13 @@ def _check_parts(where: str, parts: Mapping[str, Sequence[str]], key_of: Mapping
         if groups:
             named = _some(sorted(name for _, name in groups))
             raise FoldsError(f"{where}: group {named} is in {first} and in {second}; make the folds again")
+
+
+def _cell(item: AuditedSlide, column: str) -> str:
+    # The column that became the group is none of the further ones.
+    if column not in item.slide.extra and column.casefold() in GROUP_NAMES:
+        return item.slide.group or ""
+    return str(item.slide.extra.get(column, ""))
 
 
 def _names(value: Any) -> tuple[str, ...]:

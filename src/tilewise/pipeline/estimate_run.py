@@ -103,10 +103,12 @@ def estimate_run(recipe: Recipe, out: Path, shared: SharedStages) -> RunEstimate
     Raises:
         UsageError: the recipe cannot be used here: weights are missing, say; or the folder holds another run.
         CohortError: the decisions have faults.
+        FoldsError: the cohort has fewer groups than there should be folds.
     """
     folder, cohort = RunFolder(out), shared.cohort
     if shared.decisions is not None:
         read_decisions(shared.decisions, Names.of(cohort))
+    shared.check_num_folds(recipe)
     folder.check_place(run_identity(recipe, shared))
     state: Literal["new", "stopped", "finished"] = "new"
     if folder.identity.is_file():

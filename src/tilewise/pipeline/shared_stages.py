@@ -21,7 +21,7 @@ from tilewise.cohort import Cohort
 from tilewise.encoders import Encoder
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.execution import Failure
-from tilewise.folds import FoldItem, Folds, make_folds
+from tilewise.folds import FoldItem, Folds, check_num_folds, make_folds
 from tilewise.pipeline.feature_places import FeaturePlaces
 from tilewise.pipeline.prepare import prepare
 from tilewise.pipeline.tile_preparer import TilePreparer
@@ -111,6 +111,21 @@ class SharedStages:
             asked = AuditOptions(decisions=self.decisions, workers=self.resources.workers)
             self._audits[key] = audit_cohort(self.cohort, config, asked)
         return self._audits[key]
+
+    def check_num_folds(self, recipe: Recipe) -> None:
+        """Refuse more folds than the cohort has groups before any work: the audit may only join groups.
+
+        Decisions may give a slide a label, so that with them the folds alone tell.
+
+        Raises:
+            FoldsError: says how many there can be.
+        """
+        if self.folds is None and self.decisions is None:
+            labelled = [slide for slide in self.cohort.slides if slide.label is not None]
+            groups = {slide.group for slide in labelled if slide.group is not None}
+            num_single = sum(slide.group is None for slide in labelled)
+            if labelled:
+                check_num_folds(len(groups) + num_single, recipe.folds)
 
     def with_folds(self, audited: AuditedCohort, recipe: Recipe) -> SharedStages:
         """The same with folds that are cut before masks are learnt, where they are learnt and there are none yet.

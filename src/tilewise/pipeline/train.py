@@ -65,6 +65,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages, *, identity: dict[str
         TrainingError: training could not go on.
     """
     folder, cohort, seed = RunFolder(out), shared.cohort, shared.seed
+    shared.check_num_folds(recipe)
     # Weights or a target that are missing are noticed before the long work, and before the folder is this recipe's.
     _, signature = shared.encoder(recipe)
     if recipe.stain.method != "none" and recipe.stain.target != "median" and not folder.is_finished:
