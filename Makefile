@@ -16,9 +16,10 @@ DEMO := demo
 # Time for each recipe of `make systems`.
 BUDGET ?= 20m
 
-.PHONY: help demo test test-avx2 check soak bench docs package systems format clean
+.PHONY: help install demo test test-avx2 check soak bench docs package systems format clean
 
 help:
+	@echo "make install tilewise in $(VENV), with what serve, explain, doubts and wsi need; then: source $(VENV)/bin/activate"
 	@echo "make demo    the whole job on a cohort it makes itself (minutes)"
 	@echo "make test    every check: format, lint, types, layers, tests"
 	@echo "make test-avx2  the tests as on a processor with AVX2 only: no AVX-512, no bfloat16"
@@ -36,6 +37,9 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
 	@touch $@
+
+install: $(VENV)/.core
+	$(PIP) --editable '.[serve,explain,doubts,wsi]'
 
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) --editable '.[dev,fast,bench,wsi,segment,hub,lite2,ensemble,explain,mlflow,serve]'

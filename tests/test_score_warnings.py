@@ -147,6 +147,20 @@ def test_missing_masks_are_counted_apart_from_useless_ones(facts: RunFacts) -> N
     assert sentence == f"3 of 4 slides have no usable mask (1 empty or at fault, 2 missing): 3 {_TISSUE}."
 
 
+def test_the_fault_of_a_mask_is_named(facts: RunFacts) -> None:
+    tiles = replace(
+        _tiles({"s0": "tissue", "s1": "tissue", "s2": "tissue", "s3": "mask"}),
+        fallbacks={
+            "s0": "its mask was set aside by decision (mask-full)",
+            "s1": "its mask was set aside by decision (mask-full), and the tissue yields no tile either",
+            "s2": "its mask is empty",
+        },
+    )
+    slides = _slides([False, False, False, True])
+    (sentence,) = run_warnings(replace(facts, slides=slides, tiles=tiles))
+    assert sentence == f"3 of 4 slides have no usable mask (1 empty, 2 full): 3 {_TISSUE}."
+
+
 def test_a_cohort_without_masks_is_not_told_that_they_are_at_fault(facts: RunFacts) -> None:
     slides = _slides([False, False]).assign(mask=None)
     (sentence,) = run_warnings(replace(facts, slides=slides, tiles=_tiles({"s0": "tissue", "s1": "tissue"})))

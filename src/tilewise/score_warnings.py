@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -34,6 +35,7 @@ from tilewise.wording import count
 # The schema that `tilewise synth` writes; its package stands above this one, so a test keeps the two equal.
 TRUTH_SCHEMA = "tilewise.synthetic_truth"
 _ENCODER_RANDOM = "random"
+_SET_ASIDE: Final = re.compile(r"its mask was set aside by decision \(([^)]+)\)")
 _INSTEAD = {"tissue": "cut from the tissue found by its colour instead", "slide": "cut from the whole slide instead"}
 _FEW_SLIDES = 2
 _MOST_NAMED = 5
@@ -230,7 +232,8 @@ def _without_mask(slides: pd.DataFrame, tiles: TileSet) -> Iterator[str]:
     rows = slides[slides["slide"].isin((tiles.fallbacks.keys() | tiles.skipped.keys()) - cut_by_mask)]
     if rows.empty:
         return
-    reasons = Counter(map(_mask_fault, rows["mask"].notna(), rows["use_mask"]))
+    texts = rows["slide"].map(tiles.fallbacks | tiles.skipped)
+    reasons = Counter(map(_mask_fault, rows["mask"].notna(), rows["use_mask"], texts))
     regions = Counter(region_of.reindex(rows["slide"]).dropna())
     outcomes = [f"{regions[region]} {words}" for region, words in _INSTEAD.items() if regions[region]]
     if num := int(rows["slide"].isin(tiles.skipped.keys()).sum()):
@@ -254,11 +257,16 @@ def _without_outside(facts: RunFacts) -> Iterator[str]:
         )
 
 
-def _mask_fault(has_mask: bool, use_mask: bool) -> str:
+def _mask_fault(has_mask: bool, use_mask: bool, reason: str) -> str:
+    """What is wrong with a mask, in the words of its finding where `reason` names one."""
     if not has_mask:
         return "missing"
-    # One that the audit let pass marks too little for the tiles that are asked for.
-    return "too small for a tile" if use_mask else "empty or at fault"
+    if use_mask:  # one that the audit let pass marks too little for the tiles that are asked for
+        return "too small for a tile"
+    if reason.startswith("its mask is empty"):
+        return "empty"
+    kinds = _SET_ASIDE.match(reason)
+    return kinds[1].replace("mask-", "").replace("-", " ") if kinds else "empty or at fault"
 
 
 def _listed(reasons: Mapping[str, int]) -> str:

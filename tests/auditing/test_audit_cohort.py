@@ -389,3 +389,13 @@ def test_a_person_decides_which_way_round_masks_are(turned, tmp_path):
     assert not slides["img_0001.png"].use_mask
     assert "7 of 8 masks" in audited.inverted_masks()
     assert "5 of these are used inverted" in audited.inverted_masks()
+
+
+def test_a_mask_that_is_set_aside_says_for_what(tmp_path):
+    folder = drawn.draw_cohort(tmp_path / "cohort", num_slides=4)
+    mask = folder / "masks/mask_0001.png"
+    cv2.imwrite(str(mask), np.full_like(cv2.imread(str(mask), cv2.IMREAD_GRAYSCALE), 255))
+    audited = audit_cohort(Cohort.discover(folder), AuditConfig(), AuditOptions(workers=1))
+    faults = {item.slide_id: item.mask_fault for item in audited.slides}
+    assert faults["img_0001.png"] == "its mask was set aside by decision (mask-full)"
+    assert not faults["img_0002.png"]

@@ -162,8 +162,11 @@ def _fault_after(mask: MaskFacts, fixes: Sequence[Decision]) -> str:
         return f"its mask is of no use ({mask.fault})"
     if not mask.share and not any(fix.inverts for fix in fixes):
         return "its mask is empty"
-    is_set_aside = any(fix.finding != "mask-size" and not fix.inverts for fix in fixes)
-    return "its mask was set aside by decision" if is_set_aside else ""
+    set_aside = [fix.finding for fix in fixes if fix.finding != "mask-size" and not fix.inverts]
+    if not set_aside:
+        return ""
+    kinds = ", ".join(sorted(filter(None, set_aside)))
+    return "its mask was set aside by decision" + (f" ({kinds})" if kinds else "")
 
 
 def _relabel(slide: Slide, decisions: list[Decision]) -> Slide:
