@@ -42,6 +42,7 @@ def test_a_folder_of_copies_alone_is_reported_with_all_pairs(cohort, tmp_path, c
     assert code == 0
     assert "0 slides kept, 0 of them repaired, 4 dropped" in text
     assert "No slide is left to train on" in text
+    assert "No two of the slides that were kept" not in text
     page = (tmp_path / "audit/report.html").read_text("utf-8")
     assert all(f"new_{number}.png" in page and f"img_{number}.png" in page for number in range(4))
     findings = pd.read_parquet(tmp_path / "audit/findings.parquet")

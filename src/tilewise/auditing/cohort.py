@@ -192,6 +192,8 @@ class AuditedCohort:
 
     def leakage(self) -> str:
         """What would have leaked between parts had slides been split one by one, and what still might."""
+        if not self.slides:
+            return ""
         sentences = [self._shared_groups(), self._dropped_twins(), "" if self.has_groups else NO_GROUPS]
         return " ".join(sentence for sentence in sentences if sentence)
 
