@@ -18,7 +18,7 @@ from PIL import Image
 from tests.reporting.conftest import CLASSES
 from tilewise.evaluation.doubtful_labels import DoubtfulLabel
 from tilewise.evaluation.resample import METRICS
-from tilewise.reporting.data import AuditSummary, CohortSummary, ReportInput, TileSummary
+from tilewise.reporting.data import AuditSummary, CohortSummary, FitRow, History, ReportInput, TileSummary
 from tilewise.reporting.render import render_report
 
 _VOID = {"meta", "br", "link", "img", "input", "hr", "source", "base", "embed"}
@@ -213,6 +213,21 @@ def test_scores_without_intervals_have_a_dash(report_input: ReportInput) -> None
     evaluation = _without_intervals(json.loads(json.dumps(report_input.evaluation)))
     reader = _read(render_report(replace(report_input, evaluation=evaluation)))
     assert "Whether it is better than guessing cannot be told: the score has no interval" in _words(reader)
+
+
+@pytest.mark.parametrize("refits", [True, False])
+def test_what_becomes_of_validation_is_said(report_input: ReportInput, refits: bool) -> None:
+    fitted = History(0, (), fits=(FitRow(is_kept=True),))
+    words = _words(_read(render_report(replace(report_input, histories=(fitted,), ladder=(), refits=refits))))
+    assert "is scored and decides nothing" in words
+    assert ("the head is then fitted again to both" in words) == refits
+
+
+def test_suggestions_of_labels_are_not_called_sure(report_input: ReportInput) -> None:
+    doubt = DoubtfulLabel("s", "A", "B", 0.3, 0.442, 0)
+    words = _words(_read(render_report(replace(report_input, doubtful_labels=(doubt,)))))
+    assert "unsure where what they suggest has a low probability" in words
+    assert "Suggestions go by calibrated probabilities" in words
 
 
 def test_smallest_input(report_input: ReportInput) -> None:

@@ -11,8 +11,9 @@ from tilewise.auditing.audit_cohort import audit_cohort
 from tilewise.auditing.config import AuditConfig
 from tilewise.cohort import Cohort
 from tilewise.evaluation.config import EvaluationConfig
+from tilewise.evaluation.interval import Estimate
 from tilewise.reporting.shortcuts import shortcut_chart
-from tilewise.shortcuts.find_shortcuts import Shortcuts, describe_shortcuts, find_shortcuts
+from tilewise.shortcuts.find_shortcuts import Shortcuts, TraitScore, describe_shortcuts, find_shortcuts
 from tilewise.shortcuts.traits import slide_traits
 
 NUM = 24
@@ -56,7 +57,7 @@ def test_what_was_planted_is_named(planted):
     assert "column `age`" not in telling
     assert len(shortcuts.warnings()) == len(telling)
     assert any("told from the colour of the glass alone: macro F1" in sentence for sentence in shortcuts.warnings())
-    assert any("tissue, from the column `site` alone: macro F1" in sentence for sentence in shortcuts.warnings())
+    assert any("from the column `site` alone: it gives the true class" in sentence for sentence in shortcuts.warnings())
     lead = describe_shortcuts(replace(shortcuts, traits=tuple(one for one in shortcuts.traits if one.is_told) * 2))
     assert lead.count(" and ") == 1
     (glass,) = [sentence for sentence in shortcuts.warnings() if "the glass alone" in sentence]
@@ -113,3 +114,14 @@ def test_ink_before_its_repair_mask_size_and_file_are_measured(planted):
 def test_of_slides_without_an_audit_the_columns_of_the_table_are_known(planted):
     columns = [trait.name for trait in slide_traits(planted, planted.slides) if trait.name.startswith("column")]
     assert [trait.name for trait in slide_traits(replace(planted, facts={}), planted.slides)] == columns
+
+
+def test_a_warning_names_what_was_tested_where_predicted_classes_do_not_show_it():
+    trait = TraitScore("file size", Estimate(0.47, 0.31, 0.63), 0.19, 0.48, 0.002, 0.41, 0.33, is_least=True)
+    (sentence,) = Shortcuts((trait,), (), 45).warnings()
+    assert "a probability of 0.410, and shuffled labels one of 0.330 (p at most 0.002)" in sentence
+    assert "The predicted classes do not show it (macro F1 0.47 (0.31 to 0.63)" in sentence
+    (former,) = Shortcuts((replace(trait, true_probability=None, is_least=False),), (), 45).warnings()
+    assert "(p 0.002)" in former
+    (plain,) = Shortcuts((replace(trait, macro_f1=Estimate(0.7, 0.5, 0.8)),), (), 45).warnings()
+    assert "alone: macro F1 0.70" in plain

@@ -276,6 +276,7 @@ class ReportInput:
         shortcuts: what tells the label besides the tissue; None where that was not asked.
         ledgers: what was lost of slides and tiles, and where; None where several runs are combined.
         curve: the score against the number of slides, as `tilewise curve` left it in the run; None where it did not.
+        refits: whether heads that are fitted at once are fitted again to train and validation.
     """
 
     title: str
@@ -305,3 +306,4 @@ class ReportInput:
     shortcuts: Shortcuts | None = None
     ledgers: Ledgers | None = None
     curve: Mapping[str, Any] | None = None
+    refits: bool = False

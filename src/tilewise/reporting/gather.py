@@ -117,6 +117,7 @@ def gather(folder: RunFolder) -> ReportInput:
         fold_notes=folds.notes,
         histories=tuple(_history(folder.fold(number), number) for number in range(len(folds.folds))),
         ladder=read_choices([folder.fold(number) for number in range(len(folds.folds))]),
+        refits=recipe["head"].get("refit", False) is not False,  # left out of the dictionary by versions that never did
         slides=examples,
         confident_errors=errors,
         warnings=(*run_warnings(facts), *_missing_pictures(pictured)),

@@ -25,7 +25,7 @@ def shortcut_chart(shortcuts: Shortcuts, evaluation: Mapping[str, Any]) -> Short
     own = evaluation["out_of_fold"]["macro_f1"]
     rows = [Row("This run, from the tissue", "", "score", own["value"], own["low"], own["high"])]
     for trait in shortcuts.traits:
-        detail = f"p {trait.p_value:.3f}{', tells the label' if trait.is_told else ''}"
+        detail = f"{trait.p_words}{', tells the label' if trait.is_told else ''}"
         rows.append(Row(f"From the {trait.name}", detail, "score" if trait.is_told else "baseline", *trait.macro_f1))
     band = (shortcuts.traits[0].guess_low, shortcuts.traits[0].guess_high) if shortcuts.traits else None
     return ShortcutChart(describe_shortcuts(shortcuts), tuple(rows), band, shortcuts.columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -79,6 +79,9 @@ class TraitScore:
         guess_low: macro F1 that 97.5 % of random guessers exceed on the same slides.
         guess_high: and that 2.5 % exceed.
         p_value: of the label's shufflings, corrected by Holm for the number of traits; None for what features predict.
+        true_probability: of the true class, mean over classes: what the p-value is of; None in runs of former versions.
+        shuffled_probability: the same of shuffled labels, their mean.
+        is_least: the p-value is the least that so many shufflings can give.
     """
 
     name: str
@@ -86,6 +89,14 @@ class TraitScore:
     guess_low: float
     guess_high: float
     p_value: float | None = None
+    true_probability: float | None = None
+    shuffled_probability: float | None = None
+    is_least: bool = False
+
+    @property
+    def p_words(self) -> str:
+        """The p-value as it is written: `p 0.013`, or `p at most 0.002` where no shuffling did as well."""
+        return "" if self.p_value is None else f"p {'at most ' if self.is_least else ''}{self.p_value:.3f}"
 
     @property
     def is_told(self) -> bool:
@@ -159,7 +170,12 @@ def find_shortcuts(
     ]
     p_values = holm({trait.name: one.p_value for trait, one in zip(traits, predictions, strict=True)})
     rows = tuple(
-        label.score(trait.name, one.predicted_S, config, seed=seed, p_value=p_values[trait.name])
+        replace(
+            label.score(trait.name, one.predicted_S, config, seed=seed, p_value=p_values[trait.name]),
+            true_probability=one.true_probability,
+            shuffled_probability=one.shuffled_probability,
+            is_least=one.is_least,
+        )
         for trait, one in zip(traits, predictions, strict=True)
     )
     columns = () if vectors is None else _columns_told(traits, slides, vectors, config, seed)
@@ -211,9 +227,19 @@ def _warning(trait: TraitScore, told_columns: set[str]) -> str:
     due = "Part of the run's score may be due to it"
     if of_tissue:
         due = f"That may be the tissue: {of_tissue}. If it is not, part of the run's score is due to it"
+    figures = f"macro F1 {trait.macro_f1}, where random guessing scores {trait.guess_low:.2f} to {trait.guess_high:.2f}"
+    if trait.macro_f1.low is None or trait.macro_f1.low <= trait.guess_high:
+        figures = f"{_tested(trait)}. The predicted classes do not show it ({figures})"
+    return f"{start} from the {trait.name} alone: {figures}.{also} {due}: compare slides that are alike in it."
+
+
+def _tested(trait: TraitScore) -> str:
+    """The statistic that the p-value is of, in words."""
+    if trait.true_probability is None or trait.shuffled_probability is None:
+        return f"the true class is more probable than with shuffled labels ({trait.p_words})"
     return (
-        f"{start} from the {trait.name} alone: macro F1 {trait.macro_f1}, where random guessing scores "
-        f"{trait.guess_low:.2f} to {trait.guess_high:.2f}.{also} {due}: compare slides that are alike in it."
+        f"it gives the true class a probability of {trait.true_probability:.3f}, and shuffled labels one of "
+        f"{trait.shuffled_probability:.3f} ({trait.p_words})"
     )
 
 

@@ -24,10 +24,16 @@ class TraitPrediction:
         predicted_S: class of each slide by a fit that did not know it or its group.
         p_value: share of label shufflings, this one among them, that are predicted at least as well: by the probability
             of the true class, mean over classes, which tells more than how many predictions are right.
+        true_probability: the statistic that is tested.
+        shuffled_probability: its mean over the shufflings.
+        is_least: no shuffling is predicted as well, so that the p-value is the least that so many can give.
     """
 
     predicted_S: Integers
     p_value: float
+    true_probability: float
+    shuffled_probability: float
+    is_least: bool
 
 
 def predict_from(
@@ -58,7 +64,10 @@ def predict_from(
             first = logits_PSC[0].argmax(axis=1)
         scores.append(_true_probability(logits_PSC, truth_PS))
     scores_P = np.concatenate(scores)
-    return TraitPrediction(first, float(np.mean(scores_P >= scores_P[0] - 1e-12)))
+    num_as_good = int(np.count_nonzero(scores_P >= scores_P[0] - 1e-12))
+    return TraitPrediction(
+        first, num_as_good / scores_P.size, float(scores_P[0]), float(scores_P[1:].mean()), num_as_good == 1
+    )
 
 
 def _folds(groups_S: Integers, rng: np.random.Generator) -> Integers:
