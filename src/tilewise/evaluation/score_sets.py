@@ -38,7 +38,9 @@ def score_sets(
     weights_RG = draw_weights(sample.num_groups, config.num_resamples, np.random.default_rng(seed)).astype(np.float64)
     notes = []
     if sample.unit == "group":
-        notes.append("Slides of one group are alike: the promise is about one slide of each group.")
+        notes.append(
+            "The share is of slides of new groups: slides of one group are alike, and all of them may be missed together."
+        )
     for index, name in enumerate(sample.classes):
         num, least = int((sample.truth_N == index).sum()), least_slides()
         if num <= least:
