@@ -38,9 +38,7 @@ def score_sets(
     weights_RG = draw_weights(sample.num_groups, config.num_resamples, np.random.default_rng(seed)).astype(np.float64)
     notes = []
     if sample.unit == "group":
-        notes.append(
-            "The share is of slides of new groups: slides of one group are alike, and all of them may be missed together."
-        )
+        notes.append("Slides of one group are alike: the share is of slides of new groups, and may miss all of one.")
     for index, name in enumerate(sample.classes):
         num, least = int((sample.truth_N == index).sum()), least_slides()
         if num <= least:

@@ -23,8 +23,8 @@ from tilewise.wording import count
 CARD_NAME: Final = "MODEL_CARD.md"
 INTENDED_USE: Final = (
     "Research only. This is not a medical device: it was not cleared or validated for diagnosis, and no decision about "
-    "a patient may rest on it. Scores are of slides of this cohort that the scored models had not learnt from; on other "
-    "scanners, stains and patients they may be lower."
+    "a patient may rest on it. Scores are of slides of this cohort that the scored models had not learnt from; on "
+    "other scanners, stains and patients they may be lower."
 )
 FILL: Final = "**To fill in:**"
 
