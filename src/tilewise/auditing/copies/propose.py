@@ -23,6 +23,7 @@ _BLOCK = 1024
 _MOST_COMPARED = 160_000
 _CELLS_PER_ROOT, _NEAREST_CELLS = 3, 6
 _SLIDES_AT_ONCE = 256
+_PAIRS_AT_ONCE = 1 << 16
 # Rows of a projection that are multiplied with each other: half the squared length of one by the one of the other.
 _SWAPPED = [*range(_PROJECTED_BINS), _PROJECTED_BINS + 1, _PROJECTED_BINS]
 # Of a copy that is cropped, recoloured, recompressed and one third covered, one in six keypoints still votes; of
@@ -112,8 +113,10 @@ def propose(index: KeypointIndex, *, num_first: int | None = None) -> list[Propo
         one, two = index.slides[i], index.slides[j]
         wanted = one < two if num_first is None else (one < num_first) & (two >= num_first)
         i, j = i[wanted], j[wanted]  # noqa: PLW2901 - what is left of them
-        cosines = (unit_vectors(index.descriptors[i]) * unit_vectors(index.descriptors[j])).sum(axis=1)
-        matches.append(np.stack([i[cosines >= _ALIKE], j[cosines >= _ALIKE]]).astype(np.int32))
+        for start in range(0, len(i), _PAIRS_AT_ONCE):
+            some = slice(start, start + _PAIRS_AT_ONCE)
+            alike = _are_alike(index.descriptors[i[some]], index.descriptors[j[some]])
+            matches.append(np.stack([i[some][alike], j[some][alike]]).astype(np.int32))
     i, j = np.concatenate(matches, axis=1)
     del matches
     firsts = np.arange(0, int(index.slides.max()) + 1, _SLIDES_AT_ONCE)
@@ -168,6 +171,12 @@ def _near(
     products = columns_DN[np.ix_(_SWAPPED, rows)].T @ columns_DN[:, columns]
     near = np.flatnonzero((products >= _ALIKE - 1.0).ravel())
     return rows[near // max(1, len(columns))], columns[near % max(1, len(columns))]
+
+
+def _are_alike(one_ND: npt.NDArray[np.uint8], two_ND: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    one, two = one_ND.astype(np.float32), two_ND.astype(np.float32)
+    squares = np.einsum("nd,nd->n", one, one) * np.einsum("nd,nd->n", two, two)
+    return np.asarray((np.einsum("nd,nd->n", one, two) >= np.float32(_ALIKE) * np.sqrt(squares)) & (squares > 0))
 
 
 def _project(descriptors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
