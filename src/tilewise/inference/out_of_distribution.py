@@ -12,9 +12,8 @@ from tilewise.extraction.bag import FeatureBag
 from tilewise.models import FoldModel
 
 _PERCENT = 1.0  # of the training cohort's slides that lie beyond a bound
-_FAR_MORE = (
-    2  # twice the scale makes four times the tiles; a slide with more tissue seldom has twice those of the largest
-)
+# Twice the scale makes four times the tiles; a slide with more tissue seldom has twice those of the largest.
+_FAR_MORE = 2
 
 
 @dataclass(frozen=True)
