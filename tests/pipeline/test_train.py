@@ -193,7 +193,7 @@ def test_what_is_damaged_is_made_again_with_the_same_bytes(home, copy):
 
 
 @pytest.mark.parametrize(
-    "stage", ["prepare_inputs", "_train_folds", "predict_parts", "build_classifier", "write_report", "_manifest"]
+    "stage", ["prepare_slides", "_train_folds", "predict_parts", "build_classifier", "write_report", "_manifest"]
 )
 def test_a_run_stopped_before_a_stage_ends_like_one_that_was_not(home, tmp_path, monkeypatch, stage):
     monkeypatch.setenv("TILEWISE_CACHE", str(home / "cache"))

@@ -1,9 +1,12 @@
+import contextlib
+import os
 import resource
 import stat
+from pathlib import Path
 
 import pytest
 
-from tilewise.store import atomic_path, write_bytes, write_text
+from tilewise.store import atomic_path, flush_together, write_bytes, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
@@ -19,6 +22,23 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_files_that_are_written_together_are_on_disk_when_the_block_ends_and_not_before(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append(Path(f"/proc/self/fd/{descriptor}").resolve()))
+    with flush_together():
+        for name in ("a.txt", "b/c.txt", "a.txt"):
+            write_text(tmp_path / name, name)
+        write_bytes(tmp_path / "cached", b"", durable=False)
+        assert flushed == []
+    assert flushed == [tmp_path / "a.txt", tmp_path / "b/c.txt", tmp_path, tmp_path / "b"]
+    write_text(tmp_path / "a.txt", "again")
+    assert len(flushed) == 6
+    with contextlib.suppress(RuntimeError), flush_together():
+        write_text(tmp_path / "left.txt", "by a block that did not end well")
+        raise RuntimeError
+    assert len(flushed) == 6
 
 
 def test_the_file_has_the_permissions_other_files_get(tmp_path):

@@ -77,6 +77,20 @@ class TileValues:
         return columns
 
 
+def tile_probabilities(heads: Sequence[FoldModel], weights: Sequence[float], bags: Sequence[FeatureBag]) -> Values:
+    """Probabilities of the tiles of one slide, mean over the heads by their weights: float64 (T, C).
+
+    Arguments are those of `values_of_heads`.
+    """
+    probabilities_MTC = [
+        head.predict_tiles(
+            bag.features_ND, None, None if bag.context_E is None else bag.context_E[None], bag.placements_NP
+        )
+        for head, bag in zip(heads, bags, strict=True)
+    ]
+    return np.average(np.array(probabilities_MTC, np.float64), axis=0, weights=weights)
+
+
 def values_of_heads(
     heads: Sequence[FoldModel],
     weights: Sequence[float],
@@ -94,12 +108,6 @@ def values_of_heads(
         class_index: of the class.
         occlude: also leave out tile by tile.
     """
-    probabilities_MT = [
-        head.predict_tiles(
-            bag.features_ND, None, None if bag.context_E is None else bag.context_E[None], bag.placements_NP
-        )[:, class_index]
-        for head, bag in zip(heads, bags, strict=True)
-    ]
     attention_T = None
     if all(head.head.attends for head in heads):
         same_T = np.zeros(len(bags[0].features_ND), dtype=np.int64)
@@ -109,7 +117,7 @@ def values_of_heads(
         ]
         attention_T = np.average(attention_MT, axis=0, weights=weights)
     boxes = bags[0].boxes
-    probabilities_T = np.average(np.array(probabilities_MT, np.float64), axis=0, weights=weights)
+    probabilities_T = tile_probabilities(heads, weights, bags)[:, class_index]
     occlusion = leave_tiles_out(heads, weights, bags, class_index) if occlude else None
     return TileValues(boxes, boxes, probabilities_T, attention_T, occlusion=occlusion)
 

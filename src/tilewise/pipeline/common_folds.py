@@ -9,8 +9,8 @@ from tilewise.errors import UsageError
 from tilewise.execution import task
 from tilewise.folds import Folds, make_folds
 from tilewise.folds.common import join_items
-from tilewise.pipeline.fold_inputs import fold_items
 from tilewise.pipeline.masks import readable
+from tilewise.pipeline.prepared_slides import fold_items
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.recipe import Recipe
 from tilewise.store import digest_config

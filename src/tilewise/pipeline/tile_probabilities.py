@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tilewise.explain.values import values_of_heads
+from tilewise.explain.values import tile_probabilities
 from tilewise.inference.classifier import Member
 from tilewise.inference.predictions import Predictions
 from tilewise.models import FoldModel
@@ -51,11 +51,10 @@ def save_tile_probabilities(
             continue  # a ladder's network
         bags = [features.of(number).bags[0][result.slide] for number in numbers]
         shares = [share_of[number] for number in numbers]
-        values = [values_of_heads(heads, shares, bags, index) for index in range(len(classes))]
-        table = pd.DataFrame(values[0].boxes, columns=["x", "y", "width", "height"])
-        table.insert(0, "slide", result.slide)
-        for name, one in zip(classes, values, strict=True):
-            table[f"p_{name}"] = one.probabilities_T.astype(np.float32)
-        tables.append(table)
+        boxes = pd.DataFrame(bags[0].boxes, columns=["x", "y", "width", "height"])
+        boxes.insert(0, "slide", result.slide)
+        probabilities_TC = tile_probabilities(heads, shares, bags).astype(np.float32)
+        probabilities = pd.DataFrame(probabilities_TC, columns=[f"p_{name}" for name in classes])
+        tables.append(pd.concat([boxes, probabilities], axis="columns"))
     if tables:
         write_tile_probabilities(folder.tile_probabilities, pd.concat(tables, ignore_index=True))

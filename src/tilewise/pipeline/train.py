@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from tilewise.ensemble.fold_weights import fold_weights
 from tilewise.errors import NoTiles, UsageError
 from tilewise.evaluation.evaluate_predictions import evaluate_predictions
 from tilewise.evaluation.evaluation import Evaluation
-from tilewise.execution import Failure, read_failures, task, write_failures
+from tilewise.execution import read_failures, task
 from tilewise.folds import FoldItem, Folds
 from tilewise.inference.classifier import Member
 from tilewise.inference.predictions import Predictions
@@ -28,14 +29,13 @@ from tilewise.pipeline.build_classifier import build_classifier
 from tilewise.pipeline.doubtful_labels import save_doubtful_labels
 from tilewise.pipeline.environment import describe_environment
 from tilewise.pipeline.finished_run import Run
-from tilewise.pipeline.fold_inputs import FoldInputs
 from tilewise.pipeline.fold_jobs import INNER, FoldJob, FoldTrainer, train_elsewhere
-from tilewise.pipeline.masks import masks_for_training, segmenter_of
+from tilewise.pipeline.masks import segmenter_of
+from tilewise.pipeline.prepared_slides import PreparedSlides, prepare_slides
 from tilewise.pipeline.reference_distribution import fit_reference_distribution
 from tilewise.pipeline.run_outputs import predict_holdout, predict_parts, predictions_digest
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs
-from tilewise.pipeline.tile_preparer import TilePreparer, fold_targets
 from tilewise.pipeline.tile_probabilities import save_tile_probabilities
 from tilewise.plugins import plugin_records
 from tilewise.recipe import Recipe
@@ -44,8 +44,7 @@ from tilewise.reporting.gather import write_report
 from tilewise.run_folder import IDENTITY_COPY, RunFolder
 from tilewise.score_warnings import read_warnings
 from tilewise.stain.target import choose_target
-from tilewise.store import Manifest, remove_damaged, verify, write_json
-from tilewise.tiles.tile_cohort import without_tiles
+from tilewise.store import Manifest, flush_together, remove_damaged, verify, write_json
 from tilewise.training.fold_request import FoldRequest
 from tilewise.training.pseudo.candidates import candidates
 from tilewise.training.synthesis import find_generator
@@ -65,15 +64,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages, *, identity: dict[str
         TrainingError: training could not go on.
     """
     folder, cohort, seed = RunFolder(out), shared.cohort, shared.seed
-    shared.check_num_folds(recipe)
-    # Weights or a target that are missing are noticed before the long work, and before the folder is this recipe's.
-    _, signature = shared.encoder(recipe)
-    if recipe.stain.method != "none" and recipe.stain.target != "median" and not folder.is_finished:
-        choose_target(recipe.stain)
-    if recipe.synthesis.method != "none":
-        find_generator(recipe.synthesis)
-    with folder.locked():
-        folder.start_or_resume(identity or run_identity(recipe, shared), recipe.to_yaml())
+    with _started(recipe, folder, shared, identity) as signature:
         audited = shared.audit(recipe.audit)
         finished = _load_finished(folder, cohort, audited)
         if finished is not None:
@@ -84,50 +75,46 @@ def train(recipe: Recipe, out: Path, shared: SharedStages, *, identity: dict[str
             others = None if audited.origin is None else audited.origin.others
             write_audit_report(folder.audit, audited, cohort=cohort, others=others, workers=shared.resources.workers)
         shared = shared.with_folds(audited, recipe)
-        masked = masks_for_training(audited, recipe, folder, shared)
-        failed = list(masked.failures)
-        tiles, more = shared.tiles(masked, recipe.tiles, out=folder.tiles)
-        failed += [*more, *without_tiles(masked, tiles, recipe.tiles)]
-        fold_inputs = FoldInputs(masked, tiles, recipe, folder, shared)
-        folds, inputs = prepare_inputs(shared.preparer(masked, tiles, recipe), fold_inputs, failed)
-        models = _train_folds(folds, inputs, fold_inputs, unlabelled_items(masked, inputs))
-        parts = predict_parts(models, folds, inputs)
-        weights = fold_weights(parts, folds, recipe.ensemble, seed=seed, metric=recipe.evaluation.metric)
-        reference_distribution = fit_reference_distribution(models, folds, inputs, tiles.counts())
-        all_inputs, inputs = inputs, inputs.of(*(number for number, weight in enumerate(weights) if weight))
-        classifier = build_classifier(models, weights, folds, audited, recipe, signature, seed)
-        classifier = replace(
-            classifier,
-            targets=inputs.targets,
-            segmenter=segmenter_of(recipe, folder),
-            reference_distribution=reference_distribution,
-            calibration=parts.fit_calibration(),
-        )
-        classifier.save(folder.model)
-        predictions = Predictions.join([parts, *predict_holdout(classifier, folds, inputs)]).calibrated()
-        predictions.write(folder.predictions, inputs=predictions_digest(folder, models, classifier))
-        evaluation = evaluate_predictions(
-            predictions.table,
-            folds,
-            recipe.evaluation,
-            classes=folds.classes,
-            seed=seed,
-            facts=TableFacts.of(audited),
-            out=folder.evaluation,
-        )
-        save_doubtful_labels(folder, predictions)
-        save_tile_probabilities(folder, predictions, models, weights, all_inputs)
-        vectors = inputs.mean_vectors if isinstance(inputs, FeatureInputs) else None
-        slide_ids = [item.slide_id for item in folds.items]
-        shared.shortcuts(masked, slide_ids, recipe.evaluation, vectors).write(folder.shortcuts)
-        environment = describe_environment(signature)
-        write_json(folder.environment, environment, schema="tilewise.environment", version=1)
-        write_report(folder)
-        for number in range(len(folds.folds)):
+        prepared = prepare_slides(audited, recipe, folder, shared)
+        models = _train_folds(prepared, recipe, folder, shared)
+        with flush_together():  # whoever resumes makes all of it again, and nothing vouches for it before the manifest
+            evaluation = _write_outputs(models, prepared, audited, recipe, folder, shared, signature)
+        for number in range(len(prepared.folds.folds)):
             shutil.rmtree(folder.fold(number) / INNER, ignore_errors=True)
         _manifest(folder, seed, audited)
     shared.remember(recipe, folder)
-    return Run(folder, evaluation, tuple(failed), read_warnings(folder))
+    return Run(folder, evaluation, prepared.failures, read_warnings(folder))
+
+
+def prepare_run(recipe: Recipe, out: Path, shared: SharedStages) -> None:
+    """Do of a run what comes before its training; `train` goes on from there. A finished run is left alone.
+
+    Raises:
+        UsageError: the recipe, cohort or folder cannot be used.
+    """
+    folder = RunFolder(out)
+    if folder.is_finished:
+        return
+    with _started(recipe, folder, shared):
+        audited = shared.audit(recipe.audit)
+        prepare_slides(audited, recipe, folder, shared.with_folds(audited, recipe))
+
+
+@contextmanager
+def _started(
+    recipe: Recipe, folder: RunFolder, shared: SharedStages, identity: dict[str, Any] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Lock the folder and make it this recipe's; what the encoder is."""
+    shared.check_num_folds(recipe)
+    # Weights or a target that are missing are noticed before the long work, and before the folder is this recipe's.
+    _, signature = shared.encoder(recipe)
+    if recipe.stain.method != "none" and recipe.stain.target != "median" and not folder.is_finished:
+        choose_target(recipe.stain)
+    if recipe.synthesis.method != "none":
+        find_generator(recipe.synthesis)
+    with folder.locked():
+        folder.start_or_resume(identity or run_identity(recipe, shared), recipe.to_yaml())
+        yield signature
 
 
 def _load_finished(folder: RunFolder, cohort: Cohort, audited: AuditedCohort) -> Run | None:
@@ -185,55 +172,10 @@ def _digest_decisions(path: Path) -> str:
         raise UsageError(f"--decisions {path}: cannot be read ({error}); give the decisions.csv of an audit") from error
 
 
-def prepare_inputs(
-    preparer: TilePreparer, fold_inputs: FoldInputs, failed: list[Failure]
-) -> tuple[Folds, SlideInputs[Any]]:
-    """Encode or decode the tiles; slides that fail go to `failed`, and the folds are made again without them.
-
-    A target that follows from a fold's train part changes with the fold, so that all is encoded once more.
-    """
-    stain, folder = preparer.recipe.stain, fold_inputs.folder
-    folds = fold_inputs.folds()
-    workers = fold_inputs.shared.resources.workers
-    preparer, lost = preparer.with_profiles(workers=workers)
-    preparer, more = preparer.with_context(out=folder.outside, workers=workers)
-    lost = (*lost, *more)
-    inputs: SlideInputs[Any] | None = None
-    without: frozenset[str] = frozenset()
-    while True:
-        failed += lost
-        write_failures(folder.failures, tuple(failed))
-        if lost:
-            without |= {failure.item for failure in lost}
-            folds = fold_inputs.folds(without)
-        targets = fold_targets(stain, preparer.profiles, folds)
-        if inputs is None or targets != inputs.targets:
-            inputs = preparer.prepare(targets, without=without)
-            lost = inputs.failures
-            if lost:
-                continue
-        record = preparer.record(inputs, inputs.num_unnormalised())
-        if record is None:
-            folder.stain.unlink(missing_ok=True)  # of another recipe that was stopped here
-        else:
-            record.write(folder.stain)
-        return folds, inputs
-
-
-def unlabelled_items(audited: AuditedCohort, inputs: SlideInputs[Any]) -> tuple[FoldItem, ...]:
-    """Slides without a label that could be looked at; they are in no part of any fold."""
-    readable = set(inputs)
-    return tuple(
-        FoldItem(item.slide_id, None, item.group, item.slide.split)
-        for item in audited.slides
-        if item.slide.label is None and item.slide_id in readable
-    )
-
-
 def _train_folds(
-    folds: Folds, inputs: SlideInputs[Any], fold_inputs: FoldInputs, unlabelled: tuple[FoldItem, ...]
+    prepared: PreparedSlides, recipe: Recipe, folder: RunFolder, shared: SharedStages
 ) -> tuple[Member, ...]:
-    shared, recipe, folder = fold_inputs.shared, fold_inputs.recipe, fold_inputs.folder
+    folds, inputs, unlabelled = prepared.folds, prepared.inputs, prepared.unlabelled
     jobs = {
         number: FoldJob(
             fold_request(recipe, number, folds, unlabelled, shared),
@@ -242,7 +184,7 @@ def _train_folds(
         )
         for number in range(len(folds.folds))
     }
-    closed = _closed(jobs[0].rungs, inputs, fold_inputs, num_folds=len(jobs)) if recipe.ladder.rungs else {}
+    closed = _closed(jobs, inputs, recipe, folder, shared) if recipe.ladder.rungs else {}
     trainer = FoldTrainer(inputs, recipe.ladder, closed, recipe.evaluation.level)
     for number, job in jobs.items():
         shared.copy_fold(recipe, number, out=job.out)
@@ -261,19 +203,66 @@ def _rungs(
     return {name: fold_request(rung, number, folds, unlabelled, shared) for name, rung in recipe.rungs().items()}
 
 
+def _write_outputs(
+    models: tuple[Member, ...],
+    prepared: PreparedSlides,
+    audited: AuditedCohort,
+    recipe: Recipe,
+    folder: RunFolder,
+    shared: SharedStages,
+    signature: dict[str, Any],
+) -> Evaluation:
+    """Write what is known once the folds' models are there: classifier, predictions, scores, report."""
+    masked, tiles, folds, inputs = prepared.masked, prepared.tiles, prepared.folds, prepared.inputs
+    seed = shared.seed
+    parts = predict_parts(models, folds, inputs)
+    weights = fold_weights(parts, folds, recipe.ensemble, seed=seed, metric=recipe.evaluation.metric)
+    reference_distribution = fit_reference_distribution(models, folds, inputs, tiles.counts())
+    all_inputs, inputs = inputs, inputs.of(*(number for number, weight in enumerate(weights) if weight))
+    classifier = build_classifier(models, weights, folds, audited, recipe, signature, seed)
+    classifier = replace(
+        classifier,
+        targets=inputs.targets,
+        segmenter=segmenter_of(recipe, folder),
+        reference_distribution=reference_distribution,
+        calibration=parts.fit_calibration(),
+    )
+    classifier.save(folder.model)
+    predictions = Predictions.join([parts, *predict_holdout(classifier, folds, inputs)]).calibrated()
+    predictions.write(folder.predictions, inputs=predictions_digest(folder, models, classifier))
+    evaluation = evaluate_predictions(
+        predictions.table,
+        folds,
+        recipe.evaluation,
+        classes=folds.classes,
+        seed=seed,
+        facts=TableFacts.of(audited),
+        out=folder.evaluation,
+    )
+    save_doubtful_labels(folder, predictions)
+    save_tile_probabilities(folder, predictions, models, weights, all_inputs)
+    vectors = inputs.mean_vectors if isinstance(inputs, FeatureInputs) else None
+    slide_ids = [item.slide_id for item in folds.items]
+    shared.shortcuts(masked, slide_ids, recipe.evaluation, vectors).write(folder.shortcuts)
+    environment = describe_environment(signature)
+    write_json(folder.environment, environment, schema="tilewise.environment", version=1)
+    write_report(folder)
+    return evaluation
+
+
 def _closed(
-    requests: Mapping[str, FoldRequest], inputs: SlideInputs[Any], fold_inputs: FoldInputs, *, num_folds: int
+    jobs: Mapping[int, FoldJob], inputs: SlideInputs[Any], recipe: Recipe, folder: RunFolder, shared: SharedStages
 ) -> Mapping[str, str]:
     """Rungs for which there is no time, and why; a run that is resumed keeps to what it said first."""
-    folder, deadline = fold_inputs.folder, fold_inputs.shared.resources.deadline
+    deadline = shared.resources.deadline
     if not folder.ladder.is_file():
         if deadline is None:
             return {}
         plan_ladder(
-            requests,
-            fold_inputs.recipe.ladder,
+            jobs[0].rungs,
+            recipe.ladder,
             inputs.of(0),
-            num_folds=num_folds,
+            num_folds=len(jobs),
             seconds_left=deadline - time.monotonic(),
             out=folder.fold(0) / INNER / "measured",
         ).write(folder.ladder)

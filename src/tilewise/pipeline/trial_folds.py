@@ -8,15 +8,13 @@ from typing import Any, Literal, Self
 import pandas as pd
 
 from tilewise.errors import UsageError
-from tilewise.execution import Failure
 from tilewise.folds import FoldItem, Folds
 from tilewise.inference.classifier import Member
-from tilewise.pipeline.fold_inputs import FoldInputs
-from tilewise.pipeline.masks import masks_for_training
+from tilewise.pipeline.prepared_slides import prepare_slides
 from tilewise.pipeline.run_outputs import predict_part
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.slide_inputs import SlideInputs, train_with_unlabelled
-from tilewise.pipeline.train import fold_request, prepare_inputs, unlabelled_items
+from tilewise.pipeline.train import fold_request
 from tilewise.recipe import Recipe
 from tilewise.run_folder import RunFolder
 
@@ -56,18 +54,15 @@ class TrialFolds:
             FoldsError: the recipe has tiles of slides that are in no fold.
         """
         assert shared.folds is not None
-        masked = masks_for_training(shared.audit(recipe.audit), recipe, folder, shared)
-        tiles, _ = shared.tiles(masked, recipe.tiles, out=folder.tiles)
-        fold_inputs = FoldInputs(masked, tiles, recipe, folder, shared)
-        failed: list[Failure] = []
-        folds, inputs = prepare_inputs(shared.preparer(masked, tiles, recipe), fold_inputs, failed)
+        prepared = prepare_slides(shared.audit(recipe.audit), recipe, folder, shared)
+        folds = prepared.folds
         lost = sorted({item.slide_id for item in shared.folds.items} - {item.slide_id for item in folds.items})
         if lost:
             raise UsageError(
                 f"{lost[0]}, and {len(lost) - 1} other slides of the folds, cannot be used with these settings; a "
                 "trial must have the slides of all others"
             )
-        return cls(recipe, folder, shared, folds, inputs, unlabelled_items(masked, inputs))
+        return cls(recipe, folder, shared, folds, prepared.inputs, prepared.unlabelled)
 
     def train(self, number: int) -> Member:
         """The model of a fold; one that is there already is left as it is.

@@ -35,9 +35,9 @@ def example_slides(
 
     Examples picked by how sure the model was show what is easy and what is hard; picked by eye they would show neither.
     """
-    chosen = []
+    chosen, results = [], slide_results(table)
     for name in classes:
-        own = [result for result in slide_results(table) if result.label == name]
+        own = [result for result in results if result.label == name]
         own.sort(key=lambda result: (-result.label_probability, result.slide))
         places: list[int] = np.linspace(0, len(own) - 1, min(per_class, len(own))).round().astype(int).tolist()
         chosen += [own[place] for place in places]

@@ -1,7 +1,7 @@
 """Files that explain themselves: atomic writes, digests, schema versions, manifests, the cache."""
 
 from tilewise.store.artifact import read_json, read_table, write_json, write_table
-from tilewise.store.atomic import atomic_path, write_bytes, write_text
+from tilewise.store.atomic import atomic_path, flush_together, write_bytes, write_text
 from tilewise.store.cache_folder import cache_dir, cache_writes, scratch_cache
 from tilewise.store.checksummed import MANIFEST_NAME, read_file
 from tilewise.store.damaged import remove_damaged
@@ -45,6 +45,7 @@ __all__ = [
     "digest_config",
     "digest_file",
     "edited_files",
+    "flush_together",
     "folder_lock",
     "forget_written",
     "is_as_written",

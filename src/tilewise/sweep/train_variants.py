@@ -1,7 +1,7 @@
-"""Variants are trained: those that make something for others first, then the others beside each other.
+"""Variants are trained: networks one by one, and heads on features beside each other once their features are there.
 
-A network on pixels takes every processor by itself. A head on cached features takes one, so that as many variants are
-trained at a time as there are processors.
+A network on pixels takes every processor by itself, as features do while they are made. A head takes one processor, so
+that as many variants are trained at a time as there are processors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tilewise.compute import num_processors
 from tilewise.errors import TilewiseError
 from tilewise.execution import Failure, current_ray, run_each, task
 from tilewise.pipeline.shared_stages import SharedStages, training_digest
-from tilewise.pipeline.train import train
+from tilewise.pipeline.train import prepare_run, train
 from tilewise.run_folder import RunFolder
 from tilewise.store import digest_config
 from tilewise.sweep.variants import Variant
@@ -64,23 +64,33 @@ def train_variants(places: Sequence[Place], shared: SharedStages, note: Note) ->
         shared: what they have in common.
         note: is called with rows and what became of them.
     """
-    first, others = _leaders(places)
+    makers = _makers(places)
+    # The last features, which are often the only ones, are made alone: whoever makes them is trained beside the others.
+    together = [
+        place for place in places if place.variant.recipe.training.input == "features" and place not in makers[:-1]
+    ]
     with task("variants", len(places)) as bar:
-        for place in first:
-            note([(place.number, _train(place, shared))])
-            bar.advance()
+        for place in places:
+            if place not in together:
+                note([(place.number, _train(place, shared))])
+                bar.advance()
 
         def tell(_: str, became: list[tuple[int, VariantResult]] | Failure) -> None:
             if not isinstance(became, Failure):
                 note(became)
                 bar.advance(len(became))
 
-        jobs = _chains(others)
-        if current_ray() is not None:  # a process takes a function once
-            work, workers = partial(_work, shared.for_worker()), shared.resources.workers
+        jobs = _chains(together)
+        workers = shared.resources.workers
+        if current_ray() is None:
+            workers = min(workers or num_processors(), len(jobs))
+        if workers == 1:
+            work = partial(_work, shared)
         else:
-            workers = min(shared.resources.workers or num_processors(), len(jobs))
-            work = partial(_work_apart, shared.for_worker()) if workers > 1 else partial(_work, shared)
+            for place in makers[-1:]:
+                _prepare(place, shared)
+            # Ray hands a process its function once; processes of this machine get it with every job.
+            work = partial(_work if current_ray() else _work_apart, shared.for_worker())
         outcome = run_each(work, jobs, stage="heads", workers=workers, on_result=tell)
         for failure in outcome.failures:  # its process died; whatever else stops a variant it says itself
             lost = [(place.number, VariantResult(place.variant, place.folder, error=failure.message))
@@ -89,21 +99,14 @@ def train_variants(places: Sequence[Place], shared: SharedStages, note: Note) ->
             bar.advance(len(lost))
 
 
-def _leaders(places: Sequence[Place]) -> tuple[list[Place], list[Place]]:
-    """Variants that need every processor, or make the features of others; and the others."""
-    known: set[str] = set()
-    first: list[Place] = []
-    others: list[Place] = []
+def _makers(places: Sequence[Place]) -> list[Place]:
+    """The first variant of each way in which features are made; those of its kind find them in the cache."""
+    makers: dict[str, Place] = {}
     for place in places:
         recipe = place.variant.recipe
-        key = digest_config([getattr(recipe, name) for name in _OF_FEATURES])
-        if recipe.training.input == "features" and key in known:
-            others.append(place)
-            continue
-        first.append(place)
         if recipe.training.input == "features":
-            known.add(key)
-    return first, others
+            makers.setdefault(digest_config([getattr(recipe, name) for name in _OF_FEATURES]), place)
+    return list(makers.values())
 
 
 def _chains(places: Sequence[Place]) -> dict[str, tuple[Place, ...]]:
@@ -126,6 +129,13 @@ def _work_apart(shared: SharedStages, chain: tuple[Place, ...]) -> list[tuple[in
 def _work(shared: SharedStages, chain: tuple[Place, ...]) -> list[tuple[int, VariantResult]]:
     """Train variants whose folds are trained alike, one after the other, so that only the first of them trains."""
     return [(place.number, _train(place, shared)) for place in chain]
+
+
+def _prepare(place: Place, shared: SharedStages) -> None:
+    try:
+        prepare_run(place.variant.recipe, place.folder.root, shared)
+    except TilewiseError:  # its training will meet it again, and say it
+        _log.debug("variant %s", place.variant.name, exc_info=True)
 
 
 def _train(place: Place, shared: SharedStages) -> VariantResult:
