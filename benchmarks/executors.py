@@ -1,6 +1,6 @@
 """One job on this machine's processes and on a Ray that is started for it, each from an empty cache, in turns.
 
-    python benchmarks/executors.py [--slides 1200 | --cohort FOLDER] [--rounds 1] [--workers 2]
+    python benchmarks/executors.py [--slides 1200 | --cohort FOLDER] [--rounds 1] [--workers 2] [--set KEY=VALUE]
 
 The job is `tilewise train` with the recipe `texture`: audit, tiles, features, folds. The start-up of Ray stands apart:
 what one item of work takes on it in a process of its own, less the same here. Both runs must be the same to the byte.
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--cohort", type=Path, help="a cohort, instead of one that is drawn")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a key of the recipe")
     arguments = parser.parse_args()
     seconds: dict[str, list[float]] = {name: [] for name in EXECUTORS}
     starts: dict[str, list[float]] = {name: [] for name in EXECUTORS}
@@ -52,6 +53,7 @@ def main() -> None:
             api.synth(cohort, {"num_slides": arguments.slides, "difficulty": 0.3})
         num_slides = len(Cohort.discover(cohort).slides)
         options = ["--recipe", "texture", "--workers", str(arguments.workers), "--quiet"]
+        options += [part for setting in arguments.set for part in ("--set", setting)]
         for _ in range(arguments.rounds):
             for name in EXECUTORS:
                 script = _START.format(workers=arguments.workers)
