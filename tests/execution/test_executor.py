@@ -65,6 +65,22 @@ def test_ray_client_is_refused(monkeypatch):
         run_each(abs, {"a": -1}, stage="s")
 
 
+@pytest.mark.parametrize("name", ["ConnectionError", "RayError"])  # nobody is there; a token is asked for
+def test_a_cluster_that_cannot_be_joined_is_named_with_what_it_may_want(monkeypatch, name):
+    ray = pytest.importorskip("ray", reason="Ray ([ray]) is not installed")
+    from tilewise.execution import run_each
+
+    error = {"ConnectionError": ConnectionError, "RayError": ray.exceptions.RayError}[name]("no answer")
+
+    def refuse(**_):
+        raise error
+
+    monkeypatch.setattr("ray.init", refuse)
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    with use_executor("ray"), pytest.raises(UsageError, match=r"head:6379.*no answer.*RAY_AUTH_MODE=token"):
+        run_each(abs, {"a": -1}, stage="s")
+
+
 def test_a_node_with_another_version_is_named(tmp_path):
     pytest.importorskip("ray", reason="Ray ([ray]) is not installed")
     from tilewise.execution import ray_pool

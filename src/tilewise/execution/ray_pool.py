@@ -252,9 +252,15 @@ class RayPool:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     ray.init(log_to_driver=False, **options)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                place = f"RAY_ADDRESS={address}: there is no cluster" if address else "Ray does not start here"
-                raise UsageError(f"{place} ({error}); `ray status` tells more, --executor local needs none") from error
+            except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+                place, advice = "Ray does not start here", ""
+                if address:
+                    place = f"RAY_ADDRESS={address}: no cluster lets this process in"
+                    # Ray takes its token to an address that is given by nobody's wish but the user's.
+                    advice = "one that asks for a token needs RAY_AUTH_MODE=token and its ~/.ray/auth_token here; "
+                raise UsageError(
+                    f"{place} ({error}); {advice}`ray status` tells more, --executor local needs none"
+                ) from error
             self._is_own = True
             # What Ray says of nodes and workers that are gone goes to stdout, where results are.
             ray._private.worker._worker_logs_enabled = False  # noqa: SLF001
