@@ -28,3 +28,16 @@ def test_what_has_no_effect_or_no_sense_is_refused(options, message):
 
 def test_nothing_is_made_unless_asked_for():
     assert SegmentConfig().method == "none"
+
+
+@pytest.mark.parametrize(
+    ("options", "revision"),
+    [
+        ({}, "70c1a07f894ebb5b307fd9eaaee97b9dfc16068f"),
+        ({"revision": "main"}, "main"),
+        ({"checkpoint": "wanglab/medsam-vit-base"}, "main"),
+        ({"checkpoint": "wanglab/medsam-vit-base", "revision": "a" * 40}, "a" * 40),
+    ],
+)
+def test_the_default_model_is_fetched_by_its_commit_and_others_as_they_are_named(options, revision):
+    assert SegmentConfig(method="sam", sam=options).sam.hub_revision == revision

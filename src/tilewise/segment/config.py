@@ -54,16 +54,27 @@ class UNetConfig(BaseModel):
         return self
 
 
+_SAM = "facebook/sam-vit-base"
+_SAM_COMMIT = "70c1a07f894ebb5b307fd9eaaee97b9dfc16068f"  # that several public projects pin, each by itself
+
+
 class SamConfig(BaseModel):
     """Segment Anything (Kirillov et al. 2023), asked for the object in each piece of tissue."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    checkpoint: str = Field(
-        "facebook/sam-vit-base", min_length=1, description="a hub id of SAM, or a local folder that holds one"
+    checkpoint: str = Field(_SAM, min_length=1, description="a hub id of SAM, or a local folder that holds one")
+    revision: str | None = Field(
+        None,
+        min_length=1,
+        description="commit or branch of the hub's repository; null: a pinned commit of the default, `main` of others",
     )
-    revision: str = Field("main", min_length=1, description="commit or branch of the hub's repository")
     max_prompts: int = Field(16, ge=1, le=256, description="pieces of tissue asked for, the largest first")
+
+    @property
+    def hub_revision(self) -> str:
+        """What is fetched where `checkpoint` is a hub id."""
+        return self.revision or (_SAM_COMMIT if self.checkpoint == _SAM else "main")
 
 
 class SegmentConfig(BaseModel):

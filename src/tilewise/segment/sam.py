@@ -25,7 +25,7 @@ def sam_digest(config: SamConfig) -> str:
     """What tells this model from another: of a local folder the files, else its hub id and revision."""
     folder = Path(config.checkpoint).expanduser()
     if not folder.is_dir():
-        return digest_config([config.checkpoint, config.revision])
+        return digest_config([config.checkpoint, config.hub_revision])
     files = sorted(path for path in folder.iterdir() if path.suffix in {".safetensors", ".json"})
     return digest_config([[path.name, digest_file(path)] for path in files])
 
@@ -51,7 +51,7 @@ def load_sam(config: SamConfig, *, offline: bool) -> Any:
     try:
         model, info = SamModel.from_pretrained(
             where,
-            revision=config.revision,
+            revision=config.hub_revision,
             local_files_only=offline or folder.is_dir(),
             use_safetensors=True,
             output_loading_info=True,

@@ -5,6 +5,12 @@ from __future__ import annotations
 from tilewise.encoders.card import HALF, EncoderCard, PackagedWeights
 
 _HUB_NOTE = "No commit of the hub repository could be established, so its main branch is taken."
+# Commits that several public projects pin, each by itself.
+_COMMITS = {
+    "timm/resnet50.tv_in1k": "78f3ecfdb38e06d9b8397f662e7ab8fee96026fa",
+    "timm/convnext_tiny.fb_in1k": "b43a6303c9fcf176d2d707478a128c2c91e93528",
+    "timm/vit_small_patch14_dinov2.lvd142m": "4610ca143709d58a633b6397a74412c2c3842454",
+}
 _RESNET = "He et al. 2016, Deep Residual Learning for Image Recognition, doi:10.1109/CVPR.2016.90"
 _EFFICIENTNET = "Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Networks, arXiv:1905.11946"
 _CONVNEXT = "Liu et al. 2022, A ConvNet for the 2020s, arXiv:2201.03545"
@@ -23,6 +29,14 @@ _LITE2 = PackagedWeights(
 )
 
 
+def _revision(source: str) -> str:
+    return _COMMITS.get(source, "main")
+
+
+def _note(source: str) -> str:
+    return "" if source in _COMMITS else _HUB_NOTE
+
+
 def _resnet(depth: int, dim: int) -> EncoderCard:
     return EncoderCard(
         name=f"resnet{depth}",
@@ -30,13 +44,13 @@ def _resnet(depth: int, dim: int) -> EncoderCard:
         builder="timm",
         architecture=f"resnet{depth}",
         source=f"timm/resnet{depth}.tv_in1k",
-        revision="main",
+        revision=_revision(f"timm/resnet{depth}.tv_in1k"),
         licence="BSD-3-Clause",
         input_px=224,
         dim=dim,
         description=f"ResNet-{depth}, ImageNet-1k (torchvision's first weights)",
         citation=_RESNET,
-        notes=_HUB_NOTE,
+        notes=_note(f"timm/resnet{depth}.tv_in1k"),
     )
 
 
@@ -89,13 +103,13 @@ def _convnext(size: str, dim: int) -> EncoderCard:
         builder="timm",
         architecture=f"convnext_{size}",
         source=f"timm/convnext_{size}.fb_in1k",
-        revision="main",
+        revision=_revision(f"timm/convnext_{size}.fb_in1k"),
         licence="Apache-2.0",
         input_px=224,
         dim=dim,
         description=f"ConvNeXt-{size.title()}, ImageNet-1k",
         citation=_CONVNEXT,
-        notes=_HUB_NOTE,
+        notes=_note(f"timm/convnext_{size}.fb_in1k"),
     )
 
 
@@ -216,13 +230,13 @@ CARDS = (
         architecture="vit_small_patch14_dinov2",
         options=(("img_size", 224),),
         source="timm/vit_small_patch14_dinov2.lvd142m",
-        revision="main",
+        revision=_revision("timm/vit_small_patch14_dinov2.lvd142m"),
         licence="Apache-2.0",
         input_px=224,
         dim=384,
         description="DINOv2 ViT-S/14, self-supervised on 142 million photographs",
         citation="Oquab et al. 2023, DINOv2: Learning Robust Visual Features without Supervision, arXiv:2304.07193",
-        notes=f"Position embeddings are resampled from 518 to 224 pixels. {_HUB_NOTE}",
+        notes="Position embeddings are resampled from 518 to 224 pixels.",
     ),
     EncoderCard(
         name="simple_cnn",
