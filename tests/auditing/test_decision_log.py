@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -219,3 +220,44 @@ def test_a_full_disk_refuses_a_decision_and_loses_none_that_it_took(disk):
         assert [decision.slide for decision in log.decisions()] == taken
         log.append(DROP, session="one")
         assert len(log.decisions()) == len(taken) + 1
+
+
+def test_a_log_of_before_there_were_blind_decisions_is_read_as_it_is_and_goes_on(tmp_path):
+    path = tmp_path / "old.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "CREATE TABLE acts (id INTEGER PRIMARY KEY AUTOINCREMENT, slide TEXT NOT NULL, finding TEXT NOT NULL, "
+            "proposal TEXT NOT NULL, decision TEXT NOT NULL, value TEXT NOT NULL, reason TEXT NOT NULL, "
+            "author TEXT NOT NULL, time TEXT NOT NULL, session TEXT NOT NULL, target INTEGER REFERENCES acts (id))"
+        )
+        connection.execute(
+            "INSERT INTO acts VALUES (1, 'b.png', 'label', '', 'relabel', 'B', '', 'anna', '2026-01-01', 'one', NULL)"
+        )
+    connection.close()
+    before = path.read_bytes()
+    digest = digest_decisions(path)
+    assert [(one.slide, one.value) for one in read_decisions(path, NAMES)] == [("b.png", "B")]
+    assert path.read_bytes() == before
+    for _ in range(2):
+        with DecisionLog(path) as log:
+            assert log.current()["b.png", LABEL] == Act("b.png", LABEL, "", "relabel", "B", "", "anna", "2026-01-01")
+            assert log.undo("one") == ("b.png", LABEL)
+            assert log.redo("one") == ("b.png", LABEL)
+    assert digest_decisions(path) == digest
+
+
+def test_blind_readings_stand_beside_what_was_decided_later_and_go_when_they_are_taken_back(log):
+    log.append(replace(RELABEL, blind=True), session="one")
+    log.append(Act("b.png", LABEL, "", "keep", author="anna"), session="one")
+    log.append(Act("b.png", LABEL, "", "keep", author="bert", blind=True), session="two")
+    log.append(Act("a.png", LABEL, "", "skip", author="bert", blind=True), session="two")
+    log.append(replace(DROP, blind=True), session="two")
+    assert [(act.author, act.decision) for act in log.blind_readings()] == [("anna", "relabel"), ("bert", "keep")]
+    assert log.current()["b.png", LABEL].blind
+    assert log.current()["a.png", "ink"].blind
+    assert log.decided_by("anna") == {"a.png", "b.png"}
+    assert log.decided_by("bert") == {"b.png"}
+    for _ in range(3):
+        log.undo("two")
+    assert [act.author for act in log.blind_readings()] == ["anna"]
+    assert log.decided_by("bert") == {"b.png"}

@@ -10,10 +10,10 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from tilewise.auditing.finding import Action, Decision
 from tilewise.errors import CohortError
@@ -32,17 +32,16 @@ _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS acts (
     id INTEGER PRIMARY KEY AUTOINCREMENT, slide TEXT NOT NULL, finding TEXT NOT NULL, proposal TEXT NOT NULL,
     decision TEXT NOT NULL, value TEXT NOT NULL, reason TEXT NOT NULL, author TEXT NOT NULL, time TEXT NOT NULL,
-    session TEXT NOT NULL, target INTEGER REFERENCES acts (id)
+    blind INTEGER NOT NULL DEFAULT 0, session TEXT NOT NULL, target INTEGER REFERENCES acts (id)
 );
 CREATE INDEX IF NOT EXISTS acts_by_target ON acts (target);
 CREATE INDEX IF NOT EXISTS acts_by_slide ON acts (slide, finding);
 CREATE INDEX IF NOT EXISTS acts_by_session ON acts (session);
 """
-# Decisions that count: those whose last undo or redo, if any, was a redo; of several about one thing the latest that
-# is no skip, which leaves what was decided before.
-_CURRENT: Final = """
-SELECT MAX(((decision != 'skip') << 60) | id), id, slide, finding, proposal, decision, value, reason, author, time
-FROM acts AS act WHERE target IS NULL AND COALESCE(
+# Logs of before there were blind decisions lack the column.
+_ADD_BLIND: Final = "ALTER TABLE acts ADD COLUMN blind INTEGER NOT NULL DEFAULT 0"
+# Decisions that were not taken back: those whose last undo or redo, if any, was a redo.
+_STANDING: Final = """FROM acts AS act WHERE target IS NULL AND COALESCE(
     (SELECT decision FROM acts AS later WHERE later.target = act.id ORDER BY later.id DESC LIMIT 1), 'redo') = 'redo'
 """
 
@@ -61,6 +60,7 @@ class Act:
         reason: why.
         author: who.
         time: when, ISO 8601; filled in when the act is stored.
+        blind: whether label, model and audit were hidden from the person until then.
     """
 
     slide: str
@@ -71,9 +71,11 @@ class Act:
     reason: str = ""
     author: str = ""
     time: str = ""
+    blind: bool = False
 
 
-_FIELDS: Final = ", ".join(field.name for field in fields(Act))
+_NAMES: Final = tuple(field.name for field in fields(Act))
+_FIELDS: Final = ", ".join(_NAMES)
 
 
 class DecisionLog:
@@ -97,6 +99,8 @@ class DecisionLog:
                 self._connection.execute("PRAGMA synchronous=FULL")
                 self._connection.executescript(_SCHEMA)
                 with self._writing() as connection:
+                    if not _has_blind(connection):
+                        connection.execute(_ADD_BLIND)
                     if connection.execute("SELECT 1 FROM acts LIMIT 1").fetchone() is None:
                         for decision in before:
                             _insert(connection, _act_of(decision), session="")
@@ -137,6 +141,21 @@ class DecisionLog:
         """What counts, as a table of decisions has it; what leaves everything as it is has no row there."""
         return tuple(_decision_of(act) for act in self.current().values() if not _is_open(act))
 
+    def decided_by(self, author: str) -> set[str]:
+        """Slides about which a person ever decided; to take a decision back does not undo what was seen after it."""
+        query = "SELECT DISTINCT slide FROM acts WHERE target IS NULL AND decision != 'skip' AND author = ?"
+        with self._lock:
+            return {str(slide) for (slide,) in self._connection.execute(query, (author,))}
+
+    def blind_readings(self) -> tuple[Act, ...]:
+        """Labels that were confirmed or changed blind and not taken back, in the order of the acts.
+
+        One of each slide and person; what they decided later, with everything in sight, replaces none of them.
+        """
+        query = f"SELECT {_FIELDS} {_STANDING} AND blind AND finding = ? AND decision != 'skip' ORDER BY id"
+        with self._lock:
+            return tuple(_read_act(row) for row in self._connection.execute(query, (LABEL,)))
+
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
@@ -153,11 +172,11 @@ class DecisionLog:
             target = _stacks(connection, session)[word]
             if not target:
                 return None
-            slide, finding, author = connection.execute(
-                "SELECT slide, finding, author FROM acts WHERE id = ?", (target[-1],)
+            slide, finding, author, blind = connection.execute(
+                "SELECT slide, finding, author, blind FROM acts WHERE id = ?", (target[-1],)
             ).fetchone()
-            row = (slide, finding, "", word, "", "", author, _now(), session, target[-1])
-            connection.execute(f"INSERT INTO acts ({_FIELDS}, session, target) VALUES ({_marks(10)})", row)  # noqa: S608 - constants
+            row = (slide, finding, "", word, "", "", author, _now(), blind, session, target[-1])
+            connection.execute(f"INSERT INTO acts ({_FIELDS}, session, target) VALUES ({_marks(11)})", row)  # noqa: S608 - constants
             return slide, finding
 
     @contextlib.contextmanager
@@ -221,10 +240,22 @@ def _named_faults(path: Path, advice: str) -> Iterator[None]:
 
 
 def _current(connection: sqlite3.Connection, subject: tuple[str, str] | None) -> list[Act]:
-    """The acts that count, in their order."""
+    """The acts that count, in their order: of several about one thing the latest that is no skip."""
     where = "" if subject is None else " AND slide = ? AND finding = ?"
-    rows = connection.execute(f"{_CURRENT}{where} GROUP BY slide, finding ORDER BY id", subject or ())
-    return [Act(*row[2:]) for row in rows]
+    columns = _FIELDS if _has_blind(connection) else ", ".join((*_NAMES[:-1], "0"))
+    query = f"SELECT {columns}, MAX(((decision != 'skip') << 60) | id) {_STANDING}{where}"
+    return [
+        _read_act(row[:-1]) for row in connection.execute(f"{query} GROUP BY slide, finding ORDER BY id", subject or ())
+    ]
+
+
+def _has_blind(connection: sqlite3.Connection) -> bool:
+    return any(column[1] == "blind" for column in connection.execute("PRAGMA table_info(acts)"))
+
+
+def _read_act(row: tuple[Any, ...]) -> Act:
+    *cells, blind = row
+    return Act(*cells, bool(blind))
 
 
 def _is_open(act: Act) -> bool:
@@ -244,8 +275,8 @@ def _decision_of(act: Act) -> Decision:
 
 
 def _insert(connection: sqlite3.Connection, act: Act, *, session: str) -> None:
-    row = (*astuple(act)[:-1], act.time or _now(), session)
-    connection.execute(f"INSERT INTO acts ({_FIELDS}, session) VALUES ({_marks(9)})", row)  # noqa: S608 - constants
+    row = (*astuple(replace(act, time=act.time or _now())), session)
+    connection.execute(f"INSERT INTO acts ({_FIELDS}, session) VALUES ({_marks(10)})", row)  # noqa: S608 - constants
 
 
 def _stacks(connection: sqlite3.Connection, session: str) -> dict[Literal["undo", "redo"], list[int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ _API_PORT = 8000
 _EXAMPLES = (
     "Examples:\n\ntilewise serve runs/first\n\n"
     "tilewise serve runs/first --reviewer 'Dr. Ada' --no-open --port 8080\n\n"
+    "tilewise serve runs/first --reviewer ada --blind\n\n"
     "tilewise serve runs/first --api\n\n"
     "tilewise serve runs/first --api --host 0.0.0.0 --port 8080 --token-file token.txt\n\n"
     "curl -F image=@slide.png http://127.0.0.1:8000/v1/predict"
@@ -30,7 +32,7 @@ _OF_API = (
     *("token_file", "workers", "max_megabytes", "max_megapixels", "max_requests", "max_batch"),
     *("predict_seconds", "wait_seconds", "upload_seconds", "memory_megabytes"),
 )
-_OF_REVIEW = ("reviewer", "open_page", "no_token")
+_OF_REVIEW = ("reviewer", "blind", "open_page", "no_token")
 
 
 def serve(
@@ -77,6 +79,14 @@ def serve(
     reviewer: Annotated[
         str | None, typer.Option("--reviewer", metavar="NAME", help="Who decides. Default: the user's name.")
     ] = None,
+    blind: Annotated[
+        bool,
+        typer.Option(
+            "--blind",
+            help="Hide label, model and audit of a slide until the reviewer has decided about it. Without it, the page "
+            "has a switch.",
+        ),
+    ] = False,
     open_page: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the review page in the browser of this machine.")
     ] = True,
@@ -99,7 +109,8 @@ def serve(
     """
     _refuse_options_of(_OF_REVIEW if api else _OF_API, context, "without" if api else "with")
     if not api:
-        return _review(run, host, port or 0, reviewer, with_token=not no_token, open_page=open_page, quiet=quiet)
+        review = _ReviewOptions(reviewer, with_token=not no_token, blind=blind, open_page=open_page)
+        return _review(run, host, port or 0, review, quiet=quiet)
     from tilewise.serving.prediction_api.access import read_token
     from tilewise.serving.prediction_api.config import ServiceConfig
     from tilewise.serving.prediction_api.serve_api import serve_api
@@ -134,9 +145,15 @@ def _refuse_options_of(names: Sequence[str], context: typer.Context, what: str) 
             raise UsageError(f"{option} has an effect {what} --api alone; leave one of them out or in")
 
 
-def _review(
-    run: Path, host: str, port: int, reviewer: str | None, *, with_token: bool, open_page: bool, quiet: bool
-) -> int:
+@dataclass(frozen=True)
+class _ReviewOptions:
+    reviewer: str | None
+    with_token: bool
+    blind: bool
+    open_page: bool
+
+
+def _review(run: Path, host: str, port: int, options: _ReviewOptions, *, quiet: bool) -> int:
     from tilewise.serving.review.serve_review import serve_review
 
     if host not in {"127.0.0.1", "localhost"}:
@@ -150,10 +167,19 @@ def _review(
         typer.echo(address)
         if not quiet:
             typer.echo("Ctrl-C ends the review; everything decided is stored", err=True)
-        if open_page:
+        if options.open_page:
             import webbrowser
 
             webbrowser.open(opened)
 
-    serve_review(run, reviewer=reviewer, port=port, with_token=with_token, on_start=say)
+    summary = serve_review(
+        run,
+        reviewer=options.reviewer,
+        port=port,
+        with_token=options.with_token,
+        blind=options.blind,
+        on_start=say,
+    )
+    if not quiet:
+        typer.echo("\n".join(summary.sentences()), err=True)
     return 0

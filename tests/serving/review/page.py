@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,14 @@ def chromium() -> Iterator[Browser]:
 
 
 class ReviewPage:
-    """One open page; what goes wrong in it is collected."""
+    """One open page, which `prepare` may change before it is loaded; what goes wrong in it is collected."""
 
-    def __init__(self, browser: Browser, address: str, **context: Any) -> None:
+    def __init__(
+        self, browser: Browser, address: str, *, prepare: Callable[[Page], None] | None = None, **context: Any
+    ) -> None:
         self.page: Page = browser.new_context(viewport={"width": 1500, "height": 900}, **context).new_page()
+        if prepare is not None:
+            prepare(self.page)
         self.faults: list[str] = []
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", self._note)

@@ -132,6 +132,56 @@ def test_to_confirm_a_corrected_label_or_to_skip_it_leaves_the_correction(client
         assert exported() == [("img_0003.png", "relabel", other)]
 
 
+def test_a_reading_confirms_or_changes_the_label_and_only_the_first_of_a_slide_is_blind(client, small_run):
+    table = client.get("/api/slides").json()[5]["label"]
+    other = "A" if table == "B" else "B"
+
+    def read(value, number=5):
+        answer = decide(client, number, "label", "read", value=value, blind=True).json()
+        return answer["decided"][0][2:4] + answer["decided"][0][7:]
+
+    before = client.get("/api/summary").json()
+    assert decide(client, 5, "label", "skip", blind=True).json()["decided"][0][2] == "skip"
+    assert 5 not in client.get("/api/decisions").json()["own"]
+    assert read(table) == ["keep", "", True]
+    assert 5 in client.get("/api/decisions").json()["own"]
+    assert read(other) == ["relabel", other, False]
+    client.post("/api/undo", json={"session": "test"})
+    client.post("/api/undo", json={"session": "test"})
+    assert read(other) == ["relabel", other, False]  # what was seen after the first reading is not unseen
+    (row,) = csv.DictReader(io.StringIO(client.get("/api/decisions.csv").text))
+    assert row["reason"] == f"label was {table}; read as {other} in review"
+    assert decide(client, 5, "label", "read", value="C").status_code == 422
+    assert read("A", number=6) == [
+        *(["keep", ""] if client.get("/api/slides").json()[6]["label"] == "A" else ["relabel", "A"]),
+        True,
+    ]
+    summary = client.get("/api/summary").json()
+    assert summary["num_readings"] - before["num_readings"] == 1
+    assert summary["num_blind"] - before["num_blind"] == 1
+    assert summary["num_decisions"] - before["num_decisions"] == 2
+
+
+def test_no_class_is_accepted_by_the_way(client):
+    answer = decide(client, 1, "label", "accept")
+    assert answer.status_code == 422
+    assert "relabel" in answer.json()["detail"]
+
+
+def test_a_review_ends_with_what_was_decided(small_run, tmp_path):
+    shutil.copytree(small_run, tmp_path / "run", ignore=shutil.ignore_patterns("review"))
+    with serve(tmp_path / "run", "--blind") as served:
+        with served.client() as client:
+            assert client.get("/api/run").json()["blind"] is True
+            decide(client, 2, "label", "read", value="A", blind=True)
+            decide(client, 3, "", "drop")
+        served.process.send_signal(signal.SIGINT)
+        lines = served.process.stderr.read().splitlines()
+    assert "2 decisions, 1 of them taken blind" in lines
+    assert "1 blind reading by 1 reader" in lines
+    assert sum(line.endswith("over 1 group") for line in lines) == 2
+
+
 def test_the_command_to_train_again_names_recipe_seed_and_log_as_the_shell_takes_them(small_run, tmp_path):
     run = ReviewedRun.open(RunFolder(small_run))
     home = tmp_path / "it's here"

@@ -197,7 +197,7 @@ def test_from_the_first_look_to_another_number(home, capsys):
     assert len(decided) == 22
 
 
-def test_a_label_in_doubt_is_kept_by_the_first_button(home, tmp_path):
+def test_a_label_in_doubt_is_kept_by_the_key_that_goes_on(home, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(home / "run", run, ignore=shutil.ignore_patterns("review"))  # what other tests decided
     table = pd.read_parquet(run / "predictions.parquet")
@@ -216,16 +216,26 @@ def test_a_label_in_doubt_is_kept_by_the_first_button(home, tmp_path):
                 page.press("ArrowRight")
             return page.page.locator("#actions button")
 
-        assert buttons().all_inner_texts()[:2] == [f"rKeep {row['label']}", f"aChange to {other}"]
+        key = str(1 + page.ask("review.state.run.classes").index(other))
+        assert buttons().all_inner_texts()[:2] == [f"aKeep {row['label']}", f"{key}Change to {other}"]
         assert "accept" in (buttons().first.get_attribute("class") or "")
         assert "most such labels are right" in page.page.locator("#items .current").inner_text()
         buttons().first.click()
         page.until("review.state.acts === 1")
         assert loop.label(number) == row["label"]
-        page.press("u")
-        buttons()
-        page.press("a")  # the keys are as they are everywhere
-        assert loop.label(number) == f"{row['label']} → {other}"
+        for keep in ("a", "r"):
+            page.press("u")
+            buttons()
+            page.press(keep)
+            assert page.ask("review.state.decided.get(`${review.state.number}|label`).decision") == "keep"
+        for change in (lambda: page.press(key), lambda: buttons().nth(1).click()):
+            page.press("u")
+            buttons()
+            change()
+            page.until(f"review.state.decided.get('{number}|label')?.decision === 'relabel'")
+            assert loop.label(number) == f"{row['label']} → {other}"
+        page.press(key)  # the class that it has by now: confirmed, not corrected again
+        assert page.ask(f"review.state.decided.get('{number}|label').value") == other
         assert page.faults == []
 
 

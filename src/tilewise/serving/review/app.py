@@ -20,7 +20,6 @@ from tilewise.errors import TilewiseError
 from tilewise.serving.review.deep_zoom import DeepZoom
 from tilewise.serving.review.guard import SameOriginOnly
 from tilewise.serving.review.payloads import (
-    DOUBT,
     describe_decisions,
     describe_heat,
     describe_overlay,
@@ -29,6 +28,7 @@ from tilewise.serving.review.payloads import (
     list_slides,
 )
 from tilewise.serving.review.reviewed_run import ReviewedRun, ReviewedSlide
+from tilewise.serving.review.summary import summarise_review
 from tilewise.serving.review.tile_pack import TILE_PX, level_sizes
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ class DecisionBody(BaseModel):
 
     slide: int = Field(ge=0, description="Number of the slide.")
     finding: str = Field(max_length=100, description="Kind of the finding; empty for the slide as a whole.")
-    act: Literal["accept", "reject", "drop", "relabel", "skip"]
-    value: str = Field("", max_length=_TEXT, description="The class of `relabel`.")
+    act: Literal["accept", "reject", "drop", "relabel", "read", "skip"]
+    value: str = Field("", max_length=_TEXT, description="The class of `relabel`, or that was read.")
     reason: str = Field("", max_length=_TEXT)
+    blind: bool = Field(False, description="Whether the page hid label, model and audit until now.")
     session: str = Field(min_length=1, max_length=100, description="Whose undo takes it back.")
 
 
@@ -71,10 +72,12 @@ class Review:
         run: the run.
         log: where decisions go.
         reviewer: who decides.
+        blind: whether the page hides label, model and audit of slides about which the reviewer has not decided, and
+            has no switch for it.
     """
 
-    def __init__(self, run: ReviewedRun, log: DecisionLog, reviewer: str) -> None:
-        self.run, self.log, self.reviewer = run, log, reviewer
+    def __init__(self, run: ReviewedRun, log: DecisionLog, reviewer: str, *, blind: bool = False) -> None:
+        self.run, self.log, self.reviewer, self.blind = run, log, reviewer, blind
         self.numbers = {item.slide.slide_id: number for number, item in enumerate(run.slides)}
         self.zoom = DeepZoom([item.slide.path for item in run.slides], max_pixels=run.max_pixels)
 
@@ -103,19 +106,26 @@ class Review:
             HTTPException: it names no slide, finding or class of the run.
         """
         act = self._act(body)
+        # After a first decision the page has shown everything, even if that decision was taken back.
+        act = replace(act, blind=body.blind and act.slide not in self.log.decided_by(self.reviewer))
         self.log.append(act, session=body.session)
         return act.slide, act.finding
 
     def decided(self, subject: tuple[str, str] | None = None) -> dict[str, Any]:
         """What counts now; of one slide and finding where these are given."""
         num_acts = self.log.num_acts()
-        return describe_decisions(self.log.current(subject), self.numbers, num_acts)
+        payload = describe_decisions(self.log.current(subject), self.numbers, num_acts)
+        if subject is None:
+            payload["own"] = [self.numbers[one] for one in self.log.decided_by(self.reviewer) if one in self.numbers]
+        return payload
 
     def _act(self, body: DecisionBody) -> Act:
         item = self.item(body.slide)
         name = item.slide.slide_id
         act = Act(name, body.finding, "", "keep", "", body.reason, self.reviewer)
-        if body.act == "relabel" or body.finding in {LABEL, DOUBT}:
+        if body.act == "read":
+            return self._read(body, replace(act, finding=LABEL))
+        if body.act == "relabel" or body.finding == LABEL:
             return self._about_label(body, replace(act, finding=LABEL))
         if not body.finding:
             if body.act not in {"drop", "skip"}:
@@ -133,22 +143,33 @@ class Review:
         return replace(act, decision="keep" if body.act == "reject" else body.act)
 
     def _about_label(self, body: DecisionBody, act: Act) -> Act:
-        item = self.item(body.slide)
-        value = body.value
-        if body.act == "accept" and item.doubt is not None:
-            value = item.doubt.suggested
+        if body.act == "accept":  # a class is named by whoever takes it, never accepted by the way
+            raise HTTPException(422, "a label is confirmed by `reject`, or changed by `relabel`")
+        item, value = self.item(body.slide), body.value
         label = self._label(item)
         is_corrected = body.act == "reject" and label in self.run.classes and label != item.slide.label
         if is_corrected:  # to confirm a corrected label is to decide for it, not for the table's
             value = str(label)
-        if is_corrected or body.act in {"accept", "relabel"}:
-            if value not in self.run.classes:
-                raise HTTPException(422, "no such class in the run")
+        if is_corrected or body.act == "relabel":
+            self._require_class(value)
             reason = body.reason or f"label was {item.slide.label or 'missing'}; corrected in review"
             return replace(act, decision="relabel", value=value, reason=reason)
         if body.act == "drop":
             return replace(act, finding="", decision="drop")
         return replace(act, decision="skip" if body.act == "skip" else "keep")
+
+    def _read(self, body: DecisionBody, act: Act) -> Act:
+        """A class that was named without regard to the label: it confirms the label, or changes it."""
+        self._require_class(body.value)
+        item = self.item(body.slide)
+        if body.value == item.slide.label == item.label:
+            return act
+        reason = body.reason or f"label was {item.slide.label or 'missing'}; read as {body.value} in review"
+        return replace(act, decision="relabel", value=body.value, reason=reason)
+
+    def _require_class(self, name: str) -> None:
+        if name not in self.run.classes:
+            raise HTTPException(422, "no such class in the run")
 
     def _label(self, item: ReviewedSlide) -> str | None:
         """The label of a slide as the page shows it."""
@@ -185,7 +206,7 @@ def create_app(review: Review, hosts: frozenset[str], token: str | None) -> Fast
 
     @app.get("/api/run")
     def run() -> Response:
-        return JSONResponse(describe_run(review.run, review.reviewer), headers=_FRESH)
+        return JSONResponse(describe_run(review.run, review.reviewer, blind=review.blind), headers=_FRESH)
 
     @app.get("/api/slides")
     async def slides() -> Response:
@@ -241,6 +262,10 @@ def create_app(review: Review, hosts: frozenset[str], token: str | None) -> Fast
     def decisions(acts: int = -1) -> Response:
         is_known = acts == review.log.num_acts()
         return JSONResponse({"acts": acts} if is_known else review.decided(), headers=_FRESH)
+
+    @app.get("/api/summary")
+    def summary() -> Response:
+        return JSONResponse(summarise_review(review.run, review.log).to_json(), headers=_FRESH)
 
     @app.get("/api/decisions.csv")
     def export() -> Response:

@@ -19,8 +19,8 @@ DOUBT = "doubtful-label"
 """The kind under which the page lists labels in doubt."""
 
 
-def describe_run(run: ReviewedRun, reviewer: str) -> dict[str, Any]:
-    """What stands in the head of the page."""
+def describe_run(run: ReviewedRun, reviewer: str, *, blind: bool = False) -> dict[str, Any]:
+    """What stands in the head of the page, and whether it was started blind."""
     evaluation = Evaluation.read(run.folder.evaluation)
     primary = evaluation.primary
     identity = run.folder.read_identity()
@@ -31,6 +31,7 @@ def describe_run(run: ReviewedRun, reviewer: str) -> dict[str, Any]:
         "cohort": root.rstrip("/").rpartition("/")[2],
         "classes": list(run.classes),
         "reviewer": reviewer,
+        "blind": blind,
         "metric": evaluation.metric.replace("_", " "),
         "score": [primary.value, primary.low, primary.high],
         "log": log,
@@ -157,7 +158,7 @@ def describe_decisions(
     return {
         "acts": num_acts,
         "decided": [
-            [numbers[act.slide], act.finding, act.decision, act.value, act.author, act.time, act.reason]
+            [numbers[act.slide], act.finding, act.decision, act.value, act.author, act.time, act.reason, act.blind]
             for act in acts.values()
             if act.slide in numbers
         ],

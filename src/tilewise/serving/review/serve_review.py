@@ -9,9 +9,13 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tilewise.errors import UsageError
 from tilewise.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from tilewise.serving.review.summary import ReviewSummary
 
 _HOST = "127.0.0.1"
 _GRACE_SECONDS = 2
@@ -23,8 +27,9 @@ def serve_review(
     reviewer: str | None = None,
     port: int = 0,
     with_token: bool = True,
+    blind: bool = False,
     on_start: Callable[[str, str], None] = lambda _address, _file: None,
-) -> None:
+) -> ReviewSummary:
     """Serve the review page of a finished run on the loopback address until the process is interrupted.
 
     Decisions go to `review/decisions.sqlite` in the run's folder; decisions of people that the run was trained with are
@@ -36,8 +41,13 @@ def serve_review(
         port: to listen at; 0 takes one that is free.
         with_token: answer only browsers that were opened at the printed address, which holds a secret: other users of
             this machine reach the loopback address as well.
+        blind: hide label, model and audit of a slide until the reviewer has decided about it. The page alone hides
+            them: what its server answers to other requests holds them.
         on_start: is called once requests are answered, with the address, and with one to open a browser at that lacks
             the secret: the arguments of a process are no secret from other users.
+
+    Returns:
+        What was decided, by anybody who ever reviewed the run.
 
     Raises:
         UsageError: there is no finished run of slides, the extra `serve` is missing, the user has no name, or the
@@ -55,6 +65,7 @@ def serve_review(
         raise UsageError(f"serving needs {error.name}; pip install 'tilewise[serve]'") from error
     from tilewise.auditing.decision_log import DecisionLog
     from tilewise.serving.review.reviewed_run import ReviewedRun
+    from tilewise.serving.review.summary import summarise_review
 
     reviewer = reviewer or _user()
     reviewed = ReviewedRun.open(RunFolder(run))
@@ -74,7 +85,7 @@ def serve_review(
     with contextlib.ExitStack() as stack:
         stack.enter_context(listener)
         log = stack.enter_context(DecisionLog(reviewed.folder.decision_log, before=reviewed.decided))
-        app = create_app(Review(reviewed, log, reviewer), hosts, token)
+        app = create_app(Review(reviewed, log, reviewer, blind=blind), hosts, token)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -90,8 +101,9 @@ def serve_review(
                 _redirecting_file(reviewed.folder.decision_log.with_name("open.html"), address)
             )
         on_start(address, opened)
-        stack.enter_context(contextlib.suppress(KeyboardInterrupt))  # which is how a review is ended
-        uvicorn.Server(config).run(sockets=[listener])
+        with contextlib.suppress(KeyboardInterrupt):  # which is how a review is ended
+            uvicorn.Server(config).run(sockets=[listener])
+        return summarise_review(reviewed, log)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 // What is drawn over a slide: its mask, its tiles, and the heat of a class.
 
 import { get } from "./api.js";
-import { state } from "./state.js";
+import { isHidden, state } from "./state.js";
 
 // viridis, by nine of its colours: the same order for the colour-blind and in grey.
 const STOPS = ["440154", "482878", "3e4989", "31688e", "26828e", "1f9e89", "6ece58", "b5de2b", "fde725"]
@@ -48,6 +48,14 @@ export function showClass(name) {
   if (index >= 0) $("heat-class").value = index;
 }
 
+/** Show the switches of layers that tell nothing of a slide where others are hidden. */
+export function showSwitches(number) {
+  const hidden = isHidden(number);
+  for (const kind of ["tiles", "heat"]) $(`show-${kind}`).closest(".layer").hidden = hidden;
+  $("class-layer").hidden = hidden;
+  $("attention-layer").hidden = hidden || !state.run.attends;
+}
+
 export function nextClass() {
   $("heat-class").selectedIndex = ($("heat-class").selectedIndex + 1) % state.run.classes.length;
 }
@@ -56,6 +64,7 @@ export function nextClass() {
 export function drawLayers(pane, context, matrix, redraw) {
   const { number, facts } = pane;
   if (isOn("mask") && facts.has_mask) drawMask(pane, context, matrix, redraw);
+  if (isHidden(number)) { if (pane.element.id === "pane-one") showLegend(null); return; } // its tiles come with their values
   let values = ["heat", "attention"].filter(isOn);
   if (!values.length && !isOn("tiles")) { showLegend(null); return; }
   const heat = fetchHeat(number, redraw);

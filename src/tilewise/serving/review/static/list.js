@@ -1,6 +1,6 @@
 // The list of slides: filters, and as many rows as fit on the screen, however many slides there are.
 
-import { state, isUndecided, isDoubt, isOpen, isWrong, labelOf } from "./state.js";
+import { state, isUndecided, isDoubt, isHidden, isOpen, isWrong, itemsOf, labelOf, nameOf } from "./state.js";
 
 const ROW = 58;
 const $ = (id) => document.getElementById(id);
@@ -38,21 +38,33 @@ export function fillFilters(onChange) {
 const options = (select, pairs) =>
   select.replaceChildren(...pairs.map(([value, text]) => node("option", { value, textContent: text })));
 
+/** Show those filters that tell nothing of a slide where others are hidden. */
+export function showFilters() {
+  for (const element of $("filters").querySelectorAll("[data-tells]")) element.hidden = state.blind;
+  $("filter-text").placeholder = state.blind ? "Number of a slide   /" : "Name of a slide   /";
+  $("filter-text").ariaLabel = state.blind ? "Number of a slide" : "Name of a slide";
+  $("filter-undecided").nextElementSibling.textContent = state.blind ? "not yet read" : "undecided";
+}
+
 export function applyFilters() {
   const text = $("filter-text").value.toLowerCase(), kind = $("filter-kind").value, name = $("filter-class").value;
-  const fold = $("filter-fold").value, order = $("filter-order").value;
+  const fold = $("filter-fold").value, order = state.blind ? "blind" : $("filter-order").value;
   const wants = (slide, number) =>
-    (!text || slide.id.toLowerCase().includes(text))
-    && (!kind || (kind === "*" ? slide.items.length > 0 : slide.items.some((item) => item.kind === kind)))
+    (!text || nameOf(number).toLowerCase().includes(text))
+    && (!$("filter-undecided").checked || isUndecided(number))
+    && (state.blind || matches(slide, number));
+  const matches = (slide, number) =>
+    (!kind || (kind === "*" ? slide.items.length > 0 : slide.items.some((item) => item.kind === kind)))
     && (!name || labelOf(number) === name || slide.predicted === name)
     && (!fold || slide.fold === Number(fold))
     && (!$("filter-wrong").checked || isWrong(number))
     && (!$("filter-unsure").checked || slide.unsure)
-    && (!$("filter-doubtful").checked || slide.items.some(isDoubt))
-    && (!$("filter-undecided").checked || isUndecided(number));
+    && (!$("filter-doubtful").checked || slide.items.some(isDoubt));
   state.filtered = [...state.slides.keys()].filter((number) => wants(state.slides[number], number));
   const p = (number) => state.slides[number].p ?? 2;
-  if (order === "wrong") {
+  if (order === "blind") {
+    state.filtered.sort((one, two) => state.places[one] - state.places[two]);
+  } else if (order === "wrong") {
     const rank = (number) => (isWrong(number) ? 1 + p(number) : 0);
     state.filtered.sort((one, two) => rank(two) - rank(one));
   } else if (order === "unsure") {
@@ -98,6 +110,21 @@ export function drawRows() {
   space.replaceChildren(...rows);
   const active = state.filtered.includes(state.number) ? `slide-${state.number}` : "";
   if (active) list.setAttribute("aria-activedescendant", active);
+  if (!state.blind) noteOpened(rows.map((row) => Number(row.dataset.key)));
+}
+
+const placeOfOpened = () => `tilewise-opened ${state.run.log} ${state.run.reviewer}`;
+
+/** Which slides were shown with everything in sight, before the page was loaded this time. */
+export function recallOpened() {
+  try { state.opened = new Set(JSON.parse(localStorage.getItem(placeOfOpened()) ?? "[]")); } catch { /* not ours */ }
+}
+
+/** Remember it of slides: no reading of theirs is a blind one from now on. */
+export function noteOpened(numbers) {
+  const before = state.opened.size;
+  for (const number of numbers) state.opened.add(number);
+  if (state.opened.size > before) localStorage.setItem(placeOfOpened(), JSON.stringify([...state.opened]));
 }
 
 function emptyRow(number) {
@@ -113,18 +140,25 @@ function emptyRow(number) {
 function fillRow(row, number) {
   const slide = state.slides[number], label = labelOf(number);
   row.setAttribute("aria-selected", number === state.number);
-  row.querySelector("b").textContent = slide.id;
+  row.querySelector("b").textContent = nameOf(number);
   const chip = row.querySelector(".label");
+  if (isHidden(number)) {
+    chip.textContent = isUndecided(number) ? "not yet read" : "skipped";
+    chip.style.setProperty("--class", "transparent");
+    row.querySelector(".marks").replaceChildren();
+    return;
+  }
   chip.textContent = label === slide.label ? label ?? "no label" : `${slide.label ?? "no label"} → ${label}`;
   chip.style.setProperty("--class", label ? colourOf(label) : "#888");
-  const open = slide.items.filter((item) => isOpen(number, item)).length;
+  const items = itemsOf(number), open = items.filter((item) => isOpen(number, item)).length;
   const marks = [];
   if (isWrong(number)) marks.push(["wrong", "✗", "predicted otherwise"]);
   else if (slide.unsure) marks.push(["unsure", "~", "unsure"]);
   if (!slide.kept) marks.push(["left-out", "∅", "not in the run"]);
   if (open) marks.push(["open", open, `${open} undecided`]);
-  else if (slide.items.some((item) => !item.is_note)) marks.push(["done", "✓", "decided"]);
-  else if (slide.items.length) marks.push(["note", "i", "with a note"]);
+  else if (items.some((item) => !item.is_note)) marks.push(["done", "✓", "decided"]);
+  else if (items.length) marks.push(["note", "i", "with a note"]);
+  if (state.blind) marks.push(["done", "✓", "read"]);
   row.querySelector(".marks").replaceChildren(
     ...marks.map(([className, textContent, title]) => node("i", { className, textContent, title })));
 }

@@ -1,16 +1,17 @@
 // The review page: one reviewer, one slide at a time, decided by the keyboard.
 
 import { get, post, slideDetails, fetchAhead } from "./api.js";
-import { state, takeIn, progress, nextOpen, subjectOf, isDoubt, isDropped, isOpen, labelOf } from "./state.js";
-import { fillFilters, applyFilters, drawRows, reveal, showPictures, node } from "./list.js";
+import { state, takeIn, progress, nextOpen, subjectOf, isDoubt, isDropped, isHidden, isOpen, itemsOf, labelOf, nameOf, shuffleBlind, suggestionOf } from "./state.js";
+import { fillFilters, applyFilters, drawRows, noteOpened, recallOpened, reveal, showFilters, showPictures, node } from "./list.js";
 import { Pane, placeOn, moveTogether } from "./viewer.js";
-import { setUpLayers, drawLayers, showClass, nextClass } from "./layers.js";
+import { setUpLayers, drawLayers, showClass, showSwitches, nextClass } from "./layers.js";
 import { fillPanel } from "./panel.js";
 
 const $ = (id) => document.getElementById(id);
 const POLL_MS = 4000;
 let one, two, together = { moved: () => {}, lead: () => {} };
-const NOTHING = { number: -1, facts: undefined, other: undefined };
+const NOTHING = { number: -1, facts: undefined, other: undefined, hidden: false };
+const SWITCH = "tilewise-blind"; // a cookie: unlike a browser's storage it outlives a server's port
 // `shown` is what is on the screen; `state` is where the reviewer goes.
 let opening = 0, queue = Promise.resolve(), showing = Promise.resolve(), isDeciding = false, shown = NOTHING;
 
@@ -18,6 +19,10 @@ async function start() {
   const [run, slides, decided] = await Promise.all([get("/api/run"), get("/api/slides"), get("/api/decisions")]);
   Object.assign(state, { run, slides });
   takeIn(decided);
+  recallOpened();
+  shuffleBlind();
+  state.blind = run.blind || document.cookie.split("; ").includes(`${SWITCH}=on`);
+  showBlind();
   document.title = `${run.name} · review`;
   $("run-name").textContent = run.name;
   const [value, low, high] = run.score;
@@ -47,7 +52,7 @@ function redraw() { one?.draw(); two?.draw(); }
 
 function goTo(number, item = 0) {
   if (number === undefined) return;
-  Object.assign(state, { number, item: Math.max(0, Math.min(item, state.slides[number].items.length - 1)), other: 0 });
+  Object.assign(state, { number, item: Math.max(0, Math.min(item, itemsOf(number).length - 1)), other: 0 });
   reveal();
   show();
 }
@@ -55,7 +60,8 @@ function goTo(number, item = 0) {
 function show() { showing = bringUp(); }
 
 async function bringUp() {
-  const ticket = ++opening, { number } = state, isNew = shown.number !== number;
+  const ticket = ++opening, { number } = state, isNew = shown.number !== number, hidden = isHidden(number);
+  if (!state.blind) noteOpened([number]);
   if (isNew) {
     shown = NOTHING;
     one.close();
@@ -63,7 +69,8 @@ async function bringUp() {
   }
   const before = shown.facts;
   one.caption.textContent = captionOf(number);
-  if (!state.slides[number].items[state.item]?.others.length) $("pane-two").hidden = true;
+  if (!itemsOf(number)[state.item]?.others.length) $("pane-two").hidden = true;
+  showSwitches(number);
   fillPanel(before, handlers);
   let facts;
   try {
@@ -72,23 +79,26 @@ async function bringUp() {
   if (ticket !== opening) return;
   fillPanel(facts, handlers);
   $("stage-message").textContent = facts.unreadable ?? "";
+  if (isNew || shown.hidden !== hidden) showClass(hidden ? state.run.classes[0] : state.slides[number].predicted ?? state.slides[number].label);
   if (isNew) {
-    showClass(state.slides[number].predicted ?? state.slides[number].label);
     if (facts.size) {
       try { await one.open(number, facts); } catch (error) { $("stage-message").textContent = error.message; }
     }
     if (ticket !== opening) return;
     shown = { ...NOTHING, number, facts };
   }
+  shown.hidden = hidden;
+  redraw();
   await showPair(ticket, facts);
   if (ticket === opening) aheadOf();
 }
 
-const captionOf = (number, ...words) => [state.slides[number].id, labelOf(number) ?? "no label", ...words].join(" · ");
+const captionOf = (number, ...words) =>
+  [nameOf(number), ...(isHidden(number) ? [] : [labelOf(number) ?? "no label"]), ...words].join(" · ");
 
 /** Show the second slide of the current finding beside the first, laid onto it. */
 async function showPair(ticket, facts) {
-  const item = state.slides[state.number].items[state.item];
+  const item = itemsOf(state.number)[state.item];
   const other = facts.size && item?.others.length ? item.others[state.other % item.others.length] : null;
   if (other === shown.other) return;
   shown.other = other;
@@ -98,7 +108,8 @@ async function showPair(ticket, facts) {
     two = new Pane($("pane-two"), { onDraw: drawOver, onMove: (pane) => together.moved(pane) });
     together = moveTogether(one, two);
   }
-  two.caption.textContent = `${state.slides[other].id} · laying it onto ${state.slides[state.number].id} …`;
+  if (!state.blind) noteOpened([other]);
+  two.caption.textContent = `${nameOf(other)} · laying it onto ${nameOf(state.number)} …`;
   try {
     const [overlay, otherFacts] = await Promise.all([get(`/api/pairs/${state.number}/${other}`), slideDetails(other)]);
     if (ticket !== opening || shown.other !== other) return;
@@ -108,7 +119,7 @@ async function showPair(ticket, facts) {
     document.body.dataset.pair = `${state.number} ${other} ${overlay.relation}`;
   } catch (error) {
     two.close();
-    two.caption.textContent = `${state.slides[other].id}: ${error.message}`;
+    two.caption.textContent = `${nameOf(other)}: ${error.message}`;
   }
   refit();
 }
@@ -129,13 +140,16 @@ function aheadOf() {
 function decide(act, value = "") {
   const { number, item: place } = state;
   if (isDeciding || shown.number !== number) return; // nobody decides about a slide that is not on the screen
+  const hidden = isHidden(number);
+  if (hidden && (act === "accept" || act === "reject")) { toast("Blind reading: press the number of the class that you see, d or s."); return; }
   isDeciding = true;
-  const item = state.slides[number].items[place], reason = $("reason").value.trim();
+  const item = itemsOf(number)[place], reason = $("reason").value.trim();
   enqueue(async () => {
     try {
-      await store(number, item, act, value, reason);
+      await store(number, item, act, value, reason, hidden);
     } finally { isDeciding = false; }
     if (state.number !== number || state.item !== place) return; // the reviewer went elsewhere meanwhile
+    if (hidden && act !== "skip") { state.item = 0; show(); toast(afterReading(number, value)); return; }
     // A label that was corrected by the way leaves the finding itself open.
     const next = item && isOpen(number, item) ? [number, place] : nextOpen();
     if (next) goTo(...next);
@@ -143,13 +157,41 @@ function decide(act, value = "") {
   });
 }
 
-async function store(slide, item, act, value, reason) {
-  const isWhole = act === "drop" || (act === "skip" && (!item || isDropped(slide)));
-  const label = isDoubt(item) && act !== "relabel" ? "doubtful-label" : "label";
-  const finding = isWhole ? "" : act === "relabel" || !item || isDoubt(item) ? label : subjectOf(item);
-  const answer = await post("/api/decisions", { slide, finding, act, value, reason, session: state.session });
+async function store(slide, item, act, value, reason, hidden) {
+  const isLabel = act === "relabel", isConfirmed = isLabel && !hidden && value === labelOf(slide);
+  const isWhole = act === "drop" || (!hidden && act === "skip" && (!item || isDropped(slide)));
+  const finding = isWhole ? "" : isLabel || !item ? "label" : subjectOf(item);
+  const body = { slide, finding, act: isConfirmed ? "reject" : hidden && isLabel ? "read" : act, value, reason, session: state.session };
+  const answer = await post("/api/decisions", { ...body, blind: hidden && !state.opened.has(slide) });
+  if (act !== "skip") state.own.add(slide);
   $("reason").value = "";
   settle(answer);
+}
+
+function afterReading(number, value) {
+  const { predicted, label } = state.slides[number];
+  if (!value) return "Dropped. n: the next slide.";
+  const against = [["label", label], ["prediction", predicted]].map(([what, name]) => (name ? `${what} ${name === value ? "agrees" : `is ${name}`}` : `no ${what}`));
+  return `Read as ${value}: ${against.join(", ")}. n: the next slide.`;
+}
+
+/** Hide or show what label, model and audit say of slides that this reviewer has not decided about. */
+function switchBlind() {
+  if (state.run.blind) { toast("This review was started with --blind."); return; }
+  state.blind = !state.blind;
+  document.cookie = `${SWITCH}=${state.blind ? "on" : "off"}; path=/; max-age=31536000; samesite=strict`;
+  showBlind();
+  applyFilters();
+  showProgress();
+  if (state.blind) goTo(...(firstPlace() ?? [state.filtered[0], 0])); // not the slide that was in sight just now
+  else goTo(state.number, state.item);
+}
+
+function showBlind() {
+  $("blind").ariaPressed = state.blind;
+  $("blind").title = state.run.blind ? "Started with --blind" : "Hide label, model and audit until you have decided (b)";
+  document.body.dataset.blind = state.blind;
+  showFilters();
 }
 
 function turn(word) {
@@ -158,9 +200,9 @@ function turn(word) {
     if (!answer.about) { toast(`Nothing to ${word}.`); return; }
     settle(answer);
     const [number, finding] = answer.about;
-    const items = state.slides[number].items;
+    const items = itemsOf(number);
     goTo(number, Math.max(0, items.findIndex((item) => subjectOf(item) === finding)));
-    toast(`${word === "undo" ? "Undone" : "Done again"}: ${state.slides[number].id}${finding ? `, ${finding}` : ""}`);
+    toast(`${word === "undo" ? "Undone" : "Done again"}: ${nameOf(number)}${finding ? `, ${finding}` : ""}`);
   });
 }
 
@@ -189,8 +231,15 @@ function showProgress() {
   $("progress").setAttribute("aria-valuemax", all);
   $("progress").setAttribute("aria-valuenow", decided);
   $("progress").firstElementChild.style.width = `${all ? 100 * decided / all : 100}%`;
-  $("progress-text").textContent = `${decided} of ${all} decided`;
+  $("progress").ariaLabel = state.blind ? "slides read" : "findings decided";
+  $("progress-text").textContent = `${decided} of ${all} ${state.blind ? "read" : "decided"}`;
   document.body.dataset.decided = decided;
+}
+
+async function showSummary() {
+  const { sentences } = await get("/api/summary");
+  $("summary-text").replaceChildren(...sentences.map((textContent) => node("p", { textContent })));
+  $("summary").showModal();
 }
 
 function zoom(how) {
@@ -204,7 +253,7 @@ function step(by) {
 }
 
 function stepItem(by) {
-  const items = state.slides[state.number].items, index = state.item + by;
+  const items = itemsOf(state.number), index = state.item + by;
   if (index >= 0 && index < items.length) { state.item = index; state.other = 0; show(); return; }
   const place = state.filtered.indexOf(state.number) + by;
   if (place < 0 || place >= state.filtered.length) return;
@@ -218,11 +267,14 @@ const KEYS = [
   ["↑ ↓", "slide before, slide after", { ArrowUp: () => step(-1), ArrowDown: () => step(1) }],
   ["← →", "finding before, finding after", { ArrowLeft: () => stepItem(-1), ArrowRight: () => stepItem(1) }],
   ["n", "next undecided", { n: () => { const next = nextOpen(); if (next) goTo(...next); } }],
-  ["a", "accept what is proposed", { a: () => decide(state.slides[state.number].items.length ? "accept" : "reject") }],
+  ["a", "go on: accept what is proposed; a label is kept", { a: () => {
+    const item = itemsOf(state.number)[state.item];
+    decide(item && suggestionOf(item) === null ? "accept" : "reject");
+  } }],
   ["r", "reject: keep the slide as it is", { r: () => decide("reject") }],
   ["d", "drop the slide", { d: () => decide("drop") }],
   ["s", "skip for now", { s: () => decide("skip") }],
-  ["1 … 9", "correct the label", Object.fromEntries([...Array(9).keys()].map((index) => [String(index + 1), () => {
+  ["1 … 9", "name the class: correct the label, or read blind", Object.fromEntries([...Array(9).keys()].map((index) => [String(index + 1), () => {
     if (state.run.classes[index]) decide("relabel", state.run.classes[index]);
   }]))],
   ["w", "why: a reason for the next decision", { w: () => $("reason").focus() }],
@@ -232,6 +284,7 @@ const KEYS = [
   ["c", "heat of the next class", { c: () => { nextClass(); redraw(); } }],
   ["o", "other slide of the finding", { o: () => { state.other += 1; show(); } }],
   ["+ − 0", "zoom in, out, whole slide", { "+": () => zoom("in"), "=": () => zoom("in"), "-": () => zoom("out"), 0: () => zoom("fit") }],
+  ["b", "blind: hide label, model and audit until decided", { b: switchBlind }],
   ["/", "search", { "/": () => $("filter-text").focus() }],
   ["?", "this list", { "?": () => ($("help").open ? $("help").close() : $("help").showModal()) }],
 ];
@@ -243,6 +296,8 @@ function setUpControls() {
   document.addEventListener("keydown", onKey, true);
   $("undo").onclick = () => turn("undo");
   $("redo").onclick = () => turn("redo");
+  $("blind").onclick = switchBlind;
+  $("summary-button").onclick = () => showSummary().catch((error) => toast(error.message, true));
   $("help-button").onclick = () => $("help").showModal();
   $("list").addEventListener("click", (event) => {
     const row = event.target.closest(".slide-row");
@@ -265,7 +320,7 @@ function onKey(event) {
     if (word) { event.preventDefault(); turn(word); }
     return;
   }
-  if (event.altKey || ($("help").open && event.key !== "?")) return;
+  if (event.altKey || $("summary").open || ($("help").open && event.key !== "?")) return;
   const action = BY_KEY[event.key];
   if (!action) return;
   event.preventDefault();

@@ -1,26 +1,56 @@
 // What is known of the slide, and the buttons that decide.
 
-import { state, decisionOf, isDoubt, labelOf, labelDecision } from "./state.js";
+import { state, decisionOf, isDoubt, isHidden, itemsOf, labelOf, labelDecision, suggestionOf } from "./state.js";
 import { colourOf, node } from "./list.js";
 
 const $ = (id) => document.getElementById(id);
 const PAST = { keep: "kept", drop: "dropped", repair: "repaired", "fix-mask": "mask fixed", relabel: "relabelled", skip: "skipped" };
 
 export function fillPanel(facts, { decide, chooseItem }) {
-  const { number } = state, slide = state.slides[number];
-  fillVerdict(slide, number);
-  fillProbabilities(facts, slide, number);
-  $("items").replaceChildren(...slide.items.map((item, index) => itemCard(item, index, number, facts, chooseItem)));
-  fillActions(slide.items[state.item], slide, decide);
-  $("relabel").replaceChildren(...state.run.classes.map((name, index) => node("button", {
-    className: name === labelOf(number) ? "class current" : "class", style: { borderColor: colourOf(name) },
-    title: index < 9 ? `Label ${name} (${index + 1})` : `Label ${name}`, onclick: () => decide("relabel", name),
-  }, node("kbd", { textContent: index < 9 ? index + 1 : "" }), name)));
-  const rows = { ...facts?.facts, fold: slide.fold >= 0 ? slide.fold : null, tiles: facts?.prediction?.num_tiles,
-    size: facts?.size ? `${facts.size[0]} × ${facts.size[1]} px` : null, "µm per pixel": facts?.mpp };
+  const { number } = state, slide = state.slides[number], hidden = isHidden(number);
+  document.body.dataset.hidden = hidden;
+  if (hidden) {
+    fillBlind(number, decide);
+  } else {
+    const items = itemsOf(number);
+    fillVerdict(slide, number);
+    fillProbabilities(facts, slide, number);
+    $("items").replaceChildren(...items.map((item, index) => itemCard(item, index, number, facts, chooseItem)));
+    fillActions(items[state.item], slide, decide);
+  }
+  fillClasses(number, hidden, decide);
+  const picture = { size: facts?.size ? `${facts.size[0]} × ${facts.size[1]} px` : null, "µm per pixel": facts?.mpp };
+  const rows = hidden ? picture
+    : { ...facts?.facts, fold: slide.fold >= 0 ? slide.fold : null, tiles: facts?.prediction?.num_tiles, ...picture };
   $("facts").tBodies[0].replaceChildren(...Object.entries(rows).filter(([, value]) => value !== null && value !== undefined)
     .map(([name, value]) => node("tr", {}, node("th", { scope: "row", textContent: name }), node("td", { textContent: value }))));
-  $("notes").replaceChildren(...(facts?.notes ?? []).map((text) => node("p", { textContent: text })));
+  $("notes").replaceChildren(...(hidden ? [] : facts?.notes ?? []).map((text) => node("p", { textContent: text })));
+}
+
+/** What stands beside a slide that is read blind. */
+function fillBlind(number, decide) {
+  const texts = ["Blind reading: which class do you see? Label, prediction and findings appear once you have answered."];
+  if (state.opened.has(number)) texts.push("This browser has shown them before: your answer does not count as blind.");
+  $("verdict").replaceChildren(...texts.map((textContent) => node("p", { textContent })));
+  $("probabilities").replaceChildren();
+  $("items").replaceChildren();
+  $("actions").replaceChildren(action(decide, "drop", "d", "Unfit: drop", "Leave the slide out"),
+    action(decide, "skip", "s", "Skip", "Read it later"));
+}
+
+function fillClasses(number, hidden, decide) {
+  const what = hidden ? "Read as" : "Label";
+  $("relabel").ariaLabel = hidden ? "The class that you see" : "Correct the label";
+  $("relabel").replaceChildren(...state.run.classes.map((name, index) => node("button", {
+    className: !hidden && name === labelOf(number) ? "class current" : "class", style: { borderColor: colourOf(name) },
+    title: index < 9 ? `${what} ${name} (${index + 1})` : `${what} ${name}`, onclick: () => decide("relabel", name),
+  }, keyOf(name), name)));
+}
+
+/** The key that names a class; there are nine. */
+function keyOf(name) {
+  const index = state.run.classes.indexOf(name);
+  return index >= 0 && index < 9 ? node("kbd", { textContent: index + 1 }) : null;
 }
 
 function fillVerdict(slide, number) {
@@ -59,7 +89,7 @@ function itemCard(item, index, number, facts, chooseItem) {
   const card = node("div", { className: `item${isCurrent ? " current" : ""}`, role: "listitem", onclick: () => chooseItem(index) },
     node("div", { className: "item-head" }, node("b", { textContent: item.kind.replaceAll("-", " ") }),
       node("span", { textContent: decision ? `${PAST[decision.decision]}${decision.value ? `: ${decision.value}` : ""}` : item.is_note ? "note" : isDoubt(item) ? item.proposal.replace("relabel: ", "in doubt, perhaps ") : `proposed: ${item.proposal}`,
-        className: decision ? `decided ${decision.decision}` : "proposed", title: decision ? `${decision.author}, ${decision.time}` : "" })));
+        className: decision ? `decided ${decision.decision}` : "proposed", title: decision ? `${decision.author}, ${decision.time}${decision.blind ? ", blind" : ""}` : "" })));
   if (isCurrent) {
     card.append(...evidence.map((text) => node("p", { textContent: text })));
     if (confidence !== undefined) card.append(node("p", { className: "confidence", textContent: `confidence ${confidence.toFixed(2)}` }));
@@ -67,18 +97,21 @@ function itemCard(item, index, number, facts, chooseItem) {
   return card;
 }
 
+const action = (decide, act, keyName, text, title, look = act) => node("button", { className: look, title: `${title} (${keyName})`, onclick: () => decide(act) },
+  node("kbd", { textContent: keyName }), text);
+
 function fillActions(item, slide, decide) {
-  const action = (act, keyName, text, title, look = act) => node("button", { className: look, title: `${title} (${keyName})`, onclick: () => decide(act) },
-    node("kbd", { textContent: keyName }), text);
+  const suggestion = suggestionOf(item);
   const buttons = item?.is_note
-    ? [action("accept", "a", "Keep as it is", "Nothing has to be done", "wide")]
-    // Most labels in doubt are right, so that the suggestion is not what one clicks first.
-    : isDoubt(item)
-    ? [action("reject", "r", `Keep ${labelOf(state.number)}`, "The label is right", "accept"),
-      action("accept", "a", item.proposal.replace("relabel: ", "Change to "), "The label is wrong: take the class that the run suggests", "wide")]
+    ? [action(decide, "accept", "a", "Keep as it is", "Nothing has to be done", "wide")]
+    // Most labels in doubt are right: the key that goes on keeps them, and a new one is named by its own key.
+    : suggestion !== null
+    ? [action(decide, "reject", "a", `Keep ${labelOf(state.number) ?? "it without a label"}`, "The label is right", "accept"),
+      node("button", { className: "wide", title: "The label is wrong: take the class that is suggested", onclick: () => decide("relabel", suggestion) },
+        keyOf(suggestion), `Change to ${suggestion}`)]
     : item
-    ? [action("accept", "a", `Accept: ${item.proposal}`, "Do as proposed"),
-      action("reject", "r", "Reject", "The finding is wrong: keep the slide as it is")]
-    : [action("reject", "a", "Label is right", "Confirm the label", "wide")];
-  $("actions").replaceChildren(...buttons, action("drop", "d", "Drop", "Leave the slide out"), action("skip", "s", "Skip", "Decide later"));
+    ? [action(decide, "accept", "a", `Accept: ${item.proposal}`, "Do as proposed"),
+      action(decide, "reject", "r", "Reject", "The finding is wrong: keep the slide as it is")]
+    : [action(decide, "reject", "a", "Label is right", "Confirm the label", "wide")];
+  $("actions").replaceChildren(...buttons, action(decide, "drop", "d", "Drop", "Leave the slide out"), action(decide, "skip", "s", "Skip", "Decide later"));
 }
