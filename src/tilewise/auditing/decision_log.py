@@ -254,8 +254,7 @@ def _has_blind(connection: sqlite3.Connection) -> bool:
 
 
 def _read_act(row: tuple[Any, ...]) -> Act:
-    *cells, blind = row
-    return Act(*cells, bool(blind))
+    return replace(Act(*row), blind=bool(row[-1]))  # SQLite has no truth values
 
 
 def _is_open(act: Act) -> bool:
