@@ -68,10 +68,18 @@ def look_at_pair(page: Page) -> None:
     page.mouse.move(box["x"] + 0.55 * box["width"], box["y"] + 0.5 * box["height"])
 
 
+def look_blind(page: Page) -> None:
+    """A slide that nobody has seen openly, to be read blind."""
+    page.evaluate("localStorage.clear(); review.state.opened.clear()")
+    page.keyboard.press("b")
+    until(page, DRAWN)
+
+
 #: Name of a picture -> how the page is brought there, and its colours.
 VIEWS: dict[str, tuple[Callable[[Page], None], str]] = {
     "review": (look_at_heat, "light"),
     "review-pair": (look_at_pair, "dark"),
+    "review-blind": (look_blind, "light"),
 }
 
 

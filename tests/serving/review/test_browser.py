@@ -253,7 +253,7 @@ def test_notes_are_no_work_and_no_menu_is_wider_than_a_small_window(home):
         work = [item for item in items if not item["is_note"]]
         assert {item["proposal"] for item in items if item["is_note"]} == {"keep"}
         assert len(work) < len(items)
-        assert page.page.locator("#progress-text").inner_text() == f"{page.decided()} of {len(work)} decided"
+        assert page.page.locator("#progress-text").inner_text() == f"{page.decided()} of {len(work)} findings decided"
         page.page.set_viewport_size({"width": 800, "height": 700})
         for name in ("kind", "class", "fold", "order"):
             box = page.page.locator(f"#filter-{name}").bounding_box()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilewise.auditing.decision_log import LABEL, Act
 from tilewise.evaluation.evaluation import Evaluation
+from tilewise.metrics import METRIC_NAMES
 from tilewise.recipe import Recipe, parse_recipe
 from tilewise.serving.review.reviewed_run import ReviewedRun, ReviewedSlide, Suspicion
 
@@ -32,7 +33,7 @@ def describe_run(run: ReviewedRun, reviewer: str, *, blind: bool = False) -> dic
         "classes": list(run.classes),
         "reviewer": reviewer,
         "blind": blind,
-        "metric": evaluation.metric.replace("_", " "),
+        "metric": METRIC_NAMES[evaluation.metric],
         "score": [primary.value, primary.low, primary.high],
         "log": log,
         "attends": _attends(parse_recipe(identity["recipe"], f"the recipe of {run.folder.root}")),
@@ -126,8 +127,9 @@ def describe_slide(run: ReviewedRun, number: int) -> dict[str, Any]:
     if item.doubt is not None:
         doubt = item.doubt
         text = (
-            f"out of fold, {doubt.suggested} has probability {doubt.suggested_probability:.2f}, the label "
-            f"{doubt.label} {doubt.label_probability:.2f}; with few slides, most such labels are right"
+            f"models that did not learn from this slide give {doubt.suggested} a probability of "
+            f"{doubt.suggested_probability:.2f}, the label {doubt.label} {doubt.label_probability:.2f}; with few "
+            "slides, most such labels are right"
         )
         payload["evidence"][DOUBT] = [round(doubt.suggested_probability, 3), text]
     return payload

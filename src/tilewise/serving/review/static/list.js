@@ -142,9 +142,9 @@ function fillRow(row, number) {
   row.setAttribute("aria-selected", number === state.number);
   row.querySelector("b").textContent = nameOf(number);
   const chip = row.querySelector(".label");
+  chip.classList.toggle("bare", isHidden(number));
   if (isHidden(number)) {
     chip.textContent = isUndecided(number) ? "not yet read" : "skipped";
-    chip.style.setProperty("--class", "transparent");
     row.querySelector(".marks").replaceChildren();
     return;
   }

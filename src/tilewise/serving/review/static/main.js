@@ -53,6 +53,7 @@ function redraw() { one?.draw(); two?.draw(); }
 function goTo(number, item = 0) {
   if (number === undefined) return;
   Object.assign(state, { number, item: Math.max(0, Math.min(item, itemsOf(number).length - 1)), other: 0 });
+  scrollTo(0, 0); // a narrow window has the list below the slide
   reveal();
   show();
 }
@@ -170,9 +171,10 @@ async function store(slide, item, act, value, reason, hidden) {
 
 function afterReading(number, value) {
   const { predicted, label } = state.slides[number];
-  if (!value) return "Dropped. n: the next slide.";
-  const against = [["label", label], ["prediction", predicted]].map(([what, name]) => (name ? `${what} ${name === value ? "agrees" : `is ${name}`}` : `no ${what}`));
-  return `Read as ${value}: ${against.join(", ")}. n: the next slide.`;
+  if (!value) return "Dropped.";
+  const views = [["label", label], ["prediction", predicted]]
+    .map(([what, name]) => (name ? `the ${what} ${name === value ? "agrees" : `was ${name}`}` : `there was no ${what}`));
+  return `Read as ${value}: ${views.join(", ")}.`;
 }
 
 /** Hide or show what label, model and audit say of slides that this reviewer has not decided about. */
@@ -232,7 +234,7 @@ function showProgress() {
   $("progress").setAttribute("aria-valuenow", decided);
   $("progress").firstElementChild.style.width = `${all ? 100 * decided / all : 100}%`;
   $("progress").ariaLabel = state.blind ? "slides read" : "findings decided";
-  $("progress-text").textContent = `${decided} of ${all} ${state.blind ? "read" : "decided"}`;
+  $("progress-text").textContent = `${decided} of ${all} ${state.blind ? "slides read" : "findings decided"}`;
   document.body.dataset.decided = decided;
 }
 
@@ -260,13 +262,19 @@ function stepItem(by) {
   goTo(state.filtered[place], by > 0 ? 0 : Infinity);
 }
 
-const handlers = { decide, chooseItem: (index) => { state.item = index; state.other = 0; show(); } };
+function goOn() {
+  const next = nextOpen();
+  if (next) goTo(...next);
+  else toast(`Nothing ${state.blind ? "unread" : "undecided"} is left in this list.`);
+}
+
+const handlers = { decide, goOn, chooseItem: (index) => { state.item = index; state.other = 0; show(); } };
 const toggle = (kind) => () => { if (!$(`show-${kind}`).closest(".layer").hidden) $(`show-${kind}`).click(); };
 
 const KEYS = [
   ["↑ ↓", "slide before, slide after", { ArrowUp: () => step(-1), ArrowDown: () => step(1) }],
   ["← →", "finding before, finding after", { ArrowLeft: () => stepItem(-1), ArrowRight: () => stepItem(1) }],
-  ["n", "next undecided", { n: () => { const next = nextOpen(); if (next) goTo(...next); } }],
+  ["n", "next undecided, or next to be read", { n: goOn }],
   ["a", "go on: accept what is proposed; a label is kept", { a: () => {
     const item = itemsOf(state.number)[state.item];
     decide(item && suggestionOf(item) === null ? "accept" : "reject");

@@ -6,7 +6,7 @@ import { colourOf, node } from "./list.js";
 const $ = (id) => document.getElementById(id);
 const PAST = { keep: "kept", drop: "dropped", repair: "repaired", "fix-mask": "mask fixed", relabel: "relabelled", skip: "skipped" };
 
-export function fillPanel(facts, { decide, chooseItem }) {
+export function fillPanel(facts, { decide, chooseItem, goOn }) {
   const { number } = state, slide = state.slides[number], hidden = isHidden(number);
   document.body.dataset.hidden = hidden;
   if (hidden) {
@@ -17,6 +17,7 @@ export function fillPanel(facts, { decide, chooseItem }) {
     fillProbabilities(facts, slide, number);
     $("items").replaceChildren(...items.map((item, index) => itemCard(item, index, number, facts, chooseItem)));
     fillActions(items[state.item], slide, decide);
+    if (state.blind) $("actions").prepend(node("button", { className: "accept", title: "Next slide (n)", onclick: goOn }, node("kbd", { textContent: "n" }), "Next slide"));
   }
   fillClasses(number, hidden, decide);
   const picture = { size: facts?.size ? `${facts.size[0]} × ${facts.size[1]} px` : null, "µm per pixel": facts?.mpp };
@@ -78,8 +79,9 @@ function fillProbabilities(facts, slide, number) {
       node("u", { style: { left: `${100 / rows.length}%` }, title: "chance" })),
     node("b", { textContent: p.toFixed(2) }))));
   if (prediction?.calibrated) {
-    const set = prediction.set.length ? prediction.set.join(", ") : "no class";
-    $("probabilities").append(node("p", { textContent: `calibrated; the 90 % set: ${set}` }));
+    const { set } = prediction, last = set.length - 1;
+    const classes = last > 0 ? `${set.slice(0, last).join(", ")} or ${set[last]}` : set[0] ?? "no class";
+    $("probabilities").append(node("p", { textContent: `calibrated; at 90 % confidence: ${classes}` }));
   }
 }
 
