@@ -21,10 +21,10 @@ from tilewise.encoders.licences import check_licence
 from tilewise.errors import TilewiseError
 from tilewise.extraction.extract_features import num_cached
 from tilewise.folds import Fold
+from tilewise.pipeline.run_identity import run_identity
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.slide_inputs import SlideInputs
 from tilewise.pipeline.tile_preparer import TilePreparer
-from tilewise.pipeline.train import run_identity
 from tilewise.recipe import Recipe
 from tilewise.run_folder import RunFolder
 from tilewise.store import scratch_cache

@@ -7,13 +7,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tilewise.auditing.audit_cohort import write_audit
 from tilewise.auditing.cohort import AuditedCohort
-from tilewise.auditing.decisions import digest_decisions
 from tilewise.auditing.table import TableFacts
 from tilewise.cohort import Cohort
 from tilewise.ensemble.fold_weights import fold_weights
@@ -33,11 +31,11 @@ from tilewise.pipeline.fold_jobs import INNER, FoldJob, FoldTrainer, train_elsew
 from tilewise.pipeline.masks import segmenter_of
 from tilewise.pipeline.prepared_slides import PreparedSlides, prepare_slides
 from tilewise.pipeline.reference_distribution import fit_reference_distribution
+from tilewise.pipeline.run_identity import run_identity
 from tilewise.pipeline.run_outputs import predict_holdout, predict_parts, predictions_digest
 from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.slide_inputs import FeatureInputs, SlideInputs
 from tilewise.pipeline.tile_probabilities import save_tile_probabilities
-from tilewise.plugins import plugin_records
 from tilewise.recipe import Recipe
 from tilewise.reporting.audit import write_audit_report
 from tilewise.reporting.gather import write_report
@@ -143,33 +141,6 @@ def _load_finished(folder: RunFolder, cohort: Cohort, audited: AuditedCohort) ->
         return None  # the slides can be read, so what failed after that may not fail again
     evaluation = Evaluation.read(folder.evaluation)
     return Run(folder, evaluation, failures, read_warnings(folder), was_finished=True)
-
-
-def run_identity(recipe: Recipe, shared: SharedStages) -> dict[str, Any]:
-    """What a run is made from, as `run.json` says it.
-
-    Raises:
-        UsageError: the decisions cannot be read.
-    """
-    cohort, decisions, choices = shared.cohort, shared.decisions, recipe.model_dump(mode="json")
-    plugins = plugin_records(choices)
-    return {
-        "cohort": {"root": str(cohort.root.resolve()), "layout": cohort.layout},
-        "recipe": choices,
-        **({"plugins": plugins} if plugins else {}),
-        "seed": shared.seed,
-        "decisions": None if decisions is None else _digest_decisions(decisions),
-        "notes": list(cohort.notes),
-        "warnings": list(cohort.warnings),
-        "created": datetime.now(UTC).date().isoformat(),
-    }
-
-
-def _digest_decisions(path: Path) -> str:
-    try:
-        return digest_decisions(path)
-    except OSError as error:
-        raise UsageError(f"--decisions {path}: cannot be read ({error}); give the decisions.csv of an audit") from error
 
 
 def _train_folds(
