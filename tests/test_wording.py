@@ -2,7 +2,7 @@
 
 import pytest
 
-from tilewise.wording import duration
+from tilewise.wording import duration, signed
 
 
 @pytest.mark.parametrize(
@@ -10,3 +10,11 @@ from tilewise.wording import duration
 )
 def test_times_are_in_their_largest_unit(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.126, "+0.13"), (-0.126, "\N{MINUS SIGN}0.13"), (-0.004, "0.00"), (0.004, "0.00"), (0, "0.00")],
+)
+def test_a_difference_that_rounds_to_nothing_has_no_sign(value, text):
+    assert signed(value, 2) == text

@@ -11,6 +11,12 @@ def count(quantity: int, noun: str, *, thousands: str = "") -> str:
     return f"{quantity:,} {noun if quantity == 1 else plural}".replace(",", thousands)
 
 
+def signed(value: float, digits: int) -> str:
+    """A difference with its sign, none where it rounds to 0: `+0.12`, `0.00`."""
+    rounded = round(value, digits)
+    return f"{rounded:+.{digits}f}".replace("-", "\N{MINUS SIGN}") if rounded else f"{0:.{digits}f}"
+
+
 def duration(seconds: float) -> str:
     """A time in its largest unit: `45 s`, `20 min`, `2.5 h`."""
     if seconds < 99.5:

@@ -76,3 +76,20 @@ def test_shares_that_leave_the_same_slides_are_trained_once_and_said(home, tmp_p
     )
     assert len(curve.points) == 3  # one of two tiny shares, the larger one, and the run itself
     assert "1 of 3 trainings would learn from the slides of another" in caplog.text
+
+
+def test_what_the_line_gives_is_not_called_the_score_of_the_run(home):
+    _, run, curve = home
+    own, page = run.evaluation.out_of_fold.macro_f1.value, curve.page.read_text("utf-8")
+    assert f"the run itself scored {own:.2f}." in curve.sentence()
+    assert f"as many as the run, which scored {own:.2f}</small>" in page
+    assert "-0.00" not in page
+    assert "\N{MINUS SIGN}0.00" not in page
+
+
+def test_points_leave_the_pictures_of_the_audit_to_the_run(home):
+    folder, run, _ = home
+    assert (run.folder.audit / "report.html").is_file()
+    point = folder / "curve/points/0.4-0"
+    assert not (point / "audit/report.html").exists()
+    assert (point / "audit/findings.parquet").is_file()

@@ -103,4 +103,4 @@ def _interval(estimate: Estimate) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "   -  " if value is None else f"{value:.3f}"
+    return "  - " if value is None else f"{value:.2f}"  # as on pages; intervals are a tenth wide

@@ -24,6 +24,7 @@ from tilewise.pipeline.shared_stages import SharedStages
 from tilewise.pipeline.train import train
 from tilewise.recipe import load_recipe
 from tilewise.reporting.learning_curve import SCHEMA, VERSION, write_curve_page
+from tilewise.reporting.text import number, signed
 from tilewise.run_folder import RunFolder
 from tilewise.store import write_json
 
@@ -85,10 +86,12 @@ class LearningCurve:
         twice = self.expected.sizes.index(2.0 * own)
         gain, score = self.expected.gains[twice], self.expected.scores[twice]
         promise = f"With twice the slides to learn from ({2 * own:.0f} for {own:.0f}), {name} {score} is expected"
-        change = f"{gain:+.2f}".replace("-", "\N{MINUS SIGN}")
+        change, low, high = (signed(end, 2) for end in gain)
+        promise += f", {change} ({low} to {high}) over the {number(self.expected.scores[0].value)} that the same line"
+        promise += f" gives for {own:.0f}; the run itself scored {number(self.points[-1].score)}."
         if gain.low is not None and gain.low > 0.0:
-            return f"More slides would help. {promise}, {change} over now."
-        return f"Whether more slides would help cannot be told from these. {promise}, {change} over now."
+            return f"More slides would help. {promise}"
+        return f"Whether more slides would help cannot be told from these. {promise}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -144,7 +147,7 @@ def draw_curve(
     with task("trainings", len(trainings)) as bar:
         for share, draw, fewer in trainings.values():
             folder = RunFolder(out / "points" / f"{share:g}-{draw}")
-            train(recipe, folder.root, replace(shared, folds=fewer))
+            train(recipe, folder.root, replace(shared, folds=fewer), with_gallery=False)  # the run has it
             sizes.append(num_learnt(fewer))
             tables.append(Predictions.read(folder.predictions))
             bar.advance()

@@ -48,7 +48,7 @@ def write_model_card(folder: RunFolder, out: Path) -> Path:
     sections = (
         _details(folder, identity, evaluation),
         _use(),
-        _training_data(identity, evaluation),
+        _training_data(evaluation),
         _scores(evaluation),
         _caveats(folder),
     )
@@ -110,12 +110,11 @@ def _use() -> Iterator[str]:
     yield f"- {FILL} what it is meant for, by whom, and what it must not be used for."
 
 
-def _training_data(identity: Mapping[str, Any], evaluation: Evaluation) -> Iterator[str]:
+def _training_data(evaluation: Evaluation) -> Iterator[str]:
     scores = evaluation.out_of_fold
     yield "\n## Training data\n"
     yield f"- {count(scores.num_slides, 'slide')} in {count(scores.num_groups, 'group')} that are kept together."
     yield from (f"- {name}: {count(own.support, 'slide')}." for name, own in scores.per_class.items())
-    yield from (f"- {note}" for note in identity["notes"])
     yield f"- {FILL} hospitals, scanners, stains, years, and how slides were chosen."
     yield f"- {FILL} who gave the labels, from what, and how often two of them agree."
     yield f"- {FILL} consent, and the approval of an ethics board."

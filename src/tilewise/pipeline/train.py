@@ -48,7 +48,14 @@ from tilewise.training.pseudo.candidates import candidates
 from tilewise.training.synthesis import find_generator
 
 
-def train(recipe: Recipe, out: Path, shared: SharedStages, *, identity: dict[str, Any] | None = None) -> Run:
+def train(
+    recipe: Recipe,
+    out: Path,
+    shared: SharedStages,
+    *,
+    identity: dict[str, Any] | None = None,
+    with_gallery: bool = True,
+) -> Run:
     """Cohort and recipe in, run out. The same call goes on where a stopped one ended.
 
     Args:
@@ -56,6 +63,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages, *, identity: dict[str
         out: folder of the run.
         shared: cohort, seed and machine, and what other runs on them have made already.
         identity: what the run was made from, where it is repaired; None follows from the others.
+        with_gallery: draw the audit's pictures, `audit/report.html`.
 
     Raises:
         UsageError: the recipe, cohort or folder cannot be used; nothing that was computed is lost.
@@ -69,7 +77,7 @@ def train(recipe: Recipe, out: Path, shared: SharedStages, *, identity: dict[str
             shared.remember(recipe, folder)
             return finished
         audited = write_audit(folder.audit, audited)
-        if shared.has_pixels:
+        if shared.has_pixels and with_gallery:
             others = None if audited.origin is None else audited.origin.others
             write_audit_report(folder.audit, audited, cohort=cohort, others=others, workers=shared.resources.workers)
         shared = shared.with_folds(audited, recipe)

@@ -32,6 +32,7 @@ class CurveSection:
     level: float
     num_trainings: int
     num_test_slides: int
+    run_score: float
 
 
 def read_curve(path: Path) -> Mapping[str, Any] | None:
@@ -54,6 +55,7 @@ def curve_section(curve: Mapping[str, Any]) -> CurveSection:
         level=float(curve["level"]),
         num_trainings=len(curve["points"]),
         num_test_slides=int(curve["num_test_slides"]),
+        run_score=float(curve["points"][-1]["score"]),
     )
 
 

@@ -21,8 +21,8 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def signed(value: float | None, digits: int = 3) -> str:
-    """A difference with its sign; a dash for None."""
-    return NOTHING if value is None else f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    """A difference with its sign, none where it rounds to 0; a dash for None."""
+    return NOTHING if value is None else wording.signed(value, digits)
 
 
 def p_value(value: float | None) -> str:
