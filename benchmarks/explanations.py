@@ -4,7 +4,7 @@
 
 Tiles are cut over all tissue, so that few of a slide's tiles hold signal, and lookalikes of other classes lie beside
 it. Each head is trained on the same folds and explained by `tilewise explain RUN`, from stored features. The figures
-are those of its page: rank correlation with the maps of randomised weights, AUROC and pointing game against the planted
+are those of its page: share of ranks that random weights explain, too, AUROC and pointing game against the planted
 regions over slides that were predicted right, with the seconds of the command. `dark` tells how much of it comes for
 nothing: the darkness of the tile as heat. `--models networks` is of a network on pixels, which takes long.
 """
@@ -65,10 +65,10 @@ def main() -> None:
 
 def row_of(check: MapCheck) -> str:
     """Cells of one kind of map."""
-    correlation = "" if check.correlation is None else f"{check.correlation:.2f}"
+    share = "" if check.random_share is None else f"{check.random_share}"
     auroc = "" if check.auroc is None else "{:.2f} ({:.2f} to {:.2f})".format(*check.auroc)
     pointing = "" if check.pointing is None else "{:.0%}, {:.0%}".format(*check.pointing)
-    return f"{check.title.lower()} | {correlation} | {auroc} | {pointing}"
+    return f"{check.title.lower()} | {share} | {auroc} | {pointing}"
 
 
 def darkness(folder: Path) -> str:

@@ -1,5 +1,7 @@
 """Checks of maps: what they say of maps whose quality is known."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from tilewise.explain.checks import (
     localise,
     randomised,
     rank_correlation,
+    shared_ranks,
 )
 from tilewise.explain.occlusion import Occlusion
 from tilewise.explain.values import TileValues
@@ -77,10 +80,46 @@ def values(probabilities):
 
 def test_maps_that_cannot_be_compared_are_left_out_and_one_that_became_flat_has_changed():
     rising = [0.1, 0.2, 0.3, 0.4, 0.5]
-    assert correlate(values(rising), values(rising[::-1])) == {"probability": pytest.approx(-1)}
+    assert correlate(values(rising), values(rising[::-1])) == {"probability": pytest.approx(1)}, (
+        "no sign in random weights"
+    )
     assert correlate(values(rising), values([0.5] * 5)) == {"probability": 0}
     assert correlate(values([0.5] * 5), values(rising)) == {}
     assert correlate(values(rising[:4]), values(rising[:4])) == {}
+
+
+def test_unrelated_rankings_share_nothing_on_average_over_any_number_of_places():
+    for num_places in (5, 6, 7):
+        places = np.arange(num_places, dtype=float)
+        orders = [np.array(order, float) for order in permutations(range(num_places))]
+        assert np.mean([shared_ranks(places, order) for order in orders]) == pytest.approx(0, abs=1e-12)
+
+
+@given(FEW, FEW)
+def test_shared_ranks_have_no_sign_and_never_exceed_all(first, second):
+    share = shared_ranks(first, second)
+    assert share == pytest.approx(shared_ranks(first, -second))
+    assert -0.1 - 1e-12 <= share <= 1 + 1e-12  # 1 / 11 is what chance gives twelve places
+
+
+@pytest.mark.parametrize(("leading", "is_insensitive"), [(100.0, True), (1.0, False)])
+def test_maps_of_features_that_have_one_leading_direction_are_painted_by_random_weights(leading, is_insensitive):
+    """What the mean of signed correlations never finds: a random head is as often as not the reverse of the map."""
+    generator = np.random.default_rng(0)
+    rotation = np.linalg.qr(generator.normal(size=(40, 40)))[0]
+    scales = np.ones(40)
+    scales[0] = leading
+    signed, shares = [], {}
+    for slide in range(60):
+        features = (generator.normal(size=(30, 40)) * scales) @ rotation
+        heads = generator.normal(size=(40, 6))
+        learnt, *drawn = (features @ heads).T
+        signed.append(np.mean([rank_correlation(learnt, one) for one in drawn]))
+        shares[str(slide)] = float(np.mean([shared_ranks(learnt, one) for one in drawn]))
+    assert abs(np.mean(signed)) < 0.15
+    check = MapCheck("probability", shares)
+    assert check.is_insensitive is is_insensitive
+    assert check.random_share.low < check.random_share.value < check.random_share.high
 
 
 def test_activation_agrees_with_occlusion_where_bright_parts_matter():
@@ -104,13 +143,13 @@ def test_a_map_that_fails_a_check_says_so():
         "attention", {"a": 0.1, "b": -0.1}, {"a": on, "b": Localisation(0.8, hit=True, chance=0.2), "c": on}
     )
     assert good.faults == ()
-    assert good.verdict == "follows what was learnt, heat lies on the signal"
+    assert good.verdict == "random weights paint another map, heat lies on the signal"
     assert good.pointing == (1.0, pytest.approx(0.2))
     bad = MapCheck("attention", {"a": 0.9, "b": 0.95}, {"a": on, "b": off})
     assert len(bad.faults) == 2
-    assert "hardly depend on what was learnt" in bad.faults[0]
+    assert "random weights explain 92% (61% to 100%) of their ranks" in bad.faults[0]
     assert "AUROC 0.65" in bad.faults[1]
-    assert bad.verdict == "hardly changes with what was learnt, heat falls anywhere"
+    assert bad.verdict == "random weights paint much the same map, heat falls anywhere"
     faint = {
         name: Localisation(score, hit=True, chance=0.2) for name, score in zip("abc", (0.6, 0.61, 0.62), strict=True)
     }

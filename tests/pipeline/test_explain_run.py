@@ -62,10 +62,12 @@ def test_slides_are_explained_by_the_model_of_their_fold_from_stored_features(ru
 
 def test_checks_are_of_all_slides_out_of_fold_and_stand_on_the_page(result):
     assert [check.name for check in result.checks] == ["probability", "attention"]
-    assert all(len(check.correlations) == 15 and not check.localisations for check in result.checks)
+    assert all(len(check.random_shares) == 15 and not check.localisations for check in result.checks)
     page = result.page.read_text("utf-8")
     assert "Are the maps to be believed?" in page
-    assert f"<b>{result.checks[0].correlation:.2f}</b> <small>15 slides" in page
+    share = result.checks[0].random_share
+    percent = [f"{100 * end:.0f} %" for end in share]
+    assert f"<b>{percent[0]}</b> <small>{percent[1]} to {percent[2]}, 15 slides" in page
     assert "Where the signal lies is not known on this cohort" in page
 
 

@@ -89,7 +89,7 @@ def test_slides_are_explained_once_by_the_mean_of_the_models_that_test_them(home
     means = predictions.out_of_fold.table.groupby("slide")["p_A"].mean()
     result = api.explain(out, out=tmp_path / "maps", config=ExplainConfig(class_name="A"), workers=1)
     assert len(result.drawn) == 9
-    assert all(len(check.correlations) == len(means) for check in result.checks)
+    assert all(len(check.random_shares) == len(means) for check in result.checks)
     for name, path in result.objects.items():
         slide = json.loads(path.read_text("utf-8"))["features"][0]["properties"]["measurements"]
         assert slide["probability A"] == pytest.approx(means[name], abs=1e-6)

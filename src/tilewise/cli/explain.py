@@ -127,7 +127,7 @@ def explain(
         "checks": [
             {
                 "map": check.name,
-                "rank_correlation": check.correlation,
+                "random_share": None if check.random_share is None else [*check.random_share],
                 "occlusion": check.agreement,
                 "auroc": check.auroc,
                 "pointing": check.pointing,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata, t
 
+from tilewise.evaluation.interval import UNDEFINED, Estimate
 from tilewise.explain.paint import Map
 from tilewise.explain.values import TileValues
 from tilewise.inference.classifier import Member
@@ -17,7 +18,9 @@ from tilewise.inference.classifier import Member
 Mask = npt.NDArray[np.bool_]
 
 FEWEST = 5  # places that ranks are compared over
-_UNCHANGED = 0.5  # mean rank correlation from which on a map is said not to depend on what was learnt
+# Share of a map's ranks from which on random weights paint most of it: what features of one leading direction reach,
+# and those of two or three do not (docs/benchmarks.md, "Explanations").
+MOSTLY_RANDOM = 0.5
 _CLEARLY = 0.75  # AUROC; what any dark tissue reaches by being dark lies between this and chance
 _WORDS = {
     "probability": "tile probability",
@@ -48,13 +51,13 @@ class MapCheck:
 
     Attributes:
         name: of the map, as in `heat_of`.
-        correlations: slide -> rank correlation of its map with that of randomised weights, mean over draws.
+        random_shares: slide -> share of its map's ranks that random weights explain, too, mean over draws.
         localisations: slide -> how its heat lies to the planted signal; nothing where no signal is known.
         agreements: slide -> rank correlation of its class activation with occlusion; nothing of other maps.
     """
 
     name: str
-    correlations: Mapping[str, float] = field(default_factory=dict)
+    random_shares: Mapping[str, float] = field(default_factory=dict)
     localisations: Mapping[str, Localisation] = field(default_factory=dict)
     agreements: Mapping[str, float] = field(default_factory=dict)
 
@@ -64,9 +67,9 @@ class MapCheck:
         return _WORDS[self.name].capitalize()
 
     @property
-    def correlation(self) -> float | None:
-        """Mean over slides; None where no slide could be compared."""
-        return float(np.mean([*self.correlations.values()])) if self.correlations else None
+    def random_share(self) -> Estimate | None:
+        """Mean over slides, 0 to 1, with its 95 % interval over slides; None where no slide could be compared."""
+        return _mean_over_slides([*self.random_shares.values()]) if self.random_shares else None
 
     @property
     def agreement(self) -> float | None:
@@ -75,8 +78,8 @@ class MapCheck:
 
     @property
     def is_insensitive(self) -> bool:
-        """Whether maps hardly change when weights are randomised."""
-        return self.correlation is not None and self.correlation >= _UNCHANGED
+        """Whether random weights explain half of the ranks or more."""
+        return self.random_share is not None and float(self.random_share) >= MOSTLY_RANDOM
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -84,8 +87,8 @@ class MapCheck:
         faults, maps = [], f"maps of {_WORDS[self.name]}"
         if self.is_insensitive:
             faults.append(
-                f"{maps} hardly depend on what was learnt: with randomised weights they are almost the same "
-                f"(rank correlation {self.correlation:.2f})"
+                f"{maps} show the features more than what was learnt: random weights explain {self.random_share:.0%} "
+                "of their ranks, too"
             )
         if self.auroc is not None and self.auroc[1] <= 0.5:
             mean, low, high = self.auroc
@@ -104,8 +107,8 @@ class MapCheck:
     def verdict(self) -> str:
         """What the checks mean, in words."""
         parts = []
-        if self.correlation is not None:
-            parts.append("hardly changes with what was learnt" if self.is_insensitive else "follows what was learnt")
+        if self.random_share is not None:
+            parts.append(f"random weights paint {'much the same' if self.is_insensitive else 'another'} map")
         if self.auroc is not None:
             mean, low, high = self.auroc
             where = "lies on the signal" if mean >= _CLEARLY else "leans towards the signal"
@@ -115,12 +118,8 @@ class MapCheck:
     @property
     def auroc(self) -> tuple[float, float, float] | None:
         """Mean over slides with the ends of its 95 % interval (Student's t over slides); None for fewer than two."""
-        scores = np.array([one.auroc for one in self.localisations.values()])
-        if len(scores) < 2:
-            return None
-        half = t.ppf(0.975, len(scores) - 1) * scores.std(ddof=1) / np.sqrt(len(scores))
-        mean = float(scores.mean())
-        return mean, max(0.0, mean - float(half)), min(1.0, mean + float(half))
+        value, low, high = _mean_over_slides([one.auroc for one in self.localisations.values()])
+        return None if value is None or low is None or high is None else (value, low, high)
 
     @property
     def pointing(self) -> tuple[float, float] | None:
@@ -129,6 +128,15 @@ class MapCheck:
         return (
             (float(np.mean([one.hit for one in each])), float(np.mean([one.chance for one in each]))) if each else None
         )
+
+
+def _mean_over_slides(values: Sequence[float]) -> Estimate:
+    """Mean, within 0 and 1, with the ends of its 95 % interval (Student's t), which a single slide does not have."""
+    if len(values) < 2:
+        return Estimate(float(np.clip(values[0], 0.0, 1.0)), None, None) if values else UNDEFINED
+    mean = float(np.mean(values))
+    half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return Estimate(*(float(np.clip(end, 0.0, 1.0)) for end in (mean, mean - half, mean + half)))
 
 
 def randomised(member: Member, seed: int) -> Member:
@@ -148,7 +156,7 @@ def randomised(member: Member, seed: int) -> Member:
 
 
 def correlate(values: TileValues, others: TileValues) -> dict[str, float]:
-    """Rank correlation (Spearman) of a slide's maps with those of another model, by name.
+    """Share of the ranks of a slide's maps that the maps of another model explain, by name; see `shared_ranks`.
 
     Maps of fewer than five places, or of one value alone, cannot be compared and are left out; a map that has one value
     under the other model has changed: 0.
@@ -158,12 +166,26 @@ def correlate(values: TileValues, others: TileValues) -> dict[str, float]:
         "attention": (values.attention_T, others.attention_T),
         "activation": (values.activations_THW, others.activations_THW),
     }
-    correlations = {}
+    shares = {}
     for name, (before, after) in pairs.items():
         if before is None or after is None or before.size < FEWEST or np.ptp(before) == 0:
             continue
-        correlations[name] = rank_correlation(before.ravel(), after.ravel())
-    return correlations
+        shares[name] = shared_ranks(before.ravel(), after.ravel())
+    return shares
+
+
+def shared_ranks(first_N: npt.NDArray[np.floating], second_N: npt.NDArray[np.floating]) -> float:
+    """Share of the variance of ranks that two rankings have in common, whichever way they run.
+
+    (rho^2 - c) / (1 - c), where rho is Spearman's correlation and c = 1 / (N - 1) its mean square over all orders of
+    untied places: 1 for the same or the reversed order, 0 on average for unrelated ones, and so below 0 at times.
+    Squared, because random weights have no sign: a head is as often as not the reverse of another, and the mean of
+    signed correlations is 0 whatever maps look like. 0 where one side has one value alone.
+    """
+    if np.ptp(second_N) == 0 or np.ptp(first_N) == 0 or not np.isfinite(second_N).all():
+        return 0.0
+    by_chance = 1.0 / (len(first_N) - 1)
+    return (rank_correlation(first_N, second_N) ** 2 - by_chance) / (1.0 - by_chance)
 
 
 def rank_correlation(first_N: npt.NDArray[np.floating], second_N: npt.NDArray[np.floating]) -> float:

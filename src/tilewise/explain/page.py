@@ -153,8 +153,8 @@ def _figure(facts: PageFacts, one: SlideExplained, anchor: str, picture: str, ro
 
 def _phrases(check: MapCheck, name: str) -> list[str]:
     phrases = []
-    if name in check.correlations:
-        phrases.append(f"rank correlation {round(check.correlations[name], 2) + 0.0:.2f} with random weights")
+    if name in check.random_shares:
+        phrases.append(f"{max(0.0, check.random_shares[name]):.0%} of its ranks by random weights, too")
     if name in check.localisations:
         phrases.append(f"AUROC {check.localisations[name].auroc:.2f} on the planted signal")
     if name in check.agreements:

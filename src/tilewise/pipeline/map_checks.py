@@ -52,7 +52,7 @@ def check_maps(groups: Sequence[ExplainedGroup], classes: Sequence[str], root: P
         classes: in the order of the probability columns.
         root: folder of the cohort; where it was drawn, its `truth` says where the signal is.
     """
-    correlations: dict[str, dict[str, float]] = {}
+    random_shares: dict[str, dict[str, float]] = {}
     localisations: dict[str, dict[str, Localisation]] = {}
     has_signal = planted_signal(root)
     explained = [one for group in groups for one in group.explained]
@@ -60,21 +60,21 @@ def check_maps(groups: Sequence[ExplainedGroup], classes: Sequence[str], root: P
         one.slide.slide_id: value for one in explained if (value := agree_with_occlusion(one.values)) is not None
     }
     for group in groups:
-        for slide, each in _correlations(group, classes).items():
+        for slide, each in _random_shares(group, classes).items():
             for name, value in each.items():
-                correlations.setdefault(name, {})[slide] = value
+                random_shares.setdefault(name, {})[slide] = value
         for one in group.explained if has_signal else ():
             for name, localisation in _localisations(one).items():
                 localisations.setdefault(name, {})[one.slide.slide_id] = localisation
     return tuple(
         MapCheck(
             name,
-            correlations.get(name, {}),
+            random_shares.get(name, {}),
             localisations.get(name, {}),
             agreements if name == "activation" else {},
         )
         for name in ("probability", "attention", "activation", "occlusion")
-        if name in correlations or name in localisations
+        if name in random_shares or name in localisations
     )
 
 
@@ -91,8 +91,8 @@ def planted_signal(root: Path) -> bool:
     return is_in_tissue and not config.get("faults")  # masks of faulty slides do not mark the signal
 
 
-def _correlations(group: ExplainedGroup, classes: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
-    """Slide -> map -> its rank correlation with the map of randomised weights, mean over draws."""
+def _random_shares(group: ExplainedGroup, classes: Sequence[str]) -> Mapping[str, Mapping[str, float]]:
+    """Slide -> map -> share of its ranks that random weights explain, too, mean over draws."""
     indices = {one.slide.slide_id: classes.index(one.class_name) for one in group.explained}
     trained = {one.slide.slide_id: one.values for one in group.explained}
     num_draws = _DRAWS[any(isinstance(model, NetworkModel) for model in group.models)]
