@@ -57,6 +57,7 @@ def test_repeats_that_test_the_same_slides_together_again_are_named(facts: RunFa
 
 def test_nothing_is_said_without_need(facts: RunFacts) -> None:
     assert run_warnings(facts) == ()
+    assert run_warnings(replace(facts, temperatures=(144.7, 922.0))) == (), "lda is flattened as a rule"
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,7 @@ def test_nothing_is_said_without_need(facts: RunFacts) -> None:
         ),
         ({"audit": {"inverted_masks": "5 of 9 masks"}}, "5 of 9 masks"),
         ({"slides": _slides([True, True]).assign(split=["test", None])}, "The table's `split` column was not used"),
+        ({"temperatures": (144.7, 1000.0, 999.9)}, "In 2 of 3 folds the head found next to nothing"),
         ({"stain": "1 of 9 slides keeps its own colours."}, "1 of 9 slides keeps its own colours."),
         ({"cohort_warnings": ("group `1` and `1.0` are spellings of one group",)}, "group `1` and `1.0`"),
         (

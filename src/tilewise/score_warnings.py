@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
 import json
 import re
@@ -20,8 +21,10 @@ from tilewise.auditing.name_families import family_sentence
 from tilewise.auditing.table import read_slides
 from tilewise.encoders.catalogue import find_card
 from tilewise.ensemble.record import RECORD_NAME, EnsembleRecord
+from tilewise.errors import ArtifactError
 from tilewise.execution import read_failures
 from tilewise.folds import Folds
+from tilewise.models.config import HIGHEST_TEMPERATURE
 from tilewise.models.networks.check import pools_by_average
 from tilewise.run_folder import RunFolder
 from tilewise.segment.output import made_masks
@@ -59,6 +62,7 @@ class RunFacts:
         masks: how masks were made, if they were; '' otherwise.
         outside: what was cut outside the masks; None where nothing was to be.
         shortcuts: what tells the label besides the tissue; None in runs of earlier versions.
+        temperatures: of each fold, with heads of kind lda; empty otherwise.
     """
 
     root: Path
@@ -74,6 +78,7 @@ class RunFacts:
     masks: str = ""
     outside: TileSet | None = None
     shortcuts: Shortcuts | None = None
+    temperatures: tuple[float, ...] = ()
 
     @classmethod
     def read(cls, folder: RunFolder) -> RunFacts:
@@ -82,7 +87,7 @@ class RunFacts:
         Raises:
             ArtifactError: a file of the run is missing or damaged.
         """
-        identity = folder.read_identity()
+        identity, folds = folder.read_identity(), Folds.read(folder.folds)
         slides, audit = read_slides(folder.slides)
         return cls(
             root=Path(str(identity["cohort"]["root"])),
@@ -91,13 +96,14 @@ class RunFacts:
             slides=slides,
             audit=audit,
             tiles=TileSet.read(folder.tiles)[0],
-            folds=Folds.read(folder.folds),
+            folds=folds,
             cohort_warnings=tuple(identity.get("warnings", ())),
             failed=frozenset(failure.item for failure in read_failures(folder.failures)),
             stain=StainRecord.read(folder.stain).sentence() if folder.stain.is_file() else "",
             masks=made_masks(folder.segment),
             outside=TileSet.read(folder.outside)[0] if folder.outside.is_file() else None,
             shortcuts=Shortcuts.read(folder.shortcuts) if folder.shortcuts.is_file() else None,
+            temperatures=tuple(_temperatures(folder, len(folds.folds))),
         )
 
     @property
@@ -149,6 +155,7 @@ def run_warnings(facts: RunFacts) -> tuple[str, ...]:
         *_magnifications(facts),
         *_without_tiles(facts),
         *_without_validation(facts),
+        *_flat_probabilities(facts.temperatures),
         *_retested(facts.folds),
         *_without_effect(facts),
     )
@@ -319,6 +326,30 @@ def _without_validation(facts: RunFacts) -> Iterator[str]:
     if numbers and has_epochs:
         subject, verb = ("Fold", "has") if len(numbers) == 1 else ("Folds", "have")
         yield f"{subject} {', '.join(numbers)} {verb} no validation part: training ran to its last epoch."
+
+
+def _temperatures(folder: RunFolder, num_folds: int) -> Iterator[float]:
+    """Of the folds' kept fits, as their `history.csv` has them."""
+    for path in (folder.fold(number) / "history.csv" for number in range(num_folds)):
+        try:
+            with path.open(encoding="utf-8", newline="") as stream:
+                kept = [row for row in csv.DictReader(stream) if row.get("kept") == "1"]
+            yield from (float(row["temperature"]) for row in kept if row.get("temperature"))
+        except (OSError, ValueError, csv.Error) as error:
+            raise ArtifactError(
+                f"{path} is missing or damaged ({error}); give the `tilewise train` command of the run again"
+            ) from error
+
+
+def _flat_probabilities(temperatures: Sequence[float]) -> Iterator[str]:
+    """Folds of lda whose inner folds were predicted best by the classes' shares."""
+    num = sum(temperature > 0.99 * HIGHEST_TEMPERATURE for temperature in temperatures)
+    if num:
+        yield (
+            f"In {num} of {count(len(temperatures), 'fold')} the head found next to nothing: over the inner folds "
+            "nothing did better than to give every slide the classes' shares. Probabilities of these folds say almost "
+            "nothing."
+        )
 
 
 def _retested(folds: Folds) -> Iterator[str]:

@@ -27,6 +27,7 @@ _STATISTICS: dict[str, tuple[Statistic, ...]] = {
     "feature_mean_and_deviation": ("mean", "deviation"),
 }
 _OWN_HEAD: tuple[Aggregator, ...] = ("clam_mb", "dsmil")
+HIGHEST_TEMPERATURE = 1000.0  # that is tried for kind lda
 
 
 class HeadConfig(BaseModel):

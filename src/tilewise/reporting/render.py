@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from tilewise.models.config import HIGHEST_TEMPERATURE
 from tilewise.reporting.curves import training_curves
 from tilewise.reporting.data import ReportInput
 from tilewise.reporting.decision_curve import decision_curves
@@ -45,6 +46,7 @@ def render_report(data: ReportInput) -> str:
         "chosen": Counter(choice.chosen for choice in data.ladder).most_common(),
         "heat_sentence": describe_heat((*data.slides, *data.confident_errors)),
         "curve": None if data.curve is None else curve_section(data.curve),
+        "highest_temperature": HIGHEST_TEMPERATURE,
         "fits": [history for history in data.histories if history.fit],
         "folds": fold_rows(data.parts),
         "fold_summary": fold_summary(data.parts),

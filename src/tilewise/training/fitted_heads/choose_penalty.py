@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tilewise.metrics import PrimaryMetric
+from tilewise.models.config import HIGHEST_TEMPERATURE
 from tilewise.training.fitted_heads.inner_folds import FitData, priors
 from tilewise.training.fitted_heads.lda import fit_lda
 from tilewise.training.fitted_heads.linear import Floats, Linear, softmax
@@ -18,7 +19,7 @@ from tilewise.training.scores import score_probabilities
 # Values of C that are tried, times the number of features: one range suits vectors of any length.
 TRIED = tuple(10.0 ** (exponent / 2) for exponent in range(-2, 7))
 UNCHOSEN = 10.0  # of them, where none can be chosen
-_TEMPERATURES = (1.0, 1000.0)  # lda is sure enough of itself
+_TEMPERATURES = (1.0, HIGHEST_TEMPERATURE)  # lda is sure enough of itself
 
 
 def choose_penalty(data: FitData, select_by: Literal["loss", "metric"], metric: PrimaryMetric) -> list[FitRow]:
