@@ -1,5 +1,7 @@
 """Slides that look like an example: copies first, drawings with drawings, whatever the file is called."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -47,21 +49,33 @@ def write(path, rgb):
     cv2.imwrite(str(path), rgb[:, :, ::-1])
 
 
-@pytest.fixture
-def cohort(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
     """Nine slides of tissue; 7 is 0 turned, 8 is 1 mirrored and darker; 9 to 11 are cartoons."""
-    folder = draw_cohort(tmp_path / "cohort", num_slides=12)
+    folder = draw_cohort(tmp_path_factory.mktemp("similar") / "cohort", num_slides=12)
     drawn = [tissue(seed) for seed in range(7)]
     drawn += [np.rot90(drawn[0]), (drawn[1][:, ::-1] * 0.9).astype(np.uint8), *(cartoon(seed) for seed in range(3))]
     for number, rgb in enumerate(drawn):
         write(folder / "images" / f"img_{number:04d}.png", np.ascontiguousarray(rgb))
+    return folder
+
+
+@pytest.fixture
+def cohort(folder):
     return Cohort.discover(folder)
+
+
+@pytest.fixture
+def own_cohort(folder, tmp_path):
+    """One whose files may be changed."""
+    return Cohort.discover(shutil.copytree(folder, tmp_path / "cohort"))
 
 
 def names(similar):
     return [neighbour.slide for neighbour in similar.neighbours]
 
 
+@pytest.mark.shared_cache
 def test_a_turned_copy_is_the_nearest_and_as_good_as_the_same(cohort, encoder):
     similar = find_similar(cohort, "img_0000.png", encoder=encoder)
     assert names(similar)[0] == "img_0007.png"
@@ -69,10 +83,12 @@ def test_a_turned_copy_is_the_nearest_and_as_good_as_the_same(cohort, encoder):
     assert similar.neighbours[1].similarity < similar.neighbours[0].similarity - 0.1
 
 
+@pytest.mark.shared_cache
 def test_a_mirrored_and_darker_copy_is_found(cohort, encoder):
     assert "img_0008.png" in names(find_similar(cohort, "img_0001.png", encoder=encoder))[:2]
 
 
+@pytest.mark.shared_cache
 def test_a_slide_is_not_its_own_neighbour_and_ranks_run_from_one(cohort, encoder):
     similar = find_similar(cohort, "img_0003.png", encoder=encoder, top=5)
     assert "img_0003.png" not in names(similar)
@@ -84,6 +100,7 @@ def test_a_slide_is_not_its_own_neighbour_and_ranks_run_from_one(cohort, encoder
     assert all(neighbour.label == labels[neighbour.slide] for neighbour in similar.neighbours)
 
 
+@pytest.mark.shared_cache
 def test_a_cartoon_from_elsewhere_finds_the_cartoons(cohort, encoder, tmp_path):
     write(tmp_path / "face.png", cartoon(50, 500, 500))
     similar = find_similar(cohort, tmp_path / "face.png", encoder=encoder)
@@ -92,17 +109,20 @@ def test_a_cartoon_from_elsewhere_finds_the_cartoons(cohort, encoder, tmp_path):
     assert similar.num_compared == 12
 
 
+@pytest.mark.shared_cache
 def test_a_picture_that_is_a_file_of_the_cohort_is_that_slide(cohort, encoder):
     by_path = find_similar(cohort, cohort.slides[0].path, encoder=encoder)
     assert by_path.neighbours == find_similar(cohort, "img_0000.png", encoder=encoder).neighbours
 
 
+@pytest.mark.shared_cache
 @pytest.mark.parametrize(("width", "height"), [(96, 40), (224, 224), (230, 900)])
 def test_small_and_narrow_pictures_work_as_examples(cohort, encoder, tmp_path, width, height):
     write(tmp_path / "small.png", tissue(2, width, height))
     assert len(names(find_similar(cohort, tmp_path / "small.png", encoder=encoder, top=3))) == 3
 
 
+@pytest.mark.shared_cache
 def test_blank_glass_is_an_example_like_any_other(cohort, encoder, tmp_path):
     write(tmp_path / "glass.png", np.full((300, 300, 3), 240, np.uint8))
     assert all(
@@ -110,13 +130,13 @@ def test_blank_glass_is_an_example_like_any_other(cohort, encoder, tmp_path):
     )
 
 
-def test_a_broken_slide_is_named_and_the_others_are_compared(cohort, encoder):
-    cohort.slides[4].path.write_bytes(b"\x89PNG broken")
-    similar = find_similar(cohort, "img_0000.png", encoder=encoder, workers=2)
+def test_a_broken_slide_is_named_and_the_others_are_compared(own_cohort, encoder):
+    own_cohort.slides[4].path.write_bytes(b"\x89PNG broken")
+    similar = find_similar(own_cohort, "img_0000.png", encoder=encoder, workers=2)
     assert [failure.item for failure in similar.failures] == ["img_0004.png"]
     assert similar.num_compared == 10
     with pytest.raises(SlideUnreadable, match=r"img_0004\.png"):
-        find_similar(cohort, "img_0004.png", encoder=encoder)
+        find_similar(own_cohort, "img_0004.png", encoder=encoder)
 
 
 def test_a_name_that_nobody_has_is_refused_with_close_ones(cohort, encoder):
@@ -142,19 +162,19 @@ class Counting:
         return self._encoder.encode(tiles_NHWC)
 
 
-def test_what_was_embedded_is_taken_from_the_cache_by_content_and_encoder(cohort, encoder):
+def test_what_was_embedded_is_taken_from_the_cache_by_content_and_encoder(own_cohort, encoder):
     first = Counting(encoder)
-    find_similar(cohort, "img_0000.png", encoder=first)
+    find_similar(own_cohort, "img_0000.png", encoder=first)
     assert first.num > 12
     again = Counting(encoder)
-    find_similar(cohort, "img_0005.png", encoder=again)
+    find_similar(own_cohort, "img_0005.png", encoder=again)
     assert again.num == 0
-    write(cohort.slides[3].path, tissue(11))
+    write(own_cohort.slides[3].path, tissue(11))
     changed = Counting(encoder)
-    find_similar(cohort, "img_0005.png", encoder=changed)
+    find_similar(own_cohort, "img_0005.png", encoder=changed)
     assert 0 < changed.num <= 16
     other = Counting(encoder, precision="another")
-    find_similar(cohort, "img_0005.png", encoder=other)
+    find_similar(own_cohort, "img_0005.png", encoder=other)
     assert other.num > 12
 
 
