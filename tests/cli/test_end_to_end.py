@@ -13,7 +13,11 @@ from tilewise.cli.main import run
 
 pytestmark = pytest.mark.shared_cache
 
-SETTINGS = ["--set", "tiles.size_px=64", "--set", "tiles.stride_px=null", "--set", "folds.num_folds=3"]
+SETTINGS = [
+    part
+    for setting in ("tiles.size_px=64", "tiles.stride_px=null", "tiles.max_tiles=8", "folds.num_folds=3")
+    for part in ("--set", setting)
+]
 METRICS = ("macro_f1", "weighted_f1", "balanced_accuracy", "accuracy", "auroc_macro")
 
 

@@ -27,6 +27,19 @@ def test_random_weights_come_from_the_seed_and_need_no_licence() -> None:
     assert np.isfinite(first).all()
 
 
+def test_the_engine_is_made_once_and_by_the_first_tiles(monkeypatch) -> None:
+    from tilewise.encoders import network_encoder
+
+    made, build_engine = [], network_encoder.build_engine
+    monkeypatch.setattr(network_encoder, "build_engine", lambda *args: made.append(args) or build_engine(*args))
+    encoder = build_encoder(EncoderConfig(name="simple_cnn", init="random", engine="torch"))
+    assert encoder.signature["engine"] == "torch"
+    assert not made
+    tiles = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    assert np.array_equal(encoder.encode(tiles), encoder.encode(tiles))
+    assert len(made) == 1
+
+
 def test_random_weights_leave_the_global_random_state_alone() -> None:
     import torch
 

@@ -69,7 +69,6 @@ def _build_network_encoder(card: EncoderCard, config: EncoderConfig, *, offline:
     from tilewise.encoders.network_encoder import NetworkEncoder
     from tilewise.encoders.networks import create_network
     from tilewise.encoders.plan import make_plan
-    from tilewise.encoders.pooling import remove_unused
 
     plan = make_plan(card, config)
     network = create_network(card, seed=seed if path is None else None)
@@ -77,8 +76,6 @@ def _build_network_encoder(card: EncoderCard, config: EncoderConfig, *, offline:
     if path is not None:
         load_weights(network, card, path)
         weights = digest_file(path)
-    if card.pooling == "stages":
-        remove_unused(network, card.input_px)
     # In another process nothing is chosen anew.
     chosen = {name: getattr(plan, name) for name in ("engine", "precision", "batch_size", "threads")}
     fixed = config.model_copy(update=chosen | {"with_texture": False})

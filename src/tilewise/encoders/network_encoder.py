@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import nn
 
 from tilewise.encoders.base import Build, rebuild
 from tilewise.encoders.card import EncoderCard
-from tilewise.encoders.engines import build_engine
+from tilewise.encoders.engines import EngineRun, build_engine
 from tilewise.encoders.plan import Plan
+from tilewise.encoders.pooling import remove_unused
 from tilewise.encoders.preprocess import check_tiles
 from tilewise.store import digest_config
 
@@ -25,8 +28,10 @@ _COMPUTED = ("builder", "architecture", "options", "conversion", "input_px", "me
 class NetworkEncoder:
     """Resizes, normalises, runs the network in one engine, always with batches of one shape.
 
+    The engine is made when the first tiles come: that takes seconds, and where all features are cached none come.
+
     Args:
-        network: with its weights.
+        network: with its weights; it is taken over and changed.
         card: of the network.
         plan: how it is run.
         weights: what they are, for the signature.
@@ -40,7 +45,9 @@ class NetworkEncoder:
         self._build = build
         self.plan = plan
         self._weights = weights
-        self._engine = build_engine(network, card, plan)
+        self._network: nn.Module | None = network
+        self._engine: EngineRun | None = None
+        self._making = threading.Lock()
 
     @property
     def signature(self) -> dict[str, Any]:
@@ -75,4 +82,15 @@ class NetworkEncoder:
     def encode(self, tiles_NHWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Features of shape (N, dim), row by row a function of the tile alone."""
         check_tiles(tiles_NHWC)
-        return self._engine.encode(tiles_NHWC)
+        return self._made_engine().encode(tiles_NHWC)
+
+    def _made_engine(self) -> EngineRun:
+        # The caller may be in inference mode.
+        with self._making, torch.inference_mode(mode=False):
+            if self._engine is None:
+                assert self._network is not None
+                if self.card.pooling == "stages":
+                    remove_unused(self._network, self.card.input_px)
+                self._engine = build_engine(self._network, self.card, self.plan)
+                self._network = None
+            return self._engine

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from tilewise.auditing.audit_cohort import AuditOptions, audit_cohort
 from tilewise.auditing.decisions import Names, read_decisions
 from tilewise.auditing.facts import FactsRequest, is_measured
@@ -119,6 +121,8 @@ def estimate_run(recipe: Recipe, out: Path, shared: SharedStages) -> RunEstimate
         encoder, is_fetched = None, True
     else:
         encoder, _ = shared.encoder(recipe)
+        if encoder is not None:
+            encoder.encode(np.zeros((1, 64, 64, 3), np.uint8))  # makes its engine, which is no slide's time
     workers = min(shared.resources.workers or num_processors(), len(cohort.slides))
     max_pixels = recipe.audit.max_megapixels * 1_000_000
     # Of a few slides, for every byte of a slide is read.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -42,9 +43,14 @@ def small_card(family: str) -> EncoderCard:
     card = replace(card, input_px=side, architecture=architecture or card.architecture, options=tuple(options.items()))
     if family in ("vit", "vit_giant"):
         card = replace(card, stages=tuple(Stage(f"blocks.{number}", 24, ("class", "mean")) for number in (0, 2)))
+    return replace(card, dim=_measured_dim(card))
+
+
+@cache
+def _measured_dim(card: EncoderCard) -> int:
     with torch.device("meta"):
-        dim = create_network(card, seed=0)(torch.zeros(2, 3, side, side)).shape[1]
-    return replace(card, dim=dim)
+        features_BD = create_network(card, seed=None)(torch.zeros(2, 3, card.input_px, card.input_px))
+    return int(features_BD.shape[1])
 
 
 def small_network(
@@ -89,14 +95,16 @@ def steps(network: TileNetwork, batch: TileBatch, labels_B: torch.Tensor, num_st
         _step(optimizer, nn.functional.cross_entropy(network(batch), labels_B))
 
 
-def overfit(network: TileNetwork, batch: TileBatch, labels_B: torch.Tensor, num_steps: int, rate: float) -> float:
-    """Train with Adam until nothing is left to learn, and return the last loss."""
+def overfit(
+    network: TileNetwork, batch: TileBatch, labels_B: torch.Tensor, num_steps: int, rate: float, *, enough: float = 1e-3
+) -> float:
+    """Train with Adam until the loss is below `enough`, and return the last loss."""
     optimizer = torch.optim.Adam(network.parameters(), lr=rate)
     value = float("nan")
     for _ in range(num_steps):
         loss = nn.functional.cross_entropy(network(batch), labels_B)
         value = loss.item()
-        if value < 1e-3:
+        if value < enough:
             break
         _step(optimizer, loss)
     return value

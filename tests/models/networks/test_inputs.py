@@ -55,7 +55,7 @@ def test_eight_tiles_are_learnt_by_heart(config: dict[str, Any]) -> None:
     if network.config.input != "image":
         batch = only_beside(batch)
     rate = 1e-2 if network.config.input == "mask_channel" else 3e-3
-    assert overfit(network, batch, LABELS, 400, rate) < 1e-2
+    assert overfit(network, batch, LABELS, 400, rate, enough=1e-2) < 1e-2
     assert torch.equal(network.eval()(batch).argmax(dim=1), LABELS)
 
 
@@ -66,7 +66,7 @@ def test_eight_tiles_are_learnt_by_heart(config: dict[str, Any]) -> None:
 def test_eight_tiles_are_learnt_by_heart_in_every_family(family: str) -> None:
     network = small_network(family)
     rate = {"densenet": 1e-2, "swin": 1e-3, "vgg": 3e-4, "xception": 1e-3}.get(family, 3e-3)
-    assert overfit(network, draw_batch(side=network.card.input_px), LABELS, 60, rate) < 0.05
+    assert overfit(network, draw_batch(side=network.card.input_px), LABELS, 60, rate, enough=0.05) < 0.05
 
 
 @pytest.mark.soak
@@ -86,7 +86,7 @@ def test_eight_tiles_are_learnt_by_heart_by_the_members_themselves(name: str, ra
     torch.set_num_threads(2)
     config = NetworkConfig(trained="all", input_px=56)
     network = build_network(config, EncoderConfig(name=name, init="random"), HeadConfig(), num_classes=2, seed=0)
-    assert overfit(network, draw_batch(side=56), LABELS, 100, rate) < 0.05
+    assert overfit(network, draw_batch(side=56), LABELS, 100, rate, enough=0.05) < 0.05
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -39,6 +39,19 @@ def home(tmp_path_factory):
     return home
 
 
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def served(home):
+    """The run, for tests that decide nothing."""
+    with serve(home / "run") as served:
+        yield served
+
+
 def correlation(one, two):
     """Of two pictures of one size, in grey."""
     return np.corrcoef(one.mean(axis=2).ravel(), two.mean(axis=2).ravel())[0, 1]
@@ -158,11 +171,11 @@ def look_from_another_browser(loop, browser, address):
     return pd.read_csv(download.value.path(), keep_default_na=False)
 
 
-def test_from_the_first_look_to_another_number(home, capsys):
+def test_from_the_first_look_to_another_number(home, browser, capsys):
     run, log = home / "run", home / "run/review/decisions.sqlite"
     faults = pd.read_csv(home / "cohort/truth/faults.csv")
     planted = set(faults[(faults["kind"] == "near-copy") & faults["family"].isin(["flipped", "rotated"])]["slide"])
-    with serve(run) as served, chromium() as browser:
+    with serve(run) as served:
         page = ReviewPage(browser, served.page)
         loop = Loop(page, page.ask("review.state.slides"))
         plain = next(n for n, slide in enumerate(loop.slides) if slide.get("predicted") and not slide["items"])
@@ -197,7 +210,7 @@ def test_from_the_first_look_to_another_number(home, capsys):
     assert len(decided) == 22
 
 
-def test_a_label_in_doubt_is_kept_by_the_key_that_goes_on(home, tmp_path):
+def test_a_label_in_doubt_is_kept_by_the_key_that_goes_on(home, browser, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(home / "run", run, ignore=shutil.ignore_patterns("review"))  # what other tests decided
     table = pd.read_parquet(run / "predictions.parquet")
@@ -205,7 +218,7 @@ def test_a_label_in_doubt_is_kept_by_the_key_that_goes_on(home, tmp_path):
     other = next(name for name in sorted(set(table["label"].dropna())) if name != row["label"])
     doubt = DoubtfulLabel(row["slide"], row["label"], other, 0.2, 0.7, int(row["fold"]))
     write_doubtful_labels(run / "doubtful_labels.csv", [doubt])
-    with serve(run) as served, chromium() as browser:
+    with serve(run) as served:
         page = ReviewPage(browser, served.page)
         loop = Loop(page, page.ask("review.state.slides"))
         number = next(n for n, slide in enumerate(loop.slides) if slide["id"] == row["slide"])
@@ -239,40 +252,37 @@ def test_a_label_in_doubt_is_kept_by_the_key_that_goes_on(home, tmp_path):
         assert page.faults == []
 
 
-def test_software_is_drawn_without_webgl_unless_the_address_asks_for_it(home):
+def test_software_is_drawn_without_webgl_unless_the_address_asks_for_it(served, browser):
     drawer = "review.panes()[0].viewer.drawer.getType()"
-    with serve(home / "run") as served, chromium() as browser:
-        assert ReviewPage(browser, served.page).ask(drawer) == "canvas"  # the tests' browser has no graphics card
-        assert ReviewPage(browser, f"{served.page}&drawer=webgl").ask(drawer) == "webgl"
+    assert ReviewPage(browser, served.page).ask(drawer) == "canvas"  # the tests' browser has no graphics card
+    assert ReviewPage(browser, f"{served.page}&drawer=webgl").ask(drawer) == "webgl"
 
 
-def test_notes_are_no_work_and_no_menu_is_wider_than_a_small_window(home):
-    with serve(home / "run") as served, chromium() as browser:
-        page = ReviewPage(browser, served.page)
-        items = page.ask("review.state.slides.flatMap((slide) => slide.items)")
-        work = [item for item in items if not item["is_note"]]
-        assert {item["proposal"] for item in items if item["is_note"]} == {"keep"}
-        assert len(work) < len(items)
-        assert page.page.locator("#progress-text").inner_text() == f"{page.decided()} of {len(work)} findings decided"
-        page.page.set_viewport_size({"width": 800, "height": 700})
-        for name in ("kind", "class", "fold", "order"):
-            box = page.page.locator(f"#filter-{name}").bounding_box()
-            assert box["width"] > 150
-        stage = page.page.locator("#stage").bounding_box()
-        assert stage["width"] > 550
+def test_notes_are_no_work_and_no_menu_is_wider_than_a_small_window(served, browser):
+    page = ReviewPage(browser, served.page)
+    items = page.ask("review.state.slides.flatMap((slide) => slide.items)")
+    work = [item for item in items if not item["is_note"]]
+    assert {item["proposal"] for item in items if item["is_note"]} == {"keep"}
+    assert len(work) < len(items)
+    assert page.page.locator("#progress-text").inner_text() == f"{page.decided()} of {len(work)} findings decided"
+    page.page.set_viewport_size({"width": 800, "height": 700})
+    for name in ("kind", "class", "fold", "order"):
+        box = page.page.locator(f"#filter-{name}").bounding_box()
+        assert box["width"] > 150
+    stage = page.page.locator("#stage").bounding_box()
+    assert stage["width"] > 550
 
 
-def test_a_long_list_has_few_rows_and_the_first_slide_at_once(home):
-    with serve(home / "run") as served, chromium() as browser:
-        with served.client() as client:
-            slides = client.get("/api/slides").json()
-        long = [slides[number % len(slides)] | {"id": f"{number}.png"} for number in range(5000)]
-        page = browser.new_page()
-        page.route("**/api/slides", lambda route: route.fulfill(json=long))
-        page.goto(served.page)
-        page.wait_for_selector(".slide-row")
-        assert page.locator(".slide-row").count() < 40
-        page.select_option("#filter-order", "cohort")
-        page.locator("#list").evaluate("(list) => { list.scrollTop = list.scrollHeight }")
-        page.wait_for_selector("#slide-4999")
-        assert page.locator(".slide-row").count() < 40
+def test_a_long_list_has_few_rows_and_the_first_slide_at_once(served, browser):
+    with served.client() as client:
+        slides = client.get("/api/slides").json()
+    long = [slides[number % len(slides)] | {"id": f"{number}.png"} for number in range(5000)]
+    page = browser.new_page()
+    page.route("**/api/slides", lambda route: route.fulfill(json=long))
+    page.goto(served.page)
+    page.wait_for_selector(".slide-row")
+    assert page.locator(".slide-row").count() < 40
+    page.select_option("#filter-order", "cohort")
+    page.locator("#list").evaluate("(list) => { list.scrollTop = list.scrollHeight }")
+    page.wait_for_selector("#slide-4999")
+    assert page.locator(".slide-row").count() < 40
