@@ -61,7 +61,8 @@ def test_what_a_run_left_in_the_cache_is_told(cohort, tmp_path):
 
 
 def test_networks_and_folders_of_features(cohort, tmp_path, capsys):
-    recipe = api.load_recipe("fine-tune", ["encoder.name=simple_cnn", "encoder.init=random"])
+    settings = ["encoder.name=simple_cnn", "encoder.init=random", "network.input_px=64", "tiles.max_tiles=4"]
+    recipe = api.load_recipe("fine-tune", settings)
     stages = {stage.name: stage for stage in api.estimate_run(cohort, recipe).stages}
     assert list(stages) == ["audit", "tiles", "pixels", "training"]
     assert stages["training"].seconds > 0

@@ -122,12 +122,10 @@ def _outlined(rgb_HWC: RGB, regions: list[npt.NDArray[np.int32]], colour: tuple[
 def _under(rgb_HWC: RGB, one: SlideMap) -> RGB:
     """The slide in grey, and the map's colours over it where there are tiles."""
     grey_HW = cv2.cvtColor(rgb_HWC, cv2.COLOR_RGB2GRAY)
-    grey_HWC = np.repeat(grey_HW[:, :, None], 3, axis=2).astype(np.float32)
-    there_HW = ~np.isnan(one.values)
-    colours_HWC = _colours(np.nan_to_num(one.values), one).astype(np.float32)
-    opaque_HWC = np.where(there_HW, _OPAQUE, 0.0)[:, :, None]
-    blended: RGB = (opaque_HWC * colours_HWC + (1 - opaque_HWC) * grey_HWC).round().astype(np.uint8)
-    return blended
+    grey_HWC = cv2.cvtColor(grey_HW, cv2.COLOR_GRAY2RGB)
+    colours_HWC = _colours(np.nan_to_num(one.values), one)
+    blended_HWC: RGB = cv2.addWeighted(colours_HWC, _OPAQUE, grey_HWC, 1 - _OPAQUE, 0.0)
+    return np.where(np.isnan(one.values)[:, :, None], grey_HWC, blended_HWC)
 
 
 def _colours(values_HW: npt.NDArray[np.float32], one: SlideMap) -> RGB:
