@@ -17,9 +17,11 @@ from PIL import Image
 
 from tests.reporting.conftest import CLASSES
 from tilewise.evaluation.doubtful_labels import DoubtfulLabel
+from tilewise.evaluation.interval import Estimate
 from tilewise.evaluation.resample import METRICS
 from tilewise.reporting.data import AuditSummary, CohortSummary, FitRow, History, ReportInput, TileSummary
 from tilewise.reporting.render import render_report
+from tilewise.shortcuts.find_shortcuts import Shortcuts, TraitScore
 
 _VOID = {"meta", "br", "link", "img", "input", "hr", "source", "base", "embed"}
 
@@ -409,3 +411,27 @@ def test_groups_and_columns_of_the_table_have_their_scores(report_input):
     assert "Group by group<br><small>17 groups" in page
     assert 'id="subgroups"' in page
     assert "&lt;north&gt;" in page
+
+
+def test_each_finding_stands_with_what_tests_it_and_nothing_is_said_where_nothing_was_found(report_input):
+    trait = TraitScore("ink", Estimate(0.47, 0.31, 0.63), 0.19, 0.48, 0.002)
+    page = render_report(replace(report_input, shortcuts=Shortcuts((trait,), (), 45)))
+    assert "What tests it" in page
+    assert "<code>--set audit.ink=drop</code>" in page
+    quiet = render_report(replace(report_input, shortcuts=Shortcuts((replace(trait, p_value=0.5),), (), 45)))
+    assert "None of 1 thing besides the tissue tells the label" in quiet
+    assert "What tests it" not in quiet
+    assert "<summary>What was tried</summary>" in quiet
+
+
+def test_a_slide_of_several_lists_is_marked_in_each(report_input):
+    worst = report_input.confident_errors[0].slide
+    doubt = DoubtfulLabel(worst, "A", "B", 0.1, 0.8, 2)
+    page = render_report(replace(report_input, doubtful_labels=(doubt,)))
+    sections = {name: page.partition(f'<section id="{name}">')[2].partition("</section>")[0] for name in _LISTS}
+    assert '<a href="#doubts">label in doubt</a>, <a href="#losses">high loss</a>' in sections["errors"]
+    assert '<a href="#errors">confidently wrong</a>, <a href="#losses">high loss</a>' in sections["doubts"]
+    assert '<a href="#errors">confidently wrong</a>, <a href="#doubts">label in doubt</a>' in sections["losses"]
+
+
+_LISTS = ("errors", "doubts", "losses")

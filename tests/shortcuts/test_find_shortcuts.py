@@ -125,3 +125,6 @@ def test_a_warning_names_what_was_tested_where_predicted_classes_do_not_show_it(
     assert "(p 0.002)" in former
     (plain,) = Shortcuts((replace(trait, macro_f1=Estimate(0.7, 0.5, 0.8)),), (), 45).warnings()
     assert "alone: macro F1 0.70" in plain
+    assert plain.endswith("To test it, save all slides anew in one format and quality, and train again.")
+    (site,) = Shortcuts((replace(trait, name="column `site`"),), (), 45).warnings()
+    assert "`--set folds.kind=leave_one_out --set folds.column=site`" in site

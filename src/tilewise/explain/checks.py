@@ -1,4 +1,4 @@
-"""Checks of maps: do they change with what was learnt, and do they fall on a signal whose place is known?"""
+"""Checks of maps: do random weights paint the same, and do they fall on a signal whose place is known?"""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ def render_report(data: ReportInput) -> str:
     evaluation, metric = data.evaluation, primary_metric(data.evaluation)
     decisions = decision_groups(data.audit.decisions, fallback=data.audit.fallback) if data.audit else []
     confusion = confusion_rows(evaluation["confusion"])
+    losses = loss_tables(evaluation)
     auroc_notes, box_notes = _split_notes(evaluation["out_of_fold"]["notes"])
     view: dict[str, Any] = {
         "data": data,
@@ -55,7 +56,12 @@ def render_report(data: ReportInput) -> str:
         "auroc_notes": auroc_notes,
         "box_notes": box_notes,
         "tile_counts": tile_counts(data.tiles.counts) if data.tiles else None,
-        "losses": loss_tables(evaluation),
+        "losses": losses,
+        "lists": {
+            "errors": {one.slide for one in data.confident_errors},
+            "doubts": {one.slide for one in (data.doubtful_labels or ())[:_NUM_DOUBTS]},
+            "losses": {row["slide"] for row in losses.slides} if losses else set(),
+        },
         "num_doubts": _NUM_DOUBTS,
         "num_repeats": num_repeats(evaluation["out_of_fold"]),
         "num_wrong": sum(row.total - row.cells[index].count for index, row in enumerate(confusion)),

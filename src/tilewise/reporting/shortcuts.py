@@ -12,12 +12,16 @@ from tilewise.shortcuts.find_shortcuts import Shortcuts, TraitScore, describe_sh
 
 @dataclass(frozen=True)
 class ShortcutChart:
-    """Rows of intervals: the run's own score, then each trait's; `band` is where guessers score."""
+    """Rows of intervals: the run's own score, then each trait's.
+
+    `band` is where guessers score, `findings` are the traits that tell the label.
+    """
 
     lead: str
     rows: tuple[Row, ...]
     band: tuple[float, float] | None
     columns: tuple[TraitScore, ...]
+    findings: tuple[TraitScore, ...] = ()
 
 
 def shortcut_chart(shortcuts: Shortcuts, evaluation: Mapping[str, Any]) -> ShortcutChart:
@@ -28,4 +32,4 @@ def shortcut_chart(shortcuts: Shortcuts, evaluation: Mapping[str, Any]) -> Short
         detail = f"{trait.p_words}{', tells the label' if trait.is_told else ''}"
         rows.append(Row(f"From the {trait.name}", detail, "score" if trait.is_told else "baseline", *trait.macro_f1))
     band = (shortcuts.traits[0].guess_low, shortcuts.traits[0].guess_high) if shortcuts.traits else None
-    return ShortcutChart(describe_shortcuts(shortcuts), tuple(rows), band, shortcuts.columns)
+    return ShortcutChart(describe_shortcuts(shortcuts), tuple(rows), band, shortcuts.columns, shortcuts.findings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,6 +35,17 @@ _OF_TISSUE = {
     "mask outline": "the outline of a region follows the tissue's own shape, and its area how much of it there is",
     "colour of the glass": "of a slide that tissue fills to its edges it is the colour of the palest tissue",
     "file size": "a compressed file is the larger, the more tissue and the finer detail the slide shows",
+}
+
+
+# What tells whether the score is due to it.
+_TESTS = {
+    "ink": "train again with `--set audit.ink=drop`, which leaves slides with ink on the tissue out",
+    "mask outline": "train again with `--set tiles.strategy=grid`, which cuts tiles from all tissue, the mask aside",
+    "slide size": "cut fields of one size from all slides and train again",
+    "file size": "save all slides anew in one format and quality, and train again",
+    "colour of the glass": "ask whether scanner or laboratory go with the class, and train again with "
+    "`--set stain.method=macenko`, which evens out the stain",
 }
 
 
@@ -99,6 +111,25 @@ class TraitScore:
         return "" if self.p_value is None else f"p {'at most ' if self.is_least else ''}{self.p_value:.3f}"
 
     @property
+    def test(self) -> str:
+        """What tells whether a run's score is due to the trait: a command or a decision."""
+        if self.name in _TESTS:
+            return _TESTS[self.name]
+        column = self.name.removeprefix("column ").strip("`")
+        return (
+            f"train again with `--set folds.kind=leave_one_out --set {shlex.quote(f'folds.column={column}')}`, which "
+            "tests slides of values that were not learnt from, if there are few values and each has several classes; "
+            "else only other slides can tell"
+        )
+
+    @property
+    def meaning(self) -> str:
+        """What it may mean that the trait tells the label."""
+        if of_tissue := _OF_TISSUE.get(self.name):
+            return f"That may be the tissue: {of_tissue}. If it is not, part of the run's score is due to it"
+        return "Part of the run's score may be due to it"
+
+    @property
     def is_told(self) -> bool:
         """Whether that is more than chance: by p-value, or else by the interval and the range of guessers."""
         if self.p_value is not None:
@@ -123,7 +154,12 @@ class Shortcuts:
     def warnings(self) -> tuple[str, ...]:
         """A sentence for each trait that tells the label."""
         told_columns = {one.name for one in self.columns if one.is_told}
-        return tuple(_warning(one, told_columns) for one in self.traits if one.is_told)
+        return tuple(_warning(one, told_columns) for one in self.findings)
+
+    @property
+    def findings(self) -> tuple[TraitScore, ...]:
+        """The traits that tell the label."""
+        return tuple(one for one in self.traits if one.is_told)
 
     def write(self, path: Path) -> None:
         """Write the file."""
@@ -224,13 +260,10 @@ def _warning(trait: TraitScore, told_columns: set[str]) -> str:
     of_tissue = _OF_TISSUE.get(trait.name)
     start = "The label can be told" if of_tissue else "The label can be told without a look at the tissue,"
     also = " The features tell it, too." if trait.name in told_columns else ""
-    due = "Part of the run's score may be due to it"
-    if of_tissue:
-        due = f"That may be the tissue: {of_tissue}. If it is not, part of the run's score is due to it"
     figures = f"macro F1 {trait.macro_f1}, where random guessing scores {trait.guess_low:.2f} to {trait.guess_high:.2f}"
     if trait.macro_f1.low is None or trait.macro_f1.low <= trait.guess_high:
         figures = f"{_tested(trait)}. The predicted classes do not show it ({figures})"
-    return f"{start} from the {trait.name} alone: {figures}.{also} {due}: compare slides that are alike in it."
+    return f"{start} from the {trait.name} alone: {figures}.{also} {trait.meaning}. To test it, {trait.test}."
 
 
 def _tested(trait: TraitScore) -> str:
