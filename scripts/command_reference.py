@@ -69,12 +69,17 @@ from 0 to 1.
 | `spaces NAME` | `name`, `keys` |
 | `sweep` | `sweep`, `page`, `metric`, `rows` (`name`, `run`, `validation`, `test`, `difference`, `error`), \
 `chosen`, `choice`, `num_slides`, `notices`, `failures` |
+| `sweep --dry-run` | `out`, `state`, `recipe`, `num_slides`, `stages`, `seconds`, `memory_bytes`, `timed`, \
+`num_runs`, `unit` |
 | `synth` | `cohort`, `num_train`, `num_test`, `num_faulty`, `best_macro_f1`, `truth` |
 | `tiles` | `num_tiles`, `tiles`, `skipped`, `failures` |
 | `train` | `run`, `report`, `warnings`, `failures`, and those of `evaluate` |
-| `train --dry-run` | `out`, `state`, `recipe`, `num_slides`, `stages`, `seconds`, `memory_bytes`, `timed` |
+| `train --dry-run` | `out`, `state`, `recipe`, `num_slides`, `stages`, `seconds`, `memory_bytes`, `timed`, \
+`num_runs`, `unit` |
 | `tune` | `search`, `page`, `metric`, `winner`, `run`, `scores`, `gain`, `trials` (`number`, `state`, `value`, \
 `settings`, `error`), `sentences` |
+| `tune --dry-run` | `out`, `state`, `recipe`, `num_slides`, `stages`, `seconds`, `memory_bytes`, `timed`, \
+`num_runs`, `unit` |
 | `verify` | `run`, `sound`, `damage` |
 """
 

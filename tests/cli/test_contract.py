@@ -41,11 +41,13 @@ LINES = {
     "spaces": "spaces",
     "spaces NAME": "spaces heads",
     "sweep": f"sweep cohort --grid grid.yaml --out sweep {SMALL}",
+    "sweep --dry-run": "sweep cohort --grid grid.yaml --recipe texture --out none --dry-run --quiet",
     "synth": "synth drawn --slides 4 --test-slides 1 --min-side 256 --quiet",
     "tiles": "tiles cohort --recipe texture --quiet",
     "train": f"train cohort --out first {SMALL} --set head.norm=none",
     "train --dry-run": "train cohort --recipe texture --dry-run --quiet",
     "tune": f"tune cohort --space space.yaml --trials 1 --out tune {SMALL}",
+    "tune --dry-run": "tune cohort --space space.yaml --recipe texture --out none --dry-run --quiet",
     "verify": "verify run",
 }
 

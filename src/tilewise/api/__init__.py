@@ -12,10 +12,10 @@ from tilewise.api.catalogue import accept_licence, doctor, encoder, encoders, fe
 from tilewise.api.finished import compare, evaluate, repair, report, verify
 from tilewise.api.interchange import export_features, export_run, import_features, model_card
 from tilewise.api.prediction import explain, predict
-from tilewise.api.several_runs import ensemble, learning_curve, sweep
+from tilewise.api.several_runs import ensemble, estimate_sweep, learning_curve, sweep
 from tilewise.api.slides import audit, segment, similar, synth, tiles
 from tilewise.api.training import estimate_run, features, train
-from tilewise.api.tuning import tune
+from tilewise.api.tuning import estimate_tuning, tune
 from tilewise.recipe import load_recipe, packaged_recipes, recipe_schema, resolve_recipe
 
 if TYPE_CHECKING:
@@ -166,6 +166,8 @@ __all__ = [
     "encoders",
     "ensemble",
     "estimate_run",
+    "estimate_sweep",
+    "estimate_tuning",
     "evaluate",
     "explain",
     "export_features",

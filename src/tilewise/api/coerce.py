@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from tilewise.compute import num_processors
-from tilewise.errors import ArgumentError
+from tilewise.errors import ArgumentError, UsageError
 from tilewise.execution import ExecutorName, chosen_executor, preload_workers
 from tilewise.recipe import Recipe, load_recipe
 from tilewise.run_folder import RunFolder
@@ -144,6 +144,16 @@ def start_workers(workers: int | None, executor: ExecutorName | None) -> None:
     """Let what a training needs be imported for its worker processes while this process imports it."""
     if workers != 1 and num_processors() > 1 and chosen_executor(executor) == "local":
         preload_workers("tilewise.pipeline.train")
+
+
+def require_local(executor: ExecutorName | None) -> None:
+    """What is estimated is timed on this machine.
+
+    Raises:
+        UsageError: the work would run on a cluster.
+    """
+    if chosen_executor(executor) == "ray":
+        raise UsageError("work is estimated on this machine, and no cluster is known; choose the executor `local`")
 
 
 def feature_stages(

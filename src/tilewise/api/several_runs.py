@@ -14,6 +14,7 @@ from tilewise.api.coerce import (
     checked,
     feature_stages,
     files_of,
+    require_local,
     start_workers,
     to_features,
     to_folder,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tilewise.cohort import Cohort, LabelTables
     from tilewise.ensemble.methods import Method
     from tilewise.learning_curve.draw_curve import LearningCurve
+    from tilewise.pipeline.estimate_run import RunEstimate
     from tilewise.pipeline.finished_run import Run
     from tilewise.run_folder import RunFolder
     from tilewise.sweep.grid import Grid
@@ -92,6 +94,53 @@ def sweep(  # noqa: PLR0913 - one argument per option of the command, all by nam
     check_run_place(Path(out), shared.cohort)
     with use_executor(executor, workers=workers, reads=files_of(shared.cohort), writes=[Path(out)]):
         return sweep_cohort(chosen, variants, Path(out), shared)
+
+
+@checked
+def estimate_sweep(  # noqa: PLR0913 - as `sweep`
+    cohort: Cohort | Path | str,
+    grid: Grid | Path | str,
+    *,
+    out: Path | str,
+    seed: int = 0,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+    executor: ExecutorName | None = None,
+    offline: bool = False,
+) -> RunEstimate:
+    """Say what `sweep` would do, what of it lies in the cache, and roughly how long it takes: a few slides are timed.
+
+    Variants that are finished in `out` are left out, and what several share counts once. Nothing is written that stays.
+
+    Args:
+        cohort: what was discovered, or a folder or table to discover.
+        grid: what varies, as in `sweep`.
+        out: folder that the sweep would have.
+        seed: of everything random.
+        decisions: a decisions.csv of an audit that a person edited; it is checked.
+        workers: processes that the sweep would have; None takes every processor.
+        executor: `local` alone, for slides are timed on this machine; None takes `$TILEWISE_EXECUTOR`, else `local`.
+        offline: never reach for the network; variants are changed as in `sweep`.
+
+    Raises:
+        RecipeError: the grid or a variant is not valid.
+        UsageError: the cohort or folder cannot be used, a variant cannot be trained here, or the folder holds another
+            sweep.
+    """
+    from tilewise.pipeline.shared_stages import Resources
+    from tilewise.sweep.estimate_sweep import estimate_sweep as estimate
+    from tilewise.sweep.grid import Grid, load_grid
+    from tilewise.sweep.page import notices
+    from tilewise.sweep.variants import variants_of
+
+    require_local(executor)
+    chosen = grid if isinstance(grid, Grid) else load_grid(grid)
+    variants = variants_of(chosen, offline=offline)
+    for notice in notices(variants):
+        _log.warning("%s", notice)
+    shared = to_stages(cohort, "train", decisions=decisions, seed=seed, resources=Resources(workers, offline))
+    check_run_place(Path(out), shared.cohort)
+    return estimate(chosen.name, variants, Path(out), shared)
 
 
 @checked

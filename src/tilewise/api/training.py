@@ -12,6 +12,7 @@ from tilewise.api.coerce import (
     checked,
     feature_stages,
     files_of,
+    require_local,
     start_workers,
     to_features,
     to_path,
@@ -21,7 +22,7 @@ from tilewise.api.coerce import (
     trainable,
 )
 from tilewise.errors import UsageError
-from tilewise.execution import ExecutorName, chosen_executor, use_executor
+from tilewise.execution import ExecutorName, use_executor
 from tilewise.recipe import DEFAULT, Recipe
 
 if TYPE_CHECKING:
@@ -145,8 +146,7 @@ def estimate_run(  # noqa: PLR0913 - as `train`
     from tilewise.pipeline import estimate_run as pipeline
     from tilewise.pipeline.shared_stages import Resources
 
-    if chosen_executor(executor) == "ray":
-        raise UsageError("a run is estimated on this machine, and no cluster is known; choose the executor `local`")
+    require_local(executor)
     recipe = trainable(to_recipe(recipe), offline=offline)
     resources = Resources(workers, offline, _deadline(recipe, time_limit))
     shared = to_stages(cohort, "train", decisions=decisions, seed=seed, resources=resources)

@@ -12,6 +12,7 @@ from tilewise.api.coerce import (
     checked,
     feature_stages,
     files_of,
+    require_local,
     to_features,
     to_recipe,
     to_seconds,
@@ -25,6 +26,7 @@ from tilewise.recipe import DEFAULT, Recipe
 if TYPE_CHECKING:
     from tilewise.auditing.cohort import AuditedCohort
     from tilewise.cohort import Cohort, LabelTables
+    from tilewise.pipeline.estimate_run import RunEstimate
     from tilewise.tuning.tune_cohort import TunedRecipe
 
 
@@ -77,8 +79,7 @@ def tune(  # noqa: PLR0913 - one argument per option of the command, all by name
     from tilewise.tuning.space import load_space
     from tilewise.tuning.tune_cohort import tune_cohort
 
-    if isinstance(num_trials, bool) or not isinstance(num_trials, int) or num_trials < 1:
-        raise ArgumentError(f"tune: num_trials={num_trials!r}: expected a whole number from 1")
+    _check_num_trials(num_trials)
     deadline = None if time_limit is None else time.monotonic() + to_seconds(time_limit, "time_limit")
     searched = load_space(space)
     chosen = to_recipe(recipe if recipe is not None else searched.recipe or DEFAULT)
@@ -94,3 +95,59 @@ def tune(  # noqa: PLR0913 - one argument per option of the command, all by name
         tuned = tune_cohort(searched, chosen, Path(out), shared, num_trials=num_trials, deadline=deadline)
     write_page(tuned, searched, shared.cohort.root.name, seed)
     return tuned
+
+
+@checked
+def estimate_tuning(  # noqa: PLR0913 - as `tune`
+    cohort: Cohort | Path | str,
+    space: Mapping[str, Any] | Path | str,
+    recipe: Recipe | Mapping[str, Any] | Path | str | None = None,
+    *,
+    out: Path | str,
+    num_trials: int = 50,
+    seed: int = 0,
+    decisions: Path | str | None = None,
+    workers: int | None = None,
+    executor: ExecutorName | None = None,
+    offline: bool = False,
+    time_limit: float | str | None = None,
+) -> RunEstimate:
+    """Say what `tune` would do at most, and roughly how long it takes: a few slides are timed with the recipe as it is.
+
+    Nothing is written that stays.
+
+    Args:
+        cohort: what was discovered, or a folder or table to discover.
+        space: what is searched, as in `tune`.
+        recipe: that is varied; None takes the space's own, else the default.
+        out: folder that the search would have.
+        num_trials: in all, those of earlier calls counted in.
+        seed: of everything random.
+        decisions: a decisions.csv of an audit that a person edited; it is checked.
+        workers: processes of what trials share; None takes every processor.
+        executor: `local` alone, for slides are timed on this machine; None takes `$TILEWISE_EXECUTOR`, else `local`.
+        offline: never reach for the network; the recipe is changed as in `train`.
+        time_limit: as in `tune`; it is checked, and has no part in the estimate, which is of all trials.
+
+    Raises:
+        RecipeError: the space is not valid, or does not fit the recipe.
+        UsageError: Optuna is not installed, the cohort or folder cannot be used, or the folder holds another search.
+    """
+    from tilewise.pipeline.shared_stages import Resources
+    from tilewise.tuning.estimate_tuning import estimate_tuning as estimate
+    from tilewise.tuning.space import load_space
+
+    require_local(executor)
+    _check_num_trials(num_trials)
+    if time_limit is not None:
+        to_seconds(time_limit, "time_limit")
+    searched = load_space(space)
+    chosen = trainable(to_recipe(recipe if recipe is not None else searched.recipe or DEFAULT), offline=offline)
+    shared = to_stages(cohort, "train", decisions=decisions, seed=seed, resources=Resources(workers, offline))
+    check_run_place(Path(out), shared.cohort)
+    return estimate(searched, chosen, Path(out), shared, num_trials=num_trials)
+
+
+def _check_num_trials(num_trials: int) -> None:
+    if isinstance(num_trials, bool) or not isinstance(num_trials, int) or num_trials < 1:
+        raise ArgumentError(f"tune: num_trials={num_trials!r}: expected a whole number from 1")

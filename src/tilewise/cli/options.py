@@ -56,6 +56,14 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everythi
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes; default: every processor there is.")
 ]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Say what would be done, what of it is in the cache, and roughly how long it takes and how much memory, "
+        "by a few slides that are timed; nothing is written.",
+    ),
+]
 ExecutorOption = Annotated[
     Literal["local", "ray"] | None,
     typer.Option(

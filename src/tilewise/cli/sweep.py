@@ -13,6 +13,7 @@ from tilewise.cli.options import (
     EXIT_FAILED,
     CohortArgument,
     DecisionsOption,
+    DryRunOption,
     ExecutorOption,
     JsonOption,
     LabelColumnOption,
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "sweep",
         epilog="Examples:\n\ntilewise sweep my_cohort --grid heads --out sweeps/heads\n\n"
+        "tilewise sweep my_cohort --grid heads --out sweeps/heads --dry-run\n\n"
         "tilewise sweep my_cohort --recipe my.yaml --grid my_grid.yaml --set training.epochs=10 --out sweeps/mine\n\n"
         "The same command again goes on where a stopped one ended. `tilewise grids` lists the grids that come with it.",
     )(sweep)
@@ -61,6 +63,7 @@ def sweep(
     workers: WorkersOption = None,
     executor: ExecutorOption = None,
     offline: StandInOption = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -70,11 +73,29 @@ def sweep(
     """
     from tilewise import api
     from tilewise.cli.console import print_failures, print_result, progress
+    from tilewise.cli.estimates import estimate_text, refuse_features
+    from tilewise.interchange.folder import is_feature_folder
     from tilewise.sweep.grid import load_grid
     from tilewise.sweep.page import notices
 
     chosen = load_grid(grid).over(recipe, set_)
     tables = label_tables(labels, slide_table, label_column)
+    if dry_run:
+        if tables is not None or is_feature_folder(cohort):
+            refuse_features(cohort)
+        with progress(quiet=quiet):
+            estimate = api.estimate_sweep(
+                cohort,
+                chosen,
+                out=out,
+                seed=seed,
+                decisions=decisions,
+                workers=workers,
+                executor=executor,
+                offline=offline,
+            )
+        print_result(estimate.to_json(), estimate_text(estimate), as_json=as_json)
+        return 0
     with progress(quiet=quiet):
         made = api.sweep(
             cohort,

@@ -11,6 +11,7 @@ from tilewise.cli.options import (
     EXIT_FAILED,
     CohortArgument,
     DecisionsOption,
+    DryRunOption,
     ExecutorOption,
     JsonOption,
     LabelColumnOption,
@@ -66,14 +67,7 @@ def train(
             help="Of a recipe with a ladder: rungs that would take longer than 90s, 20m or 1h are not tried.",
         ),
     ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Say what would be done, what of it is in the cache, and roughly how long it takes and how much "
-            "memory, by a few slides that are timed; nothing is written.",
-        ),
-    ] = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -84,11 +78,10 @@ def train(
     """
     from tilewise import api
     from tilewise.cli.console import note_lines, print_failures, print_result, progress
-    from tilewise.cli.estimates import estimate_text
+    from tilewise.cli.estimates import estimate_text, refuse_features
     from tilewise.cli.scores import ladder_lines, score_lines
     from tilewise.cohort import Cohort
-    from tilewise.errors import UsageError
-    from tilewise.interchange.folder import FeatureFolder, is_feature_folder
+    from tilewise.interchange.folder import is_feature_folder
 
     if presets is not None:
         set_ = [*set_, f"ladder.preset={presets}"]
@@ -101,8 +94,7 @@ def train(
     tables = label_tables(labels, slide_table, label_column)
     if dry_run:
         if source is cohort:
-            FeatureFolder.find(cohort)  # raises where there are none, as without --dry-run
-            raise UsageError("--dry-run times slides, and this cohort is a folder of features; leave it out")
+            refuse_features(cohort)
         with progress(quiet=quiet):
             estimate = api.estimate_run(
                 source,

@@ -11,6 +11,7 @@ from tilewise.cli.completion import complete_recipe, complete_space
 from tilewise.cli.options import (
     CohortArgument,
     DecisionsOption,
+    DryRunOption,
     ExecutorOption,
     JsonOption,
     LabelColumnOption,
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         "tune",
         epilog="Examples:\n\ntilewise tune my_cohort --space heads --trials 50 --out searches/heads\n\n"
+        "tilewise tune my_cohort --space heads --trials 50 --out searches/heads --dry-run\n\n"
         "tilewise tune my_cohort --recipe my.yaml --space space.yaml --time-limit 2h --out searches/mine\n\n"
         "The same command again goes on where a stopped one ended; given in several terminals at once, they share the "
         "trials. `tilewise spaces` lists the spaces that come with it.",
@@ -65,17 +67,39 @@ def tune(
         str | None,
         typer.Option("--time-limit", metavar="TIME", help="Begin no trial that would end after 90s, 20m or 1h."),
     ] = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
     """Search settings of a recipe by validation, and score the winner once on slides that the search never saw."""
     from tilewise import api
     from tilewise.cli.console import print_result, progress
+    from tilewise.cli.estimates import estimate_text, refuse_features
+    from tilewise.interchange.folder import is_feature_folder
     from tilewise.recipe import DEFAULT
     from tilewise.tuning.space import load_space
 
     chosen = api.load_recipe(recipe or load_space(space).recipe or DEFAULT, set_)
     tables = label_tables(labels, slide_table, label_column)
+    if dry_run:
+        if tables is not None or is_feature_folder(cohort):
+            refuse_features(cohort)
+        with progress(quiet=quiet):
+            estimate = api.estimate_tuning(
+                cohort,
+                space,
+                chosen,
+                out=out,
+                num_trials=trials,
+                seed=seed,
+                decisions=decisions,
+                workers=workers,
+                executor=executor,
+                offline=offline,
+                time_limit=time_limit,
+            )
+        print_result(estimate.to_json(), estimate_text(estimate), as_json=as_json)
+        return 0
     with progress(quiet=quiet):
         tuned = api.tune(
             cohort,

@@ -46,13 +46,15 @@ class StageEstimate:
     """One stage.
 
     Attributes:
-        name: `audit`, `tiles`, `features` or `pixels`, `training`.
+        name: `audit`, `tiles`, `features` or `pixels`, `training`; of a sweep also `failing`, variants that cannot be
+            trained here.
         num_items: slides, of features tiles, of training folds; None where the cohort's table tells how many.
         num_cached: of these, in the cache already, scaled up from a few slides. None where that is not
             known.
         seconds: for the rest; None where the stage is not timed. Of training for networks on pixels alone, with all of
             their epochs; `pretrain`, `pseudo` and `synthesis` have no part in it.
         note: what is done.
+        runs: which of several trainings need it; empty for a run.
     """
 
     name: str
@@ -60,20 +62,24 @@ class StageEstimate:
     num_cached: int | None
     seconds: float | None
     note: str
+    runs: str = ""
 
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """What a training would do here; times are rough.
+    """What a training, or several of one cohort, would do here; times are rough.
 
     Attributes:
-        out: folder of the run.
+        out: folder of the run, sweep or search.
         state: `new`, `stopped` (it would go on) or `finished` (nothing would be done if nothing has changed).
-        recipe: its name.
+        recipe: its name; of a sweep that of the grid, of a search those of space and recipe.
         num_slides: of the cohort.
         stages: in order.
-        memory_bytes: peak of all processes; None where the system does not tell.
+        memory_bytes: peak of all processes; None where the system does not tell. Of several trainings that of the one
+            that takes most; heads that are trained beside each other take more.
         timed: slides that were timed.
+        num_runs: variants of a sweep that are not finished, or trials of a search; 1 for a run.
+        unit: what `num_runs` counts.
     """
 
     out: Path
@@ -83,6 +89,8 @@ class RunEstimate:
     stages: tuple[StageEstimate, ...]
     memory_bytes: int | None
     timed: tuple[str, ...]
+    num_runs: int = 1
+    unit: Literal["run", "variant", "trial"] = "run"
 
     @property
     def seconds(self) -> float:

@@ -96,13 +96,26 @@ def _require_an_encoder(recipes: Sequence[Recipe], shared: SharedStages) -> None
 
 def _start_or_resume(variants: Sequence[Variant], out: Path, shared: SharedStages) -> dict[str, Any]:
     """Make the folder this sweep's, or find that it is; what is known of it, with the seconds of finished variants."""
+    record = read_record(variants, out, shared)
+    if record is None:
+        record = _record(variants, shared)
+        _write_record(out, record)
+    return record
+
+
+def read_record(variants: Sequence[Variant], out: Path, shared: SharedStages) -> dict[str, Any] | None:
+    """What a folder says of this sweep, with the seconds of finished variants; None where it holds nothing yet.
+
+    Raises:
+        UsageError: it holds another sweep, or something else.
+        ArtifactError: its record is damaged.
+    """
     path, record = out / _ABOUT, _record(variants, shared)
     if not path.is_file():
         foreign = visible_names(out)
         if foreign:
             raise UsageError(f"{out} is not empty and holds no sweep ({foreign[0]}); choose another --out")
-        _write_record(out, record)
-        return record
+        return None
     saved = read_json(path, schema=_SCHEMA, version=_VERSION)
     try:
         rows = len(saved["variants"])

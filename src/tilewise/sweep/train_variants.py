@@ -24,7 +24,7 @@ from tilewise.sweep.variants import Variant
 _log = logging.getLogger(__name__)
 
 # What features are made by; the first variant of each way fills the cache for the others.
-_OF_FEATURES = ("audit", "segment", "tiles", "stain", "encoder", "features")
+OF_FEATURES = ("audit", "segment", "tiles", "stain", "encoder", "features")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _makers(places: Sequence[Place]) -> list[Place]:
     for place in places:
         recipe = place.variant.recipe
         if recipe.training.input == "features":
-            makers.setdefault(digest_config([getattr(recipe, name) for name in _OF_FEATURES]), place)
+            makers.setdefault(digest_config([getattr(recipe, name) for name in OF_FEATURES]), place)
     return list(makers.values())
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -73,6 +74,20 @@ class Parameter:
     values: ParameterValues
 
     @property
+    def section(self) -> str:
+        """Of the recipe, that holds the key."""
+        return _section(self.key)
+
+    @property
+    def num_values(self) -> float:
+        """How many values are tried; infinite for a range of numbers that are not whole and have no step."""
+        values = self.values
+        if values.low is None or values.high is None:
+            return len(self.labels)
+        step = values.step or (1 if self.is_whole else 0)
+        return (values.high - values.low) // step + 1 if step else math.inf
+
+    @property
     def is_whole(self) -> bool:
         """Whether its range is of whole numbers."""
         ends = (self.values.low, self.values.high, self.values.step or 1)
@@ -131,6 +146,20 @@ class Branch:
             settings |= one.branches[draw.choice(one.name, one.labels)].draw(draw)
         return settings
 
+    def num_ways(self, sections: Collection[str]) -> float:
+        """How many values the keys of some sections of the recipe take together, at most; infinite for ranges."""
+        ways = math.prod(one.num_values for one in self.parameters if one.section in sections)
+        for one in self.alternatives:
+            touched = [branch.num_ways(sections) for branch in one.branches if branch.touches(sections)]
+            ways *= sum(touched) + (len(touched) < len(one.branches))
+        return ways
+
+    def touches(self, sections: Collection[str]) -> bool:
+        """Whether any key of these sections is set or searched."""
+        keys = [*self.settings, *(one.key for one in self.parameters)]
+        below = (branch for one in self.alternatives for branch in one.branches)
+        return any(_section(key) in sections for key in keys) or any(branch.touches(sections) for branch in below)
+
     def walk(self, pins: Mapping[str, int] = {}) -> Iterator[tuple[dict[str, int], Parameter | None]]:
         """Each parameter and each branch, with the choices that lead there."""
         yield dict(pins), None
@@ -172,6 +201,10 @@ class Space:
             branches += [one for alternatives in branch.alternatives for one in alternatives.branches]
         return tuple(dict.fromkeys(keys))
 
+    def num_ways(self, sections: Collection[str]) -> float:
+        """In how many ways trials may differ in some sections of the recipe, at most; 1 where they share them."""
+        return self.root.num_ways(sections)
+
     def extremes(self) -> Iterator[Settings]:
         """Trials at both ends of every range, with every choice and in every branch, one at a time."""
         for pins, parameter in self.root.walk():
@@ -201,6 +234,10 @@ class Space:
             raise RecipeError(
                 f"space {self.name} over recipe {recipe.name}: " + "\n  ".join(list(faults)[:_MOST_FAULTS])
             )
+
+
+def _section(key: str) -> str:
+    return key.partition(".")[0]
 
 
 class _Pinned:

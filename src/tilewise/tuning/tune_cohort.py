@@ -180,7 +180,7 @@ def tune_cohort(
     """
     import_optuna()
     folds_config = recipe.folds
-    recipe = _with_outer_slides(recipe)
+    recipe = with_outer_slides(recipe)
     space.check(recipe)
     out.mkdir(parents=True, exist_ok=True)
     _start_or_resume(space, recipe, out, shared)
@@ -263,7 +263,7 @@ def _outer_sample(run: Run) -> Sample:
     return Sample.of(table[table["part"] == "holdout"], run.predictions.classes)
 
 
-def _with_outer_slides(recipe: Recipe) -> Recipe:
+def with_outer_slides(recipe: Recipe) -> Recipe:
     """The recipe with a hold-out.
 
     Raises:
@@ -294,14 +294,28 @@ def _check_parts(folds: Folds) -> None:
 
 def _start_or_resume(space: Space, recipe: Recipe, out: Path, shared: SharedStages) -> None:
     """Make the folder this search's, or find that it is."""
-    path, decisions = out / _IDENTITY, shared.decisions
-    identity = {
+    if not is_started(space, recipe, out, shared):
+        write_json(out / _IDENTITY, _identity(space, recipe, shared), schema=_SCHEMA, version=_VERSION)
+
+
+def _identity(space: Space, recipe: Recipe, shared: SharedStages) -> dict[str, Any]:
+    decisions = shared.decisions
+    return {
         "cohort": str(shared.cohort.root.resolve()),
         "seed": shared.seed,
         "decisions": None if decisions is None else str(decisions.resolve()),
         "recipe": recipe.choices_digest,
         "space": digest_config(repr(space.root)),
     }
+
+
+def is_started(space: Space, recipe: Recipe, out: Path, shared: SharedStages) -> bool:
+    """Whether the folder holds this search; without it, it holds nothing.
+
+    Raises:
+        UsageError: it holds another search, or something else.
+    """
+    path, identity = out / _IDENTITY, _identity(space, recipe, shared)
     if path.is_file():
         saved = read_json(path, schema=_SCHEMA, version=_VERSION)
         changed = [key for key, value in identity.items() if saved.get(key) != value]
@@ -310,11 +324,16 @@ def _start_or_resume(space: Space, recipe: Recipe, out: Path, shared: SharedStag
                 f"{out} holds another search ({', '.join(changed)} changed); choose another --out, or delete that "
                 "folder. The number of trials can grow"
             )
-        return
+        return True
     foreign = visible_names(out)
     if foreign:
         raise UsageError(f"{out} is not empty and holds no search ({foreign[0]}); choose another --out")
-    write_json(path, identity, schema=_SCHEMA, version=_VERSION)
+    return False
+
+
+def is_finished(out: Path) -> bool:
+    """Whether the folder holds the outcome of a search, which may still be extended."""
+    return (out / _RESULT).is_file()
 
 
 def _row(trial: Trial) -> dict[str, Any]:
