@@ -126,6 +126,11 @@ def estimate_sweep(  # noqa: PLR0913 - as `sweep`
         RecipeError: the grid or a variant is not valid.
         UsageError: the cohort or folder cannot be used, a variant cannot be trained here, or the folder holds another
             sweep.
+
+    Example:
+        >>> estimate = tw.api.estimate_sweep("my_cohort", "heads", out="sweeps/heads")
+        >>> estimate.num_runs, estimate.unit
+        (12, 'variant')
     """
     from tilewise.pipeline.shared_stages import Resources
     from tilewise.sweep.estimate_sweep import estimate_sweep as estimate

@@ -132,6 +132,11 @@ def estimate_tuning(  # noqa: PLR0913 - as `tune`
     Raises:
         RecipeError: the space is not valid, or does not fit the recipe.
         UsageError: Optuna is not installed, the cohort or folder cannot be used, or the folder holds another search.
+
+    Example:
+        >>> estimate = tw.api.estimate_tuning("my_cohort", "heads", "texture", out="searches/heads", num_trials=20)
+        >>> [stage.runs for stage in estimate.stages[:2]]
+        ['shared by all trials', 'shared by all trials']
     """
     from tilewise.pipeline.shared_stages import Resources
     from tilewise.tuning.estimate_tuning import estimate_tuning as estimate
