@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tilewise.errors import UsageError
 from tilewise.pipeline.estimate_run import RunEstimate, StageEstimate, estimate_run
@@ -19,6 +19,7 @@ from tilewise.sweep.variants import Variant
 from tilewise.wording import count
 
 _SECTIONS: Final = {"audit": ("audit",), "tiles": ("audit", "segment", "tiles"), "features": OF_FEATURES}
+_NOTHING: Final[dict[str, Any]] = {"num_items": 0, "num_cached": 0, "seconds": 0.0}
 
 
 @dataclass
@@ -28,6 +29,30 @@ class _Row:
     stage: StageEstimate
     variants: list[int] = field(default_factory=list)
     num_ways: int = 0
+
+
+class _Stages:
+    """Stages of several variants; what is made from the same counts once."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], _Row] = {}
+        self._counted: dict[str, _Row] = {}
+
+    def add(self, estimate: RunEstimate, numbers: Sequence[int], recipes: Sequence[Recipe]) -> None:
+        """Add variants that one of them, the first, stands for."""
+        for stage in (_heads(one, recipes) for one in estimate.stages):
+            digest = _digest(stage.name, recipes[0])
+            if digest not in self._counted:
+                row = self._rows.setdefault((stage.name, stage.note), _Row(replace(stage, **_NOTHING)))
+                times = len({training_digest(one) for one in recipes}) if stage.name == "training" else 1
+                row.stage = _sum(row.stage, stage, times)
+                row.num_ways += 1
+                self._counted[digest] = row
+            self._counted[digest].variants += numbers
+
+    def rows(self, num_left: int) -> list[StageEstimate]:
+        """In the order in which a run comes to them."""
+        return [_noted(row, num_left) for row in sorted(self._rows.values(), key=lambda row: _place(row.stage))]
 
 
 def estimate_sweep(name: str, variants: Sequence[Variant], out: Path, shared: SharedStages) -> RunEstimate:
@@ -49,44 +74,28 @@ def estimate_sweep(name: str, variants: Sequence[Variant], out: Path, shared: Sh
     ways: dict[str, list[int]] = {}
     for number in left:
         ways.setdefault(_way(variants[number].recipe), []).append(number)
-    rows: dict[tuple[str, str], _Row] = {}
-    stages_of: dict[str, _Row] = {}  # what was counted already, by what it is made from
-    estimates = []
+    stages, estimates = _Stages(), []
     failing: list[StageEstimate] = []
     first: UsageError | None = None
     for numbers in ways.values():
-        recipe = variants[numbers[0]].recipe
+        recipes = [variants[number].recipe for number in numbers]
         try:
-            estimates.append(estimate_run(recipe, folders[numbers[0]].root, shared))
+            estimates.append(estimate_run(recipes[0], folders[numbers[0]].root, shared))
         except UsageError as error:  # the sweep goes on without these, if it has others
             first = first or error
             names = ", ".join(variants[number].name for number in numbers)
             failing.append(StageEstimate("failing", len(numbers), None, 0.0, f"of the variants: {names}: {error}"))
             continue
-        recipes = [variants[number].recipe for number in numbers]
-        for stage in (_heads(one, recipes) for one in estimates[-1].stages):
-            digest = _digest(stage.name, recipe)
-            if digest in stages_of:
-                stages_of[digest].variants += numbers
-                continue
-            times = len({training_digest(one) for one in recipes})
-            row = rows.setdefault(
-                (stage.name, stage.note), _Row(replace(stage, num_items=0, num_cached=0, seconds=0.0))
-            )
-            row.stage = _sum(row.stage, stage, times if stage.name == "training" else 1)
-            row.num_ways += 1
-            row.variants += numbers
-            stages_of[digest] = row
+        stages.add(estimates[-1], numbers, recipes)
     if first is not None and not estimates:
         raise first
-    memory = [one.memory_bytes for one in estimates if one.memory_bytes is not None]
     return RunEstimate(
         out,
         "finished" if is_begun and not left else "stopped" if is_begun else "new",
         name,
         len(shared.cohort.slides),
-        (*(_noted(row, len(left)) for row in sorted(rows.values(), key=lambda row: _place(row.stage))), *failing),
-        max(memory, default=None),
+        (*stages.rows(len(left)), *failing),
+        max((one.memory_bytes for one in estimates if one.memory_bytes is not None), default=None),
         estimates[0].timed if estimates else (),
         len(left),
         "variant",
