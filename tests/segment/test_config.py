@@ -41,3 +41,9 @@ def test_nothing_is_made_unless_asked_for():
 )
 def test_the_default_model_is_fetched_by_its_commit_and_others_as_they_are_named(options, revision):
     assert SegmentConfig(method="sam", sam=options).sam.hub_revision == revision
+
+
+def test_what_runs_of_earlier_versions_wrote_down_is_no_option_without_effect():
+    assert SegmentConfig.model_validate({"method": "none", "sam": {"revision": "main"}}).sam.revision == "main"
+    with pytest.raises(ValidationError, match="has no effect"):
+        SegmentConfig.model_validate({"method": "none", "sam": {"revision": "other"}})

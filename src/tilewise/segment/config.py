@@ -77,6 +77,10 @@ class SamConfig(BaseModel):
         return self.revision or (_SAM_COMMIT if self.checkpoint == _SAM else "main")
 
 
+# A default of earlier versions, which their runs have written down.
+_FORMER_SAM = SamConfig(revision="main")
+
+
 class SegmentConfig(BaseModel):
     """Whether masks are made, how, and for which slides. An option that would have no effect is refused."""
 
@@ -110,6 +114,6 @@ class SegmentConfig(BaseModel):
         idle += ["mask_threshold"] * (self.method not in {"unet", "sam"})
         idle += ["slides", "smallest_region", "boundary_tolerance"] * (self.method == "none")
         for name in idle:
-            if getattr(self, name) != type(self).model_fields[name].default:
+            if getattr(self, name) not in (type(self).model_fields[name].default, _FORMER_SAM):
                 raise ValueError(f"segment.{name} has no effect with method {self.method}; drop one of the two")
         return self
