@@ -333,8 +333,8 @@ def _temperatures(folder: RunFolder, num_folds: int) -> Iterator[float]:
     for path in (folder.fold(number) / "history.csv" for number in range(num_folds)):
         try:
             with path.open(encoding="utf-8", newline="") as stream:
-                kept = [row for row in csv.DictReader(stream) if row.get("kept") == "1"]
-            yield from (float(row["temperature"]) for row in kept if row.get("temperature"))
+                best = [row for row in csv.DictReader(stream) if row.get("kept") == "1"]
+            yield from (float(row["temperature"]) for row in best if row.get("temperature"))
         except (OSError, ValueError, csv.Error) as error:
             raise ArtifactError(
                 f"{path} is missing or damaged ({error}); give the `tilewise train` command of the run again"
