@@ -14,7 +14,7 @@ from tilewise.auditing.config import AuditConfig
 from tilewise.auditing.copies import find_pairs
 from tilewise.auditing.decisions import Names, merge, propose, read_decisions, refuse_to_overwrite, write_decisions
 from tilewise.auditing.evidence import CohortEvidence
-from tilewise.auditing.facts import FactsRequest, MeasuredSlide, digest_content, measure_slide
+from tilewise.auditing.facts import CachedFingerprints, FactsRequest, SlideFacts, digest_content, measure_facts
 from tilewise.auditing.finding import Decision, Finding
 from tilewise.auditing.pair_findings import cross_cohort_findings
 from tilewise.auditing.repairs import RepairedSlide, copy_into
@@ -65,19 +65,18 @@ def audit_cohort(cohort: Cohort, config: AuditConfig, options: AuditOptions | No
     edited = _read_edited(options, names)
     # A slide that a person dropped still tells which others belong together; that it cannot be read is no failure.
     dropped = {decision.slide for decision in edited if decision.decision == "drop"}
-    measured, failures = _measure(slides, config, options)
+    facts, fingerprints, failures = _measure(slides, config, options)
     failures = tuple(failure for failure in failures if failure.item not in dropped)
-    findings = tuple(sorted([*check_failures(failures), *_find(slides, measured, config, options)]))
+    findings = tuple(sorted([*check_failures(failures), *_find(slides, facts, fingerprints, config, options)]))
     decisions = merge(_follow(propose(findings), options), edited)
     if options.out is not None:
         # Written before anything is refused: a person may want to edit the decisions and come back.
         _write_findings(options.out, findings, decisions)
-    facts = {name: slide.facts for name, slide in measured.items()}
     audited = apply_decisions(cohort, facts, findings, decisions, inpaint=config.inpaint, workers=options.workers)
     contents = {name: fact.content for name, fact in facts.items()}
     origin = AuditOrigin(cohort, config, options.decisions, edited, options.against, options.out, contents)
     audited = replace(audited, failures=(*failures, *audited.failures), origin=origin)
-    if not audited.slides and not (options.may_be_empty and measured):
+    if not audited.slides and not (options.may_be_empty and facts):
         raise CohortError(_nothing_left(cohort, findings, options))
     return audited if options.out is None else _write_slides(options.out, audited)
 
@@ -156,42 +155,45 @@ def _write_slides(out: Path, audited: AuditedCohort) -> AuditedCohort:
 
 def _measure(
     slides: Mapping[str, Slide], config: AuditConfig, options: AuditOptions
-) -> tuple[dict[str, MeasuredSlide], tuple[Failure, ...]]:
+) -> tuple[dict[str, SlideFacts], CachedFingerprints, tuple[Failure, ...]]:
     max_pixels = config.max_megapixels * 1_000_000
     requests = {name: FactsRequest(slide, max_pixels) for name, slide in slides.items()}
-    outcome = run_each(measure_slide, requests, stage="audit", workers=options.workers, limit_s=slide_time_limit())
-    measured = {name: _with_declared_scale(one, slides[name]) for name, one in outcome.results.items()}
-    return measured, outcome.failures
+    outcome = run_each(measure_facts, requests, stage="audit", workers=options.workers, limit_s=slide_time_limit())
+    facts = {name: _with_declared_scale(one.facts, slides[name]) for name, one in outcome.results.items()}
+    return facts, CachedFingerprints(outcome.results, requests), outcome.failures
 
 
-def _with_declared_scale(measured: MeasuredSlide, slide: Slide) -> MeasuredSlide:
+def _with_declared_scale(facts: SlideFacts, slide: Slide) -> SlideFacts:
     """With the table's scale where the file has none; what the file says holds, and a difference is noted."""
-    declared, facts = slide.declared_mpp, measured.facts
+    declared = slide.declared_mpp
     if declared is None or (facts.mpp is not None and abs(declared / facts.mpp - 1) <= _SAME_SCALE):
-        return measured
+        return facts
     if facts.mpp is None:
         note = f"scale of {declared:g} microns a pixel declared by the table"
     else:
         note = f"the table declares {declared:g} microns a pixel, the file says {facts.mpp:g}, which were taken"
-    return replace(measured, facts=replace(facts, mpp=facts.mpp or declared, notes=(*facts.notes, note)))
+    return replace(facts, mpp=facts.mpp or declared, notes=(*facts.notes, note))
 
 
 def _find(
-    slides: Mapping[str, Slide], measured: Mapping[str, MeasuredSlide], config: AuditConfig, options: AuditOptions
+    slides: Mapping[str, Slide],
+    facts: Mapping[str, SlideFacts],
+    fingerprints: CachedFingerprints,
+    config: AuditConfig,
+    options: AuditOptions,
 ) -> list[Finding]:
-    facts = {name: slide.facts for name, slide in measured.items()}
-    fingerprints = {name: slide.fingerprint for name, slide in measured.items()}
     findings = list(find_all(CohortEvidence(slides, facts, find_pairs(fingerprints), config)))
     if options.against is not None:
-        others, failures = _measure({slide.slide_id: slide for slide in options.against.slides}, config, options)
+        others, against, failures = _measure(
+            {slide.slide_id: slide for slide in options.against.slides}, config, options
+        )
         if failures:
             names = ", ".join(failure.item for failure in failures[:5]) + (" ..." if len(failures) > 5 else "")
             _log.warning(
                 "%d slide(s) of %s cannot be read, so nobody knows whether they stand in this cohort too: %s; replace "
                 "their files and audit again", len(failures), options.against.root, names,
             )  # fmt: skip
-        pairs = find_pairs(fingerprints, against={name: slide.fingerprint for name, slide in others.items()})
-        findings += cross_cohort_findings(pairs, facts, {name: slide.facts for name, slide in others.items()}, config)
+        findings += cross_cohort_findings(find_pairs(fingerprints, against=against), facts, others, config)
     return findings
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -34,6 +36,8 @@ _log = logging.getLogger(__name__)
 # Goes up whenever anything that is measured changes.
 _VERSION = 11
 _FACTS = "facts"
+# Fingerprints that stay in memory, 60 kB each at most: of a cohort of this size each is read once.
+_NUM_IN_MEMORY = 512
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,49 @@ class FactsRequest:
     max_pixels: int
 
 
+@dataclass(frozen=True)
+class CachedSlide:
+    """The facts of a slide, and where the cache holds its fingerprint.
+
+    Attributes:
+        facts: of the slide.
+        path: of the fingerprint, which does not change.
+        fingerprint: of a slide whose measures are not cached.
+    """
+
+    facts: SlideFacts
+    path: Path
+    fingerprint: Fingerprint | None = None
+
+
+class CachedFingerprints(Mapping[str, Fingerprint]):
+    """Fingerprints of a cohort: a few hundred in memory, the others are read from the cache again.
+
+    Args:
+        slides: where they lie.
+        requests: how slides are measured that the cache has lost.
+    """
+
+    def __init__(self, slides: Mapping[str, CachedSlide], requests: Mapping[str, FactsRequest]) -> None:
+        self._slides, self._requests = slides, requests
+        self._load = lru_cache(_NUM_IN_MEMORY)(self._read)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._slides)
+
+    def __len__(self) -> int:
+        return len(self._slides)
+
+    def __getitem__(self, name: str) -> Fingerprint:
+        return self._slides[name].fingerprint or self._load(name)
+
+    def _read(self, name: str) -> Fingerprint:
+        try:
+            return Fingerprint.from_arrays(read_checksummed_tensors(self._slides[name].path)[0])
+        except (ArtifactError, ValueError, KeyError):
+            return measure_slide(self._requests[name]).fingerprint
+
+
 def digest_content(slide: Slide) -> str:
     """Digest of the bytes of slide and mask, as `SlideFacts.content` says."""
     return _digest_content(_digest_or_none(slide.path), _digest_or_none(slide.mask_path))
@@ -113,19 +160,34 @@ def measure_slide(request: FactsRequest) -> MeasuredSlide:
         SlideUnreadable: the file is missing or damaged.
         SlideTooLarge: it holds more than `max_pixels`.
     """
+    return _measure(request)[0]
+
+
+def measure_facts(request: FactsRequest) -> CachedSlide:
+    """As `measure_slide`, without the fingerprint where the cache holds it."""
+    measured, path = _measure(request)
+    return CachedSlide(measured.facts, path, None if _is_cacheable(measured) else measured.fingerprint)
+
+
+def _measure(request: FactsRequest) -> tuple[MeasuredSlide, Path]:
+    """Facts and fingerprint of a slide, and where they lie if they are cached."""
     slide = request.slide
     cached, file_digest, mask_file_digest = _cached(request)
     if file_digest is not None and cached.is_file():
         try:
-            return _read(cached)
+            return _read(cached), cached
         except (ArtifactError, ValueError, KeyError):
             _log.warning("%s is damaged; it is made again", cached)
     measured = _decode_and_measure(slide, request.max_pixels, file_digest or "", mask_file_digest)
-    # A fault of a mask names its path, which another slide of the same bytes does not share.
-    if measured.facts.mask is None or not measured.facts.mask.fault:
+    if _is_cacheable(measured):
         with cache_writes():
             _write(cached, measured)
-    return measured
+    return measured, cached
+
+
+def _is_cacheable(measured: MeasuredSlide) -> bool:
+    """A fault of a mask names its path, which another slide of the same bytes does not share."""
+    return measured.facts.mask is None or not measured.facts.mask.fault
 
 
 def is_measured(request: FactsRequest) -> bool:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from tilewise.evaluation.interval import UNDEFINED, Estimate, score_interval
-from tilewise.evaluation.resample import METRICS, Statistics, label_statistics, of_confusion
+from tilewise.evaluation.resample import METRICS, Statistics, Weights, in_blocks, label_statistics, of_confusion
 from tilewise.evaluation.results import Metrics
 from tilewise.evaluation.sample import Floats, Integers, Sample
 
@@ -35,7 +34,7 @@ def commonest_predictions(sample: Sample, training_counts: Mapping[int, ClassCou
     return np.array([commonest[int(number)] for number in sample.fold_N], np.int64)
 
 
-def commonest(sample: Sample, predicted_N: Integers, weights_RG: npt.NDArray[np.integer], *, level: float) -> Metrics:
+def commonest(sample: Sample, predicted_N: Integers, weights_RG: Weights, *, level: float) -> Metrics:
     """Scores of always guessing the commonest class; low and high are an interval as that of the classifier."""
     guesses = replace(sample, predicted_N=predicted_N)
     point, resampled = label_statistics(guesses, np.ones((1, sample.num_groups))), label_statistics(guesses, weights_RG)
@@ -66,10 +65,14 @@ def uniform(sample: Sample, num_guessers: int, *, level: float) -> Metrics:
 def _simulate(sample: Sample, num_guessers: int) -> Statistics:
     """Metrics of many uniform guessers."""
     num_cells = sample.num_classes**2
-    guesses_RN = np.random.default_rng(0).integers(sample.num_classes, size=(num_guessers, sample.num_slides))
-    cells_RN = np.sort(sample.truth_N) * sample.num_classes + guesses_RN + np.arange(num_guessers)[:, None] * num_cells
-    counts = np.bincount(cells_RN.ravel(), minlength=num_guessers * num_cells)
-    return of_confusion(counts.reshape(num_guessers, sample.num_classes, sample.num_classes))
+    rng, rows_N = np.random.default_rng(0), np.sort(sample.truth_N) * sample.num_classes
+    counts = []
+    for block in in_blocks(num_guessers, sample.num_slides):
+        num = block.stop - block.start
+        guesses_RN = rng.integers(sample.num_classes, size=(num, sample.num_slides))
+        cells_RN = rows_N + guesses_RN + np.arange(num)[:, None] * num_cells
+        counts.append(np.bincount(cells_RN.ravel(), minlength=num * num_cells))
+    return of_confusion(np.concatenate(counts).reshape(num_guessers, sample.num_classes, sample.num_classes))
 
 
 def _range(values_R: Floats, level: float) -> Estimate:

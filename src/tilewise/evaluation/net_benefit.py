@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.interval import Estimate, standard_error, student_quantile
-from tilewise.evaluation.resample import draw_weights
+from tilewise.evaluation.resample import Weights, draw_weights, weighted_sums
 from tilewise.evaluation.sample import Floats, Sample
 
 _THRESHOLDS = tuple(number / 20 for number in range(1, 20))
@@ -89,12 +87,12 @@ def net_benefit(
     return NetBenefit(sample.classes[positive], float(is_positive_N.mean()), tuple(points))
 
 
-def _means(sample: Sample, values_NT: Floats, weights_RG: npt.NDArray[np.integer[Any]]) -> tuple[Floats, Floats]:
+def _means(sample: Sample, values_NT: Floats, weights_RG: Weights) -> tuple[Floats, Floats]:
     """Means over slides, and those of resamples of the groups: float64 (T,) and (R, T)."""
     sums_GT = np.zeros((sample.num_groups, values_NT.shape[1]))
     np.add.at(sums_GT, sample.group_N, values_NT)
     num_G = np.bincount(sample.group_N, minlength=sample.num_groups)
-    return values_NT.mean(0), (weights_RG @ sums_GT) / (weights_RG @ num_G)[:, None]
+    return values_NT.mean(0), weighted_sums(weights_RG, sums_GT) / weighted_sums(weights_RG, num_G)[:, None]
 
 
 def _interval(value: float, resampled_R: Floats, sample: Sample, level: float) -> Estimate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,10 @@ METRICS = tuple(metrics.METRIC_NAMES)
 CLASS_METRICS = ("precision", "recall", "f1", "auroc")
 _BYTES_AT_ONCE = 1 << 22
 
+Weights = npt.NDArray[np.int16]
+# A block of rows of a matrix with a column for each slide.
+_BLOCK_BYTES, _FEWEST_ROWS = 1 << 23, 64
+
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
@@ -25,11 +29,27 @@ class Statistics:
     by_class: dict[str, Floats]
 
 
-def draw_weights(num_units: int, num_resamples: int, rng: np.random.Generator) -> Integers:
-    """How often each unit is drawn: int64 (R, U), each row `num_units` draws with replacement (Efron 1979)."""
-    drawn_RU = rng.integers(num_units, size=(num_resamples, num_units))
-    rows_RU = drawn_RU + np.arange(num_resamples)[:, None] * num_units
-    return np.bincount(rows_RU.ravel(), minlength=num_resamples * num_units).reshape(num_resamples, num_units)
+def draw_weights(num_units: int, num_resamples: int, rng: np.random.Generator) -> Weights:
+    """How often each unit is drawn: int16 (R, U), each row `num_units` draws with replacement (Efron 1979)."""
+    # Narrow, as there may be 100,000 units; that one of these is drawn 32,768 times has no chance worth a name.
+    weights_RU = np.empty((num_resamples, num_units), np.int16)
+    for rows in in_blocks(num_resamples, num_units):
+        num = rows.stop - rows.start
+        cells_RU = rng.integers(num_units, size=(num, num_units)) + np.arange(num)[:, None] * num_units
+        weights_RU[rows] = np.bincount(cells_RU.ravel(), minlength=num * num_units).reshape(num, num_units)
+    return weights_RU
+
+
+def in_blocks(num_rows: int, row_size: int) -> Iterator[slice]:
+    """Rows of so many float64 each, a few MB at a time."""
+    rows = max(_FEWEST_ROWS, _BLOCK_BYTES // (8 * max(1, row_size)) // _FEWEST_ROWS * _FEWEST_ROWS)
+    for start in range(0, num_rows, rows):
+        yield slice(start, min(start + rows, num_rows))
+
+
+def weighted_sums(weights_RG: npt.NDArray[np.number[Any]], values_GK: npt.NDArray[np.number[Any]]) -> Floats:
+    """`weights_RG @ values_GK` in float64, without all weights in float64 at once: (R, K), or (R,) of (G,)."""
+    return np.concatenate([weights_RG[rows].astype(np.float64) @ values_GK for rows in in_blocks(*weights_RG.shape)])
 
 
 def statistics(sample: Sample, weights_RG: npt.NDArray[np.number[Any]]) -> Statistics:
@@ -67,8 +87,7 @@ def weigh(confusion_GCC: Integers, weights_RG: npt.NDArray[np.number[Any]]) -> F
     # Counts stay far below 2**53, so the faster floating-point product is exact.
     num_classes = confusion_GCC.shape[-1]
     flat_GK = confusion_GCC.reshape(-1, num_classes**2).astype(np.float64)
-    product: Floats = weights_RG.astype(np.float64) @ flat_GK
-    return product.reshape(-1, num_classes, num_classes)
+    return weighted_sums(weights_RG, flat_GK).reshape(-1, num_classes, num_classes)
 
 
 def class_auroc(

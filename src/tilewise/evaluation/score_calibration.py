@@ -17,7 +17,7 @@ from tilewise.evaluation.interval import (
     standard_error,
     student_quantile,
 )
-from tilewise.evaluation.resample import draw_weights
+from tilewise.evaluation.resample import Weights, draw_weights, in_blocks, weighted_sums
 from tilewise.evaluation.sample import Floats, Integers, Sample
 from tilewise.metrics import log_losses
 
@@ -66,13 +66,13 @@ def _scores(
     sample: Sample, probabilities_NC: Floats, config: EvaluationConfig, seed: tuple[int, ...]
 ) -> ProbabilityScores:
     rng = np.random.default_rng(seed)
-    weights_RG = draw_weights(sample.num_groups, config.num_resamples, rng).astype(np.float64)
+    weights_RG = draw_weights(sample.num_groups, config.num_resamples, rng)
     confidence_N = probabilities_NC[np.arange(sample.num_slides), sample.predicted_N]
     right_N = (sample.predicted_N == sample.truth_N).astype(np.float64)
     bin_N = bins_of(confidence_N)
     totals = [_by_group(sample, values_N, bin_N) for values_N in (np.ones(sample.num_slides), confidence_N, right_N)]
     ones_1G = np.ones((1, sample.num_groups))
-    point, resampled = ([weights @ total_GB for total_GB in totals] for weights in (ones_1G, weights_RG))
+    point, resampled = ([weighted_sums(weights, total_GB) for total_GB in totals] for weights in (ones_1G, weights_RG))
     level = config.level
     chance = _chance(confidence_N, bin_N, config, rng)
     mean_C = probabilities_NC.mean(axis=0)
@@ -117,19 +117,24 @@ def _ece_interval(value: float, resampled_R: Floats, chance: Estimate, sample: S
 
 def _chance(confidence_N: Floats, bin_N: Integers, config: EvaluationConfig, rng: np.random.Generator) -> Estimate:
     """The ECE of right and wrong drawn by the confidences themselves (Brocker and Smith 2007)."""
-    off_RN = confidence_N - (rng.random((config.num_resamples, len(confidence_N))) < confidence_N)
-    off_RB = off_RN @ np.eye(int(bin_N.max()) + 1)[bin_N]
+    bins_NB = np.eye(int(bin_N.max()) + 1)[bin_N]
+    off_RB = np.concatenate(
+        [
+            (confidence_N - (rng.random((rows.stop - rows.start, len(confidence_N))) < confidence_N)) @ bins_NB
+            for rows in in_blocks(config.num_resamples, len(confidence_N))
+        ]
+    )
     errors_R = np.abs(off_RB).sum(axis=1) / len(confidence_N)
     low, high = np.quantile(errors_R, [(1.0 - config.level) / 2.0, (1.0 + config.level) / 2.0])
     return Estimate(float(errors_R.mean()), float(low), float(high))
 
 
-def _mean(sample: Sample, values_N: Floats, weights_RG: Floats, level: float, *, highest: float) -> Estimate:
+def _mean(sample: Sample, values_N: Floats, weights_RG: Weights, level: float, *, highest: float) -> Estimate:
     """The mean over slides, with an interval over groups."""
     sums_G = np.bincount(sample.group_N, values_N, sample.num_groups)
     nums_G = np.bincount(sample.group_N, minlength=sample.num_groups)
     value = float(values_N.mean())
-    error = standard_error((weights_RG @ sums_G) / (weights_RG @ nums_G), sample.num_groups)
+    error = standard_error(weighted_sums(weights_RG, sums_G) / weighted_sums(weights_RG, nums_G), sample.num_groups)
     if error is None:
         return UNDEFINED if math.isinf(highest) else Estimate(value, 0.0, highest)
     reach = student_quantile(level, sample.num_groups) * error

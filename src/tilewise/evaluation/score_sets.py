@@ -9,7 +9,7 @@ from tilewise.calibration.prediction_sets import COVERAGE, least_slides
 from tilewise.evaluation.calibration_results import AbstentionPoint, SetCoverage, SetScores
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.interval import UNDEFINED, Estimate, exact_limit, score_interval
-from tilewise.evaluation.resample import draw_weights, of_confusion, weigh
+from tilewise.evaluation.resample import Weights, draw_weights, of_confusion, weigh, weighted_sums
 from tilewise.evaluation.sample import Floats, Sample
 from tilewise.wording import count
 
@@ -35,7 +35,7 @@ def score_sets(
         config: level and number of resamples.
         seed: of the resamples.
     """
-    weights_RG = draw_weights(sample.num_groups, config.num_resamples, np.random.default_rng(seed)).astype(np.float64)
+    weights_RG = draw_weights(sample.num_groups, config.num_resamples, np.random.default_rng(seed))
     notes = []
     if sample.unit == "group":
         notes.append("Slides of one group are alike: the share is of slides of new groups, and may miss all of one.")
@@ -65,7 +65,7 @@ def abstention_curve(
         config: level and number of resamples.
         seed: of the resamples.
     """
-    weights_RG = draw_weights(sample.num_groups, config.num_resamples, np.random.default_rng(seed)).astype(np.float64)
+    weights_RG = draw_weights(sample.num_groups, config.num_resamples, np.random.default_rng(seed))
     confidence_N = probabilities_NC[np.arange(sample.num_slides), sample.predicted_N]
     order_N = np.argsort(-confidence_N, kind="stable")
     points: dict[int, AbstentionPoint] = {}
@@ -82,7 +82,7 @@ def abstention_curve(
     return tuple(points.values())
 
 
-def _coverage(sample: Sample, sets_NC: Booleans, weights_RG: Floats, level: float) -> SetCoverage:
+def _coverage(sample: Sample, sets_NC: Booleans, weights_RG: Weights, level: float) -> SetCoverage:
     all_N = np.ones(sample.num_slides, bool)
     holds_N, single_N = sets_NC[np.arange(sample.num_slides), sample.truth_N], sets_NC.sum(axis=1) == 1
     return SetCoverage(
@@ -97,20 +97,20 @@ def _coverage(sample: Sample, sets_NC: Booleans, weights_RG: Floats, level: floa
     )
 
 
-def _share(sample: Sample, right_N: Booleans, among_N: Booleans, weights_RG: Floats, level: float) -> Estimate:
+def _share(sample: Sample, right_N: Booleans, among_N: Booleans, weights_RG: Weights, level: float) -> Estimate:
     """Share of slides that are right, among some; not defined where these are none."""
     if not among_N.any():
         return UNDEFINED
     num_G = np.bincount(sample.group_N, among_N, sample.num_groups)
     right_G = np.bincount(sample.group_N, right_N & among_N, sample.num_groups)
-    num_R = weights_RG @ num_G
-    share_R = np.divide(weights_RG @ right_G, num_R, out=np.full(len(num_R), np.nan), where=num_R > 0)
+    num_R = weighted_sums(weights_RG, num_G)
+    share_R = np.divide(weighted_sums(weights_RG, right_G), num_R, out=np.full(len(num_R), np.nan), where=num_R > 0)
     units = sample.units_with(among_N)
     value = float(right_G.sum() / num_G.sum())
     return score_interval(value, share_R, num_units=units, level=level, limit=exact_limit(units, level))
 
 
-def _macro_f1(sample: Sample, among_N: Booleans, weights_RG: Floats, level: float) -> Estimate:
+def _macro_f1(sample: Sample, among_N: Booleans, weights_RG: Weights, level: float) -> Estimate:
     counts_GCC = np.zeros((sample.num_groups, sample.num_classes, sample.num_classes), np.int64)
     np.add.at(counts_GCC, (sample.group_N[among_N], sample.truth_N[among_N], sample.predicted_N[among_N]), 1)
     point = of_confusion(counts_GCC.sum(0, keepdims=True))

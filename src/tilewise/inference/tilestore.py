@@ -186,7 +186,7 @@ class TileStore:
 def _write(folder: Path, tiles: SlideTiles) -> None:
     """Write the arrays beside each other into a folder that gets its name once it is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
     try:
         digests = {}
         for name, array in zip(_ARRAYS, _arrays(tiles), strict=True):

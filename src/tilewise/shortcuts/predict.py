@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -55,10 +56,10 @@ def predict_from(
     fold_S = _folds(groups_S, rng)
     num_classes = int(labels_S.max()) + 1
     rows = max(1, _AT_ONCE // (8 * len(labels_S) * num_classes))
-    shuffled_PS = np.array([labels_S, *_shufflings(labels_S, groups_S, num_permutations, rng)])
+    shufflings = chain([labels_S], _shufflings(labels_S, groups_S, num_permutations, rng))
     scores, first = [], np.empty(0, np.int64)
-    for start in range(0, len(shuffled_PS), rows):
-        truth_PS = shuffled_PS[start : start + rows]
+    while some := list(islice(shufflings, rows)):
+        truth_PS = np.stack(some)
         logits_PSC = _logits(columns_SK, truth_PS, fold_S, num_classes)
         if not first.size:
             first = logits_PSC[0].argmax(axis=1)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Final
 
 from tilewise.store.disk_full import room_in
 
 _flushed_together: ContextVar[list[Path] | None] = ContextVar("flushed_together", default=None)
+#: Names of files and folders that are written to before they get their own.
+PARTIAL: Final = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp(\..*)?")
 _REFUSED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 

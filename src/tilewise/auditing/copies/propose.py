@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -47,28 +47,29 @@ class KeypointIndex:
 
     Attributes:
         descriptors: uint8 (N, 128).
-        slides: int (N,).
+        slides: int (N,), in order.
         symmetries: int (N,), how each was turned.
     """
 
     descriptors: npt.NDArray[np.uint8]
-    slides: npt.NDArray[np.intp]
-    symmetries: npt.NDArray[np.intp]
+    slides: npt.NDArray[np.signedinteger]
+    symmetries: npt.NDArray[np.signedinteger]
 
 
-def index_keypoints(fingerprints: Sequence[Fingerprint]) -> KeypointIndex:
-    """Turn the best keypoints of every slide to face the same way."""
-    chosen = [fingerprint.descriptors[:_KEYPOINTS_PER_SLIDE] for fingerprint in fingerprints]
-    slides = np.repeat(np.arange(len(chosen)), [len(each) for each in chosen])
-    turned = np.empty((len(slides), NUM_BINS), np.uint8)
-    symmetries = np.empty(len(slides), np.intp)
-    stop = 0
-    for first in range(0, len(chosen), _SLIDES_AT_ONCE):
-        upright = np.concatenate(chosen[first : first + _SLIDES_AT_ONCE])
-        rows = slice(stop, stop := stop + len(upright))
+def index_keypoints(fingerprints: Iterable[Fingerprint], *, num_slides: int) -> KeypointIndex:
+    """Turn the best keypoints of every slide to face the same way; fingerprints are taken one after the other."""
+    # More rows than there may be: those that are never written take no memory.
+    turned = np.empty((num_slides * _KEYPOINTS_PER_SLIDE, NUM_BINS), np.uint8)
+    slides, symmetries = np.empty(len(turned), np.int32), np.empty(len(turned), np.int8)
+    remaining, start, first = iter(fingerprints), 0, 0
+    while chosen := [one.descriptors[:_KEYPOINTS_PER_SLIDE] for one in islice(remaining, _SLIDES_AT_ONCE)]:
+        upright = np.concatenate(chosen)
+        rows = slice(start, start + len(upright))
+        slides[rows] = np.repeat(np.arange(first, first + len(chosen)), [len(each) for each in chosen])
         symmetries[rows] = facing_symmetries(unit_vectors(upright))
         turned[rows] = np.take_along_axis(upright, PERMUTATIONS[symmetries[rows]], axis=1)
-    return KeypointIndex(turned, slides, symmetries)
+        start, first = rows.stop, first + len(chosen)
+    return KeypointIndex(turned[:start], slides[:start], symmetries[:start])
 
 
 def unit_vectors(descriptors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -197,7 +198,7 @@ def _project(descriptors: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 def _tally(index: KeypointIndex, i: npt.NDArray[np.int32], j: npt.NDArray[np.int32]) -> list[Proposal]:
     num_slides = int(index.slides.max()) + 1
     symmetry = COMPOSE[INVERSE[index.symmetries[j]], index.symmetries[i]]
-    pair = (index.slides[i] * num_slides + index.slides[j]) * 8 + symmetry
+    pair = (index.slides[i].astype(np.int64) * num_slides + index.slides[j]) * 8 + symmetry
     # Each keypoint votes once for a pair: the fewer of the two sides that took part count.
     pairs, votes = _voters(pair, i)
     _, more = _voters(pair, j)

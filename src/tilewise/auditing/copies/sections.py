@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -40,13 +40,11 @@ class CoarseImage:
     """The gross structure of a slide; small enough to keep of every slide.
 
     Attributes:
-        fingerprint: of the slide.
         area: pixels of tissue in the reduced picture.
         middle: x, y of the tissue's centre of gravity in the reduced picture.
         spectrum: complex64 (radii, frequencies) of the density about that centre, without its mean on tissue.
     """
 
-    fingerprint: Fingerprint
     area: float
     middle: tuple[float, float]
     spectrum: npt.NDArray[np.complex64]
@@ -93,7 +91,7 @@ def coarse_image(fingerprint: Fingerprint) -> CoarseImage | None:
     weights = np.sqrt(np.arange(_NUM_RADII) + 0.5)[:, None]
     rings = polar.reshape(_NUM_ANGLES, _NUM_RADII, 4).mean(axis=2).T * weights
     rings /= max(float(np.linalg.norm(rings)), 1e-9)
-    return CoarseImage(fingerprint, float(small.sum()), middle, np.fft.rfft(rings, axis=1).astype(np.complex64))
+    return CoarseImage(float(small.sum()), middle, np.fft.rfft(rings, axis=1).astype(np.complex64))
 
 
 def _rim(mask: Mask) -> Mask:
@@ -103,40 +101,33 @@ def _rim(mask: Mask) -> Mask:
 
 def propose_sections(
     slides: Sequence[CoarseImage | None], *, num_first: int | None = None
-) -> list[tuple[int, int, float]]:
+) -> Iterator[tuple[int, int, float]]:
     """Pairs of slides whose gross structure is alike at some turn about their centres.
 
     Args:
         slides: gross structure of each; None is never in a pair.
         num_first: only pairs of one of the first `num_first` with one of the others; None: all pairs.
 
-    Returns:
+    Yields:
         First and second by index, and the turn in degrees that lays the first onto the second.
     """
     indices = [index for index, image in enumerate(slides) if image is not None]
-    if not indices:
-        return []
     images = [image for image in slides if image is not None]
-    spectra = np.stack([image.spectrum for image in images])
     areas = np.array([image.area for image in images])
     split = len(indices) if num_first is None else int(np.searchsorted(indices, num_first))
-    proposals = []
     for start in range(0, split, _BLOCK):
-        rows = slice(start, min(start + _BLOCK, split))
+        spectra = np.stack([image.spectrum for image in images[start : min(start + _BLOCK, split)]])
         for begin in range(start if num_first is None else split, len(indices), _COLUMNS):
             # One product for each frequency, summed over the radii: the correlation at every turn at once.
-            others = spectra[begin : begin + _COLUMNS].conj().transpose(2, 1, 0)
-            cross = np.matmul(spectra[rows].transpose(2, 0, 1), others)
+            others = np.stack([image.spectrum for image in images[begin : begin + _COLUMNS]])
+            cross = np.matmul(spectra.transpose(2, 0, 1), others.conj().transpose(2, 1, 0))
             correlation = np.fft.irfft(cross.transpose(1, 2, 0), _NUM_ANGLES, axis=2)
             best = correlation.argmax(axis=2)
             i, j = np.nonzero(correlation.max(axis=2) >= _ALIKE)
             ratio = areas[i + start] / areas[j + begin]
             fits = (i + start < j + begin) & (ratio > 1 / _AREA_RATIO) & (ratio < _AREA_RATIO)
-            proposals += [
-                (indices[one + start], indices[two + begin], -float(best[one, two]) * 360 / _NUM_ANGLES)
-                for one, two in zip(i[fits].tolist(), j[fits].tolist(), strict=True)
-            ]
-    return proposals
+            for one, two in zip(i[fits].tolist(), j[fits].tolist(), strict=True):
+                yield indices[one + start], indices[two + begin], -float(best[one, two]) * 360 / _NUM_ANGLES
 
 
 @dataclass(frozen=True)
@@ -170,8 +161,10 @@ class SectionAgreement:
         )
 
 
-def compare_structure(one: CoarseImage, two: CoarseImage, *, turn: float) -> SectionAgreement | None:
-    """Lay `one` onto `two`, starting from a turn in degrees about the tissues' centres, and compare.
+def compare_structure(
+    fingerprints: tuple[Fingerprint, Fingerprint], images: tuple[CoarseImage, CoarseImage], *, turn: float
+) -> SectionAgreement | None:
+    """Lay the first slide onto the second, starting from a turn in degrees about the tissues' centres, and compare.
 
     The map is affine and maximises the enhanced correlation coefficient (Evangelidis and Psarakis, IEEE TPAMI 30(10),
     2008) of outline and inner structure; what is compared then is the inner structure alone.
@@ -179,8 +172,8 @@ def compare_structure(one: CoarseImage, two: CoarseImage, *, turn: float) -> Sec
     Returns:
         None where nothing fits.
     """
-    start = _start(one, two, turn=turn)
-    moving, target = _reduce(one.fingerprint), _reduce(two.fingerprint)
+    start = _start(*images, turn=turn)
+    moving, target = (_reduce(fingerprint) for fingerprint in fingerprints)
     try:
         _, matrix = cv2.findTransformECC(
             cv2.GaussianBlur(target.density, (0, 0), 1.5),
@@ -197,7 +190,7 @@ def compare_structure(one: CoarseImage, two: CoarseImage, *, turn: float) -> Sec
     if not 0.7 < abs(float(np.linalg.det(matrix[:, :2]))) < 1.4:
         return None
     larger = _enlarge(matrix, moving, target)
-    return replace(_compare(moving, target, larger, turn=turn), matrix=_on_slides(larger, one, two))
+    return replace(_compare(moving, target, larger, turn=turn), matrix=_on_slides(larger, *fingerprints))
 
 
 def _enlarge(matrix: Grey, moving: ReducedImage, target: ReducedImage) -> npt.NDArray[np.float64]:
@@ -209,9 +202,9 @@ def _enlarge(matrix: Grey, moving: ReducedImage, target: ReducedImage) -> npt.ND
     return np.asarray((grow[0] @ np.vstack([matrix, [0, 0, 1]]) @ np.linalg.inv(grow[1]))[:2])
 
 
-def _on_slides(matrix: npt.NDArray[np.float64], one: CoarseImage, two: CoarseImage) -> tuple[float, ...]:
+def _on_slides(matrix: npt.NDArray[np.float64], one: Fingerprint, two: Fingerprint) -> tuple[float, ...]:
     """From pixels of the first slide to pixels of the second; `matrix` leads the other way, between their pictures."""
-    shrink_one, shrink_two = (to_picture(image.fingerprint) for image in (one, two))
+    shrink_one, shrink_two = (to_picture(fingerprint) for fingerprint in (one, two))
     whole = np.linalg.inv(shrink_two) @ np.linalg.inv(np.vstack([matrix, [0, 0, 1]])) @ shrink_one
     return tuple(whole[:2].ravel().tolist())
 
