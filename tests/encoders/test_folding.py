@@ -16,7 +16,7 @@ from tilewise.encoders.folding import fold_batch_norms
 from tilewise.encoders.load_weights import load_weights
 from tilewise.encoders.networks import create_network
 from tilewise.encoders.pooling import remove_unused
-from tilewise.models.networks.network import sized
+from tilewise.models.networks.build import sized
 
 
 def unsettle(network: nn.Module) -> nn.Module:

@@ -19,7 +19,7 @@ from tilewise.encoders.networks import create_network
 from tilewise.encoders.plan import make_plan
 from tilewise.encoders.pooling import StagePooling, remove_unused
 from tilewise.errors import UsageError
-from tilewise.models.networks.network import sized
+from tilewise.models.networks.build import sized
 from tilewise.store import digest_config
 
 # The smallest of each kind of network that has feature maps.

@@ -84,12 +84,13 @@ def test_a_cluster_that_cannot_be_joined_is_named_with_what_it_may_want(monkeypa
 def test_a_node_with_another_version_is_named(tmp_path):
     pytest.importorskip("ray", reason="Ray ([ray]) is not installed")
     from tilewise.execution import ray_pool
+    from tilewise.execution.bundle_work import Job
     from tilewise.execution.shared_files import SharedFiles
 
     class Reference:
         def hex(self):
             return "0"
 
-    job = ray_pool._Job("read", None, SharedFiles(str(tmp_path), {}, ()), "0.0.1")
+    job = Job("read", None, SharedFiles(str(tmp_path), {}, ()), "0.0.1")
     report = pickle.loads(ray_pool._work(job, [Reference()], [("a", 1)]))
     assert "the run was started by 0.0.1; install the same version on all nodes" in str(report.refusal)

@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from tilewise.training_config.training import TrainingConfig
     from tilewise.tuning.outer_scores import OuterScores
     from tilewise.tuning.trial import Trial
-    from tilewise.tuning.tune_cohort import TunedRecipe
+    from tilewise.tuning.tuned_recipe import TunedRecipe
 
 __all__ = [
     "AbstentionPoint",
@@ -254,7 +254,7 @@ _HOMES = {
     "TrainingConfig": "tilewise.training_config.training",
     "OuterScores": "tilewise.tuning.outer_scores",
     "Trial": "tilewise.tuning.trial",
-    "TunedRecipe": "tilewise.tuning.tune_cohort",
+    "TunedRecipe": "tilewise.tuning.tuned_recipe",
 }
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tilewise.auditing.cohort import AuditedCohort
     from tilewise.cohort import Cohort, LabelTables
     from tilewise.pipeline.estimate_run import RunEstimate
-    from tilewise.tuning.tune_cohort import TunedRecipe
+    from tilewise.tuning.tuned_recipe import TunedRecipe
 
 
 @checked

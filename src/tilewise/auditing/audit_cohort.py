@@ -65,9 +65,9 @@ def audit_cohort(cohort: Cohort, config: AuditConfig, options: AuditOptions | No
     edited = _read_edited(options, names)
     # A slide that a person dropped still tells which others belong together; that it cannot be read is no failure.
     dropped = {decision.slide for decision in edited if decision.decision == "drop"}
-    facts, fingerprints, failures = _measure(slides, config, options)
+    facts, findings, failures = _examine(slides, config, options)
     failures = tuple(failure for failure in failures if failure.item not in dropped)
-    findings = tuple(sorted([*check_failures(failures), *_find(slides, facts, fingerprints, config, options)]))
+    findings = tuple(sorted([*check_failures(failures), *findings]))
     decisions = merge(_follow(propose(findings), options), edited)
     if options.out is not None:
         # Written before anything is refused: a person may want to edit the decisions and come back.
@@ -151,6 +151,19 @@ def _write_slides(out: Path, audited: AuditedCohort) -> AuditedCohort:
     audited = replace(audited, slides=tuple(slides))
     write_slides(out / "slides.parquet", audited)
     return audited
+
+
+def _examine(
+    slides: Mapping[str, Slide], config: AuditConfig, options: AuditOptions
+) -> tuple[dict[str, SlideFacts], list[Finding], tuple[Failure, ...]]:
+    """The facts that outlast the checks, what these found, and the slides that could not be read."""
+    facts, fingerprints, failures = _measure(slides, config, options)
+    findings = _find(slides, facts, fingerprints, config, options)
+    # Half of what is known of a slide, and nothing but a check asks for it.
+    without_embedding = {
+        name: replace(fact, histology=replace(fact.histology, embedding=())) for name, fact in facts.items()
+    }
+    return without_embedding, findings, failures
 
 
 def _measure(

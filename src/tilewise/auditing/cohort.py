@@ -108,7 +108,8 @@ class AuditedCohort:
         groups: slide -> group, the dropped slides too.
         notes: slide -> what was handled on the way to its pixels, of every slide that could be read.
         origin: what the audit was made from; None where slides were put together otherwise.
-        facts: slide -> what was measured, of every slide that could be read; of repaired ones before the repair.
+        facts: slide -> what was measured, of every slide that could be read, without its embedding; of repaired ones
+            before the repair.
     """
 
     slides: tuple[AuditedSlide, ...]

@@ -11,23 +11,22 @@ import logging
 import os
 import pickle
 import platform
-import threading
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from tilewise.compute import default_threads, num_processors
-from tilewise.errors import SlideTimeout, UsageError
+from tilewise.errors import UsageError
 from tilewise.execution.batch import Batch, Claim
+from tilewise.execution.bundle_work import Bundle, Job, Report, work_on
 from tilewise.execution.bundles import BundleSizes
-from tilewise.execution.failures import Failure, guarded, timed_out, worker_died
+from tilewise.execution.failures import Failure, worker_died
 from tilewise.execution.shared_files import SharedFiles
-from tilewise.execution.time_limit import too_slow
 from tilewise.store import cache_dir
 from tilewise.version import __version__
 
@@ -35,12 +34,9 @@ _log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Bundle = list[tuple[str, Any]]
 
 # How often Ray does a task again whose node or process is gone, before its items are tried one by one.
 _RETRIES: Final = 2
-# A thread that hangs cannot be ended but with its process, once the result is on its way.
-_EXIT_S: Final = 2.0
 _LOOK_S: Final = 5.0
 _ENDING_S: Final = 1.0
 # What a process computes with, talks by, and finds weights by, besides tilewise's own variables.
@@ -111,7 +107,7 @@ class RayPool:
             self._connect()
         assert self._files is not None
         ray, sizes = self._ray, BundleSizes()
-        job, common = _Job(batch.stage, batch.limit_s, self._files, __version__), ray.put(function)
+        job, common = Job(batch.stage, batch.limit_s, self._files, __version__), ray.put(function)
         claim = self._possible(claim)
         send = self._sender(claim, batch.stage, max_retries=_RETRIES)
         waiting, suspects = deque(items.items()), deque[tuple[str, Any]]()
@@ -159,7 +155,7 @@ class RayPool:
             raise UsageError(f"{stage}: the Ray cluster has room for {num_slots} processes at a time, of {num}")
         room = {"CPU": claim.threads} | ({"GPU": claim.gpus} if claim.gpus else {})
         group = ray.util.placement_group([room] * num)
-        job, common = _Job(stage, None, self._files, __version__), ray.put(function)
+        job, common = Job(stage, None, self._files, __version__), ray.put(function)
         running = [
             self._sender(
                 claim, stage, max_retries=0,
@@ -212,11 +208,11 @@ class RayPool:
             with contextlib.suppress(Exception):
                 self._ray.cancel(task, force=True)
 
-    def _report(self, task: Any) -> _Report | None:
+    def _report(self, task: Any) -> Report | None:
         """What a task came to; None where it took its process down."""
         errors = self._ray.exceptions
         try:
-            report: _Report = pickle.loads(self._ray.get(task))  # noqa: S301 - written by `_work`, moved by Ray
+            report: Report = pickle.loads(self._ray.get(task))  # noqa: S301 - written by `_work`, moved by Ray
         except errors.RuntimeEnvSetupError as error:
             raise UsageError(f"a node of the Ray cluster cannot start a worker ({error})") from error
         except errors.RayTaskError as error:
@@ -304,47 +300,20 @@ def _environment() -> dict[str, str]:
     return own | {"TILEWISE_CACHE": str(cache_dir().absolute()), "OMP_NUM_THREADS": str(default_threads())}
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What all tasks of a batch have in common, but their function."""
-
-    stage: str
-    limit_s: float | None
-    files: SharedFiles
-    version: str
-
-
-@dataclass(frozen=True)
-class _Report:
-    """What became of a bundle.
-
-    Attributes:
-        outcomes: results and failures, by item.
-        left: items behind one that hangs, for another process.
-        seconds: that the items took.
-        refusal: wrong use, which stops the batch.
-    """
-
-    outcomes: tuple[tuple[str, Any], ...] = ()
-    left: Bundle = ()  # type: ignore[assignment]
-    seconds: float = 0.0
-    refusal: UsageError | None = None
-
-
 # Of a worker process: the function that it calls, by the name of the object that holds it.
 _own_function: dict[str, Callable[[Any], Any]] = {}
 
 
-def _work(job: _Job, functions: list[Any], bundle: Bundle) -> bytes:
+def _work(job: Job, functions: list[Any], bundle: Bundle) -> bytes:
     """Work on a bundle, in a worker process; pickled, because arrays that Ray unpickles cannot be written to."""
     try:
-        report = _worked(job, _find_function(job, functions[0]), bundle)
+        report = work_on(job, _find_function(job, functions[0]), bundle)
     except UsageError as error:
-        report = _Report(refusal=error)
+        report = Report(refusal=error)
     return pickle.dumps(report, protocol=5)
 
 
-def _find_function(job: _Job, reference: Any) -> Callable[[Any], Any]:
+def _find_function(job: Job, reference: Any) -> Callable[[Any], Any]:
     import ray
 
     name = reference.hex()
@@ -372,42 +341,3 @@ def _find_function(job: _Job, reference: Any) -> Callable[[Any], Any]:
                 "whether it has the memory, graphics cards and packages of the machine that started the run"
             ) from error
     return _own_function[name]
-
-
-def _worked(job: _Job, function: Callable[[Any], Any], bundle: Bundle) -> _Report:
-    outcomes: list[tuple[str, Any]] = []
-    start = time.perf_counter()
-    for number, (name, item) in enumerate(bundle):
-        try:
-            outcomes.append((name, _within_limit(job, function, name, item)))
-        except SlideTimeout as error:
-            outcomes.append((name, timed_out(name, job.stage, error)))
-            threading.Timer(_EXIT_S, os._exit, (1,)).start()
-            return _Report(tuple(outcomes), bundle[number + 1 :], time.perf_counter() - start)
-    return _Report(tuple(outcomes), [], time.perf_counter() - start)
-
-
-def _within_limit(job: _Job, function: Callable[[Any], Any], name: str, item: Any) -> Any:
-    """The outcome of an item; where it takes longer than it may, it goes on hanging in a thread.
-
-    Raises:
-        SlideTimeout: it takes longer.
-    """
-    if job.limit_s is None:
-        return guarded(function, name, item, job.stage)
-    outcomes: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcomes.append(guarded(function, name, item, job.stage))
-        except UsageError as error:
-            outcomes.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(job.limit_s)
-    if thread.is_alive():
-        raise too_slow(name, job.limit_s)
-    if isinstance(outcomes[0], UsageError):
-        raise outcomes[0]
-    return outcomes[0]

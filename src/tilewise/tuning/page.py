@@ -11,7 +11,8 @@ from tilewise.reporting.templates import environment, read
 from tilewise.store import write_text
 from tilewise.tuning.charts import history, shown_score, slices
 from tilewise.tuning.space import Space
-from tilewise.tuning.tune_cohort import AS_IT_IS, TunedRecipe
+from tilewise.tuning.tune_cohort import AS_IT_IS
+from tilewise.tuning.tuned_recipe import TunedRecipe
 from tilewise.version import __version__
 
 _MOST_ROWS = 60

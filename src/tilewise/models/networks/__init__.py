@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tilewise.models.networks.batch import TileBatch
     from tilewise.models.networks.blocks import Block, block_table, encoder_blocks
+    from tilewise.models.networks.build import build_network
     from tilewise.models.networks.check import check_network
     from tilewise.models.networks.config import NetworkConfig
-    from tilewise.models.networks.network import TileNetwork, build_network
+    from tilewise.models.networks.network import TileNetwork
     from tilewise.models.networks.saved import NetworkModel
     from tilewise.models.networks.trained import num_trained_blocks, rate_factors
 
@@ -38,7 +39,7 @@ _HOMES = {
     "TileBatch": "batch",
     "TileNetwork": "network",
     "block_table": "blocks",
-    "build_network": "network",
+    "build_network": "build",
     "check_network": "check",
     "encoder_blocks": "blocks",
     "num_trained_blocks": "trained",

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from functools import cache
 from typing import Any, Self, assert_never
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from tilewise.compute import prepare_runtime
-from tilewise.encoders import EncoderConfig, find_card
 from tilewise.encoders.card import EncoderCard
-from tilewise.encoders.find_weights import find_weights
-from tilewise.encoders.licences import check_licence
-from tilewise.encoders.load_weights import load_weights
-from tilewise.encoders.networks import bare_network, create_network
 from tilewise.encoders.pooling import remove_unused
-from tilewise.errors import RecipeError
 from tilewise.models.config import HeadConfig
 from tilewise.models.heads import build_head
 from tilewise.models.networks.batch import TileBatch
 from tilewise.models.networks.blocks import Block, encoder_blocks, undecayed_names
-from tilewise.models.networks.check import check_network
 from tilewise.models.networks.config import NetworkConfig
 from tilewise.models.networks.inputs import FeatureMap, Pixels, add_mask_channel, crop_middle
 from tilewise.models.networks.trained import (
@@ -36,80 +26,7 @@ from tilewise.models.networks.trained import (
     set_requires_grad,
 )
 
-# Networks built for one size of input, which timm has to be told of.
-_SIZED_FAMILIES = frozenset({"vit", "vit_giant", "swin"})
-
 CardAndNetwork = tuple[EncoderCard, nn.Module]
-
-
-def build_network(
-    network: NetworkConfig,
-    encoder: EncoderConfig,
-    head: HeadConfig,
-    *,
-    num_classes: int,
-    seed: int,
-    offline: bool = False,
-) -> TileNetwork:
-    """Make the network that configs name, with its first weights, everything trained, in training mode.
-
-    Args:
-        network: input, and how much is trained; `TileNetwork.start_epoch` then does it.
-        encoder: which one, with which weights.
-        head: of what it gives.
-        num_classes: C.
-        seed: of all weights that are drawn, and of dropout.
-        offline: use no network to fetch weights.
-
-    Raises:
-        UsageError: there is no such encoder.
-        RecipeError: the encoder is no network, or has fewer blocks than are to be trained, or cannot take the input.
-        LicenceNotAccepted: the encoder's licence has to be read first.
-        EncoderUnavailable: its weights are not here, cannot be fetched, or are another network's.
-    """
-    check_network(network, encoder)
-    prepare_runtime()
-    card = sized(find_card(encoder.name).pooled(encoder.pooling), network.input_px)
-    body = _encoder(card, encoder, seed=seed, offline=offline)
-    mask = None
-    if network.input == "dual_branch":
-        mask_card = sized(find_card(network.mask_encoder), network.input_px)
-        mask_config = EncoderConfig(name=network.mask_encoder, init=network.mask_init)
-        # Another seed: two encoders of one kind should not start as one.
-        mask = (mask_card, _encoder(mask_card, mask_config, seed=seed + 1, offline=offline))
-    made = TileNetwork(network, (card, body), head, num_classes=num_classes, seed=seed, mask_encoder=mask)
-    if network.trained == "last" and network.last_blocks > made.num_blocks:
-        raise RecipeError(
-            f"network.last_blocks: {card.name} has {made.num_blocks} blocks (network.blocks: {network.blocks}), not "
-            f"{network.last_blocks}; set network.trained=all, or fewer"
-        )
-    return made
-
-
-@cache
-def sized(card: EncoderCard, input_px: int | None) -> EncoderCard:
-    """The card of an encoder that is to take squares of another side; the length of its features is measured.
-
-    Raises:
-        RecipeError: a transformer cannot cut such a square into its tokens.
-    """
-    if input_px is None or input_px == card.input_px:
-        return card
-    options = card.options
-    if card.family in _SIZED_FAMILIES:
-        options = (*((key, value) for key, value in options if key != "img_size"), ("img_size", input_px))
-    resized = replace(card, input_px=input_px, options=options)
-    with torch.device("meta"):
-        network = create_network(resized, seed=None)
-        embed: Any = getattr(bare_network(network), "patch_embed", None)
-        step = 1 if embed is None else int(embed.patch_size[0])
-        if input_px % step:
-            raise RecipeError(
-                f"network.input_px: {card.name} cuts tiles into squares of {step} px, which {input_px} is no multiple "
-                f"of; set network.input_px={-(-input_px // step) * step}"
-            )
-        features_BD = network(torch.zeros(2, 3, input_px, input_px))
-    return replace(resized, dim=features_BD.shape[1])
 
 
 class TileNetwork(nn.Module):
@@ -309,17 +226,6 @@ class TileNetwork(nn.Module):
 def _num_views(config: NetworkConfig) -> int:
     """How many vectors of the encoder are joined."""
     return {"multi_scale": config.num_fields, "dual_stream": 2}.get(config.input, 1)
-
-
-def _encoder(card: EncoderCard, config: EncoderConfig, *, seed: int, offline: bool) -> nn.Module:
-    path = None
-    if config.init == "pretrained":
-        check_licence(card)
-        path = find_weights(card, config, offline=offline)
-    network = create_network(card, seed=seed if path is None else None)
-    if path is not None:
-        load_weights(network, card, path)
-    return network
 
 
 def _cropped(batch: TileBatch, side: int) -> TileBatch:
