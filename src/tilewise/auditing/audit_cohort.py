@@ -65,9 +65,9 @@ def audit_cohort(cohort: Cohort, config: AuditConfig, options: AuditOptions | No
     edited = _read_edited(options, names)
     # A slide that a person dropped still tells which others belong together; that it cannot be read is no failure.
     dropped = {decision.slide for decision in edited if decision.decision == "drop"}
-    facts, findings, failures = _examine(slides, config, options)
+    facts, checked, failures = _examine(slides, config, options)
     failures = tuple(failure for failure in failures if failure.item not in dropped)
-    findings = tuple(sorted([*check_failures(failures), *findings]))
+    findings = tuple(sorted([*check_failures(failures), *checked]))
     decisions = merge(_follow(propose(findings), options), edited)
     if options.out is not None:
         # Written before anything is refused: a person may want to edit the decisions and come back.
