@@ -30,6 +30,24 @@ def table_of(make_table: MakeTable, skill: float = 2.0, num_slides: int = 120) -
     return table[~gone]
 
 
+@pytest.mark.parametrize(
+    ("classes", "positive"),
+    [
+        (("oscc", "normal"), "oscc"),  # of which the first is the commoner
+        (("Tumour", "Non-Tumour"), "Tumour"),
+        (("low grade", "high grade"), "high grade"),
+        (("no", "notable"), "notable"),
+        (("normal", "benign"), "benign"),
+    ],
+)
+def test_what_is_acted_on_is_the_disease_where_names_tell_and_else_the_rarer(
+    make_table: MakeTable, classes: tuple[str, str], positive: str
+) -> None:
+    table = make_table(60, skill=2.0, num_groups=60, classes=classes)
+    table = table[(table["label"] == classes[0]) | (np.arange(60) % 2 == 0)]
+    assert evaluate(table, classes, CONFIG, seed=0).net_benefit["out_of_fold"].positive == positive
+
+
 def test_every_threshold_by_the_confusion_matrix(make_table: MakeTable) -> None:
     table = table_of(make_table)
     evaluation = evaluate(table, TWO, CONFIG, seed=0)

@@ -60,7 +60,7 @@ def test_nothing_here_is_an_answer(table):
 
 
 def test_the_sentence_tells_right_from_wrong_and_counts_a_slide_once(table):
-    heat = TileProbabilities(table)
+    heat = TileProbabilities(pd.concat([table, table.tail(1)]))
     wrong = heat.draw(RESULT, (400, 200))
     right = heat.draw(replace(RESULT, slide="b.png", label="B", predicted="B"), (400, 200))
     assert describe_heat([wrong, wrong, right]) == (
@@ -68,6 +68,9 @@ def test_the_sentence_tells_right_from_wrong_and_counts_a_slide_once(table):
         "where it is wrong."
     )
     assert describe_heat([RESULT]) == ""
+    of_one_tile = TileProbabilities(table).draw(replace(RESULT, slide="b.png", label="C", predicted="C"), (400, 200))
+    assert of_one_tile.heats
+    assert describe_heat([of_one_tile]) == ""
 
 
 def test_a_run_without_the_table_has_no_heat_and_a_damaged_one_is_named(table, tmp_path):

@@ -45,6 +45,13 @@ from tilewise.errors import DiskFull, TilewiseError, UsageError
 # Some releases of typer bring their own click, others import it; its base error is found through typer either way.
 _PARSER_ERROR: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
+_NAMES_ELSEWHERE = {
+    "review": "`tilewise serve RUN` opens a run for looking through and deciding.",
+    "view": "`tilewise serve RUN` opens a run for looking through and deciding.",
+    "fit": "`tilewise train COHORT --out RUN` trains.",
+    "infer": "`tilewise predict RUN SLIDES --out TABLE` predicts.",
+}
+
 app = typer.Typer(
     name="tilewise",
     no_args_is_help=True,
@@ -112,6 +119,7 @@ def run(arguments: Sequence[str]) -> int:
     except _PARSER_ERROR as error:
         error.show(sys.stderr)
         _print_list_command(error)
+        _print_command_meant(arguments)
         return EXIT_USAGE
     except UsageError as error:
         return _print_error(error, EXIT_FAILED if isinstance(error, DiskFull) else EXIT_USAGE)
@@ -141,6 +149,13 @@ def _print_list_command(error: Any) -> None:
         command = group.command_path
     if command is not None:
         typer.echo(f"`{command}` lists what there is.", err=True)
+
+
+def _print_command_meant(arguments: Sequence[str]) -> None:
+    """Say what does here what another program has another name for."""
+    for name in arguments[:1]:
+        if name in _NAMES_ELSEWHERE:
+            typer.echo(_NAMES_ELSEWHERE[name], err=True)
 
 
 def _print_error(error: TilewiseError, code: int) -> int:

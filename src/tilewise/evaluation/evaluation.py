@@ -42,7 +42,7 @@ class Evaluation:
         calibration: how far probabilities can be taken at their word, `out_of_fold` and on the `holdout`.
         sets: coverage and size of prediction sets, likewise.
         abstention: scores out of fold where the least confident slides get no answer, from none to most of them.
-        net_benefit: of acting on the rarer of two classes, `out_of_fold` and on the `holdout`, by calibrated
+        net_benefit: of acting on one of two classes, `out_of_fold` and on the `holdout`, by calibrated
             probabilities; empty where there are more classes.
         original_labels: out of fold on the labels that the cohort's table has, where decisions changed labels; slides
             of classes that were done away with are left out. None where no label was changed.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +11,9 @@ import numpy as np
 from tilewise.evaluation.config import EvaluationConfig
 from tilewise.evaluation.interval import Estimate, standard_error, student_quantile
 from tilewise.evaluation.resample import Weights, draw_weights, weighted_sums
-from tilewise.evaluation.sample import Floats, Sample
+from tilewise.evaluation.sample import Floats, Integers, Sample
 
+_ABSENCE = re.compile(r"(normal|benign|healthy|control|neg|negative|absent|none|no|non|not|0)(?![a-z])", re.IGNORECASE)
 _THRESHOLDS = tuple(number / 20 for number in range(1, 20))
 
 
@@ -37,7 +40,8 @@ class NetBenefit:
     """A decision curve (Vickers and Elkin 2006).
 
     Attributes:
-        positive: the class whose slides are to be acted on, the rarer of the two.
+        positive: the class whose slides are to be acted on: the rarer of the two, unless its name alone says that
+            nothing is there, as `normal` or `Non-Tumour` does.
         share: of the slides that are of it.
         points: by threshold, the lowest first.
     """
@@ -63,7 +67,7 @@ def net_benefit(
     counts_C = np.bincount(sample.truth_N, minlength=sample.num_classes)
     if sample.num_classes != 2 or not counts_C.all():
         return None
-    positive = int(counts_C.argmin())
+    positive = _acted_on(sample.classes, counts_C)
     is_positive_N = sample.truth_N == positive
     acted_NT = probabilities_NC[:, [positive]] >= np.array(_THRESHOLDS)
     odds_T = np.array(_THRESHOLDS) / (1.0 - np.array(_THRESHOLDS))
@@ -85,6 +89,11 @@ def net_benefit(
         for at, threshold in enumerate(_THRESHOLDS)
     ]
     return NetBenefit(sample.classes[positive], float(is_positive_N.mean()), tuple(points))
+
+
+def _acted_on(classes: Sequence[str], counts_C: Integers) -> int:
+    of_disease = [place for place, name in enumerate(classes) if not _ABSENCE.match(name)]
+    return of_disease[0] if len(of_disease) == 1 else int(counts_C.argmin())
 
 
 def _means(sample: Sample, values_NT: Floats, weights_RG: Weights) -> tuple[Floats, Floats]:

@@ -126,6 +126,7 @@ def page_view(
         "without": {name: without_folders(why, root) for name, why in without.items()},
         "groups": [(_KINDS[kind], figures[kind]) for kind in _KINDS if kind in figures],
         "num_slides": len(explained),
+        "num_of_one_tile": sum(not one.has_map for one in explained),
         "outlines": describe_outlines(sum(one.slide.use_mask for one in explained), len(explained)),
         "anchors": anchors,
         "tile_pictures": tile_pictures,

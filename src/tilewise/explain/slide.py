@@ -46,6 +46,11 @@ class SlideExplained:
     label: str | None = None
 
     @property
+    def has_map(self) -> bool:
+        """Whether `heat_of` has a map of the slide."""
+        return len(self.values) > 1 or self.values.logits_THW is not None or self.values.occlusion is not None
+
+    @property
     def is_placed(self) -> bool:
         """Whether it is known where its tiles lie."""
         return bool(self.values.boxes[:, 2:].all())

@@ -20,6 +20,7 @@ from tilewise.inference.classifier import Member, for_each
 from tilewise.models import FoldModel
 from tilewise.pipeline.feature_places import FeaturePlaces
 from tilewise.pipeline.map_checks import ExplainedGroup, check_maps
+from tilewise.pipeline.prediction_warnings import fold_warnings
 from tilewise.pipeline.slide_inputs import FeatureInputs
 from tilewise.run_folder import RunFolder
 
@@ -34,7 +35,7 @@ class ExplainResult:
         pictures: slide -> its picture.
         drawn: slide -> the class that is drawn.
         without: slide -> why it has no map.
-        warnings: what a person should know, slide by slide.
+        warnings: what a person should know, one line for each kind; the page has them slide by slide.
         failures: slides that could not be read.
         slide_notes: what was taken for what in the slides' files, by kind.
         objects: slide -> its maps as GeoJSON for QuPath.
@@ -120,7 +121,7 @@ def write(explanation: Explanation, out: Path, *, workers: int | None) -> Explai
     with RunFolder(out).locked():
         written = write_explanation(out, explanation.drawn, facts, workers=workers)
     without, drawn = written.without, explanation.drawn
-    warned = (f"{one.slide.slide_id}: {text}" for one in drawn for text in one.warnings)
+    warned = fold_warnings({one.slide.slide_id: one.warnings for one in drawn})
     lacking = (f"{name} has no map: {why}" for name, why in without.items())
     return ExplainResult(
         page=out / PAGE,

@@ -65,7 +65,10 @@ class TileProbabilities:
                 _heat(name, probabilities_TC[:, names.index(name)], boxes, size, chance=1.0 / len(names))
                 for name in dict.fromkeys((result.predicted, result.label))
             ),
-            share_for_predicted=float(np.mean(probabilities_TC.argmax(axis=1) == predicted)),
+            # The only tile of a slide says what the slide's prediction says.
+            share_for_predicted=float(np.mean(probabilities_TC.argmax(axis=1) == predicted))
+            if len(boxes) > 1
+            else None,
         )
 
 

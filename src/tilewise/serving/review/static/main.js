@@ -1,7 +1,7 @@
 // The review page: one reviewer, one slide at a time, decided by the keyboard.
 
 import { get, post, slideDetails, fetchAhead } from "./api.js";
-import { state, takeIn, progress, nextOpen, subjectOf, isDoubt, isDropped, isHidden, isOpen, itemsOf, labelOf, nameOf, shuffleBlind, suggestionOf } from "./state.js";
+import { state, takeIn, progress, nextOpen, subjectOf, isDoubt, isDropped, isHidden, isOpen, findFolder, itemsOf, labelOf, nameOf, shuffleBlind, suggestionOf } from "./state.js";
 import { fillFilters, applyFilters, drawRows, noteOpened, recallOpened, reveal, showFilters, showPictures, node } from "./list.js";
 import { Pane, placeOn, moveTogether } from "./viewer.js";
 import { setUpLayers, drawLayers, showClass, showSwitches, nextClass } from "./layers.js";
@@ -20,6 +20,7 @@ async function start() {
   Object.assign(state, { run, slides });
   takeIn(decided);
   recallOpened();
+  findFolder();
   shuffleBlind();
   state.blind = run.blind || document.cookie.split("; ").includes(`${SWITCH}=on`);
   showBlind();

@@ -7,7 +7,7 @@ export const state = {
   run: null, slides: [], decided: new Map(), acts: -1,
   filtered: [], number: -1, item: 0, other: 0, session: sessionOf(),
   // `own`: slides that this reviewer ever decided about; `opened`: those that this browser showed with everything in sight.
-  blind: false, own: new Set(), opened: new Set(), places: [],
+  blind: false, own: new Set(), opened: new Set(), places: [], folder: "",
 };
 
 function sessionOf() {
@@ -23,7 +23,15 @@ function sessionOf() {
 export const isHidden = (number) => state.blind && !state.own.has(number);
 
 /** What the page calls a slide; a file's name may tell its class. */
-export const nameOf = (number) => (isHidden(number) ? `Slide ${state.places[number]}` : state.slides[number].id);
+export const nameOf = (number) => (isHidden(number) ? `Slide ${state.places[number]}` : state.slides[number].id.slice(state.folder.length));
+
+/** The folder that all names begin with, as those of a table of whole paths do: it tells none from another. */
+export function findFolder() {
+  const [first = "", ...others] = state.slides.map(({ id }) => id);
+  let end = first.lastIndexOf("/") + 1;
+  while (end && !others.every((id) => id.startsWith(first.slice(0, end)))) end = end > 1 ? first.lastIndexOf("/", end - 2) + 1 : 0;
+  state.folder = first.slice(0, end);
+}
 
 /** Findings that may be shown: one about another slide would tell something of that. */
 export function itemsOf(number) {
@@ -81,7 +89,11 @@ export function isWrong(number) {
 /** Whether somebody has to decide; findings that propose to keep the slide as it is are notes. */
 export const isOpen = (number, item) => !item.is_note && !decisionOf(number, item);
 export const isUndecided = (number) => (isHidden(number) ? isUnread(number) : itemsOf(number).some((item) => isOpen(number, item)));
-const isUnread = (number) => labelDecision(number)?.decision !== "skip";
+// What others passed over is unread, as what they read is.
+const isUnread = (number) => {
+  const decision = labelDecision(number);
+  return decision?.decision !== "skip" || decision.author !== state.run.reviewer;
+};
 
 /** Take in what the server says is decided: all of it, or what one act changed. */
 export function takeIn(answer) {
