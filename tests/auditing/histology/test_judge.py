@@ -167,6 +167,10 @@ def test_another_stain_is_noticed_and_dropped_when_alone() -> None:
     assert findings == {"a": "keep", "b": "keep"}
     few = dict(list(_clean().items())[:6])
     assert {finding.slide: finding.proposal for finding in other_stain({**few, "a": facts})} == {"a": "drop"}
+    assert facts.colour is not None
+    tinted = replace(facts, colour=replace(facts.colour, tint=0.14))
+    (finding,) = other_stain({**few, "a": tinted})
+    assert (finding.proposal, "its light is tinted (14 %)" in finding.evidence) == ("keep", True)
 
 
 def test_small_noisy_slides_of_other_tests_are_left_alone(tmp_path: Path) -> None:
@@ -212,6 +216,15 @@ def test_real_sections_are_histology(data_dir: Path, pattern: str) -> None:
     facts = {str(path.relative_to(data_dir)): _measure(read_image(path)) for path in paths}
     assert [*not_histology(facts), *other_stain(facts)] == []
     assert all(sum(item.weight for item in own_evidence(fact)) < 0.3 for fact in facts.values())
+
+
+@pytest.mark.real
+def test_sections_in_green_light_are_kept(data_dir: Path) -> None:
+    paths = sorted((data_dir / "oral/train/normal").glob("Normal_100x_1*.jpg"))
+    facts = {path.name: _measure(read_image(path)) for path in paths}
+    findings = list(other_stain(facts))
+    assert {"Normal_100x_16.jpg", "Normal_100x_18.jpg"} <= {finding.slide for finding in findings}
+    assert {finding.proposal for finding in findings} == {"keep"}
 
 
 @pytest.mark.real

@@ -12,13 +12,15 @@ from tilewise.auditing.histology.judge import not_histology, percent
 # Of the density in the stain plane; sections of haematoxylin and eosin in nine public sets stay beyond these.
 _BROWN, _NEARLY_BROWN, _NO_EOSIN, _ONE_DYE, _WHITE_LIGHT, _MOSTLY = 0.095, 0.125, 0.053, 0.0085, 0.05, 0.5
 _LONE_SHARE: Final = 0.2
+# Of the light; sections of haematoxylin and eosin under a green one, of 0.14, pass for brown.
+_TINTED: Final = 0.12
 
 
 def other_stain(facts: Mapping[str, HistologyFacts], inked: Collection[str] = ()) -> Iterator[Finding]:
     """Name sections that another stain than haematoxylin and eosin has coloured.
 
     A few of them in a cohort of something else are proposed for dropping; where they are common, the cohort is of that
-    stain, and they are kept. Slides that are not histology at all are left to `not_histology`.
+    stain, and they are kept, as is what tinted light makes uncertain. Slides that are not histology at all are left to `not_histology`.
 
     Args:
         facts: slide -> what its tissue looks like.
@@ -31,7 +33,13 @@ def other_stain(facts: Mapping[str, HistologyFacts], inked: Collection[str] = ()
     unfit = {finding.slide for finding in not_histology(facts, inked) if finding.proposal == "drop"}
     lone = len(reasons) <= _LONE_SHARE * len(facts)
     for name, words in reasons.items():
-        if name not in unfit:
+        if name in unfit:
+            continue
+        colour = facts[name].colour
+        if colour is not None and colour.tint >= _TINTED:
+            words += f"; its light is tinted ({percent(colour.tint)}), which may be all there is to it"  # noqa: PLW2901
+            yield Finding(name, "other-stain", "", "keep", 0.4, words)
+        else:
             yield Finding(name, "other-stain", "", "drop" if lone else "keep", 0.8 if lone else 0.6, words)
 
 
