@@ -20,7 +20,8 @@ def other_stain(facts: Mapping[str, HistologyFacts], inked: Collection[str] = ()
     """Name sections that another stain than haematoxylin and eosin has coloured.
 
     A few of them in a cohort of something else are proposed for dropping; where they are common, the cohort is of that
-    stain, and they are kept, as is what tinted light makes uncertain. Slides that are not histology at all are left to `not_histology`.
+    stain, and they are kept, as is what tinted light makes uncertain. Slides that are not histology at all are left to
+    `not_histology`.
 
     Args:
         facts: slide -> what its tissue looks like.
