@@ -11,7 +11,6 @@ from tilewise.evaluation.results import QUESTIONS, few_units
 from tilewise.reporting.text import count, interval, number, percent
 
 METRIC_NAMES = {metric: name[0].upper() + name[1:] for metric, name in metrics.METRIC_NAMES.items()}
-_QUOTED = 3  # decimals of the one figure that is quoted elsewhere
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,8 @@ def headline(evaluation: Mapping[str, Any]) -> Headline:
     verdict, is_better = _verdict(pooled, metric)
     random = pooled["baselines"]["random"][metric]
     return Headline(
-        value=number(pooled[metric]["value"], _QUOTED),
-        interval=interval(pooled[metric], _QUOTED),
+        value=number(pooled[metric]["value"]),
+        interval=interval(pooled[metric]),
         level=f"{100 * pooled['interval']['level']:g} % interval of {interval_question(pooled)}",
         few_units=few_units(pooled["num_groups"], pooled["interval"]["unit"]),
         subject=_subject(pooled, metric),

@@ -57,6 +57,7 @@ def render_report(data: ReportInput) -> str:
         "box_notes": box_notes,
         "tile_counts": tile_counts(data.tiles.counts) if data.tiles else None,
         "losses": losses,
+        "warnings": [text for text in data.warnings if data.shortcuts is None or text not in data.shortcuts.warnings()],
         "lists": {
             "errors": {one.slide for one in data.confident_errors},
             "doubts": {one.slide for one in (data.doubtful_labels or ())[:_NUM_DOUBTS]},
