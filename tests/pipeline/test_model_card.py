@@ -32,6 +32,9 @@ def card(run_folder, tmp_path_factory):
 def test_figures_are_those_of_the_run(run_folder, card):
     scores = tw.Run.open(run_folder).evaluation.out_of_fold
     assert INTENDED_USE in card
+    assert "so that classifier has no score of its own" in card
+    assert all(note in card for note in scores.notes)
+    assert not any(note in card for note in RunFolder(run_folder).read_identity()["notes"])
     for metric, name in METRIC_NAMES.items():
         assert f"| {name} | {scores.estimate(metric)} |" in card
     for name, own in scores.per_class.items():

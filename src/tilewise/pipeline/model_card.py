@@ -13,8 +13,10 @@ from typing import Any, Final
 from tilewise.encoders import cards, find_card
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.results import Scores
+from tilewise.folds import Folds
 from tilewise.ladder.choice import read_choices
 from tilewise.metrics import METRIC_NAMES
+from tilewise.reporting.describe import describe_deployed
 from tilewise.run_folder import RunFolder
 from tilewise.score_warnings import read_warnings
 from tilewise.store import digest_file, read_json, write_text
@@ -49,7 +51,7 @@ def write_model_card(folder: RunFolder, out: Path) -> Path:
         _details(folder, identity, evaluation),
         _use(),
         _training_data(evaluation),
-        _scores(evaluation),
+        _scores(folder, identity, evaluation),
         _caveats(folder),
     )
     path = out / CARD_NAME
@@ -120,8 +122,11 @@ def _training_data(evaluation: Evaluation) -> Iterator[str]:
     yield f"- {FILL} consent, and the approval of an ethics board."
 
 
-def _scores(evaluation: Evaluation) -> Iterator[str]:
+def _scores(folder: RunFolder, identity: Mapping[str, Any], evaluation: Evaluation) -> Iterator[str]:
     yield "\n## Scores\n"
+    if "encoder" in identity["recipe"]:
+        yield f"- {describe_deployed(folder, Folds.read(folder.folds))}"
+    yield from (f"- {note}" for note in evaluation.out_of_fold.notes)
     yield from _table("Out of fold: of the recipe, each slide by a model that did not see it", evaluation.out_of_fold)
     if evaluation.holdout is not None:
         yield from _table("Hold-out: of this very classifier", evaluation.holdout)
