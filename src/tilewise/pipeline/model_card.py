@@ -13,10 +13,8 @@ from typing import Any, Final
 from tilewise.encoders import cards, find_card
 from tilewise.evaluation.evaluation import Evaluation
 from tilewise.evaluation.results import Scores
-from tilewise.folds import Folds
 from tilewise.ladder.choice import read_choices
 from tilewise.metrics import METRIC_NAMES
-from tilewise.reporting.describe import describe_deployed
 from tilewise.run_folder import RunFolder
 from tilewise.score_warnings import read_warnings
 from tilewise.store import digest_file, read_json, write_text
@@ -51,7 +49,7 @@ def write_model_card(folder: RunFolder, out: Path) -> Path:
         _details(folder, identity, evaluation),
         _use(),
         _training_data(evaluation),
-        _scores(folder, identity, evaluation),
+        _scores(evaluation),
         _caveats(folder),
     )
     path = out / CARD_NAME
@@ -122,10 +120,13 @@ def _training_data(evaluation: Evaluation) -> Iterator[str]:
     yield f"- {FILL} consent, and the approval of an ethics board."
 
 
-def _scores(folder: RunFolder, identity: Mapping[str, Any], evaluation: Evaluation) -> Iterator[str]:
+def _scores(evaluation: Evaluation) -> Iterator[str]:
     yield "\n## Scores\n"
-    if "encoder" in identity["recipe"]:
-        yield f"- {describe_deployed(folder, Folds.read(folder.folds))}"
+    if evaluation.holdout is None and len(evaluation.folds) > 1:
+        yield (
+            "- This classifier is made of the folds' models and has no score of its own, as no slide lies outside the "
+            "folds: the scores are those of the models, each by itself. `folds.holdout_fraction` sets slides apart."
+        )
     yield from (f"- {note}" for note in evaluation.out_of_fold.notes)
     yield from _table("Out of fold: of the recipe, each slide by a model that did not see it", evaluation.out_of_fold)
     if evaluation.holdout is not None:
