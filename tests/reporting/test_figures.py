@@ -62,7 +62,7 @@ def test_the_headline_is_of_the_metric_that_the_recipe_names(evaluation: dict) -
     summary = headline({**evaluation, "metric": "weighted_f1"})
     pooled = evaluation["out_of_fold"]
     assert pooled["weighted_f1"]["value"] != pooled["macro_f1"]["value"]
-    assert summary.value == f"{pooled['weighted_f1']['value']:.3f}"
+    assert summary.value == f"{pooled['weighted_f1']['value']:.2f}"
     assert summary.rows[-1].value == pooled["baselines"]["random"]["weighted_f1"]["value"]
     assert summary.subject.startswith("Weighted F1 over 40 slides")
     assert f"{pooled['baselines']['commonest']['weighted_f1']['value']:.2f}" in summary.verdict
@@ -88,7 +88,7 @@ def test_the_weakest_class_and_the_share_that_is_right(evaluation: dict) -> None
     summary = headline(changed)
     assert summary.right == "26 of 34 slides (76 %) were predicted right."
     assert summary.weakest == f"Weakest class: {CLASSES[1]}, F1 0.52; 5 of 12 slides found."
-    assert summary.value == f"{pooled['macro_f1']['value']:.3f}"
+    assert summary.value == f"{pooled['macro_f1']['value']:.2f}"
 
 
 def test_a_class_without_slides_is_not_the_weakest(evaluation: dict) -> None:
