@@ -263,5 +263,6 @@ _MARKS = ("run.json", "sweep.json", "findings.parquet", "segment.json", "explain
 def _difference(key: str, existing: Any, current: Any) -> str:
     if isinstance(existing, dict) and isinstance(current, dict):
         inner = [name for name in existing.keys() | current.keys() if existing.get(name) != current.get(name)]
+        inner = [name for name in inner if name not in {"description", "notes"}] or inner  # texts follow from choices
         return "; ".join(_difference(f"{key}.{name}", existing.get(name), current.get(name)) for name in sorted(inner))
     return f"{key}: {existing!r} there, {current!r} here"

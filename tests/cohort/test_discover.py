@@ -441,6 +441,15 @@ def test_where_nothing_fits_everything_tried_is_listed(files, purpose, message, 
         assert text in message
 
 
+def test_folders_above_a_cohort_and_of_a_run_are_told(touch):
+    root = touch("study/one/a/1.png", "study/one/b/2.png")
+    with pytest.raises(CohortError, match="Next: give a folder below it that is a cohort: one"):
+        Cohort.discover(root / "study")
+    root = touch("runs/first/run.json", "runs/first/doubtful_labels.csv")
+    with pytest.raises(CohortError, match="first is the folder of a run; give the folder of its slides"):
+        Cohort.discover(root / "runs/first")
+
+
 def test_a_part_of_a_cohort_points_at_the_folder_above(contract):
     with pytest.raises(CohortError, match=f"perhaps you mean the folder above, {contract}"):
         Cohort.discover(contract / "train_data")

@@ -103,6 +103,8 @@ def test_every_number_is_there(report_input: ReportInput) -> None:
     for scores in (pooled, holdout):
         value = scores["macro_f1"]
         assert f"{value['value']:.2f} {value['low']:.2f} to {value['high']:.2f}" in words
+    first = pooled["macro_f1"]
+    assert f"{first['value']:.2f} Macro F1 {first['low']:.2f} to {first['high']:.2f}" in words
     for name in METRICS:
         assert f"{pooled[name]['value']:.2f} {pooled[name]['low']:.2f} to {pooled[name]['high']:.2f}" in words
         mean = report_input.evaluation["fold_mean"][name]

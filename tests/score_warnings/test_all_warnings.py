@@ -65,7 +65,10 @@ def test_nothing_is_said_without_need(facts: RunFacts) -> None:
     [
         ({"encoder": {"weights": "random, seed 0"}}, "The encoder has random weights"),
         ({"audit": {"has_groups": False}}, "No patient or group column: every slide counts as its own patient."),
-        ({"audit": {"dropped": ["s2"]}}, "The audit dropped 1 slide; audit/report.html shows which and why."),
+        (
+            {"audit": {"dropped": ["s2"]}},
+            "1 slide dropped, by the audit or by decisions; audit/report.html shows which and why.",
+        ),
         (
             {"audit": {"relabelled": {"s0": "B"}}},
             "1 slide carries a label of decisions.csv, and the score is on those.",
@@ -75,6 +78,10 @@ def test_nothing_is_said_without_need(facts: RunFacts) -> None:
         ({"temperatures": (144.7, 1000.0, 999.9)}, "In 2 of 3 folds the head found next to nothing"),
         ({"stain": "1 of 9 slides keeps its own colours."}, "1 of 9 slides keeps its own colours."),
         ({"cohort_warnings": ("group `1` and `1.0` are spellings of one group",)}, "group `1` and `1.0`"),
+        (
+            {"slides": _slides([True] * 9).assign(label=["oscc"] * 8 + ["osc"])},
+            "Class 'osc' has 1 slide and is spelled almost like 'oscc' with 8",
+        ),
         (
             {"slides": _slides([True] * 9).assign(label=["Benign"] * 8 + ["Benigns"])},
             "Class 'Benigns' has 1 slide and is spelled almost like 'Benign' with 8",

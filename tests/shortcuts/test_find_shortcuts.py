@@ -120,7 +120,9 @@ def test_a_warning_names_what_was_tested_where_predicted_classes_do_not_show_it(
     trait = TraitScore("file size", Estimate(0.47, 0.31, 0.63), 0.19, 0.48, 0.002, 0.41, 0.33, is_least=True)
     (sentence,) = Shortcuts((trait,), (), 45).warnings()
     assert "a probability of 0.410, and shuffled labels one of 0.330 (p at most 0.002)" in sentence
-    assert "The predicted classes alone would not settle it (macro F1 0.47 (0.31 to 0.63)" in sentence
+    assert "The predicted classes alone do not settle it (macro F1 0.47 (0.31 to 0.63)" in sentence
+    (above,) = Shortcuts((replace(trait, macro_f1=Estimate(0.55, 0.4, 0.7)),), (), 45).warnings()
+    assert "The predicted classes lie above guessing, but their interval reaches into it (macro F1 0.55" in above
     (former,) = Shortcuts((replace(trait, true_probability=None, is_least=False),), (), 45).warnings()
     assert "(p 0.002)" in former
     (plain,) = Shortcuts((replace(trait, macro_f1=Estimate(0.7, 0.5, 0.8)),), (), 45).warnings()

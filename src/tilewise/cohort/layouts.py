@@ -103,10 +103,19 @@ def find_layout(folder: Path, purpose: Purpose) -> Source:
             f"{folder}: more than one layout fits: {listed}. Give the folder or table you mean, or write a cohort.csv "
             "(slide,mask,label,group,split), which wins over the others"
         )
+    if (folder / "run.json").is_file():
+        raise CohortError(f"{folder} is the folder of a run; give the folder of its slides, which run.json names")
     tried = "\n".join(f"  - {name}: {reason}" for name, reason in fits.items())
     raise CohortError(
         f"{folder}: no layout of a cohort fits to {purpose} on. Tried:\n"
         f"  - table: no cohort.csv or cohort.parquet\n{tried}\nNext: {_next_step(folder, purpose)}"
+    )
+
+
+def _is_cohort(folder: Path, purpose: Purpose) -> bool:
+    tables = (folder / "cohort.csv", folder / "cohort.parquet")
+    return any(table.is_file() for table in tables) or any(
+        isinstance(probe(folder, purpose), Source) for probe in _PROBES.values()
     )
 
 
@@ -241,6 +250,9 @@ def _next_step(folder: Path, purpose: Purpose) -> str:
         return f"perhaps you mean the folder above, {above}"
     if next(folder.rglob("*.h5"), None) is not None:
         return "features of another program go to `tilewise train FOLDER --labels TABLE`; other commands take slides"
+    below = [path.name for path in list_folder(folder).folders if _is_cohort(path, purpose)]
+    if below:
+        return f"give a folder below it that is a cohort: {abbreviate(below)}"
     if purpose == "predict":
         return "put the slides right into the folder, or give a table with a column `slide`"
     return "bring the folder into one of these layouts, or give a table with the columns slide,mask,label,group,split"

@@ -42,6 +42,7 @@ class Row:
 class Headline:
     """The score, how sure and of what it is, right slides, the weakest class, more scores, the verdict, the chart."""
 
+    metric: str
     value: str
     interval: str
     level: str
@@ -62,6 +63,7 @@ def headline(evaluation: Mapping[str, Any]) -> Headline:
     verdict, is_better = _verdict(pooled, metric)
     random = pooled["baselines"]["random"][metric]
     return Headline(
+        metric=METRIC_NAMES[metric],
         value=number(pooled[metric]["value"]),
         interval=interval(pooled[metric]),
         level=f"{100 * pooled['interval']['level']:g} % interval of {interval_question(pooled)}",

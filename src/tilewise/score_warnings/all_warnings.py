@@ -110,11 +110,20 @@ def _typing_errors(counts: Mapping[str, int]) -> Iterator[str]:
         if num > _FEW_SLIDES:
             continue
         common = [name for name in counts if counts[name] > _FEW_SLIDES * num]
-        for name in difflib.get_close_matches(rare, common, n=1, cutoff=0.9):
+        near = difflib.get_close_matches(rare, common, n=1, cutoff=0.9) or [
+            name for name in common if _lacks_a_letter(rare, name) or _lacks_a_letter(name, rare)
+        ]
+        for name in near[:1]:
             yield (
                 f"Class {rare!r} has {count(num, 'slide')} and is spelled almost like {name!r} with {counts[name]}; if "
                 "that is a typing error, correct the table, or relabel it in decisions.csv."
             )
+
+
+def _lacks_a_letter(shorter: str, longer: str) -> bool:
+    """Whether a word is another without one of its letters; `grade 1` and `grade 11` differ in a number."""
+    places = range(len(longer)) if len(longer) == len(shorter) + 1 > 3 else ()
+    return any(longer[place].isalpha() and longer[:place] + longer[place + 1 :] == shorter for place in places)
 
 
 def _dropped(names: Sequence[str], recipe: Mapping[str, Any]) -> Iterator[str]:
@@ -126,7 +135,7 @@ def _dropped(names: Sequence[str], recipe: Mapping[str, Any]) -> Iterator[str]:
     )
     conflicts = recipe.get("audit", {}).get("conflicts")
     yield (
-        f"The audit dropped {count(len(names), 'slide')}; audit/report.html shows which and why."
+        f"{count(len(names), 'slide')} dropped, by the audit or by decisions; audit/report.html shows which and why."
         f"{by_label if conflicts == 'drop' else ''}"
     )
 

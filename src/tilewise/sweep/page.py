@@ -124,6 +124,9 @@ def _choice(table: SweepTable, chosen: SweepRow) -> list[str]:
     sentences = [f"Chosen by its `validation` score: {chosen.name}."]
     if choice is not None and len(choice.by_fold) == 1:
         sentences[0] += f" Its {own}; they had no part in the choice."
+    elif choice is not None and set(choice.by_fold.values()) == {chosen.name}:
+        sentences[0] += f" Its own {own}. Every fold's own validation part chooses it, too: choosing cost nothing here."
+        choice = None
     else:
         sentences[0] += (
             f" Its own {own}, which is too good to be true: these slides helped to choose it, as validation slides of "

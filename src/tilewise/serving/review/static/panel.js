@@ -4,6 +4,8 @@ import { state, decisionOf, isDoubt, isHidden, itemsOf, labelOf, labelDecision, 
 import { colourOf, node } from "./list.js";
 
 const $ = (id) => document.getElementById(id);
+/** Nothing is certain that a few hundred slides say. */
+const inWords = (p) => (p >= 0.995 ? ">0.99" : p < 0.005 ? "<0.01" : p.toFixed(2));
 const PAST = { keep: "kept", drop: "dropped", repair: "repaired", "fix-mask": "mask fixed", relabel: "relabelled", skip: "skipped" };
 
 export function fillPanel(facts, { decide, chooseItem, goOn }) {
@@ -77,7 +79,7 @@ function fillProbabilities(facts, slide, number) {
     node("span", { className: name === labelOf(number) ? "own" : "", textContent: name }),
     node("div", {}, node("i", { style: { width: `${100 * p}%`, background: colourOf(name) } }),
       node("u", { style: { left: `${100 / rows.length}%` }, title: "chance" })),
-    node("b", { textContent: p.toFixed(2) }))));
+    node("b", { textContent: inWords(p) }))));
   if (prediction?.calibrated) {
     const { set } = prediction, last = set.length - 1;
     const classes = last > 0 ? `${set.slice(0, last).join(", ")} or ${set[last]}` : set[0] ?? "no class";
@@ -94,7 +96,7 @@ function itemCard(item, index, number, facts, chooseItem) {
         className: decision ? `decided ${decision.decision}` : "proposed", title: decision ? `${decision.author}, ${decision.time}${decision.blind ? ", blind" : ""}` : "" })));
   if (isCurrent) {
     card.append(...evidence.map((text) => node("p", { textContent: text })));
-    if (confidence !== undefined) card.append(node("p", { className: "confidence", textContent: `confidence ${confidence.toFixed(2)}` }));
+    if (confidence !== undefined) card.append(node("p", { className: "confidence", textContent: `confidence ${inWords(confidence)}` }));
   }
   return card;
 }
