@@ -262,7 +262,8 @@ def _warning(trait: TraitScore, told_columns: set[str]) -> str:
     also = " The features tell it, too." if trait.name in told_columns else ""
     figures = f"macro F1 {trait.macro_f1}, where random guessing scores {trait.guess_low:.2f} to {trait.guess_high:.2f}"
     if trait.macro_f1.low is None or trait.macro_f1.low <= trait.guess_high:
-        is_above = trait.macro_f1.value > trait.guess_high
+        value = trait.macro_f1.value
+        is_above = value is not None and value > trait.guess_high
         words = "lie above guessing, but their interval reaches into it" if is_above else "alone do not settle it"
         figures = f"{_tested(trait)}. The predicted classes {words} ({figures})"
     return f"{start} from the {trait.name} alone: {figures}.{also} {trait.meaning}. To test it, {trait.test}."
