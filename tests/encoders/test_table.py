@@ -23,7 +23,7 @@ def test_weights_and_licences_of_this_machine() -> None:
     assert row("simple_cnn")["weights"] == "random"
     assert row("kimianet")["weights"] == "missing"
     path = cache_dir() / "weights" / "kimianet.pth"
-    path.parent.mkdir()
+    path.parent.mkdir(parents=True)
     path.write_bytes(b"")
     assert (row("kimianet")["weights"], row("kimianet")["weights_path"]) == ("here", str(path))
     assert row("kimianet")["licence_accepted"] is False

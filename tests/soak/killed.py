@@ -18,6 +18,8 @@ from typing import Any, Final, NoReturn
 SETTINGS: Final = ("folds.num_folds=2",)
 _CHANGES: Final = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "shutil.rmtree"}
 _RECORD: Final = "changes.json"
+# Compiled modules are files that only the first training would write, and that would be counted.
+sys.dont_write_bytecode = True
 
 
 class _Killer:
