@@ -233,3 +233,9 @@ def test_a_fault_in_the_labels_is_said_and_not_the_other_part_audited(tmp_path, 
     (tmp_path / "train_labels.csv").unlink()
     shutil.rmtree(tmp_path / "train_data")
     assert run(["audit", str(tmp_path), "--out", str(tmp_path / "audit"), "--quiet"]) == 0  # slides to predict on
+
+
+@pytest.mark.parametrize(("name", "command"), [("review", "serve"), ("fit", "train"), ("infer", "predict")])
+def test_what_other_programs_call_a_command_names_ours(name, command, capsys):
+    assert run([name, "runs/first"]) == 2
+    assert f"`tilewise {command} " in capsys.readouterr().err

@@ -34,6 +34,20 @@ def drawn(one, *others):
     }
 
 
+@pytest.mark.parametrize(
+    ("parts", "has_map"),
+    [
+        ({"num": 2}, True),
+        ({"num": 1}, False),
+        ({"num": 1, "activation": 1.0}, True),
+        ({"num": 1, "falls": [0.1]}, True),
+    ],
+)
+def test_a_slide_of_one_tile_has_a_map_only_of_what_differs_inside_it(parts, has_map):
+    one = explained(**parts)
+    assert one.has_map is bool(drawn(one)) is has_map
+
+
 def test_activation_that_moves_nothing_has_no_colours_and_says_so():
     (faint,) = [one for name, one in drawn(explained(activation=1e-12)).items() if name == "activation"]
     assert np.isnan(faint.values).all()

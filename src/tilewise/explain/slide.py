@@ -48,7 +48,7 @@ class SlideExplained:
     @property
     def has_map(self) -> bool:
         """Whether `heat_of` has a map of the slide."""
-        return len(self.values) > 1 or self.values.logits_THW is not None or self.values.occlusion is not None
+        return len(self.values) > 1 or self.values.activations_THW is not None or self.values.occlusion is not None
 
     @property
     def is_placed(self) -> bool:

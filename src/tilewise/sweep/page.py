@@ -122,17 +122,17 @@ def _choice(table: SweepTable, chosen: SweepRow) -> list[str]:
     metric, choice = table.metric, table.choice
     own = f"{METRIC_NAMES[metric]} on the test slides is {_score(chosen.test[metric])}"
     sentences = [f"Chosen by its `validation` score: {chosen.name}."]
+    is_unanimous = choice is not None and set(choice.by_fold.values()) == {chosen.name}
     if choice is not None and len(choice.by_fold) == 1:
         sentences[0] += f" Its {own}; they had no part in the choice."
-    elif choice is not None and set(choice.by_fold.values()) == {chosen.name}:
+    elif is_unanimous:
         sentences[0] += f" Its own {own}. Every fold's own validation part chooses it, too: choosing cost nothing here."
-        choice = None
     else:
         sentences[0] += (
             f" Its own {own}, which is too good to be true: these slides helped to choose it, as validation slides of "
             "other folds."
         )
-    if choice is not None and len(choice.by_fold) > 1 and choice.optimism is not None:
+    if choice is not None and not is_unanimous and len(choice.by_fold) > 1 and choice.optimism is not None:
         distance = f"{number(abs(choice.optimism), 3)} {'higher' if choice.optimism >= 0 else 'lower'}"
         sentences.append(
             f"Whatever was chosen in each fold by that fold's own validation part scores {_score(choice.test[metric])} "
